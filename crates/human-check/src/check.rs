@@ -1,0 +1,85 @@
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{CheckError, ConfigError, Enforce, Policy, Provider, Reports, Submission, Verdict};
+
+/// Asks whether a human handed in a submission.
+///
+/// Adapters (one per vendor) and combinators both implement it, so an application holds one
+/// `Arc<dyn HumanCheck>` and never learns which vendor stands behind it.
+///
+/// # Contract
+///
+/// - [`Verdict::Human`] only on positive evidence. Whatever is missing refuses.
+/// - A refusal is `Ok(Verdict::NotHuman(_))`; `Err(_)` means that nobody has spoken.
+///   Nothing a visitor can send may end in [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable),
+///   because a route may choose to open on that.
+/// - Verdicts are held to what the submission expects, see [`Verdict::held_to`].
+/// - An absent, empty, oversized or non-printable token is refused without asking anybody,
+///   see [`Submission::token`].
+/// - Every fact that [`reports`](Self::reports) calls [`Presence::Always`](crate::Presence::Always)
+///   is in every human verdict.
+/// - Neither `Debug` nor an error shows a token or a secret.
+///
+/// # Cancellation
+///
+/// Dropping the future of [`check`](Self::check) stops waiting. It does not take back what was
+/// already sent: the vendor may have spent the token, and the visitor then needs a new one.
+#[async_trait]
+pub trait HumanCheck: Debug + Send + Sync + 'static {
+    /// Whose answers this check understands, each with the form fields they arrive in.
+    fn accepts(&self) -> &[Provider];
+
+    /// Which facts its human verdicts carry.
+    fn reports(&self) -> Reports;
+
+    /// Judges one submission.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError`] when no verdict could be had: the vendor is unreachable, would not judge,
+    /// rejected our configuration, or answered nonsense.
+    async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError>;
+}
+
+macro_rules! forward {
+    ($($wrapper:ident),*) => {$(
+        // A method added to the trait must be forwarded here too, or a wrapped check would
+        // silently fall back to a default.
+        #[deny(clippy::missing_trait_methods)]
+        #[async_trait]
+        impl<C: HumanCheck + ?Sized> HumanCheck for $wrapper<C> {
+            fn accepts(&self) -> &[Provider] {
+                (**self).accepts()
+            }
+
+            fn reports(&self) -> Reports {
+                (**self).reports()
+            }
+
+            async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
+                (**self).check(submission).await
+            }
+        }
+    )*};
+}
+
+forward!(Arc, Box);
+
+/// Ways to wrap a check in another, available on every [`HumanCheck`].
+///
+/// Reading order is calling order.
+pub trait HumanCheckExt: HumanCheck + Sized {
+    /// Holds every human verdict to `policy`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the policy asks for a fact that this check does not report.
+    fn enforce(self, policy: Policy) -> Result<Enforce<Self>, ConfigError> {
+        Enforce::new(self, policy)
+    }
+}
+
+impl<C: HumanCheck> HumanCheckExt for C {}

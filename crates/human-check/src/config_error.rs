@@ -1,0 +1,50 @@
+use std::borrow::Cow;
+use std::fmt;
+
+/// A check, policy or secret that cannot be built as asked.
+///
+/// Names the setting, what is wrong with it and what to write instead. Never shows a secret.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConfigError {
+    field: Cow<'static, str>,
+    problem: Cow<'static, str>,
+    remedy: Cow<'static, str>,
+}
+
+impl ConfigError {
+    /// Says that `field` has `problem`, and how to mend it.
+    pub fn new(
+        field: impl Into<Cow<'static, str>>,
+        problem: impl Into<Cow<'static, str>>,
+        remedy: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            field: field.into(),
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// The setting at fault, for example `secret` or `hostnames`.
+    pub fn field(&self) -> &str {
+        &self.field
+    }
+
+    /// What is wrong with it.
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+
+    /// What to write instead.
+    pub fn remedy(&self) -> &str {
+        &self.remedy
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` {}; {}", self.field, self.problem, self.remedy)
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -1,0 +1,58 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{
+    CheckError, Clock, ConfigError, HumanCheck, Policy, Provider, Reports, Submission, SystemClock,
+    Verdict,
+};
+
+/// Holds the human verdicts of a check to a [`Policy`].
+///
+/// May turn human into not human. Never changes a refusal or an error. Dropping its future drops
+/// the check's and nothing else.
+#[derive(Clone, Debug)]
+pub struct Enforce<C> {
+    check: C,
+    policy: Policy,
+    clock: Arc<dyn Clock>,
+}
+
+impl<C: HumanCheck> Enforce<C> {
+    /// Puts `policy` behind `check`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the policy asks for a fact that the check does not report.
+    pub fn new(check: C, policy: Policy) -> Result<Self, ConfigError> {
+        policy.applicable_to(check.reports())?;
+        Ok(Self {
+            check,
+            policy,
+            clock: Arc::new(SystemClock),
+        })
+    }
+
+    /// Judges ages by another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+}
+
+#[async_trait]
+impl<C: HumanCheck> HumanCheck for Enforce<C> {
+    fn accepts(&self) -> &[Provider] {
+        self.check.accepts()
+    }
+
+    fn reports(&self) -> Reports {
+        self.check.reports()
+    }
+
+    async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
+        let verdict = self.check.check(submission).await?;
+        Ok(self.policy.judge(verdict, submission, self.clock.now()))
+    }
+}

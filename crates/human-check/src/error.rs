@@ -1,0 +1,168 @@
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use crate::Provider;
+
+/// Nobody could tell whether the visitor is human.
+///
+/// Never a refusal: a visitor who was refused is a [`Verdict`](crate::Verdict). What to do with it
+/// depends on [`kind`](Self::kind). The message names no URL, no token and no secret.
+#[derive(Debug)]
+pub struct CheckError(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    provider: Provider,
+    reason: &'static str,
+    codes: Vec<String>,
+    retry_after: Option<Duration>,
+    token_may_be_spent: bool,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// Why nobody could tell.
+///
+/// | kind | failover | may a route open on it? | over HTTP |
+/// | --- | --- | --- | --- |
+/// | `Unavailable` | asks the next vendor | by its outage decision, default no | 503 |
+/// | `Declined` | asks the next vendor | by an opt-in of its own, default no | 503 |
+/// | `Misconfigured` | never, alarm | never | 500 |
+/// | `Protocol` | never | never | 503 |
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The vendor answered but would not judge: quota spent, degraded token. An attacker can
+    /// burn a quota, so this is not an outage.
+    Declined,
+    /// Our secret, key, project or endpoint is wrong.
+    Misconfigured,
+    /// The answer made no sense. A visitor may have provoked it with an odd token.
+    Protocol,
+    /// The vendor could not be reached, did not answer in time, or said that it is in trouble.
+    Unavailable,
+}
+
+impl ErrorKind {
+    /// A short name, fit for logs and metric labels.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Declined => "declined",
+            Self::Misconfigured => "misconfigured",
+            Self::Protocol => "protocol",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl CheckError {
+    /// An error of `kind` about `provider`.
+    ///
+    /// `reason` is a short name of a fixed set in the style of `rate-limited`; it may become a metric label.
+    pub fn new(kind: ErrorKind, provider: &Provider, reason: &'static str) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            provider: provider.clone(),
+            reason,
+            codes: Vec::new(),
+            retry_after: None,
+            token_may_be_spent: true,
+            source: None,
+        }))
+    }
+
+    /// The same with the vendor's own codes.
+    #[must_use]
+    pub fn with_codes(mut self, codes: Vec<String>) -> Self {
+        self.0.codes = codes;
+        self
+    }
+
+    /// The same with how long the vendor asked to be left alone.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.0.retry_after = wait;
+        self
+    }
+
+    /// The same with the knowledge that the vendor never saw the token.
+    #[must_use]
+    pub fn with_token_unspent(mut self) -> Self {
+        self.0.token_may_be_spent = false;
+        self
+    }
+
+    /// The same with what caused it. The cause must not show a URL, a token or a secret.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Which of the four ways it failed.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Which provider it is about.
+    pub fn provider(&self) -> &Provider {
+        &self.0.provider
+    }
+
+    /// What happened, as a short name of a fixed set.
+    pub fn reason(&self) -> &'static str {
+        self.0.reason
+    }
+
+    /// The vendor's own codes. An open set.
+    pub fn codes(&self) -> &[String] {
+        &self.0.codes
+    }
+
+    /// How long the vendor asked to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Whether the token may be used up, so that the visitor needs a new one.
+    pub fn token_may_be_spent(&self) -> bool {
+        self.0.token_may_be_spent
+    }
+
+    /// Whether the site's owner must act: our configuration is wrong.
+    pub fn is_alert(&self) -> bool {
+        self.0.kind == ErrorKind::Misconfigured
+    }
+}
+
+impl fmt::Display for CheckError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner {
+            provider, reason, ..
+        } = &*self.0;
+        match self.0.kind {
+            ErrorKind::Declined => write!(f, "{provider} would not judge ({reason})"),
+            ErrorKind::Misconfigured => {
+                write!(f, "{provider} rejects our configuration ({reason})")
+            }
+            ErrorKind::Protocol => write!(
+                f,
+                "{provider} gave an answer that makes no sense ({reason})"
+            ),
+            ErrorKind::Unavailable => write!(f, "{provider} could not be asked ({reason})"),
+        }
+    }
+}
+
+impl Error for CheckError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}

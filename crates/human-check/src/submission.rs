@@ -1,0 +1,217 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::{Fact, Facts, Provider, Reason, Refusal};
+
+/// The longest token that is asked about unless an adapter says otherwise, in bytes.
+pub const TOKEN_CAP: usize = 8_192;
+
+/// Anything longer is not even kept.
+const KEEP_CAP: usize = 65_536;
+
+/// What one visitor handed in, what is known of the request, and what the route expects.
+///
+/// Answers are kept by provider: a Turnstile token means nothing to hCaptcha, and which answers
+/// arrived decides who is asked. What the visitor sends is the answers and nothing else; the
+/// expectations come from the server. `Debug` shows which parts are there and none of their text.
+///
+/// ```
+/// use human_check::{Provider, Submission};
+///
+/// static ACME: Provider = Provider::new("acme", &["acme-response"]);
+/// let submission = Submission::new()
+///     .with_token(&ACME, "token-from-the-form")
+///     .with_client_ip("203.0.113.7".parse().unwrap())
+///     .expecting_action("signup");
+/// assert_eq!(submission.token(&ACME, 8192).unwrap(), "token-from-the-form");
+/// ```
+#[derive(Clone, Default)]
+pub struct Submission {
+    answers: Vec<Answer>,
+    client_ip: Option<IpAddr>,
+    user_agent: Option<String>,
+    action: Option<Cow<'static, str>>,
+    binding: Option<String>,
+}
+
+#[derive(Clone)]
+struct Answer {
+    provider: Provider,
+    name: Cow<'static, str>,
+    /// `None` when it was too long to keep.
+    text: Option<String>,
+}
+
+/// The name of a provider's only value.
+const TOKEN: &str = "token";
+
+impl Submission {
+    /// A submission with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the token that arrived for `provider`.
+    ///
+    /// Take it as it came: trimming or decoding it would change whose token it is. The same token
+    /// twice is one token; two different ones for one provider contradict and are refused.
+    #[must_use]
+    pub fn with_token(self, provider: &Provider, token: impl Into<String>) -> Self {
+        self.with_value(provider, TOKEN, token)
+    }
+
+    /// Adds one of several named values, for the few providers whose answer is more than a token.
+    #[must_use]
+    pub fn with_value(
+        mut self,
+        provider: &Provider,
+        name: impl Into<Cow<'static, str>>,
+        text: impl Into<String>,
+    ) -> Self {
+        let text = text.into();
+        self.answers.push(Answer {
+            provider: provider.clone(),
+            name: name.into(),
+            text: (text.len() <= KEEP_CAP).then_some(text),
+        });
+        self
+    }
+
+    /// Says which address the visitor has. Leave it out when unsure: vendors refuse honest
+    /// visitors whose address is a proxy's.
+    #[must_use]
+    pub fn with_client_ip(mut self, ip: IpAddr) -> Self {
+        self.client_ip = Some(ip);
+        self
+    }
+
+    /// Says what the visitor's browser calls itself. Cut at 1,024 bytes.
+    #[must_use]
+    pub fn with_user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        let mut text = user_agent.into();
+        let mut end = text.len().min(1_024);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        self.user_agent = Some(text);
+        self
+    }
+
+    /// Says which action the challenge must have been solved for. Enforced by every check.
+    #[must_use]
+    pub fn expecting_action(mut self, action: impl Into<Cow<'static, str>>) -> Self {
+        self.action = Some(action.into());
+        self
+    }
+
+    /// Says which value of ours (cdata, uid, session id) the challenge must have been tied to.
+    /// Enforced by every check.
+    #[must_use]
+    pub fn expecting_binding(mut self, binding: impl Into<String>) -> Self {
+        self.binding = Some(binding.into());
+        self
+    }
+
+    /// The token for `provider`, if it can be one: 1 to `cap` bytes of printable ASCII without spaces.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`]: [`Reason::Missing`] when there is none or it is empty,
+    /// [`Reason::Malformed`] when it cannot be a token. Costs no allocation.
+    pub fn token(&self, provider: &Provider, cap: usize) -> Result<&str, Refusal> {
+        self.value(provider, TOKEN, cap)
+    }
+
+    /// A named value for `provider`, under the same rules as [`token`](Self::token).
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token).
+    pub fn value(&self, provider: &Provider, name: &str, cap: usize) -> Result<&str, Refusal> {
+        let mut texts = self
+            .answers
+            .iter()
+            .filter(|answer| answer.provider == *provider && answer.name == name)
+            .map(|answer| answer.text.as_deref());
+        let Some(first) = texts.next() else {
+            return Err(Refusal::new(Reason::Missing));
+        };
+        if texts.any(|other| other != first) {
+            return Err(Refusal::new(Reason::Malformed));
+        }
+        match first {
+            Some("") => Err(Refusal::new(Reason::Missing)),
+            Some(text) if text.len() <= cap && text.bytes().all(|b| b.is_ascii_graphic()) => {
+                Ok(text)
+            }
+            _ => Err(Refusal::new(Reason::Malformed)),
+        }
+    }
+
+    /// Whether anything arrived for `provider`, good or bad.
+    pub fn answers(&self, provider: &Provider) -> bool {
+        self.answers.iter().any(|a| a.provider == *provider)
+    }
+
+    /// The visitor's address, where it is known.
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        self.client_ip
+    }
+
+    /// What the visitor's browser calls itself, where it is known.
+    pub fn user_agent(&self) -> Option<&str> {
+        self.user_agent.as_deref()
+    }
+
+    /// The action this route expects.
+    pub fn expected_action(&self) -> Option<&str> {
+        self.action.as_deref()
+    }
+
+    /// The binding this route expects.
+    pub fn expected_binding(&self) -> Option<&str> {
+        self.binding.as_deref()
+    }
+
+    pub(crate) fn unmet_by(&self, facts: &Facts) -> Option<Reason> {
+        if let Some(expected) = self.expected_action() {
+            match &facts.action {
+                None => return Some(Reason::EvidenceAbsent(Fact::Action)),
+                Some(action) if !action.matches(expected) => return Some(Reason::WrongAction),
+                Some(_) => {}
+            }
+        }
+        match (self.expected_binding(), &facts.binding) {
+            (None, _) => None,
+            (Some(_), None) => Some(Reason::EvidenceAbsent(Fact::Binding)),
+            (Some(expected), Some(binding)) => {
+                (expected != binding).then_some(Reason::WrongBinding)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Submission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let answers: Vec<_> = self
+            .answers
+            .iter()
+            .map(|a| (&a.provider, &a.name, "[redacted]"))
+            .collect();
+        f.debug_struct("Submission")
+            .field("answers", &answers)
+            .field("client_ip", &self.client_ip.map(|_| "[redacted]"))
+            .field(
+                "user_agent",
+                &self.user_agent.as_ref().map(|_| "[redacted]"),
+            )
+            .field("expected_action", &self.action)
+            .field(
+                "expected_binding",
+                &self.binding.as_ref().map(|_| "[redacted]"),
+            )
+            .finish()
+    }
+}

@@ -1,0 +1,59 @@
+use crate::{Facts, Reason, Refusal, Submission};
+
+/// What a vendor decided. Somebody has spoken, as opposed to [`CheckError`](crate::CheckError).
+#[derive(Clone, Debug)]
+#[must_use = "a verdict that nobody looks at lets everybody in"]
+pub enum Verdict {
+    /// The visitor passed.
+    Human(Facts),
+    /// The visitor did not pass.
+    NotHuman(Refusal),
+}
+
+impl Verdict {
+    /// A refusal for `reason`, with nothing else to say.
+    pub fn refused(reason: Reason) -> Self {
+        Self::NotHuman(Refusal::new(reason))
+    }
+
+    /// Whether the visitor passed.
+    pub fn is_human(&self) -> bool {
+        matches!(self, Self::Human(_))
+    }
+
+    /// The facts of a visitor who passed.
+    pub fn human(&self) -> Option<&Facts> {
+        match self {
+            Self::Human(facts) => Some(facts),
+            Self::NotHuman(_) => None,
+        }
+    }
+
+    /// Why the visitor did not pass.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Human(_) => None,
+            Self::NotHuman(refusal) => Some(refusal),
+        }
+    }
+
+    /// Refuses a human verdict that does not match what `submission` expects.
+    ///
+    /// Every check ends with it, so that an expected action or binding holds whether or not a
+    /// [`Policy`](crate::Policy) stands in front. An expectation that the verdict says nothing about refuses.
+    pub fn held_to(self, submission: &Submission) -> Self {
+        match self {
+            Self::Human(facts) => match submission.unmet_by(&facts) {
+                Some(reason) => Self::NotHuman(Refusal::new(reason).with_facts(facts)),
+                None => Self::Human(facts),
+            },
+            refused => refused,
+        }
+    }
+}
+
+impl From<Refusal> for Verdict {
+    fn from(refusal: Refusal) -> Self {
+        Self::NotHuman(refusal)
+    }
+}
