@@ -1,0 +1,69 @@
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::{Reply, Request, SendError, Transport};
+
+type Answer = dyn Fn(&Request) -> Result<Reply, SendError> + Send + Sync;
+
+/// A transport that answers in process, for tests. Nothing leaves the machine.
+///
+/// It goes through the same exchange rules as a real one, and keeps what it was sent.
+///
+/// ```
+/// use human_check_http::{CannedTransport, Reply};
+///
+/// let vendor = CannedTransport::always(Reply::new(200, r#"{"success":true}"#));
+/// assert_eq!(vendor.requests().len(), 0);
+/// ```
+#[derive(Clone)]
+pub struct CannedTransport {
+    answer: Arc<Answer>,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl CannedTransport {
+    /// Answers each request by a function.
+    pub fn new(
+        answer: impl Fn(&Request) -> Result<Reply, SendError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            answer: Arc::new(answer),
+            requests: Arc::default(),
+        }
+    }
+
+    /// Gives every request the same reply.
+    pub fn always(reply: Reply) -> Self {
+        Self::new(move |_| Ok(reply.clone()))
+    }
+
+    /// What was sent so far, oldest first.
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl fmt::Debug for CannedTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CannedTransport")
+            .field("requests", &self.requests().len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Transport for CannedTransport {
+    async fn send(&self, request: Request, _cap: usize) -> Result<Reply, SendError> {
+        let answer = (self.answer)(&request);
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(request);
+        answer
+    }
+}

@@ -1,0 +1,92 @@
+//! Keeps tokens and secrets that a vendor repeats at us out of everything we hand on.
+
+use human_check::{CheckError, Detail, Facts, Refusal, Verdict};
+
+const REDACTED: &str = "[redacted]";
+
+/// A piece of a secret this long is as good as the secret in a log.
+const PIECE: usize = 12;
+
+pub(crate) fn scrub(
+    outcome: Result<Verdict, CheckError>,
+    secrets: &[&str],
+) -> Result<Verdict, CheckError> {
+    match outcome {
+        Ok(Verdict::Human(facts)) => Ok(Verdict::Human(scrub_facts(facts, secrets))),
+        Ok(Verdict::NotHuman(refusal)) => Ok(Verdict::NotHuman(scrub_refusal(refusal, secrets))),
+        Err(error) => Err(scrub_error(error, secrets)),
+    }
+}
+
+pub(crate) fn scrub_error(error: CheckError, secrets: &[&str]) -> CheckError {
+    let codes = error.codes().to_vec();
+    error.with_codes(scrub_all(codes, secrets))
+}
+
+fn scrub_refusal(refusal: Refusal, secrets: &[&str]) -> Refusal {
+    let codes = scrub_all(refusal.codes().to_vec(), secrets);
+    let facts = refusal.facts().cloned();
+    let refusal = refusal.with_codes(codes);
+    match facts {
+        Some(facts) => refusal.with_facts(scrub_facts(facts, secrets)),
+        None => refusal,
+    }
+}
+
+fn scrub_facts(mut facts: Facts, secrets: &[&str]) -> Facts {
+    // A fact that is our own token or secret is no evidence of anything, so it goes altogether.
+    facts.action = facts.action.filter(|a| !holds(a.as_str(), secrets));
+    facts.app = facts.app.filter(|app| !holds(app, secrets));
+    facts.hostname = facts.hostname.filter(|h| !holds(h.as_str(), secrets));
+    for (_, detail) in &mut facts.details {
+        match detail {
+            Detail::Text(text) if holds(text, secrets) => REDACTED.clone_into(text),
+            Detail::List(list) => *list = scrub_all(std::mem::take(list), secrets),
+            _ => {}
+        }
+    }
+    facts
+}
+
+fn scrub_all(mut texts: Vec<String>, secrets: &[&str]) -> Vec<String> {
+    for text in &mut texts {
+        if holds(text, secrets) {
+            REDACTED.clone_into(text);
+        }
+    }
+    texts
+}
+
+fn holds(text: &str, secrets: &[&str]) -> bool {
+    secrets.iter().any(|secret| match secret.len() {
+        0..4 => text == *secret,
+        4..=PIECE => text.contains(secret),
+        _ => (0..=text.len().saturating_sub(PIECE))
+            .filter_map(|at| text.get(at..at + PIECE))
+            .any(|piece| secret.contains(piece)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_and_partial_echoes_are_found() {
+        let token = "P1_0123456789abcdefghijklmnopqrstuvwxyz";
+        for text in [
+            token.to_owned(),
+            format!("bad token {token}"),
+            format!("bad token {}…", &token[..20]),
+            format!("…{}", &token[20..]),
+        ] {
+            assert!(holds(&text, &[token]), "{text}");
+        }
+        for text in ["", "invalid-input-response", "P1_", "ünï-code-äöü-ünï-code"] {
+            assert!(!holds(text, &[token]), "{text}");
+        }
+        assert!(!holds("bad-request", &["bad"]));
+        assert!(holds("bad", &["bad"]));
+        assert!(holds("said: canary-1", &["canary-1"]));
+    }
+}

@@ -1,0 +1,566 @@
+//! Strict reading of vendors' JSON.
+//!
+//! A reply counts only as one UTF-8 JSON object in which no member repeats, at any depth: two
+//! readers of `{"success":false,"success":true}` may disagree, so we side with neither.
+//! Members other than the verdict are read leniently, because a hostname of the wrong type must
+//! become an absent hostname and not an outage.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// A reply that cannot be read.
+///
+/// Says where, never what stood there: it might be the token.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{problem} at line {line}, column {column}")]
+pub struct Malformed {
+    problem: &'static str,
+    line: usize,
+    column: usize,
+}
+
+/// Reads one JSON object.
+///
+/// # Errors
+///
+/// [`Malformed`] when it is not valid UTF-8, not exactly one JSON object, repeats a member, or
+/// does not fit `T`.
+pub fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Malformed> {
+    let at_start = |problem| Malformed {
+        problem,
+        line: 1,
+        column: 1,
+    };
+    let text = std::str::from_utf8(body).map_err(|_| at_start("not UTF-8"))?;
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(at_start("not a JSON object"));
+    }
+    let locate = |problem| {
+        move |error: serde_json::Error| Malformed {
+            problem,
+            line: error.line(),
+            column: error.column(),
+        }
+    };
+    serde_json::from_str::<Unrepeated>(text).map_err(|error| {
+        let problem = if error.is_data() {
+            "a repeated member"
+        } else {
+            "broken JSON"
+        };
+        locate(problem)(error)
+    })?;
+    serde_json::from_str(text).map_err(locate("a member of the wrong type"))
+}
+
+/// Walks any JSON value and fails on a repeated member.
+struct Unrepeated;
+
+impl<'de> Deserialize<'de> for Unrepeated {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Walk;
+
+        impl<'de> Visitor<'de> for Walk {
+            type Value = Unrepeated;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Unrepeated, E> {
+                Ok(Unrepeated)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Unrepeated, E> {
+                Ok(Unrepeated)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Unrepeated, E> {
+                Ok(Unrepeated)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Unrepeated, E> {
+                Ok(Unrepeated)
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Unrepeated, E> {
+                Ok(Unrepeated)
+            }
+
+            fn visit_unit<E>(self) -> Result<Unrepeated, E> {
+                Ok(Unrepeated)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Unrepeated, A::Error> {
+                while seq.next_element::<Unrepeated>()?.is_some() {}
+                Ok(Unrepeated)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unrepeated, A::Error> {
+                let mut seen = Seen::default();
+                while let Some(Key(key)) = map.next_key()? {
+                    if !seen.insert(key) {
+                        return Err(de::Error::custom("repeated member"));
+                    }
+                    map.next_value::<Unrepeated>()?;
+                }
+                Ok(Unrepeated)
+            }
+        }
+
+        deserializer.deserialize_any(Walk)
+    }
+}
+
+/// The member names of one object. Replies have few, so a short list comes before any hashing.
+#[derive(Default)]
+struct Seen<'a> {
+    few: [Option<Cow<'a, str>>; 16],
+    many: HashSet<Cow<'a, str>>,
+}
+
+impl<'a> Seen<'a> {
+    fn insert(&mut self, key: Cow<'a, str>) -> bool {
+        for slot in &mut self.few {
+            match slot {
+                None => {
+                    *slot = Some(key);
+                    return true;
+                }
+                Some(known) if *known == key => return false,
+                Some(_) => {}
+            }
+        }
+        self.many.insert(key)
+    }
+}
+
+/// A member name, borrowed unless it holds an escape.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ReadKey;
+
+        impl<'de> Visitor<'de> for ReadKey {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a member name")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(ReadKey)
+    }
+}
+
+/// What a lenient member can be read from.
+pub trait Lenient<'de>: Default {
+    /// From a boolean.
+    fn from_bool(_: bool) -> Self {
+        Self::default()
+    }
+    /// From a number.
+    fn from_number(_: f64) -> Self {
+        Self::default()
+    }
+    /// From a text.
+    fn from_text(_: Cow<'de, str>) -> Self {
+        Self::default()
+    }
+    /// From an array or object.
+    fn from_other() -> Self {
+        Self::default()
+    }
+}
+
+struct ReadLenient<T>(PhantomData<T>);
+
+impl<'de, T: Lenient<'de>> Visitor<'de> for ReadLenient<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<T, E> {
+        Ok(T::from_bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<T, E> {
+        Ok(T::from_number(value as f64))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<T, E> {
+        Ok(T::from_number(value as f64))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<T, E> {
+        Ok(T::from_number(value))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<T, E> {
+        Ok(T::from_text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<T, E> {
+        Ok(T::from_text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_unit<E>(self) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(T::from_other())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(T::from_other())
+    }
+}
+
+macro_rules! lenient {
+    ($name:ident $(<$life:lifetime>)?) => {
+        impl<'de $(: $life, $life)?> Deserialize<'de> for $name $(<$life>)? {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(ReadLenient(PhantomData))
+            }
+        }
+    };
+}
+
+/// A text, or nothing. Empty texts are nothing: vendors print `""` for what they do not know.
+#[derive(Clone, Default)]
+pub struct Text<'a>(Option<Cow<'a, str>>);
+
+impl fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Text({:?} bytes)",
+            self.0.as_ref().map(|text| text.len())
+        )
+    }
+}
+
+impl<'a> Text<'a> {
+    /// The text, if there is one.
+    pub fn get(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    /// The text as a `String`, if there is one.
+    pub fn owned(self) -> Option<String> {
+        self.0.map(Cow::into_owned)
+    }
+}
+
+impl<'de: 'a, 'a> Lenient<'de> for Text<'a> {
+    fn from_text(text: Cow<'de, str>) -> Self {
+        Self(Some(text).filter(|t| !t.is_empty()))
+    }
+}
+
+lenient!(Text<'a>);
+
+/// A number, also one written as a text, or nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Number(Option<f64>);
+
+impl Number {
+    /// The number, if there is one.
+    pub fn get(self) -> Option<f64> {
+        self.0
+    }
+}
+
+impl Lenient<'_> for Number {
+    fn from_number(value: f64) -> Self {
+        Self(Some(value))
+    }
+
+    fn from_text(text: Cow<'_, str>) -> Self {
+        Self(text.parse().ok().filter(|n: &f64| n.is_finite()))
+    }
+}
+
+lenient!(Number);
+
+/// A boolean, or nothing. Only the literals count.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Flag(Option<bool>);
+
+impl Flag {
+    /// The boolean, if there is one.
+    pub fn get(self) -> Option<bool> {
+        self.0
+    }
+}
+
+impl Lenient<'_> for Flag {
+    fn from_bool(value: bool) -> Self {
+        Self(Some(value))
+    }
+}
+
+lenient!(Flag);
+
+/// A mark against an answer: raised by anything but `false`, `null` and absence.
+///
+/// For members such as "this was a testing key", where a doubtful value must not count as no.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mark(bool);
+
+impl Mark {
+    /// Whether it is raised.
+    pub fn is_raised(self) -> bool {
+        self.0
+    }
+}
+
+impl Lenient<'_> for Mark {
+    fn from_bool(value: bool) -> Self {
+        Self(value)
+    }
+
+    fn from_number(_: f64) -> Self {
+        Self(true)
+    }
+
+    fn from_text(_: Cow<'_, str>) -> Self {
+        Self(true)
+    }
+
+    fn from_other() -> Self {
+        Self(true)
+    }
+}
+
+lenient!(Mark);
+
+/// A list of codes: an array of texts, or a single text.
+///
+/// What cannot be read as a code stays as [`Codes::UNREADABLE`], because a code that contradicts
+/// a success must not vanish for being oddly typed.
+#[derive(Clone, Default)]
+pub struct Codes(Vec<String>);
+
+impl fmt::Debug for Codes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Codes({})", self.0.len())
+    }
+}
+
+impl Codes {
+    /// Stands for an entry that is not a text.
+    pub const UNREADABLE: &'static str = "(unreadable)";
+    /// More than this many are cut off.
+    const MOST: usize = 16;
+
+    /// The codes, in the vendor's order.
+    pub fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+
+    /// The codes, in the vendor's order.
+    pub fn into_vec(self) -> Vec<String> {
+        self.0
+    }
+
+    /// Adds one more code.
+    pub fn push(&mut self, code: &str) {
+        if self.0.len() < Self::MOST {
+            self.0.push(readable(code));
+        }
+    }
+}
+
+/// Cuts a vendor's text to what a log line can bear.
+fn readable(text: &str) -> String {
+    text.chars()
+        .take(200)
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
+
+impl<'de> Deserialize<'de> for Codes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ReadCodes;
+
+        impl<'de> Visitor<'de> for ReadCodes {
+            type Value = Codes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("codes")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Codes, A::Error> {
+                let mut codes = Codes::default();
+                while let Some(Entry(text)) = seq.next_element()? {
+                    codes.push(text.get().unwrap_or(Codes::UNREADABLE));
+                }
+                Ok(codes)
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Codes, E> {
+                let mut codes = Codes::default();
+                if !text.is_empty() {
+                    codes.push(text);
+                }
+                Ok(codes)
+            }
+
+            fn visit_unit<E>(self) -> Result<Codes, E> {
+                Ok(Codes::default())
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Codes, E> {
+                Ok(unreadable())
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Codes, E> {
+                Ok(unreadable())
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Codes, E> {
+                Ok(unreadable())
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Codes, E> {
+                Ok(unreadable())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Codes, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(unreadable())
+            }
+        }
+
+        fn unreadable() -> Codes {
+            Codes(vec![Codes::UNREADABLE.to_owned()])
+        }
+
+        struct Entry<'a>(Text<'a>);
+
+        impl<'de: 'a, 'a> Deserialize<'de> for Entry<'a> {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Text::deserialize(deserializer).map(Entry)
+            }
+        }
+
+        deserializer.deserialize_any(ReadCodes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    struct Probe<'a> {
+        success: Option<bool>,
+        #[serde(borrow, default)]
+        text: Text<'a>,
+        #[serde(default)]
+        number: Number,
+        #[serde(default)]
+        mark: Mark,
+        #[serde(default)]
+        codes: Codes,
+    }
+
+    fn probe(text: &str) -> Result<Probe<'_>, Malformed> {
+        object(text.as_bytes())
+    }
+
+    #[test]
+    fn repeated_members_are_refused_at_any_depth() {
+        for bad in [
+            r#"{"success":false,"success":true}"#,
+            r#"{"success":true,"success":true}"#,
+            r#"{"success":true,"\u0073uccess":false}"#,
+            r#"{"success":true,"x":{"a":1,"a":2}}"#,
+            r#"{"success":true,"x":[{"a":[{"b":1,"b":1}]}]}"#,
+        ] {
+            assert!(probe(bad).is_err(), "{bad}");
+        }
+        let many: Vec<String> = (0..40).map(|i| format!(r#""k{i}":{i}"#)).collect();
+        assert!(probe(&format!("{{{}}}", many.join(","))).is_ok());
+        assert!(probe(&format!("{{{},\"k39\":1}}", many.join(","))).is_err());
+    }
+
+    #[test]
+    fn only_one_whole_utf8_object_counts() {
+        for bad in [
+            "",
+            " ",
+            "ok",
+            "[]",
+            "[true]",
+            "true",
+            "null",
+            "{",
+            r#"{"success":true"#,
+            r#"{"success":true}{"success":false}"#,
+            r#"{"success":true} x"#,
+            r#"{"success":"true"}"#,
+            r#"{"success":1}"#,
+            "\u{feff}{}",
+        ] {
+            assert!(probe(bad).is_err(), "{bad:?}");
+        }
+        assert!(object::<Probe<'_>>(b"{\"x\":\"\xff\"}").is_err());
+        let deep = format!("{}1{}", "[".repeat(50_000), "]".repeat(50_000));
+        assert!(
+            probe(&format!("{{\"x\":{deep}}}")).is_err(),
+            "depth is bounded"
+        );
+        assert_eq!(
+            probe(" \n{\"success\":true}\n").unwrap().success,
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn members_of_another_type_are_absent() {
+        let odd = probe(r#"{"text":5,"number":[1],"mark":null,"codes":null}"#).unwrap();
+        assert!(odd.text.get().is_none() && odd.number.get().is_none());
+        assert!(!odd.mark.is_raised() && odd.codes.as_slice().is_empty() && odd.success.is_none());
+        let good =
+            probe(r#"{"text":"a\/b","number":"0.7","mark":"yes","codes":["x",1,"y"]}"#).unwrap();
+        assert_eq!(good.text.get(), Some("a/b"));
+        assert_eq!(good.number.get(), Some(0.7));
+        assert!(good.mark.is_raised());
+        assert_eq!(good.codes.as_slice(), ["x", Codes::UNREADABLE, "y"]);
+        for odd in [r#"{"codes":{}}"#, r#"{"codes":true}"#, r#"{"codes":5}"#] {
+            assert_eq!(
+                probe(odd).unwrap().codes.as_slice(),
+                [Codes::UNREADABLE],
+                "{odd}"
+            );
+        }
+        assert!(probe(r#"{"number":"NaN"}"#).unwrap().number.get().is_none());
+    }
+
+    #[test]
+    fn an_error_does_not_repeat_the_text() {
+        let error = probe(r#"{"success":"token-canary"}"#).err().unwrap();
+        assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+}

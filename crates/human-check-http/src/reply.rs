@@ -1,0 +1,163 @@
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use human_check::{CheckError, ErrorKind, Provider};
+
+/// What a vendor answered: status, headers, body.
+///
+/// `Debug` shows no body, since some vendors repeat the token in theirs.
+#[derive(Clone)]
+pub struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Reply {
+    /// A reply without headers, as golden vectors and tests have it.
+    ///
+    /// # Panics
+    ///
+    /// When `status` is not between 100 and 999.
+    pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
+        let status = StatusCode::from_u16(status).expect("a status has three digits");
+        Self::from_parts(status, HeaderMap::new(), body.into())
+    }
+
+    /// A reply as a transport received it.
+    pub fn from_parts(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    /// The same with a header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The body, as it came.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Whether the status is 4xx: the vendor rejects how it was asked.
+    pub fn is_rejection(&self) -> bool {
+        self.status.is_client_error()
+    }
+
+    /// Sorts out the statuses that end an exchange whatever the body says.
+    ///
+    /// Only 200 and 4xx go on to be read. A 5xx that claims success is still a 5xx.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` for 408, 429 and 5xx, `Protocol` for redirects and for successes that no
+    /// vendor documents.
+    pub fn check_status(&self, provider: &Provider) -> Result<(), CheckError> {
+        let (kind, reason) = match self.status() {
+            200 => return Ok(()),
+            408 => (ErrorKind::Unavailable, "vendor-timeout"),
+            429 => (ErrorKind::Unavailable, "rate-limited"),
+            400..=499 => return Ok(()),
+            500..=599 => (ErrorKind::Unavailable, "server-error"),
+            300..=399 => (ErrorKind::Protocol, "redirect"),
+            _ => (ErrorKind::Protocol, "unexpected-status"),
+        };
+        Err(CheckError::new(kind, provider, reason).with_retry_after(self.retry_after()))
+    }
+
+    /// How long the vendor asks to be left alone, in seconds or until a date. A day at most.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let text = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+        let wait = match text.trim().parse() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => {
+                let date = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
+                SystemTime::try_from(date.timestamp())
+                    .ok()?
+                    .duration_since(SystemTime::now())
+                    .unwrap_or_default()
+            }
+        };
+        Some(wait.min(Duration::from_secs(86_400)))
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("body", &format_args!("[{} bytes]", self.body.len()))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads an RFC 3339 time with any fraction and any offset, as vendors write them.
+///
+/// `None` when it is not one: a bad time is an absent one.
+pub fn timestamp(text: &str) -> Option<SystemTime> {
+    text.parse::<jiff::Timestamp>().ok()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_vendors_timestamps_are_read() {
+        let base = SystemTime::UNIX_EPOCH + Duration::from_secs(1_741_122_901);
+        for text in [
+            "2025-03-04T21:15:01Z",
+            "2025-03-04T21:15:01.000Z",
+            "2025-03-04T21:15:01.000000Z",
+            "2025-03-04T21:15:01+00:00",
+            "2025-03-04T21:15:01+0000",
+            "2025-03-04T23:15:01.000000000+02:00",
+        ] {
+            assert_eq!(timestamp(text), Some(base), "{text}");
+        }
+        for bad in [
+            "",
+            "now",
+            "1741122901",
+            "2025-03-04",
+            "2025-13-04T00:00:00Z",
+        ] {
+            assert_eq!(timestamp(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_dates() {
+        let reply = |text: &'static str| {
+            Reply::new(429, "").with_header(header::RETRY_AFTER, HeaderValue::from_static(text))
+        };
+        assert_eq!(reply("7").retry_after(), Some(Duration::from_secs(7)));
+        assert_eq!(
+            reply("Wed, 21 Oct 2015 07:28:00 GMT").retry_after(),
+            Some(Duration::ZERO)
+        );
+        assert_eq!(
+            reply("99999999999999").retry_after(),
+            Some(Duration::from_secs(86_400))
+        );
+        assert_eq!(reply("soon").retry_after(), None);
+    }
+}

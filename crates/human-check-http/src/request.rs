@@ -1,0 +1,203 @@
+use std::fmt;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
+use human_check::ConfigError;
+
+use crate::Endpoint;
+
+/// A request to a vendor, ready to send.
+///
+/// Its body and headers hold the secret and the token; `Debug` shows neither.
+#[derive(Clone)]
+pub struct Request {
+    pub(crate) method: Method,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Request {
+    /// A POST with a form-encoded body.
+    pub fn form(endpoint: &Endpoint, form: FormBody) -> Self {
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+        Self::post(endpoint, kind, form.0.into())
+    }
+
+    /// A POST with a JSON body.
+    pub fn json(endpoint: &Endpoint, body: &serde_json::Value) -> Self {
+        let kind = HeaderValue::from_static("application/json");
+        Self::post(endpoint, kind, body.to_string().into())
+    }
+
+    /// A GET.
+    pub fn get(endpoint: &Endpoint) -> Self {
+        Self {
+            method: Method::GET,
+            endpoint: endpoint.clone(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    fn post(endpoint: &Endpoint, kind: HeaderValue, body: Bytes) -> Self {
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(CONTENT_TYPE, kind);
+        Self {
+            method: Method::POST,
+            endpoint: endpoint.clone(),
+            headers,
+            body,
+        }
+    }
+
+    /// The same with a header whose value nobody may log.
+    #[must_use]
+    pub fn with_secret_header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
+        value.set_sensitive(true);
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// The same with an ordinary header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Checks that a setting fits in a header.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming `field` when it does not.
+    pub fn header_value(field: &'static str, text: &str) -> Result<HeaderValue, ConfigError> {
+        HeaderValue::from_str(text).map_err(|_| {
+            ConfigError::new(
+                field,
+                "holds characters that an HTTP header cannot carry",
+                "copy it again without line breaks",
+            )
+        })
+    }
+
+    /// GET or POST.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Where it goes.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The headers, secrets among them.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The body, secrets and the token among it.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("endpoint", &self.endpoint)
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("body", &format_args!("[{} bytes]", self.body.len()))
+            .finish()
+    }
+}
+
+/// A form-encoded body under construction.
+///
+/// Each name appears once and every value is encoded, so that a token such as
+/// `x&secret=y` stays one value (the parameter pollution of 2018).
+pub struct FormBody(String);
+
+impl FormBody {
+    /// A body with room for about `capacity` bytes.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self(String::with_capacity(capacity))
+    }
+
+    /// A body that begins with pairs encoded before.
+    pub fn starting_with(encoded: &str, capacity: usize) -> Self {
+        let mut body = String::with_capacity(encoded.len() + capacity);
+        body.push_str(encoded);
+        Self(body)
+    }
+
+    /// The same with one more pair.
+    #[must_use]
+    pub fn pair(mut self, name: &str, value: &str) -> Self {
+        if !self.0.is_empty() {
+            self.0.push('&');
+        }
+        self.push(name);
+        self.0.push('=');
+        self.push(value);
+        self
+    }
+
+    /// The text so far.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn push(&mut self, text: &str) {
+        // Most tokens are made of unreserved characters alone; those are copied in one go.
+        if text.bytes().all(|b| UNRESERVED[usize::from(b)]) {
+            self.0.push_str(text);
+        } else {
+            self.0
+                .extend(form_urlencoded::byte_serialize(text.as_bytes()));
+        }
+    }
+}
+
+impl fmt::Debug for FormBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FormBody([{} bytes])", self.0.len())
+    }
+}
+
+const UNRESERVED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] =
+            matches!(b as u8, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*');
+        b += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_cannot_add_a_parameter() {
+        let body = FormBody::with_capacity(64)
+            .pair("secret", "ours")
+            .pair("response", "x&secret=theirs");
+        assert_eq!(body.as_str(), "secret=ours&response=x%26secret%3Dtheirs");
+        let pairs: Vec<_> = form_urlencoded::parse(body.as_str().as_bytes()).collect();
+        assert_eq!(pairs.len(), 2);
+        assert_eq!(pairs[1].1, "x&secret=theirs");
+    }
+
+    #[test]
+    fn every_byte_of_a_token_survives_the_form() {
+        let token: String = (0x21..0x7f).map(|b: u8| char::from(b)).collect();
+        let body = FormBody::with_capacity(0).pair("response", &token);
+        let pairs: Vec<_> = form_urlencoded::parse(body.as_str().as_bytes()).collect();
+        assert_eq!(pairs[0].1, token);
+    }
+}
