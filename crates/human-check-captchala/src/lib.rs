@@ -1,0 +1,242 @@
+#![doc = include_str!("../README.md")]
+
+mod server_token;
+mod validate;
+
+pub use server_token::{ServerToken, ServerTokenRequest};
+pub use validate::{OfflineTokens, judge};
+
+use async_trait::async_trait;
+use http::{HeaderName, HeaderValue};
+use human_check::{
+    CheckError, ConfigError, ErrorKind, Fact, HumanCheck, Provider, Reason, Refusal, Reports,
+    Secret, Submission, Verdict,
+};
+use human_check_http::{Endpoint, Exchange, Question, Request, Retry};
+use serde_json::{Map, Value};
+
+/// CaptchaLa and the field that its own form renderers use (captchala.md section 15.3).
+pub static CAPTCHALA: Provider = Provider::new("captchala", &["captchala_token"]);
+
+/// Longer tokens are not CaptchaLa's. The vendor publishes no limit; this one is inferred.
+pub const TOKEN_CAP: usize = 4_096;
+
+const VALIDATE: &str = "https://apiv1.captcha.la/v1/validate";
+const BACKUP: &str = "https://fallbackapiv1.captchala.com/api/validate";
+const ISSUE: &str = "https://apiv1.captcha.la/v1/server/challenge/issue";
+
+const APP_KEY: HeaderName = HeaderName::from_static("x-app-key");
+const APP_SECRET: HeaderName = HeaderName::from_static("x-app-secret");
+
+/// Asks CaptchaLa's validate.
+///
+/// What happens to a token depends on its prefix (section 5), and a visitor chooses that, so:
+///
+/// | prefix | what it is | here |
+/// | --- | --- | --- |
+/// | `pt_` | a pass token | asked about |
+/// | `dg_` | handed out when the quota is spent, always invalid | `Declined`, never asked about |
+/// | `offline_` | from the vendor's backup service | refused, unless [opted in](Self::accepting_offline_tokens) |
+/// | `client_`, `co_` | made by the browser alone, anybody can type one | refused |
+/// | `sct_`, others | not a pass token | refused |
+///
+/// The vendor's own libraries call any `client_` token valid; this one never does.
+#[derive(Clone, Debug)]
+pub struct CaptchaLa {
+    exchange: Exchange,
+    provider: Provider,
+    validate: Endpoint,
+    backup: Endpoint,
+    issue: Endpoint,
+    app_key: HeaderValue,
+    app_secret: HeaderValue,
+    secret: Secret,
+    offline: OfflineTokens,
+}
+
+impl CaptchaLa {
+    /// Asks for one app.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the app key is blank or does not fit in a header.
+    pub fn new(
+        exchange: &Exchange,
+        app_key: &str,
+        app_secret: Secret,
+    ) -> Result<Self, ConfigError> {
+        if app_key.trim().is_empty() {
+            return Err(ConfigError::new(
+                "app_key",
+                "is empty",
+                "copy the app key from CaptchaLa's dashboard",
+            ));
+        }
+        let mut header = Request::header_value("app_secret", app_secret.expose())?;
+        header.set_sensitive(true);
+        Ok(Self {
+            exchange: exchange.clone(),
+            provider: CAPTCHALA.clone(),
+            validate: Endpoint::literal(VALIDATE),
+            backup: Endpoint::literal(BACKUP),
+            issue: Endpoint::literal(ISSUE),
+            app_key: Request::header_value("app_key", app_key)?,
+            app_secret: header,
+            secret: app_secret,
+            offline: OfflineTokens::Refused,
+        })
+    }
+
+    /// Also asks about `offline_` tokens, at the vendor's backup service on another domain.
+    ///
+    /// The visitor decides to use that path, and its replies may lack action and uid; a route that
+    /// expects those then refuses. Human verdicts carry the detail `offline`.
+    #[must_use]
+    pub fn accepting_offline_tokens(mut self) -> Self {
+        self.offline = OfflineTokens::Accepted;
+        self
+    }
+
+    /// Asks somewhere else, such as an emulator: validate, backup and issue are at `base`.
+    #[must_use]
+    pub fn at(mut self, base: &Endpoint) -> Self {
+        self.validate = base.at_path(self.validate.url().path());
+        self.backup = base.at_path(self.backup.url().path());
+        self.issue = base.at_path(self.issue.url().path());
+        self
+    }
+
+    /// For pages that post the token under other names, such as `captcha_token`.
+    #[must_use]
+    pub fn with_form_fields<F: Into<String>>(
+        mut self,
+        fields: impl IntoIterator<Item = F>,
+    ) -> Self {
+        self.provider = self.provider.with_fields(fields);
+        self
+    }
+
+    /// Opens a connection before the first visitor needs one.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError`] when the vendor cannot be reached.
+    pub async fn prewarm(&self) -> Result<(), CheckError> {
+        self.exchange.prewarm(&CAPTCHALA, &self.validate).await
+    }
+
+    /// The request for a token (section 4.1). It consumes the token: keeping it would let it pass again.
+    pub fn build(&self, token: &str, submission: &Submission) -> Request {
+        let mut body = Map::new();
+        body.insert("pass_token".into(), token.into());
+        body.insert("keep_token".into(), false.into());
+        if let Some(ip) = submission.client_ip() {
+            body.insert("client_ip".into(), ip.to_string().into());
+        }
+        let endpoint = match Kind::of(token) {
+            Kind::Offline => &self.backup,
+            _ => &self.validate,
+        };
+        self.request(endpoint, body)
+    }
+
+    /// Mints a server token, which makes the page's challenge one that we asked for (section 9).
+    ///
+    /// Success also shows that key and secret are right.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError`] when none could be had.
+    pub async fn issue_server_token(
+        &self,
+        request: &ServerTokenRequest,
+    ) -> Result<ServerToken, CheckError> {
+        let request = self.request(&self.issue, request.body());
+        let secrets = [self.secret.expose()];
+        self.exchange
+            .call(&CAPTCHALA, request, &secrets, server_token::read)
+            .await
+    }
+
+    fn request(&self, endpoint: &Endpoint, body: Map<String, Value>) -> Request {
+        Request::json(endpoint, &body.into())
+            .with_header(APP_KEY, self.app_key.clone())
+            .with_secret_header(APP_SECRET, self.app_secret.clone())
+    }
+}
+
+#[async_trait]
+impl HumanCheck for CaptchaLa {
+    fn accepts(&self) -> &[Provider] {
+        std::slice::from_ref(&self.provider)
+    }
+
+    fn reports(&self) -> Reports {
+        Reports::nothing()
+            .sometimes(Fact::Action)
+            .sometimes(Fact::Binding)
+            .sometimes(Fact::Hostname)
+            .sometimes(Fact::Score)
+            .sometimes(Fact::SolvedAt)
+    }
+
+    async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
+        let cap = self.exchange.limits().token_bytes.min(TOKEN_CAP);
+        let token = match submission.token(&CAPTCHALA, cap) {
+            Ok(token) => token,
+            Err(refusal) => return self.exchange.refuse(&CAPTCHALA, refusal),
+        };
+        match screen(token, self.offline) {
+            Ok(None) => {}
+            Ok(Some(refusal)) => return self.exchange.refuse(&CAPTCHALA, refusal),
+            Err(error) => return self.exchange.fail(&CAPTCHALA, error),
+        }
+        let question = Question {
+            provider: &CAPTCHALA,
+            submission,
+            request: self.build(token, submission),
+            secrets: &[token, self.secret.expose()],
+            retry: Retry::Unsent,
+        };
+        let offline = Kind::of(token) == Kind::Offline;
+        self.exchange
+            .verify(question, |reply| judge(reply, offline))
+            .await
+    }
+}
+
+/// Decides by its prefix whether a token may be asked about: `Ok(None)` when it may.
+///
+/// # Errors
+///
+/// `Declined` for a token that was handed out because the quota is spent.
+pub fn screen(token: &str, offline: OfflineTokens) -> Result<Option<Refusal>, CheckError> {
+    match Kind::of(token) {
+        Kind::Pass => Ok(None),
+        Kind::Offline if offline == OfflineTokens::Accepted => Ok(None),
+        Kind::Degraded => {
+            Err(CheckError::new(ErrorKind::Declined, &CAPTCHALA, "quota").with_token_unspent())
+        }
+        Kind::Offline | Kind::Unverifiable => Ok(Some(Refusal::new(Reason::UnverifiableToken))),
+    }
+}
+
+/// Section 5. Prefixes are exact and case counts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Degraded,
+    Offline,
+    Pass,
+    Unverifiable,
+}
+
+impl Kind {
+    fn of(token: &str) -> Self {
+        match token.split_once('_') {
+            Some(("pt", _)) => Self::Pass,
+            Some(("dg", _)) => Self::Degraded,
+            Some(("offline", _)) => Self::Offline,
+            _ => Self::Unverifiable,
+        }
+    }
+}

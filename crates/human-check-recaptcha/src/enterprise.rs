@@ -1,0 +1,246 @@
+use async_trait::async_trait;
+use human_check::{
+    CheckError, ConfigError, Detail, ErrorKind, Fact, Facts, HumanCheck, Provider, Reports, Score,
+    Submission, Verdict,
+};
+use human_check_http::{Endpoint, Exchange, Question, Request, Retry};
+use serde_json::{Map, Value};
+
+use crate::RECAPTCHA_ENTERPRISE;
+use crate::annotate::{self, Annotation, AnnotationReason};
+use crate::assessment;
+use crate::credential::Credential;
+use crate::google_error::UNAUTHENTICATED;
+
+const GOOGLE: &str = "https://recaptchaenterprise.googleapis.com/";
+
+/// What kind of key made the tokens, which decides what makes a valid one a human (section 3.8).
+///
+/// It comes from configuration and never from the request.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum KeyKind {
+    /// Policy-based or invisible challenge: a challenge must be passed or not have been needed.
+    Challenge,
+    /// A checkbox: a valid token was solved.
+    Checkbox,
+    /// Score only: the score must reach this one, from 0 (machine) to 1 (human).
+    Score(Score),
+}
+
+/// reCAPTCHA Enterprise: createAssessment and annotate.
+///
+/// Assessing spends the token, so nothing is repeated once it was sent, with one exception: when
+/// Google says 401 the token was not looked at, so an expired access token is renewed and the
+/// request repeated once.
+#[derive(Clone, Debug)]
+pub struct RecaptchaEnterprise {
+    exchange: Exchange,
+    base: Endpoint,
+    provider: Provider,
+    project: String,
+    site_key: String,
+    credential: Credential,
+    kind: KeyKind,
+}
+
+impl RecaptchaEnterprise {
+    /// Asks about tokens of `site_key`, in the Google Cloud project that owns it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the project or the site key is blank or cannot be one.
+    pub fn new(
+        exchange: &Exchange,
+        project: impl Into<String>,
+        site_key: impl Into<String>,
+        credential: impl Into<Credential>,
+        kind: KeyKind,
+    ) -> Result<Self, ConfigError> {
+        let (project, site_key) = (project.into(), site_key.into());
+        // Both end in a path or next to a token; anything but a plain name would ask elsewhere.
+        let plain = |text: &str| {
+            !text.is_empty()
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+                && !text.contains("..")
+        };
+        if !plain(&project) {
+            return Err(ConfigError::new(
+                "project",
+                "is not a project id or number",
+                "copy it from the Google Cloud console, like `my-project-123`",
+            ));
+        }
+        if !plain(&site_key) {
+            return Err(ConfigError::new(
+                "site_key",
+                "is not a site key",
+                "copy the key's id from the reCAPTCHA page of the Google Cloud console",
+            ));
+        }
+        Ok(Self {
+            exchange: exchange.clone(),
+            base: Endpoint::literal(GOOGLE),
+            provider: RECAPTCHA_ENTERPRISE.clone(),
+            project,
+            site_key,
+            credential: credential.into(),
+            kind,
+        })
+    }
+
+    /// Asks somewhere else, such as an emulator. Paths are appended to the host.
+    #[must_use]
+    pub fn at(mut self, base: Endpoint) -> Self {
+        self.base = base;
+        self
+    }
+
+    /// For pages that post the token under other names.
+    #[must_use]
+    pub fn with_form_fields<F: Into<String>>(
+        mut self,
+        fields: impl IntoIterator<Item = F>,
+    ) -> Self {
+        self.provider = self.provider.with_fields(fields);
+        self
+    }
+
+    /// Opens a connection and fetches an access token before the first visitor needs them.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError`] when Google cannot be reached or does not take the credential.
+    pub async fn prewarm(&self) -> Result<(), CheckError> {
+        self.credential.header(&self.exchange).await?;
+        self.exchange
+            .prewarm(&RECAPTCHA_ENTERPRISE, &self.base)
+            .await
+    }
+
+    /// The request for a token, without a credential (section 3.3).
+    pub fn build(&self, token: &str, submission: &Submission) -> Request {
+        let mut event = Map::new();
+        event.insert("token".into(), token.into());
+        event.insert("siteKey".into(), self.site_key.as_str().into());
+        let optional = [
+            (
+                "expectedAction",
+                submission.expected_action().map(str::to_owned),
+            ),
+            (
+                "userIpAddress",
+                submission.client_ip().map(|ip| ip.to_string()),
+            ),
+            ("userAgent", submission.user_agent().map(str::to_owned)),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                event.insert(name.into(), value.into());
+            }
+        }
+        let mut body = Map::new();
+        body.insert("event".into(), Value::Object(event));
+        let path = format!("v1/projects/{}/assessments", self.project);
+        Request::json(&self.base.at_path(&path), &body.into())
+    }
+
+    /// Tells Google later what a visitor turned out to be (section 3.7).
+    ///
+    /// `facts` are those of the verdict. Give an annotation, reasons, or both.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError`] when Google did not take it; `Misconfigured` also when the facts are not of
+    /// an assessment.
+    pub async fn annotate(
+        &self,
+        facts: &Facts,
+        annotation: Option<Annotation>,
+        reasons: &[AnnotationReason],
+    ) -> Result<(), CheckError> {
+        let no_name = || {
+            CheckError::new(
+                ErrorKind::Misconfigured,
+                &RECAPTCHA_ENTERPRISE,
+                "assessment-name",
+            )
+        };
+        let name = facts
+            .detail("name")
+            .and_then(Detail::text)
+            .ok_or_else(no_name)?;
+        let path = annotate::path(name).ok_or_else(no_name)?;
+        let request = annotate::build(&self.base.at_path(&path), annotation, reasons);
+        self.exchange
+            .within_total(&RECAPTCHA_ENTERPRISE, async {
+                let (header, value, secret) = self.credential.header(&self.exchange).await?;
+                let request = request.with_secret_header(header, value);
+                self.exchange
+                    .call(
+                        &RECAPTCHA_ENTERPRISE,
+                        request,
+                        &[secret.expose()],
+                        annotate::read,
+                    )
+                    .await
+            })
+            .await
+    }
+
+    async fn ask(&self, token: &str, submission: &Submission) -> Result<Verdict, CheckError> {
+        let (header, value, secret) = self.credential.header(&self.exchange).await?;
+        let question = Question {
+            provider: &RECAPTCHA_ENTERPRISE,
+            submission,
+            request: self
+                .build(token, submission)
+                .with_secret_header(header, value),
+            secrets: &[token, secret.expose()],
+            retry: Retry::Unsent,
+        };
+        self.exchange
+            .verify(question, |reply| assessment::judge(reply, self.kind))
+            .await
+    }
+}
+
+#[async_trait]
+impl HumanCheck for RecaptchaEnterprise {
+    fn accepts(&self) -> &[Provider] {
+        std::slice::from_ref(&self.provider)
+    }
+
+    fn reports(&self) -> Reports {
+        let reports = Reports::nothing()
+            .sometimes(Fact::Action)
+            .sometimes(Fact::Hostname)
+            .sometimes(Fact::SolvedAt);
+        match self.kind {
+            KeyKind::Score(_) => reports.always(Fact::Score),
+            KeyKind::Challenge | KeyKind::Checkbox => reports.sometimes(Fact::Score),
+        }
+    }
+
+    async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
+        let token =
+            match submission.token(&RECAPTCHA_ENTERPRISE, self.exchange.limits().token_bytes) {
+                Ok(token) => token,
+                Err(refusal) => return self.exchange.refuse(&RECAPTCHA_ENTERPRISE, refusal),
+            };
+        self.exchange
+            .within_total(&RECAPTCHA_ENTERPRISE, async {
+                match self.ask(token, submission).await {
+                    Err(error)
+                        if error.reason() == UNAUTHENTICATED && self.credential.renew().await =>
+                    {
+                        self.ask(token, submission).await
+                    }
+                    outcome => outcome,
+                }
+            })
+            .await
+    }
+}

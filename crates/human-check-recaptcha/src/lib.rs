@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+
+mod annotate;
+mod assessment;
+mod classic;
+mod credential;
+mod enterprise;
+mod google_error;
+#[cfg(feature = "service-account")]
+mod service_account;
+
+pub use annotate::{Annotation, AnnotationReason};
+pub use assessment::judge as judge_enterprise;
+pub use classic::{RecaptchaV2, RecaptchaV3, V2Rules, V3Rules, judge_v2, judge_v3};
+pub use credential::{AccessToken, Credential, MetadataServer, TokenSource, read_access_token};
+pub use enterprise::{KeyKind, RecaptchaEnterprise};
+#[cfg(feature = "service-account")]
+pub use service_account::ServiceAccount;
+
+use human_check::Provider;
+
+/// reCAPTCHA v2, checkbox or invisible (recaptcha.md section 9.2).
+pub static RECAPTCHA_V2: Provider = Provider::new("recaptcha-v2", &["g-recaptcha-response"]);
+
+/// reCAPTCHA v3. It adds no field to a form; pages that name theirs otherwise say so with
+/// `with_form_fields` (section 9.4).
+pub static RECAPTCHA_V3: Provider = Provider::new("recaptcha-v3", &["g-recaptcha-response"]);
+
+/// reCAPTCHA Enterprise (section 9.5).
+pub static RECAPTCHA_ENTERPRISE: Provider =
+    Provider::new("recaptcha-enterprise", &["g-recaptcha-response"]);
