@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::{Reply, Request, SendError, Transport};
+use crate::{Reply, Request, SendError, SendErrorKind, Transport};
 
 type Answer = dyn Fn(&Request) -> Result<Reply, SendError> + Send + Sync;
 
@@ -58,8 +58,11 @@ impl fmt::Debug for CannedTransport {
 
 #[async_trait]
 impl Transport for CannedTransport {
-    async fn send(&self, request: Request, _cap: usize) -> Result<Reply, SendError> {
-        let answer = (self.answer)(&request);
+    async fn send(&self, request: Request, cap: usize) -> Result<Reply, SendError> {
+        let answer = match (self.answer)(&request) {
+            Ok(reply) if reply.body().len() > cap => Err(SendError::new(SendErrorKind::TooLarge)),
+            answer => answer,
+        };
         self.requests
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -1,0 +1,4 @@
+//! x
+pub mod answer;
+pub mod explain;
+pub mod vendor;

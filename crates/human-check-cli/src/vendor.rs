@@ -1,0 +1,249 @@
+//! Builds a check for a vendor named on the command line.
+
+use human_check::{ConfigError, HumanCheck, Provider, Score, Secret, TestingCredentials};
+use human_check_captchala::{CAPTCHALA, CaptchaLa};
+use human_check_hcaptcha::{HCAPTCHA, Hcaptcha};
+use human_check_http::{Endpoint, Exchange};
+use human_check_recaptcha::{
+    Credential, KeyKind, RECAPTCHA_ENTERPRISE, RECAPTCHA_V2, RECAPTCHA_V3, RecaptchaEnterprise,
+    RecaptchaV2, RecaptchaV3,
+};
+use human_check_turnstile::{TURNSTILE, Turnstile};
+use serde::Deserialize;
+
+/// The vendors this program knows.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Vendor {
+    /// `CaptchaLa`.
+    #[value(name = "captchala")]
+    #[serde(rename = "captchala")]
+    CaptchaLa,
+    /// hCaptcha.
+    Hcaptcha,
+    /// reCAPTCHA Enterprise.
+    RecaptchaEnterprise,
+    /// reCAPTCHA v2.
+    RecaptchaV2,
+    /// reCAPTCHA v3.
+    RecaptchaV3,
+    /// Cloudflare Turnstile.
+    Turnstile,
+}
+
+impl Vendor {
+    /// All of them, in the order of the tables.
+    pub const ALL: [Self; 6] = [
+        Self::Turnstile,
+        Self::Hcaptcha,
+        Self::RecaptchaV2,
+        Self::RecaptchaV3,
+        Self::RecaptchaEnterprise,
+        Self::CaptchaLa,
+    ];
+
+    /// Its adapter's provider.
+    pub fn provider(self) -> &'static Provider {
+        match self {
+            Self::CaptchaLa => &CAPTCHALA,
+            Self::Hcaptcha => &HCAPTCHA,
+            Self::RecaptchaEnterprise => &RECAPTCHA_ENTERPRISE,
+            Self::RecaptchaV2 => &RECAPTCHA_V2,
+            Self::RecaptchaV3 => &RECAPTCHA_V3,
+            Self::Turnstile => &TURNSTILE,
+        }
+    }
+}
+
+/// What decides whether a valid reCAPTCHA Enterprise token is a human's.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum EnterpriseKey {
+    /// A challenge that was passed or not needed.
+    #[serde(alias = "enterprise_challenge")]
+    Challenge,
+    /// A checkbox.
+    #[serde(alias = "enterprise_checkbox")]
+    Checkbox,
+    /// The score.
+    #[serde(alias = "enterprise_score")]
+    Score,
+}
+
+/// Everything an adapter may need; each takes what is its own.
+#[derive(Debug)]
+pub struct Setup {
+    /// The vendor.
+    pub vendor: Vendor,
+    /// Site key or app key.
+    pub site_key: Option<String>,
+    /// Secret, or API key of reCAPTCHA Enterprise.
+    pub secret: Option<Secret>,
+    /// Another way to sign in to reCAPTCHA Enterprise.
+    pub credential: Option<Credential>,
+    /// The Google Cloud project.
+    pub project: Option<String>,
+    /// Which kind of Enterprise key it is, where the score does not tell.
+    pub key: Option<EnterpriseKey>,
+    /// The lowest score on the common scale.
+    pub min_score: Option<f64>,
+    /// The highest risk on the vendor's scale.
+    pub max_risk: Option<f64>,
+    /// Whether testing keys may be used.
+    pub testing: TestingCredentials,
+    /// Where to ask instead of the vendor.
+    pub base: Option<Endpoint>,
+}
+
+impl Setup {
+    /// A vendor with nothing set.
+    pub fn new(vendor: Vendor) -> Self {
+        Self {
+            vendor,
+            site_key: None,
+            secret: None,
+            credential: None,
+            project: None,
+            key: None,
+            min_score: None,
+            max_risk: None,
+            testing: TestingCredentials::Refused,
+            base: None,
+        }
+    }
+
+    /// The lowest score that the route's policy must ask for, where the adapter does not do it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when a threshold is out of range or means nothing for this vendor.
+    pub fn policy_score(&self) -> Result<Option<Score>, ConfigError> {
+        match (self.vendor, self.min_score, self.max_risk) {
+            (_, Some(_), Some(_)) => Err(ConfigError::new(
+                "max_risk",
+                "is given beside min_score",
+                "give one of them",
+            )),
+            (Vendor::CaptchaLa, None, Some(risk)) => Score::risk(risk, 100.0).map(Some),
+            (Vendor::Hcaptcha, None, Some(_)) => Ok(None),
+            (_, None, Some(_)) => Err(ConfigError::new(
+                "max_risk",
+                "means nothing for a vendor that does not report a risk",
+                "give min_score, or leave it out",
+            )),
+            (Vendor::RecaptchaV3 | Vendor::RecaptchaEnterprise, _, None) => Ok(None),
+            (_, min_score, None) => min_score.map(Score::humanity).transpose(),
+        }
+    }
+
+    /// The adapter, without a policy.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when something is missing or wrong.
+    pub fn build(self, exchange: &Exchange) -> Result<Box<dyn HumanCheck>, ConfigError> {
+        let missing = |field, remedy| ConfigError::new(field, "is missing", remedy);
+        let base = self.base;
+        let at = |path: &str| base.as_ref().map(|base| base.at_path(path));
+        let testing = self.testing.allowed();
+        let secret = self
+            .secret
+            .ok_or_else(|| missing("secret", "set HUMAN_CHECK_SECRET or give --secret-file"));
+        let site_key = self
+            .site_key
+            .ok_or_else(|| missing("site_key", "set HUMAN_CHECK_SITE_KEY or give --site-key"));
+        Ok(match self.vendor {
+            Vendor::Turnstile => {
+                let turnstile = if testing {
+                    Turnstile::for_testing(exchange, secret?)?
+                } else {
+                    Turnstile::new(exchange, secret?)?
+                };
+                match at("/turnstile/v0/siteverify") {
+                    Some(endpoint) => Box::new(turnstile.at(endpoint)),
+                    None => Box::new(turnstile),
+                }
+            }
+            Vendor::Hcaptcha => {
+                let mut hcaptcha = if testing {
+                    Hcaptcha::for_testing(exchange, site_key?, secret?)?
+                } else {
+                    Hcaptcha::new(exchange, site_key?, secret?)?
+                };
+                if let Some(risk) = self.max_risk {
+                    hcaptcha = hcaptcha.with_max_risk(risk)?;
+                }
+                match at("/siteverify") {
+                    Some(endpoint) => Box::new(hcaptcha.at(endpoint)),
+                    None => Box::new(hcaptcha),
+                }
+            }
+            Vendor::RecaptchaV2 => {
+                let recaptcha = if testing {
+                    RecaptchaV2::for_testing(exchange, secret?)?
+                } else {
+                    RecaptchaV2::new(exchange, secret?)?
+                };
+                match at("/recaptcha/api/siteverify") {
+                    Some(endpoint) => Box::new(recaptcha.at(endpoint)),
+                    None => Box::new(recaptcha),
+                }
+            }
+            Vendor::RecaptchaV3 => {
+                let min_score = Score::humanity(self.min_score.ok_or_else(|| {
+                    missing(
+                        "min_score",
+                        "only you know which score your route needs; 0.5 is the usual start",
+                    )
+                })?)?;
+                let recaptcha = RecaptchaV3::new(exchange, secret?, min_score)?;
+                match at("/recaptcha/api/siteverify") {
+                    Some(endpoint) => Box::new(recaptcha.at(endpoint)),
+                    None => Box::new(recaptcha),
+                }
+            }
+            Vendor::RecaptchaEnterprise => {
+                let kind = match (self.key, self.min_score) {
+                    (None | Some(EnterpriseKey::Score), Some(score)) => {
+                        KeyKind::Score(Score::humanity(score)?)
+                    }
+                    (Some(EnterpriseKey::Challenge), None) => KeyKind::Challenge,
+                    (Some(EnterpriseKey::Checkbox), None) => KeyKind::Checkbox,
+                    (Some(EnterpriseKey::Challenge | EnterpriseKey::Checkbox), Some(_)) => {
+                        return Err(ConfigError::new(
+                            "min_score",
+                            "is given for a key without a threshold",
+                            "leave it out",
+                        ));
+                    }
+                    (None | Some(EnterpriseKey::Score), None) => {
+                        return Err(missing(
+                            "min_score",
+                            "give it for a score key, or say that it is a checkbox or challenge key",
+                        ));
+                    }
+                };
+                let project = self
+                    .project
+                    .ok_or_else(|| missing("project", "give --project"))?;
+                let credential = match self.credential {
+                    Some(credential) => credential,
+                    None => Credential::api_key(secret?)?,
+                };
+                let recaptcha =
+                    RecaptchaEnterprise::new(exchange, project, site_key?, credential, kind)?;
+                match base {
+                    Some(base) => Box::new(recaptcha.at(base)),
+                    None => Box::new(recaptcha),
+                }
+            }
+            Vendor::CaptchaLa => {
+                let captchala = CaptchaLa::new(exchange, &site_key?, secret?)?;
+                match &base {
+                    Some(base) => Box::new(captchala.at(base)),
+                    None => Box::new(captchala),
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,393 @@
+//! recaptcha.md section 11.4, annotate (3.7) and the two ways to sign in (3.2).
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::pem::PemObject;
+use serde_json::{Value, json};
+
+use super::http::{Outgoing, Seen};
+use super::mint::hex;
+use super::site::{PROJECT, PROJECT_NUMBER, SERVICE_ACCOUNT_EMAIL, SERVICE_ACCOUNT_KEY};
+use super::state::{State, Token, rfc3339, unix};
+
+const LIFE: u64 = 120;
+const PROVIDER: &str = "recaptcha-enterprise";
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+const REASONS: [&str; 14] = [
+    "CHARGEBACK",
+    "CHARGEBACK_FRAUD",
+    "CHARGEBACK_DISPUTE",
+    "REFUND",
+    "REFUND_FRAUD",
+    "TRANSACTION_ACCEPTED",
+    "TRANSACTION_DECLINED",
+    "PAYMENT_HEURISTICS",
+    "INITIATED_TWO_FACTOR",
+    "PASSED_TWO_FACTOR",
+    "FAILED_TWO_FACTOR",
+    "CORRECT_PASSWORD",
+    "INCORRECT_PASSWORD",
+    "SOCIAL_SPAM",
+];
+
+pub(super) fn answer(state: &mut State, request: &Seen) -> Outgoing {
+    if let Err(refusal) = authenticate(state, request) {
+        return refusal;
+    }
+    let parts: Vec<&str> = request.path.trim_matches('/').split('/').collect();
+    let (project, rest) = match parts[..] {
+        ["v1", "projects", project, ref rest @ ..] => (project, rest),
+        _ => return error(404, "NOT_FOUND", None, "not found"),
+    };
+    let Some(Value::Object(body)) = request.json() else {
+        return error(
+            400,
+            "INVALID_ARGUMENT",
+            None,
+            "Invalid JSON payload received.",
+        );
+    };
+    if request.method != "POST" {
+        return error(501, "UNIMPLEMENTED", None, "method");
+    }
+    if state.knobs.service_disabled {
+        return error(
+            403,
+            "PERMISSION_DENIED",
+            Some("SERVICE_DISABLED"),
+            "the API is not enabled",
+        );
+    }
+    if project != PROJECT && project != PROJECT_NUMBER {
+        return error(
+            403,
+            "PERMISSION_DENIED",
+            None,
+            "Permission denied for project",
+        );
+    }
+    match rest {
+        ["assessments"] => assess(state, &body),
+        ["assessments", id] if id.ends_with(":annotate") => {
+            let name = format!(
+                "projects/{PROJECT_NUMBER}/assessments/{}",
+                id.trim_end_matches(":annotate")
+            );
+            annotate(state, &name, &body)
+        }
+        _ => error(404, "NOT_FOUND", None, "not found"),
+    }
+}
+
+fn authenticate(state: &State, request: &Seen) -> Result<(), Outgoing> {
+    let in_query = request.query_pairs();
+    let api_key = request.header("x-goog-api-key").or_else(|| {
+        in_query
+            .iter()
+            .find_map(|(name, key)| (name == "key").then_some(key.as_str()))
+    });
+    if let Some(key) = api_key {
+        let known = state
+            .sites
+            .iter()
+            .any(|site| site.provider == PROVIDER && site.secret == key);
+        return if known {
+            Ok(())
+        } else {
+            let message = "API key not valid. Please pass a valid API key.";
+            Err(error(
+                400,
+                "INVALID_ARGUMENT",
+                Some("API_KEY_INVALID"),
+                message,
+            ))
+        };
+    }
+    let bearer = request
+        .header("authorization")
+        .and_then(|value| value.strip_prefix("Bearer "));
+    let reason = match bearer {
+        None => "CREDENTIALS_MISSING",
+        Some(token) => match state.access_tokens.get(token) {
+            Some(ends) if *ends > state.now() => return Ok(()),
+            Some(_) => "ACCESS_TOKEN_EXPIRED",
+            None => "ACCESS_TOKEN_TYPE_UNSUPPORTED",
+        },
+    };
+    Err(error(
+        401,
+        "UNAUTHENTICATED",
+        Some(reason),
+        "Request had invalid authentication credentials.",
+    ))
+}
+
+fn assess(state: &mut State, body: &serde_json::Map<String, Value>) -> Outgoing {
+    let known = [
+        "event",
+        "accountVerification",
+        "privatePasswordLeakVerification",
+        "assessmentEnvironment",
+    ];
+    let Some(event) = body.get("event").and_then(Value::as_object) else {
+        return error(400, "INVALID_ARGUMENT", None, "event is required");
+    };
+    let event_members = [
+        "token",
+        "siteKey",
+        "userAgent",
+        "userIpAddress",
+        "expectedAction",
+        "hashedAccountId",
+        "express",
+        "requestedUri",
+        "wafTokenAssessment",
+        "ja3",
+        "ja4",
+        "headers",
+        "firewallPolicyEvaluation",
+        "transactionData",
+        "userInfo",
+        "fraudPrevention",
+    ];
+    if body.keys().any(|name| !known.contains(&name.as_str()))
+        || event
+            .keys()
+            .any(|name| !event_members.contains(&name.as_str()))
+    {
+        return error(
+            400,
+            "INVALID_ARGUMENT",
+            None,
+            "Invalid JSON payload received. Unknown name",
+        );
+    }
+    if state.knobs.rate_limited {
+        return error(
+            429,
+            "RESOURCE_EXHAUSTED",
+            Some("RATE_LIMIT_EXCEEDED"),
+            "Quota exceeded",
+        );
+    }
+    if state.knobs.quota_spent {
+        return error(429, "RESOURCE_EXHAUSTED", None, "Quota exceeded");
+    }
+    let text = |name: &str| {
+        event
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or("")
+            .to_owned()
+    };
+    let (token, site_key, expected) = (text("token"), text("siteKey"), text("expectedAction"));
+    let known = state.token(PROVIDER, &token).cloned();
+    let reason = invalid_reason(state, &token, known.as_ref(), &site_key);
+    let name = format!("projects/{PROJECT_NUMBER}/assessments/{}", hex(16));
+    state.assessments.push(name.clone());
+    if reason.is_none()
+        && let Some(token) = state.token(PROVIDER, &token)
+    {
+        token.redeemed = Some((None, Value::Null));
+    }
+    let score = match reason {
+        None => known.as_ref().and_then(|t| t.score).unwrap_or(0.9),
+        Some(_) => 0.0,
+    };
+    let decoded = known.as_ref();
+    let mut answer = json!({
+        "name": name,
+        "event": {
+            "token": token, "siteKey": site_key, "userAgent": text("userAgent"),
+            "userIpAddress": text("userIpAddress"), "expectedAction": expected, "hashedAccountId": "",
+            "express": false, "requestedUri": "", "wafTokenAssessment": false, "ja3": "", "ja4": "",
+            "headers": [], "firewallPolicyEvaluation": false,
+            "fraudPrevention": "FRAUD_PREVENTION_UNSPECIFIED",
+        },
+        "riskAnalysis": {
+            "score": score,
+            "reasons": if score < 0.5 && reason.is_none() { json!(["AUTOMATION"]) } else { json!([]) },
+            "extendedVerdictReasons": [],
+            "challenge": if decoded.is_some_and(|t| !t.solved) { "FAILED" } else { "CHALLENGE_UNSPECIFIED" },
+            "verifiedBots": [],
+        },
+        "tokenProperties": {
+            "valid": reason.is_none(),
+            "invalidReason": reason.unwrap_or("INVALID_REASON_UNSPECIFIED"),
+            "hostname": decoded.filter(|t| t.app.is_none()).map_or("", |t| &t.hostname),
+            "androidPackageName": decoded.and_then(|t| t.app.as_deref()).unwrap_or(""),
+            "iosBundleId": "",
+            "action": decoded.and_then(|t| t.action.as_deref()).unwrap_or(""),
+        },
+        "accountDefenderAssessment": {"labels": []},
+    });
+    if let Some(token) = decoded {
+        answer["tokenProperties"]["createTime"] = rfc3339(token.issued, true).into();
+    }
+    if state.knobs.omit_defaults {
+        drop_defaults(&mut answer);
+    }
+    Outgoing::json(200, &answer)
+}
+
+fn invalid_reason(
+    state: &State,
+    text: &str,
+    token: Option<&Token>,
+    site_key: &str,
+) -> Option<&'static str> {
+    let Some(token) = token else {
+        return Some(if text.is_empty() {
+            "MISSING"
+        } else {
+            "MALFORMED"
+        });
+    };
+    let site = state
+        .sites
+        .iter()
+        .find(|site| site.provider == PROVIDER && site.site_key == token.site_key);
+    if token.site_key != site_key {
+        return Some(if state.knobs.legacy_mismatch {
+            "INVALID_REASON_UNSPECIFIED"
+        } else {
+            "KEY_MISMATCH"
+        });
+    }
+    if site.is_some_and(|s| !s.domains.is_empty() && !s.domains.contains(&token.hostname)) {
+        return Some("DOMAIN_MISMATCH");
+    }
+    if state.is_older(token, LIFE) {
+        return Some("EXPIRED");
+    }
+    if token.redeemed.is_some() {
+        return Some("DUPE");
+    }
+    if token.browser_error {
+        return Some("BROWSER_ERROR");
+    }
+    (!token.solved).then_some("INVALID_REASON_UNSPECIFIED")
+}
+
+fn annotate(state: &State, name: &str, body: &serde_json::Map<String, Value>) -> Outgoing {
+    if !state.assessments.iter().any(|known| known == name) {
+        return error(404, "NOT_FOUND", None, "assessment not found");
+    }
+    let annotation = body.get("annotation").and_then(Value::as_str);
+    let reasons = body
+        .get("reasons")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    if annotation.is_some_and(|a| !["LEGITIMATE", "FRAUDULENT"].contains(&a)) {
+        return error(400, "INVALID_ARGUMENT", None, "Invalid annotation.");
+    }
+    if reasons
+        .iter()
+        .any(|reason| !reason.as_str().is_some_and(|r| REASONS.contains(&r)))
+    {
+        return error(400, "INVALID_ARGUMENT", None, "Invalid reason.");
+    }
+    Outgoing::json(200, &json!({}))
+}
+
+/// The OAuth token endpoint: checks who signed the assertion and that it is still good.
+pub(super) fn token(state: &mut State, request: &Seen) -> Outgoing {
+    let form = request.form();
+    let field = |name: &str| {
+        form.iter()
+            .find_map(|(n, value)| (n == name).then_some(value.as_str()))
+    };
+    let good = field("grant_type") == Some(GRANT)
+        && field("assertion").is_some_and(|assertion| is_ours(assertion, unix(state.now())));
+    if !good {
+        let answer =
+            json!({"error": "invalid_grant", "error_description": "Invalid JWT Signature."});
+        return Outgoing::json(400, &answer);
+    }
+    Outgoing::json(200, &access_token(state))
+}
+
+/// The metadata server, which answers only who says the magic words.
+pub(super) fn metadata(state: &mut State, request: &Seen) -> Outgoing {
+    if request.header("metadata-flavor") != Some("Google") {
+        return Outgoing::text(
+            403,
+            "text/html",
+            "<html>Missing Metadata-Flavor:Google header.</html>",
+        );
+    }
+    Outgoing::json(200, &access_token(state))
+}
+
+fn access_token(state: &mut State) -> Value {
+    let token = format!("ya29.{}", hex(40));
+    let ends = state.now() + Duration::from_secs(3_599);
+    state.access_tokens.insert(token.clone(), ends);
+    json!({"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
+}
+
+fn is_ours(assertion: &str, now: u64) -> bool {
+    let Some((signed, signature)) = assertion.rsplit_once('.') else {
+        return false;
+    };
+    let Some((_, claims)) = signed.split_once('.') else {
+        return false;
+    };
+    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
+    let (Some(signature), Some(claims)) = (decode(signature), decode(claims)) else {
+        return false;
+    };
+    let Ok(claims) = serde_json::from_slice::<Value>(&claims) else {
+        return false;
+    };
+    let Some(key) = PrivatePkcs8KeyDer::from_pem_slice(SERVICE_ACCOUNT_KEY.as_bytes())
+        .ok()
+        .and_then(|der| RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).ok())
+    else {
+        return false;
+    };
+    let public = UnparsedPublicKey::new(
+        &RSA_PKCS1_2048_8192_SHA256,
+        key.public_key().as_ref().to_vec(),
+    );
+    let (issued, ends) = (
+        claims["iat"].as_u64().unwrap_or(u64::MAX),
+        claims["exp"].as_u64().unwrap_or(0),
+    );
+    claims["iss"] == SERVICE_ACCOUNT_EMAIL
+        && issued <= now + 60
+        && now < ends
+        && ends - issued <= 3_600
+        && public.verify(signed.as_bytes(), &signature).is_ok()
+}
+
+fn drop_defaults(value: &mut Value) {
+    if let Value::Object(members) = value {
+        members.values_mut().for_each(drop_defaults);
+        members.retain(|_, member| match member {
+            Value::Bool(set) => *set,
+            Value::Number(number) => number.as_f64() != Some(0.0),
+            Value::String(text) => !text.is_empty() && !text.ends_with("_UNSPECIFIED"),
+            Value::Array(list) => !list.is_empty(),
+            _ => true,
+        });
+    }
+}
+
+fn error(code: u16, status: &str, reason: Option<&str>, message: &str) -> Outgoing {
+    let mut error = json!({"code": code, "message": message, "status": status});
+    if let Some(reason) = reason {
+        error["details"] = json!([{
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": reason,
+            "domain": "googleapis.com",
+            "metadata": {"service": "recaptchaenterprise.googleapis.com"},
+        }]);
+    }
+    Outgoing::json(code, &json!({"error": error}))
+}

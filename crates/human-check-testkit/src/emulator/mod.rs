@@ -1,0 +1,148 @@
+//! The vendors' services on a loopback port, as their contracts describe them.
+//!
+//! One server speaks for all of them, since their paths differ. It keeps keys and tokens, judges
+//! in the order the contracts give, answers with the vendors' exact JSON, and misbehaves on
+//! request. Where a contract only infers a behaviour the emulator follows the inference.
+
+mod captchala;
+mod control;
+mod enterprise;
+mod fault;
+mod generic;
+mod hcaptcha;
+mod http;
+mod mint;
+mod recaptcha;
+mod server;
+mod site;
+mod state;
+mod turnstile;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use human_check::{Clock, SystemClock};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub use fault::Fault;
+pub use http::Seen;
+pub use mint::{Mint, MintError};
+pub use site::{PROJECT, SERVICE_ACCOUNT_EMAIL, Site, service_account_file};
+pub use state::{CaptchaLaShape, Knobs};
+
+use state::State;
+
+/// The emulator, running until it is dropped.
+///
+/// ```
+/// use human_check_testkit::{Emulator, Mint};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let emulator = Emulator::start().await.unwrap();
+/// let token = emulator.mint(&Mint::for_provider("turnstile").action("login")).unwrap();
+/// println!("verify {token} at {}/turnstile/v0/siteverify", emulator.base_url());
+/// # });
+/// ```
+#[derive(Debug)]
+pub struct Emulator {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    server: JoinHandle<()>,
+}
+
+impl Emulator {
+    /// Starts on a free loopback port, with the system's clock.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be had.
+    pub async fn start() -> std::io::Result<Self> {
+        Self::start_with(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SystemClock).await
+    }
+
+    /// Starts on a free loopback port, with a clock of the test's.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be had.
+    pub async fn start_at(clock: impl Clock) -> std::io::Result<Self> {
+        Self::start_with(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), clock).await
+    }
+
+    /// Starts at an address of choice.
+    ///
+    /// # Errors
+    ///
+    /// When it is taken.
+    pub async fn start_with(address: SocketAddr, clock: impl Clock) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(Mutex::new(State::new(Arc::new(clock))));
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&state)));
+        Ok(Self {
+            address,
+            state,
+            server,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The base of all its URLs, without a slash at the end.
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Makes a token, as if a visitor had met the widget.
+    ///
+    /// # Errors
+    ///
+    /// [`MintError`] when there is no such provider or site, or a server token forbids it.
+    pub fn mint(&self, mint: &Mint) -> Result<String, MintError> {
+        self.state().mint(mint)
+    }
+
+    /// Misbehaves for the next `times` requests to a vendor, or for ever with `None`.
+    pub fn fail(&self, fault: Fault, times: Option<usize>) {
+        self.state().faults.push(fault, times);
+    }
+
+    /// Behaves again.
+    pub fn heal(&self) {
+        self.state().faults.clear();
+    }
+
+    /// Turns the knobs.
+    pub fn configure(&self, change: impl FnOnce(&mut Knobs)) {
+        change(&mut self.state().knobs);
+    }
+
+    /// Adds a site of a vendor.
+    pub fn add_site(&self, site: Site) {
+        self.state().sites.push(site);
+    }
+
+    /// The requests to vendors so far, oldest first.
+    pub fn requests(&self) -> Vec<Seen> {
+        self.state().seen.clone()
+    }
+
+    /// How many connections were opened so far.
+    pub fn connections(&self) -> usize {
+        self.state().connections
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}

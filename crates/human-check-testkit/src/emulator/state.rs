@@ -1,0 +1,174 @@
+//! What the emulated vendors remember.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use human_check::Clock;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::fault::Faults;
+use super::http::Seen;
+use super::site::Site;
+
+pub(super) struct State {
+    clock: Arc<dyn Clock>,
+    pub(super) sites: Vec<Site>,
+    pub(super) tokens: HashMap<String, Token>,
+    pub(super) server_tokens: HashMap<String, ServerToken>,
+    /// Access tokens of the emulated Google Cloud, and when they end.
+    pub(super) access_tokens: HashMap<String, SystemTime>,
+    /// Names of assessments, which may be annotated.
+    pub(super) assessments: Vec<String>,
+    pub(super) knobs: Knobs,
+    pub(super) faults: Faults,
+    pub(super) seen: Vec<Seen>,
+    pub(super) connections: usize,
+}
+
+/// Settings of the emulated services.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Knobs {
+    /// Turnstile: testing secrets take only the dummy token, as the documentation says.
+    pub strict_test_tokens: bool,
+    /// hCaptcha: every answer has a score, as for Enterprise accounts.
+    pub hcaptcha_enterprise: bool,
+    /// reCAPTCHA and `CaptchaLa`: the monthly quota is spent.
+    pub quota_spent: bool,
+    /// Enterprise: too many requests a minute. `CaptchaLa`: rate limited.
+    pub rate_limited: bool,
+    /// Enterprise: leave members out that hold their default.
+    pub omit_defaults: bool,
+    /// Enterprise: report a token of another key as older services did.
+    pub legacy_mismatch: bool,
+    /// Enterprise: the API is not enabled in the project.
+    pub service_disabled: bool,
+    /// Siteverify: print scores as texts.
+    pub score_as_text: bool,
+    /// `CaptchaLa`: the main service is down, so that the backup service answers.
+    pub main_down: bool,
+    /// `CaptchaLa`: the app is switched off.
+    pub app_disabled: bool,
+    /// `CaptchaLa`: challenges need a server token.
+    pub server_token_required: bool,
+    /// `CaptchaLa`: addresses are compared, as before June 2026.
+    pub strict_ip: bool,
+    /// `CaptchaLa`: which of its published shapes answers have.
+    pub captchala_shape: CaptchaLaShape,
+    /// `CaptchaLa`: the other spelling of its code for used tokens.
+    pub token_already_used: bool,
+}
+
+/// The shapes that `CaptchaLa`'s documentation and libraries know.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaptchaLaShape {
+    /// With `captcha_args`.
+    #[default]
+    Current,
+    /// With the risk beside the verdict.
+    Flat,
+    /// The verdict alone.
+    Minimal,
+}
+
+/// A token that a visitor may hand in.
+#[derive(Clone, Debug)]
+pub(super) struct Token {
+    pub(super) provider: String,
+    pub(super) site_key: String,
+    pub(super) hostname: String,
+    pub(super) action: Option<String>,
+    pub(super) binding: Option<String>,
+    pub(super) score: Option<f64>,
+    pub(super) issued: SystemTime,
+    pub(super) solved: bool,
+    pub(super) browser_error: bool,
+    pub(super) app: Option<String>,
+    pub(super) user_ip: Option<String>,
+    /// Set when it was verified: the idempotency key and the answer, where the vendor keeps them.
+    pub(super) redeemed: Option<(Option<String>, Value)>,
+}
+
+/// A server token of `CaptchaLa`.
+#[derive(Clone, Debug)]
+pub(super) struct ServerToken {
+    pub(super) site_key: String,
+    pub(super) action: String,
+    pub(super) ip: Option<String>,
+    pub(super) uid: Option<String>,
+    pub(super) uses_left: u64,
+    pub(super) expires: SystemTime,
+}
+
+impl State {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            sites: Site::built_in(),
+            tokens: HashMap::new(),
+            server_tokens: HashMap::new(),
+            access_tokens: HashMap::new(),
+            assessments: Vec::new(),
+            knobs: Knobs::default(),
+            faults: Faults::default(),
+            seen: Vec::new(),
+            connections: 0,
+        }
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    /// The site with this secret.
+    pub(super) fn site_by_secret(&self, provider: &str, secret: &str) -> Option<Site> {
+        let mut sites = self.sites.iter();
+        sites
+            .find(|site| site.provider == provider && site.secret == secret)
+            .cloned()
+    }
+
+    /// A token of this vendor, good or bad.
+    pub(super) fn token(&mut self, provider: &str, text: &str) -> Option<&mut Token> {
+        self.tokens
+            .get_mut(text)
+            .filter(|token| token.provider == provider)
+    }
+
+    pub(super) fn is_older(&self, token: &Token, life: u64) -> bool {
+        self.now()
+            .duration_since(token.issued)
+            .is_ok_and(|age| age > Duration::from_secs(life))
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("sites", &self.sites.len())
+            .field("tokens", &self.tokens.len())
+            .field("seen", &self.seen.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A time as the vendors print it, with milliseconds or in whole seconds.
+pub(super) fn rfc3339(time: SystemTime, milliseconds: bool) -> String {
+    let format = if milliseconds {
+        "%Y-%m-%dT%H:%M:%S%.3fZ"
+    } else {
+        "%Y-%m-%dT%H:%M:%SZ"
+    };
+    jiff::Timestamp::try_from(time)
+        .map_or_else(|_| String::new(), |t| t.strftime(format).to_string())
+}
+
+pub(super) fn unix(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

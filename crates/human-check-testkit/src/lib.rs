@@ -1,0 +1,10 @@
+#![doc = include_str!("../README.md")]
+
+pub mod conformance;
+pub mod emulator;
+mod manual_clock;
+mod scripted;
+
+pub use emulator::{Emulator, Fault, Mint, Site};
+pub use manual_clock::ManualClock;
+pub use scripted::{SCRIPTED, Scripted};

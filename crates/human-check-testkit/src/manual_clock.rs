@@ -1,0 +1,42 @@
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use human_check::Clock;
+
+/// A clock that stands still until it is moved. Clones are the same clock.
+///
+/// ```
+/// use human_check::Clock;
+/// use human_check_testkit::ManualClock;
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::now();
+/// let before = clock.now();
+/// clock.advance(Duration::from_secs(300));
+/// assert_eq!(clock.now().duration_since(before).unwrap().as_secs(), 300);
+/// ```
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<Mutex<SystemTime>>);
+
+impl ManualClock {
+    /// A clock that shows `time`.
+    pub fn at(time: SystemTime) -> Self {
+        Self(Arc::new(Mutex::new(time)))
+    }
+
+    /// A clock that shows the present.
+    pub fn now() -> Self {
+        Self::at(SystemTime::now())
+    }
+
+    /// Moves it forward.
+    pub fn advance(&self, by: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> SystemTime {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
