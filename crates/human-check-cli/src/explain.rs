@@ -47,6 +47,24 @@ pub struct Case {
     pub token: Option<String>,
 }
 
+impl Case {
+    /// A reply without rules.
+    pub fn new(provider: Vendor, status: u16, body: &[u8]) -> Self {
+        Self {
+            name: None,
+            provider,
+            status,
+            headers: None,
+            body: STANDARD.encode(body),
+            enc: Some("b64".to_owned()),
+            policy: None,
+            now: None,
+            site_key: None,
+            token: None,
+        }
+    }
+}
+
 /// The rules of a case. Unknown ones are an error: a misspelt rule must not be a missing rule.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,6 +173,14 @@ impl Rules {
         Ok(submission)
     }
 
+    /// The kind of a reCAPTCHA Enterprise key.
+    pub(crate) fn enterprise_key(&self) -> Option<EnterpriseKey> {
+        match self.key {
+            Some(KeyName::Enterprise(key)) => Some(key),
+            _ => None,
+        }
+    }
+
     pub(crate) fn testing(&self) -> TestingCredentials {
         match self.allow_testing {
             Some(true) => TestingCredentials::Allowed,
@@ -208,10 +234,7 @@ pub async fn explain(case: Case) -> Result<Answer, String> {
     setup.testing = rules.testing();
     setup.max_risk = rules.max_risk;
     setup.min_score = rules.min_score;
-    setup.key = match rules.key {
-        Some(KeyName::Enterprise(key)) => Some(key),
-        _ => None,
-    };
+    setup.key = rules.enterprise_key();
     match (case.provider, setup.min_score, setup.key) {
         // Without a threshold every score passes.
         (Vendor::RecaptchaV3, None, _) => setup.min_score = Some(0.0),

@@ -1,4 +1,24 @@
-//! x
+#![doc = include_str!("../README.md")]
+
 pub mod answer;
+pub mod demo;
+pub mod emulate;
 pub mod explain;
 pub mod vendor;
+pub mod verify;
+
+use std::path::Path;
+
+use human_check::ConfigError;
+
+/// Reads a file that a setting names, without white space around its text.
+pub(crate) fn read_setting(field: &'static str, path: &Path) -> Result<String, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        ConfigError::new(
+            field,
+            format!("names {}, which cannot be read ({error})", path.display()),
+            "check the path and its permissions",
+        )
+    })?;
+    Ok(text.trim().to_owned())
+}

@@ -1,1 +1,340 @@
-fn main() {}
+//! The command `human-check`.
+
+use std::io::{self, BufRead, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+use human_check::{ConfigError, SystemClock};
+use human_check_cli::answer::Answer;
+use human_check_cli::explain::{Case, KeyName, Rules, explain};
+use human_check_cli::vendor::{EnterpriseKey, Vendor};
+use human_check_cli::verify::{self, Verify};
+use human_check_cli::{demo, emulate};
+use human_check_testkit::Emulator;
+
+/// Human verification behind one trait: try it, test against it, look into it.
+#[derive(Parser)]
+#[command(name = "human-check", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Verify good and bad tokens with all vendors against the emulator, side by side.
+    ///
+    /// Needs no account and no network beyond this machine.
+    Demo {
+        /// One JSON object a line instead of a table.
+        #[arg(long)]
+        json: bool,
+        /// Show all three reCAPTCHA products.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Serve the emulated vendors for any client, until interrupted.
+    Emulate {
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:8765")]
+        addr: SocketAddr,
+        /// One JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Verify one token with a vendor.
+    ///
+    /// The secret comes from `HUMAN_CHECK_SECRET` or a file, never from an argument.
+    ///
+    /// Exit code: 0 human, 1 not human, 2 could not tell, 3 misconfigured.
+    Verify(VerifyArgs),
+    /// Read vendors' replies offline and say what the library makes of them.
+    ///
+    /// With --jsonl, standard input holds one JSON object a line and each is answered by one line.
+    /// Lines that cannot be read are reported by their number on standard error, and the exit code is 3.
+    Explain(ExplainArgs),
+}
+
+/// The rules of a route.
+#[derive(Args)]
+struct RuleArgs {
+    /// A host that may show the challenge. May be repeated.
+    #[arg(long = "hostname", value_name = "HOST")]
+    hostnames: Vec<String>,
+    /// The action the challenge must be solved for.
+    #[arg(long)]
+    action: Option<String>,
+    /// The value the challenge must be tied to (cdata, uid).
+    #[arg(long)]
+    binding: Option<String>,
+    /// The lowest score, from 0 (machine) to 1 (human).
+    #[arg(long, value_name = "SCORE")]
+    min_score: Option<f64>,
+    /// The highest risk on the vendor's own scale (hCaptcha 0 to 1, `CaptchaLa` 0 to 100).
+    #[arg(long, value_name = "RISK")]
+    max_risk: Option<f64>,
+    /// The highest age of the challenge in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    max_age: Option<f64>,
+    /// How far clocks may differ, in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    skew: Option<f64>,
+    /// Which kind of key it is, for reCAPTCHA Enterprise.
+    #[arg(long, value_enum)]
+    key: Option<EnterpriseKey>,
+    /// For tests: let answers to a vendor's testing keys pass.
+    #[arg(long)]
+    allow_testing_keys: bool,
+}
+
+impl RuleArgs {
+    fn rules(self) -> Rules {
+        Rules {
+            hostnames: (!self.hostnames.is_empty()).then_some(self.hostnames),
+            action: self.action,
+            cdata: self.binding,
+            min_score: self.min_score,
+            max_risk: self.max_risk,
+            max_age_s: self.max_age,
+            skew_s: self.skew,
+            key: self.key.map(KeyName::Enterprise),
+            allow_testing: self.allow_testing_keys.then_some(true),
+            ..Rules::default()
+        }
+    }
+}
+
+#[derive(Args)]
+struct VerifyArgs {
+    /// The vendor.
+    #[arg(long, value_enum)]
+    provider: Vendor,
+    /// The token, or `-` to read it from standard input.
+    #[arg(long)]
+    token: String,
+    /// Site key, or app key of `CaptchaLa`.
+    #[arg(long, env = "HUMAN_CHECK_SITE_KEY")]
+    site_key: Option<String>,
+    /// A file that holds the secret.
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// A service account's key file, for reCAPTCHA Enterprise.
+    #[arg(long, value_name = "FILE")]
+    service_account: Option<PathBuf>,
+    /// The Google Cloud project, for reCAPTCHA Enterprise.
+    #[arg(long)]
+    project: Option<String>,
+    /// Where to ask instead of the vendor, such as the emulator.
+    #[arg(long, env = "HUMAN_CHECK_BASE_URL", value_name = "URL")]
+    base_url: Option<String>,
+    /// The visitor's address.
+    #[arg(long)]
+    client_ip: Option<std::net::IpAddr>,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    rules: RuleArgs,
+}
+
+#[derive(Args)]
+struct ExplainArgs {
+    /// Read JSON objects from standard input, one a line.
+    #[arg(long, conflicts_with_all = ["reply", "provider"])]
+    jsonl: bool,
+    /// The vendor whose reply it is.
+    #[arg(long, value_enum, required_unless_present = "jsonl")]
+    provider: Option<Vendor>,
+    /// A file that holds the reply's body, or `-` for standard input.
+    #[arg(required_unless_present = "jsonl")]
+    reply: Option<PathBuf>,
+    /// The reply's HTTP status.
+    #[arg(long, default_value_t = 200)]
+    status: u16,
+    /// The time to judge ages at, RFC 3339. Default now.
+    #[arg(long)]
+    now: Option<String>,
+    /// Our site key, where the reply names one.
+    #[arg(long)]
+    site_key: Option<String>,
+    /// The token, where its kind matters.
+    #[arg(long)]
+    token: Option<String>,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    rules: RuleArgs,
+}
+
+/// Also for arguments that cannot be read, since 2 means "could not tell".
+const MISCONFIGURED: u8 = 3;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nowhere is left to say that printing failed.
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                _ => ExitCode::from(MISCONFIGURED),
+            };
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let done = runtime.and_then(|runtime| runtime.block_on(run(cli.command)));
+    match done {
+        Ok(code) => ExitCode::from(code),
+        // The reader of our output has gone, as `| head` does.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(problem: &dyn std::fmt::Display) -> ExitCode {
+    let _ = writeln!(io::stderr(), "human-check: {problem}");
+    ExitCode::from(MISCONFIGURED)
+}
+
+async fn run(command: Command) -> io::Result<u8> {
+    match command {
+        Command::Demo { json, all } => demo::run(&mut io::stdout().lock(), json, all).await,
+        Command::Emulate { addr, json } => {
+            let emulator = Emulator::start_with(addr, SystemClock)
+                .await
+                .map_err(|error| {
+                    io::Error::new(
+                        error.kind(),
+                        format!("cannot listen on {addr} ({error}); choose another with --addr"),
+                    )
+                })?;
+            emulate::introduce(&mut io::stdout().lock(), &emulator, json)?;
+            tokio::signal::ctrl_c().await?;
+            Ok(0)
+        }
+        Command::Verify(args) => verify(args).await,
+        Command::Explain(args) if args.jsonl => explain_lines().await,
+        Command::Explain(args) => explain_one(args).await,
+    }
+}
+
+async fn verify(args: VerifyArgs) -> io::Result<u8> {
+    let token = if args.token == "-" {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line)?;
+        line.trim_end_matches(['\r', '\n']).to_owned()
+    } else {
+        args.token
+    };
+    let question = Verify {
+        vendor: args.provider,
+        token,
+        site_key: args.site_key,
+        secret: std::env::var("HUMAN_CHECK_SECRET").ok(),
+        secret_file: args.secret_file,
+        service_account: args.service_account,
+        project: args.project,
+        base_url: args.base_url,
+        client_ip: args.client_ip,
+        rules: args.rules.rules(),
+    };
+    match verify::run(question).await {
+        Ok(answer) => print(&answer, args.json),
+        Err(error) => misconfigured(&error, args.json),
+    }
+}
+
+async fn explain_one(args: ExplainArgs) -> io::Result<u8> {
+    let (Some(provider), Some(path)) = (args.provider, args.reply) else {
+        return Ok(MISCONFIGURED);
+    };
+    let body = if path.as_os_str() == "-" {
+        let mut body = Vec::new();
+        io::Read::read_to_end(&mut io::stdin().lock(), &mut body)?;
+        body
+    } else {
+        std::fs::read(&path)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?
+    };
+    let mut case = Case::new(provider, args.status, &body);
+    case.policy = Some(args.rules.rules());
+    case.now = args.now;
+    case.site_key = args.site_key;
+    case.token = args.token;
+    match explain(case).await {
+        Ok(answer) => {
+            print(&answer, args.json)?;
+            Ok(0)
+        }
+        Err(problem) => Err(io::Error::new(io::ErrorKind::InvalidInput, problem)),
+    }
+}
+
+async fn explain_lines() -> io::Result<u8> {
+    let mut code = 0;
+    let mut input = io::stdin().lock();
+    let mut line = Vec::new();
+    for number in 1_u64.. {
+        line.clear();
+        if input.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let case = serde_json::from_slice::<Case>(&line).map_err(|error| error.to_string());
+        let answer = match case {
+            Ok(case) => explain(case).await,
+            Err(problem) => Err(problem),
+        };
+        match answer {
+            Ok(answer) => writeln!(io::stdout().lock(), "{}", answer.to_json())?,
+            Err(problem) => {
+                code = MISCONFIGURED;
+                writeln!(io::stderr(), "line {number}: {problem}")?;
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn print(answer: &Answer, json: bool) -> io::Result<u8> {
+    let mut out = io::stdout().lock();
+    if json {
+        writeln!(out, "{}", answer.to_json())?;
+        return Ok(answer.exit_code());
+    }
+    writeln!(out, "outcome   {}", answer.outcome)?;
+    if let Some(reason) = &answer.reason {
+        writeln!(out, "reason    {reason}")?;
+    }
+    if !answer.codes.is_empty() {
+        writeln!(out, "codes     {}", answer.codes.join(", "))?;
+    }
+    if let Some(score) = answer.score {
+        writeln!(out, "score     {score} (1 = human)")?;
+    }
+    if let Some(hostname) = &answer.hostname {
+        writeln!(out, "hostname  {hostname}")?;
+    }
+    if answer.alert {
+        writeln!(out, "alert     the site's owner should look at this")?;
+    }
+    writeln!(out, "\n{}", answer.advice())?;
+    Ok(answer.exit_code())
+}
+
+fn misconfigured(error: &ConfigError, json: bool) -> io::Result<u8> {
+    if json {
+        let answer = Answer::misconfigured(None, error);
+        writeln!(io::stdout().lock(), "{}", answer.to_json())?;
+    }
+    writeln!(io::stderr(), "human-check: {error}")?;
+    Ok(MISCONFIGURED)
+}

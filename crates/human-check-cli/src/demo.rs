@@ -1,0 +1,257 @@
+//! All vendors, all kinds of tokens, one trait, one table.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use human_check::{ConfigError, HumanCheck, HumanCheckExt, Policy, Secret, Submission};
+use human_check_http::{Endpoint, Exchange, ReqwestTransport};
+use human_check_testkit::emulator::PROJECT;
+use human_check_testkit::{Emulator, Fault, Mint, Site};
+
+use crate::answer::Answer;
+use crate::vendor::{Setup, Vendor};
+
+/// Without `--all`, one product of each vendor.
+const SHORT: [Vendor; 4] = [
+    Vendor::Turnstile,
+    Vendor::Hcaptcha,
+    Vendor::RecaptchaV3,
+    Vendor::CaptchaLa,
+];
+
+/// What a visitor may come with, and what may go wrong behind it.
+#[derive(Clone, Copy)]
+enum Scene {
+    Expired,
+    Foreign,
+    Forged,
+    Good,
+    LowScore,
+    Malformed,
+    Missing,
+    Outage,
+    QuotaSpent,
+    Spent,
+    Stalled,
+    WrongHost,
+    WrongSecret,
+}
+
+impl Scene {
+    /// Why a scene cannot happen with a vendor.
+    fn says_nothing_to(self, vendor: Vendor) -> Option<&'static str> {
+        match (self, vendor) {
+            (Self::LowScore, Vendor::RecaptchaV2 | Vendor::Turnstile) => Some("(has no score)"),
+            (Self::QuotaSpent, Vendor::Hcaptcha | Vendor::Turnstile) => Some("(does not say so)"),
+            _ => None,
+        }
+    }
+}
+
+const SCENES: [(Scene, &str); 13] = [
+    (Scene::Good, "a good token"),
+    (Scene::Missing, "no token"),
+    (Scene::Malformed, "not a token"),
+    (Scene::Forged, "a forged token"),
+    (Scene::Spent, "a token used before"),
+    (Scene::Expired, "an expired token"),
+    (Scene::Foreign, "somebody else's token"),
+    (Scene::WrongHost, "solved on another host"),
+    (Scene::LowScore, "looks like a machine"),
+    (Scene::QuotaSpent, "the quota is spent"),
+    (Scene::WrongSecret, "our secret is wrong"),
+    (Scene::Outage, "the vendor is down"),
+    (Scene::Stalled, "the vendor stalls"),
+];
+
+const HOST: &str = "www.example.com";
+
+/// Runs the demo against an emulator of its own.
+///
+/// # Errors
+///
+/// When no port can be had or `out` cannot be written.
+pub async fn run(out: &mut impl Write, json: bool, all: bool) -> io::Result<u8> {
+    let emulator = Emulator::start().await?;
+    let stage = Stage::new(&emulator).map_err(io::Error::other)?;
+    let vendors: &[Vendor] = if all { &Vendor::ALL } else { &SHORT };
+    if !json {
+        writeln!(
+            out,
+            "Emulated vendors on {}. Every cell is one call of `HumanCheck::check`.\n",
+            emulator.base_url()
+        )?;
+    }
+    let mut table = Table::new();
+    table
+        .load_preset(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(if all { 150 } else { 110 })
+        .set_header(
+            std::iter::once("what happens").chain(vendors.iter().map(|v| v.provider().name())),
+        );
+    for (scene, title) in SCENES {
+        let mut row = vec![title.to_owned()];
+        for &vendor in vendors {
+            if let Some(why) = scene.says_nothing_to(vendor) {
+                row.push(why.to_owned());
+                continue;
+            }
+            let (answer, took) = stage
+                .play(vendor, scene, title)
+                .await
+                .map_err(io::Error::other)?;
+            if json {
+                writeln!(out, "{}", answer.to_json())?;
+            }
+            row.push(cell(&answer, took));
+        }
+        table.add_row(row);
+    }
+    if !json {
+        writeln!(out, "{table}")?;
+        writeln!(
+            out,
+            "
+Outcomes: human; not-human (the vendor or a rule said no: 403); unavailable (nobody could tell: 503);
+declined (the vendor would not judge: 503); misconfigured (ours to mend: 500); protocol (nonsense: 503).
+Scores are on one scale, 1 = human. Only an outage may ever open a route, and only if you say so.
+
+Next: `human-check emulate` serves these vendors for your own program, `human-check explain --help`
+reads a vendor's reply, `human-check verify --help` asks a real one."
+        )?;
+    }
+    Ok(0)
+}
+
+fn cell(answer: &Answer, took: Duration) -> String {
+    let mut lines = vec![answer.outcome.to_owned()];
+    lines.extend(answer.reason.clone());
+    let score = answer.score.map(|score| format!("score {score:.2}, "));
+    lines.push(format!(
+        "{}{:.1} ms",
+        score.unwrap_or_default(),
+        took.as_secs_f64() * 1e3
+    ));
+    lines.join("\n")
+}
+
+struct Stage<'a> {
+    emulator: &'a Emulator,
+    exchange: Exchange,
+}
+
+impl<'a> Stage<'a> {
+    fn new(emulator: &'a Emulator) -> Result<Self, ConfigError> {
+        // Short deadlines, so that the stalled row does not bore.
+        let mut limits = human_check_http::Limits::default();
+        limits.attempt = Duration::from_millis(400);
+        limits.total = Duration::from_millis(600);
+        let exchange = Exchange::new(ReqwestTransport::new()?).with_limits(limits);
+        Ok(Self { emulator, exchange })
+    }
+
+    async fn play(
+        &self,
+        vendor: Vendor,
+        scene: Scene,
+        title: &str,
+    ) -> Result<(Answer, Duration), Box<dyn std::error::Error + Send + Sync>> {
+        let name = vendor.provider().name();
+        let mint = self.mint(name, scene);
+        let check = self.check(vendor, matches!(scene, Scene::WrongSecret))?;
+        if matches!(scene, Scene::QuotaSpent) {
+            self.emulator.configure(|knobs| knobs.quota_spent = true);
+        }
+        let submission = match scene {
+            Scene::Missing => Submission::new(),
+            Scene::Malformed => Submission::new().with_token(vendor.provider(), "what is\nthis?"),
+            Scene::Forged => {
+                let forged = if vendor == Vendor::CaptchaLa {
+                    "pt_forged"
+                } else {
+                    "forged-token"
+                };
+                Submission::new().with_token(vendor.provider(), forged)
+            }
+            _ => Submission::new().with_token(vendor.provider(), self.emulator.mint(&mint)?),
+        };
+        match scene {
+            Scene::Outage => self.emulator.fail(Fault::Html { status: 503 }, None),
+            Scene::Stalled => self.emulator.fail(Fault::Stall, None),
+            Scene::Spent => {
+                let first = check.check(&submission).await?;
+                debug_assert!(first.is_human());
+            }
+            _ => {}
+        }
+        let start = Instant::now();
+        let outcome = check.check(&submission).await;
+        let took = start.elapsed();
+        self.emulator.heal();
+        self.emulator.configure(|knobs| knobs.quota_spent = false);
+        Ok((
+            Answer::new(Some(format!("{name}: {title}")), &outcome),
+            took,
+        ))
+    }
+
+    fn mint(&self, provider: &str, scene: Scene) -> Mint {
+        let good_and_bad = match provider {
+            "hcaptcha" => Some((0.1, 0.9)),
+            "captchala" => Some((12.0, 95.0)),
+            "recaptcha-v3" | "recaptcha-enterprise" => Some((0.9, 0.1)),
+            _ => None,
+        };
+        let mut mint = Mint::for_provider(provider).hostname(HOST);
+        if let Some((good, bad)) = good_and_bad {
+            mint = mint.score(if matches!(scene, Scene::LowScore) {
+                bad
+            } else {
+                good
+            });
+        }
+        match scene {
+            Scene::Expired => mint.age(Duration::from_secs(600)),
+            Scene::Foreign => {
+                let other = Site::built_in()
+                    .into_iter()
+                    .filter(|site| site.provider == provider)
+                    .nth(1);
+                mint.site_key(other.map_or_else(String::new, |site| site.site_key))
+            }
+            Scene::WrongHost => mint.hostname("evil.example.net"),
+            _ => mint,
+        }
+    }
+
+    fn check(
+        &self,
+        vendor: Vendor,
+        wrong_secret: bool,
+    ) -> Result<impl HumanCheck + use<>, ConfigError> {
+        let site = Site::own(vendor.provider().name());
+        let mut setup = Setup::new(vendor);
+        let secret = if wrong_secret {
+            "not-the-secret".to_owned()
+        } else {
+            site.secret
+        };
+        setup.secret = Some(Secret::new(secret)?);
+        setup.site_key = Some(site.site_key);
+        setup.project = Some(PROJECT.to_owned());
+        setup.base = Some(Endpoint::parse(&self.emulator.base_url())?);
+        match vendor {
+            Vendor::Hcaptcha => setup.max_risk = Some(0.5),
+            Vendor::CaptchaLa => setup.max_risk = Some(50.0),
+            Vendor::RecaptchaV3 | Vendor::RecaptchaEnterprise => setup.min_score = Some(0.5),
+            Vendor::RecaptchaV2 | Vendor::Turnstile => {}
+        }
+        let mut policy = Policy::new().with_hostnames([HOST])?;
+        if let Some(score) = setup.policy_score()? {
+            policy = policy.with_min_score(score);
+        }
+        setup.build(&self.exchange)?.enforce(policy)
+    }
+}

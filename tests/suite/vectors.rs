@@ -1,0 +1,718 @@
+//! Every golden vector of every contract, judged as `explain` judges it, and asked as the
+//! adapters ask. The vectors' own readings are theirs; where ours differs, the reason stands here.
+
+use std::collections::BTreeMap;
+
+use human_check::{ErrorKind, HumanCheck, Secret, Submission, TestingCredentials};
+use human_check_captchala::{CAPTCHALA, CaptchaLa, ServerTokenRequest};
+use human_check_cli::answer::Answer;
+use human_check_cli::explain::{Case, explain};
+use human_check_cli::vendor::{EnterpriseKey, Setup, Vendor};
+use human_check_http::{
+    CannedTransport, Exchange, Limits, Reply, Request, SendError, SendErrorKind,
+};
+use human_check_recaptcha::read_access_token;
+use serde_json::{Value, json};
+
+fn vectors(file: &str) -> Vec<Value> {
+    let path = format!("{}/vectors/{file}.vectors.json", env!("CARGO_MANIFEST_DIR"));
+    let vectors: Vec<Value> =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert!(vectors.len() > 20, "{file} has {} vectors", vectors.len());
+    vectors
+}
+
+fn body_text(response: &Value) -> String {
+    match &response["body"] {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        json => json.to_string(),
+    }
+}
+
+fn text<'v>(value: &'v Value, member: &str) -> &'v str {
+    value[member].as_str().unwrap_or("")
+}
+
+async fn explained(vector: &Value, provider: &str, policy: Value, token: Option<&str>) -> Answer {
+    let response = &vector["response"];
+    let case = json!({
+        "name": vector["name"],
+        "provider": provider,
+        "status": response["status"],
+        "headers": response["headers"],
+        "body": body_text(response),
+        "policy": policy,
+        "token": token,
+    });
+    let case: Case = serde_json::from_value(case).unwrap();
+    explain(case).await.unwrap()
+}
+
+/// Runs `outcome` over all vectors of a file and reports all failures together.
+async fn run<F>(file: &str, outcome: impl Fn(Value) -> F)
+where
+    F: Future<Output = Result<(), String>>,
+{
+    let mut failures = Vec::new();
+    for vector in vectors(file) {
+        let name = text(&vector, "name").to_owned();
+        if let Err(failure) = outcome(vector).await {
+            failures.push(format!("{name}: {failure}"));
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{} vectors fail:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+fn expect<T: PartialEq + std::fmt::Debug>(what: &str, ours: T, theirs: T) -> Result<(), String> {
+    if ours == theirs {
+        Ok(())
+    } else {
+        Err(format!("{what} is {ours:?}, expected {theirs:?}"))
+    }
+}
+
+/// Outcome and, where the vector leaves one choice, reason.
+fn siteverify_reading(vector: &Value) -> (&'static str, Option<&'static str>) {
+    let means = &vector["means"];
+    let code = means["codes"][0].as_str().unwrap_or("");
+    match (text(means, "verdict"), code) {
+        ("accepted", _) => ("human", None),
+        ("visitor_missing", _) => ("not-human", Some("missing")),
+        ("visitor_failed", _) => ("not-human", Some("invalid")),
+        ("visitor_retry", "timeout-or-duplicate") => ("not-human", Some("expired-or-spent")),
+        ("visitor_retry", "expired-input-response") => ("not-human", Some("expired")),
+        ("visitor_retry", "already-seen-response") => ("not-human", Some("spent")),
+        ("visitor_retry", _) => ("not-human", Some("invalid")),
+        // A visitor can post a token of somebody else's site, so it refuses and alerts.
+        ("misconfigured", "sitekey-secret-mismatch") => ("not-human", Some("wrong-site-key")),
+        ("misconfigured", _) => ("misconfigured", None),
+        ("temporary", _) => ("unavailable", None),
+        ("rejected_locally", _) => ("not-human", None),
+        ("malformed_answer", _) => ("protocol", None),
+        ("unknown", _) => ("not-human", Some("other")),
+        (verdict, _) => panic!("unknown verdict {verdict}"),
+    }
+}
+
+fn siteverify_policy(vector: &Value) -> Value {
+    let means = &vector["means"];
+    let expected = &means["expected"];
+    let mut policy = json!({
+        "hostnames": expected["hostname"],
+        "action": expected["action"],
+        "allow_testing": means["testing_key"],
+    });
+    if let Some((_, limit)) = text(means, "reason").split_once("(limit ") {
+        policy["max_risk"] = limit.trim_end_matches(')').parse::<f64>().unwrap().into();
+    }
+    policy
+}
+
+async fn siteverify_vector(vector: Value, provider: &str) -> Result<(), String> {
+    let means = &vector["means"];
+    let (outcome, reason) = siteverify_reading(&vector);
+    let answer = explained(&vector, provider, siteverify_policy(&vector), None).await;
+    expect("outcome", answer.outcome, outcome)?;
+    if let Some(reason) = reason {
+        expect("reason", answer.reason.as_deref(), Some(reason))?;
+    }
+    if outcome != "human"
+        && !matches!(
+            text(means, "verdict"),
+            "malformed_answer" | "rejected_locally"
+        )
+    {
+        expect("codes", json!(answer.codes), means["codes"].clone())?;
+    }
+    if let Some(Value::String(hostname)) = means.get("hostname")
+        && outcome == "human"
+    {
+        expect(
+            "hostname",
+            answer.hostname.as_deref(),
+            Some(hostname.as_str()),
+        )?;
+    }
+    if let Some(risk) = means.get("score").and_then(Value::as_f64) {
+        let score = answer.score.ok_or("no score")?;
+        expect("score", (score * 1e6).round(), ((1.0 - risk) * 1e6).round())?;
+    }
+    let owner = text(means, "blame").contains("owner");
+    expect("alert", answer.alert, owner)?;
+    if means["testing_key"] == true && outcome == "human" {
+        let strict = explained(&vector, provider, json!({}), None).await;
+        expect("outcome without permission", strict.outcome, "not-human")?;
+        expect(
+            "reason without permission",
+            strict.reason.as_deref(),
+            Some("testing-credentials"),
+        )?;
+        expect("alert without permission", strict.alert, true)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_turnstile_vector_means_what_the_contract_says() {
+    run("turnstile", |vector| siteverify_vector(vector, "turnstile")).await;
+}
+
+#[tokio::test]
+async fn every_hcaptcha_vector_means_what_the_contract_says() {
+    run("hcaptcha", |vector| siteverify_vector(vector, "hcaptcha")).await;
+}
+
+/// Why a vector of reCAPTCHA's is read otherwise.
+fn recaptcha_exception(name: &str) -> Option<&'static str> {
+    match name {
+        // We never repeat a request that was sent, so its own duplicate cannot come back.
+        "siteverify.error.timeout_or_duplicate.after_own_retry"
+        | "enterprise.invalid.dupe_after_own_retry" => Some("not-human"),
+        // Express keys have no token, and a score about no token never passes here.
+        "enterprise.express" => Some("protocol"),
+        // Renewing the access token is the adapter's part; the reply by itself is our credential.
+        "enterprise.error.unauthenticated.expired_bearer" => Some("misconfigured"),
+        _ => None,
+    }
+}
+
+async fn recaptcha_vector(vector: Value) -> Result<(), String> {
+    let name = text(&vector, "name");
+    let means = &vector["means"];
+    let outcome = match (
+        recaptcha_exception(name),
+        text(means, "outcome"),
+        text(means, "reason"),
+    ) {
+        (Some(outcome), _, _) => outcome,
+        (_, "human" | "test_mode", _) => "human",
+        (_, "not_accepted", _) => "not-human",
+        (_, "misconfigured", _) => "misconfigured",
+        (_, "quota_exhausted", _) => "declined",
+        // What makes no sense may have been provoked, so it is no outage.
+        (_, "unavailable", "invalid_json" | "anomaly") => "protocol",
+        (_, "unavailable", _) => "unavailable",
+        (_, outcome, _) => return Err(format!("unknown outcome {outcome}")),
+    };
+    let mode = text(&means["policy"], "mode");
+    let provider = match mode {
+        _ if name.starts_with("enterprise.") => "recaptcha-enterprise",
+        "v2" => "recaptcha-v2",
+        _ => "recaptcha-v3",
+    };
+    let mut policy = means["policy"].clone();
+    if mode == "enterprise_express" {
+        policy = json!({"min_score": policy["min_score"]});
+    }
+    let answer = explained(&vector, provider, policy, None).await;
+    expect("outcome", answer.outcome, outcome)?;
+    if outcome == "human" || text(means, "reason") == "low_score" {
+        if let Some(score) = means.get("score").and_then(Value::as_f64) {
+            // 0.9 in 32 bits, widened.
+            let ours = (answer.score.ok_or("no score")? * 1e4).round();
+            expect("score", ours, (score * 1e4).round())?;
+        }
+        if let Some(Value::String(hostname)) = means.get("hostname") {
+            expect(
+                "hostname",
+                answer.hostname.as_deref(),
+                Some(hostname.as_str()),
+            )?;
+        }
+    }
+    let reason = match text(means, "reason") {
+        "hostname_mismatch" | "domain_mismatch" => Some("wrong-hostname"),
+        "hostname_missing" => Some("hostname-absent"),
+        "low_score" => Some("score-too-low"),
+        "action_mismatch" => Some("wrong-action"),
+        "missing" => Some("missing"),
+        "expired_or_replayed" => Some("expired-or-spent"),
+        "expired" => Some("expired"),
+        "replayed" => Some("spent"),
+        "key_pair_mismatch" | "key_mismatch" => Some("wrong-site-key"),
+        "rate_limited" => Some("rate-limited"),
+        "over_free_quota" => Some("quota"),
+        "api_key_restricted" if !name.ends_with("no_details") => Some("api-key-restricted"),
+        "billing_disabled" => Some("billing-disabled"),
+        _ => None,
+    };
+    if let Some(reason) = reason {
+        expect("reason", answer.reason.as_deref(), Some(reason))?;
+    }
+    for code in means["raw_codes"].as_array().into_iter().flatten() {
+        expect("code kept", answer.codes.iter().any(|c| code == c), true)?;
+    }
+    if outcome == "not-human" {
+        let alert = means["owner_alert"] == true;
+        expect("alert", answer.alert, alert)?;
+    }
+    Ok(())
+}
+
+fn oauth_vector(vector: &Value) -> Result<(), String> {
+    let response = &vector["response"];
+    let status = u16::try_from(response["status"].as_u64().unwrap()).unwrap();
+    let read = read_access_token(&Reply::new(status, body_text(response)));
+    let means = &vector["means"];
+    match (text(means, "outcome"), text(means, "reason"), read) {
+        ("ok", _, Ok(token)) => {
+            expect("token", token.token.expose(), "ACCESS_TOKEN")?;
+            expect(
+                "expires_in",
+                token.expires_in.as_secs(),
+                means["expires_in"].as_u64().unwrap(),
+            )
+        }
+        ("misconfigured", _, Err(error)) => expect("kind", error.kind(), ErrorKind::Misconfigured),
+        ("unavailable", "oauth_anomaly", Err(error)) => {
+            expect("kind", error.kind(), ErrorKind::Protocol)
+        }
+        ("unavailable", _, Err(error)) => expect("kind", error.kind(), ErrorKind::Unavailable),
+        (outcome, _, read) => Err(format!("{outcome} was read as {read:?}")),
+    }
+}
+
+#[tokio::test]
+async fn every_recaptcha_vector_means_what_the_contract_says() {
+    run("recaptcha", |vector| async move {
+        let name = text(&vector, "name").to_owned();
+        if name.starts_with("oauth.") {
+            oauth_vector(&vector)
+        } else if name.starts_with("enterprise.annotate.") {
+            annotate_vector(&vector).await
+        } else if name == "enterprise.retrieve_legacy_secret" {
+            // A management call, which verifying does not need; nothing here makes it.
+            Ok(())
+        } else {
+            recaptcha_vector(vector).await
+        }
+    })
+    .await;
+}
+
+async fn annotate_vector(vector: &Value) -> Result<(), String> {
+    use human_check::{Detail, Facts};
+    use human_check_recaptcha::{
+        Annotation, AnnotationReason, Credential, KeyKind, RECAPTCHA_ENTERPRISE,
+        RecaptchaEnterprise,
+    };
+    let response = &vector["response"];
+    let status = u16::try_from(response["status"].as_u64().unwrap()).unwrap();
+    let vendor = CannedTransport::always(Reply::new(status, body_text(response)));
+    let key = Credential::api_key(Secret::new("API_KEY").unwrap()).unwrap();
+    let exchange = Exchange::new(vendor.clone());
+    let check = RecaptchaEnterprise::new(
+        &exchange,
+        "demo-project",
+        "SITE_KEY",
+        key,
+        KeyKind::Checkbox,
+    )
+    .unwrap();
+    let mut facts = Facts::new(&RECAPTCHA_ENTERPRISE);
+    let url = text(&vector["request"], "url");
+    let name = url
+        .split("/v1/")
+        .nth(1)
+        .unwrap()
+        .trim_end_matches(":annotate");
+    facts.details.push(("name", Detail::Text(name.to_owned())));
+    let body = &vector["request"]["body"];
+    let annotation = match text(body, "annotation") {
+        "LEGITIMATE" => Some(Annotation::Legitimate),
+        "FRAUDULENT" => Some(Annotation::Fraudulent),
+        _ => None,
+    };
+    let reasons: &[AnnotationReason] = match body["reasons"][0].as_str() {
+        Some("CORRECT_PASSWORD") => &[AnnotationReason::CorrectPassword],
+        Some("INITIATED_TWO_FACTOR") => &[AnnotationReason::InitiatedTwoFactor],
+        _ => &[],
+    };
+    let done = check.annotate(&facts, annotation, reasons).await;
+    match text(&vector["means"], "outcome") {
+        "ok" => expect("done", done.is_ok(), true)?,
+        _ => expect("kind", done.unwrap_err().kind(), ErrorKind::Misconfigured)?,
+    }
+    let request = &vendor.requests()[0];
+    expect("url", request.endpoint().url().as_str(), url)?;
+    expect(
+        "key",
+        request.headers()["x-goog-api-key"].to_str().unwrap(),
+        "API_KEY",
+    )?;
+    // A reason that does not exist cannot be written with our types.
+    if !text(vector, "name").ends_with("bad_reason") {
+        let sent: Value = serde_json::from_slice(request.body()).unwrap();
+        expect("body", &sent, body)?;
+    }
+    Ok(())
+}
+
+/// What a check asks when it is given what a vector's request holds.
+async fn asked(mut setup: Setup, submission: Submission) -> Result<Vec<Request>, String> {
+    let vendor = CannedTransport::always(Reply::new(503, ""));
+    let mut limits = Limits::default();
+    limits.total = std::time::Duration::from_millis(40);
+    setup.testing = TestingCredentials::Allowed;
+    let check = setup
+        .build(&Exchange::new(vendor.clone()).with_limits(limits))
+        .map_err(|error| error.to_string())?;
+    let _ = check.check(&submission).await;
+    Ok(vendor.requests())
+}
+
+async fn form_request_vector(vector: Value, vendor: Vendor) -> Result<(), String> {
+    let request = &vector["request"];
+    let Value::String(body) = &request["body"] else {
+        return Ok(());
+    };
+    let theirs: BTreeMap<String, String> = form_urlencoded::parse(body.as_bytes())
+        .into_owned()
+        .collect();
+    let (Some(secret), Some(token)) = (theirs.get("secret"), theirs.get("response")) else {
+        return Ok(()); // Not a request that a check would make.
+    };
+    // A v3 check refuses the published v2 testing secret whatever it is told.
+    let testing_v2 = secret.starts_with("6LeIxAcTAAAAAGG") && vendor == Vendor::RecaptchaV3;
+    if token.is_empty()
+        || testing_v2
+        || body.matches("secret=").count() > 1 && !body.contains("%26secret")
+    {
+        return Ok(());
+    }
+    let mut setup = Setup::new(vendor);
+    setup.secret = Some(Secret::new(secret.as_str()).unwrap());
+    setup.site_key = Some(
+        theirs
+            .get("sitekey")
+            .cloned()
+            .unwrap_or_else(|| "ours".to_owned()),
+    );
+    setup.min_score = (vendor == Vendor::RecaptchaV3).then_some(0.5);
+    let mut submission = Submission::new().with_token(vendor.provider(), token);
+    if let Some(ip) = theirs.get("remoteip").and_then(|ip| ip.parse().ok()) {
+        submission = submission.with_client_ip(ip);
+    }
+    let requests = asked(setup, submission).await?;
+    expect("calls", requests.len(), 1)?;
+    let ours: Vec<(String, String)> = form_urlencoded::parse(requests[0].body())
+        .into_owned()
+        .collect();
+    let names: std::collections::BTreeSet<_> = ours.iter().map(|(name, _)| name).collect();
+    expect("repeated fields", names.len(), ours.len())?;
+    for name in ["secret", "response", "sitekey", "remoteip"] {
+        let invalid_ip = name == "remoteip"
+            && theirs
+                .get(name)
+                .is_some_and(|ip| ip.parse::<std::net::IpAddr>().is_err());
+        if let Some(value) = theirs.get(name).filter(|_| !invalid_ip) {
+            let sent = ours.iter().find_map(|(n, v)| (n == name).then_some(v));
+            expect(name, sent, Some(value))?;
+        }
+    }
+    expect(
+        "path",
+        requests[0].endpoint().url().path(),
+        url_path(text(request, "url")),
+    )
+}
+
+fn url_path(url: &str) -> &str {
+    let after_host = url.splitn(4, '/').nth(3).unwrap_or("");
+    let start = url.len() - after_host.len() - 1;
+    url[start..].split('?').next().unwrap_or("")
+}
+
+#[tokio::test]
+async fn the_adapters_ask_what_the_vectors_ask() {
+    run("turnstile", |v| form_request_vector(v, Vendor::Turnstile)).await;
+    run("hcaptcha", |v| async move {
+        // Another endpoint, without a token; and fields that a check is given by name.
+        let other = ["nojs-enterprise"].contains(&text(&v, "name"));
+        if other {
+            Ok(())
+        } else {
+            form_request_vector(v, Vendor::Hcaptcha).await
+        }
+    })
+    .await;
+    run("recaptcha", |v| async move {
+        let name = text(&v, "name").to_owned();
+        if name.starts_with("siteverify.v3") {
+            form_request_vector(v, Vendor::RecaptchaV3).await
+        } else if name.starts_with("siteverify.") {
+            form_request_vector(v, Vendor::RecaptchaV2).await
+        } else if name.starts_with("enterprise.success") || name.starts_with("enterprise.checkbox")
+        {
+            enterprise_request_vector(v).await
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+}
+
+async fn enterprise_request_vector(vector: Value) -> Result<(), String> {
+    let theirs = &vector["request"]["body"];
+    let event = &theirs["event"];
+    let mut setup = Setup::new(Vendor::RecaptchaEnterprise);
+    setup.secret = Some(Secret::new("API_KEY").unwrap());
+    setup.site_key = Some(text(event, "siteKey").to_owned());
+    setup.project = Some("demo-project".to_owned());
+    setup.key = Some(EnterpriseKey::Checkbox);
+    let mut submission =
+        Submission::new().with_token(Vendor::RecaptchaEnterprise.provider(), text(event, "token"));
+    if let Some(action) = event["expectedAction"].as_str() {
+        submission = submission.expecting_action(action.to_owned());
+    }
+    if let Some(ip) = event["userIpAddress"].as_str() {
+        submission = submission.with_client_ip(ip.parse().unwrap());
+    }
+    if let Some(agent) = event["userAgent"].as_str() {
+        submission = submission.with_user_agent(agent);
+    }
+    let requests = asked(setup, submission).await?;
+    let ours: Value = serde_json::from_slice(requests[0].body()).unwrap();
+    expect("body", &ours, theirs)?;
+    expect(
+        "path",
+        requests[0].endpoint().url().path(),
+        url_path(text(&vector["request"], "url")),
+    )?;
+    // In the header, whatever way the vector sends it.
+    expect(
+        "key",
+        requests[0].headers()["x-goog-api-key"].to_str().unwrap(),
+        "API_KEY",
+    )
+}
+
+/// Why a vector of `CaptchaLa`'s is read otherwise: outcome and number of calls.
+fn captchala_exception(name: &str) -> Option<(&'static str, u64)> {
+    match name {
+        // On the main service only `valid` decides; `ok` is the backup's spelling.
+        "validate_ok_alias_field_ok" | "validate_ok_valid_null_ok_true" => Some(("not-human", 1)),
+        // Only `pt_` is asked about.
+        "validate_fail_invalid_token" => Some(("not-human", 0)),
+        // `dg_` is always declined and never asked about, even when it would have expired.
+        "validate_degraded_expired" => Some(("declined", 0)),
+        _ if name.starts_with("validate_degraded_") => Some(("declined", 0)),
+        _ => None,
+    }
+}
+
+fn canned(vector: &Value) -> CannedTransport {
+    let response = vector["response"].clone();
+    CannedTransport::new(move |_| match response["transport_error"].as_str() {
+        Some("connection_refused") => Err(SendError::new(SendErrorKind::NotSent)),
+        Some(_) => Err(SendError::new(SendErrorKind::Lost)),
+        None => {
+            let status = u16::try_from(response["status"].as_u64().unwrap_or(500)).unwrap();
+            Ok(Reply::new(status, body_text(&response)))
+        }
+    })
+}
+
+async fn captchala_vector(vector: Value) -> Result<(), String> {
+    let (input, means) = (&vector["input"], &vector["means"]);
+    let vendor = canned(&vector);
+    let mut limits = Limits::default();
+    limits.total = std::time::Duration::from_millis(40); // No second attempt.
+    let exchange = Exchange::new(vendor.clone()).with_limits(limits);
+    let headers = &vector["request"]["headers"];
+    let header = |name: &str, default: &str| headers[name].as_str().unwrap_or(default).to_owned();
+    let (key, secret) = (header("X-App-Key", "app"), header("X-App-Secret", "sec"));
+    let mut check = CaptchaLa::new(&exchange, &key, Secret::new(secret).unwrap()).unwrap();
+    if input["allow_offline"] == true {
+        check = check.accepting_offline_tokens();
+    }
+    if text(input, "operation") == "issue_server_token" {
+        return issue_vector(&vector, &check, &vendor).await;
+    }
+    let mut submission = Submission::new().with_token(&CAPTCHALA, text(input, "token"));
+    if let Some(action) = input["expected_action"].as_str() {
+        submission = submission.expecting_action(action.to_owned());
+    }
+    if let Some(uid) = input["expected_uid"].as_str() {
+        submission = submission.expecting_binding(uid);
+    }
+    if let Some(ip) = input["client_ip"].as_str() {
+        submission = submission.with_client_ip(ip.parse().unwrap());
+    }
+    let outcome = check.check(&submission).await;
+    let answer = Answer::new(None, &outcome);
+    let calls = vendor.requests().len() as u64;
+    if let Some((expected, expected_calls)) = captchala_exception(text(&vector, "name")) {
+        expect("outcome", answer.outcome, expected)?;
+        return expect("calls", calls, expected_calls);
+    }
+    let (expected, reason) = match (text(means, "outcome"), text(means, "reason")) {
+        ("pass", _) => ("human", ""),
+        ("fail", "missing_token") => ("not-human", "missing"),
+        // Locally it is no token, from the vendor it is an unknown one.
+        ("fail", "invalid_token") if calls == 0 => ("not-human", "malformed"),
+        ("fail", "invalid_token") if means["raw_code"] == "site_mismatch" => {
+            ("not-human", "wrong-site-key")
+        }
+        ("fail", "invalid_token") => ("not-human", "invalid"),
+        ("fail", "expired") => ("not-human", "expired"),
+        ("fail", "already_used") => ("not-human", "spent"),
+        ("fail", "action_mismatch") => ("not-human", "action"),
+        ("fail", "uid_mismatch") => ("not-human", "binding"),
+        ("fail", "ip_mismatch") => ("not-human", "wrong-address"),
+        ("fail", "unverifiable" | "wrong_token_kind" | "offline_refused") => {
+            ("not-human", "unverifiable-token")
+        }
+        ("fail", "unknown") => ("not-human", "other"),
+        ("error", "misconfigured") => ("misconfigured", ""),
+        ("error", "malformed_response") => ("protocol", ""),
+        ("error", "rate_limited") => ("unavailable", "rate-limited"),
+        ("error", "transport") => ("unavailable", ""),
+        (outcome, reason) => return Err(format!("unknown reading {outcome} {reason}")),
+    };
+    expect("outcome", answer.outcome, expected)?;
+    let ours = answer.reason.clone().unwrap_or_default();
+    if !ours.contains(reason) {
+        return Err(format!("reason is {ours:?}, expected {reason:?}"));
+    }
+    expect("calls", calls, means["network_calls"].as_u64().unwrap())?;
+    if let (Some(code), "not-human" | "misconfigured") = (means["raw_code"].as_str(), expected) {
+        expect("codes", answer.codes.as_slice(), &[code.to_owned()])?;
+    }
+    if expected == "human" {
+        let facts = outcome.as_ref().unwrap().human().unwrap();
+        match means.get("risk") {
+            Some(Value::Null) => expect("risk", facts.score.is_none(), true)?,
+            Some(risk) => expect("risk", facts.score.unwrap().raw(), risk.as_f64().unwrap())?,
+            None => {}
+        }
+        if let Some(action) = means.get("action") {
+            expect(
+                "action",
+                &json!(facts.action.as_ref().map(human_check::Action::as_str)),
+                action,
+            )?;
+        }
+        if let Some(uid) = means.get("uid") {
+            expect("uid", &json!(facts.binding), uid)?;
+        }
+        expect(
+            "offline",
+            facts.detail("offline").is_some(),
+            means["offline"] == true,
+        )?;
+    }
+    if calls == 1 && input["keep_token"] != true {
+        // Keeping a token lets it pass again, so no check asks for that.
+        same_request(&vendor.requests()[0], &vector["request"])?;
+    }
+    Ok(())
+}
+
+async fn issue_vector(
+    vector: &Value,
+    check: &CaptchaLa,
+    vendor: &CannedTransport,
+) -> Result<(), String> {
+    let (input, means) = (&vector["input"], &vector["means"]);
+    let Ok(mut request) = ServerTokenRequest::new(text(input, "action")) else {
+        expect("calls", vendor.requests().len(), 0)?;
+        return expect("raw_code", text(means, "raw_code"), "invalid_action");
+    };
+    let ip = input["binding_ip"]
+        .as_str()
+        .or_else(|| input["bind_ip"].as_str());
+    if let Some(ip) = ip {
+        request = request.with_client_ip(ip.parse().unwrap());
+    }
+    if let Some(uid) = input["bind_uid"].as_str() {
+        request = request.with_uid(uid);
+    }
+    if let Some(ttl) = input["ttl"].as_u64() {
+        request = request.with_ttl(std::time::Duration::from_secs(ttl));
+    }
+    if let Some(uses) = input["max_uses"].as_u64() {
+        request = request.with_max_uses(u32::try_from(uses).unwrap());
+    }
+    match (
+        check.issue_server_token(&request).await,
+        text(means, "outcome"),
+        text(means, "reason"),
+    ) {
+        (Ok(token), "issued", _) => {
+            expect("token", token.token.as_str(), text(means, "server_token"))?;
+            expect(
+                "expires_in",
+                token.expires_in.map(|d| d.as_secs()),
+                means["expires_in"].as_u64(),
+            )?;
+        }
+        (Err(error), "error", reason) => {
+            let kind = match reason {
+                "rate_limited" | "transport" => ErrorKind::Unavailable,
+                "malformed_response" => ErrorKind::Protocol,
+                _ => ErrorKind::Misconfigured,
+            };
+            expect("kind", error.kind(), kind)?;
+        }
+        (issued, outcome, _) => return Err(format!("{outcome} was {issued:?}")),
+    }
+    // The form of the documentation is for the emulator; the adapter sends the libraries' JSON.
+    if input["encoding"] != "form" {
+        same_request(&vendor.requests()[0], &vector["request"])?;
+    }
+    Ok(())
+}
+
+fn same_request(ours: &Request, theirs: &Value) -> Result<(), String> {
+    expect("url", ours.endpoint().url().as_str(), text(theirs, "url"))?;
+    let body: Value = serde_json::from_slice(ours.body()).unwrap();
+    expect("body", &body, &theirs["body"])?;
+    for (name, value) in theirs["headers"].as_object().unwrap() {
+        let sent = ours
+            .headers()
+            .get(name.as_str())
+            .and_then(|v| v.to_str().ok());
+        expect(name, sent, value.as_str())?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_captchala_vector_means_and_asks_what_the_contract_says() {
+    run("captchala", captchala_vector).await;
+}
+
+#[tokio::test]
+async fn explain_reads_captchala_like_the_adapter() {
+    run("captchala", |vector| async move {
+        let input = &vector["input"];
+        if text(input, "operation") != "validate"
+            || vector["response"]["status"].is_null()
+            || input["allow_offline"] == true
+        {
+            return Ok(());
+        }
+        let policy = json!({"action": input["expected_action"], "uid": input["expected_uid"]});
+        let answer = explained(&vector, "captchala", policy, Some(text(input, "token"))).await;
+        let vendor = canned(&vector);
+        let exchange = Exchange::new(vendor);
+        let check = CaptchaLa::new(&exchange, "app", Secret::new("sec").unwrap()).unwrap();
+        let mut submission = Submission::new().with_token(&CAPTCHALA, text(input, "token"));
+        if let Some(action) = input["expected_action"].as_str() {
+            submission = submission.expecting_action(action.to_owned());
+        }
+        if let Some(uid) = input["expected_uid"].as_str() {
+            submission = submission.expecting_binding(uid);
+        }
+        let adapter = Answer::new(answer.name.clone(), &check.check(&submission).await);
+        expect("answer", answer, adapter)
+    })
+    .await;
+}
