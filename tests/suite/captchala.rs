@@ -1,1 +1,223 @@
-//! x
+//! Prefixes, the backup service and server tokens, over the emulator.
+
+use std::time::Duration;
+
+use human_check::{ErrorKind, HumanCheck, Reason, Secret};
+use human_check_captchala::{CaptchaLa, ServerTokenRequest};
+use human_check_cli::vendor::Vendor;
+use human_check_testkit::emulator::CaptchaLaShape;
+use human_check_testkit::{Emulator, ManualClock, Mint, Site};
+
+use crate::support::{base, exchange, minted, submission};
+
+fn captchala(emulator: &Emulator) -> CaptchaLa {
+    let site = Site::own("captchala");
+    CaptchaLa::new(
+        &exchange(),
+        &site.site_key,
+        Secret::new(site.secret).unwrap(),
+    )
+    .unwrap()
+    .at(&base(emulator))
+}
+
+#[tokio::test]
+async fn only_pt_is_asked_about() {
+    let emulator = Emulator::start().await.unwrap();
+    let check = captchala(&emulator);
+    for token in [
+        "client_x",
+        "co_x",
+        "sct_x",
+        "offline_x",
+        "x",
+        "PT_x",
+        "pt-x",
+        "ptx",
+        "_x",
+        "client_pt_x",
+        "0",
+    ] {
+        let verdict = check
+            .check(&submission(Vendor::CaptchaLa, token))
+            .await
+            .unwrap();
+        assert_eq!(
+            verdict.refusal().unwrap().reason(),
+            Reason::UnverifiableToken,
+            "{token}"
+        );
+    }
+    let error = check
+        .check(&submission(Vendor::CaptchaLa, "dg_x"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (ErrorKind::Declined, "quota")
+    );
+    assert!(!error.token_may_be_spent());
+    assert_eq!(emulator.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_spent_quota_hands_out_tokens_that_are_declined() {
+    let emulator = Emulator::start().await.unwrap();
+    emulator.configure(|knobs| knobs.quota_spent = true);
+    let error = captchala(&emulator)
+        .check(&minted(Vendor::CaptchaLa, &emulator))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Declined);
+}
+
+#[tokio::test]
+async fn offline_tokens_need_an_opt_in_and_are_marked() {
+    let emulator = Emulator::start().await.unwrap();
+    emulator.configure(|knobs| knobs.main_down = true);
+    let offline = || {
+        emulator
+            .mint(&Mint::for_provider("captchala").kind("offline"))
+            .unwrap()
+    };
+    let strict = captchala(&emulator);
+    let refused = strict
+        .check(&submission(Vendor::CaptchaLa, offline()))
+        .await
+        .unwrap();
+    assert_eq!(
+        refused.refusal().unwrap().reason(),
+        Reason::UnverifiableToken
+    );
+    assert_eq!(emulator.requests().len(), 0);
+
+    let open = captchala(&emulator).accepting_offline_tokens();
+    let token = offline();
+    let passed = open
+        .check(&submission(Vendor::CaptchaLa, token.clone()))
+        .await
+        .unwrap();
+    assert!(passed.human().unwrap().detail("offline").is_some());
+    assert_eq!(emulator.requests()[0].path, "/api/validate");
+    let replayed = open
+        .check(&submission(Vendor::CaptchaLa, token))
+        .await
+        .unwrap();
+    assert_eq!(replayed.refusal().unwrap().reason(), Reason::Spent);
+    // The backup says nothing of actions, and an expectation is not waived for that.
+    let expecting = submission(Vendor::CaptchaLa, offline()).expecting_action("login");
+    assert!(!open.check(&expecting).await.unwrap().is_human());
+    // While the main service is up the backup verifies nothing.
+    emulator.configure(|knobs| knobs.main_down = false);
+    let online = open
+        .check(&submission(Vendor::CaptchaLa, offline()))
+        .await
+        .unwrap();
+    assert_eq!(
+        online.refusal().unwrap().reason(),
+        Reason::UnverifiableToken
+    );
+}
+
+#[tokio::test]
+async fn every_published_shape_is_read() {
+    for (shape, risk, host) in [
+        (CaptchaLaShape::Current, Some(12.0), true),
+        (CaptchaLaShape::Flat, Some(12.0), false),
+        (CaptchaLaShape::Minimal, None, false),
+    ] {
+        let emulator = Emulator::start().await.unwrap();
+        emulator.configure(|knobs| knobs.captchala_shape = shape);
+        let verdict = captchala(&emulator)
+            .check(&minted(Vendor::CaptchaLa, &emulator))
+            .await
+            .unwrap();
+        let facts = verdict.human().unwrap();
+        assert_eq!(facts.score.map(human_check::Score::raw), risk, "{shape:?}");
+        assert_eq!(facts.hostname.is_some(), host, "{shape:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_token_binds_what_is_solved_with_it() {
+    let clock = ManualClock::now();
+    let emulator = Emulator::start_at(clock.clone()).await.unwrap();
+    emulator.configure(|knobs| knobs.server_token_required = true);
+    let check = captchala(&emulator);
+    let unasked = emulator.mint(&Mint::for_provider("captchala")).unwrap_err();
+    assert_eq!(unasked.to_string(), "server_token_required");
+    let request = ServerTokenRequest::new("signup")
+        .unwrap()
+        .with_uid("user_42")
+        .with_max_uses(2);
+    let issued = check.issue_server_token(&request).await.unwrap();
+    assert_eq!(issued.expires_in, Some(Duration::from_secs(300)));
+    assert!(!format!("{issued:?}").contains(&issued.token));
+    let mint = Mint::for_provider("captchala").server_token(&issued.token);
+    let good = submission(Vendor::CaptchaLa, emulator.mint(&mint).unwrap())
+        .expecting_action("signup")
+        .expecting_binding("user_42");
+    assert!(check.check(&good).await.unwrap().is_human());
+    let other_user =
+        submission(Vendor::CaptchaLa, emulator.mint(&mint).unwrap()).expecting_binding("user_7");
+    assert_eq!(
+        check
+            .check(&other_user)
+            .await
+            .unwrap()
+            .refusal()
+            .unwrap()
+            .reason(),
+        Reason::WrongBinding
+    );
+    assert_eq!(
+        emulator.mint(&mint).unwrap_err().to_string(),
+        "server_token_exhausted"
+    );
+    clock.advance(Duration::from_secs(301));
+    assert_eq!(
+        emulator.mint(&mint).unwrap_err().to_string(),
+        "server_token_expired"
+    );
+}
+
+#[tokio::test]
+async fn wrong_credentials_and_a_disabled_app_are_ours() {
+    let emulator = Emulator::start().await.unwrap();
+    let site = Site::own("captchala");
+    let wrong = CaptchaLa::new(&exchange(), &site.site_key, Secret::new("wrong").unwrap())
+        .unwrap()
+        .at(&base(&emulator));
+    let error = wrong
+        .check(&minted(Vendor::CaptchaLa, &emulator))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (ErrorKind::Misconfigured, "credentials")
+    );
+    let request = ServerTokenRequest::new("signup").unwrap();
+    assert_eq!(
+        wrong.issue_server_token(&request).await.unwrap_err().kind(),
+        ErrorKind::Misconfigured
+    );
+    emulator.configure(|knobs| knobs.app_disabled = true);
+    let error = captchala(&emulator)
+        .check(&minted(Vendor::CaptchaLa, &emulator))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (ErrorKind::Misconfigured, "app-disabled")
+    );
+    emulator.configure(|knobs| *knobs = Default::default());
+    emulator.configure(|knobs| knobs.rate_limited = true);
+    let error = captchala(&emulator)
+        .check(&minted(Vendor::CaptchaLa, &emulator))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (ErrorKind::Unavailable, "rate-limited")
+    );
+}

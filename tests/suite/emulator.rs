@@ -1,1 +1,395 @@
-//! x
+//! The emulator itself: state, lifetimes, the vendors' order of decisions, and its control API.
+
+use std::time::Duration;
+
+use human_check::{HumanCheck, Reason, Refusal};
+use human_check_cli::vendor::Vendor;
+use human_check_testkit::{Emulator, ManualClock, Mint, Site};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{GENERIC, HOST, check, exchange, generic, minted, submission};
+
+/// One request over a socket of its own, without a client library in between.
+async fn ask(
+    emulator: &Emulator,
+    method: &str,
+    path: &str,
+    kind: &str,
+    body: &str,
+) -> (u16, Value) {
+    let mut stream = TcpStream::connect(emulator.address()).await.unwrap();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.unwrap();
+    let status = reply.split(' ').nth(1).unwrap().parse().unwrap();
+    let body = reply.split_once("\r\n\r\n").unwrap().1;
+    (status, serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
+
+fn other_site(provider: &str) -> Site {
+    Site::built_in()
+        .into_iter()
+        .filter(|s| s.provider == provider)
+        .nth(1)
+        .unwrap()
+}
+
+#[tokio::test]
+async fn tokens_live_as_long_as_the_contracts_say() {
+    for (vendor, life, expected) in [
+        (Vendor::Turnstile, 300, Reason::ExpiredOrSpent),
+        (Vendor::Hcaptcha, 120, Reason::Expired),
+        (Vendor::RecaptchaV2, 120, Reason::ExpiredOrSpent),
+        (Vendor::RecaptchaV3, 120, Reason::ExpiredOrSpent),
+        (Vendor::RecaptchaEnterprise, 120, Reason::Expired),
+        (Vendor::CaptchaLa, 120, Reason::Expired),
+    ] {
+        let clock = ManualClock::now();
+        let emulator = Emulator::start_at(clock.clone()).await.unwrap();
+        let check = check(vendor, &emulator, &exchange());
+        let (in_time, late) = (minted(vendor, &emulator), minted(vendor, &emulator));
+        clock.advance(Duration::from_secs(life));
+        assert!(
+            check.check(&in_time).await.unwrap().is_human(),
+            "{vendor:?}"
+        );
+        clock.advance(Duration::from_secs(1));
+        let refused = check.check(&late).await.unwrap();
+        assert_eq!(
+            refused.refusal().map(Refusal::reason),
+            Some(expected),
+            "{vendor:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_token_is_refused_and_where_it_may_be_our_key_the_owner_hears() {
+    for (vendor, expected, alert) in [
+        (Vendor::Turnstile, Reason::Invalid, false),
+        (Vendor::Hcaptcha, Reason::WrongSiteKey, true),
+        (Vendor::RecaptchaV2, Reason::WrongSiteKey, true),
+        (Vendor::RecaptchaV3, Reason::WrongSiteKey, true),
+        (Vendor::RecaptchaEnterprise, Reason::WrongSiteKey, true),
+        (Vendor::CaptchaLa, Reason::Invalid, false),
+    ] {
+        let emulator = Emulator::start().await.unwrap();
+        let check = check(vendor, &emulator, &exchange());
+        let name = vendor.provider().name();
+        let mint = Mint::for_provider(name).site_key(other_site(name).site_key);
+        let verdict = check
+            .check(&submission(vendor, emulator.mint(&mint).unwrap()))
+            .await
+            .unwrap();
+        let refusal = verdict.refusal().unwrap();
+        assert_eq!(
+            (refusal.reason(), refusal.is_alert()),
+            (expected, alert),
+            "{vendor:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_vendors_behind_the_generic_adapter_know_their_tokens() {
+    for name in GENERIC {
+        let emulator = Emulator::start().await.unwrap();
+        let check = generic(name, &emulator, &exchange());
+        let provider = check.accepts()[0].clone();
+        let mint = |mint: Mint| {
+            human_check::Submission::new().with_token(&provider, emulator.mint(&mint).unwrap())
+        };
+        let good = mint(Mint::for_provider(name).hostname(HOST));
+        assert!(check.check(&good).await.unwrap().is_human(), "{name}");
+        assert!(
+            !check.check(&good).await.unwrap().is_human(),
+            "{name} twice"
+        );
+        let old = mint(Mint::for_provider(name).age(Duration::from_secs(10_000)));
+        assert!(!check.check(&old).await.unwrap().is_human(), "{name} old");
+        let foreign = mint(Mint::for_provider(name).site_key(other_site(name).site_key));
+        assert!(
+            !check.check(&foreign).await.unwrap().is_human(),
+            "{name} foreign"
+        );
+    }
+}
+
+#[tokio::test]
+async fn turnstile_decides_in_its_order() {
+    let emulator = Emulator::start().await.unwrap();
+    let path = "/turnstile/v0/siteverify";
+    let site = Site::own("turnstile");
+    let code = |(status, body): (u16, Value)| {
+        (
+            status,
+            body["error-codes"][0].as_str().unwrap_or("").to_owned(),
+        )
+    };
+    let no = |status: u16, code: &str| (status, code.to_owned());
+    assert_eq!(
+        code(ask(&emulator, "POST", path, JSON, "{\"secret\":").await),
+        no(400, "bad-request")
+    );
+    assert_eq!(
+        code(ask(&emulator, "POST", path, "text/plain", "x").await),
+        no(400, "bad-request")
+    );
+    assert_eq!(
+        code(ask(&emulator, "POST", path, FORM, "response=x").await),
+        no(400, "missing-input-secret")
+    );
+    // The secret is judged before the token.
+    assert_eq!(
+        code(ask(&emulator, "POST", path, FORM, "secret=no&response=x").await),
+        no(400, "invalid-input-secret")
+    );
+    assert_eq!(
+        code(ask(&emulator, "POST", path, FORM, "secret=no").await),
+        no(400, "invalid-input-secret")
+    );
+    let secret = &site.secret;
+    assert_eq!(
+        code(ask(&emulator, "POST", path, FORM, &format!("secret={secret}")).await),
+        no(200, "missing-input-response")
+    );
+    let key = format!("secret={secret}&response=x&idempotency_key=no");
+    assert_eq!(
+        code(ask(&emulator, "POST", path, FORM, &key).await),
+        no(400, "bad-request")
+    );
+    let dummy = format!("secret={secret}&response=XXXX.DUMMY.TOKEN.XXXX");
+    assert_eq!(
+        code(ask(&emulator, "POST", path, FORM, &dummy).await),
+        no(200, "invalid-input-response")
+    );
+    assert_eq!(ask(&emulator, "GET", path, FORM, "").await.0, 405);
+    // JSON and multipart are taken like a form.
+    let token = emulator.mint(&Mint::for_provider("turnstile")).unwrap();
+    let (_, body) = ask(
+        &emulator,
+        "POST",
+        path,
+        JSON,
+        &json!({"secret": secret, "response": token}).to_string(),
+    )
+    .await;
+    assert_eq!(
+        (
+            &body["success"],
+            &body["action"],
+            &body["metadata"]["interactive"]
+        ),
+        (&json!(true), &json!(""), &json!(false))
+    );
+    let token = emulator
+        .mint(&Mint::for_provider("turnstile").action("login"))
+        .unwrap();
+    let parts = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"secret\"\r\n\r\n{secret}\r\n--b\r\nContent-Disposition: form-data; name=\"response\"\r\n\r\n{token}\r\n--b--\r\n"
+    );
+    let (_, body) = ask(
+        &emulator,
+        "POST",
+        path,
+        "multipart/form-data; boundary=b",
+        &parts,
+    )
+    .await;
+    assert_eq!(
+        (&body["success"], &body["action"]),
+        (&json!(true), &json!("login"))
+    );
+}
+
+#[tokio::test]
+async fn testing_keys_answer_as_recorded() {
+    let emulator = Emulator::start().await.unwrap();
+    let path = "/turnstile/v0/siteverify";
+    for (digit, success, code) in [
+        ("1", true, Value::Null),
+        ("2", false, json!("invalid-input-response")),
+        ("3", false, json!("timeout-or-duplicate")),
+    ] {
+        let body = format!("secret={digit}x0000000000000000000000000000000AA&response=anything");
+        let (status, body) = ask(&emulator, "POST", path, FORM, &body).await;
+        assert_eq!(
+            (status, &body["success"], &body["error-codes"][0]),
+            (200, &json!(success), &code)
+        );
+        assert_eq!(body["metadata"]["result_with_testing_key"], json!(true));
+    }
+    let zero = "0x0000000000000000000000000000000000000000";
+    let body = format!("secret={zero}&response=30000000-aaaa-bbbb-cccc-000000000003");
+    let (_, body) = ask(&emulator, "POST", "/siteverify", FORM, &body).await;
+    assert_eq!(
+        (&body["success"], &body["score"], &body["hostname"]),
+        (&json!(true), &json!(1), &json!("dummy-key-pass"))
+    );
+    let (_, body) = ask(
+        &emulator,
+        "POST",
+        "/siteverify",
+        FORM,
+        "secret=other&response=10000000-aaaa-bbbb-cccc-000000000001",
+    )
+    .await;
+    assert_eq!(body["error-codes"], json!(["not-using-dummy-secret"]));
+    let body = "secret=6LeIxAcTAAAAAGG-vFI1TnRWxMZNFuojJ4WifJWe&response=anything";
+    let (_, body) = ask(&emulator, "POST", "/recaptcha/api/siteverify", FORM, body).await;
+    assert_eq!(
+        (&body["success"], &body["hostname"]),
+        (&json!(true), &json!("testkey.google.com"))
+    );
+}
+
+#[tokio::test]
+async fn hcaptcha_and_recaptcha_decide_in_their_order() {
+    let emulator = Emulator::start().await.unwrap();
+    let codes = |body: Value| body["error-codes"].clone();
+    // hCaptcha reads no JSON, and judges the token before the secret.
+    let (_, body) = ask(&emulator, "POST", "/siteverify", JSON, "{}").await;
+    assert_eq!(
+        codes(body),
+        json!(["missing-input-response", "missing-input-secret"])
+    );
+    let (_, body) = ask(
+        &emulator,
+        "POST",
+        "/siteverify",
+        FORM,
+        "response=bad&secret=bad",
+    )
+    .await;
+    assert_eq!(codes(body), json!(["invalid-input-response"]));
+    let token = emulator.mint(&Mint::for_provider("hcaptcha")).unwrap();
+    let (_, body) = ask(
+        &emulator,
+        "POST",
+        "/siteverify",
+        FORM,
+        &format!("response={token}&secret=bad"),
+    )
+    .await;
+    assert_eq!(codes(body), json!(["invalid-input-secret"]));
+    // reCAPTCHA names both, the token first, and refuses a parameter given twice.
+    let path = "/recaptcha/api/siteverify";
+    let (_, body) = ask(&emulator, "POST", path, FORM, "response=bad&secret=bad").await;
+    assert_eq!(
+        codes(body),
+        json!(["invalid-input-response", "invalid-input-secret"])
+    );
+    let (_, body) = ask(&emulator, "POST", path, JSON, "{}").await;
+    assert_eq!(
+        codes(body),
+        json!(["missing-input-response", "missing-input-secret"])
+    );
+    let (_, body) = ask(
+        &emulator,
+        "POST",
+        path,
+        FORM,
+        "secret=a&secret=b&response=x",
+    )
+    .await;
+    assert_eq!(codes(body), json!(["bad-request"]));
+}
+
+#[tokio::test]
+async fn captchala_issues_tokens_for_both_published_requests() {
+    let emulator = Emulator::start().await.unwrap();
+    let site = Site::own("captchala");
+    let mut stream = TcpStream::connect(emulator.address()).await.unwrap();
+    let body = "action=login&ttl=300&max_uses=1&bind_ip=1.2.3.4";
+    let request = format!(
+        "POST /v1/server/challenge/issue HTTP/1.1\r\nx-app-key: {}\r\nx-app-secret: {}\r\ncontent-type: {FORM}\r\ncontent-length: {}\r\n\r\n{body}",
+        site.site_key,
+        site.secret,
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.unwrap();
+    let reply: Value = serde_json::from_str(reply.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let token = reply["data"]["server_token"].as_str().unwrap();
+    let elsewhere = Mint::for_provider("captchala")
+        .server_token(token)
+        .user_ip("5.6.7.8");
+    assert_eq!(
+        emulator.mint(&elsewhere).unwrap_err().to_string(),
+        "server_token_binding_mismatch"
+    );
+    let (status, body) = ask(&emulator, "POST", "/v1/challenge/verify", JSON, "{}").await;
+    assert_eq!(
+        (status, &body["error"]),
+        (404, &json!("not_found")),
+        "endpoints that only prose names"
+    );
+}
+
+#[tokio::test]
+async fn the_control_api_serves_clients_in_other_processes() {
+    let emulator = Emulator::start().await.unwrap();
+    let (_, sites) = ask(&emulator, "GET", "/emulator/sites", JSON, "").await;
+    assert_eq!(sites.as_array().unwrap().len(), 20);
+    let (status, minted) = ask(
+        &emulator,
+        "POST",
+        "/emulator/mint",
+        JSON,
+        r#"{"provider":"turnstile","action":"login"}"#,
+    )
+    .await;
+    assert_eq!(status, 200);
+    let token = minted["token"].as_str().unwrap();
+    assert_eq!(
+        ask(
+            &emulator,
+            "POST",
+            "/emulator/fail",
+            JSON,
+            r#"{"fault":{"html":{"status":503}},"times":1}"#
+        )
+        .await
+        .0,
+        200
+    );
+    let verify = format!("secret={}&response={token}", Site::own("turnstile").secret);
+    assert_eq!(
+        ask(&emulator, "POST", "/turnstile/v0/siteverify", FORM, &verify)
+            .await
+            .0,
+        503
+    );
+    let (_, body) = ask(&emulator, "POST", "/turnstile/v0/siteverify", FORM, &verify).await;
+    assert_eq!(body["action"], json!("login"));
+    let (_, seen) = ask(&emulator, "GET", "/emulator/requests", JSON, "").await;
+    assert!(!seen.to_string().contains(token), "{seen}");
+    for (path, body) in [
+        ("mint", "{}"),
+        ("mint", r#"{"provider":"nobody"}"#),
+        ("mint", r#"{"provider":"turnstile","hostnme":"x"}"#),
+        ("fail", "{}"),
+        ("knobs", r#"{"nope":1}"#),
+        ("other", ""),
+    ] {
+        let (status, error) =
+            ask(&emulator, "POST", &format!("/emulator/{path}"), JSON, body).await;
+        assert_eq!(status, 400, "{path} {body}");
+        assert!(
+            error["error"].as_str().is_some_and(|e| !e.is_empty()),
+            "{path} {body}"
+        );
+    }
+}

@@ -1,1 +1,295 @@
-//! x
+//! reCAPTCHA Enterprise: signing in, renewing, assessing, annotating, over the emulator.
+
+use std::time::Duration;
+
+use human_check::{ErrorKind, HumanCheck, Reason, Score, Secret};
+use human_check_cli::vendor::Vendor;
+use human_check_http::Exchange;
+use human_check_recaptcha::{
+    Annotation, AnnotationReason, Credential, KeyKind, MetadataServer, RecaptchaEnterprise,
+    ServiceAccount,
+};
+use human_check_testkit::emulator::{PROJECT, service_account_file};
+use human_check_testkit::{Emulator, Fault, ManualClock, Mint, Site};
+
+use crate::support::{base, exchange, minted, submission};
+
+fn api_key() -> Credential {
+    Credential::api_key(Secret::new(Site::own("recaptcha-enterprise").secret).unwrap()).unwrap()
+}
+
+fn enterprise(
+    emulator: &Emulator,
+    exchange: &Exchange,
+    credential: Credential,
+    kind: KeyKind,
+) -> RecaptchaEnterprise {
+    let site = Site::own("recaptcha-enterprise");
+    RecaptchaEnterprise::new(exchange, PROJECT, site.site_key, credential, kind)
+        .unwrap()
+        .at(base(emulator))
+}
+
+fn service_account(emulator: &Emulator, clock: &ManualClock) -> Credential {
+    let file = Secret::multiline(service_account_file(&emulator.base_url())).unwrap();
+    Credential::bearer(
+        ServiceAccount::from_json(&file)
+            .unwrap()
+            .with_clock(clock.clone()),
+    )
+}
+
+fn calls(emulator: &Emulator, path: &str) -> usize {
+    emulator
+        .requests()
+        .iter()
+        .filter(|seen| seen.path.contains(path))
+        .count()
+}
+
+#[tokio::test]
+async fn a_service_account_signs_in_once_for_many_checks() {
+    let clock = ManualClock::now();
+    let emulator = Emulator::start_at(clock.clone()).await.unwrap();
+    let check = enterprise(
+        &emulator,
+        &exchange(),
+        service_account(&emulator, &clock),
+        KeyKind::Checkbox,
+    );
+    let checks = (0..8).map(|_| {
+        let (check, submission) = (
+            check.clone(),
+            minted(Vendor::RecaptchaEnterprise, &emulator),
+        );
+        tokio::spawn(async move { check.check(&submission).await })
+    });
+    for check in checks.collect::<Vec<_>>() {
+        assert!(check.await.unwrap().unwrap().is_human());
+    }
+    assert_eq!(
+        (calls(&emulator, "/token"), calls(&emulator, "/assessments")),
+        (1, 8)
+    );
+}
+
+#[tokio::test]
+async fn an_access_token_that_ended_is_renewed_and_the_check_repeated_once() {
+    let clock = ManualClock::now();
+    let emulator = Emulator::start_at(clock.clone()).await.unwrap();
+    let check = enterprise(
+        &emulator,
+        &exchange(),
+        service_account(&emulator, &clock),
+        KeyKind::Checkbox,
+    );
+    assert!(
+        check
+            .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+            .await
+            .unwrap()
+            .is_human()
+    );
+    // The vendor's clock says that it ended; ours has not noticed.
+    clock.advance(Duration::from_secs(4_000));
+    assert!(
+        check
+            .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+            .await
+            .unwrap()
+            .is_human()
+    );
+    assert_eq!(
+        (calls(&emulator, "/token"), calls(&emulator, "/assessments")),
+        (2, 3)
+    );
+}
+
+#[tokio::test]
+async fn a_machine_on_google_cloud_signs_in_by_its_metadata_server() {
+    let emulator = Emulator::start().await.unwrap();
+    let credential = Credential::bearer(MetadataServer::at(&base(&emulator)));
+    let check = enterprise(&emulator, &exchange(), credential, KeyKind::Checkbox);
+    check.prewarm().await.unwrap();
+    assert!(
+        check
+            .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+            .await
+            .unwrap()
+            .is_human()
+    );
+    assert_eq!(calls(&emulator, "/computeMetadata"), 1);
+}
+
+#[tokio::test]
+async fn a_sign_in_that_fails_says_whose_fault_it_is() {
+    let clock = ManualClock::now();
+    let emulator = Emulator::start_at(clock.clone()).await.unwrap();
+    // An assertion of yesterday.
+    let stale = ManualClock::at(std::time::SystemTime::now() - Duration::from_secs(86_400));
+    let check = enterprise(
+        &emulator,
+        &exchange(),
+        service_account(&emulator, &stale),
+        KeyKind::Checkbox,
+    );
+    let error = check
+        .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (ErrorKind::Misconfigured, "sign-in")
+    );
+    emulator.fail(Fault::Html { status: 503 }, None);
+    let error = check
+        .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(
+        calls(&emulator, "/assessments"),
+        0,
+        "no token reached Google"
+    );
+}
+
+#[tokio::test]
+async fn signing_in_and_assessing_share_one_deadline() {
+    let emulator = Emulator::start().await.unwrap();
+    let credential = Credential::bearer(MetadataServer::at(&base(&emulator)));
+    let mut limits = human_check_http::Limits::default();
+    limits.attempt = Duration::from_millis(200);
+    limits.total = Duration::from_millis(250);
+    let exchange = exchange().with_limits(limits);
+    let check = enterprise(&emulator, &exchange, credential, KeyKind::Checkbox);
+    // Each call alone would be in time.
+    emulator.fail(Fault::delay(Duration::from_millis(150)), None);
+    let error = check
+        .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (ErrorKind::Unavailable, "timeout")
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_key_and_a_switched_off_api_are_ours() {
+    let emulator = Emulator::start().await.unwrap();
+    let wrong = Credential::api_key(Secret::new("wrong").unwrap()).unwrap();
+    let check = enterprise(&emulator, &exchange(), wrong, KeyKind::Checkbox);
+    let error = check
+        .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (ErrorKind::Misconfigured, "api-key")
+    );
+    assert!(error.is_alert());
+    emulator.configure(|knobs| knobs.service_disabled = true);
+    let check = enterprise(&emulator, &exchange(), api_key(), KeyKind::Checkbox);
+    let error = check
+        .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (ErrorKind::Misconfigured, "api-disabled")
+    );
+}
+
+#[tokio::test]
+async fn quota_and_rate_are_told_apart() {
+    let emulator = Emulator::start().await.unwrap();
+    let check = enterprise(&emulator, &exchange(), api_key(), KeyKind::Checkbox);
+    emulator.configure(|knobs| knobs.quota_spent = true);
+    let error = check
+        .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Declined);
+    emulator.configure(|knobs| knobs.rate_limited = true);
+    let error = check
+        .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (ErrorKind::Unavailable, "rate-limited")
+    );
+}
+
+#[tokio::test]
+async fn the_kind_of_key_decides_what_a_human_is() {
+    let emulator = Emulator::start().await.unwrap();
+    let mint = |score: f64| {
+        emulator
+            .mint(&Mint::for_provider("recaptcha-enterprise").score(score))
+            .unwrap()
+    };
+    let half = KeyKind::Score(Score::humanity(0.5).unwrap());
+    for (kind, score, expected) in [
+        (half, 0.9, None),
+        (half, 0.1, Some(Reason::ScoreTooLow)),
+        (KeyKind::Checkbox, 0.1, None),
+        // The emulator shows no challenge, and a key whose point is one needs to hear of it.
+        (KeyKind::Challenge, 0.9, Some(Reason::Invalid)),
+    ] {
+        let check = enterprise(&emulator, &exchange(), api_key(), kind);
+        let verdict = check
+            .check(&submission(Vendor::RecaptchaEnterprise, mint(score)))
+            .await
+            .unwrap();
+        assert_eq!(
+            verdict.refusal().map(human_check::Refusal::reason),
+            expected,
+            "{kind:?} {score}"
+        );
+    }
+    // Google may leave out what has its default, also the score of a sure machine.
+    emulator.configure(|knobs| knobs.omit_defaults = true);
+    let check = enterprise(&emulator, &exchange(), api_key(), half);
+    assert!(
+        check
+            .check(&submission(Vendor::RecaptchaEnterprise, mint(0.9)))
+            .await
+            .unwrap()
+            .is_human()
+    );
+    assert!(
+        !check
+            .check(&submission(Vendor::RecaptchaEnterprise, mint(0.0)))
+            .await
+            .unwrap()
+            .is_human()
+    );
+}
+
+#[tokio::test]
+async fn an_assessment_can_be_annotated() {
+    let emulator = Emulator::start().await.unwrap();
+    let check = enterprise(&emulator, &exchange(), api_key(), KeyKind::Checkbox);
+    let verdict = check
+        .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+        .await
+        .unwrap();
+    let facts = verdict.human().unwrap();
+    check
+        .annotate(
+            facts,
+            Some(Annotation::Legitimate),
+            &[AnnotationReason::CorrectPassword],
+        )
+        .await
+        .unwrap();
+    let mut nameless = facts.clone();
+    nameless.details.clear();
+    let error = check
+        .annotate(&nameless, Some(Annotation::Fraudulent), &[])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Misconfigured);
+}

@@ -1,5 +1,7 @@
 //! All suites in one binary.
 
+#![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+
 mod absence;
 mod canary;
 mod captchala;

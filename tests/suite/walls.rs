@@ -1,1 +1,174 @@
-//! x
+//! Which crate may know what, held against what cargo resolved.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The names of everything in a crate's normal tree, with its default features.
+fn tree(package: &str) -> BTreeSet<String> {
+    let arguments = [
+        "tree",
+        "--offline",
+        "--package",
+        package,
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+    ];
+    output(env!("CARGO"), &arguments)
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {complaint}"
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What cargo resolved for this machine; crates for others need not be downloaded.
+fn metadata() -> Value {
+    let compiler = output("rustc", &["-vV"]);
+    let host = compiler
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .unwrap();
+    let arguments = [
+        "metadata",
+        "--offline",
+        "--format-version",
+        "1",
+        "--filter-platform",
+        host,
+    ];
+    serde_json::from_str(&output(env!("CARGO"), &arguments)).unwrap()
+}
+
+/// What each of our crates names among its normal dependencies.
+fn named() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = metadata();
+    let members: Vec<_> = metadata["workspace_members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .collect();
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    packages
+        .filter(|package| members.contains(&&package["id"]))
+        .map(|package| {
+            let normal = package["dependencies"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|d| d["kind"].is_null());
+            let names = normal
+                .map(|d| d["name"].as_str().unwrap().to_owned())
+                .collect();
+            (package["name"].as_str().unwrap().to_owned(), names)
+        })
+        .collect()
+}
+
+const ADAPTERS: [&str; 4] = [
+    "human-check-captchala",
+    "human-check-hcaptcha",
+    "human-check-recaptcha",
+    "human-check-turnstile",
+];
+
+#[test]
+fn the_core_has_no_http_no_tls_no_framework_no_json_and_few_crates() {
+    let tree = tree("human-check");
+    for name in [
+        "http",
+        "hyper",
+        "reqwest",
+        "rustls",
+        "native-tls",
+        "ring",
+        "serde",
+        "serde_json",
+        "tokio",
+        "actix-web",
+        "rocket",
+        "axum",
+        "tower",
+    ] {
+        assert!(!tree.contains(name), "human-check pulls in {name}");
+    }
+    assert!(tree.len() <= 30, "{} crates: {tree:?}", tree.len());
+}
+
+#[test]
+fn adapters_never_see_the_http_client() {
+    let named = named();
+    for adapter in ADAPTERS {
+        for client in ["reqwest", "hyper", "rustls"] {
+            assert!(!named[adapter].contains(client), "{adapter} names {client}");
+        }
+        for other in ADAPTERS {
+            assert!(!named[adapter].contains(other), "{adapter} names {other}");
+        }
+    }
+}
+
+#[test]
+fn only_the_command_line_knows_all_adapters() {
+    for (package, names) in named() {
+        let adapters = ADAPTERS.iter().filter(|a| names.contains(**a)).count();
+        match package.as_str() {
+            "human-check-cli" => assert_eq!(adapters, ADAPTERS.len()),
+            _ => assert_eq!(adapters, 0, "{package} names an adapter"),
+        }
+    }
+}
+
+#[test]
+fn every_crate_can_be_built_with_the_compiler_it_states() {
+    let metadata = metadata();
+    let version =
+        |text: &str| -> Vec<u32> { text.split('.').map(|n| n.parse().unwrap()).collect() };
+    let stated = version("1.88");
+    let members: Vec<_> = metadata["workspace_members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .collect();
+    for package in metadata["packages"].as_array().unwrap() {
+        let name = package["name"].as_str().unwrap();
+        let Some(needs) = package["rust_version"].as_str() else {
+            assert!(
+                !members.contains(&&package["id"]),
+                "{name} states no rust-version"
+            );
+            continue;
+        };
+        assert!(
+            version(needs)[..2] <= stated[..],
+            "{name} needs Rust {needs}"
+        );
+    }
+}
+
+#[test]
+fn secrets_live_in_one_type_without_display_or_serialize() {
+    use std::fmt::Display;
+    static_assertions::assert_not_impl_any!(human_check::Secret: Display, serde::Serialize, PartialEq, AsRef<str>);
+    static_assertions::assert_not_impl_any!(human_check::Submission: Display, serde::Serialize);
+    static_assertions::assert_not_impl_any!(human_check_http::Request: Display, serde::Serialize);
+}

@@ -1,0 +1,406 @@
+//! The command as a user meets it: arguments, streams, exit codes.
+
+#![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use human_check_testkit::{Emulator, Fault, Mint, Site};
+use serde_json::Value;
+
+fn human_check(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_human-check"));
+    command.args(arguments);
+    for name in [
+        "HUMAN_CHECK_SECRET",
+        "HUMAN_CHECK_SITE_KEY",
+        "HUMAN_CHECK_BASE_URL",
+    ] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn run(mut command: Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+/// The emulator on a thread of its own, so that the test may wait for the command.
+fn with_emulator<T>(test: impl FnOnce(&Emulator) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let emulator = runtime.block_on(Emulator::start()).unwrap();
+    test(&emulator)
+}
+
+fn verify(emulator: &Emulator, token: &str, secret: &str, more: &[&str]) -> Output {
+    let base = emulator.base_url();
+    let mut arguments = vec![
+        "verify",
+        "--provider",
+        "turnstile",
+        "--token",
+        token,
+        "--base-url",
+        &base,
+    ];
+    arguments.extend(more);
+    let mut command = human_check(&arguments);
+    command.env("HUMAN_CHECK_SECRET", secret);
+    run(command, b"")
+}
+
+#[test]
+fn verify_exits_with_what_it_found() {
+    with_emulator(|emulator| {
+        let secret = Site::own("turnstile").secret;
+        let token = || {
+            emulator
+                .mint(&Mint::for_provider("turnstile").action("login"))
+                .unwrap()
+        };
+        let human = verify(
+            emulator,
+            &token(),
+            &secret,
+            &["--hostname", "www.example.com", "--action", "login"],
+        );
+        assert_eq!(
+            (code(&human), err(&human).as_str()),
+            (0, ""),
+            "{}",
+            out(&human)
+        );
+        assert!(out(&human).contains("human"));
+        let refused = verify(
+            emulator,
+            &token(),
+            &secret,
+            &["--hostname", "other.example"],
+        );
+        assert_eq!(code(&refused), 1, "{}", out(&refused));
+        assert!(out(&refused).contains("wrong-hostname"));
+        let wrong = verify(emulator, &token(), "wrong-secret", &["--json"]);
+        assert_eq!(code(&wrong), 3, "{}", out(&wrong));
+        let answer: Value = serde_json::from_str(&out(&wrong)).unwrap();
+        assert_eq!(
+            (&answer["outcome"], &answer["alert"]),
+            (&"misconfigured".into(), &true.into())
+        );
+        emulator.fail(Fault::Html { status: 503 }, None);
+        let down = verify(emulator, &token(), &secret, &[]);
+        assert_eq!(code(&down), 2, "{}", out(&down));
+    });
+}
+
+#[test]
+fn verify_takes_secrets_from_environment_and_file_only() {
+    with_emulator(|emulator| {
+        let site = Site::own("turnstile");
+        let token = emulator.mint(&Mint::for_provider("turnstile")).unwrap();
+        let path = std::env::temp_dir().join(format!("human-check-secret-{}", std::process::id()));
+        std::fs::write(&path, format!("{}\n", site.secret)).unwrap();
+        let file = path.to_str().unwrap();
+        let base = emulator.base_url();
+        let arguments = [
+            "verify",
+            "--provider",
+            "turnstile",
+            "--token",
+            "-",
+            "--base-url",
+            &base,
+            "--secret-file",
+            file,
+        ];
+        let output = run(human_check(&arguments), format!("{token}\n").as_bytes());
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(code(&output), 0, "{}{}", out(&output), err(&output));
+        let argued = [
+            "verify",
+            "--provider",
+            "turnstile",
+            "--token",
+            "x",
+            "--secret",
+            "s",
+        ];
+        assert_eq!(
+            code(&run(human_check(&argued), b"")),
+            3,
+            "there is no such argument"
+        );
+    });
+}
+
+#[test]
+fn bad_configuration_names_the_setting_and_the_remedy() {
+    for (arguments, secret, wanted) in [
+        (
+            vec!["verify", "--provider", "turnstile", "--token", "x"],
+            None,
+            "HUMAN_CHECK_SECRET",
+        ),
+        (
+            vec!["verify", "--provider", "turnstile", "--token", "x"],
+            Some(" "),
+            "`secret` is empty",
+        ),
+        (
+            vec!["verify", "--provider", "turnstile", "--token", "x"],
+            Some("1x0000000000000000000000000000000AA"),
+            "testing secret",
+        ),
+        (
+            vec!["verify", "--provider", "hcaptcha", "--token", "x"],
+            Some("s"),
+            "site_key",
+        ),
+        (
+            vec!["verify", "--provider", "recaptcha-v3", "--token", "x"],
+            Some("s"),
+            "min_score",
+        ),
+        (
+            vec![
+                "verify",
+                "--provider",
+                "turnstile",
+                "--token",
+                "x",
+                "--base-url",
+                "http://a.example",
+            ],
+            Some("s"),
+            "https",
+        ),
+        (
+            vec![
+                "verify",
+                "--provider",
+                "turnstile",
+                "--token",
+                "x",
+                "--min-score",
+                "0.5",
+            ],
+            Some("s"),
+            "min_score",
+        ),
+        (
+            vec![
+                "verify",
+                "--provider",
+                "turnstile",
+                "--token",
+                "x",
+                "--hostname",
+                "https://a",
+            ],
+            Some("s"),
+            "hostnames",
+        ),
+        (
+            vec!["verify", "--provider", "nobody", "--token", "x"],
+            Some("s"),
+            "possible values",
+        ),
+        (vec!["verify"], None, "--provider"),
+    ] {
+        let mut command = human_check(&arguments);
+        if let Some(secret) = secret {
+            command.env("HUMAN_CHECK_SECRET", secret);
+        }
+        let output = run(command, b"");
+        assert_eq!(code(&output), 3, "{arguments:?}: {}", err(&output));
+        assert!(
+            err(&output).contains(wanted),
+            "{arguments:?}: {}",
+            err(&output)
+        );
+    }
+}
+
+#[test]
+fn explain_answers_each_line_and_survives_bad_ones() {
+    let lines = [
+        r#"{"name":"good","provider":"recaptcha-v3","status":200,"headers":{},"body":"{\"success\":true,\"score\":0.9,\"action\":\"login\",\"hostname\":\"example.com\"}","policy":{"hostnames":["example.com"],"action":"login","min_score":0.5}}"#,
+        "not json",
+        r#"{"name":"nobody","provider":"nobody","status":200,"body":"{}"}"#,
+        "",
+        r#"{"name":"typo","provider":"turnstile","status":200,"body":"{}","policy":{"hostname":["a"]}}"#,
+        r#"{"name":"status","provider":"turnstile","status":42,"body":"{}"}"#,
+        r#"{"name":"b64","provider":"hcaptcha","status":200,"body":"eyJzdWNjZXNzIjpmYWxzZSwiZXJyb3ItY29kZXMiOlsiYWxyZWFkeS1zZWVuLXJlc3BvbnNlIl19","enc":"b64"}"#,
+        r#"{"name":"bad b64","provider":"hcaptcha","status":200,"body":"%","enc":"b64"}"#,
+        r#"{"name":"risk","provider":"captchala","status":200,"body":"{\"code\":0,\"data\":{\"valid\":true,\"risk_score\":80}}","policy":{"max_risk":50},"token":"pt_1"}"#,
+        r#"{"name":"old","provider":"turnstile","status":200,"body":"{\"success\":true,\"challenge_ts\":\"2026-01-01T00:00:00Z\"}","policy":{"max_age_s":60,"skew_s":0},"now":"2026-01-01T00:01:01Z"}"#,
+    ];
+    let mut input = lines.join("\n").into_bytes();
+    input.extend_from_slice(b"\n\xff\xfe\n");
+    let output = run(human_check(&["explain", "--jsonl"]), &input);
+    let answers: Vec<Value> = out(&output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let names: Vec<_> = answers
+        .iter()
+        .map(|a| a["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["good", "b64", "risk", "old"]);
+    assert_eq!(
+        out(&output).lines().next().unwrap(),
+        r#"{"name":"good","outcome":"human","reason":null,"codes":[],"score":0.9,"hostname":"example.com","alert":false}"#
+    );
+    assert_eq!(answers[1]["reason"], "spent");
+    assert_eq!(
+        (&answers[2]["reason"], &answers[2]["score"]),
+        (&"score-too-low".into(), &0.2.into())
+    );
+    assert_eq!(answers[3]["reason"], "too-old");
+    let complaints = err(&output);
+    for number in [2, 3, 5, 6, 8, 11] {
+        assert!(
+            complaints.contains(&format!("line {number}: ")),
+            "{number}: {complaints}"
+        );
+    }
+    assert_eq!(
+        (complaints.lines().count(), code(&output)),
+        (6, 3),
+        "{complaints}"
+    );
+}
+
+#[test]
+fn explain_reads_one_reply_and_says_why() {
+    let reply = br#"{"success":false,"error-codes":["invalid-input-secret"]}"#;
+    let output = run(
+        human_check(&["explain", "--provider", "turnstile", "--status", "400", "-"]),
+        reply,
+    );
+    assert_eq!(code(&output), 0);
+    for part in [
+        "misconfigured",
+        "invalid-input-secret",
+        "No visitor is to blame",
+    ] {
+        assert!(out(&output).contains(part), "{part}: {}", out(&output));
+    }
+    let missing = run(
+        human_check(&["explain", "--provider", "turnstile", "no-such-file"]),
+        b"",
+    );
+    assert_eq!(code(&missing), 3);
+    assert!(err(&missing).contains("no-such-file"));
+}
+
+#[test]
+fn the_demo_shows_every_outcome_of_every_vendor() {
+    let output = run(human_check(&["demo", "--all", "--json"]), b"");
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let answers: Vec<Value> = out(&output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let outcome = |name: &str| {
+        let answer = answers
+            .iter()
+            .find(|a| a["name"] == name)
+            .unwrap_or_else(|| panic!("{name} is shown"));
+        answer["outcome"].as_str().unwrap().to_owned()
+    };
+    for vendor in [
+        "turnstile",
+        "hcaptcha",
+        "recaptcha-v2",
+        "recaptcha-v3",
+        "recaptcha-enterprise",
+        "captchala",
+    ] {
+        for (title, expected) in [
+            ("a good token", "human"),
+            ("no token", "not-human"),
+            ("not a token", "not-human"),
+            ("a forged token", "not-human"),
+            ("a token used before", "not-human"),
+            ("an expired token", "not-human"),
+            ("somebody else's token", "not-human"),
+            ("solved on another host", "not-human"),
+            ("our secret is wrong", "misconfigured"),
+            ("the vendor is down", "unavailable"),
+            ("the vendor stalls", "unavailable"),
+        ] {
+            assert_eq!(
+                outcome(&format!("{vendor}: {title}")),
+                expected,
+                "{vendor}: {title}"
+            );
+        }
+    }
+    for vendor in [
+        "recaptcha-v2",
+        "recaptcha-v3",
+        "recaptcha-enterprise",
+        "captchala",
+    ] {
+        assert_eq!(
+            outcome(&format!("{vendor}: the quota is spent")),
+            "declined"
+        );
+    }
+    let table = run(human_check(&["demo"]), b"");
+    assert!(out(&table).contains("a good token") && out(&table).contains("captchala"));
+}
+
+#[test]
+fn emulate_introduces_itself_and_serves() {
+    use std::io::{BufRead, BufReader, Read};
+    let mut child = human_check(&["emulate", "--addr", "127.0.0.1:0", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let introduction: Value = serde_json::from_str(&line).unwrap();
+    let base = introduction["base_url"].as_str().unwrap();
+    let address = base.strip_prefix("http://").unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream
+        .write_all(b"GET /emulator/sites HTTP/1.1\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = run(human_check(&["emulate", "--addr", &address]), b"");
+    assert_eq!(code(&output), 3);
+    assert!(err(&output).contains("--addr"), "{}", err(&output));
+}
