@@ -1,6 +1,10 @@
 //! All suites in one binary.
 
 #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "comparisons read better by value"
+)]
 
 mod absence;
 mod canary;

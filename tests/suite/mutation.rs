@@ -92,17 +92,17 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 fn members(value: &Value) -> Vec<String> {
-    fn walk(value: &Value, at: String, all: &mut Vec<String>) {
+    fn walk(value: &Value, at: &str, all: &mut Vec<String>) {
         if let Value::Object(members) = value {
             for (name, member) in members {
                 let at = format!("{at}/{name}");
-                walk(member, at.clone(), all);
+                walk(member, &at, all);
                 all.push(at);
             }
         }
     }
     let mut all = Vec::new();
-    walk(value, String::new(), &mut all);
+    walk(value, "", &mut all);
     all
 }
 

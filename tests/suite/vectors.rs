@@ -674,11 +674,9 @@ fn same_request(ours: &Request, theirs: &Value) -> Result<(), String> {
     expect("url", ours.endpoint().url().as_str(), text(theirs, "url"))?;
     let body: Value = serde_json::from_slice(ours.body()).unwrap();
     expect("body", &body, &theirs["body"])?;
+    let headers = ours.headers();
     for (name, value) in theirs["headers"].as_object().unwrap() {
-        let sent = ours
-            .headers()
-            .get(name.as_str())
-            .and_then(|v| v.to_str().ok());
+        let sent = headers.get(name.as_str()).and_then(|v| v.to_str().ok());
         expect(name, sent, value.as_str())?;
     }
     Ok(())

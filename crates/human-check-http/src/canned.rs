@@ -58,15 +58,15 @@ impl fmt::Debug for CannedTransport {
 
 #[async_trait]
 impl Transport for CannedTransport {
-    async fn send(&self, request: Request, cap: usize) -> Result<Reply, SendError> {
-        let answer = match (self.answer)(&request) {
+    async fn send(&self, request: &Request, cap: usize) -> Result<Reply, SendError> {
+        let answer = match (self.answer)(request) {
             Ok(reply) if reply.body().len() > cap => Err(SendError::new(SendErrorKind::TooLarge)),
             answer => answer,
         };
         self.requests
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(request);
+            .push(request.clone());
         answer
     }
 }

@@ -243,9 +243,7 @@ impl Exchange {
         read: impl Fn(&Reply) -> Result<T, CheckError>,
     ) -> Result<T, CheckError> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let send = self
-            .transport
-            .send(request.clone(), self.limits.reply_bytes);
+        let send = self.transport.send(request, self.limits.reply_bytes);
         match timeout(left.min(self.limits.attempt), send).await {
             Ok(Ok(reply)) => read(&reply),
             Ok(Err(error)) => Err(unsent(provider, error)),
@@ -438,7 +436,7 @@ mod tests {
 
     #[async_trait::async_trait]
     impl Transport for Stalled {
-        async fn send(&self, _: Request, _: usize) -> Result<Reply, SendError> {
+        async fn send(&self, _: &Request, _: usize) -> Result<Reply, SendError> {
             std::future::pending().await
         }
     }

@@ -12,58 +12,56 @@ use crate::Endpoint;
 /// Its body and headers hold the secret and the token; `Debug` shows neither.
 #[derive(Clone)]
 pub struct Request {
-    pub(crate) method: Method,
-    pub(crate) endpoint: Endpoint,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    endpoint: Endpoint,
+    content: Content,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+}
+
+/// What the body is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Content {
+    Form,
+    Json,
+    Nothing,
 }
 
 impl Request {
     /// A POST with a form-encoded body.
     pub fn form(endpoint: &Endpoint, form: FormBody) -> Self {
-        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-        Self::post(endpoint, kind, form.0.into())
+        Self::new(endpoint, Content::Form, form.0.into())
     }
 
     /// A POST with a JSON body.
     pub fn json(endpoint: &Endpoint, body: &serde_json::Value) -> Self {
-        let kind = HeaderValue::from_static("application/json");
-        Self::post(endpoint, kind, body.to_string().into())
+        Self::new(endpoint, Content::Json, body.to_string().into())
     }
 
     /// A GET.
     pub fn get(endpoint: &Endpoint) -> Self {
-        Self {
-            method: Method::GET,
-            endpoint: endpoint.clone(),
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-        }
+        Self::new(endpoint, Content::Nothing, Bytes::new())
     }
 
-    fn post(endpoint: &Endpoint, kind: HeaderValue, body: Bytes) -> Self {
-        let mut headers = HeaderMap::with_capacity(4);
-        headers.insert(CONTENT_TYPE, kind);
+    fn new(endpoint: &Endpoint, content: Content, body: Bytes) -> Self {
         Self {
-            method: Method::POST,
             endpoint: endpoint.clone(),
-            headers,
+            content,
+            headers: Vec::new(),
             body,
         }
     }
 
     /// The same with a header whose value nobody may log.
     #[must_use]
-    pub fn with_secret_header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
+    pub fn with_secret_header(self, name: HeaderName, mut value: HeaderValue) -> Self {
         value.set_sensitive(true);
-        self.headers.insert(name, value);
-        self
+        self.with_header(name, value)
     }
 
     /// The same with an ordinary header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 
@@ -83,8 +81,11 @@ impl Request {
     }
 
     /// GET or POST.
-    pub fn method(&self) -> &Method {
-        &self.method
+    pub fn method(&self) -> Method {
+        match self.content {
+            Content::Form | Content::Json => Method::POST,
+            Content::Nothing => Method::GET,
+        }
     }
 
     /// Where it goes.
@@ -93,8 +94,16 @@ impl Request {
     }
 
     /// The headers, secrets among them.
-    pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+    pub fn headers(&self) -> HeaderMap {
+        let kind = match self.content {
+            Content::Form => Some("application/x-www-form-urlencoded"),
+            Content::Json => Some("application/json"),
+            Content::Nothing => None,
+        };
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.extend(kind.map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind))));
+        headers.extend(self.headers.iter().cloned());
+        headers
     }
 
     /// The body, secrets and the token among it.
@@ -105,10 +114,11 @@ impl Request {
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("Request")
-            .field("method", &self.method)
             .field("endpoint", &self.endpoint)
-            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("content", &self.content)
+            .field("headers", &headers)
             .field("body", &format_args!("[{} bytes]", self.body.len()))
             .finish()
     }
@@ -152,7 +162,7 @@ impl FormBody {
 
     fn push(&mut self, text: &str) {
         // Most tokens are made of unreserved characters alone; those are copied in one go.
-        if text.bytes().all(|b| UNRESERVED[usize::from(b)]) {
+        if is_unreserved(text) {
             self.0.push_str(text);
         } else {
             self.0
@@ -161,22 +171,20 @@ impl FormBody {
     }
 }
 
+/// Without an early exit, so that it is one vector instruction for many bytes.
+fn is_unreserved(text: &str) -> bool {
+    text.as_bytes().iter().fold(true, |so_far, &byte| {
+        let mark = (byte == b'-') | (byte == b'.') | (byte == b'_') | (byte == b'*');
+        so_far
+            & (byte.is_ascii_digit() | (byte | 0x20).is_ascii_lowercase() & byte.is_ascii() | mark)
+    })
+}
+
 impl fmt::Debug for FormBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FormBody([{} bytes])", self.0.len())
     }
 }
-
-const UNRESERVED: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut b = 0;
-    while b < 256 {
-        table[b] =
-            matches!(b as u8, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*');
-        b += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {
@@ -191,6 +199,16 @@ mod tests {
         let pairs: Vec<_> = form_urlencoded::parse(body.as_str().as_bytes()).collect();
         assert_eq!(pairs.len(), 2);
         assert_eq!(pairs[1].1, "x&secret=theirs");
+    }
+
+    #[test]
+    fn only_what_a_form_leaves_alone_is_copied() {
+        for byte in 0..=127_u8 {
+            let text = char::from(byte).to_string();
+            let encoded: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+            assert_eq!(is_unreserved(&text), encoded == text, "{byte}");
+        }
+        assert!(!is_unreserved("ä"));
     }
 
     #[test]

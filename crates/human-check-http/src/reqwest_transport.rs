@@ -102,8 +102,8 @@ impl fmt::Debug for ReqwestTransport {
 
 #[async_trait]
 impl Transport for ReqwestTransport {
-    async fn send(&self, request: Request, cap: usize) -> Result<Reply, SendError> {
-        let host = self.host(&request.endpoint);
+    async fn send(&self, request: &Request, cap: usize) -> Result<Reply, SendError> {
+        let host = self.host(request.endpoint());
         let place = InFlight::enter(&host);
         if !host.multiplexes.load(Ordering::Relaxed) {
             return exchange(&self.lanes[0], request, cap)
@@ -124,13 +124,13 @@ impl Transport for ReqwestTransport {
 
 async fn exchange(
     client: &reqwest::Client,
-    request: Request,
+    request: &Request,
     cap: usize,
 ) -> Result<(Reply, bool), SendError> {
-    let mut outgoing = reqwest::Request::new(request.method, request.endpoint.url().clone());
-    *outgoing.headers_mut() = request.headers;
-    if !request.body.is_empty() {
-        *outgoing.body_mut() = Some(request.body.into());
+    let mut outgoing = reqwest::Request::new(request.method(), request.endpoint().url().clone());
+    *outgoing.headers_mut() = request.headers();
+    if !request.body().is_empty() {
+        *outgoing.body_mut() = Some(request.body().clone().into());
     }
     let mut response = client.execute(outgoing).await.map_err(send_error)?;
     let http2 = response.version() == reqwest::Version::HTTP_2;

@@ -27,7 +27,7 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`SendError`] when no whole reply came.
-    async fn send(&self, request: Request, cap: usize) -> Result<Reply, SendError>;
+    async fn send(&self, request: &Request, cap: usize) -> Result<Reply, SendError>;
 }
 
 /// A request that got no whole reply.

@@ -1,0 +1,232 @@
+//! One way to verify a token, many times.
+//!
+//! `bench-client MODE N [ADDRESS CERT_FILE]`; the mode is one of
+//! `bare` (reqwest's form and `serde_json`), `ours` (a check with a policy through `dyn HumanCheck`),
+//! `prewarm` (opens a connection, then N checks), `burst` (N checks at once on a cold process),
+//! `reject` (malformed tokens), `long` (over-long tokens), `policy` (the policy alone).
+//! Prints allocations, bytes and wall time of the N as one line of JSON.
+
+use std::alloc::System;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use human_check::{
+    Action, Facts, Hostname, HumanCheck, HumanCheckExt, Policy, Score, Secret, Submission, Verdict,
+};
+use human_check_bench::{HOST, SECRET, token};
+use human_check_http::{Endpoint, Exchange, ReqwestTransport};
+use human_check_turnstile::{TURNSTILE, Turnstile};
+use serde_json::json;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let argument = |at: usize| arguments.get(at).map_or("", String::as_str);
+    let count: usize = argument(2).parse()?;
+    let (address, certificate) = (argument(3), argument(4));
+    let figures = match argument(1) {
+        "bare" => bare(count, address, certificate).await?,
+        "ours" => ours(count, address, certificate, false).await?,
+        "prewarm" => ours(count, address, certificate, true).await?,
+        "burst" => burst(count, address, certificate).await?,
+        "reject" => reject(count, "a b".repeat(682)).await?,
+        "long" => reject(count, "a".repeat(9_000)).await?,
+        "policy" => policy(count),
+        mode => return Err(format!("unknown mode {mode:?}").into()),
+    };
+    writeln!(std::io::stdout(), "{figures}")?;
+    Ok(())
+}
+
+/// Allocations, bytes and wall time of what happens in between.
+struct Meter {
+    region: Region<'static, System>,
+    start: Instant,
+}
+
+impl Meter {
+    fn start() -> Self {
+        Self {
+            region: Region::new(ALLOCATOR),
+            start: Instant::now(),
+        }
+    }
+
+    fn stop(&self, count: usize) -> serde_json::Value {
+        let took = self.start.elapsed();
+        let stats = self.region.change();
+        let each = |n: usize| n as f64 / count.max(1) as f64;
+        json!({
+            "allocations": each(stats.allocations + stats.reallocations),
+            "bytes": each(stats.bytes_allocated),
+            "ns": took.as_nanos() as f64 / count.max(1) as f64,
+        })
+    }
+}
+
+/// What somebody without this library writes, with the timeouts that a caller sets.
+async fn bare(
+    count: usize,
+    address: &str,
+    certificate: &str,
+) -> Result<serde_json::Value, Failure> {
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "decoding them is the point")]
+    struct Reply {
+        success: bool,
+        #[serde(rename = "error-codes")]
+        codes: Vec<String>,
+        challenge_ts: Option<String>,
+        hostname: Option<String>,
+        action: Option<String>,
+        cdata: Option<String>,
+    }
+    let root = reqwest::Certificate::from_der(&std::fs::read(certificate)?)?;
+    // Sees to it that rustls has ring, which the transport names by itself.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder()
+        .tls_certs_only([root])
+        .connect_timeout(Duration::from_secs(1))
+        .timeout(Duration::from_secs(2))
+        .no_proxy()
+        .build()?;
+    let url = format!("https://{address}/turnstile/v0/siteverify");
+    let token = token();
+    let once = async || -> Result<(), Failure> {
+        let form = [("secret", SECRET), ("response", token.as_str())];
+        let body = client.post(&url).form(&form).send().await?.bytes().await?;
+        let reply: Reply = serde_json::from_slice(&body)?;
+        assert!(reply.success && reply.hostname.as_deref() == Some(HOST));
+        Ok(())
+    };
+    once().await?;
+    let meter = Meter::start();
+    for _ in 0..count {
+        once().await?;
+    }
+    Ok(meter.stop(count))
+}
+
+fn turnstile(address: &str, certificate: &str) -> Result<Turnstile, Failure> {
+    let transport = ReqwestTransport::with_roots([std::fs::read(certificate)?])?;
+    let endpoint = Endpoint::parse(&format!("https://{address}/turnstile/v0/siteverify"))?;
+    Ok(Turnstile::new(&Exchange::new(transport), Secret::new(SECRET)?)?.at(endpoint))
+}
+
+fn rules() -> Result<Policy, Failure> {
+    Ok(Policy::new()
+        .with_hostnames(["shop.example.com", HOST])?
+        .with_action("login")
+        .with_max_age(Duration::from_secs(1_000_000_000)))
+}
+
+async fn ours(
+    count: usize,
+    address: &str,
+    certificate: &str,
+    prewarm: bool,
+) -> Result<serde_json::Value, Failure> {
+    let turnstile = turnstile(address, certificate)?;
+    if prewarm {
+        turnstile.prewarm().await?;
+    }
+    let check: Arc<dyn HumanCheck> = Arc::new(turnstile.enforce(rules()?)?);
+    let token = token();
+    let once = async || -> Result<(), Failure> {
+        let submission = Submission::new()
+            .with_token(&TURNSTILE, token.as_str())
+            .expecting_action("login");
+        assert!(check.check(&submission).await?.is_human());
+        Ok(())
+    };
+    if !prewarm {
+        once().await?;
+    }
+    let meter = Meter::start();
+    for _ in 0..count {
+        once().await?;
+    }
+    Ok(meter.stop(count))
+}
+
+async fn burst(
+    count: usize,
+    address: &str,
+    certificate: &str,
+) -> Result<serde_json::Value, Failure> {
+    let check: Arc<dyn HumanCheck> = Arc::new(turnstile(address, certificate)?.enforce(rules()?)?);
+    let token = token();
+    let start = Instant::now();
+    let mut checks = tokio::task::JoinSet::new();
+    for _ in 0..count {
+        let (check, token) = (Arc::clone(&check), token.clone());
+        checks.spawn(async move {
+            let submission = Submission::new().with_token(&TURNSTILE, token);
+            check
+                .check(&submission)
+                .await
+                .is_ok_and(|verdict| verdict.is_human())
+        });
+    }
+    let mut failed = 0;
+    while let Some(human) = checks.join_next().await {
+        failed += usize::from(!human?);
+    }
+    let wall = start.elapsed();
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak_kib: f64 = peak
+        .unwrap_or("0 kB")
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()?;
+    Ok(json!({
+        "failed": failed,
+        "wall_s": wall.as_secs_f64(),
+        "peak_mib": peak_kib / 1_024.0,
+        "per_mib": count as f64 / (peak_kib / 1_024.0),
+    }))
+}
+
+/// What never reaches a vendor: nobody listens, and no check fails for that.
+async fn reject(count: usize, token: String) -> Result<serde_json::Value, Failure> {
+    let transport = ReqwestTransport::new()?;
+    let endpoint = Endpoint::parse("http://127.0.0.1:9/turnstile/v0/siteverify")?;
+    let check: Arc<dyn HumanCheck> =
+        Arc::new(Turnstile::new(&Exchange::new(transport), Secret::new(SECRET)?)?.at(endpoint));
+    let submission = Submission::new().with_token(&TURNSTILE, token);
+    let meter = Meter::start();
+    for _ in 0..count {
+        assert!(!check.check(&submission).await?.is_human());
+    }
+    Ok(meter.stop(count))
+}
+
+fn policy(count: usize) -> serde_json::Value {
+    let mut facts = Facts::new(&TURNSTILE);
+    facts.hostname = Hostname::parse(HOST);
+    facts.action = Some(Action::exact("login"));
+    facts.score = Score::humanity(0.9).ok();
+    facts.solved_at = Some(SystemTime::now());
+    let policy = rules().ok().zip(Score::humanity(0.5).ok());
+    let policy = policy
+        .map(|(policy, score)| policy.with_min_score(score))
+        .unwrap_or_default();
+    let submission = Submission::new().expecting_action("login");
+    let now = SystemTime::now();
+    let mut verdict = Verdict::Human(facts);
+    let meter = Meter::start();
+    for _ in 0..count {
+        verdict = std::hint::black_box(&policy).judge(verdict, &submission, now);
+    }
+    let figures = meter.stop(count);
+    assert!(verdict.is_human());
+    figures
+}
