@@ -2,14 +2,14 @@
 
 use human_check::{HumanCheck, Secret, Submission};
 use human_check_cli::vendor::{EnterpriseKey, Setup, Vendor};
-use human_check_http::{Dialect, Endpoint, Exchange, Limits, ReqwestTransport, SiteVerify};
+use human_check_http::{Dialect, Endpoint, Exchange, HyperTransport, Limits, SiteVerify};
 use human_check_testkit::emulator::PROJECT;
 use human_check_testkit::{Emulator, Mint, Site};
 
 pub(crate) const HOST: &str = "www.example.com";
 
 pub(crate) fn exchange() -> Exchange {
-    Exchange::new(ReqwestTransport::new().unwrap())
+    Exchange::new(HyperTransport::new().unwrap())
 }
 
 /// An exchange that gives up soon, for faults that would otherwise take seconds each.

@@ -4,7 +4,7 @@
 //! `bare` (reqwest's form and `serde_json`), `ours` (a check with a policy through `dyn HumanCheck`),
 //! `prewarm` (opens a connection, then N checks), `burst` (N checks at once on a cold process),
 //! `reject` (malformed tokens), `long` (over-long tokens), `policy` (the policy alone).
-//! Prints allocations, bytes and wall time of the N as one line of JSON.
+//! With `BENCH_REQWEST` set, ours go over reqwest. Prints allocations, bytes and wall time of the N as one line of JSON.
 
 use std::alloc::System;
 use std::io::Write;
@@ -15,7 +15,7 @@ use human_check::{
     Action, Facts, Hostname, HumanCheck, HumanCheckExt, Policy, Score, Secret, Submission, Verdict,
 };
 use human_check_bench::{HOST, SECRET, token};
-use human_check_http::{Endpoint, Exchange, ReqwestTransport};
+use human_check_http::{Endpoint, Exchange, HyperTransport, ReqwestTransport};
 use human_check_turnstile::{TURNSTILE, Turnstile};
 use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -115,9 +115,14 @@ async fn bare(
 }
 
 fn turnstile(address: &str, certificate: &str) -> Result<Turnstile, Failure> {
-    let transport = ReqwestTransport::with_roots([std::fs::read(certificate)?])?;
+    let roots = [std::fs::read(certificate)?];
+    let exchange = if std::env::var_os("BENCH_REQWEST").is_some() {
+        Exchange::new(ReqwestTransport::with_roots(roots)?)
+    } else {
+        Exchange::new(HyperTransport::with_roots(roots)?)
+    };
     let endpoint = Endpoint::parse(&format!("https://{address}/turnstile/v0/siteverify"))?;
-    Ok(Turnstile::new(&Exchange::new(transport), Secret::new(SECRET)?)?.at(endpoint))
+    Ok(Turnstile::new(&exchange, Secret::new(SECRET)?)?.at(endpoint))
 }
 
 fn rules() -> Result<Policy, Failure> {
@@ -197,7 +202,7 @@ async fn burst(
 
 /// What never reaches a vendor: nobody listens, and no check fails for that.
 async fn reject(count: usize, token: String) -> Result<serde_json::Value, Failure> {
-    let transport = ReqwestTransport::new()?;
+    let transport = HyperTransport::new()?;
     let endpoint = Endpoint::parse("http://127.0.0.1:9/turnstile/v0/siteverify")?;
     let check: Arc<dyn HumanCheck> =
         Arc::new(Turnstile::new(&Exchange::new(transport), Secret::new(SECRET)?)?.at(endpoint));

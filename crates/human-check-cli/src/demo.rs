@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use human_check::{ConfigError, HumanCheck, HumanCheckExt, Policy, Secret, Submission};
-use human_check_http::{Endpoint, Exchange, ReqwestTransport};
+use human_check_http::{Endpoint, Exchange, HyperTransport};
 use human_check_testkit::emulator::PROJECT;
 use human_check_testkit::{Emulator, Fault, Mint, Site};
 
@@ -148,7 +148,7 @@ impl<'a> Stage<'a> {
         let mut limits = human_check_http::Limits::default();
         limits.attempt = Duration::from_millis(400);
         limits.total = Duration::from_millis(600);
-        let exchange = Exchange::new(ReqwestTransport::new()?).with_limits(limits);
+        let exchange = Exchange::new(HyperTransport::new()?).with_limits(limits);
         Ok(Self { emulator, exchange })
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use human_check::{ConfigError, Enforce, HumanCheck, Secret};
-use human_check_http::{Endpoint, Exchange, ReqwestTransport};
+use human_check_http::{Endpoint, Exchange, HyperTransport};
 use human_check_recaptcha::{Credential, ServiceAccount};
 
 use crate::answer::Answer;
@@ -82,7 +82,7 @@ pub async fn run(question: Verify) -> Result<Answer, ConfigError> {
     if let Some(ip) = question.client_ip {
         submission = submission.with_client_ip(ip);
     }
-    let exchange = Exchange::new(ReqwestTransport::new()?);
+    let exchange = Exchange::new(HyperTransport::new()?);
     let check = Enforce::new(setup.build(&exchange)?, policy)?;
     Ok(Answer::new(None, &check.check(&submission).await))
 }

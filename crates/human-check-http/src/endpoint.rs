@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::Uri;
 use human_check::ConfigError;
 use url::{Host, Url};
 
@@ -17,7 +18,14 @@ use url::{Host, Url};
 /// assert!(Endpoint::parse("http://captcha.internal/siteverify").is_err());
 /// ```
 #[derive(Clone, Eq, PartialEq)]
-pub struct Endpoint(Arc<Url>);
+pub struct Endpoint(Arc<Target>);
+
+/// The same URL as both kinds of client want it, parsed once.
+#[derive(Eq, PartialEq)]
+struct Target {
+    url: Url,
+    uri: Uri,
+}
 
 impl Endpoint {
     /// Reads an absolute URL.
@@ -59,7 +67,17 @@ impl Endpoint {
                 "leave out everything from `?` or `#` on",
             ));
         }
-        Ok(Self(Arc::new(url)))
+        Self::of(url).ok_or_else(|| {
+            bad(
+                "is not a URL that HTTP can carry",
+                "write it without spaces and quotes",
+            )
+        })
+    }
+
+    fn of(url: Url) -> Option<Self> {
+        let uri = url.as_str().parse().ok()?;
+        Some(Self(Arc::new(Target { url, uri })))
     }
 
     /// A service on this machine's own link, such as a cloud's metadata server: plain `http` to an
@@ -75,7 +93,7 @@ impl Endpoint {
                 url.scheme() == "http" && url.query().is_none() && url.username().is_empty()
             })
             .filter(|url| matches!(url.host(), Some(Host::Ipv4(ip)) if ip.is_link_local()))
-            .map(|url| Self(Arc::new(url)))
+            .and_then(Self::of)
             .ok_or_else(|| {
                 ConfigError::new(
                     "endpoint",
@@ -100,20 +118,26 @@ impl Endpoint {
     /// The same host with another path.
     #[must_use]
     pub fn at_path(&self, path: &str) -> Self {
-        let mut url = (*self.0).clone();
+        let mut url = self.0.url.clone();
         url.set_path(path);
-        Self(Arc::new(url))
+        // A path that a URL has accepted is encoded, and fits in a request line.
+        Self::of(url).unwrap_or_else(|| self.clone())
     }
 
     /// The URL.
     pub fn url(&self) -> &Url {
-        &self.0
+        &self.0.url
+    }
+
+    /// The same as a URI.
+    pub fn uri(&self) -> &Uri {
+        &self.0.uri
     }
 }
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Endpoint({})", self.0)
+        write!(f, "Endpoint({})", self.0.url)
     }
 }
 

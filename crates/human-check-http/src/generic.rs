@@ -452,7 +452,7 @@ fn from_unix(seconds: u64) -> Option<std::time::SystemTime> {
 /// use human_check_http::{CannedTransport, Dialect, Endpoint, Exchange, Reply, SiteVerify};
 ///
 /// # let transport = CannedTransport::always(Reply::new(200, r#"{"success":true}"#));
-/// let exchange = Exchange::new(transport); // in a service: ReqwestTransport::new()?
+/// let exchange = Exchange::new(transport); // in a service: HyperTransport::new()?
 /// let instance = Endpoint::parse("https://cap.example.com")?;
 /// let cap = SiteVerify::new(&exchange, Dialect::cap(&instance, "site-key"), Secret::new("key-secret")?)?;
 /// # Ok::<(), human_check::ConfigError>(())

@@ -6,18 +6,26 @@ mod echo;
 mod endpoint;
 mod exchange;
 mod generic;
+#[cfg(feature = "rustls")]
+mod hyper_transport;
 pub mod json;
+#[cfg(any(feature = "reqwest", feature = "rustls"))]
+mod lanes;
 mod reply;
 mod request;
 #[cfg(feature = "reqwest")]
 mod reqwest_transport;
 pub mod siteverify;
+#[cfg(feature = "rustls")]
+mod tls;
 mod transport;
 
 pub use canned::CannedTransport;
 pub use endpoint::Endpoint;
 pub use exchange::{Exchange, Limits, Question, Retry};
 pub use generic::{Dialect, ScoreScale, SiteVerify};
+#[cfg(feature = "rustls")]
+pub use hyper_transport::HyperTransport;
 pub use reply::{Reply, timestamp};
 pub use request::{FormBody, Request};
 #[cfg(feature = "reqwest")]

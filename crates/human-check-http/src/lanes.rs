@@ -1,0 +1,198 @@
+//! How many connections a vendor gets.
+//!
+//! A client keeps one HTTP/2 connection to a host, and a burst on a cold client opens one for each
+//! request before it notices. So there are several clients, the lanes, and each lane lets one
+//! request through to connect while the others wait.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use human_check::ConfigError;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::{Endpoint, Reply, SendError};
+
+/// How many checks share one HTTP/2 connection before the next is opened. Servers usually allow
+/// 100 streams.
+const STREAMS: usize = 100;
+/// The most HTTP/2 connections to one vendor.
+const LANES: usize = 8;
+/// Kept under what servers close idle connections after.
+pub(crate) const IDLE: Duration = Duration::from_secs(45);
+
+/// Clients of one kind, and what is known of the hosts they talk to.
+#[derive(Clone)]
+pub(crate) struct Lanes<C> {
+    clients: Arc<[C]>,
+    hosts: Arc<Mutex<Vec<Arc<Host>>>>,
+}
+
+impl<C> Lanes<C> {
+    pub(crate) fn new(client: impl Fn() -> Result<C, ConfigError>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            clients: (0..LANES).map(|_| client()).collect::<Result<_, _>>()?,
+            hosts: Arc::default(),
+        })
+    }
+
+    /// Exchanges over the lane whose turn it is. `exchange` also says whether it was HTTP/2.
+    pub(crate) async fn exchange<'a, F>(
+        &'a self,
+        endpoint: &Endpoint,
+        exchange: impl FnOnce(&'a C) -> F,
+    ) -> Result<Reply, SendError>
+    where
+        F: Future<Output = Result<(Reply, bool), SendError>>,
+    {
+        let host = self.host(endpoint);
+        let place = InFlight::enter(&host);
+        if !host.multiplexes.load(Ordering::Relaxed) {
+            // Over HTTP/1.1 each request in flight needs a connection anyway.
+            return exchange(&self.clients[0]).await.map(|(reply, _)| reply);
+        }
+        let lane = place.number / STREAMS % LANES;
+        let opening = host.gates[lane].pass().await;
+        let (reply, http2) = exchange(&self.clients[lane]).await?;
+        host.multiplexes.store(http2, Ordering::Relaxed);
+        match opening {
+            Some(opening) => opening.done(),
+            None => host.gates[lane].used(),
+        }
+        Ok(reply)
+    }
+
+    fn host(&self, endpoint: &Endpoint) -> Arc<Host> {
+        let url = endpoint.url();
+        let (name, port) = (url.host_str().unwrap_or(""), url.port_or_known_default());
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = hosts.iter().find(|h| h.port == port && h.name == name) {
+            return Arc::clone(host);
+        }
+        let host = Arc::new(Host {
+            name: name.to_owned(),
+            port,
+            in_flight: AtomicUsize::new(0),
+            multiplexes: AtomicBool::new(url.scheme() == "https"),
+            gates: std::array::from_fn(|_| Gate::default()),
+        });
+        hosts.push(Arc::clone(&host));
+        host
+    }
+}
+
+/// A vendor's host and the connections to it.
+struct Host {
+    name: String,
+    port: Option<u16>,
+    in_flight: AtomicUsize,
+    /// Whether it is thought to speak HTTP/2, where checks wait for each other to connect.
+    multiplexes: AtomicBool,
+    gates: [Gate; LANES],
+}
+
+/// A place among the requests in flight.
+struct InFlight<'a> {
+    host: &'a Host,
+    number: usize,
+}
+
+impl<'a> InFlight<'a> {
+    fn enter(host: &'a Host) -> Self {
+        let number = host.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self { host, number }
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.host.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Lets one request through to open a connection, and the others once it is open.
+struct Gate {
+    state: watch::Sender<GateState>,
+    last_used: Mutex<Option<Instant>>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum GateState {
+    Cold,
+    Open,
+    Opening,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            state: watch::Sender::new(GateState::Cold),
+            last_used: Mutex::new(None),
+        }
+    }
+}
+
+impl Gate {
+    /// `Some` for the request that opens. When its opening fails the waiting ones go on by
+    /// themselves, since holding each back in turn would only add up their timeouts.
+    async fn pass(&self) -> Option<Opening<'_>> {
+        let mut opens = false;
+        self.state.send_if_modified(|state| {
+            opens = *state == GateState::Cold || *state == GateState::Open && self.is_idle();
+            if opens {
+                *state = GateState::Opening;
+            }
+            opens
+        });
+        if opens {
+            return Some(Opening(self));
+        }
+        if *self.state.borrow() == GateState::Opening {
+            // Fails only when the sender is gone, and `self` holds it.
+            let _ = self
+                .state
+                .subscribe()
+                .wait_for(|state| *state != GateState::Opening)
+                .await;
+        }
+        None
+    }
+
+    fn used(&self) {
+        *self
+            .last_used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn is_idle(&self) -> bool {
+        self.last_used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none_or(|at| at.elapsed() >= IDLE)
+    }
+}
+
+/// Held by the request that opens a connection. Dropped early, by a failure or because its check
+/// was given up, it lets the others through.
+struct Opening<'a>(&'a Gate);
+
+impl Opening<'_> {
+    fn done(self) {
+        self.0.used();
+        self.0.state.send_replace(GateState::Open);
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.0.state.send_if_modified(|state| {
+            let failed = *state == GateState::Opening;
+            if failed {
+                *state = GateState::Cold;
+            }
+            failed
+        });
+    }
+}

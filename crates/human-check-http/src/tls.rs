@@ -1,0 +1,40 @@
+//! How rustls is set up, once for the process.
+
+use std::sync::{Arc, OnceLock};
+
+use human_check::ConfigError;
+use rustls_platform_verifier::Verifier;
+
+/// Verifies what the operating system trusts, and `roots` (DER) besides.
+pub(crate) fn client_config(roots: Vec<Vec<u8>>) -> Result<rustls::ClientConfig, ConfigError> {
+    // Reading the system's certificates costs more than a handshake; once is enough.
+    static SYSTEM: OnceLock<Arc<Verifier>> = OnceLock::new();
+
+    // Named here, because a process-wide default would be ambiguous in a program that also
+    // enables another one.
+    let crypto = Arc::new(rustls::crypto::ring::default_provider());
+    let bad = |_: rustls::Error| {
+        ConfigError::new(
+            "roots",
+            "cannot be loaded",
+            "install the system's CA certificates (package ca-certificates), and give further roots as DER",
+        )
+    };
+    let verifier = match SYSTEM.get() {
+        Some(verifier) if roots.is_empty() => Arc::clone(verifier),
+        _ if roots.is_empty() => {
+            let loaded = Arc::new(Verifier::new(Arc::clone(&crypto)).map_err(bad)?);
+            Arc::clone(SYSTEM.get_or_init(|| loaded))
+        }
+        _ => {
+            let roots = roots.into_iter().map(Into::into);
+            Arc::new(Verifier::new_with_extra_roots(roots, Arc::clone(&crypto)).map_err(bad)?)
+        }
+    };
+    Ok(rustls::ClientConfig::builder_with_provider(crypto)
+        .with_safe_default_protocol_versions()
+        .map_err(bad)?
+        .dangerous() // rustls's name for naming a verifier; this one is the system's
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
+}
