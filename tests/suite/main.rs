@@ -11,6 +11,7 @@ mod canary;
 mod captchala;
 mod conformance;
 mod construction;
+mod contradictions;
 mod emulator;
 mod enterprise;
 mod faults;

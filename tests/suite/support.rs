@@ -65,12 +65,14 @@ pub(crate) fn generic(name: &str, emulator: &Emulator, exchange: &Exchange) -> S
     let site = Site::own(name);
     let base = base(emulator);
     let dialect = match name {
-        "cap" => Dialect::cap(&base.at_path("/cap"), &site.site_key),
-        "captchafox" => Dialect::captchafox().at(base.at_path("/captchafox/siteverify")),
-        "friendly-captcha" => {
-            Dialect::friendly_captcha(&site.site_key).at(base.at_path("/api/v2/captcha/siteverify"))
-        }
-        _ => Dialect::mcaptcha(&base, &site.site_key),
+        "cap" => Dialect::cap(&base.at_path("/cap"), &site.site_key).unwrap(),
+        "captchafox" => Dialect::captchafox(&site.site_key)
+            .unwrap()
+            .at(base.at_path("/captchafox/siteverify")),
+        "friendly-captcha" => Dialect::friendly_captcha(&site.site_key)
+            .unwrap()
+            .at(base.at_path("/api/v2/captcha/siteverify")),
+        _ => Dialect::mcaptcha(&base, &site.site_key).unwrap(),
     };
     SiteVerify::new(exchange, dialect, Secret::new(site.secret).unwrap()).unwrap()
 }

@@ -35,15 +35,16 @@ pub fn judge(reply: &Reply, offline: bool) -> Result<Verdict, CheckError> {
         None | Some(Value::Null) => offline && data.get("ok") == Some(&Value::Bool(true)),
         Some(_) => false,
     };
-    if data.get("degraded") == Some(&Value::Bool(true)) {
-        return Err(envelope.error(ErrorKind::Declined, "quota"));
-    }
     if let Some(error) = envelope.owner_error() {
         return Err(error);
     }
+    if raised(data.get("degraded")) {
+        return Err(envelope.error(ErrorKind::Declined, "quota"));
+    }
     if valid && envelope.code == 0 {
         // An error beside a yes is a contradiction, and so is a yes on a status of no.
-        if envelope.has_error() || reply.status() != 200 {
+        let spoken = refusal_reason(&code) != Reason::Other;
+        if envelope.has_error() || spoken || reply.status() != 200 {
             return Err(envelope.error(ErrorKind::Protocol, "success-contradicted"));
         }
         return Ok(Verdict::Human(facts(data, offline)));
@@ -52,7 +53,10 @@ pub fn judge(reply: &Reply, offline: bool) -> Result<Verdict, CheckError> {
     if reply.is_rejection() && reason == Reason::Other {
         return Err(envelope.error(ErrorKind::Misconfigured, "request-rejected"));
     }
-    let refusal = Refusal::new(reason).with_codes(vec![code]);
+    let mut refusal = Refusal::new(reason).with_codes(vec![code]);
+    if reason == Reason::WrongSiteKey {
+        refusal = refusal.alerting();
+    }
     Ok(refusal.with_facts(facts(data, offline)).into())
 }
 
@@ -96,8 +100,8 @@ fn facts(data: &Map<String, Value>, offline: bool) -> Facts {
         .filter(|seconds| *seconds > 0)
         .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
     facts.score = arg("risk_score")
-        .or_else(|| data.get("risk_score"))
         .and_then(Value::as_f64)
+        .or_else(|| data.get("risk_score").and_then(Value::as_f64))
         .and_then(|risk| Score::risk(risk, 100.0).ok());
     let details = [
         ("challenge_id", text(data.get("challenge_id"))),
@@ -116,6 +120,11 @@ fn facts(data: &Map<String, Value>, offline: bool) -> Facts {
         facts.details.push(("offline", Detail::Flag(true)));
     }
     facts
+}
+
+/// Whether a member that counts against an answer is there, in whatever type.
+fn raised(value: Option<&Value>) -> bool {
+    value.is_some_and(|v| !matches!(v, Value::Null | Value::Bool(false)) && v.as_str() != Some(""))
 }
 
 /// Stands for a refusal without a code, as in the vendor's own libraries (section 10.1).
@@ -182,11 +191,6 @@ impl<'r> Envelope<'r> {
     }
 
     fn has_error(&self) -> bool {
-        let raised = |value: Option<&Value>| {
-            value.is_some_and(|v| {
-                !matches!(v, Value::Null | Value::Bool(false)) && v.as_str() != Some("")
-            })
-        };
         raised(self.data.get("error")) || raised(self.members.get("error"))
     }
 
@@ -200,7 +204,10 @@ impl<'r> Envelope<'r> {
                 && !matches!(*text, "ok" | "success")
         };
         let member = |name| Self::text(self.members.get(name));
+        let degraded =
+            Self::text(self.data.get("reason")).filter(|_| raised(self.data.get("degraded")));
         let code = Self::text(self.data.get("error"))
+            .or(degraded)
             .or_else(|| member("error"))
             .or_else(|| member("msg").or_else(|| member("message")).filter(is_code))
             .unwrap_or(UNKNOWN);

@@ -254,10 +254,12 @@ impl HumanCheck for Hcaptcha {
 /// [`CheckError`] when it is neither yes nor no.
 pub fn judge(reply: &Reply, rules: Rules<'_>) -> Result<Verdict, CheckError> {
     let (answer, refusal) = siteverify::read::<Answer<'_>>(&HCAPTCHA, reply, blame)?;
-    let other_site = match (rules.site_key, answer.sitekey.get()) {
-        (Some(ours), Some(theirs)) => !ours.eq_ignore_ascii_case(theirs),
-        _ => false,
-    };
+    let other_site = rules
+        .site_key
+        .is_some_and(|ours| match answer.sitekey.get() {
+            Some(theirs) => !ours.eq_ignore_ascii_case(theirs),
+            None => answer.sitekey.is_stated(),
+        });
     let facts = answer.facts();
     let refusal = refusal.or_else(|| {
         if other_site {
@@ -334,12 +336,10 @@ impl Answer<'_> {
     fn facts(self) -> Facts {
         let mut facts = Facts::new(&HCAPTCHA);
         facts.solved_at = self.challenge_ts.get().and_then(timestamp);
-        facts.testing_credentials = self.hostname.get() == Some(TESTING_HOSTNAME);
-        facts.hostname = self
-            .hostname
-            .get()
-            .filter(|host| *host != NO_HOSTNAME)
-            .and_then(Hostname::parse);
+        let hostname = self.hostname.get().and_then(Hostname::parse);
+        let is = |name| hostname.as_ref().is_some_and(|host| host.as_str() == name);
+        facts.testing_credentials = is(TESTING_HOSTNAME);
+        facts.hostname = if is(NO_HOSTNAME) { None } else { hostname };
         facts.score = self
             .score
             .get()
@@ -347,7 +347,7 @@ impl Answer<'_> {
         facts.assurance = if facts.score.is_some() {
             Assurance::RiskScored
         } else {
-            Assurance::Interactive
+            Assurance::Unstated
         };
         let lists = [("score_reason", self.score_reason), ("tags", self.tags)];
         for (name, list) in lists {

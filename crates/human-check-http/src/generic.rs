@@ -191,14 +191,19 @@ impl Dialect {
     /// Contract: others.md section 2a. It reports nothing but yes or no, and refuses with HTTP
     /// statuses; "Invalid site key or secret" is a wrong secret on 403, and on 404 an unknown site
     /// key *or a token of another key*, which a visitor can provoke.
-    pub fn cap(instance: &Endpoint, site_key: &str) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the site key is blank.
+    pub fn cap(instance: &Endpoint, site_key: &str) -> Result<Self, ConfigError> {
+        stated(site_key)?;
         static CAP: Provider = Provider::new("cap", &["cap-token"]);
         const MISMATCH: Option<&str> = Some("Invalid site key or secret");
         let path = format!(
             "{}/{site_key}/siteverify",
             instance.url().path().trim_end_matches('/')
         );
-        Self::new(CAP.clone(), instance.at_path(&path))
+        Ok(Self::new(CAP.clone(), instance.at_path(&path))
             .sending_json()
             .with_client_ip_member(None)
             .with_codes_at("error")
@@ -214,31 +219,42 @@ impl Dialect {
             )
             .blaming_status(403, Some("Token expired"), Blame::Visitor(Reason::Expired))
             // A token that is not of three parts, or a request of ours that lacks something.
-            .blaming_status(400, None, Blame::Suspect(Reason::Invalid))
+            .blaming_status(400, None, Blame::Suspect(Reason::Invalid)))
     }
 
     /// `CaptchaFox`. Contract: others.md section 4; its statuses are not established, so only the codes count.
-    pub fn captchafox() -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the site key is blank.
+    pub fn captchafox(site_key: &str) -> Result<Self, ConfigError> {
+        stated(site_key)?;
         static CAPTCHAFOX: Provider = Provider::new("captchafox", &["cf-captcha-response"]);
-        Self::new(
+        Ok(Self::new(
             CAPTCHAFOX.clone(),
             Endpoint::literal("https://api.captchafox.com/siteverify"),
         )
         .with_client_ip_member(Some("remoteIp"))
+        .with_constant("sitekey", site_key)
         .blaming(
             "invalid-input-sitekey",
             Blame::Suspect(Reason::WrongSiteKey),
         )
-        .blaming("expired-input-response", Blame::Visitor(Reason::Expired))
+        .blaming("expired-input-response", Blame::Visitor(Reason::Expired)))
     }
 
     /// Friendly Captcha v2, global endpoint. Contract: others.md section 3.
     ///
     /// Its widget fills the field with words that begin with a dot until it is done; those are
     /// "not answered" and are not asked about.
-    pub fn friendly_captcha(site_key: &str) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the site key is blank: without one a token of any site of the account passes.
+    pub fn friendly_captcha(site_key: &str) -> Result<Self, ConfigError> {
+        stated(site_key)?;
         static FRIENDLY: Provider = Provider::new("friendly-captcha", &["frc-captcha-response"]);
-        Self::new(
+        Ok(Self::new(
             FRIENDLY.clone(),
             Endpoint::literal("https://global.frcapi.com/api/v2/captcha/siteverify"),
         )
@@ -257,20 +273,25 @@ impl Dialect {
         .blaming("bad_request", Blame::Owner("request"))
         .blaming("sitekey_invalid", Blame::Owner("site_key"))
         .blaming("auth_required", Blame::Owner("secret"))
-        .blaming("auth_invalid", Blame::Owner("secret"))
+        .blaming("auth_invalid", Blame::Owner("secret")))
     }
 
     /// mCaptcha. `instance` is its base URL. Contract: others.md section 5.
     ///
     /// It reports nothing but yes or no. Which of its 400s a visitor can provoke is not
     /// established, so they refuse and tell the owner.
-    pub fn mcaptcha(instance: &Endpoint, site_key: &str) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the site key is blank.
+    pub fn mcaptcha(instance: &Endpoint, site_key: &str) -> Result<Self, ConfigError> {
+        stated(site_key)?;
         static MCAPTCHA: Provider = Provider::new("mcaptcha", &["mcaptcha__token"]);
         let path = format!(
             "{}/api/v1/pow/siteverify",
             instance.url().path().trim_end_matches('/')
         );
-        Self::new(MCAPTCHA.clone(), instance.at_path(&path))
+        Ok(Self::new(MCAPTCHA.clone(), instance.at_path(&path))
             .sending_json()
             .with_token_member("token")
             .with_client_ip_member(None)
@@ -282,7 +303,7 @@ impl Dialect {
             .with_assurance(Assurance::ProofOfWork)
             .blaming_status(401, None, Blame::Owner("secret"))
             .blaming_status(404, None, Blame::Owner("site_key"))
-            .blaming_status(400, None, Blame::Suspect(Reason::Other))
+            .blaming_status(400, None, Blame::Suspect(Reason::Other)))
     }
 
     /// The same at another URL, such as a regional host or a test server.
@@ -359,6 +380,21 @@ impl Dialect {
         let mut codes: Codes = at(&answer, &self.codes)
             .and_then(|codes| serde::Deserialize::deserialize(codes).ok())
             .unwrap_or_default();
+        // An error in another shape than the vendor documents must not vanish.
+        let first = self.codes.split('.').next().unwrap_or(&self.codes);
+        let harmless = [
+            Value::Null,
+            Value::Bool(false),
+            "".into(),
+            Value::Array(Vec::new()),
+        ];
+        if codes.as_slice().is_empty()
+            && answer
+                .get(first)
+                .is_some_and(|error| !harmless.contains(error))
+        {
+            codes.push(Codes::UNREADABLE);
+        }
         if codes.as_slice().is_empty() && reply.is_rejection() {
             codes.push(&format!("http-{}", reply.status()));
         }
@@ -429,6 +465,17 @@ impl Dialect {
     }
 }
 
+fn stated(site_key: &str) -> Result<(), ConfigError> {
+    if site_key.trim().is_empty() {
+        return Err(ConfigError::new(
+            "site_key",
+            "is empty",
+            "copy the site key that the page shows",
+        ));
+    }
+    Ok(())
+}
+
 fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     path.split('.')
         .try_fold(value, |value, member| value.get(member))
@@ -454,7 +501,7 @@ fn from_unix(seconds: u64) -> Option<std::time::SystemTime> {
 /// # let transport = CannedTransport::always(Reply::new(200, r#"{"success":true}"#));
 /// let exchange = Exchange::new(transport); // in a service: HyperTransport::new()?
 /// let instance = Endpoint::parse("https://cap.example.com")?;
-/// let cap = SiteVerify::new(&exchange, Dialect::cap(&instance, "site-key"), Secret::new("key-secret")?)?;
+/// let cap = SiteVerify::new(&exchange, Dialect::cap(&instance, "site-key")?, Secret::new("key-secret")?)?;
 /// # Ok::<(), human_check::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -469,8 +516,21 @@ impl SiteVerify {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the secret does not fit where the dialect puts it.
+    /// [`ConfigError`] when the secret does not fit where the dialect puts it, or two members
+    /// would have one name, so that one would replace the other.
     pub fn new(exchange: &Exchange, dialect: Dialect, secret: Secret) -> Result<Self, ConfigError> {
+        let mut names = vec![&dialect.secret, &dialect.token];
+        let further = dialect.constants.iter().map(|(name, _)| name);
+        for name in dialect.client_ip.iter().chain(further) {
+            if names.contains(&name) {
+                return Err(ConfigError::new(
+                    "dialect",
+                    format!("sends two members named `{name}`"),
+                    "rename one, or leave the constant out",
+                ));
+            }
+            names.push(name);
+        }
         dialect.build(&secret, "probe", &Submission::new())?;
         Ok(Self {
             exchange: exchange.clone(),
@@ -558,7 +618,7 @@ mod tests {
 
     #[test]
     fn cap_refuses_by_status_and_string() {
-        let cap = Dialect::cap(&instance(), "key");
+        let cap = Dialect::cap(&instance(), "key").unwrap();
         assert_eq!(cap.endpoint.url().path(), "/base/key/siteverify");
         for (status, body, expected) in [
             (200, r#"{"success":true}"#, "human"),
@@ -603,7 +663,7 @@ mod tests {
 
     #[test]
     fn friendly_captcha_reads_nested_members() {
-        let friendly = Dialect::friendly_captcha("site");
+        let friendly = Dialect::friendly_captcha("site").unwrap();
         let yes = r#"{"success":true,"data":{"event_id":"e","challenge":{"timestamp":"2023-08-04T13:01:25Z","origin":"https://example.com"}}}"#;
         let verdict = friendly.judge(&Reply::new(200, yes)).unwrap();
         let facts = verdict.human().unwrap();
@@ -640,7 +700,7 @@ mod tests {
 
     #[test]
     fn mcaptcha_and_captchafox_speak_their_dialects() {
-        let mcaptcha = Dialect::mcaptcha(&instance(), "key");
+        let mcaptcha = Dialect::mcaptcha(&instance(), "key").unwrap();
         for (status, body, expected) in [
             (200, r#"{"valid":true}"#, "human"),
             (200, r#"{"valid":false}"#, "other"),
@@ -655,7 +715,7 @@ mod tests {
                 "{status} {body}"
             );
         }
-        let fox = Dialect::captchafox();
+        let fox = Dialect::captchafox("site").unwrap();
         assert_eq!(
             outcome(
                 &fox,
@@ -670,8 +730,47 @@ mod tests {
             .unwrap();
         assert_eq!(
             request.body().as_ref(),
-            b"secret=s&response=t&remoteIp=203.0.113.7"
+            b"secret=s&response=t&sitekey=site&remoteIp=203.0.113.7"
         );
+    }
+
+    #[test]
+    fn an_error_of_another_shape_beside_success_is_no_pass() {
+        let friendly = Dialect::friendly_captcha("site").unwrap();
+        for error in [
+            r#""auth_invalid""#,
+            r#"{"code":"x"}"#,
+            r#"["x"]"#,
+            r#"{"error_code":""}"#,
+            "5",
+            "true",
+        ] {
+            let body = format!(r#"{{"success":true,"error":{error}}}"#);
+            assert_eq!(
+                outcome(&friendly, 200, body.leak()),
+                "protocol success-contradicted",
+                "{error}"
+            );
+        }
+        assert_eq!(
+            outcome(&friendly, 200, r#"{"success":true,"error":null}"#),
+            "human"
+        );
+    }
+
+    #[test]
+    fn a_dialect_that_would_lose_a_member_is_refused() {
+        let exchange = Exchange::new(crate::CannedTransport::always(Reply::new(200, "")));
+        static ACME: Provider = Provider::new("acme", &["acme-response"]);
+        let dialect = Dialect::new(ACME.clone(), instance());
+        for name in ["response", "secret", "remoteip"] {
+            let twice = dialect.clone().with_constant(name, "fixed");
+            assert!(
+                SiteVerify::new(&exchange, twice, Secret::new("s").unwrap()).is_err(),
+                "{name}"
+            );
+        }
+        assert!(Dialect::friendly_captcha(" ").is_err() && Dialect::cap(&instance(), "").is_err());
     }
 
     #[tokio::test]
@@ -679,7 +778,7 @@ mod tests {
         let vendor = crate::CannedTransport::always(Reply::new(200, r#"{"success":true}"#));
         let check = SiteVerify::new(
             &Exchange::new(vendor.clone()),
-            Dialect::friendly_captcha("site"),
+            Dialect::friendly_captcha("site").unwrap(),
             Secret::new("k").unwrap(),
         )
         .unwrap();

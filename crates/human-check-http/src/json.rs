@@ -2,8 +2,13 @@
 //!
 //! A reply counts only as one UTF-8 JSON object in which no member repeats, at any depth: two
 //! readers of `{"success":false,"success":true}` may disagree, so we side with neither.
-//! Members other than the verdict are read leniently, because a hostname of the wrong type must
-//! become an absent hostname and not an outage.
+//!
+//! Members of another type than their vendor documents are read by what they can do:
+//! - what only informs, or vouches for the visitor, is absent then ([`Text`], [`Number`],
+//!   [`Object::or_absent`]): a hostname that is a number is no hostname;
+//! - what holds something against the answer counts against it ([`Mark`], [`Codes`], `is_stated`);
+//! - what holds the verdict, or might hide one of the above, makes the reply unreadable
+//!   ([`Object::or_malformed`]).
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -57,6 +62,27 @@ pub fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Malformed> {
     serde_json::from_str(text).map_err(locate("a member of the wrong type"))
 }
 
+/// The visitor's methods for everything that is neither object nor array nor absent.
+macro_rules! scalars_are {
+    ($type:ty, $value:expr) => {
+        fn visit_bool<E>(self, _: bool) -> Result<$type, E> {
+            Ok($value)
+        }
+
+        fn visit_i64<E>(self, _: i64) -> Result<$type, E> {
+            Ok($value)
+        }
+
+        fn visit_u64<E>(self, _: u64) -> Result<$type, E> {
+            Ok($value)
+        }
+
+        fn visit_f64<E>(self, _: f64) -> Result<$type, E> {
+            Ok($value)
+        }
+    };
+}
+
 /// Walks any JSON value and fails on a repeated member.
 struct Unrepeated;
 
@@ -71,21 +97,7 @@ impl<'de> Deserialize<'de> for Unrepeated {
                 f.write_str("JSON")
             }
 
-            fn visit_bool<E>(self, _: bool) -> Result<Unrepeated, E> {
-                Ok(Unrepeated)
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Unrepeated, E> {
-                Ok(Unrepeated)
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Unrepeated, E> {
-                Ok(Unrepeated)
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Unrepeated, E> {
-                Ok(Unrepeated)
-            }
+            scalars_are!(Unrepeated, Unrepeated);
 
             fn visit_str<E>(self, _: &str) -> Result<Unrepeated, E> {
                 Ok(Unrepeated)
@@ -163,6 +175,131 @@ impl<'de> Deserialize<'de> for Key<'de> {
         }
 
         deserializer.deserialize_str(ReadKey)
+    }
+}
+
+/// An object within a reply.
+///
+/// An array is not one, although derived readers would take it for the members in their order.
+#[derive(Clone, Debug, Default)]
+pub enum Object<T> {
+    /// Not there, or `null`.
+    #[default]
+    Absent,
+    /// Something else than an object.
+    Odd,
+    /// The object.
+    Stated(T),
+}
+
+impl<T> Object<T> {
+    /// The object, for members that only inform: an odd one is an absent one.
+    pub fn or_absent(self) -> Option<T> {
+        match self {
+            Self::Stated(object) => Some(object),
+            Self::Absent | Self::Odd => None,
+        }
+    }
+
+    /// The object, for members that may hold something against an answer: an odd one is an error.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] when it is no object.
+    pub fn or_malformed(self) -> Result<Option<T>, Malformed> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Odd => Err(Malformed {
+                problem: "a member that is not an object",
+                line: 1,
+                column: 1,
+            }),
+            Self::Stated(object) => Ok(Some(object)),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ReadObject<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ReadObject<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_unit<E>(self) -> Result<Object<T>, E> {
+                Ok(Object::Absent)
+            }
+
+            scalars_are!(Object<T>, Object::Odd);
+
+            fn visit_str<E>(self, _: &str) -> Result<Object<T>, E> {
+                Ok(Object::Odd)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Object<T>, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Object::Odd)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(de::value::MapAccessDeserializer::new(map)).map(Object::Stated)
+            }
+        }
+
+        deserializer.deserialize_any(ReadObject(PhantomData))
+    }
+}
+
+/// A list of objects that only inform; what is none is left out.
+#[derive(Clone, Debug)]
+pub struct Objects<T>(pub Vec<T>);
+
+impl<T> Default for Objects<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Objects<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ReadObjects<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ReadObjects<T> {
+            type Value = Objects<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of objects")
+            }
+
+            fn visit_unit<E>(self) -> Result<Objects<T>, E> {
+                Ok(Objects(Vec::new()))
+            }
+
+            scalars_are!(Objects<T>, Objects(Vec::new()));
+
+            fn visit_str<E>(self, _: &str) -> Result<Objects<T>, E> {
+                Ok(Objects(Vec::new()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Objects<T>, A::Error> {
+                let mut objects = Vec::new();
+                while let Some(object) = seq.next_element::<Object<T>>()? {
+                    objects.extend(object.or_absent());
+                }
+                Ok(Objects(objects))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Objects<T>, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Objects(Vec::new()))
+            }
+        }
+
+        deserializer.deserialize_any(ReadObjects(PhantomData))
     }
 }
 
@@ -246,14 +383,18 @@ macro_rules! lenient {
 
 /// A text, or nothing. Empty texts are nothing: vendors print `""` for what they do not know.
 #[derive(Clone, Default)]
-pub struct Text<'a>(Option<Cow<'a, str>>);
+pub struct Text<'a> {
+    text: Option<Cow<'a, str>>,
+    stated: bool,
+    odd: bool,
+}
 
 impl fmt::Debug for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "Text({:?} bytes)",
-            self.0.as_ref().map(|text| text.len())
+            self.text.as_ref().map(|text| text.len())
         )
     }
 }
@@ -261,18 +402,52 @@ impl fmt::Debug for Text<'_> {
 impl<'a> Text<'a> {
     /// The text, if there is one.
     pub fn get(&self) -> Option<&str> {
-        self.0.as_deref()
+        self.text.as_deref()
     }
 
     /// The text as a `String`, if there is one.
     pub fn owned(self) -> Option<String> {
-        self.0.map(Cow::into_owned)
+        self.text.map(Cow::into_owned)
+    }
+
+    /// Whether the member is there at all and not `null`, whatever its type.
+    pub fn is_stated(&self) -> bool {
+        self.stated
+    }
+
+    /// Whether it is the empty text.
+    pub fn is_empty(&self) -> bool {
+        self.stated && self.text.is_none() && !self.odd
+    }
+
+    fn odd() -> Self {
+        Self {
+            text: None,
+            stated: true,
+            odd: true,
+        }
     }
 }
 
 impl<'de: 'a, 'a> Lenient<'de> for Text<'a> {
+    fn from_bool(_: bool) -> Self {
+        Self::odd()
+    }
+
+    fn from_number(_: f64) -> Self {
+        Self::odd()
+    }
+
     fn from_text(text: Cow<'de, str>) -> Self {
-        Self(Some(text).filter(|t| !t.is_empty()))
+        Self {
+            text: Some(text).filter(|t| !t.is_empty()),
+            stated: true,
+            odd: false,
+        }
+    }
+
+    fn from_other() -> Self {
+        Self::odd()
     }
 }
 
@@ -280,22 +455,45 @@ lenient!(Text<'a>);
 
 /// A number, also one written as a text, or nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Number(Option<f64>);
+pub struct Number {
+    number: Option<f64>,
+    stated: bool,
+}
 
 impl Number {
     /// The number, if there is one.
     pub fn get(self) -> Option<f64> {
-        self.0
+        self.number
+    }
+
+    /// Whether the member is there at all and not `null`, whatever its type.
+    pub fn is_stated(self) -> bool {
+        self.stated
+    }
+
+    fn stated(number: Option<f64>) -> Self {
+        Self {
+            number,
+            stated: true,
+        }
     }
 }
 
 impl Lenient<'_> for Number {
+    fn from_bool(_: bool) -> Self {
+        Self::stated(None)
+    }
+
     fn from_number(value: f64) -> Self {
-        Self(Some(value))
+        Self::stated(Some(value))
     }
 
     fn from_text(text: Cow<'_, str>) -> Self {
-        Self(text.parse().ok().filter(|n: &f64| n.is_finite()))
+        Self::stated(text.parse().ok().filter(|n: &f64| n.is_finite()))
+    }
+
+    fn from_other() -> Self {
+        Self::stated(None)
     }
 }
 
@@ -369,24 +567,23 @@ impl fmt::Debug for Codes {
 impl Codes {
     /// Stands for an entry that is not a text.
     pub const UNREADABLE: &'static str = "(unreadable)";
-    /// More than this many are cut off.
-    const MOST: usize = 16;
+    /// More than this many are not handed on.
+    pub const MOST: usize = 16;
 
-    /// The codes, in the vendor's order.
+    /// All of them, in the vendor's order. The one that matters may come last.
     pub fn as_slice(&self) -> &[String] {
         &self.0
     }
 
-    /// The codes, in the vendor's order.
-    pub fn into_vec(self) -> Vec<String> {
+    /// As many as a log line can bear, in the vendor's order.
+    pub fn into_vec(mut self) -> Vec<String> {
+        self.0.truncate(Self::MOST);
         self.0
     }
 
     /// Adds one more code.
     pub fn push(&mut self, code: &str) {
-        if self.0.len() < Self::MOST {
-            self.0.push(readable(code));
-        }
+        self.0.push(readable(code));
     }
 }
 
@@ -429,21 +626,7 @@ impl<'de> Deserialize<'de> for Codes {
                 Ok(Codes::default())
             }
 
-            fn visit_bool<E>(self, _: bool) -> Result<Codes, E> {
-                Ok(unreadable())
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Codes, E> {
-                Ok(unreadable())
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Codes, E> {
-                Ok(unreadable())
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Codes, E> {
-                Ok(unreadable())
-            }
+            scalars_are!(Codes, unreadable());
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Codes, A::Error> {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}

@@ -62,7 +62,27 @@ pub fn read<'r, A: Answer + Deserialize<'r>>(
     reply: &'r Reply,
     blame: impl Fn(&str) -> Blame,
 ) -> Result<(A, Option<Refusal>), CheckError> {
-    let answer: A = object(provider, reply)?;
+    let answer: A = match object(provider, reply) {
+        // A 5xx or 429 is an outage, unless the vendor says by a code whose fault it is. It is
+        // never a yes.
+        Err(outage) if outage.kind() == ErrorKind::Unavailable => {
+            return match json::object::<A>(reply.body()) {
+                Ok(answer) if answer.success() != Some(true) => {
+                    let codes = answer.codes().as_slice();
+                    let known = codes
+                        .iter()
+                        .any(|code| !matches!(blame(code), Blame::Unknown | Blame::Vendor(_)));
+                    let decided = known.then(|| decide(provider, reply, Some(false), codes, blame));
+                    match decided.transpose()? {
+                        Some(refusal) => Ok((answer, refusal)),
+                        None => Err(outage),
+                    }
+                }
+                _ => Err(outage),
+            };
+        }
+        read => read?,
+    };
     let refusal = decide(
         provider,
         reply,
@@ -110,9 +130,10 @@ pub fn decide(
     codes: &[String],
     blame: impl Fn(&str) -> Blame,
 ) -> Result<Option<Refusal>, CheckError> {
+    let shown = || codes.iter().take(Codes::MOST).cloned().collect::<Vec<_>>();
     let error = |kind, reason| {
         Err(CheckError::new(kind, provider, reason)
-            .with_codes(codes.to_vec())
+            .with_codes(shown())
             .with_retry_after(reply.retry_after()))
     };
     if success == Some(true) && codes.is_empty() && reply.status() == 200 {
@@ -128,16 +149,12 @@ pub fn decide(
         (Some(true), _) => error(ErrorKind::Protocol, "success-contradicted"),
         (_, Blame::Owner(reason)) => error(ErrorKind::Misconfigured, reason),
         (Some(false), Blame::Vendor(reason)) => error(ErrorKind::Unavailable, reason),
-        (Some(false), Blame::Suspect(reason)) => Ok(Some(
-            Refusal::new(reason).with_codes(codes.to_vec()).alerting(),
-        )),
-        (Some(false), Blame::Visitor(reason)) => {
-            Ok(Some(Refusal::new(reason).with_codes(codes.to_vec())))
+        (Some(false), Blame::Suspect(reason)) => {
+            Ok(Some(Refusal::new(reason).with_codes(shown()).alerting()))
         }
+        (Some(false), Blame::Visitor(reason)) => Ok(Some(Refusal::new(reason).with_codes(shown()))),
         (_, _) if reply.is_rejection() => error(ErrorKind::Misconfigured, "request-rejected"),
-        (Some(false), Blame::Unknown) => {
-            Ok(Some(Refusal::new(Reason::Other).with_codes(codes.to_vec())))
-        }
+        (Some(false), Blame::Unknown) => Ok(Some(Refusal::new(Reason::Other).with_codes(shown()))),
         (None, _) => error(ErrorKind::Protocol, "no-verdict"),
     }
 }

@@ -4,7 +4,7 @@ use human_check::{
     Action, Assurance, CheckError, Detail, ErrorKind, Fact, Facts, Hostname, Reason, Refusal,
     Score, Verdict,
 };
-use human_check_http::json::{Codes, Number, Text};
+use human_check_http::json::{Codes, Number, Object, Objects, Text};
 use human_check_http::{Reply, json, timestamp};
 use serde::Deserialize;
 
@@ -20,26 +20,28 @@ pub fn judge(reply: &Reply, kind: KeyKind) -> Result<Verdict, CheckError> {
         return Err(error);
     }
     let protocol = |reason| CheckError::new(ErrorKind::Protocol, &RECAPTCHA_ENTERPRISE, reason);
-    let assessment: Assessment<'_> = json::object(reply.body())
+    let mut assessment: Assessment<'_> = json::object(reply.body())
         .map_err(|malformed| protocol("unreadable-reply").with_source(malformed))?;
+    let unreadable = |malformed| protocol("unreadable-reply").with_source(malformed);
     // A score without the token's properties is about no token.
-    let token = assessment
-        .token_properties
-        .as_ref()
-        .ok_or_else(|| protocol("no-verdict"))?;
-    let mut codes = Codes::default();
-    if let Some(reason) = token.invalid_reason.get() {
-        codes.push(reason);
-    }
-    let codes = codes.into_vec();
+    let token = std::mem::take(&mut assessment.token_properties)
+        .or_malformed()
+        .map_err(unreadable)?;
+    let token = token.ok_or_else(|| protocol("no-verdict"))?;
+    let risk = std::mem::take(&mut assessment.risk_analysis)
+        .or_malformed()
+        .map_err(unreadable)?;
+    let codes = token.invalid_reason.clone().into_vec();
     let reason = codes
         .first()
         .map(String::as_str)
         .filter(|reason| *reason != "INVALID_REASON_UNSPECIFIED");
     // Defaults may be left out of protobuf JSON, and the default of `valid` is false.
     let valid = token.valid.unwrap_or(false);
-    let challenge = assessment.challenge();
-    let facts = assessment.facts();
+    let challenge = risk
+        .as_ref()
+        .map_or(Challenge::Unstated, RiskAnalysis::challenge);
+    let facts = facts(token, risk, assessment);
     let refusal = match (valid, reason) {
         (true, Some(_)) => return Err(protocol("success-contradicted").with_codes(codes)),
         (false, reason) => Some(invalid(reason).with_codes(codes.clone())),
@@ -94,17 +96,18 @@ enum Challenge {
 #[serde(rename_all = "camelCase")]
 struct Assessment<'a> {
     #[serde(borrow, default)]
+    token_properties: Object<TokenProperties<'a>>,
+    #[serde(borrow, default)]
+    risk_analysis: Object<RiskAnalysis<'a>>,
+    // What follows only informs.
+    #[serde(borrow, default)]
     name: Text<'a>,
-    #[serde(borrow, default)]
-    token_properties: Option<TokenProperties<'a>>,
-    #[serde(borrow, default)]
-    risk_analysis: Option<RiskAnalysis<'a>>,
     #[serde(default)]
-    account_defender_assessment: Option<AccountDefender>,
+    account_defender_assessment: Object<AccountDefender>,
     #[serde(default)]
-    phone_fraud_assessment: Option<PhoneFraud>,
+    phone_fraud_assessment: Object<PhoneFraud>,
     #[serde(default)]
-    fraud_prevention_assessment: Option<FraudPrevention>,
+    fraud_prevention_assessment: Object<FraudPrevention>,
 }
 
 #[derive(Deserialize)]
@@ -112,8 +115,8 @@ struct Assessment<'a> {
 struct TokenProperties<'a> {
     #[serde(default)]
     valid: Option<bool>,
-    #[serde(borrow, default)]
-    invalid_reason: Text<'a>,
+    #[serde(default)]
+    invalid_reason: Codes,
     #[serde(borrow, default)]
     hostname: Text<'a>,
     #[serde(borrow, default)]
@@ -140,7 +143,7 @@ struct RiskAnalysis<'a> {
     #[serde(borrow, default)]
     last_challenge_type: Text<'a>,
     #[serde(default)]
-    verified_bots: Option<Vec<VerifiedBot>>,
+    verified_bots: Objects<VerifiedBot>,
 }
 
 #[derive(Deserialize)]
@@ -160,7 +163,7 @@ struct AccountDefender {
 #[serde(rename_all = "camelCase")]
 struct PhoneFraud {
     #[serde(default)]
-    sms_toll_fraud_verdict: Option<SmsTollFraud>,
+    sms_toll_fraud_verdict: Object<SmsTollFraud>,
 }
 
 #[derive(Deserialize)]
@@ -176,90 +179,87 @@ struct FraudPrevention {
     transaction_risk: Number,
 }
 
-impl Assessment<'_> {
-    /// Google's documentation spells it both ways.
+impl RiskAnalysis<'_> {
+    /// Google's documentation spells it both ways. What is no text at all cannot be a good sign.
     fn challenge(&self) -> Challenge {
-        match self
-            .risk_analysis
-            .as_ref()
-            .and_then(|risk| risk.challenge.get())
-        {
+        match self.challenge.get() {
             Some("NOCAPTCHA" | "PASSED" | "PASS") => Challenge::Passed,
-            Some("FAILED" | "FAIL") => Challenge::Failed,
+            Some(text) if text.to_ascii_uppercase().starts_with("FAIL") => Challenge::Failed,
+            None if self.challenge.is_stated() && !self.challenge.is_empty() => Challenge::Failed,
             _ => Challenge::Unstated,
         }
     }
+}
 
-    fn facts(self) -> Facts {
-        let mut facts = Facts::new(&RECAPTCHA_ENTERPRISE);
-        let mut text = |name, text: Text<'_>| {
-            let stated = text.owned().filter(|text| !text.ends_with("_UNSPECIFIED"));
-            if let Some(text) = stated {
-                facts.details.push((name, Detail::Text(text)));
-            }
-        };
-        text("name", self.name);
-        let mut lists = Vec::new();
-        if let Some(risk) = self.risk_analysis {
-            text("challenge", risk.challenge);
-            text("lastChallengeType", risk.last_challenge_type);
-            facts.score = risk
-                .score
-                .get()
-                .and_then(|score| Score::humanity(score).ok());
-            let bots = risk.verified_bots.unwrap_or_default();
-            lists.push(("reasons", risk.reasons.into_vec()));
-            lists.push((
-                "extendedVerdictReasons",
-                risk.extended_verdict_reasons.into_vec(),
-            ));
-            lists.push((
-                "verifiedBots",
-                bots.into_iter()
-                    .flat_map(|bot| bot.name.into_vec())
-                    .collect(),
-            ));
+fn facts(
+    token: TokenProperties<'_>,
+    risk: Option<RiskAnalysis<'_>>,
+    rest: Assessment<'_>,
+) -> Facts {
+    let mut facts = Facts::new(&RECAPTCHA_ENTERPRISE);
+    facts.hostname = token.hostname.get().and_then(Hostname::parse);
+    facts.app = token
+        .android_package_name
+        .owned()
+        .or_else(|| token.ios_bundle_id.owned());
+    facts.action = token.action.owned().map(Action::ignoring_case);
+    facts.solved_at = token.create_time.get().and_then(timestamp);
+    let mut text = |name, text: Text<'_>| {
+        let stated = text.owned().filter(|text| !text.ends_with("_UNSPECIFIED"));
+        if let Some(text) = stated {
+            facts.details.push((name, Detail::Text(text)));
         }
-        let defender = self.account_defender_assessment;
+    };
+    text("name", rest.name);
+    let mut lists = Vec::new();
+    if let Some(risk) = risk {
+        if let Challenge::Passed = risk.challenge() {
+            facts.assurance = Assurance::Interactive;
+        }
+        text("challenge", risk.challenge);
+        text("lastChallengeType", risk.last_challenge_type);
+        facts.score = risk
+            .score
+            .get()
+            .and_then(|score| Score::humanity(score).ok());
+        let bots = risk.verified_bots.0.into_iter();
+        lists.push(("reasons", risk.reasons.into_vec()));
         lists.push((
-            "accountDefenderLabels",
-            defender.map_or_else(Vec::new, |d| d.labels.into_vec()),
+            "extendedVerdictReasons",
+            risk.extended_verdict_reasons.into_vec(),
         ));
-        lists.retain(|(_, list)| !list.is_empty());
-        let lists = lists
-            .into_iter()
-            .map(|(name, list)| (name, Detail::List(list)));
-        facts.details.extend(lists);
-        let toll = self
-            .phone_fraud_assessment
-            .and_then(|p| p.sms_toll_fraud_verdict);
-        let payment = self.fraud_prevention_assessment;
-        let numbers = [
-            ("smsTollFraudRisk", toll.and_then(|t| t.risk.get())),
-            (
-                "transactionRisk",
-                payment.and_then(|p| p.transaction_risk.get()),
-            ),
-        ];
-        for (name, number) in numbers {
-            if let Some(number) = number {
-                facts.details.push((name, Detail::Number(number)));
-            }
-        }
-        if let Some(token) = self.token_properties {
-            facts.hostname = token.hostname.get().and_then(Hostname::parse);
-            facts.app = token
-                .android_package_name
-                .owned()
-                .or_else(|| token.ios_bundle_id.owned());
-            facts.action = token.action.owned().map(Action::ignoring_case);
-            facts.solved_at = token.create_time.get().and_then(timestamp);
-        }
-        facts.assurance = if facts.score.is_some() {
-            Assurance::RiskScored
-        } else {
-            Assurance::Interactive
-        };
-        facts
+        lists.push((
+            "verifiedBots",
+            bots.flat_map(|bot| bot.name.into_vec()).collect(),
+        ));
     }
+    let defender = rest.account_defender_assessment.or_absent();
+    lists.push((
+        "accountDefenderLabels",
+        defender.map_or_else(Vec::new, |d| d.labels.into_vec()),
+    ));
+    lists.retain(|(_, list)| !list.is_empty());
+    let lists = lists
+        .into_iter()
+        .map(|(name, list)| (name, Detail::List(list)));
+    facts.details.extend(lists);
+    let toll = rest.phone_fraud_assessment.or_absent();
+    let toll = toll.and_then(|phone| phone.sms_toll_fraud_verdict.or_absent());
+    let payment = rest.fraud_prevention_assessment.or_absent();
+    let numbers = [
+        ("smsTollFraudRisk", toll.and_then(|t| t.risk.get())),
+        (
+            "transactionRisk",
+            payment.and_then(|p| p.transaction_risk.get()),
+        ),
+    ];
+    for (name, number) in numbers {
+        if let Some(number) = number {
+            facts.details.push((name, Detail::Number(number)));
+        }
+    }
+    if facts.score.is_some() && facts.assurance == Assurance::Unstated {
+        facts.assurance = Assurance::RiskScored;
+    }
+    facts
 }

@@ -276,8 +276,9 @@ pub struct V3Rules {
 /// [`CheckError`] when it is neither yes nor no. A score means v3 keys under v2 rules: `Misconfigured`.
 pub fn judge_v2(reply: &Reply, rules: V2Rules) -> Result<Verdict, CheckError> {
     let (answer, refusal) = siteverify::read::<Answer<'_>>(&RECAPTCHA_V2, reply, blame)?;
+    let has_score = answer.score.is_stated();
     let facts = answer.facts(&RECAPTCHA_V2, rules.testing)?;
-    if refusal.is_none() && facts.score.is_some() && !rules.allow_score {
+    if refusal.is_none() && has_score && !rules.allow_score {
         return Err(misconfigured(&RECAPTCHA_V2, "score-in-v2"));
     }
     Ok(siteverify::conclude(facts, refusal, rules.testing))
@@ -285,7 +286,8 @@ pub fn judge_v2(reply: &Reply, rules: V2Rules) -> Result<Verdict, CheckError> {
 
 /// What a siteverify reply means for a v3 key (sections 2.3 to 2.7).
 ///
-/// `success` only says that the token is genuine; the score decides.
+/// `success` only says that the token is genuine; the score decides. A reply without an action
+/// refuses, since v3 always has one, be it empty.
 ///
 /// # Errors
 ///
@@ -293,13 +295,26 @@ pub fn judge_v2(reply: &Reply, rules: V2Rules) -> Result<Verdict, CheckError> {
 /// rules: `Misconfigured`.
 pub fn judge_v3(reply: &Reply, rules: V3Rules) -> Result<Verdict, CheckError> {
     let (answer, refusal) = siteverify::read::<Answer<'_>>(&RECAPTCHA_V3, reply, blame)?;
+    let (has_score, has_action) = (answer.score.is_stated(), answer.action.is_stated());
     let facts = answer.facts(&RECAPTCHA_V3, TestingCredentials::Refused)?;
     let refusal = match (refusal, facts.score) {
         (Some(refusal), _) => Some(refusal),
-        (None, None) => return Err(misconfigured(&RECAPTCHA_V3, "score-absent")),
-        (None, Some(score)) => {
-            (!score.at_least(rules.min_score)).then(|| Refusal::new(Reason::ScoreTooLow))
+        (None, None) if has_score => {
+            return Err(CheckError::new(
+                ErrorKind::Protocol,
+                &RECAPTCHA_V3,
+                "score-unusable",
+            ));
         }
+        (None, None) => return Err(misconfigured(&RECAPTCHA_V3, "score-absent")),
+        (None, Some(score)) if !score.at_least(rules.min_score) => {
+            Some(Refusal::new(Reason::ScoreTooLow))
+        }
+        // An empty action is one that the page did not set; no action at all is no v3 reply.
+        (None, Some(_)) if !has_action => {
+            Some(Refusal::new(Reason::EvidenceAbsent(Fact::Action)).alerting())
+        }
+        (None, Some(_)) => None,
     };
     Ok(siteverify::conclude(
         facts,
@@ -361,14 +376,17 @@ impl siteverify::Answer for Answer<'_> {
 impl Answer<'_> {
     fn facts(self, provider: &Provider, testing: TestingCredentials) -> Result<Facts, CheckError> {
         let mut facts = Facts::new(provider);
-        facts.testing_credentials = self.hostname.get() == Some(TESTING_HOSTNAME);
+        facts.hostname = self.hostname.get().and_then(Hostname::parse);
+        facts.testing_credentials = facts
+            .hostname
+            .as_ref()
+            .is_some_and(|host| host.as_str() == TESTING_HOSTNAME);
         if facts.testing_credentials && !testing.allowed() && self.success == Some(true) {
             // Only the testing secret reports this host, unless origins are not verified at all;
             // both are ours to mend.
             return Err(misconfigured(provider, "testing-credentials"));
         }
         facts.solved_at = self.challenge_ts.get().and_then(timestamp);
-        facts.hostname = self.hostname.get().and_then(Hostname::parse);
         facts.app = self.apk_package_name.owned();
         facts.score = self
             .score
@@ -378,7 +396,7 @@ impl Answer<'_> {
         facts.assurance = if facts.score.is_some() {
             Assurance::RiskScored
         } else {
-            Assurance::Interactive
+            Assurance::Unstated
         };
         Ok(facts)
     }

@@ -1,7 +1,7 @@
 //! Google's error envelope (recaptcha.md section 3.6).
 
 use human_check::{CheckError, ErrorKind};
-use human_check_http::json::Text;
+use human_check_http::json::{Number, Object, Objects, Text};
 use human_check_http::{Reply, json};
 use serde::Deserialize;
 
@@ -10,17 +10,17 @@ use crate::RECAPTCHA_ENTERPRISE;
 #[derive(Default, Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow, default)]
-    error: Option<Status<'a>>,
+    error: Object<Status<'a>>,
 }
 
 #[derive(Default, Deserialize)]
 struct Status<'a> {
     #[serde(default)]
-    code: Option<u16>,
+    code: Number,
     #[serde(borrow, default)]
     status: Text<'a>,
     #[serde(borrow, default)]
-    details: Vec<Detail<'a>>,
+    details: Objects<Detail<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -33,15 +33,20 @@ struct Detail<'a> {
 /// The message is never looked at: it varies, and may hold anything.
 pub(crate) fn read(reply: &Reply) -> Option<CheckError> {
     let envelope: Envelope<'_> = json::object(reply.body()).unwrap_or_default();
-    let error = envelope.error;
-    let status = match (reply.status(), &error) {
-        (200, None) => return None,
-        (200, Some(error)) => error.code.unwrap_or(400),
-        (status, _) => status,
+    let error = match (reply.status(), envelope.error) {
+        (200, Object::Absent) => return None,
+        (_, error) => error.or_absent().unwrap_or_default(),
     };
-    let error = error.unwrap_or_default();
-    let cause = error.details.iter().find_map(|detail| detail.reason.get());
-    let (kind, reason) = classify(status, cause);
+    let cause = error
+        .details
+        .0
+        .iter()
+        .find_map(|detail| detail.reason.get());
+    let (kind, reason) = match reply.status() {
+        200 => classify_inner(error.code.get(), cause),
+        401 => (ErrorKind::Misconfigured, UNAUTHENTICATED),
+        status => classify(status, cause),
+    };
     let mut codes = json::Codes::default();
     for code in [error.status.get(), cause].into_iter().flatten() {
         codes.push(code);
@@ -51,6 +56,18 @@ pub(crate) fn read(reply: &Reply) -> Option<CheckError> {
             .with_codes(codes.into_vec())
             .with_retry_after(reply.retry_after()),
     )
+}
+
+/// An error inside a 200, which is none of HTTP's: whatever it says, it is no verdict.
+fn classify_inner(code: Option<f64>, cause: Option<&str>) -> (ErrorKind, &'static str) {
+    let codes = 400..600_u16;
+    match codes
+        .into_iter()
+        .find(|status| code == Some(f64::from(*status)))
+    {
+        Some(status) => classify(status, cause),
+        None => (ErrorKind::Protocol, "error-in-success"),
+    }
 }
 
 fn classify(status: u16, cause: Option<&str>) -> (ErrorKind, &'static str) {
@@ -63,7 +80,7 @@ fn classify(status: u16, cause: Option<&str>) -> (ErrorKind, &'static str) {
         (409, _) => (Unavailable, "aborted"),
         (501, _) => (Misconfigured, "endpoint"),
         (500..=599, _) => (Unavailable, "server-error"),
-        (401, _) => (Misconfigured, UNAUTHENTICATED),
+        (401, _) => (Misconfigured, "permission-denied"),
         (_, "API_KEY_INVALID") => (Misconfigured, "api-key"),
         (_, "SERVICE_DISABLED") => (Misconfigured, "api-disabled"),
         (_, "BILLING_DISABLED") => (Misconfigured, "billing-disabled"),
@@ -76,5 +93,5 @@ fn classify(status: u16, cause: Option<&str>) -> (ErrorKind, &'static str) {
     }
 }
 
-/// The credential was not taken, which happens before the visitor's token is looked at.
+/// HTTP 401: the credential was not taken, before the visitor's token was looked at.
 pub(crate) const UNAUTHENTICATED: &str = "credentials";

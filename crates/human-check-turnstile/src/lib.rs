@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use human_check::{
-    Action, Assurance, CheckError, ConfigError, Detail, Fact, Facts, Hostname, HumanCheck,
-    Provider, Reason, Reports, Secret, Submission, TestingCredentials, Verdict,
+    Action, Assurance, CheckError, ConfigError, Detail, ErrorKind, Fact, Facts, Hostname,
+    HumanCheck, Provider, Reason, Reports, Secret, Submission, TestingCredentials, Verdict,
 };
-use human_check_http::json::{Codes, Flag, Mark, Text};
+use human_check_http::json::{Codes, Flag, Malformed, Mark, Object, Text};
 use human_check_http::siteverify::{self, Blame};
 use human_check_http::{Endpoint, Exchange, FormBody, Question, Reply, Request, Retry, timestamp};
 use serde::Deserialize;
@@ -168,7 +168,10 @@ impl HumanCheck for Turnstile {
 /// [`CheckError`] when it is neither yes nor no.
 pub fn judge(reply: &Reply, testing: TestingCredentials) -> Result<Verdict, CheckError> {
     let (answer, refusal) = siteverify::read::<Answer<'_>>(&TURNSTILE, reply, blame)?;
-    Ok(siteverify::conclude(answer.facts(), refusal, testing))
+    let facts = answer.facts().map_err(|malformed| {
+        CheckError::new(ErrorKind::Protocol, &TURNSTILE, "unreadable-reply").with_source(malformed)
+    })?;
+    Ok(siteverify::conclude(facts, refusal, testing))
 }
 
 /// Section 4. Age and reuse share a code.
@@ -202,7 +205,7 @@ struct Answer<'a> {
     #[serde(borrow, default)]
     cdata: Text<'a>,
     #[serde(borrow, default)]
-    metadata: Option<Metadata<'a>>,
+    metadata: Object<Metadata<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -226,13 +229,13 @@ impl siteverify::Answer for Answer<'_> {
 }
 
 impl Answer<'_> {
-    fn facts(self) -> Facts {
+    fn facts(self) -> Result<Facts, Malformed> {
         let mut facts = Facts::new(&TURNSTILE);
         facts.solved_at = self.challenge_ts.get().and_then(timestamp);
         facts.hostname = self.hostname.get().and_then(Hostname::parse);
         facts.action = self.action.owned().map(Action::exact);
         facts.binding = self.cdata.owned();
-        if let Some(metadata) = self.metadata {
+        if let Some(metadata) = self.metadata.or_malformed()? {
             facts.testing_credentials = metadata.result_with_testing_key.is_raised();
             if metadata.interactive.get() == Some(true) {
                 facts.assurance = Assurance::Interactive;
@@ -241,6 +244,6 @@ impl Answer<'_> {
                 facts.details.push(("ephemeral_id", Detail::Text(id)));
             }
         }
-        facts
+        Ok(facts)
     }
 }

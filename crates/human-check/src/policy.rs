@@ -236,11 +236,12 @@ impl Origins {
         match (&facts.hostname, &facts.app) {
             (None, None) => Some(Reason::EvidenceAbsent(Fact::Hostname)),
             (host, app) => {
+                // Either vouches. If both had to, taking one out of a reply could make it pass.
                 let host_ok = host
                     .as_ref()
-                    .is_none_or(|h| self.hostnames.iter().any(|p| p.matches(h)));
-                let app_ok = app.as_ref().is_none_or(|a| self.apps.contains(a));
-                (!(host_ok && app_ok)).then_some(Reason::WrongHostname)
+                    .is_some_and(|h| self.hostnames.iter().any(|p| p.matches(h)));
+                let app_ok = app.as_ref().is_some_and(|a| self.apps.contains(a));
+                (!(host_ok || app_ok)).then_some(Reason::WrongHostname)
             }
         }
     }
@@ -471,12 +472,12 @@ mod tests {
             reason(&policy, app("com.evil.app"), &none, 1_000),
             Some(Reason::WrongHostname)
         );
-        let both = Facts {
-            app: Some("com.evil.app".into()),
-            ..facts()
+        let neither = Facts {
+            hostname: Hostname::parse("evil.example"),
+            ..app("com.evil.app")
         };
         assert_eq!(
-            reason(&policy, both, &none, 1_000),
+            reason(&policy, neither, &none, 1_000),
             Some(Reason::WrongHostname)
         );
     }

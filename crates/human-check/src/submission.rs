@@ -82,7 +82,8 @@ impl Submission {
     /// visitors whose address is a proxy's.
     #[must_use]
     pub fn with_client_ip(mut self, ip: IpAddr) -> Self {
-        self.client_ip = Some(ip);
+        // `::ffff:203.0.113.7` is what a dual-stack socket says and no vendor expects.
+        self.client_ip = Some(ip.to_canonical());
         self
     }
 

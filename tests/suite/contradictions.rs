@@ -1,0 +1,291 @@
+//! Evidence that contradicts a yes, in every odd type and spelling, is never lost on the way.
+
+use human_check_cli::explain::{Case, explain};
+use serde_json::{Value, json};
+
+async fn answer(provider: &str, body: Value, more: Value) -> (String, String) {
+    let mut case = json!({"provider": provider, "status": 200, "body": body.to_string()});
+    for (name, value) in more.as_object().unwrap() {
+        case[name] = value.clone();
+    }
+    let case: Case = serde_json::from_value(case).unwrap();
+    let answer = explain(case).await.unwrap();
+    (answer.outcome.to_owned(), answer.reason.unwrap_or_default())
+}
+
+async fn outcome(provider: &str, body: Value) -> String {
+    answer(provider, body, json!({})).await.0
+}
+
+fn assessed(changes: Value) -> Value {
+    let mut body = json!({"tokenProperties": {"valid": true}, "riskAnalysis": {"score": 0.9}});
+    for (name, value) in changes.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+#[tokio::test]
+async fn an_error_in_an_assessment_never_passes_whatever_its_shape() {
+    assert_eq!(
+        outcome("recaptcha-enterprise", assessed(json!({}))).await,
+        "human"
+    );
+    assert_eq!(
+        outcome("recaptcha-enterprise", assessed(json!({"error": null}))).await,
+        "human"
+    );
+    for error in [
+        json!("RESOURCE_EXHAUSTED"),
+        json!(true),
+        json!(7),
+        json!([]),
+        json!({}),
+        json!({"code": "429"}),
+        json!({"code": 70_000}),
+        json!({"code": 429, "details": null}),
+        json!({"code": 429, "details": {}}),
+        json!({"code": 429, "details": ["x", [], {"reason": 5}]}),
+    ] {
+        let got = outcome("recaptcha-enterprise", assessed(json!({"error": error}))).await;
+        assert_ne!(got, "human", "{error}");
+    }
+    let rate = json!({"error": {"code": 429, "details": ["x", {"reason": "RATE_LIMIT_EXCEEDED"}]}});
+    let got = answer("recaptcha-enterprise", rate, json!({"status": 429})).await;
+    assert_eq!(got, ("unavailable".into(), "rate-limited".into()));
+}
+
+#[tokio::test]
+async fn an_oddly_typed_reason_or_challenge_is_still_one() {
+    for reason in [
+        json!(4),
+        json!(["DUPE"]),
+        json!({"a": 1}),
+        json!(true),
+        json!("DUPE"),
+    ] {
+        let body = json!({"tokenProperties": {"valid": true, "invalidReason": reason}});
+        assert_ne!(
+            outcome("recaptcha-enterprise", body).await,
+            "human",
+            "{reason}"
+        );
+    }
+    for challenge in [
+        json!(3),
+        json!(["FAILED"]),
+        json!("FAILED"),
+        json!("FAIL"),
+        json!(false),
+        json!("failed"),
+    ] {
+        let body = assessed(json!({"riskAnalysis": {"score": 0.9, "challenge": challenge}}));
+        assert_ne!(
+            outcome("recaptcha-enterprise", body).await,
+            "human",
+            "{challenge}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_array_is_no_object() {
+    for body in [
+        json!({"tokenProperties": [true, "", "www.example.com", "", "", "login"], "riskAnalysis": [0.9]}),
+        json!({"tokenProperties": [true]}),
+        json!({"tokenProperties": {"valid": true}, "riskAnalysis": [0.9]}),
+        json!({"tokenProperties": "valid"}),
+    ] {
+        let got = outcome("recaptcha-enterprise", body.clone()).await;
+        assert_eq!(got, "protocol", "{body}");
+    }
+    for metadata in [
+        json!([]),
+        json!([{"result_with_testing_key": true}]),
+        json!(["a", true, true]),
+        json!("x"),
+        json!(1),
+    ] {
+        let body = json!({"success": true, "metadata": metadata});
+        assert_eq!(outcome("turnstile", body).await, "protocol", "{metadata}");
+    }
+}
+
+#[tokio::test]
+async fn what_only_informs_may_be_odd() {
+    for (name, odd) in [
+        ("accountDefenderAssessment", json!("x")),
+        ("phoneFraudAssessment", json!([1])),
+        ("fraudPreventionAssessment", json!(5)),
+        ("name", json!({})),
+        (
+            "riskAnalysis",
+            json!({"score": 0.9, "verifiedBots": "x", "reasons": 5}),
+        ),
+        (
+            "riskAnalysis",
+            json!({"score": 0.9, "verifiedBots": [null, [], {"name": 5}]}),
+        ),
+    ] {
+        let got = outcome("recaptcha-enterprise", assessed(json!({name: odd}))).await;
+        assert_eq!(got, "human", "{name} {odd}");
+    }
+}
+
+#[tokio::test]
+async fn a_degraded_or_contradicted_captchala_yes_is_none() {
+    let body = |data: Value| json!({"code": 0, "msg": "ok", "data": data});
+    assert_eq!(
+        outcome("captchala", body(json!({"valid": true, "degraded": false}))).await,
+        "human"
+    );
+    for degraded in [json!(true), json!("true"), json!(1), json!({}), json!([])] {
+        let got = outcome(
+            "captchala",
+            body(json!({"valid": true, "degraded": degraded})),
+        )
+        .await;
+        assert_eq!(got, "declined", "{degraded}");
+    }
+    for data in [
+        json!({"valid": true, "error": "token_expired"}),
+        json!({"valid": true, "error": 5}),
+    ] {
+        assert_eq!(outcome("captchala", body(data)).await, "protocol");
+    }
+    let spoken = json!({"code": 0, "msg": "token_expired", "data": {"valid": true}});
+    assert_eq!(outcome("captchala", spoken).await, "protocol");
+    // Our credentials come before anything about the token.
+    let ours = json!({"code": 401, "error": "invalid_app_secret", "data": {"valid": false, "degraded": true}});
+    assert_eq!(
+        answer("captchala", ours, json!({"status": 401})).await.0,
+        "misconfigured"
+    );
+}
+
+#[tokio::test]
+async fn testing_answers_are_known_in_every_spelling() {
+    for host in [
+        "testkey.google.com",
+        "TESTKEY.google.com",
+        "testkey.google.com.",
+        "testkey.google.com:443",
+    ] {
+        let body = json!({"success": true, "hostname": host});
+        assert_ne!(outcome("recaptcha-v2", body).await, "human", "{host}");
+    }
+    for host in ["dummy-key-pass", "Dummy-Key-Pass", "dummy-key-pass."] {
+        let got = answer(
+            "hcaptcha",
+            json!({"success": true, "hostname": host}),
+            json!({}),
+        )
+        .await;
+        assert_eq!(
+            got,
+            ("not-human".into(), "testing-credentials".into()),
+            "{host}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_site_key_or_score_of_another_type_still_contradicts() {
+    for site_key in [json!("theirs"), json!(["theirs"]), json!(5), json!({})] {
+        let body = json!({"success": true, "sitekey": site_key});
+        let got = answer("hcaptcha", body, json!({"site_key": "ours"})).await;
+        assert_eq!(
+            got,
+            ("not-human".into(), "wrong-site-key".into()),
+            "{site_key}"
+        );
+    }
+    for score in [json!(0.1), json!(2), json!("high"), json!([])] {
+        let body = json!({"success": true, "score": score});
+        assert_eq!(
+            outcome("recaptcha-v2", body).await,
+            "misconfigured",
+            "{score}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_v3_reply_without_action_or_with_an_impossible_score_is_no_pass() {
+    assert_eq!(
+        outcome(
+            "recaptcha-v3",
+            json!({"success": true, "score": 0.9, "action": ""})
+        )
+        .await,
+        "human"
+    );
+    let got = answer(
+        "recaptcha-v3",
+        json!({"success": true, "score": 0.9}),
+        json!({}),
+    )
+    .await;
+    assert_eq!(got, ("not-human".into(), "action-absent".into()));
+    for score in [json!(1.5), json!(-1), json!("NaN"), json!([0.9])] {
+        let body = json!({"success": true, "score": score, "action": "login"});
+        assert_eq!(outcome("recaptcha-v3", body).await, "protocol", "{score}");
+    }
+}
+
+#[tokio::test]
+async fn the_owners_code_is_found_however_late_and_whatever_the_status() {
+    let mut codes = vec!["invalid-input-response"; 40];
+    codes.push("invalid-input-secret");
+    let body = json!({"success": false, "error-codes": codes});
+    assert_eq!(outcome("turnstile", body).await, "misconfigured");
+    for status in [429, 500, 503] {
+        let ours = json!({"success": false, "error-codes": ["invalid-input-secret"]});
+        assert_eq!(
+            answer("turnstile", ours, json!({"status": status})).await.0,
+            "misconfigured",
+            "{status}"
+        );
+        // What a visitor causes is no outage, even where the vendor says it with a 500.
+        let theirs = json!({"success": false, "error-codes": ["invalid-input-response"]});
+        assert_eq!(
+            answer("turnstile", theirs, json!({"status": status}))
+                .await
+                .0,
+            "not-human",
+            "{status}"
+        );
+        let yes = json!({"success": true});
+        assert_eq!(
+            answer("turnstile", yes, json!({"status": status})).await.0,
+            "unavailable",
+            "{status}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn removing_a_stated_origin_never_helps() {
+    // Either list may vouch; what the other member says, or whether it is there, changes nothing.
+    let rule = json!({"policy": {"hostnames": ["www.example.com"], "apps": ["com.example.app"]}});
+    for host in [
+        json!("evil.example"),
+        json!("https://evil.example"),
+        json!({"a": 1}),
+        Value::Null,
+    ] {
+        let body =
+            json!({"success": true, "hostname": host, "apk_package_name": "com.example.app"});
+        assert_eq!(
+            answer("recaptcha-v2", body, rule.clone()).await.0,
+            "human",
+            "{host}"
+        );
+        let body = json!({"success": true, "hostname": host, "apk_package_name": "com.evil"});
+        assert_eq!(
+            answer("recaptcha-v2", body, rule.clone()).await.0,
+            "not-human",
+            "{host}"
+        );
+    }
+}
