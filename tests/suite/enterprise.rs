@@ -106,6 +106,75 @@ async fn an_access_token_that_ended_is_renewed_and_the_check_repeated_once() {
 }
 
 #[tokio::test]
+async fn many_checks_with_one_stale_token_are_all_repeated_with_one_new_one() {
+    let clock = ManualClock::now();
+    let emulator = Emulator::start_at(clock.clone()).await.unwrap();
+    let check = enterprise(
+        &emulator,
+        &exchange(),
+        service_account(&emulator, &clock),
+        KeyKind::Checkbox,
+    );
+    assert!(
+        check
+            .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+            .await
+            .unwrap()
+            .is_human()
+    );
+    clock.advance(Duration::from_secs(4_000));
+    let checks = (0..20).map(|_| {
+        let (check, submission) = (
+            check.clone(),
+            minted(Vendor::RecaptchaEnterprise, &emulator),
+        );
+        tokio::spawn(async move { check.check(&submission).await })
+    });
+    for check in checks.collect::<Vec<_>>() {
+        assert!(check.await.unwrap().unwrap().is_human());
+    }
+    assert_eq!(calls(&emulator, "/token"), 2);
+}
+
+#[tokio::test]
+async fn an_access_token_that_is_never_taken_does_not_double_the_calls() {
+    #[derive(Debug)]
+    struct Wrong;
+
+    #[async_trait::async_trait]
+    impl human_check_recaptcha::TokenSource for Wrong {
+        async fn access_token(
+            &self,
+            _: &Exchange,
+        ) -> Result<human_check_recaptcha::AccessToken, human_check::CheckError> {
+            let token = Secret::new("ya29.never-issued").unwrap();
+            // A life without end must not overflow either.
+            let expires_in = Duration::MAX;
+            Ok(human_check_recaptcha::AccessToken { token, expires_in })
+        }
+    }
+
+    let emulator = Emulator::start().await.unwrap();
+    let check = enterprise(
+        &emulator,
+        &exchange(),
+        Credential::bearer(Wrong),
+        KeyKind::Checkbox,
+    );
+    for _ in 0..20 {
+        let error = check
+            .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.kind(), error.reason()),
+            (ErrorKind::Misconfigured, "credentials")
+        );
+    }
+    assert_eq!(calls(&emulator, "/assessments"), 21);
+}
+
+#[tokio::test]
 async fn a_machine_on_google_cloud_signs_in_by_its_metadata_server() {
     let emulator = Emulator::start().await.unwrap();
     let credential = Credential::bearer(MetadataServer::at(&base(&emulator)));
@@ -147,6 +216,7 @@ async fn a_sign_in_that_fails_says_whose_fault_it_is() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(!error.token_may_be_spent());
     assert_eq!(
         calls(&emulator, "/assessments"),
         0,

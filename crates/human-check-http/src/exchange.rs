@@ -56,8 +56,7 @@ pub enum Retry {
     Unsent,
 }
 
-/// One verification to be asked.
-#[derive(Debug)]
+/// One verification to be asked. `Debug` shows no secrets.
 pub struct Question<'a> {
     /// Who is asked.
     pub provider: &'a Provider,
@@ -69,6 +68,26 @@ pub struct Question<'a> {
     pub secrets: &'a [&'a str],
     /// Whether it may be sent twice.
     pub retry: Retry,
+}
+
+impl fmt::Debug for Question<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Question")
+            .field("provider", self.provider)
+            .field("submission", self.submission)
+            .field("request", &self.request)
+            .field("retry", &self.retry)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What came of asking, and how often the vendor was asked.
+#[derive(Debug)]
+pub struct Asked {
+    /// The verdict or error.
+    pub outcome: Result<Verdict, CheckError>,
+    /// How many requests were sent.
+    pub attempts: u32,
 }
 
 impl Exchange {
@@ -118,6 +137,24 @@ impl Exchange {
         question: Question<'_>,
         judge: impl Fn(&Reply) -> Result<Verdict, CheckError> + Send,
     ) -> Result<Verdict, CheckError> {
+        let start = Instant::now();
+        let provider = question.provider;
+        let asked = self.ask(question, judge).await;
+        self.report(provider, &asked, start.elapsed());
+        asked.outcome
+    }
+
+    /// Asks for a verdict and reports nothing, for adapters that make several calls for one
+    /// check. They end with [`report`](Self::report).
+    ///
+    /// # Cancellation
+    ///
+    /// As for [`verify`](Self::verify).
+    pub async fn ask(
+        &self,
+        question: Question<'_>,
+        judge: impl Fn(&Reply) -> Result<Verdict, CheckError> + Send,
+    ) -> Asked {
         let Question {
             provider,
             submission,
@@ -125,11 +162,14 @@ impl Exchange {
             secrets,
             retry,
         } = question;
-        let start = Instant::now();
-        let (outcome, attempts) = self.attempt(provider, request, retry, start, judge).await;
+        let (outcome, attempts) = self.attempt(provider, request, retry, judge).await;
         let outcome = echo::scrub(outcome, secrets).map(|verdict| verdict.held_to(submission));
-        report(provider, &outcome, attempts, start.elapsed());
-        outcome
+        Asked { outcome, attempts }
+    }
+
+    /// Emits the one event that explains a decision.
+    pub fn report(&self, provider: &Provider, asked: &Asked, took: Duration) {
+        report(provider, &asked.outcome, asked.attempts, took);
     }
 
     /// Refuses a submission without asking, and reports that.
@@ -166,10 +206,7 @@ impl Exchange {
         secrets: &[&str],
         read: impl Fn(&Reply) -> Result<T, CheckError> + Send,
     ) -> Result<T, CheckError> {
-        let start = Instant::now();
-        let (outcome, _) = self
-            .attempt(provider, request, Retry::Unsent, start, read)
-            .await;
+        let (outcome, _) = self.attempt(provider, request, Retry::Unsent, read).await;
         outcome.map_err(|error| echo::scrub_error(error, secrets))
     }
 
@@ -210,10 +247,10 @@ impl Exchange {
         provider: &Provider,
         request: Request,
         retry: Retry,
-        start: Instant,
         read: impl Fn(&Reply) -> Result<T, CheckError>,
     ) -> (Result<T, CheckError>, u32) {
-        let deadline = start + self.limits.total;
+        // An hour is for ever, and cannot overflow.
+        let deadline = Instant::now() + self.limits.total.min(Duration::from_secs(3_600));
         self.retries.earn();
         let first = self.once(provider, &request, deadline, &read).await;
         let Err(error) = first else {
@@ -232,7 +269,19 @@ impl Exchange {
             return (Err(error), 1);
         }
         sleep(pause).await;
-        (self.once(provider, &request, deadline, &read).await, 2)
+        let second = self.once(provider, &request, deadline, &read).await;
+        // A token that the first attempt may have spent is not unspent for the second's failure.
+        let may_be_spent = error.token_may_be_spent();
+        (
+            second.map_err(|second| {
+                if may_be_spent {
+                    second.with_token_spent()
+                } else {
+                    second
+                }
+            }),
+            2,
+        )
     }
 
     async fn once<T>(
@@ -400,6 +449,51 @@ mod tests {
             assert_eq!(error.token_may_be_spent(), kind != SendErrorKind::NotSent);
             assert!(error.source().is_some());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_was_sent_stays_sent_when_the_second_attempt_was_not() {
+        let calls = std::sync::atomic::AtomicUsize::new(0);
+        let vendor = CannedTransport::new(move |_| {
+            let first = calls.fetch_add(1, Ordering::Relaxed) == 0;
+            let kind = if first {
+                SendErrorKind::Lost
+            } else {
+                SendErrorKind::NotSent
+            };
+            Err(SendError::new(kind))
+        });
+        let error = verify(&Exchange::new(vendor), Retry::Idempotent, yes)
+            .await
+            .unwrap_err();
+        assert_eq!(error.reason(), "not-connected");
+        assert!(error.token_may_be_spent());
+    }
+
+    #[tokio::test]
+    async fn limits_without_end_are_no_overflow() {
+        let mut limits = Limits::default();
+        (limits.total, limits.attempt) = (Duration::MAX, Duration::MAX);
+        let vendor = CannedTransport::always(Reply::new(200, ""));
+        let exchange = Exchange::new(vendor).with_limits(limits);
+        assert!(
+            verify(&exchange, Retry::Unsent, yes)
+                .await
+                .unwrap()
+                .is_human()
+        );
+    }
+
+    #[test]
+    fn a_question_shows_no_secret() {
+        let question = Question {
+            provider: &ACME,
+            submission: &Submission::new().with_token(&ACME, "canary-token"),
+            request: request(),
+            secrets: &["canary-token", "canary-secret"],
+            retry: Retry::Unsent,
+        };
+        assert!(!format!("{question:?}").contains("canary"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use crate::lanes::{IDLE, Lanes};
+use crate::lanes::{CONNECT, IDLE, Lanes};
 use crate::{Reply, Request, SendError, SendErrorKind, Transport};
 
 /// The default transport: hyper with rustls.
@@ -48,7 +48,7 @@ impl HyperTransport {
             let mut tcp = HttpConnector::new();
             tcp.enforce_http(false); // TLS is the connector's above
             tcp.set_nodelay(true);
-            tcp.set_connect_timeout(Some(Duration::from_secs(1)));
+            tcp.set_connect_timeout(Some(CONNECT));
             let connector = HttpsConnectorBuilder::new()
                 .with_tls_config(tls.clone())
                 .https_or_http() // the endpoint has seen to it that plain is loopback

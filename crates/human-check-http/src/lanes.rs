@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use human_check::ConfigError;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{Endpoint, Reply, SendError};
 
@@ -19,6 +19,8 @@ use crate::{Endpoint, Reply, SendError};
 const STREAMS: usize = 100;
 /// The most HTTP/2 connections to one vendor.
 const LANES: usize = 8;
+/// How long connecting may take.
+pub(crate) const CONNECT: Duration = Duration::from_secs(1);
 /// Kept under what servers close idle connections after.
 pub(crate) const IDLE: Duration = Duration::from_secs(45);
 
@@ -149,12 +151,11 @@ impl Gate {
             return Some(Opening(self));
         }
         if *self.state.borrow() == GateState::Opening {
-            // Fails only when the sender is gone, and `self` holds it.
-            let _ = self
-                .state
-                .subscribe()
-                .wait_for(|state| *state != GateState::Opening)
-                .await;
+            // Connecting takes no longer than this. When the one that opens is connected and
+            // waits for a slow reply, the others share its connection.
+            let mut state = self.state.subscribe();
+            let opened = state.wait_for(|state| *state != GateState::Opening);
+            let _ = timeout(CONNECT, opened).await;
         }
         None
     }
@@ -194,5 +195,110 @@ impl Drop for Opening<'_> {
             }
             failed
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::sleep;
+
+    fn endpoint() -> Endpoint {
+        Endpoint::literal("https://vendor.example/siteverify")
+    }
+
+    fn reply() -> Result<(Reply, bool), SendError> {
+        Ok((Reply::new(200, ""), true))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cold_burst_lets_one_through_to_connect_on_each_lane() {
+        let lanes = Lanes::new(|| Ok(())).unwrap();
+        let (started, connected) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let exchanges = (0..1_000).map(|_| {
+            let (lanes, started, connected) = (&lanes, &started, &connected);
+            async move {
+                let exchange = |_: &()| {
+                    if !connected.load(Ordering::Relaxed) {
+                        started.fetch_add(1, Ordering::Relaxed);
+                    }
+                    async move {
+                        sleep(Duration::from_millis(50)).await;
+                        connected.store(true, Ordering::Relaxed);
+                        reply()
+                    }
+                };
+                lanes.exchange(&endpoint(), exchange).await
+            }
+        });
+        let outcomes = join(exchanges.collect()).await;
+        assert!(outcomes.iter().all(Result::is_ok));
+        assert_eq!(
+            started.load(Ordering::Relaxed),
+            LANES,
+            "before any was connected"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stalled_opener_holds_nobody_up_for_longer_than_connecting_takes() {
+        let lanes = Lanes::new(|| Ok(())).unwrap();
+        let number = AtomicUsize::new(0);
+        let exchanges = (0..50).map(|_| {
+            let (lanes, number) = (&lanes, &number);
+            async move {
+                let exchange = |_: &()| {
+                    let stalls = number.fetch_add(1, Ordering::Relaxed) == 0;
+                    async move {
+                        let pause = if stalls { 3_600_000 } else { 20 };
+                        sleep(Duration::from_millis(pause)).await;
+                        reply()
+                    }
+                };
+                timeout(
+                    Duration::from_secs(2),
+                    lanes.exchange(&endpoint(), exchange),
+                )
+                .await
+            }
+        });
+        let outcomes = join(exchanges.collect()).await;
+        assert_eq!(
+            outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
+            49
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_opener_that_is_given_up_lets_the_next_one_open() {
+        let lanes = Lanes::new(|| Ok(())).unwrap();
+        let at = endpoint();
+        let given_up = lanes.exchange(&at, |_| std::future::pending());
+        assert!(timeout(Duration::from_millis(1), given_up).await.is_err());
+        assert!(lanes.exchange(&at, |_| async { reply() }).await.is_ok());
+    }
+
+    /// Polls all of them until all are done.
+    async fn join<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+        let mut futures: Vec<_> = futures.into_iter().map(|f| (Box::pin(f), None)).collect();
+        std::future::poll_fn(|context| {
+            for (future, output) in &mut futures {
+                if output.is_none()
+                    && let std::task::Poll::Ready(done) = future.as_mut().poll(context)
+                {
+                    *output = Some(done);
+                }
+            }
+            if futures.iter().all(|(_, output)| output.is_some()) {
+                std::task::Poll::Ready(())
+            } else {
+                std::task::Poll::Pending
+            }
+        })
+        .await;
+        futures
+            .into_iter()
+            .filter_map(|(_, output)| output)
+            .collect()
     }
 }

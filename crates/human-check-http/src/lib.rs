@@ -22,7 +22,7 @@ mod transport;
 
 pub use canned::CannedTransport;
 pub use endpoint::Endpoint;
-pub use exchange::{Exchange, Limits, Question, Retry};
+pub use exchange::{Asked, Exchange, Limits, Question, Retry};
 pub use generic::{Dialect, ScoreScale, SiteVerify};
 #[cfg(feature = "rustls")]
 pub use hyper_transport::HyperTransport;

@@ -4,7 +4,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use human_check::ConfigError;
 
-use crate::lanes::{IDLE, Lanes};
+use crate::lanes::{CONNECT, IDLE, Lanes};
 use crate::{Reply, Request, SendError, SendErrorKind, Transport};
 
 /// The transport over reqwest, for programs that have it anyway or want the system's own TLS.
@@ -34,7 +34,7 @@ impl ReqwestTransport {
         let trust = Trust::load(roots.into_iter().collect())?;
         let lane = || {
             let builder = reqwest::Client::builder()
-                .connect_timeout(Duration::from_secs(1))
+                .connect_timeout(CONNECT)
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
                 .no_proxy()

@@ -18,6 +18,12 @@ use crate::RECAPTCHA_ENTERPRISE;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
+/// No access token is kept longer than this, whatever its source says.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// At most one rejected token in this time is replaced at once.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
+
 /// Renewed this long before it ends.
 const MARGIN: Duration = Duration::from_secs(60);
 
@@ -59,7 +65,11 @@ impl Credential {
         match &self.0 {
             Kind::ApiKey(key, header) => Ok((API_KEY, header.clone(), key.clone())),
             Kind::Bearer(bearer) => {
-                let token = bearer.token(exchange).await?;
+                // Without a credential nothing of the visitor's was sent.
+                let token = bearer
+                    .token(exchange)
+                    .await
+                    .map_err(CheckError::with_token_unspent)?;
                 let header = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
                     .map_err(|_| protocol("access-token"))?;
                 Ok((AUTHORIZATION, header, token))
@@ -67,11 +77,25 @@ impl Credential {
         }
     }
 
-    /// Forgets an access token that was not taken. Whether asking again can help.
-    pub(crate) async fn renew(&self) -> bool {
+    /// Forgets an access token that was not taken, unless somebody has renewed it already.
+    /// Whether asking again can help.
+    pub(crate) async fn renew(&self, rejected: &Secret) -> bool {
         match &self.0 {
             Kind::ApiKey(..) => false,
-            Kind::Bearer(bearer) => bearer.kept.lock().await.take().is_some(),
+            Kind::Bearer(bearer) => {
+                let mut kept = bearer.kept.lock().await;
+                let same = |(token, _): &(Secret, Instant)| token.expose() == rejected.expose();
+                if !kept.token.as_ref().is_some_and(same) {
+                    return true;
+                }
+                // Where fresh tokens are not taken either, each check would be sent twice.
+                let again = kept.renewed.is_none_or(|at| at.elapsed() >= RENEWAL_PAUSE);
+                if again {
+                    kept.token = None;
+                    kept.renewed = Some(Instant::now());
+                }
+                again
+            }
         }
     }
 }
@@ -102,20 +126,29 @@ pub struct AccessToken {
 struct Bearer {
     source: Box<dyn TokenSource>,
     /// Held while one is fetched, so that a burst of checks fetches one.
-    kept: Mutex<Option<(Secret, Instant)>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// The access token, and when to fetch the next.
+    token: Option<(Secret, Instant)>,
+    /// When one was last thrown away because it was not taken.
+    renewed: Option<Instant>,
 }
 
 impl Bearer {
     async fn token(&self, exchange: &Exchange) -> Result<Secret, CheckError> {
         let mut kept = self.kept.lock().await;
-        if let Some((token, renew_at)) = &*kept
+        if let Some((token, renew_at)) = &kept.token
             && Instant::now() < *renew_at
         {
             return Ok(token.clone());
         }
         let fresh = self.source.access_token(exchange).await?;
-        let renew_at = Instant::now() + fresh.expires_in.saturating_sub(MARGIN);
-        *kept = Some((fresh.token.clone(), renew_at));
+        let life = fresh.expires_in.saturating_sub(MARGIN).min(LONGEST);
+        let renew_at = Instant::now() + life;
+        kept.token = Some((fresh.token.clone(), renew_at));
         Ok(fresh.token)
     }
 }

@@ -1,10 +1,13 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use async_trait::async_trait;
 use human_check::{
     CheckError, ConfigError, Detail, ErrorKind, Fact, Facts, HumanCheck, Provider, Reports, Score,
-    Submission, Verdict,
+    Secret, Submission, Verdict,
 };
-use human_check_http::{Endpoint, Exchange, Question, Request, Retry};
+use human_check_http::{Asked, Endpoint, Exchange, Question, Reply, Request, Retry};
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use crate::RECAPTCHA_ENTERPRISE;
 use crate::annotate::{self, Annotation, AnnotationReason};
@@ -190,7 +193,12 @@ impl RecaptchaEnterprise {
             .await
     }
 
-    async fn ask(&self, token: &str, submission: &Submission) -> Result<Verdict, CheckError> {
+    /// Asks once, and says with which credential.
+    async fn ask(
+        &self,
+        token: &str,
+        submission: &Submission,
+    ) -> Result<(Asked, Secret), CheckError> {
         let (header, value, secret) = self.credential.header(&self.exchange).await?;
         let question = Question {
             provider: &RECAPTCHA_ENTERPRISE,
@@ -201,9 +209,30 @@ impl RecaptchaEnterprise {
             secrets: &[token, secret.expose()],
             retry: Retry::Unsent,
         };
-        self.exchange
-            .verify(question, |reply| assessment::judge(reply, self.kind))
-            .await
+        let judge = |reply: &Reply| assessment::judge(reply, self.kind);
+        Ok((self.exchange.ask(question, judge).await, secret))
+    }
+
+    /// Asks, and once more with a new access token where Google did not take the old one.
+    /// `attempts` counts what was sent, also when time runs out in between.
+    async fn assess(
+        &self,
+        token: &str,
+        submission: &Submission,
+        attempts: &AtomicU32,
+    ) -> Result<Verdict, CheckError> {
+        let (asked, used) = self.ask(token, submission).await?;
+        attempts.fetch_add(asked.attempts, Ordering::Relaxed);
+        let rejected = asked
+            .outcome
+            .as_ref()
+            .is_err_and(|error| error.reason() == UNAUTHENTICATED);
+        if !(rejected && self.credential.renew(&used).await) {
+            return asked.outcome;
+        }
+        let (asked, _) = self.ask(token, submission).await?;
+        attempts.fetch_add(asked.attempts, Ordering::Relaxed);
+        asked.outcome
     }
 }
 
@@ -230,17 +259,17 @@ impl HumanCheck for RecaptchaEnterprise {
                 Ok(token) => token,
                 Err(refusal) => return self.exchange.refuse(&RECAPTCHA_ENTERPRISE, refusal),
             };
+        let start = Instant::now();
+        let attempts = AtomicU32::new(0);
+        let assessed = self.assess(token, submission, &attempts);
+        let outcome = self
+            .exchange
+            .within_total(&RECAPTCHA_ENTERPRISE, assessed)
+            .await;
+        let attempts = attempts.into_inner();
+        let asked = Asked { outcome, attempts };
         self.exchange
-            .within_total(&RECAPTCHA_ENTERPRISE, async {
-                match self.ask(token, submission).await {
-                    Err(error)
-                        if error.reason() == UNAUTHENTICATED && self.credential.renew().await =>
-                    {
-                        self.ask(token, submission).await
-                    }
-                    outcome => outcome,
-                }
-            })
-            .await
+            .report(&RECAPTCHA_ENTERPRISE, &asked, start.elapsed());
+        asked.outcome
     }
 }

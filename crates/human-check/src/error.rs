@@ -99,6 +99,14 @@ impl CheckError {
         self
     }
 
+    /// The same with the knowledge that the vendor may have seen the token, which is what is
+    /// assumed at first.
+    #[must_use]
+    pub fn with_token_spent(mut self) -> Self {
+        self.0.token_may_be_spent = true;
+        self
+    }
+
     /// The same with what caused it. The cause must not show a URL, a token or a secret.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
