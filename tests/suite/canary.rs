@@ -175,8 +175,8 @@ async fn what_we_print_of_keys_and_files_is_redacted() {
     assert!(!format!("{error} {error:?}").contains("canary"));
 }
 
-#[tokio::test]
-async fn one_event_explains_a_decision() {
+/// The events of ours that `checks` gives rise to.
+async fn events(checks: impl Future<Output = ()>) -> Vec<String> {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::DEBUG)
@@ -184,24 +184,115 @@ async fn one_event_explains_a_decision() {
         .with_writer(log.clone())
         .finish();
     let guard = tracing::subscriber::set_default(subscriber);
-    let emulator = Emulator::start().await.unwrap();
-    let check = crate::support::check(Vendor::Hcaptcha, &emulator, &hasty_exchange());
-    let _ = check.check(&submission(Vendor::Hcaptcha, "forged")).await;
+    checks.await;
     drop(guard);
     let log = log.text();
-    let events: Vec<_> = log
-        .lines()
-        .filter(|line| line.contains(" human_check: "))
-        .collect();
-    assert_eq!(events.len(), 1, "{log}");
-    for part in [
-        "provider=\"hcaptcha\"",
-        "outcome=\"not-human\"",
-        "reason=\"invalid\"",
-        "attempts=1",
-        "latency_us=",
-        "alert=false",
-    ] {
-        assert!(events[0].contains(part), "{part} in {}", events[0]);
+    let ours = log.lines().filter(|line| line.contains(" human_check: "));
+    ours.map(str::to_owned).collect()
+}
+
+fn says(event: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(event.contains(part), "{part} in {event}");
     }
+}
+
+#[tokio::test]
+async fn one_event_explains_a_decision() {
+    let emulator = Emulator::start().await.unwrap();
+    let check = crate::support::check(Vendor::Hcaptcha, &emulator, &hasty_exchange());
+    let forged = submission(Vendor::Hcaptcha, "forged");
+    let asked = events(async {
+        let _ = check.check(&forged).await;
+    })
+    .await;
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    says(
+        &asked[0],
+        &[
+            "provider=\"hcaptcha\"",
+            "outcome=\"not-human\"",
+            "reason=\"invalid\"",
+            "attempts=1",
+            "latency_us=",
+            "alert=false",
+        ],
+    );
+    let local = events(async {
+        let _ = check.check(&human_check::Submission::new()).await;
+    })
+    .await;
+    assert_eq!(local.len(), 1, "{local:?}");
+    says(&local[0], &["reason=\"missing\"", "attempts=0"]);
+}
+
+#[tokio::test]
+async fn enterprise_explains_a_decision_once_however_many_calls_it_took() {
+    use human_check_recaptcha::{Credential, KeyKind, MetadataServer, RecaptchaEnterprise};
+    let emulator = Emulator::start().await.unwrap();
+    let credential = Credential::bearer(MetadataServer::at(&base(&emulator)));
+    let exchange = hasty_exchange();
+    let check = RecaptchaEnterprise::new(
+        &exchange,
+        "demo-project",
+        "key",
+        credential,
+        KeyKind::Checkbox,
+    )
+    .unwrap()
+    .at(base(&emulator));
+    let forged = submission(Vendor::RecaptchaEnterprise, "forged");
+    emulator.fail(Fault::Html { status: 404 }, None);
+    let unsigned = events(async {
+        let _ = check.check(&forged).await;
+    })
+    .await;
+    assert_eq!(unsigned.len(), 1, "{unsigned:?}");
+    says(
+        &unsigned[0],
+        &[
+            "outcome=\"misconfigured\"",
+            "reason=\"sign-in\"",
+            "attempts=0",
+        ],
+    );
+    emulator.heal();
+    emulator.fail(Fault::Stall, None);
+    let stalled = events(async {
+        let _ = check.check(&forged).await;
+    })
+    .await;
+    assert_eq!(stalled.len(), 1, "{stalled:?}");
+    says(
+        &stalled[0],
+        &["outcome=\"unavailable\"", "reason=\"timeout\""],
+    );
+}
+
+#[tokio::test]
+async fn a_rule_that_refuses_is_explained_too() {
+    use human_check::{HumanCheckExt, Policy};
+    let emulator = Emulator::start().await.unwrap();
+    let check = crate::support::check(Vendor::Turnstile, &emulator, &hasty_exchange());
+    let policy = Policy::new().with_hostnames(["other.example"]).unwrap();
+    let check = check.enforce(policy).unwrap();
+    let good = crate::support::minted(Vendor::Turnstile, &emulator);
+    let refused = events(async {
+        assert!(!check.check(&good).await.unwrap().is_human());
+    })
+    .await;
+    assert_eq!(
+        refused.len(),
+        2,
+        "the vendor's answer and the rule: {refused:?}"
+    );
+    says(
+        &refused[1],
+        &[
+            "provider=\"turnstile\"",
+            "outcome=\"not-human\"",
+            "reason=\"wrong-hostname\"",
+            "refused by policy",
+        ],
+    );
 }

@@ -69,7 +69,7 @@ fn named() -> BTreeMap<String, BTreeSet<String>> {
         .collect();
     let packages = metadata["packages"].as_array().unwrap().iter();
     packages
-        .filter(|package| members.contains(&&package["id"]))
+        .filter(|package| members.contains(&&package["id"]) && package["publish"].is_null())
         .map(|package| {
             let normal = package["dependencies"]
                 .as_array()

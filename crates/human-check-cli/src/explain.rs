@@ -10,6 +10,7 @@ use human_check::{
 };
 use human_check_http::{CannedTransport, Exchange, Limits, Reply, timestamp};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::vendor::{EnterpriseKey, Setup, Vendor};
@@ -28,7 +29,7 @@ pub struct Case {
     #[serde(default)]
     pub headers: Option<BTreeMap<String, String>>,
     /// The body, as text or, with `enc` of `b64`, in base64.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     pub body: String,
     /// `b64` when the body is in base64.
     #[serde(default)]
@@ -47,7 +48,51 @@ pub struct Case {
     pub token: Option<String>,
 }
 
+/// Names of the members of a case.
+const MEMBERS: [&str; 10] = [
+    "name", "provider", "status", "headers", "body", "enc", "policy", "now", "site_key", "token",
+];
+
 impl Case {
+    /// Reads one line of `explain --jsonl`.
+    ///
+    /// Members it does not know are left alone, but not one that can only be meant as a rule or as
+    /// another spelling of a member: a misspelt rule must not be a missing rule.
+    ///
+    /// # Errors
+    ///
+    /// A message when the line is no case. It repeats no text of the line but names.
+    pub fn from_json(line: &[u8]) -> Result<Self, String> {
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        let value: Value = serde_json::from_slice(line)
+            .map_err(|error| format!("not JSON: broken at column {}", error.column()))?;
+        let Value::Object(members) = &value else {
+            return Err("not a JSON object".to_owned());
+        };
+        let rules = Rules::MEMBERS;
+        for name in members
+            .keys()
+            .filter(|name| !MEMBERS.contains(&name.as_str()))
+        {
+            let lower = name.to_ascii_lowercase();
+            if MEMBERS.contains(&lower.as_str()) || rules.contains(&lower.as_str()) {
+                return Err(format!(
+                    "`{name}` is not a member here; write it in lower case, and rules inside `policy`"
+                ));
+            }
+        }
+        if members
+            .get("policy")
+            .is_some_and(|policy| !policy.is_object() && !policy.is_null())
+        {
+            return Err("`policy` is not an object".to_owned());
+        }
+        if !members.get("provider").is_some_and(Value::is_string) {
+            return Err("`provider` is missing; name one as a text".to_owned());
+        }
+        serde_json::from_value(value).map_err(|error| without_texts(&error.to_string()))
+    }
+
     /// A reply without rules.
     pub fn new(provider: Vendor, status: u16, body: &[u8]) -> Self {
         Self {
@@ -102,6 +147,9 @@ pub struct Rules {
     /// Whether answers to testing keys count.
     #[serde(default, alias = "test_keys_allowed")]
     pub allow_testing: Option<bool>,
+    /// `CaptchaLa`: whether tokens of the backup service count.
+    #[serde(default)]
+    pub allow_offline: Option<bool>,
 }
 
 /// A kind of key; those of vendors with only one kind may be named and change nothing.
@@ -125,6 +173,25 @@ pub enum ClassicKey {
 }
 
 impl Rules {
+    const MEMBERS: [&str; 16] = [
+        "hostnames",
+        "hostname",
+        "apps",
+        "packages",
+        "action",
+        "min_score",
+        "max_risk",
+        "max_age_s",
+        "skew_s",
+        "cdata",
+        "uid",
+        "key",
+        "mode",
+        "allow_testing",
+        "test_keys_allowed",
+        "allow_offline",
+    ];
+
     /// The policy of these rules, without a score.
     ///
     /// # Errors
@@ -173,6 +240,15 @@ impl Rules {
         Ok(submission)
     }
 
+    fn key_belongs_to(&self, vendor: Vendor) -> bool {
+        match self.key {
+            None => true,
+            Some(KeyName::Enterprise(_)) => vendor == Vendor::RecaptchaEnterprise,
+            Some(KeyName::Classic(ClassicKey::V2)) => vendor == Vendor::RecaptchaV2,
+            Some(KeyName::Classic(ClassicKey::V3)) => vendor == Vendor::RecaptchaV3,
+        }
+    }
+
     /// The kind of a reCAPTCHA Enterprise key.
     pub(crate) fn enterprise_key(&self) -> Option<EnterpriseKey> {
         match self.key {
@@ -218,6 +294,21 @@ pub async fn explain(case: Case) -> Result<Answer, String> {
         }
     };
     let rules = case.policy.unwrap_or_default();
+    if !rules.key_belongs_to(case.provider) {
+        return Err(format!(
+            "`key` is not a kind of key that {} has",
+            case.provider.provider()
+        ));
+    }
+    let thresholds = [
+        ("min_score", rules.min_score, 1.0),
+        ("max_risk", rules.max_risk, 100.0),
+    ];
+    for (name, value, most) in thresholds {
+        if value.is_some_and(|value| !(0.0..=most).contains(&value)) {
+            return Err(format!("`{name}` is outside 0 to {most}"));
+        }
+    }
     // Rules that are wrong in themselves are the question's fault; rules that do not fit the
     // vendor are an answer.
     let mut policy = rules.policy().map_err(|e| e.to_string())?;
@@ -234,6 +325,7 @@ pub async fn explain(case: Case) -> Result<Answer, String> {
     setup.testing = rules.testing();
     setup.max_risk = rules.max_risk;
     setup.min_score = rules.min_score;
+    setup.offline = rules.allow_offline == Some(true);
     setup.key = rules.enterprise_key();
     match (case.provider, setup.min_score, setup.key) {
         // Without a threshold every score passes.
@@ -283,8 +375,20 @@ fn reply(case: &Case) -> Result<Reply, String> {
     Ok(reply)
 }
 
+/// What serde says of a value, without the value.
+fn without_texts(message: &str) -> String {
+    let mut parts = message.split('"');
+    let first = parts.next().unwrap_or("").to_owned();
+    let last = parts.next_back();
+    last.map_or(first.clone(), |last| format!("{first}…{last}"))
+}
+
+fn null_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
 fn named_site_key(reply: &Reply) -> Option<String> {
-    let members: serde_json::Value = serde_json::from_slice(reply.body()).ok()?;
+    let members: Value = serde_json::from_slice(reply.body()).ok()?;
     let named = members.get("sitekey")?.as_str()?;
     (!named.trim().is_empty()).then(|| named.to_owned())
 }

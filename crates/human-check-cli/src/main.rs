@@ -288,8 +288,7 @@ async fn explain_lines() -> io::Result<u8> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let case = serde_json::from_slice::<Case>(&line).map_err(|error| error.to_string());
-        let answer = match case {
+        let answer = match Case::from_json(&line) {
             Ok(case) => explain(case).await,
             Err(problem) => Err(problem),
         };

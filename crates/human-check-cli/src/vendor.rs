@@ -91,6 +91,8 @@ pub struct Setup {
     pub max_risk: Option<f64>,
     /// Whether testing keys may be used.
     pub testing: TestingCredentials,
+    /// Whether `CaptchaLa`'s backup service is asked about its tokens.
+    pub offline: bool,
     /// Where to ask instead of the vendor.
     pub base: Option<Endpoint>,
 }
@@ -108,6 +110,7 @@ impl Setup {
             min_score: None,
             max_risk: None,
             testing: TestingCredentials::Refused,
+            offline: false,
             base: None,
         }
     }
@@ -238,7 +241,10 @@ impl Setup {
                 }
             }
             Vendor::CaptchaLa => {
-                let captchala = CaptchaLa::new(exchange, &site_key?, secret?)?;
+                let mut captchala = CaptchaLa::new(exchange, &site_key?, secret?)?;
+                if self.offline {
+                    captchala = captchala.accepting_offline_tokens();
+                }
                 match &base {
                     Some(base) => Box::new(captchala.at(base)),
                     None => Box::new(captchala),

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    CheckError, Clock, ConfigError, HumanCheck, Policy, Provider, Reports, Submission, SystemClock,
-    Verdict,
+    CheckError, Clock, ConfigError, HumanCheck, Policy, Provider, Refusal, Reports, Submission,
+    SystemClock, Verdict,
 };
 
 /// Holds the human verdicts of a check to a [`Policy`].
@@ -53,6 +53,34 @@ impl<C: HumanCheck> HumanCheck for Enforce<C> {
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
         let verdict = self.check.check(submission).await?;
-        Ok(self.policy.judge(verdict, submission, self.clock.now()))
+        let passed = verdict.is_human();
+        let verdict = self.policy.judge(verdict, submission, self.clock.now());
+        if let Some(refusal) = verdict.refusal().filter(|_| passed) {
+            report(refusal);
+        }
+        Ok(verdict)
+    }
+}
+
+/// The vendor's yes was reported by its adapter; this is why it did not count.
+fn report(refusal: &Refusal) {
+    let facts = refusal.facts();
+    macro_rules! emit {
+        ($level:expr) => {
+            tracing::event!(
+                target: "human_check",
+                $level,
+                provider = facts.map_or("", |facts| facts.provider.name()),
+                outcome = "not-human",
+                reason = refusal.reason().name(),
+                alert = refusal.is_alert(),
+                "refused by policy"
+            )
+        };
+    }
+    if refusal.is_alert() {
+        emit!(tracing::Level::WARN);
+    } else {
+        emit!(tracing::Level::DEBUG);
     }
 }
