@@ -1,31 +1,32 @@
 //! No secret and no token in any output: `Debug`, `Display`, error chains, and every event at
 //! trace level, ours and those of the libraries below.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use human_check::{HumanCheck, Secret};
 use human_check_cli::vendor::Vendor;
 use human_check_testkit::{Emulator, Fault};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::prelude::*;
 
 use crate::support::{GENERIC, base, generic, hasty_exchange, setup, submission};
 
 const TOKEN: &str = "canary-token-0123456789-abcdefghijklmnop";
 const SECRET: &str = "canary-secret-0123456789-abcdefghijklmnop";
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
+thread_local! {
+    /// What is logged on this thread, while a test records it.
+    static LOG: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
+
+/// Writes to this thread's log.
+struct Log;
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LOG.with_borrow_mut(|log| log.iter_mut().for_each(|log| log.extend_from_slice(bytes)));
         Ok(bytes.len())
     }
 
@@ -34,12 +35,30 @@ impl Write for Log {
     }
 }
 
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
+/// Everything logged at trace level while `work` runs on this thread.
+///
+/// One subscriber for the whole process: subscribers that come and go in parallel tests would
+/// switch each other's events off.
+fn recorded(work: impl FnOnce()) -> String {
+    static SUBSCRIBER: Once = Once::new();
+    SUBSCRIBER.call_once(|| {
+        let recording = dynamic_filter_fn(|_, _| LOG.with_borrow(Option::is_some));
+        let layer = tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_writer(|| Log)
+            .with_filter(recording);
+        tracing_subscriber::registry().with(layer).init();
+    });
+    LOG.set(Some(Vec::new()));
+    work();
+    String::from_utf8_lossy(&LOG.take().unwrap()).into_owned()
+}
 
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(work)
 }
 
 /// Everything that can be printed of an outcome.
@@ -86,20 +105,9 @@ fn faults() -> Vec<Option<Fault>> {
 
 #[test]
 fn nothing_printed_or_logged_holds_a_token_or_a_secret() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    // Thread-local, and the runtime stays on this thread.
-    let output = tracing::subscriber::with_default(subscriber, || {
-        runtime.block_on(async {
-            let mut output = String::new();
+    let mut output = String::new();
+    let log = recorded(|| {
+        block_on(async {
             for fault in faults() {
                 let emulator = Emulator::start().await.unwrap();
                 if let Some(fault) = fault {
@@ -130,10 +138,8 @@ fn nothing_printed_or_logged_holds_a_token_or_a_secret() {
                     output.push_str(&printed(&check.check(&submission).await));
                 }
             }
-            output
-        })
+        });
     });
-    let log = log.text();
     assert!(log.contains("human_check"), "our events were recorded");
     assert!(log.contains("TRACE"), "and those of the libraries below");
     for (what, text) in [("printed", &output), ("logged", &log)] {
@@ -176,17 +182,8 @@ async fn what_we_print_of_keys_and_files_is_redacted() {
 }
 
 /// The events of ours that `checks` gives rise to.
-async fn events(checks: impl Future<Output = ()>) -> Vec<String> {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::DEBUG)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
-    checks.await;
-    drop(guard);
-    let log = log.text();
+fn events(checks: impl Future<Output = ()>) -> Vec<String> {
+    let log = recorded(|| block_on(checks));
     let ours = log.lines().filter(|line| line.contains(" human_check: "));
     ours.map(str::to_owned).collect()
 }
@@ -197,16 +194,15 @@ fn says(event: &str, parts: &[&str]) {
     }
 }
 
-#[tokio::test]
-async fn one_event_explains_a_decision() {
-    let emulator = Emulator::start().await.unwrap();
-    let check = crate::support::check(Vendor::Hcaptcha, &emulator, &hasty_exchange());
-    let forged = submission(Vendor::Hcaptcha, "forged");
+#[test]
+fn one_event_explains_a_decision() {
     let asked = events(async {
-        let _ = check.check(&forged).await;
-    })
-    .await;
-    assert_eq!(asked.len(), 1, "{asked:?}");
+        let emulator = Emulator::start().await.unwrap();
+        let check = crate::support::check(Vendor::Hcaptcha, &emulator, &hasty_exchange());
+        let _ = check.check(&submission(Vendor::Hcaptcha, "forged")).await;
+        let _ = check.check(&human_check::Submission::new()).await;
+    });
+    assert_eq!(asked.len(), 2, "{asked:?}");
     says(
         &asked[0],
         &[
@@ -218,69 +214,59 @@ async fn one_event_explains_a_decision() {
             "alert=false",
         ],
     );
-    let local = events(async {
-        let _ = check.check(&human_check::Submission::new()).await;
-    })
-    .await;
-    assert_eq!(local.len(), 1, "{local:?}");
-    says(&local[0], &["reason=\"missing\"", "attempts=0"]);
+    says(&asked[1], &["reason=\"missing\"", "attempts=0"]);
 }
 
-#[tokio::test]
-async fn enterprise_explains_a_decision_once_however_many_calls_it_took() {
+#[test]
+fn enterprise_explains_a_decision_once_however_many_calls_it_took() {
     use human_check_recaptcha::{Credential, KeyKind, MetadataServer, RecaptchaEnterprise};
-    let emulator = Emulator::start().await.unwrap();
-    let credential = Credential::bearer(MetadataServer::at(&base(&emulator)));
-    let exchange = hasty_exchange();
-    let check = RecaptchaEnterprise::new(
-        &exchange,
-        "demo-project",
-        "key",
-        credential,
-        KeyKind::Checkbox,
-    )
-    .unwrap()
-    .at(base(&emulator));
-    let forged = submission(Vendor::RecaptchaEnterprise, "forged");
-    emulator.fail(Fault::Html { status: 404 }, None);
-    let unsigned = events(async {
-        let _ = check.check(&forged).await;
-    })
-    .await;
-    assert_eq!(unsigned.len(), 1, "{unsigned:?}");
+    let asked = events(async {
+        let emulator = Emulator::start().await.unwrap();
+        let credential = Credential::bearer(MetadataServer::at(&base(&emulator)));
+        let exchange = hasty_exchange();
+        let check = RecaptchaEnterprise::new(
+            &exchange,
+            "demo-project",
+            "key",
+            credential,
+            KeyKind::Checkbox,
+        )
+        .unwrap()
+        .at(base(&emulator));
+        for fault in [Fault::Html { status: 404 }, Fault::Stall] {
+            emulator.heal();
+            emulator.fail(fault, None);
+            let _ = check
+                .check(&submission(Vendor::RecaptchaEnterprise, "forged"))
+                .await;
+        }
+    });
+    assert_eq!(asked.len(), 2, "{asked:?}");
     says(
-        &unsigned[0],
+        &asked[0],
         &[
             "outcome=\"misconfigured\"",
             "reason=\"sign-in\"",
             "attempts=0",
         ],
     );
-    emulator.heal();
-    emulator.fail(Fault::Stall, None);
-    let stalled = events(async {
-        let _ = check.check(&forged).await;
-    })
-    .await;
-    assert_eq!(stalled.len(), 1, "{stalled:?}");
     says(
-        &stalled[0],
+        &asked[1],
         &["outcome=\"unavailable\"", "reason=\"timeout\""],
     );
 }
 
-#[tokio::test]
-async fn a_rule_that_refuses_is_explained_too() {
+#[test]
+fn a_rule_that_refuses_is_explained_too() {
     use human_check::{HumanCheckExt, Policy};
-    let emulator = Emulator::start().await.unwrap();
-    let check = crate::support::check(Vendor::Turnstile, &emulator, &hasty_exchange());
-    let policy = Policy::new().with_hostnames(["other.example"]).unwrap();
-    let check = check.enforce(policy).unwrap();
-    let good = crate::support::minted(Vendor::Turnstile, &emulator);
     let refused = events(async {
+        let emulator = Emulator::start().await.unwrap();
+        let check = crate::support::check(Vendor::Turnstile, &emulator, &hasty_exchange());
+        let policy = Policy::new().with_hostnames(["other.example"]).unwrap();
+        let check = check.enforce(policy).unwrap();
+        let good = crate::support::minted(Vendor::Turnstile, &emulator);
         assert!(!check.check(&good).await.unwrap().is_human());
-    })
-    .await;
+    });
     assert_eq!(
         refused.len(),
         2,

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use human_check::{Enforce, HumanCheck, HumanCheckExt, Policy, Submission};
 use human_check_captchala::CAPTCHALA;
 use human_check_cli::vendor::Vendor;
+use human_check_http::{Exchange, ReqwestTransport};
 use human_check_testkit::conformance::{Fixture, Wanted};
 use human_check_testkit::{Emulator, Fault, Mint, Site, conformance};
 
-use crate::support::{GENERIC, HOST, base, check, exchange, generic, hasty_exchange, setup};
+use crate::support::{GENERIC, HOST, base, check, exchange, generic, setup};
 
 fn wanted(mint: Mint, wanted: &Wanted) -> Mint {
     let mint = match &wanted.action {
@@ -127,13 +128,15 @@ async fn enforced() -> Fixture {
     fixture(emulator, check, "turnstile")
 }
 
-async fn hasty() -> Fixture {
-    let emulator = Emulator::start().await.unwrap();
-    let check = check(Vendor::RecaptchaV3, &emulator, &hasty_exchange());
-    fixture(emulator, check, "recaptcha-v3")
-}
-
 conformance!(through_a_box, super::boxed());
 conformance!(through_an_arc, super::shared());
 conformance!(through_enforce, super::enforced());
-conformance!(with_short_deadlines, super::hasty());
+
+async fn over_reqwest() -> Fixture {
+    let emulator = Emulator::start().await.unwrap();
+    let exchange = Exchange::new(ReqwestTransport::new().unwrap());
+    let check = check(Vendor::Turnstile, &emulator, &exchange);
+    fixture(emulator, check, "turnstile")
+}
+
+conformance!(over_reqwest_instead_of_hyper, super::over_reqwest());

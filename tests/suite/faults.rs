@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use human_check::{CheckError, ErrorKind, HumanCheck, Verdict};
 use human_check_cli::vendor::Vendor;
+use human_check_http::Exchange;
 use human_check_testkit::{Emulator, Fault};
 
 use crate::support::{check, exchange, hasty_exchange, minted};
@@ -65,11 +66,31 @@ fn matrix() -> Vec<(Fault, Option<ErrorKind>, bool)> {
 
 #[tokio::test]
 async fn every_fault_gives_its_outcome_within_the_deadline() {
+    run_matrix(&exchange(), &hasty_exchange()).await;
+}
+
+#[tokio::test]
+async fn every_fault_gives_its_outcome_over_reqwest_too() {
+    let limits = *hasty_exchange().limits();
+    let patient = Exchange::new(human_check_http::ReqwestTransport::new().unwrap());
+    let hasty = patient.clone().with_limits(limits);
+    run_matrix(&patient, &hasty).await;
+}
+
+/// Only faults that end in a timeout meet the short deadlines, so that a loaded machine cannot
+/// turn another fault into one.
+async fn run_matrix(patient: &Exchange, hasty: &Exchange) {
     for vendor in Vendor::ALL {
-        let exchange = hasty_exchange();
         for (fault, mut expected, judges) in matrix() {
             let emulator = Emulator::start().await.unwrap();
-            let check = check(vendor, &emulator, &exchange);
+            let waits = matches!(
+                &fault,
+                Fault::Delay { millis: 2.. }
+                    | Fault::Stall
+                    | Fault::StallBody
+                    | Fault::Trickle { .. }
+            );
+            let check = check(vendor, &emulator, if waits { hasty } else { patient });
             let submission = minted(vendor, &emulator);
             emulator.fail(fault.clone(), None);
             let start = Instant::now();
