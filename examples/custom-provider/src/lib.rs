@@ -1,0 +1,178 @@
+//! Yandex SmartCaptcha as a check, in one page, from the outside.
+//!
+//! It speaks almost siteverify: a form of `secret`, `token` and `ip`, answered by
+//! `{"status":"ok"|"failed","message":"…","host":"example.com:443"}`.
+
+use async_trait::async_trait;
+use human_check::{
+    CheckError, ConfigError, ErrorKind, Fact, Facts, Hostname, HumanCheck, Provider, Reason,
+    Refusal, Reports, Secret, Submission, Verdict,
+};
+use human_check_http::json::Text;
+use human_check_http::{Endpoint, Exchange, FormBody, Question, Reply, Request, Retry, siteverify};
+use serde::Deserialize;
+
+/// SmartCaptcha and the form field of its widget.
+pub static SMARTCAPTCHA: Provider = Provider::new("smartcaptcha", &["smart-token"]);
+
+const VALIDATE: &str = "https://smartcaptcha.cloud.yandex.ru/validate";
+
+/// Asks SmartCaptcha's validate. A token lives five minutes and passes once.
+#[derive(Clone, Debug)]
+pub struct SmartCaptcha {
+    exchange: Exchange,
+    endpoint: Endpoint,
+    secret: Secret,
+}
+
+impl SmartCaptcha {
+    /// Asks with the server key of one captcha.
+    ///
+    /// # Errors
+    ///
+    /// None today; other adapters refuse a vendor's testing keys here.
+    pub fn new(exchange: &Exchange, secret: Secret) -> Result<Self, ConfigError> {
+        Ok(Self {
+            exchange: exchange.clone(),
+            endpoint: Endpoint::literal(VALIDATE),
+            secret,
+        })
+    }
+
+    /// The request for a token.
+    pub fn build(&self, token: &str, submission: &Submission) -> Request {
+        let mut body = FormBody::with_capacity(token.len() + 128)
+            .pair("secret", self.secret.expose())
+            .pair("token", token);
+        if let Some(ip) = submission.client_ip() {
+            body = body.pair("ip", &ip.to_string());
+        }
+        Request::form(&self.endpoint, body)
+    }
+}
+
+#[async_trait]
+impl HumanCheck for SmartCaptcha {
+    fn accepts(&self) -> &[Provider] {
+        std::slice::from_ref(&SMARTCAPTCHA)
+    }
+
+    fn reports(&self) -> Reports {
+        Reports::nothing().sometimes(Fact::Hostname)
+    }
+
+    async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
+        let cap = self.exchange.limits().token_bytes;
+        let token = match submission.token(&SMARTCAPTCHA, cap) {
+            Ok(token) => token,
+            Err(refusal) => return self.exchange.refuse(&SMARTCAPTCHA, refusal),
+        };
+        let question = Question {
+            provider: &SMARTCAPTCHA,
+            submission,
+            request: self.build(token, submission),
+            secrets: &[token, self.secret.expose()],
+            retry: Retry::Unsent,
+        };
+        self.exchange.verify(question, judge).await
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow, default)]
+    status: Text<'a>,
+    #[serde(borrow, default)]
+    host: Text<'a>,
+}
+
+/// What a reply means. Only `ok` on 200 is a yes.
+///
+/// # Errors
+///
+/// [`CheckError`] when it is neither yes nor no.
+pub fn judge(reply: &Reply) -> Result<Verdict, CheckError> {
+    let answer: Answer<'_> = siteverify::object(&SMARTCAPTCHA, reply)?;
+    let mut facts = Facts::new(&SMARTCAPTCHA);
+    facts.hostname = answer.host.get().and_then(Hostname::parse);
+    match (reply.status(), answer.status.get()) {
+        (200, Some("ok")) => Ok(Verdict::Human(facts)),
+        // Expired, used and forged tokens are told apart only by a text.
+        (200, Some("failed")) => Ok(Refusal::new(Reason::Invalid).with_facts(facts).into()),
+        (400..=499, _) => Err(CheckError::new(
+            ErrorKind::Misconfigured,
+            &SMARTCAPTCHA,
+            "request-rejected",
+        )),
+        _ => Err(CheckError::new(
+            ErrorKind::Protocol,
+            &SMARTCAPTCHA,
+            "no-verdict",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use human_check_http::{CannedTransport, SendError, SendErrorKind};
+    use human_check_testkit::conformance;
+    use human_check_testkit::conformance::{Fixture, Wanted};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    /// The vendor in a page: tokens that begin with `good` pass once.
+    async fn smartcaptcha() -> Fixture {
+        let (down, minted) = (Arc::new(AtomicBool::new(false)), AtomicUsize::new(0));
+        let spent = std::sync::Mutex::new(std::collections::HashSet::new());
+        let vendor = CannedTransport::new({
+            let down = Arc::clone(&down);
+            move |request: &Request| {
+                if down.load(Ordering::Relaxed) {
+                    return Err(SendError::new(SendErrorKind::Lost));
+                }
+                let form = String::from_utf8_lossy(request.body()).into_owned();
+                let good = form.contains("token=good") && spent.lock().unwrap().insert(form);
+                let status = if good { "ok" } else { "failed" };
+                let body = serde_json::json!({"status": status, "message": "", "host": "www.example.com:443"});
+                Ok(Reply::new(200, body.to_string()))
+            }
+        });
+        let secret = Secret::new("ysc2_secret-of-the-example").unwrap();
+        let check = SmartCaptcha::new(&Exchange::new(vendor.clone()), secret).unwrap();
+        Fixture::new(check, move |_: &Wanted| {
+            let number = minted.fetch_add(1, Ordering::Relaxed);
+            Submission::new().with_token(&SMARTCAPTCHA, format!("good-{number}"))
+        })
+        .with_bad(|| Submission::new().with_token(&SMARTCAPTCHA, "forged"))
+        .with_calls(move || vendor.requests().len())
+        .with_outage(move |is_down| down.store(is_down, Ordering::Relaxed))
+        .with_secret("ysc2_secret-of-the-example")
+    }
+
+    conformance!(conforms, super::smartcaptcha());
+
+    #[test]
+    fn only_ok_on_200_is_a_yes() {
+        for (status, body, expected) in [
+            (200, r#"{"status":"ok","host":"a.example"}"#, "human"),
+            (
+                200,
+                r#"{"status":"failed","message":"Invalid or expired Token."}"#,
+                "not human",
+            ),
+            (200, r#"{"status":"OK"}"#, "protocol"),
+            (200, "{}", "protocol"),
+            (200, "ok", "protocol"),
+            (403, r#"{"status":"ok"}"#, "misconfigured"),
+            (500, r#"{"status":"ok"}"#, "unavailable"),
+        ] {
+            let got = match judge(&Reply::new(status, body)) {
+                Ok(verdict) if verdict.is_human() => "human",
+                Ok(_) => "not human",
+                Err(error) => error.kind().name(),
+            };
+            assert_eq!(got, expected, "{status} {body}");
+        }
+    }
+}
