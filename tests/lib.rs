@@ -1,6 +1,17 @@
 //! Suites that span the crates; they are in `suite/`.
 
-/// The README's example must run.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+/// The examples of the README and of the pages must run.
+macro_rules! pages {
+    ($($name:ident $path:literal)*) => {$(
+        #[cfg(doctest)]
+        #[doc = include_str!($path)]
+        struct $name;
+    )*};
+}
+
+pages! {
+    Readme "../README.md"
+    Recaptcha "../docs/recaptcha.md"
+    Siteverify "../docs/siteverify.md"
+    WritingAnAdapter "../docs/writing-an-adapter.md"
+}

@@ -1,0 +1,61 @@
+//! The documentation names things that exist.
+
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read_all(folder: &Path, ending: &str, all: &mut Vec<(PathBuf, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            read_all(&path, ending, all);
+        } else if name.ends_with(ending) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            all.push((path, text));
+        }
+    }
+}
+
+fn files(ending: &str) -> Vec<(PathBuf, String)> {
+    let mut all = Vec::new();
+    read_all(&root(), ending, &mut all);
+    all
+}
+
+#[test]
+fn every_test_that_a_promise_names_exists() {
+    let sources: String = files(".rs").into_iter().map(|(_, text)| text).collect();
+    let promises = std::fs::read_to_string(root().join("docs/promises.md")).unwrap();
+    let mut named = 0;
+    for quoted in promises.split('`').skip(1).step_by(2) {
+        let name = quoted.rsplit([':', ' ']).next().unwrap();
+        let is_test = quoted.contains("::") || quoted.starts_with("conformance:");
+        if is_test {
+            named += 1;
+            assert!(
+                sources.contains(&format!("fn {name}(")),
+                "{quoted} is no test"
+            );
+        }
+    }
+    assert!(named > 50, "{named} tests are named");
+}
+
+#[test]
+fn every_link_between_pages_leads_somewhere() {
+    for (page, text) in files(".md") {
+        for link in text.split("](").skip(1) {
+            let target = link.split(')').next().unwrap().split('#').next().unwrap();
+            if !target.is_empty() && !target.contains("://") {
+                assert!(
+                    page.parent().unwrap().join(target).exists(),
+                    "{}: {target}",
+                    page.display()
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Whom the transports believe.
+
+use std::sync::Arc;
+
+use human_check_http::{
+    Endpoint, HyperTransport, Request, ReqwestTransport, SendErrorKind, Transport,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// A vendor with a certificate for `name`: its port, and the certificate.
+async fn vendor(name: &str) -> (u16, Vec<u8>) {
+    let certified = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(
+        certified.signing_key.serialize_der(),
+    ));
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                continue;
+            };
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+                .await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    (port, certified.cert.der().to_vec())
+}
+
+fn transports(roots: &[Vec<u8>]) -> [Box<dyn Transport>; 2] {
+    [
+        Box::new(HyperTransport::with_roots(roots.to_vec()).unwrap()),
+        Box::new(ReqwestTransport::with_roots(roots.to_vec()).unwrap()),
+    ]
+}
+
+async fn ask(transport: &dyn Transport, port: u16) -> Result<u16, SendErrorKind> {
+    let endpoint = Endpoint::parse(&format!("https://127.0.0.1:{port}/siteverify")).unwrap();
+    let sent = transport.send(&Request::get(&endpoint), 1_000).await;
+    sent.map(|reply| reply.status())
+        .map_err(|error| error.kind())
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let (port, _) = vendor("127.0.0.1").await;
+    for transport in transports(&[]) {
+        // Before the request is sent, so the secret has gone nowhere.
+        assert_eq!(
+            ask(&*transport, port).await,
+            Err(SendErrorKind::NotSent),
+            "{transport:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let (port, certificate) = vendor("vendor.example").await;
+    for transport in transports(std::slice::from_ref(&certificate)) {
+        assert_eq!(
+            ask(&*transport, port).await,
+            Err(SendErrorKind::NotSent),
+            "{transport:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_root_that_was_added_is_believed() {
+    let (port, certificate) = vendor("127.0.0.1").await;
+    for transport in transports(std::slice::from_ref(&certificate)) {
+        assert_eq!(ask(&*transport, port).await, Ok(200), "{transport:?}");
+    }
+    let nonsense = HyperTransport::with_roots([b"no certificate".to_vec()]).unwrap_err();
+    assert_eq!(nonsense.field(), "roots");
+}
