@@ -1,6 +1,6 @@
 //! The behaviours that every [`HumanCheck`] shares, as tests for any of them.
 //!
-//! [`conformance!`](crate::conformance) stamps one named test per behaviour. Which of them apply
+//! [`conformance!`](macro@crate::conformance) stamps one named test per behaviour. Which of them apply
 //! follows from what the check reports and from what its [`Fixture`] can do; the rest pass
 //! without a word.
 
@@ -125,7 +125,7 @@ impl fmt::Debug for Fixture {
     }
 }
 
-/// Runs one behaviour. Called by [`conformance!`](crate::conformance).
+/// Runs one behaviour. Called by [`conformance!`](macro@crate::conformance).
 #[doc(hidden)]
 pub fn run<B>(fixture: impl Future<Output = Fixture>, behaviour: impl FnOnce(Fixture) -> B)
 where
