@@ -1,4 +1,5 @@
 use std::fmt::Debug;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -49,7 +50,6 @@ macro_rules! forward {
         // A method added to the trait must be forwarded here too, or a wrapped check would
         // silently fall back to a default.
         #[deny(clippy::missing_trait_methods)]
-        #[async_trait]
         impl<C: HumanCheck + ?Sized> HumanCheck for $wrapper<C> {
             fn accepts(&self) -> &[Provider] {
                 (**self).accepts()
@@ -59,8 +59,18 @@ macro_rules! forward {
                 (**self).reports()
             }
 
-            async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-                (**self).check(submission).await
+            // Written as the attribute would expand it, but handing on the inner future instead of
+            // boxing it once more.
+            fn check<'check, 'submission, 'future>(
+                &'check self,
+                submission: &'submission Submission,
+            ) -> Pin<Box<dyn Future<Output = Result<Verdict, CheckError>> + Send + 'future>>
+            where
+                'check: 'future,
+                'submission: 'future,
+                Self: 'future,
+            {
+                (**self).check(submission)
             }
         }
     )*};
