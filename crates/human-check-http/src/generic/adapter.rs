@@ -1,0 +1,112 @@
+use async_trait::async_trait;
+use human_check::{
+    CheckError, ConfigError, ErrorKind, HumanCheck, Provider, Reason, Refusal, Reports, Secret,
+    Submission, Verdict,
+};
+
+use super::Dialect;
+use crate::{Exchange, Question, Retry};
+
+/// Any vendor that speaks a [`Dialect`].
+///
+/// ```
+/// use human_check::Secret;
+/// use human_check_http::{CannedTransport, Dialect, Endpoint, Exchange, Reply, SiteVerify};
+///
+/// # let transport = CannedTransport::always(Reply::new(200, r#"{"success":true}"#));
+/// let exchange = Exchange::new(transport); // in a service: HyperTransport::new()?
+/// let instance = Endpoint::parse("https://cap.example.com")?;
+/// let cap = SiteVerify::new(&exchange, Dialect::cap(&instance, "site-key")?, Secret::new("key-secret")?)?;
+/// # Ok::<(), human_check::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SiteVerify {
+    exchange: Exchange,
+    dialect: Dialect,
+    secret: Secret,
+}
+
+impl SiteVerify {
+    /// Asks over `exchange` in `dialect`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the secret does not fit where the dialect puts it, or two members
+    /// would have one name, so that one would replace the other.
+    pub fn new(exchange: &Exchange, dialect: Dialect, secret: Secret) -> Result<Self, ConfigError> {
+        let mut names = vec![&dialect.secret, &dialect.token];
+        let further = dialect.constants.iter().map(|(name, _)| name);
+        for name in dialect.client_ip.iter().chain(further) {
+            if names.contains(&name) {
+                return Err(ConfigError::new(
+                    "dialect",
+                    format!("sends two members named `{name}`"),
+                    "rename one, or leave the constant out",
+                ));
+            }
+            names.push(name);
+        }
+        dialect.build(&secret, "probe", &Submission::new())?;
+        Ok(Self {
+            exchange: exchange.clone(),
+            dialect,
+            secret,
+        })
+    }
+
+    /// Opens a connection before the first visitor needs one.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError`] when the vendor cannot be reached.
+    pub async fn prewarm(&self) -> Result<(), CheckError> {
+        self.exchange
+            .prewarm(&self.dialect.provider, &self.dialect.endpoint)
+            .await
+    }
+}
+
+#[async_trait]
+impl HumanCheck for SiteVerify {
+    fn accepts(&self) -> &[Provider] {
+        std::slice::from_ref(&self.dialect.provider)
+    }
+
+    fn reports(&self) -> Reports {
+        self.dialect.reports()
+    }
+
+    async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
+        let provider = &self.dialect.provider;
+        let token = match submission.token(provider, self.exchange.limits().token_bytes) {
+            Ok(token)
+                if self
+                    .dialect
+                    .unanswered
+                    .is_some_and(|prefix| token.starts_with(prefix)) =>
+            {
+                return self
+                    .exchange
+                    .refuse(provider, Refusal::new(Reason::Missing));
+            }
+            Ok(token) => token,
+            Err(refusal) => return self.exchange.refuse(provider, refusal),
+        };
+        let request = self
+            .dialect
+            .build(&self.secret, token, submission)
+            .map_err(|error| {
+                CheckError::new(ErrorKind::Misconfigured, provider, "secret").with_source(error)
+            })?;
+        let question = Question {
+            provider,
+            submission,
+            request,
+            secrets: &[token, self.secret.expose()],
+            retry: Retry::Unsent,
+        };
+        self.exchange
+            .verify(question, |reply| self.dialect.judge(reply))
+            .await
+    }
+}

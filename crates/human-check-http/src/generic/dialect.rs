@@ -1,0 +1,359 @@
+use std::borrow::Cow;
+
+use http::{HeaderName, HeaderValue};
+use human_check::{
+    Action, Assurance, CheckError, ConfigError, Fact, Facts, Hostname, Provider, Reason, Reports,
+    Score, Secret, SingleUse, Submission, Verdict,
+};
+use serde_json::{Map, Value};
+
+use crate::json::Codes;
+use crate::siteverify::{self, Blame};
+use crate::{Endpoint, FormBody, Reply, Request, timestamp};
+
+type Name = Cow<'static, str>;
+
+/// How one vendor spells the siteverify call.
+///
+/// Start from [`Dialect::new`], which speaks reCAPTCHA v2, and change what differs; or take a
+/// preset. Members of the reply are given as paths with dots, such as `data.challenge.origin`.
+///
+/// A reply is a yes when the success member is the literal `true` on status 200 and no code
+/// stands beside it; a 200 without that member is a protocol error, and everything that the
+/// vendor's codes do not explain refuses.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Dialect {
+    pub(super) provider: Provider,
+    pub(super) endpoint: Endpoint,
+    pub(super) json: bool,
+    pub(super) secret_header: Option<HeaderName>,
+    pub(super) secret: Name,
+    pub(super) token: Name,
+    pub(super) client_ip: Option<Name>,
+    pub(super) constants: Vec<(Name, String)>,
+    pub(super) success: Name,
+    pub(super) codes: Name,
+    pub(super) hostname: Option<Name>,
+    pub(super) action: Option<Name>,
+    pub(super) solved_at: Option<Name>,
+    pub(super) score: Option<(Name, ScoreScale)>,
+    pub(super) rules: Vec<(Option<u16>, Option<Name>, Blame)>,
+    pub(super) unanswered: Option<char>,
+    pub(super) assurance: Assurance,
+}
+
+/// Which way a vendor's score counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ScoreScale {
+    /// From 0 (machine) to 1 (human).
+    Humanity,
+    /// From 0 (human) to this number (machine).
+    Risk(f64),
+}
+
+impl Dialect {
+    /// A form-encoded `secret`, `response` and `remoteip`, answered by `success`, `error-codes`,
+    /// `hostname` and `challenge_ts`.
+    pub fn new(provider: Provider, endpoint: Endpoint) -> Self {
+        Self {
+            provider,
+            endpoint,
+            json: false,
+            secret_header: None,
+            secret: "secret".into(),
+            token: "response".into(),
+            client_ip: Some("remoteip".into()),
+            constants: Vec::new(),
+            success: "success".into(),
+            codes: "error-codes".into(),
+            hostname: Some("hostname".into()),
+            action: None,
+            solved_at: Some("challenge_ts".into()),
+            score: None,
+            rules: Vec::new(),
+            unanswered: None,
+            assurance: Assurance::Unstated,
+        }
+        .blaming("missing-input-secret", Blame::Owner("secret"))
+        .blaming("invalid-input-secret", Blame::Owner("secret"))
+        .blaming("bad-request", Blame::Owner("request"))
+        .blaming("missing-input-response", Blame::Visitor(Reason::Missing))
+        .blaming("invalid-input-response", Blame::Visitor(Reason::Invalid))
+        .blaming(
+            "timeout-or-duplicate",
+            Blame::Visitor(Reason::ExpiredOrSpent),
+        )
+    }
+
+    /// Sends JSON instead of a form.
+    pub fn sending_json(mut self) -> Self {
+        self.json = true;
+        self
+    }
+
+    /// Sends the secret in this header instead of the body.
+    pub fn with_secret_header(mut self, name: HeaderName) -> Self {
+        self.secret_header = Some(name);
+        self
+    }
+
+    /// Calls the secret something else than `secret`.
+    pub fn with_secret_member(mut self, name: impl Into<Name>) -> Self {
+        self.secret = name.into();
+        self
+    }
+
+    /// Calls the token something else than `response`.
+    pub fn with_token_member(mut self, name: impl Into<Name>) -> Self {
+        self.token = name.into();
+        self
+    }
+
+    /// Calls the visitor's address something else than `remoteip`, or leaves it out.
+    pub fn with_client_ip_member(mut self, name: Option<&'static str>) -> Self {
+        self.client_ip = name.map(Into::into);
+        self
+    }
+
+    /// Sends a further member with every request, such as the site key.
+    pub fn with_constant(mut self, name: impl Into<Name>, value: impl Into<String>) -> Self {
+        self.constants.push((name.into(), value.into()));
+        self
+    }
+
+    /// Reads the verdict elsewhere than in `success`.
+    pub fn with_success_at(mut self, path: impl Into<Name>) -> Self {
+        self.success = path.into();
+        self
+    }
+
+    /// Reads the code or codes elsewhere than in `error-codes`.
+    pub fn with_codes_at(mut self, path: impl Into<Name>) -> Self {
+        self.codes = path.into();
+        self
+    }
+
+    /// Reads the host elsewhere than in `hostname`, or not at all.
+    pub fn with_hostname_at(mut self, path: Option<&'static str>) -> Self {
+        self.hostname = path.map(Into::into);
+        self
+    }
+
+    /// Reads the time of solving elsewhere than in `challenge_ts`, or not at all.
+    pub fn with_solved_at(mut self, path: Option<&'static str>) -> Self {
+        self.solved_at = path.map(Into::into);
+        self
+    }
+
+    /// Reads the action, which by default is not read.
+    pub fn with_action_at(mut self, path: impl Into<Name>) -> Self {
+        self.action = Some(path.into());
+        self
+    }
+
+    /// Reads a score, which by default is not read, and says which way it counts.
+    pub fn with_score_at(mut self, path: impl Into<Name>, scale: ScoreScale) -> Self {
+        self.score = Some((path.into(), scale));
+        self
+    }
+
+    /// Says what a code means. Codes not named refuse with [`Reason::Other`].
+    pub fn blaming(mut self, code: impl Into<Name>, blame: Blame) -> Self {
+        self.rules.push((None, Some(code.into()), blame));
+        self
+    }
+
+    /// Says what a code on a certain status means, or with `None` any reply of that status.
+    pub fn blaming_status(mut self, status: u16, code: Option<&'static str>, blame: Blame) -> Self {
+        self.rules.push((Some(status), code.map(Into::into), blame));
+        self
+    }
+
+    /// Takes tokens that begin with this character for "not answered": some widgets fill their
+    /// field with a state before they are done.
+    pub fn with_unanswered_prefix(mut self, prefix: char) -> Self {
+        self.unanswered = Some(prefix);
+        self
+    }
+
+    /// Says what kind of evidence a yes is.
+    pub fn with_assurance(mut self, assurance: Assurance) -> Self {
+        self.assurance = assurance;
+        self
+    }
+
+    /// The same at another URL, such as a regional host or a test server.
+    pub fn at(mut self, endpoint: Endpoint) -> Self {
+        self.endpoint = endpoint;
+        self
+    }
+
+    /// Whose answers this dialect is about.
+    pub fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
+    /// The request for a token.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the secret goes into a header and does not fit there.
+    pub fn build(
+        &self,
+        secret: &Secret,
+        token: &str,
+        submission: &Submission,
+    ) -> Result<Request, ConfigError> {
+        let ip = self.client_ip.as_ref().zip(submission.client_ip());
+        let ip = ip.map(|(name, ip)| (name, ip.to_string()));
+        let secret_member = self
+            .secret_header
+            .is_none()
+            .then_some((&self.secret, secret.expose()));
+        let members = secret_member
+            .into_iter()
+            .chain([(&self.token, token)])
+            .chain(
+                self.constants
+                    .iter()
+                    .map(|(name, value)| (name, value.as_str())),
+            )
+            .chain(ip.iter().map(|(name, ip)| (*name, ip.as_str())));
+        let request = if self.json {
+            let members: Map<String, Value> = members
+                .map(|(name, value)| (name.clone().into_owned(), value.into()))
+                .collect();
+            Request::json(&self.endpoint, &members.into())
+        } else {
+            let body = FormBody::with_capacity(token.len() + 256);
+            Request::form(
+                &self.endpoint,
+                members.fold(body, |body, (name, value)| body.pair(name, value)),
+            )
+        };
+        match &self.secret_header {
+            None => Ok(request),
+            Some(name) => {
+                let value: HeaderValue = Request::header_value("secret", secret.expose())?;
+                Ok(request.with_secret_header(name.clone(), value))
+            }
+        }
+    }
+
+    /// What a reply means.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError`] when it is neither yes nor no.
+    pub fn judge(&self, reply: &Reply) -> Result<Verdict, CheckError> {
+        // A 4xx without readable JSON still has a status that may mean something.
+        let answer: Value = match siteverify::object(&self.provider, reply) {
+            Err(error) if !(reply.is_rejection() && error.reason() == "request-rejected") => {
+                return Err(error);
+            }
+            read => read.unwrap_or_default(),
+        };
+        let mut codes: Codes = at(&answer, &self.codes)
+            .and_then(|codes| serde::Deserialize::deserialize(codes).ok())
+            .unwrap_or_default();
+        // An error in another shape than the vendor documents must not vanish.
+        let first = self.codes.split('.').next().unwrap_or(&self.codes);
+        let harmless = [
+            Value::Null,
+            Value::Bool(false),
+            "".into(),
+            Value::Array(Vec::new()),
+        ];
+        if codes.as_slice().is_empty()
+            && answer
+                .get(first)
+                .is_some_and(|error| !harmless.contains(error))
+        {
+            codes.push(Codes::UNREADABLE);
+        }
+        if codes.as_slice().is_empty() && reply.is_rejection() {
+            codes.push(&format!("http-{}", reply.status()));
+        }
+        let success = match at(&answer, &self.success) {
+            Some(Value::Bool(success)) => Some(*success),
+            None if reply.is_rejection() => Some(false),
+            _ => None,
+        };
+        let refusal =
+            siteverify::decide(&self.provider, reply, success, codes.as_slice(), |code| {
+                self.blame(reply.status(), code)
+            })?;
+        let facts = self.facts(&answer);
+        Ok(match refusal {
+            None => Verdict::Human(facts),
+            Some(refusal) => refusal.with_facts(facts).into(),
+        })
+    }
+
+    fn blame(&self, status: u16, code: &str) -> Blame {
+        self.rules
+            .iter()
+            .find(|(on, of, _)| {
+                on.is_none_or(|on| on == status) && of.as_ref().is_none_or(|of| of == code)
+            })
+            .map_or(Blame::Unknown, |(_, _, blame)| *blame)
+    }
+
+    fn facts(&self, answer: &Value) -> Facts {
+        let read = |path: &Option<Name>| path.as_ref().and_then(|path| at(answer, path));
+        let text = |path| read(path).and_then(Value::as_str).filter(|t| !t.is_empty());
+        let mut facts = Facts::new(&self.provider);
+        // Some vendors report an origin, which is a host behind a scheme.
+        facts.hostname = text(&self.hostname)
+            .map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host))
+            .and_then(Hostname::parse);
+        facts.action = text(&self.action).map(Action::exact);
+        facts.solved_at = match read(&self.solved_at) {
+            Some(Value::String(text)) => timestamp(text),
+            Some(Value::Number(seconds)) => seconds.as_u64().and_then(from_unix),
+            _ => None,
+        };
+        facts.score = self.score.as_ref().and_then(|(path, scale)| {
+            let raw = at(answer, path)?.as_f64()?;
+            match scale {
+                ScoreScale::Humanity => Score::humanity(raw).ok(),
+                ScoreScale::Risk(out_of) => Score::risk(raw, *out_of).ok(),
+            }
+        });
+        facts.assurance = self.assurance;
+        facts.single_use = SingleUse::Vendor;
+        facts
+    }
+
+    pub(super) fn reports(&self) -> Reports {
+        let mut reports = Reports::nothing();
+        for (read, fact) in [
+            (self.hostname.is_some(), Fact::Hostname),
+            (self.action.is_some(), Fact::Action),
+            (self.solved_at.is_some(), Fact::SolvedAt),
+            (self.score.is_some(), Fact::Score),
+        ] {
+            if read {
+                reports = reports.sometimes(fact);
+            }
+        }
+        reports
+    }
+}
+
+fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+    path.split('.')
+        .try_fold(value, |value, member| value.get(member))
+        .filter(|value| !value.is_null())
+}
+
+fn from_unix(seconds: u64) -> Option<std::time::SystemTime> {
+    // Times in milliseconds are told by their size.
+    let seconds = if seconds > 100_000_000_000 {
+        seconds / 1_000
+    } else {
+        seconds
+    };
+    std::time::SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds))
+}
