@@ -54,6 +54,13 @@ fn fixture(emulator: Emulator, check: impl HumanCheck, provider: &'static str) -
                 }
             }
         })
+        .with_status({
+            let emulator = Arc::clone(&emulator);
+            move |code| {
+                emulator.heal();
+                emulator.fail(Fault::Restatus { code }, None);
+            }
+        })
         .with_secret(Site::own(provider).secret)
         .keeping(emulator)
 }

@@ -1,7 +1,8 @@
 use std::time::{Duration, SystemTime};
 
 use human_check::{
-    Action, CheckError, Detail, ErrorKind, Facts, Hostname, Reason, Refusal, Score, Verdict,
+    Action, CheckError, Detail, ErrorKind, Facts, Hostname, Reason, Refusal, Score, SingleUse,
+    Verdict,
 };
 use human_check_http::{Reply, json, siteverify};
 use serde_json::{Map, Value};
@@ -89,6 +90,7 @@ fn facts(data: &Map<String, Value>, offline: bool) -> Facts {
             .map(str::to_owned)
     };
     let mut facts = Facts::new(&CAPTCHALA);
+    facts.single_use = SingleUse::Vendor;
     facts.action = text(data.get("action")).map(Action::exact);
     facts.binding = text(data.get("uid"));
     facts.app = text(arg("pkg"));
@@ -141,7 +143,7 @@ pub(crate) struct Envelope<'r> {
 
 impl<'r> Envelope<'r> {
     pub(crate) fn read(reply: &'r Reply) -> Result<Self, CheckError> {
-        let members: Map<String, Value> = match siteverify::object(&CAPTCHALA, reply) {
+        let members: Map<String, Value> = match siteverify::object_or_rejection(&CAPTCHALA, reply) {
             // 401 and 403 are about our credentials, whatever their body.
             Err(error) if matches!(reply.status(), 401 | 403) => {
                 return Err(

@@ -59,8 +59,8 @@ Verify it:
 
 Break the next reply:
   curl -d '{{\"fault\":{{\"html\":{{\"status\":503}}}},\"times\":1}}' {base}/emulator/fail
-  faults: body, delay, endless, html, oversized, redirect, reset-after, reset-before, stall,
-          stall-body, status, trickle, truncated, wrong-length; heal with POST {base}/emulator/heal
+  faults: body, delay, endless, html, oversized, redirect, reset-after, reset-before, restatus,
+          stall, stall-body, status, trickle, truncated, wrong-length; heal with POST {base}/emulator/heal
 
 Stop with Ctrl-C.",
         Site::own("turnstile").secret

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use human_check::{
     Assurance, CheckError, ConfigError, Detail, Fact, Facts, Hostname, HumanCheck, Provider,
-    Reason, Refusal, Reports, Score, Secret, Submission, TestingCredentials, Verdict,
+    Reason, Refusal, Reports, Score, Secret, SingleUse, Submission, TestingCredentials, Verdict,
 };
 use human_check_http::json::{Codes, Number, Text};
 use human_check_http::siteverify::{self, Blame};
@@ -335,6 +335,7 @@ impl siteverify::Answer for Answer<'_> {
 impl Answer<'_> {
     fn facts(self) -> Facts {
         let mut facts = Facts::new(&HCAPTCHA);
+        facts.single_use = SingleUse::Vendor;
         facts.solved_at = self.challenge_ts.get().and_then(timestamp);
         let hostname = self.hostname.get().and_then(Hostname::parse);
         let is = |name| hostname.as_ref().is_some_and(|host| host.as_str() == name);

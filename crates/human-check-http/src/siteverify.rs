@@ -62,7 +62,7 @@ pub fn read<'r, A: Answer + Deserialize<'r>>(
     reply: &'r Reply,
     blame: impl Fn(&str) -> Blame,
 ) -> Result<(A, Option<Refusal>), CheckError> {
-    let answer: A = match object(provider, reply) {
+    let answer: A = match object_or_rejection(provider, reply) {
         // A 5xx or 429 is an outage, unless the vendor says by a code whose fault it is. It is
         // never a yes.
         Err(outage) if outage.kind() == ErrorKind::Unavailable => {
@@ -93,13 +93,36 @@ pub fn read<'r, A: Answer + Deserialize<'r>>(
     Ok((answer, refusal))
 }
 
-/// Reads a reply's body as one JSON object, if its status allows that it is read at all.
+/// Reads the body of a 200 as one JSON object, for vendors that say all they have to say on 200.
+///
+/// # Errors
+///
+/// What [`Reply::check_status`] says, `Misconfigured` for any 4xx, and `Protocol` when the body is
+/// no object.
+pub fn object<'r, A: Deserialize<'r>>(
+    provider: &Provider,
+    reply: &'r Reply,
+) -> Result<A, CheckError> {
+    let answer = object_or_rejection(provider, reply)?;
+    if reply.is_rejection() {
+        return Err(CheckError::new(
+            ErrorKind::Misconfigured,
+            provider,
+            "request-rejected",
+        ));
+    }
+    Ok(answer)
+}
+
+/// Reads the body of a 200 **or 4xx** as one JSON object, for vendors that refuse by status.
+///
+/// The caller sees to it that a 4xx is never a yes, whatever its body says; [`decide`] does.
 ///
 /// # Errors
 ///
 /// What [`Reply::check_status`] says. A body that is no object is `Protocol` on 200 and
 /// `Misconfigured` on 4xx, where the vendor did not even find our request worth an answer.
-pub fn object<'r, A: Deserialize<'r>>(
+pub fn object_or_rejection<'r, A: Deserialize<'r>>(
     provider: &Provider,
     reply: &'r Reply,
 ) -> Result<A, CheckError> {
@@ -254,6 +277,19 @@ mod tests {
         assert_eq!(outcome(200, Some(true), &["visitor"]), "protocol");
         assert_eq!(outcome(200, Some(true), &["new"]), "protocol");
         assert_eq!(outcome(400, Some(true), &[]), "protocol");
+    }
+
+    #[test]
+    fn a_plain_object_is_read_on_200_only() {
+        #[derive(Deserialize)]
+        struct Answer {
+            verified: bool,
+        }
+        let read = |status| object::<Answer>(&ACME, &Reply::new(status, r#"{"verified":true}"#));
+        assert!(read(200).unwrap().verified);
+        for status in [201, 302, 400, 401, 403, 429, 500] {
+            assert!(read(status).is_err(), "{status}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use human_check::{
     Action, Assurance, CheckError, Detail, ErrorKind, Fact, Facts, Hostname, Reason, Refusal,
-    Score, Verdict,
+    Score, SingleUse, Verdict,
 };
 use human_check_http::json::{Codes, Number, Object, Objects, Text};
 use human_check_http::{Reply, json, timestamp};
@@ -197,6 +197,7 @@ fn facts(
     rest: Assessment<'_>,
 ) -> Facts {
     let mut facts = Facts::new(&RECAPTCHA_ENTERPRISE);
+    facts.single_use = SingleUse::Vendor;
     facts.hostname = token.hostname.get().and_then(Hostname::parse);
     facts.app = token
         .android_package_name

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use human_check::{
     Action, Assurance, CheckError, ConfigError, ErrorKind, Fact, Facts, Hostname, HumanCheck,
-    Provider, Reason, Refusal, Reports, Score, Secret, Submission, TestingCredentials, Verdict,
+    Provider, Reason, Refusal, Reports, Score, Secret, SingleUse, Submission, TestingCredentials,
+    Verdict,
 };
 use human_check_http::json::{Codes, Number, Text};
 use human_check_http::siteverify::{self, Blame};
@@ -376,6 +377,7 @@ impl siteverify::Answer for Answer<'_> {
 impl Answer<'_> {
     fn facts(self, provider: &Provider, testing: TestingCredentials) -> Result<Facts, CheckError> {
         let mut facts = Facts::new(provider);
+        facts.single_use = SingleUse::Vendor;
         facts.hostname = self.hostname.get().and_then(Hostname::parse);
         facts.testing_credentials = facts
             .hostname

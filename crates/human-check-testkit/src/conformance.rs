@@ -1,8 +1,8 @@
 //! The behaviours that every [`HumanCheck`] shares, as tests for any of them.
 //!
 //! [`conformance!`](macro@crate::conformance) stamps one named test per behaviour. Which of them apply
-//! follows from what the check reports and from what its [`Fixture`] can do; the rest pass
-//! without a word.
+//! follows from what the check reports and from what its [`Fixture`] can do. The rest pass, and say
+//! what they lack when the tests run with `--nocapture`.
 
 use std::any::Any;
 use std::collections::HashSet;
@@ -23,6 +23,7 @@ pub struct Fixture {
     bad: Option<Box<dyn Fn() -> Submission + Send + Sync>>,
     calls: Option<Box<dyn Fn() -> usize + Send + Sync>>,
     outage: Option<Box<dyn Fn(bool) + Send + Sync>>,
+    status: Option<Box<dyn Fn(u16) + Send + Sync>>,
     secrets: Vec<String>,
     /// Lives as long as the test, such as an emulator.
     _kept: Option<Box<dyn Any + Send + Sync>>,
@@ -51,6 +52,7 @@ impl Fixture {
             bad: None,
             calls: None,
             outage: None,
+            status: None,
             secrets: Vec::new(),
             _kept: None,
         }
@@ -74,6 +76,13 @@ impl Fixture {
     #[must_use]
     pub fn with_outage(mut self, outage: impl Fn(bool) + Send + Sync + 'static) -> Self {
         self.outage = Some(Box::new(outage));
+        self
+    }
+
+    /// A way to make the vendor send its answers under this HTTP status.
+    #[must_use]
+    pub fn with_status(mut self, status: impl Fn(u16) + Send + Sync + 'static) -> Self {
+        self.status = Some(Box::new(status));
         self
     }
 
@@ -123,6 +132,15 @@ impl fmt::Debug for Fixture {
             .field("check", &self.check)
             .finish_non_exhaustive()
     }
+}
+
+/// Says on the output of a passing test that it had nothing to try.
+#[allow(
+    clippy::print_stdout,
+    reason = "the test harness shows it with --nocapture"
+)]
+fn skipped(needs: &str) {
+    println!("skipped: the fixture has no `{needs}`");
 }
 
 /// Runs one behaviour. Called by [`conformance!`](macro@crate::conformance).
@@ -186,6 +204,7 @@ macro_rules! conformance {
                 holds_to_the_expected_action
                 holds_to_the_expected_binding
                 rejects_a_policy_it_can_never_satisfy
+                lets_nobody_pass_on_another_status
                 tells_an_outage_from_a_refusal
                 recovers_from_an_outage
                 survives_being_given_up
@@ -325,10 +344,11 @@ pub mod behaviours {
 
     /// Looking like a token is not enough.
     pub async fn refuses_a_bad_token(fixture: Fixture) {
-        if let Some(bad) = &fixture.bad {
-            let verdict = fixture.check.check(&bad()).await.expect("somebody speaks");
-            assert!(!verdict.is_human(), "{verdict:?}");
-        }
+        let Some(bad) = &fixture.bad else {
+            return skipped("with_bad");
+        };
+        let verdict = fixture.check.check(&bad()).await.expect("somebody speaks");
+        assert!(!verdict.is_human(), "{verdict:?}");
     }
 
     /// Where somebody sees to single use, it holds.
@@ -340,7 +360,9 @@ pub mod behaviours {
             .await
             .expect("somebody speaks");
         let facts = first.human().expect("it is good");
-        if facts.single_use != SingleUse::Nobody && fixture.calls.is_some() {
+        if fixture.calls.is_none() {
+            skipped("with_calls");
+        } else if facts.single_use != SingleUse::Nobody {
             let second = fixture
                 .check
                 .check(&submission)
@@ -353,7 +375,7 @@ pub mod behaviours {
     /// And also when the uses come together.
     pub async fn lets_one_of_many_concurrent_uses_pass(fixture: Fixture) {
         if fixture.calls.is_none() {
-            return;
+            return skipped("with_calls");
         }
         let submission = fixture.good();
         let mut uses = tokio::task::JoinSet::new();
@@ -440,33 +462,50 @@ pub mod behaviours {
         }
     }
 
-    /// The one class that a route may choose to open on.
-    pub async fn tells_an_outage_from_a_refusal(fixture: Fixture) {
-        if let Some(outage) = &fixture.outage {
-            let submission = fixture.good();
-            outage(true);
-            let error = fixture
-                .check
-                .check(&submission)
-                .await
-                .expect_err("the vendor is down");
-            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-            // What a visitor sends is refused all the same.
-            assert_eq!(
-                fixture.reason(&Submission::new()).await,
-                Some(Reason::Missing)
+    /// A yes in the body of an error is no yes.
+    pub async fn lets_nobody_pass_on_another_status(fixture: Fixture) {
+        let Some(status) = &fixture.status else {
+            return skipped("with_status");
+        };
+        for code in [201, 307, 400, 401, 403, 404, 429, 500, 503] {
+            status(code);
+            let outcome = fixture.check.check(&fixture.good()).await;
+            assert!(
+                !outcome.is_ok_and(|verdict| verdict.is_human()),
+                "passed on {code}"
             );
         }
     }
 
+    /// The one class that a route may choose to open on.
+    pub async fn tells_an_outage_from_a_refusal(fixture: Fixture) {
+        let Some(outage) = &fixture.outage else {
+            return skipped("with_outage");
+        };
+        let submission = fixture.good();
+        outage(true);
+        let error = fixture
+            .check
+            .check(&submission)
+            .await
+            .expect_err("the vendor is down");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        // What a visitor sends is refused all the same.
+        assert_eq!(
+            fixture.reason(&Submission::new()).await,
+            Some(Reason::Missing)
+        );
+    }
+
     /// And nobody has to restart anything.
     pub async fn recovers_from_an_outage(fixture: Fixture) {
-        if let Some(outage) = &fixture.outage {
-            outage(true);
-            assert!(fixture.check.check(&fixture.good()).await.is_err());
-            outage(false);
-            assert_eq!(fixture.reason(&fixture.good()).await, None);
-        }
+        let Some(outage) = &fixture.outage else {
+            return skipped("with_outage");
+        };
+        outage(true);
+        assert!(fixture.check.check(&fixture.good()).await.is_err());
+        outage(false);
+        assert_eq!(fixture.reason(&fixture.good()).await, None);
     }
 
     /// Visitors close their browsers.

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use human_check::{
     Action, Assurance, CheckError, ConfigError, Detail, ErrorKind, Fact, Facts, Hostname,
-    HumanCheck, Provider, Reason, Reports, Secret, Submission, TestingCredentials, Verdict,
+    HumanCheck, Provider, Reason, Reports, Secret, SingleUse, Submission, TestingCredentials,
+    Verdict,
 };
 use human_check_http::json::{Codes, Flag, Malformed, Mark, Object, Text};
 use human_check_http::siteverify::{self, Blame};
@@ -231,6 +232,7 @@ impl siteverify::Answer for Answer<'_> {
 impl Answer<'_> {
     fn facts(self) -> Result<Facts, Malformed> {
         let mut facts = Facts::new(&TURNSTILE);
+        facts.single_use = SingleUse::Vendor;
         facts.solved_at = self.challenge_ts.get().and_then(timestamp);
         facts.hostname = self.hostname.get().and_then(Hostname::parse);
         facts.action = self.action.owned().map(Action::exact);

@@ -35,7 +35,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// No facts yet, only who judged.
+    /// No facts yet, only who judged: nothing is stated, and nobody sees to single use.
     pub fn new(provider: &Provider) -> Self {
         Self {
             provider: provider.clone(),
@@ -46,7 +46,7 @@ impl Facts {
             solved_at: None,
             score: None,
             assurance: Assurance::Unstated,
-            single_use: SingleUse::Vendor,
+            single_use: SingleUse::Nobody,
             testing_credentials: false,
             details: Vec::new(),
         }

@@ -92,7 +92,7 @@ pub enum Reason {
     Malformed,
     /// No token arrived.
     Missing,
-    /// The vendor refused with a code this library does not know.
+    /// The vendor refused without saying why, or with a code this library does not know.
     Other,
     /// The score is under the threshold.
     ScoreTooLow,

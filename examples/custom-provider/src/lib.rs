@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use human_check::{
     CheckError, ConfigError, ErrorKind, Fact, Facts, Hostname, HumanCheck, Provider, Reason,
-    Refusal, Reports, Secret, Submission, Verdict,
+    Refusal, Reports, Secret, SingleUse, Submission, Verdict,
 };
 use human_check_http::json::Text;
 use human_check_http::{Endpoint, Exchange, FormBody, Question, Reply, Request, Retry, siteverify};
@@ -94,16 +94,12 @@ struct Answer<'a> {
 pub fn judge(reply: &Reply) -> Result<Verdict, CheckError> {
     let answer: Answer<'_> = siteverify::object(&SMARTCAPTCHA, reply)?;
     let mut facts = Facts::new(&SMARTCAPTCHA);
+    facts.single_use = SingleUse::Vendor;
     facts.hostname = answer.host.get().and_then(Hostname::parse);
-    match (reply.status(), answer.status.get()) {
-        (200, Some("ok")) => Ok(Verdict::Human(facts)),
+    match answer.status.get() {
+        Some("ok") => Ok(Verdict::Human(facts)),
         // Expired, used and forged tokens are told apart only by a text.
-        (200, Some("failed")) => Ok(Refusal::new(Reason::Invalid).with_facts(facts).into()),
-        (400..=499, _) => Err(CheckError::new(
-            ErrorKind::Misconfigured,
-            &SMARTCAPTCHA,
-            "request-rejected",
-        )),
+        Some("failed") => Ok(Refusal::new(Reason::Invalid).with_facts(facts).into()),
         _ => Err(CheckError::new(
             ErrorKind::Protocol,
             &SMARTCAPTCHA,

@@ -248,7 +248,7 @@ impl Dialect {
     /// [`CheckError`] when it is neither yes nor no.
     pub fn judge(&self, reply: &Reply) -> Result<Verdict, CheckError> {
         // A 4xx without readable JSON still has a status that may mean something.
-        let answer: Value = match siteverify::object(&self.provider, reply) {
+        let answer: Value = match siteverify::object_or_rejection(&self.provider, reply) {
             Err(error) if !(reply.is_rejection() && error.reason() == "request-rejected") => {
                 return Err(error);
             }

@@ -34,6 +34,11 @@ pub enum Fault {
     },
     /// Does not judge, redirects to a place that would say yes.
     Redirect,
+    /// Judges, then sends its answer under another status.
+    Restatus {
+        /// The status.
+        code: u16,
+    },
     /// Judges, then resets the connection: the token may be spent.
     ResetAfter,
     /// Resets the connection before it judges.

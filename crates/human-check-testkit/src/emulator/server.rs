@@ -168,6 +168,10 @@ async fn misbehave(
             stream.set_zero_linger()?;
             return Ok(false);
         }
+        Fault::Restatus { code } => {
+            reply.status = *code;
+            stream.write_all(&whole(&reply)).await?;
+        }
         Fault::Stall => wait_for_close(stream).await?,
         Fault::StallBody => {
             stream
