@@ -20,15 +20,21 @@ pub struct Answer {
     pub hostname: Option<String>,
     /// Whether the site's owner must look.
     pub alert: bool,
+    /// What the visitor was doing, as the page declared it. For people only.
+    #[serde(skip)]
+    pub action: Option<String>,
+    /// What an error was caused by, link by link. For people only.
+    #[serde(skip)]
+    pub causes: Vec<String>,
 }
 
 impl Answer {
     /// Words an outcome.
     pub fn new(name: Option<String>, outcome: &Result<Verdict, CheckError>) -> Self {
         let answer =
-            |outcome, reason: Option<&str>, codes: &[String], facts: Option<&Facts>, alert| Self {
+            |class, reason: Option<&str>, codes: &[String], facts: Option<&Facts>, alert| Self {
                 name,
-                outcome,
+                outcome: class,
                 reason: reason.map(str::to_owned),
                 codes: codes.to_vec(),
                 // Six places are more than any vendor has, and hide the noise of subtraction.
@@ -39,6 +45,10 @@ impl Answer {
                     .and_then(|f| f.hostname.as_ref())
                     .map(|h| h.as_str().to_owned()),
                 alert,
+                action: facts
+                    .and_then(|f| f.action.as_ref())
+                    .map(|a| a.as_str().to_owned()),
+                causes: outcome.as_ref().err().map_or_else(Vec::new, causes),
             };
         match outcome {
             Ok(Verdict::Human(facts)) => answer("human", None, &[], Some(facts), false),
@@ -69,6 +79,8 @@ impl Answer {
             score: None,
             hostname: None,
             alert: true,
+            action: None,
+            causes: Vec::new(),
         }
     }
 
@@ -128,4 +140,14 @@ impl Answer {
             _ => "The answer makes no sense. It counts as no verdict and never opens a route.",
         }
     }
+}
+
+fn causes(error: &CheckError) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    causes
 }

@@ -43,7 +43,7 @@ impl Scene {
     fn says_nothing_to(self, vendor: Vendor) -> Option<&'static str> {
         match (self, vendor) {
             (Self::LowScore, Vendor::RecaptchaV2 | Vendor::Turnstile) => Some("(has no score)"),
-            (Self::QuotaSpent, Vendor::Hcaptcha | Vendor::Turnstile) => Some("(does not say so)"),
+            (Self::QuotaSpent, Vendor::Hcaptcha | Vendor::Turnstile) => Some("(tells nobody)"),
             _ => None,
         }
     }
@@ -116,10 +116,11 @@ pub async fn run(out: &mut impl Write, json: bool, all: bool) -> io::Result<u8> 
             "
 Outcomes: human; not-human (the vendor or a rule said no: 403); unavailable (nobody could tell: 503);
 declined (the vendor would not judge: 503); misconfigured (ours to mend: 500); protocol (nonsense: 503).
-Scores are on one scale, 1 = human. Only an outage may ever open a route, and only if you say so.
+Scores are on one scale, 1 = human; hCaptcha gives them to Enterprise accounts. Turnstile is asked twice
+when it is down, under one idempotency key, so it takes longer to say so. The others' tokens would be spent.
 
-Next: `human-check emulate` serves these vendors for your own program, `human-check explain --help`
-reads a vendor's reply, `human-check verify --help` asks a real one."
+Next: `emulate` serves these vendors for your own program, `explain` reads a vendor's reply, `verify`
+asks a real one (`cargo run -- emulate`, and so on)."
         )?;
     }
     Ok(0)

@@ -50,17 +50,20 @@ pub fn introduce(out: &mut impl Write, emulator: &Emulator, json: bool) -> io::R
         "
 Every vendor has a second site, whose key and secret end in 2: its tokens are foreign to the first.
 
-Mint a token:
-  curl -d '{{\"provider\":\"turnstile\",\"action\":\"login\"}}' {base}/emulator/mint
-  further members: site_key, hostname, action, binding, score, age_s, unsolved, app, user_ip, kind, length
+Mint a token (solved on www.example.com unless you say otherwise):
+  curl -d '{{\"provider\":\"turnstile\",\"action\":\"signup\"}}' {base}/emulator/mint
+  further members: site_key, hostname, action, binding, score (the vendor's scale), age_s, unsolved,
+                   browser_error, app, user_ip, kind (captchala), server_token (captchala), length
 
-Verify it:
+Verify it (from the repository: cargo run -- instead of human-check):
   HUMAN_CHECK_SECRET={} human-check verify --provider turnstile --base-url {base} --token TOKEN
 
-Break the next reply:
-  curl -d '{{\"fault\":{{\"html\":{{\"status\":503}}}},\"times\":1}}' {base}/emulator/fail
-  faults: body, delay, endless, html, oversized, redirect, reset-after, reset-before, restatus,
-          stall, stall-body, status, trickle, truncated, wrong-length; heal with POST {base}/emulator/heal
+Break every vendor's replies, until healed or with \"times\":N for the next N (Turnstile is asked twice):
+  curl -d '{{\"fault\":{{\"html\":{{\"status\":503}}}}}}' {base}/emulator/fail
+  curl -X POST {base}/emulator/heal
+  faults: \"stall\" \"stall-body\" \"endless\" \"redirect\" \"reset-before\" \"reset-after\" \"truncated\" \"wrong-length\"
+          {{\"delay\":{{\"millis\":500}}}} {{\"trickle\":{{\"millis\":50}}}} {{\"oversized\":{{\"bytes\":100000}}}}
+          {{\"status\":{{\"code\":429,\"retry_after\":7}}}} {{\"restatus\":{{\"code\":400}}}} {{\"body\":{{\"text\":\"x\"}}}}
 
 Stop with Ctrl-C.",
         Site::own("turnstile").secret

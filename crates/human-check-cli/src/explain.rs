@@ -29,7 +29,7 @@ pub struct Case {
     #[serde(default)]
     pub headers: Option<BTreeMap<String, String>>,
     /// The body, as text or, with `enc` of `b64`, in base64.
-    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "null_is_empty")]
     pub body: String,
     /// `b64` when the body is in base64.
     #[serde(default)]
@@ -64,8 +64,10 @@ impl Case {
     /// A message when the line is no case. It repeats no text of the line but names.
     pub fn from_json(line: &[u8]) -> Result<Self, String> {
         let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-        let value: Value = serde_json::from_slice(line)
-            .map_err(|error| format!("not JSON: broken at column {}", error.column()))?;
+        let value: Value = serde_json::from_slice(line).map_err(|error| match error.column() {
+            0 => "not JSON".to_owned(),
+            column => format!("not JSON: broken at column {column}"),
+        })?;
         let Value::Object(members) = &value else {
             return Err("not a JSON object".to_owned());
         };
@@ -147,7 +149,7 @@ pub struct Rules {
     /// Whether answers to testing keys count.
     #[serde(default, alias = "test_keys_allowed")]
     pub allow_testing: Option<bool>,
-    /// `CaptchaLa`: whether tokens of the backup service count.
+    /// CaptchaLa: whether tokens of the backup service count.
     #[serde(default)]
     pub allow_offline: Option<bool>,
 }

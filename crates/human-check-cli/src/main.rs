@@ -1,4 +1,6 @@
-//! The command `human-check`.
+//! The command human-check.
+
+#![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 
 use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
@@ -25,7 +27,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Verify good and bad tokens with all vendors against the emulator, side by side.
+    /// Verify good and bad tokens with four vendors against the emulator, side by side.
     ///
     /// Needs no account and no network beyond this machine.
     Demo {
@@ -36,7 +38,7 @@ enum Command {
         #[arg(long)]
         all: bool,
     },
-    /// Serve the emulated vendors for any client, until interrupted.
+    /// Serve the emulated vendors, those of the generic adapter included, until interrupted.
     Emulate {
         /// Where to listen.
         #[arg(long, default_value = "127.0.0.1:8765")]
@@ -53,8 +55,14 @@ enum Command {
     Verify(VerifyArgs),
     /// Read vendors' replies offline and say what the library makes of them.
     ///
-    /// With --jsonl, standard input holds one JSON object a line and each is answered by one line.
-    /// Lines that cannot be read are reported by their number on standard error, and the exit code is 3.
+    /// With --jsonl, standard input holds one JSON object a line, such as
+    /// {"name":"x","provider":"turnstile","status":200,"body":"{\"success\":true}","policy":{"action":"login"}}
+    /// and each is answered by one line. Lines that cannot be read are reported by their number on standard
+    /// error, the rest still runs, and the exit code is then 3. Otherwise it is 0, whatever the replies say.
+    ///
+    /// Further members: headers (object), enc ("b64" when body is base64), now (RFC 3339), site_key, token.
+    /// Rules of policy: hostnames, apps, action, min_score (1 = human), max_risk (the vendor's scale), max_age_s,
+    /// skew_s, cdata, uid, key (score, checkbox, challenge), allow_testing, allow_offline.
     Explain(ExplainArgs),
 }
 
@@ -73,7 +81,7 @@ struct RuleArgs {
     /// The lowest score, from 0 (machine) to 1 (human).
     #[arg(long, value_name = "SCORE")]
     min_score: Option<f64>,
-    /// The highest risk on the vendor's own scale (hCaptcha 0 to 1, `CaptchaLa` 0 to 100).
+    /// The highest risk on the vendor's own scale (hCaptcha 0 to 1, CaptchaLa 0 to 100).
     #[arg(long, value_name = "RISK")]
     max_risk: Option<f64>,
     /// The highest age of the challenge in seconds.
@@ -115,7 +123,7 @@ struct VerifyArgs {
     /// The token, or `-` to read it from standard input.
     #[arg(long)]
     token: String,
-    /// Site key, or app key of `CaptchaLa`.
+    /// Site key, or app key of CaptchaLa.
     #[arg(long, env = "HUMAN_CHECK_SITE_KEY")]
     site_key: Option<String>,
     /// A file that holds the secret.
@@ -262,6 +270,7 @@ async fn explain_one(args: ExplainArgs) -> io::Result<u8> {
         std::fs::read(&path)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?
     };
+    let no_threshold = provider == Vendor::RecaptchaV3 && args.rules.min_score.is_none();
     let mut case = Case::new(provider, args.status, &body);
     case.policy = Some(args.rules.rules());
     case.now = args.now;
@@ -270,6 +279,12 @@ async fn explain_one(args: ExplainArgs) -> io::Result<u8> {
     match explain(case).await {
         Ok(answer) => {
             print(&answer, args.json)?;
+            if no_threshold && !args.json {
+                writeln!(
+                    io::stdout().lock(),
+                    "Without --min-score every score passes."
+                )?;
+            }
             Ok(0)
         }
         Err(problem) => Err(io::Error::new(io::ErrorKind::InvalidInput, problem)),
@@ -321,6 +336,12 @@ fn print(answer: &Answer, json: bool) -> io::Result<u8> {
     }
     if let Some(hostname) = &answer.hostname {
         writeln!(out, "hostname  {hostname}")?;
+    }
+    if let Some(action) = &answer.action {
+        writeln!(out, "action    {action}")?;
+    }
+    for cause in &answer.causes {
+        writeln!(out, "because   {cause}")?;
     }
     if answer.alert {
         writeln!(out, "alert     the site's owner should look at this")?;

@@ -15,7 +15,7 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Vendor {
-    /// `CaptchaLa`.
+    /// CaptchaLa.
     #[value(name = "captchala")]
     #[serde(rename = "captchala")]
     CaptchaLa,
@@ -91,7 +91,7 @@ pub struct Setup {
     pub max_risk: Option<f64>,
     /// Whether testing keys may be used.
     pub testing: TestingCredentials,
-    /// Whether `CaptchaLa`'s backup service is asked about its tokens.
+    /// Whether CaptchaLa's backup service is asked about its tokens.
     pub offline: bool,
     /// Where to ask instead of the vendor.
     pub base: Option<Endpoint>,

@@ -24,10 +24,12 @@ struct Inner {
 
 /// Why nobody could tell.
 ///
-/// | kind | failover | may a route open on it? | over HTTP |
+/// What the code around a check may do with each:
+///
+/// | kind | ask another vendor? | let the visitor in? | over HTTP |
 /// | --- | --- | --- | --- |
-/// | `Unavailable` | asks the next vendor | by its outage decision, default no | 503 |
-/// | `Declined` | asks the next vendor | by an opt-in of its own, default no | 503 |
+/// | `Unavailable` | yes | if the route says so | 503 |
+/// | `Declined` | yes | only by a choice of its own | 503 |
 /// | `Misconfigured` | never, alarm | never | 500 |
 /// | `Protocol` | never | never | 503 |
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

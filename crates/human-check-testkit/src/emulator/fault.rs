@@ -27,7 +27,7 @@ pub enum Fault {
         /// The status.
         status: u16,
     },
-    /// Judges, then pads its JSON with white space to this many bytes.
+    /// Judges, then pads its JSON with white space to this many bytes, 16 MiB at most.
     Oversized {
         /// How many bytes.
         bytes: usize,

@@ -37,6 +37,9 @@ pub struct Mint {
     pub(super) server_token: Option<String>,
 }
 
+/// Longer tokens than any vendor's, for tests of caps.
+const LONGEST: usize = 65_536;
+
 /// A token that cannot be made.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MintError(pub(super) String);
@@ -170,6 +173,9 @@ impl State {
                 .ok_or_else(|| format!("{} has no site {key:?}", mint.provider)),
         };
         let site = site.map_err(MintError)?.clone();
+        if mint.length.is_some_and(|length| length > LONGEST) {
+            return Err(MintError(format!("length is over {LONGEST} bytes")));
+        }
         let mut token = Token {
             provider: site.provider.clone(),
             site_key: site.site_key,

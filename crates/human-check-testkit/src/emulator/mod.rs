@@ -92,9 +92,14 @@ impl Emulator {
         self.address
     }
 
-    /// The base of all its URLs, without a slash at the end.
+    /// The base of all its URLs, without a slash at the end. One that listens everywhere is named by
+    /// its loopback address, since that is where plain HTTP may go.
     pub fn base_url(&self) -> String {
-        format!("http://{}", self.address)
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        format!("http://{address}")
     }
 
     /// Makes a token, as if a visitor had met the widget.

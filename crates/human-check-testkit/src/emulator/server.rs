@@ -14,6 +14,9 @@ use super::http::{self, Outgoing, Seen};
 use super::state::State;
 use super::{captchala, control, enterprise, generic, hcaptcha, recaptcha, turnstile};
 
+/// Replies are made no larger, whatever is asked for.
+const OVERSIZED_CAP: usize = 16 << 20;
+
 /// Larger requests end the connection.
 const REQUEST_CAP: usize = 1 << 20;
 
@@ -154,7 +157,7 @@ async fn misbehave(
             stream.write_all(&whole(&page)).await?;
         }
         Fault::Oversized { bytes } => {
-            let missing = bytes.saturating_sub(reply.body.len());
+            let missing = (*bytes).min(OVERSIZED_CAP).saturating_sub(reply.body.len());
             reply.body.extend(std::iter::repeat_n(b' ', missing));
             stream.write_all(&whole(&reply)).await?;
         }
