@@ -19,6 +19,9 @@ use crate::{Endpoint, Reply, SendError};
 const STREAMS: usize = 100;
 /// The most HTTP/2 connections to one vendor.
 const LANES: usize = 8;
+/// How long a request waits for another to open a connection. Comes off its own attempt, so it is
+/// no more than a quarter of one.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How long connecting may take.
 pub(crate) const CONNECT: Duration = Duration::from_secs(1);
 /// Kept under what servers close idle connections after.
@@ -52,11 +55,19 @@ impl<C> Lanes<C> {
         let place = InFlight::enter(&host);
         if !host.multiplexes.load(Ordering::Relaxed) {
             // Over HTTP/1.1 each request in flight needs a connection anyway.
-            return exchange(&self.clients[0]).await.map(|(reply, _)| reply);
+            let (reply, http2) = exchange(&self.clients[0]).await?;
+            // A vendor may come to speak HTTP/2, or be spoken to through another front.
+            host.multiplexes.store(http2, Ordering::Relaxed);
+            return Ok(reply);
         }
         let lane = place.number / STREAMS % LANES;
         let opening = host.gates[lane].pass().await;
-        let (reply, http2) = exchange(&self.clients[lane]).await?;
+        let exchanged = exchange(&self.clients[lane]).await;
+        if exchanged.is_err() {
+            // Its connection may be gone, and then the next one opens another for all.
+            host.gates[lane].close();
+        }
+        let (reply, http2) = exchanged?;
         host.multiplexes.store(http2, Ordering::Relaxed);
         match opening {
             Some(opening) => opening.done(),
@@ -151,13 +162,23 @@ impl Gate {
             return Some(Opening(self));
         }
         if *self.state.borrow() == GateState::Opening {
-            // Connecting takes no longer than this. When the one that opens is connected and
-            // waits for a slow reply, the others share its connection.
+            // By then the one that opens is connected as a rule, and if it waits for a slow reply
+            // the others share its connection.
             let mut state = self.state.subscribe();
             let opened = state.wait_for(|state| *state != GateState::Opening);
-            let _ = timeout(CONNECT, opened).await;
+            let _ = timeout(PATIENCE, opened).await;
         }
         None
+    }
+
+    fn close(&self) {
+        self.state.send_if_modified(|state| {
+            let was_open = *state == GateState::Open;
+            if was_open {
+                *state = GateState::Cold;
+            }
+            was_open
+        });
     }
 
     fn used(&self) {
@@ -267,6 +288,72 @@ mod tests {
             outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
             49
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reply_to_the_first_costs_the_others_a_quarter_of_their_attempt() {
+        let lanes = Lanes::new(|| Ok(())).unwrap();
+        let exchanges = (0..50).map(|_| {
+            let lanes = &lanes;
+            async move {
+                let slow = |_: &()| async {
+                    sleep(Duration::from_millis(1_400)).await;
+                    reply()
+                };
+                timeout(Duration::from_secs(2), lanes.exchange(&endpoint(), slow)).await
+            }
+        });
+        let outcomes = join(exchanges.collect()).await;
+        assert!(outcomes.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_idling_or_failing_one_opens_for_all_again() {
+        let lanes = Lanes::new(|| Ok(())).unwrap();
+        let burst = async |connected: bool| {
+            let (started, done) = (AtomicUsize::new(0), AtomicBool::new(connected));
+            let exchanges = (0..50).map(|_| {
+                let (lanes, started, done) = (&lanes, &started, &done);
+                async move {
+                    let exchange = |_: &()| {
+                        let early = !done.load(Ordering::Relaxed);
+                        started.fetch_add(usize::from(early), Ordering::Relaxed);
+                        async move {
+                            sleep(Duration::from_millis(50)).await;
+                            done.store(true, Ordering::Relaxed);
+                            reply()
+                        }
+                    };
+                    lanes.exchange(&endpoint(), exchange).await
+                }
+            });
+            join(exchanges.collect()).await;
+            started.load(Ordering::Relaxed)
+        };
+        assert_eq!(burst(false).await, 1, "cold");
+        assert_eq!(burst(false).await, 50, "warm: nobody waits");
+        sleep(IDLE).await;
+        assert_eq!(burst(false).await, 1, "idle");
+        let lost = SendError::new(crate::SendErrorKind::Lost);
+        assert!(
+            lanes
+                .exchange(&endpoint(), |_| async { Err(lost) })
+                .await
+                .is_err()
+        );
+        assert_eq!(burst(false).await, 1, "after a failure");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_protocol_a_vendor_speaks_is_learnt_again() {
+        let lanes = Lanes::new(|| Ok(())).unwrap();
+        let at = endpoint();
+        let multiplexes = |lanes: &Lanes<()>| lanes.host(&at).multiplexes.load(Ordering::Relaxed);
+        for http2 in [false, true, false, true] {
+            let exchange = |_: &()| async move { Ok((Reply::new(200, ""), http2)) };
+            lanes.exchange(&at, exchange).await.unwrap();
+            assert_eq!(multiplexes(&lanes), http2);
+        }
     }
 
     #[tokio::test(start_paused = true)]
