@@ -35,7 +35,7 @@ pub(super) fn answer(state: &mut State, request: &Seen) -> Outgoing {
         }
         // Where a redirect leads: a client that follows it shows up in the log.
         (_, "elsewhere") => {
-            state.seen.push(request.clone());
+            state.see(request);
             Outgoing::json(200, &json!({"success": true}))
         }
         ("POST", "mint") => match serde_json::from_slice::<Mint>(&request.body) {

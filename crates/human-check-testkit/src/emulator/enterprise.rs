@@ -199,6 +199,11 @@ fn assess(state: &mut State, body: &serde_json::Map<String, Value>) -> Outgoing 
         Some(_) => 0.0,
     };
     let decoded = known.as_ref();
+    let challenge = match (decoded.is_some_and(|t| !t.solved), &state.knobs.challenge) {
+        (true, _) => "FAILED",
+        (false, Some(challenge)) => challenge,
+        (false, None) => "CHALLENGE_UNSPECIFIED",
+    };
     let mut answer = json!({
         "name": name,
         "event": {
@@ -212,7 +217,7 @@ fn assess(state: &mut State, body: &serde_json::Map<String, Value>) -> Outgoing 
             "score": score,
             "reasons": if score < 0.5 && reason.is_none() { json!(["AUTOMATION"]) } else { json!([]) },
             "extendedVerdictReasons": [],
-            "challenge": if decoded.is_some_and(|t| !t.solved) { "FAILED" } else { "CHALLENGE_UNSPECIFIED" },
+            "challenge": challenge,
             "verifiedBots": [],
         },
         "tokenProperties": {
@@ -258,7 +263,11 @@ fn invalid_reason(
             "KEY_MISMATCH"
         });
     }
-    if site.is_some_and(|s| !s.domains.is_empty() && !s.domains.contains(&token.hostname)) {
+    let within = |domain: &String| {
+        let rest = token.hostname.strip_suffix(domain.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    if site.is_some_and(|s| !s.domains.is_empty() && !s.domains.iter().any(within)) {
         return Some("DOMAIN_MISMATCH");
     }
     if state.is_older(token, LIFE) {
@@ -359,11 +368,11 @@ fn is_ours(assertion: &str, now: u64) -> bool {
         claims["iat"].as_u64().unwrap_or(u64::MAX),
         claims["exp"].as_u64().unwrap_or(0),
     );
-    claims["iss"] == SERVICE_ACCOUNT_EMAIL
+    public.verify(signed.as_bytes(), &signature).is_ok()
+        && claims["iss"] == SERVICE_ACCOUNT_EMAIL
         && issued <= now + 60
         && now < ends
-        && ends - issued <= 3_600
-        && public.verify(signed.as_bytes(), &signature).is_ok()
+        && ends.saturating_sub(issued) <= 3_600
 }
 
 fn drop_defaults(value: &mut Value) {

@@ -74,13 +74,20 @@ pub(super) fn siteverify(state: &mut State, request: &Seen) -> Outgoing {
     if secret == DUMMY_SECRET {
         return refused(&["not-using-dummy-passcode"]);
     }
-    let Some(site) = state.site_by_secret("hcaptcha", secret) else {
+    // A secret belongs to an account, which may have several sites.
+    let account: Vec<_> = state
+        .sites
+        .iter()
+        .filter(|site| site.provider == "hcaptcha" && site.secret == secret)
+        .map(|site| site.site_key.clone())
+        .collect();
+    if account.is_empty() {
         return refused(&["invalid-input-secret"]);
-    };
+    }
     if let Some(code) = malformed {
         return refused(&[code]);
     }
-    if token.site_key != site.site_key || site_key.is_some_and(|key| key != token.site_key) {
+    if !account.contains(&token.site_key) || site_key.is_some_and(|key| key != token.site_key) {
         return refused(&["sitekey-secret-mismatch"]);
     }
     if token.redeemed.is_some() {

@@ -17,6 +17,8 @@ pub struct Seen {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
+    /// HTTP/1.0.
+    old: bool,
 }
 
 impl fmt::Debug for Seen {
@@ -48,6 +50,12 @@ impl Seen {
     /// Name and value pairs of a form.
     pub fn form(&self) -> Vec<(String, String)> {
         form_urlencoded::parse(&self.body).into_owned().collect()
+    }
+
+    /// Whether the client wants the connection closed after the answer.
+    pub(super) fn is_last(&self) -> bool {
+        let wish = self.header("connection").unwrap_or("").to_ascii_lowercase();
+        wish.contains("close") || self.old && !wish.contains("keep-alive")
     }
 
     pub(super) fn query_pairs(&self) -> Vec<(String, String)> {
@@ -169,6 +177,7 @@ pub(super) fn parse(buffer: &[u8]) -> Result<Option<(Seen, usize)>, ()> {
             })
             .collect(),
         body: Vec::new(),
+        old: request.version == Some(0),
     };
     let chunked = seen
         .header("transfer-encoding")

@@ -26,6 +26,8 @@ pub struct Mint {
     #[serde(default)]
     pub(super) browser_error: bool,
     #[serde(default)]
+    pub(super) interactive: bool,
+    #[serde(default)]
     pub(super) app: Option<String>,
     #[serde(default)]
     pub(super) user_ip: Option<String>,
@@ -65,6 +67,7 @@ impl Mint {
             age_s: 0,
             unsolved: false,
             browser_error: false,
+            interactive: false,
             app: None,
             user_ip: None,
             kind: None,
@@ -119,6 +122,20 @@ impl Mint {
     #[must_use]
     pub fn unsolved(mut self) -> Self {
         self.unsolved = true;
+        self
+    }
+
+    /// Turnstile: the visitor had to do something.
+    #[must_use]
+    pub fn interactive(mut self) -> Self {
+        self.interactive = true;
+        self
+    }
+
+    /// Refused by the browser side, as when the page's domain is not the key's.
+    #[must_use]
+    pub fn browser_error(mut self) -> Self {
+        self.browser_error = true;
         self
     }
 
@@ -192,6 +209,7 @@ impl State {
                 .ok_or_else(|| MintError("age_s goes back before all time".to_owned()))?,
             solved: !mint.unsolved,
             browser_error: mint.browser_error,
+            interactive: mint.interactive,
             app: mint.app.clone(),
             user_ip: mint.user_ip.clone(),
             redeemed: None,

@@ -131,9 +131,9 @@ impl Emulator {
         self.state().sites.push(site);
     }
 
-    /// The requests to vendors so far, oldest first.
+    /// The requests to vendors so far, oldest first; the last ten thousand of them.
     pub fn requests(&self) -> Vec<Seen> {
-        self.state().seen.clone()
+        self.state().seen.iter().cloned().collect()
     }
 
     /// How many connections were opened so far.

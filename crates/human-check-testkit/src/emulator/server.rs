@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::fault::Fault;
 use super::http::{self, Outgoing, Seen};
@@ -16,6 +16,9 @@ use super::{captchala, control, enterprise, generic, hcaptcha, recaptcha, turnst
 
 /// Replies are made no larger, whatever is asked for.
 const OVERSIZED_CAP: usize = 16 << 20;
+
+/// How long a connection may say nothing.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Larger requests end the connection.
 const REQUEST_CAP: usize = 1 << 20;
@@ -40,6 +43,12 @@ pub(super) async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
     }
 }
 
+/// A client that waits to be told that its body is welcome.
+fn expects_leave(buffer: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(&buffer[..buffer.len().min(8_192)]).to_ascii_lowercase();
+    head.contains("\r\n\r\n") && head.contains("\r\nexpect: 100-continue")
+}
+
 fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -48,6 +57,7 @@ async fn converse(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()>
     stream.set_nodelay(true)?;
     let mut buffer = Vec::new();
     loop {
+        let mut invited = false;
         let request = loop {
             match http::parse(&buffer) {
                 Ok(Some((request, used))) => {
@@ -55,7 +65,12 @@ async fn converse(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()>
                     break request;
                 }
                 Ok(None) if buffer.len() < REQUEST_CAP => {
-                    if stream.read_buf(&mut buffer).await? == 0 {
+                    if expects_leave(&buffer) && !invited {
+                        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+                        invited = true;
+                    }
+                    let read = timeout(PATIENCE, stream.read_buf(&mut buffer)).await;
+                    if read.map_err(|_| io::ErrorKind::TimedOut)?? == 0 {
                         return Ok(());
                     }
                 }
@@ -69,12 +84,15 @@ async fn converse(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()>
         if control::is_control(&request.path) {
             let reply = control::answer(&mut lock(state), &request);
             stream.write_all(&whole(&reply)).await?;
+            if request.is_last() {
+                return Ok(());
+            }
             continue;
         }
         let (fault, reply) = {
             let mut state = lock(state);
             let fault = state.faults.next();
-            state.seen.push(request.clone());
+            state.see(&request);
             // Judging happens in one step under the lock: of two visitors with one token one wins.
             let judged = !fault.as_ref().is_some_and(Fault::comes_first);
             let reply = judged.then(|| route(&mut state, &request));
@@ -88,7 +106,7 @@ async fn converse(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()>
             }
             Some(fault) => misbehave(&mut stream, &fault, reply).await?,
         };
-        if !keep {
+        if !keep || request.is_last() {
             return Ok(());
         }
     }

@@ -1,6 +1,6 @@
 //! What the emulated vendors remember.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,6 +13,9 @@ use super::fault::Faults;
 use super::http::Seen;
 use super::site::Site;
 
+/// How many requests are remembered.
+const MOST_SEEN: usize = 10_000;
+
 pub(super) struct State {
     clock: Arc<dyn Clock>,
     pub(super) sites: Vec<Site>,
@@ -24,7 +27,7 @@ pub(super) struct State {
     pub(super) assessments: Vec<String>,
     pub(super) knobs: Knobs,
     pub(super) faults: Faults,
-    pub(super) seen: Vec<Seen>,
+    pub(super) seen: VecDeque<Seen>,
     pub(super) connections: usize,
 }
 
@@ -41,6 +44,8 @@ pub struct Knobs {
     pub quota_spent: bool,
     /// Enterprise: too many requests a minute. `CaptchaLa`: rate limited.
     pub rate_limited: bool,
+    /// Enterprise: what the challenge of solved tokens is said to be, such as `PASSED`.
+    pub challenge: Option<String>,
     /// Enterprise: leave members out that hold their default.
     pub omit_defaults: bool,
     /// Enterprise: report a token of another key as older services did.
@@ -51,6 +56,8 @@ pub struct Knobs {
     pub score_as_text: bool,
     /// `CaptchaLa`: the main service is down, so that the backup service answers.
     pub main_down: bool,
+    /// `CaptchaLa`: the backup service says `ok` instead of `valid`.
+    pub backup_says_ok: bool,
     /// `CaptchaLa`: the app is switched off.
     pub app_disabled: bool,
     /// `CaptchaLa`: challenges need a server token.
@@ -88,6 +95,7 @@ pub(super) struct Token {
     pub(super) issued: SystemTime,
     pub(super) solved: bool,
     pub(super) browser_error: bool,
+    pub(super) interactive: bool,
     pub(super) app: Option<String>,
     pub(super) user_ip: Option<String>,
     /// Set when it was verified: the idempotency key and the answer, where the vendor keeps them.
@@ -116,9 +124,17 @@ impl State {
             assessments: Vec::new(),
             knobs: Knobs::default(),
             faults: Faults::default(),
-            seen: Vec::new(),
+            seen: VecDeque::new(),
             connections: 0,
         }
+    }
+
+    /// Remembers a request, and forgets the oldest of too many.
+    pub(super) fn see(&mut self, request: &Seen) {
+        if self.seen.len() >= MOST_SEEN {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(request.clone());
     }
 
     pub(super) fn now(&self) -> SystemTime {

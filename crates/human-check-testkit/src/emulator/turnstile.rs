@@ -63,7 +63,7 @@ pub(super) fn siteverify(state: &mut State, request: &Seen) -> Outgoing {
         "hostname": token.hostname,
         "action": token.action.unwrap_or_default(),
         "cdata": token.binding.unwrap_or_default(),
-        "metadata": {"interactive": false},
+        "metadata": {"interactive": token.interactive},
     });
     if let Some(token) = state.token("turnstile", response) {
         token.redeemed = Some((key, answer.clone()));
