@@ -39,7 +39,7 @@ pub fn judge(reply: &Reply, offline: bool) -> Result<Verdict, CheckError> {
     if let Some(error) = envelope.owner_error() {
         return Err(error);
     }
-    if raised(data.get("degraded")) {
+    if envelope.is_degraded() {
         return Err(envelope.error(ErrorKind::Declined, "quota"));
     }
     if valid && envelope.code == 0 {
@@ -192,6 +192,14 @@ impl<'r> Envelope<'r> {
             .filter(|text| !text.is_empty())
     }
 
+    /// Whether it says that the quota is spent, at either level and however it is typed.
+    fn is_degraded(&self) -> bool {
+        let reason = Self::text(self.data.get("reason"));
+        raised(self.data.get("degraded"))
+            || raised(self.members.get("degraded"))
+            || reason == Some("quota_exhausted")
+    }
+
     fn has_error(&self) -> bool {
         raised(self.data.get("error")) || raised(self.members.get("error"))
     }
@@ -206,12 +214,12 @@ impl<'r> Envelope<'r> {
                 && !matches!(*text, "ok" | "success")
         };
         let member = |name| Self::text(self.members.get(name));
-        let degraded =
-            Self::text(self.data.get("reason")).filter(|_| raised(self.data.get("degraded")));
+        let degraded = Self::text(self.data.get("reason")).filter(|_| self.is_degraded());
         let code = Self::text(self.data.get("error"))
             .or(degraded)
             .or_else(|| member("error"))
-            .or_else(|| member("msg").or_else(|| member("message")).filter(is_code))
+            .or_else(|| member("msg").filter(is_code))
+            .or_else(|| member("message").filter(is_code))
             .unwrap_or(UNKNOWN);
         // Cut like every vendor's text, since it ends in logs.
         let mut codes = json::Codes::default();

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use human_check::{
     Clock, ConfigError, Enforce, HumanCheck, Policy, Secret, Submission, TestingCredentials,
 };
-use human_check_http::{CannedTransport, Exchange, Limits, Reply, timestamp};
+use human_check_http::{CannedTransport, Exchange, Limits, Reply, json, timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -64,22 +64,29 @@ impl Case {
     /// A message when the line is no case. It repeats no text of the line but names.
     pub fn from_json(line: &[u8]) -> Result<Self, String> {
         let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-        let value: Value = serde_json::from_slice(line).map_err(|error| match error.column() {
-            0 => "not JSON".to_owned(),
-            column => format!("not JSON: broken at column {column}"),
-        })?;
+        // Strictly, so that a member that is there twice is an error and not the last of both.
+        let value: Value =
+            json::object(line).map_err(|error| format!("no line of JSON: {error}"))?;
         let Value::Object(members) = &value else {
             return Err("not a JSON object".to_owned());
         };
         let rules = Rules::MEMBERS;
+        let like = |name: &str, known: &str| {
+            let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
+            let distance = strsim::damerau_levenshtein(&plain(name), &plain(known));
+            distance <= known.len() / 4
+        };
         for name in members
             .keys()
             .filter(|name| !MEMBERS.contains(&name.as_str()))
         {
-            let lower = name.to_ascii_lowercase();
-            if MEMBERS.contains(&lower.as_str()) || rules.contains(&lower.as_str()) {
+            let mut known = MEMBERS
+                .iter()
+                .chain(&rules)
+                .chain(&["policies", "rules", "reply"]);
+            if known.any(|known| like(name, known)) {
                 return Err(format!(
-                    "`{name}` is not a member here; write it in lower case, and rules inside `policy`"
+                    "`{name}` is not a member here; check its spelling, and write rules inside `policy`"
                 ));
             }
         }
@@ -377,12 +384,20 @@ fn reply(case: &Case) -> Result<Reply, String> {
     Ok(reply)
 }
 
-/// What serde says of a value, without the value.
+/// What serde says of a value, without the value: texts are in quotes, and the name of a variant
+/// is whatever was written.
 fn without_texts(message: &str) -> String {
     let mut parts = message.split('"');
     let first = parts.next().unwrap_or("").to_owned();
     let last = parts.next_back();
-    last.map_or(first.clone(), |last| format!("{first}…{last}"))
+    let message = last.map_or(first.clone(), |last| format!("{first}…{last}"));
+    match message
+        .strip_prefix("unknown variant `")
+        .and_then(|rest| rest.split_once('`'))
+    {
+        Some((_, known)) => format!("unknown name{known}"),
+        None => message,
+    }
 }
 
 fn null_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

@@ -36,9 +36,9 @@ fn scrub_refusal(refusal: Refusal, secrets: &[&str]) -> Refusal {
 
 fn scrub_facts(mut facts: Facts, secrets: &[&str]) -> Facts {
     // A fact that is our own token or secret is no evidence of anything, so it goes altogether.
-    facts.action = facts.action.filter(|a| !holds(a.as_str(), secrets));
-    facts.app = facts.app.filter(|app| !holds(app, secrets));
-    facts.hostname = facts.hostname.filter(|h| !holds(h.as_str(), secrets));
+    facts.action = facts.action.filter(|a| !repeats(a.as_str(), secrets, 1));
+    facts.app = facts.app.filter(|app| !repeats(app, secrets, 1));
+    facts.hostname = facts.hostname.filter(|h| !names(h.as_str(), secrets));
     for (_, detail) in &mut facts.details {
         match detail {
             Detail::Text(text) if holds(text, secrets) => REDACTED.clone_into(text),
@@ -58,7 +58,20 @@ fn scrub_all(mut texts: Vec<String>, secrets: &[&str]) -> Vec<String> {
     texts
 }
 
-/// For facts, which are looked at in every good reply: pieces end to end find any run of 23.
+/// Whether a host name is made of a secret. Its case was folded when it was read.
+fn names(hostname: &str, secrets: &[&str]) -> bool {
+    // Ordinary names have no label this long, and cost nothing more than that look.
+    let mut labels = hostname.split('.').filter(|label| label.len() >= PIECE);
+    labels.any(|label| {
+        let piece = &label.as_bytes()[..PIECE];
+        let mut windows = secrets
+            .iter()
+            .flat_map(|secret| secret.as_bytes().windows(PIECE));
+        windows.any(|window| window.eq_ignore_ascii_case(piece))
+    })
+}
+
+/// For details, which may be many and long in a good reply: pieces end to end find any run of 23.
 fn holds(text: &str, secrets: &[&str]) -> bool {
     repeats(text, secrets, PIECE)
 }
@@ -109,5 +122,22 @@ mod tests {
         assert!(holds("bad", &["bad"]));
         assert!(holds("said: canary-1", &["canary-1"]));
         assert!(holds(token, &[token]) && holds(&token[3..], &[token]));
+        assert!(names("p1_0123456789abcdef", &[token]));
+        assert!(names("x.p1_0123456789abcdef.example", &[token]));
+        assert!(!names("www.averylongdomainname.example", &[token]));
+    }
+
+    #[test]
+    fn a_fact_that_is_a_secret_is_no_fact() {
+        static ACME: human_check::Provider = human_check::Provider::new("acme", &[]);
+        let secret = "0x4AAAAAAACanarySecret";
+        let mut facts = Facts::new(&ACME);
+        facts.action = Some(human_check::Action::exact(format!("x{}", &secret[..20])));
+        facts.app = Some(secret.to_owned());
+        facts.hostname = human_check::Hostname::parse(secret);
+        facts.details = vec![("text", Detail::Text(secret.to_owned()))];
+        let facts = scrub_facts(facts, &[secret]);
+        assert!(facts.action.is_none() && facts.app.is_none() && facts.hostname.is_none());
+        assert_eq!(facts.detail("text").unwrap().text(), Some(REDACTED));
     }
 }

@@ -67,18 +67,12 @@ pub fn read<'r, A: Answer + Deserialize<'r>>(
         // never a yes.
         Err(outage) if outage.kind() == ErrorKind::Unavailable => {
             return match json::object::<A>(reply.body()) {
-                Ok(answer) if answer.success() != Some(true) => {
+                Ok(answer) => {
                     let codes = answer.codes().as_slice();
-                    let known = codes
-                        .iter()
-                        .any(|code| !matches!(blame(code), Blame::Unknown | Blame::Vendor(_)));
-                    let decided = known.then(|| decide(provider, reply, Some(false), codes, blame));
-                    match decided.transpose()? {
-                        Some(refusal) => Ok((answer, refusal)),
-                        None => Err(outage),
-                    }
+                    let refusal = overrule(outage, reply, answer.success(), codes, blame)?;
+                    Ok((answer, Some(refusal)))
                 }
-                _ => Err(outage),
+                Err(_) => Err(outage),
             };
         }
         read => read?,
@@ -91,6 +85,23 @@ pub fn read<'r, A: Answer + Deserialize<'r>>(
         blame,
     )?;
     Ok((answer, refusal))
+}
+
+/// What a 5xx or 429 means when its body names codes: whose fault a known code says it is, and
+/// otherwise the outage. Never a yes.
+pub(crate) fn overrule(
+    outage: CheckError,
+    reply: &Reply,
+    success: Option<bool>,
+    codes: &[String],
+    blame: impl Fn(&str) -> Blame,
+) -> Result<Refusal, CheckError> {
+    let says_more = |code: &String| !matches!(blame(code), Blame::Unknown | Blame::Vendor(_));
+    if success == Some(true) || !codes.iter().any(says_more) {
+        return Err(outage);
+    }
+    let provider = outage.provider().clone();
+    decide(&provider, reply, Some(false), codes, blame)?.ok_or(outage)
 }
 
 /// Reads the body of a 200 as one JSON object, for vendors that say all they have to say on 200.
@@ -277,6 +288,18 @@ mod tests {
         assert_eq!(outcome(200, Some(true), &["visitor"]), "protocol");
         assert_eq!(outcome(200, Some(true), &["new"]), "protocol");
         assert_eq!(outcome(400, Some(true), &[]), "protocol");
+    }
+
+    #[test]
+    fn a_quota_comes_before_the_vendors_trouble_and_a_wish_to_wait_is_kept() {
+        assert_eq!(outcome(200, Some(false), &["vendor", "quota"]), "declined");
+        let reply = Reply::new(200, "").with_header(
+            http::header::RETRY_AFTER,
+            http::HeaderValue::from_static("9"),
+        );
+        let codes = ["vendor".to_owned()];
+        let error = decide(&ACME, &reply, Some(false), &codes, blame).unwrap_err();
+        assert_eq!(error.retry_after(), Some(std::time::Duration::from_secs(9)));
     }
 
     #[test]

@@ -33,9 +33,9 @@ pub fn judge(reply: &Reply, kind: KeyKind) -> Result<Verdict, CheckError> {
         .map_err(unreadable)?;
     let codes = token.invalid_reason.clone().into_vec();
     let reason = codes
-        .first()
+        .iter()
         .map(String::as_str)
-        .filter(|reason| *reason != "INVALID_REASON_UNSPECIFIED");
+        .find(|reason| *reason != "INVALID_REASON_UNSPECIFIED");
     // Defaults may be left out of protobuf JSON, and the default of `valid` is false.
     let valid = token.valid.unwrap_or(false);
     let challenge = risk

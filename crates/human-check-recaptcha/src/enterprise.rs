@@ -198,7 +198,8 @@ impl RecaptchaEnterprise {
         &self,
         token: &str,
         submission: &Submission,
-    ) -> Result<(Asked, Secret), CheckError> {
+        attempts: &AtomicU32,
+    ) -> Result<(Result<Verdict, CheckError>, Secret), CheckError> {
         let (header, value, secret) = self.credential.header(&self.exchange).await?;
         let question = Question {
             provider: &RECAPTCHA_ENTERPRISE,
@@ -210,29 +211,28 @@ impl RecaptchaEnterprise {
             retry: Retry::Unsent,
         };
         let judge = |reply: &Reply| assessment::judge(reply, self.kind);
-        Ok((self.exchange.ask(question, judge).await, secret))
+        // Counted before, in case time runs out in between.
+        attempts.fetch_add(1, Ordering::Relaxed);
+        let asked = self.exchange.ask(question, judge).await;
+        attempts.fetch_add(asked.attempts.saturating_sub(1), Ordering::Relaxed);
+        Ok((asked.outcome, secret))
     }
 
     /// Asks, and once more with a new access token where Google did not take the old one.
-    /// `attempts` counts what was sent, also when time runs out in between.
     async fn assess(
         &self,
         token: &str,
         submission: &Submission,
         attempts: &AtomicU32,
     ) -> Result<Verdict, CheckError> {
-        let (asked, used) = self.ask(token, submission).await?;
-        attempts.fetch_add(asked.attempts, Ordering::Relaxed);
-        let rejected = asked
-            .outcome
+        let (outcome, used) = self.ask(token, submission, attempts).await?;
+        let rejected = outcome
             .as_ref()
             .is_err_and(|error| error.reason() == UNAUTHENTICATED);
         if !(rejected && self.credential.renew(&used).await) {
-            return asked.outcome;
+            return outcome;
         }
-        let (asked, _) = self.ask(token, submission).await?;
-        attempts.fetch_add(asked.attempts, Ordering::Relaxed);
-        asked.outcome
+        self.ask(token, submission, attempts).await?.0
     }
 }
 

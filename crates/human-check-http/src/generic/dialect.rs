@@ -2,12 +2,12 @@ use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue};
 use human_check::{
-    Action, Assurance, CheckError, ConfigError, Fact, Facts, Hostname, Provider, Reason, Reports,
-    Score, Secret, SingleUse, Submission, Verdict,
+    Action, Assurance, CheckError, ConfigError, ErrorKind, Fact, Facts, Hostname, Provider, Reason,
+    Reports, Score, Secret, SingleUse, Submission, Verdict,
 };
 use serde_json::{Map, Value};
 
-use crate::json::Codes;
+use crate::json::{self, Codes};
 use crate::siteverify::{self, Blame};
 use crate::{Endpoint, FormBody, Reply, Request, timestamp};
 
@@ -247,14 +247,40 @@ impl Dialect {
     ///
     /// [`CheckError`] when it is neither yes nor no.
     pub fn judge(&self, reply: &Reply) -> Result<Verdict, CheckError> {
-        // A 4xx without readable JSON still has a status that may mean something.
-        let answer: Value = match siteverify::object_or_rejection(&self.provider, reply) {
-            Err(error) if !(reply.is_rejection() && error.reason() == "request-rejected") => {
-                return Err(error);
+        let (answer, outage) = match siteverify::object_or_rejection(&self.provider, reply) {
+            Ok(answer) => (answer, None),
+            // A 4xx without readable JSON still has a status that may mean something, and a 5xx
+            // may say by a code that it is no outage.
+            Err(error) if reply.is_rejection() && error.reason() == "request-rejected" => {
+                (Value::Null, None)
             }
-            read => read.unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                let answer = json::object(reply.body()).unwrap_or_default();
+                (answer, Some(error))
+            }
+            Err(error) => return Err(error),
         };
-        let mut codes: Codes = at(&answer, &self.codes)
+        let codes = self.codes(&answer, reply);
+        let codes = codes.as_slice();
+        let success = match at(&answer, &self.success) {
+            Some(Value::Bool(success)) => Some(*success),
+            None if reply.is_rejection() => Some(false),
+            _ => None,
+        };
+        let blame = |code: &str| self.blame(reply.status(), code);
+        let refusal = match outage {
+            Some(outage) => Some(siteverify::overrule(outage, reply, success, codes, blame)?),
+            None => siteverify::decide(&self.provider, reply, success, codes, blame)?,
+        };
+        let facts = self.facts(&answer);
+        Ok(match refusal {
+            None => Verdict::Human(facts),
+            Some(refusal) => refusal.with_facts(facts).into(),
+        })
+    }
+
+    fn codes(&self, answer: &Value, reply: &Reply) -> Codes {
+        let mut codes: Codes = at(answer, &self.codes)
             .and_then(|codes| serde::Deserialize::deserialize(codes).ok())
             .unwrap_or_default();
         // An error in another shape than the vendor documents must not vanish.
@@ -265,30 +291,14 @@ impl Dialect {
             "".into(),
             Value::Array(Vec::new()),
         ];
-        if codes.as_slice().is_empty()
-            && answer
-                .get(first)
-                .is_some_and(|error| !harmless.contains(error))
-        {
+        let error = answer.get(first).filter(|error| !harmless.contains(error));
+        if codes.as_slice().is_empty() && error.is_some() {
             codes.push(Codes::UNREADABLE);
         }
         if codes.as_slice().is_empty() && reply.is_rejection() {
             codes.push(&format!("http-{}", reply.status()));
         }
-        let success = match at(&answer, &self.success) {
-            Some(Value::Bool(success)) => Some(*success),
-            None if reply.is_rejection() => Some(false),
-            _ => None,
-        };
-        let refusal =
-            siteverify::decide(&self.provider, reply, success, codes.as_slice(), |code| {
-                self.blame(reply.status(), code)
-            })?;
-        let facts = self.facts(&answer);
-        Ok(match refusal {
-            None => Verdict::Human(facts),
-            Some(refusal) => refusal.with_facts(facts).into(),
-        })
+        codes
     }
 
     fn blame(&self, status: u16, code: &str) -> Blame {

@@ -168,6 +168,20 @@ mod tests {
             outcome(&friendly, 200, r#"{"success":true,"error":null}"#),
             "human"
         );
+        let fox = Dialect::captchafox("site").unwrap();
+        for (status, code, expected) in [
+            (500, "invalid-input-response", "invalid"),
+            (429, "timeout-or-duplicate", "expired-or-spent"),
+            (503, "invalid-input-secret", "misconfigured secret"),
+            (500, "new-code", "unavailable server-error"),
+        ] {
+            let body = format!(r#"{{"success":false,"error-codes":["{code}"]}}"#);
+            assert_eq!(
+                outcome(&fox, status, body.leak()),
+                expected,
+                "{status} {code}"
+            );
+        }
     }
 
     #[test]
