@@ -104,6 +104,12 @@ async fn offline_tokens_need_an_opt_in_and_are_marked() {
         .await
         .unwrap();
     assert_eq!(replayed.refusal().unwrap().reason(), Reason::Spent);
+    emulator.configure(|knobs| knobs.backup_says_ok = true);
+    let ok = open
+        .check(&submission(Vendor::CaptchaLa, offline()))
+        .await
+        .unwrap();
+    assert!(ok.is_human(), "the backup's own spelling");
     // The backup says nothing of actions, and an expectation is not waived for that.
     let expecting = submission(Vendor::CaptchaLa, offline()).expecting_action("login");
     assert!(!open.check(&expecting).await.unwrap().is_human());

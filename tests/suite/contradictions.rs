@@ -153,8 +153,29 @@ async fn a_degraded_or_contradicted_captchala_yes_is_none() {
     ] {
         assert_eq!(outcome("captchala", body(data)).await, "protocol");
     }
-    let spoken = json!({"code": 0, "msg": "token_expired", "data": {"valid": true}});
-    assert_eq!(outcome("captchala", spoken).await, "protocol");
+    for contradicted in [
+        json!({"code": 0, "msg": "token_expired", "data": {"valid": true}}),
+        json!({"code": 0, "msg": "ok", "message": "token_expired", "data": {"valid": true}}),
+        json!({"code": 0, "msg": "ok", "error": "token_expired", "data": {"valid": true}}),
+        json!({"code": 0, "msg": "ok", "error": "something_new", "data": {"valid": true}}),
+        json!({"code": 0, "msg": "ok", "error": 7, "data": {"valid": true}}),
+    ] {
+        assert_eq!(
+            outcome("captchala", contradicted.clone()).await,
+            "protocol",
+            "{contradicted}"
+        );
+    }
+    for degraded in [
+        json!({"code": 0, "msg": "ok", "degraded": true, "data": {"valid": true}}),
+        json!({"code": 0, "msg": "ok", "data": {"valid": true, "reason": "quota_exhausted"}}),
+    ] {
+        assert_eq!(
+            outcome("captchala", degraded.clone()).await,
+            "declined",
+            "{degraded}"
+        );
+    }
     // Our credentials come before anything about the token.
     let ours = json!({"code": 401, "error": "invalid_app_secret", "data": {"valid": false, "degraded": true}});
     assert_eq!(
@@ -287,5 +308,24 @@ async fn removing_a_stated_origin_never_helps() {
             "not-human",
             "{host}"
         );
+    }
+}
+
+#[tokio::test]
+async fn googles_statuses_are_told_apart() {
+    for (status, expected) in [
+        (408, "unavailable"),
+        (409, "unavailable"),
+        (499, "unavailable"),
+        (501, "misconfigured"),
+        (504, "unavailable"),
+        (418, "misconfigured"),
+        (302, "protocol"),
+        (204, "protocol"),
+    ] {
+        let got = answer("recaptcha-enterprise", json!({}), json!({"status": status}))
+            .await
+            .0;
+        assert_eq!(got, expected, "{status}");
     }
 }

@@ -393,3 +393,77 @@ async fn the_control_api_serves_clients_in_other_processes() {
         );
     }
 }
+
+#[tokio::test]
+async fn nothing_a_client_asks_for_takes_the_emulator_down() {
+    let emulator = Emulator::start().await.unwrap();
+    let (status, _) = ask(
+        &emulator,
+        "POST",
+        "/emulator/mint",
+        JSON,
+        r#"{"provider":"turnstile","length":1099511627776}"#,
+    )
+    .await;
+    assert_eq!(status, 400);
+    let huge = format!(
+        r#"{{"fault":{{"oversized":{{"bytes":{}}}}},"times":1}}"#,
+        usize::MAX
+    );
+    assert_eq!(
+        ask(&emulator, "POST", "/emulator/fail", JSON, &huge)
+            .await
+            .0,
+        200
+    );
+    let (status, _) = ask(
+        &emulator,
+        "POST",
+        "/siteverify",
+        FORM,
+        "response=x&secret=y",
+    )
+    .await;
+    assert_eq!(status, 200);
+    let old = r#"{"provider":"turnstile","age_s":18446744073709551615}"#;
+    assert_eq!(
+        ask(&emulator, "POST", "/emulator/mint", JSON, old).await.0,
+        400
+    );
+    // An assertion that claims to end before it began, signed by nobody.
+    let assertion = "eyJ9.eyJpc3MiOiJkZW1vQGRlbW8tcHJvamVjdC5pYW0uZ3NlcnZpY2VhY2NvdW50LmV4YW1wbGUiLCJpYXQiOjQxMDI0NDQ4MDAsImV4cCI6MX0.AAAA";
+    let grant = "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer";
+    let body = format!("grant_type={grant}&assertion={assertion}");
+    assert_eq!(ask(&emulator, "POST", "/token", FORM, &body).await.0, 400);
+    assert_eq!(
+        ask(&emulator, "GET", "/emulator/sites", JSON, "").await.0,
+        200
+    );
+}
+
+#[tokio::test]
+async fn hcaptchas_secret_is_an_accounts_and_the_site_key_tells_its_sites_apart() {
+    let emulator = Emulator::start().await.unwrap();
+    let ours = Site::own("hcaptcha");
+    let second = Site {
+        site_key: "b0000000-0000-4000-8000-000000000001".to_owned(),
+        ..ours.clone()
+    };
+    emulator.add_site(second.clone());
+    let mint = Mint::for_provider("hcaptcha").site_key(&second.site_key);
+    let token = emulator.mint(&mint).unwrap();
+    // Our check names its site key, so the account's other site does not pass.
+    let check = check(Vendor::Hcaptcha, &emulator, &exchange());
+    let verdict = check
+        .check(&submission(Vendor::Hcaptcha, token.clone()))
+        .await
+        .unwrap();
+    assert_eq!(
+        verdict.refusal().map(Refusal::reason),
+        Some(Reason::WrongSiteKey)
+    );
+    // Without it the vendor would have said yes.
+    let body = format!("response={token}&secret={}", ours.secret);
+    let (_, body) = ask(&emulator, "POST", "/siteverify", FORM, &body).await;
+    assert_eq!(body["success"], json!(true));
+}

@@ -319,8 +319,28 @@ async fn the_kind_of_key_decides_what_a_human_is() {
             "{kind:?} {score}"
         );
     }
+    for (challenge, expected) in [
+        ("PASSED", None),
+        ("NOCAPTCHA", None),
+        ("FAILED", Some(Reason::Invalid)),
+    ] {
+        emulator.configure(|knobs| knobs.challenge = Some(challenge.to_owned()));
+        let check = enterprise(&emulator, &exchange(), api_key(), KeyKind::Challenge);
+        let verdict = check
+            .check(&submission(Vendor::RecaptchaEnterprise, mint(0.9)))
+            .await
+            .unwrap();
+        assert_eq!(
+            verdict.refusal().map(human_check::Refusal::reason),
+            expected,
+            "{challenge}"
+        );
+    }
     // Google may leave out what has its default, also the score of a sure machine.
-    emulator.configure(|knobs| knobs.omit_defaults = true);
+    emulator.configure(|knobs| {
+        knobs.challenge = None;
+        knobs.omit_defaults = true;
+    });
     let check = enterprise(&emulator, &exchange(), api_key(), half);
     assert!(
         check

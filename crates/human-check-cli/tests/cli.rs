@@ -257,6 +257,31 @@ fn explain_answers_each_line_and_survives_bad_ones() {
         r#"{"name":"risk","provider":"captchala","status":200,"body":"{\"code\":0,\"data\":{\"valid\":true,\"risk_score\":80}}","policy":{"max_risk":50},"token":"pt_1"}"#,
         r#"{"name":"old","provider":"turnstile","status":200,"body":"{\"success\":true,\"challenge_ts\":\"2026-01-01T00:00:00Z\"}","policy":{"max_age_s":60,"skew_s":0},"now":"2026-01-01T00:01:01Z"}"#,
     ];
+    let refused = [
+        r#"{"provider":"hcaptcha","status":200,"body":"{}","siteKey":"ours"}"#,
+        r#"{"provider":"hcaptcha","status":200,"body":"{}","polcy":{}}"#,
+        r#"{"provider":"hcaptcha","status":200,"body":"{}","policies":{}}"#,
+        r#"{"provider":"hcaptcha","status":200,"body":"{}","action":"login"}"#,
+        r#"{"provider":"hcaptcha","status":200,"body":"{}","policy":{"action":"a"},"policy":null}"#,
+        r#"{"provider":"hcaptcha","status":200,"body":"{}","policy":["a"]}"#,
+        r#"{"provider":"hcaptcha","status":200}"#,
+        r#"{"provider":"recaptcha-v3","status":200,"body":"{}","policy":{"min_score":2}}"#,
+        r#"{"provider":"recaptcha-enterprise","status":200,"body":"{}","policy":{"key":"v3"}}"#,
+        r#"["hcaptcha",200,"{}"]"#,
+    ];
+    let output = run(
+        human_check(&["explain", "--jsonl"]),
+        refused.join("\n").as_bytes(),
+    );
+    assert_eq!(
+        (out(&output).as_str(), err(&output).lines().count()),
+        ("", refused.len()),
+        "{}",
+        err(&output)
+    );
+    let pasted = r#"{"provider":"0x4-a-secret","status":"another-secret","body":"x"}"#;
+    let output = run(human_check(&["explain", "--jsonl"]), pasted.as_bytes());
+    assert!(!err(&output).contains("secret"), "{}", err(&output));
     let mut input = lines.join("\n").into_bytes();
     input.extend_from_slice(b"\n\xff\xfe\n");
     let output = run(human_check(&["explain", "--jsonl"]), &input);

@@ -515,6 +515,14 @@ mod tests {
     }
 
     #[test]
+    fn a_required_binding_must_be_expected_too() {
+        // Whoever requires it and forgets to say which one would let any session's token pass.
+        let policy = Policy::new().with_binding_required();
+        let unexpected = reason(&policy, facts(), &Submission::new(), 1_000);
+        assert_eq!(unexpected, Some(Reason::EvidenceAbsent(Fact::Binding)));
+    }
+
+    #[test]
     fn a_score_as_good_as_the_floor_passes_within_a_millionth() {
         let policy = Policy::new().with_min_score(Score::humanity(0.9).unwrap());
         let scored = |x| Facts {
@@ -527,9 +535,11 @@ mod tests {
             reason(&policy, scored(0.899_999_976_158_142_1), &none, 1_000),
             None
         );
-        assert_eq!(
-            reason(&policy, scored(0.89), &none, 1_000),
-            Some(Reason::ScoreTooLow)
-        );
+        for low in [0.89, 0.8999, 0.899_99] {
+            assert_eq!(
+                reason(&policy, scored(low), &none, 1_000),
+                Some(Reason::ScoreTooLow)
+            );
+        }
     }
 }

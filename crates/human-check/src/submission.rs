@@ -221,3 +221,55 @@ impl fmt::Debug for Submission {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static ACME: Provider = Provider::new("acme", &["acme-response"]);
+
+    #[test]
+    fn named_values_are_kept_apart() {
+        let submission = Submission::new()
+            .with_value(&ACME, "lot_number", "1")
+            .with_value(&ACME, "pass_token", "2");
+        assert_eq!(submission.value(&ACME, "lot_number", 10).unwrap(), "1");
+        assert_eq!(submission.value(&ACME, "pass_token", 10).unwrap(), "2");
+        assert_eq!(
+            submission.token(&ACME, 10).unwrap_err().reason(),
+            Reason::Missing
+        );
+    }
+
+    #[test]
+    fn the_same_token_twice_is_one_and_two_are_none() {
+        let once = Submission::new()
+            .with_token(&ACME, "a")
+            .with_token(&ACME, "a");
+        assert_eq!(once.token(&ACME, 10).unwrap(), "a");
+        let two = once.with_token(&ACME, "b");
+        assert_eq!(
+            two.token(&ACME, 10).unwrap_err().reason(),
+            Reason::Malformed
+        );
+    }
+
+    #[test]
+    fn what_is_far_too_long_is_not_even_kept() {
+        let long = Submission::new().with_token(&ACME, "a".repeat(KEEP_CAP + 1));
+        assert!(long.answers(&ACME));
+        assert!(long.answers[0].text.is_none());
+        assert_eq!(
+            long.token(&ACME, usize::MAX).unwrap_err().reason(),
+            Reason::Malformed
+        );
+    }
+
+    #[test]
+    fn an_address_that_a_dual_stack_socket_wrapped_is_unwrapped() {
+        let submission = Submission::new().with_client_ip("::ffff:203.0.113.7".parse().unwrap());
+        assert_eq!(submission.client_ip().unwrap().to_string(), "203.0.113.7");
+        let submission = Submission::new().with_client_ip("2001:db8::7".parse().unwrap());
+        assert_eq!(submission.client_ip().unwrap().to_string(), "2001:db8::7");
+    }
+}
