@@ -63,6 +63,8 @@ async fn an_oddly_typed_reason_or_challenge_is_still_one() {
         json!({"a": 1}),
         json!(true),
         json!("DUPE"),
+        json!(["INVALID_REASON_UNSPECIFIED", "DUPE"]),
+        json!(["INVALID_REASON_UNSPECIFIED", 5]),
     ] {
         let body = json!({"tokenProperties": {"valid": true, "invalidReason": reason}});
         assert_ne!(
@@ -274,6 +276,13 @@ async fn the_owners_code_is_found_however_late_and_whatever_the_status() {
                 .await
                 .0,
             "not-human",
+            "{status}"
+        );
+        // A yes that is a 5xx says nothing, whatever stands beside it.
+        let both = json!({"success": true, "error-codes": ["invalid-input-secret"]});
+        assert_eq!(
+            answer("turnstile", both, json!({"status": status})).await.0,
+            "unavailable",
             "{status}"
         );
         let yes = json!({"success": true});
