@@ -11,7 +11,10 @@ macro_rules! pages {
 
 pages! {
     Readme "../README.md"
+    CaptchaLa "../docs/captchala.md"
+    Hcaptcha "../docs/hcaptcha.md"
     Recaptcha "../docs/recaptcha.md"
     Siteverify "../docs/siteverify.md"
+    Turnstile "../docs/turnstile.md"
     WritingAnAdapter "../docs/writing-an-adapter.md"
 }
