@@ -56,6 +56,25 @@ async fn an_error_in_an_assessment_never_passes_whatever_its_shape() {
 }
 
 #[tokio::test]
+async fn a_risk_that_cannot_be_read_is_not_taken_from_elsewhere() {
+    for (nested, expected) in [
+        (json!(95), "not-human"),
+        (json!("95"), "not-human"),
+        (json!(500), "not-human"),
+        (json!(null), "human"),
+    ] {
+        let body = json!({"code": 0, "msg": "ok", "data": {
+            "valid": true, "risk_score": 5, "captcha_args": {"risk_score": nested}}});
+        let rules = json!({"policy": {"max_risk": 50}});
+        assert_eq!(
+            answer("captchala", body, rules).await.0,
+            expected,
+            "{nested}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_oddly_typed_reason_or_challenge_is_still_one() {
     for reason in [
         json!(4),

@@ -102,8 +102,9 @@ fn facts(data: &Map<String, Value>, offline: bool) -> Facts {
         .filter(|seconds| *seconds > 0)
         .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
     facts.score = arg("risk_score")
+        .filter(|risk| !risk.is_null())
+        .or_else(|| data.get("risk_score"))
         .and_then(Value::as_f64)
-        .or_else(|| data.get("risk_score").and_then(Value::as_f64))
         .and_then(|risk| Score::risk(risk, 100.0).ok());
     let details = [
         ("challenge_id", text(data.get("challenge_id"))),
