@@ -151,6 +151,12 @@ fn a_policy_that_no_verdict_can_satisfy_is_refused() {
         enforced(Vendor::RecaptchaV2, Policy::new().with_action("login")),
         "action",
     );
+    for blank in ["", " "] {
+        names(
+            enforced(Vendor::Turnstile, Policy::new().with_action(blank)),
+            "action",
+        );
+    }
     assert!(enforced(Vendor::RecaptchaV3, Policy::new().with_min_score(half)).is_ok());
     names(Policy::new().with_hostnames([] as [&str; 0]), "hostnames");
 }

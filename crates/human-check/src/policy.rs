@@ -160,8 +160,16 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] naming the first rule whose fact the check does not report.
+    /// [`ConfigError`] naming the first rule whose fact the check does not report, or an action
+    /// without a name, which vendors report as none.
     pub fn applicable_to(&self, reports: Reports) -> Result<(), ConfigError> {
+        if self.action.as_ref().is_some_and(|a| a.trim().is_empty()) {
+            return Err(ConfigError::new(
+                "action",
+                "is empty, so it would refuse everybody",
+                "write the action that the page gives the widget, or leave the rule out",
+            ));
+        }
         let rules = [
             ("hostnames", self.origins.is_some(), Fact::Hostname),
             ("action", self.action.is_some(), Fact::Action),
