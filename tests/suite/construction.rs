@@ -86,6 +86,7 @@ fn scores_say_which_way_they_count_and_stay_in_range() {
     }
     names(Score::risk(1.0, 0.0), "score");
     names(Score::risk(1.0, f64::NAN), "score");
+    names(Score::risk(1.0, f64::INFINITY), "score");
     names(
         Hcaptcha::new(&nowhere(), "s", secret("s"))
             .unwrap()

@@ -50,7 +50,8 @@ impl Score {
     ///
     /// [`ConfigError`] when it is outside that range or not a number.
     pub fn risk(raw: f64, out_of: f64) -> Result<Self, ConfigError> {
-        if out_of > 0.0 && (0.0..=out_of).contains(&raw) {
+        // Of an endless scale every number would be nothing.
+        if out_of > 0.0 && out_of.is_finite() && (0.0..=out_of).contains(&raw) {
             let human = 1.0 - raw / out_of;
             Ok(Self { human, raw })
         } else {

@@ -1,10 +1,10 @@
 use async_trait::async_trait;
 use human_check::{
-    CheckError, ConfigError, ErrorKind, HumanCheck, Provider, Reason, Refusal, Reports, Secret,
-    Submission, Verdict,
+    CheckError, ConfigError, ErrorKind, HumanCheck, Provider, Reason, Refusal, Reports, Score,
+    Secret, Submission, Verdict,
 };
 
-use super::Dialect;
+use super::{Dialect, ScoreScale};
 use crate::{Exchange, Question, Retry};
 
 /// Any vendor that speaks a [`Dialect`].
@@ -31,8 +31,8 @@ impl SiteVerify {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the secret does not fit where the dialect puts it, or two members
-    /// would have one name, so that one would replace the other.
+    /// [`ConfigError`] when the secret does not fit where the dialect puts it, two members would
+    /// have one name, so that one would replace the other, or the score's scale has no end.
     pub fn new(exchange: &Exchange, dialect: Dialect, secret: Secret) -> Result<Self, ConfigError> {
         let mut names = vec![&dialect.secret, &dialect.token];
         let further = dialect.constants.iter().map(|(name, _)| name);
@@ -45,6 +45,15 @@ impl SiteVerify {
                 ));
             }
             names.push(name);
+        }
+        if let Some((_, ScoreScale::Risk(out_of))) = dialect.score
+            && Score::risk(0.0, out_of).is_err()
+        {
+            return Err(ConfigError::new(
+                "dialect",
+                format!("counts its score from 0 to {out_of}"),
+                "give the number that stands for surely a machine, such as 1 or 100",
+            ));
         }
         dialect.build(&secret, "probe", &Submission::new())?;
         Ok(Self {

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dialect_that_would_lose_a_member_is_refused() {
+    fn a_dialect_that_would_lose_a_member_or_a_score_is_refused() {
         let exchange = Exchange::new(CannedTransport::always(Reply::new(200, "")));
         static ACME: Provider = Provider::new("acme", &["acme-response"]);
         let dialect = Dialect::new(ACME.clone(), instance());
@@ -194,6 +194,15 @@ mod tests {
             assert!(
                 SiteVerify::new(&exchange, twice, Secret::new("s").unwrap()).is_err(),
                 "{name}"
+            );
+        }
+        for out_of in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let endless = dialect
+                .clone()
+                .with_score_at("score", ScoreScale::Risk(out_of));
+            assert!(
+                SiteVerify::new(&exchange, endless, Secret::new("s").unwrap()).is_err(),
+                "{out_of}"
             );
         }
         assert!(Dialect::friendly_captcha(" ").is_err() && Dialect::cap(&instance(), "").is_err());
