@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use http::{HeaderName, HeaderValue};
 use human_check::{
     Action, Assurance, CheckError, ConfigError, ErrorKind, Fact, Facts, Hostname, Provider, Reason,
-    Reports, Score, Secret, SingleUse, Submission, Verdict,
+    Reports, Score, Secret, SingleUse, Submission, TestingCredentials, Verdict,
 };
 use serde_json::{Map, Value};
 
@@ -158,7 +158,8 @@ impl Dialect {
         self
     }
 
-    /// Says what a code means. Codes not named refuse with [`Reason::Other`].
+    /// Says what a code means. Codes not named refuse with [`Reason::Other`]; of several rules for
+    /// one code the last counts.
     pub fn blaming(mut self, code: impl Into<Name>, blame: Blame) -> Self {
         self.rules.push((None, Some(code.into()), blame));
         self
@@ -273,10 +274,11 @@ impl Dialect {
             None => siteverify::decide(&self.provider, reply, success, codes, blame)?,
         };
         let facts = self.facts(&answer);
-        Ok(match refusal {
-            None => Verdict::Human(facts),
-            Some(refusal) => refusal.with_facts(facts).into(),
-        })
+        Ok(siteverify::conclude(
+            facts,
+            refusal,
+            TestingCredentials::Refused,
+        ))
     }
 
     fn codes(&self, answer: &Value, reply: &Reply) -> Codes {
@@ -302,8 +304,10 @@ impl Dialect {
     }
 
     fn blame(&self, status: u16, code: &str) -> Blame {
+        // Backwards, so that what is said of a preset's codes replaces what the preset says.
         self.rules
             .iter()
+            .rev()
             .find(|(on, of, _)| {
                 on.is_none_or(|on| on == status) && of.as_ref().is_none_or(|of| of == code)
             })

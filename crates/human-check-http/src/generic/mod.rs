@@ -10,6 +10,7 @@ pub use dialect::{Dialect, ScoreScale};
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::siteverify::Blame;
     use crate::{CannedTransport, Endpoint, Exchange, Reply, timestamp};
     use human_check::{HumanCheck, Provider, Reason, Secret, Submission, Verdict};
 
@@ -206,6 +207,18 @@ mod tests {
             );
         }
         assert!(Dialect::friendly_captcha(" ").is_err() && Dialect::cap(&instance(), "").is_err());
+    }
+
+    #[test]
+    fn what_is_said_of_a_code_last_counts() {
+        static ACME: Provider = Provider::new("acme", &["acme-response"]);
+        let dialect = Dialect::new(ACME.clone(), instance())
+            .blaming("bad-request", Blame::Visitor(Reason::Malformed));
+        let body = r#"{"success":false,"error-codes":["bad-request"]}"#;
+        assert_eq!(outcome(&dialect, 200, body), "malformed");
+        let dialect = dialect.blaming_status(418, None, Blame::Owner("teapot"));
+        assert_eq!(outcome(&dialect, 418, body), "misconfigured teapot");
+        assert_eq!(outcome(&dialect, 400, body), "malformed");
     }
 
     #[tokio::test]
