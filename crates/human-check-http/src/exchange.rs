@@ -295,7 +295,7 @@ impl Exchange {
         let send = self.transport.send(request, self.limits.reply_bytes);
         match timeout(left.min(self.limits.attempt), send).await {
             Ok(Ok(reply)) => read(&reply),
-            Ok(Err(error)) => Err(unsent(provider, error)),
+            Ok(Err(error)) => Err(failed(provider, error)),
             Err(_) => Err(CheckError::new(ErrorKind::Unavailable, provider, "timeout")),
         }
     }
@@ -310,7 +310,7 @@ impl fmt::Debug for Exchange {
     }
 }
 
-fn unsent(provider: &Provider, error: SendError) -> CheckError {
+fn failed(provider: &Provider, error: SendError) -> CheckError {
     match error.kind() {
         SendErrorKind::NotSent => {
             CheckError::new(ErrorKind::Unavailable, provider, "not-connected").with_token_unspent()
