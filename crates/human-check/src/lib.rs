@@ -16,6 +16,8 @@ mod score;
 mod secret;
 mod submission;
 mod verdict;
+mod widget;
+mod widget_facts;
 
 pub use async_trait::async_trait;
 pub use check::{HumanCheck, HumanCheckExt};
@@ -33,3 +35,5 @@ pub use score::Score;
 pub use secret::{Secret, TestingCredentials};
 pub use submission::{Submission, TOKEN_CAP};
 pub use verdict::Verdict;
+pub use widget::Widget;
+pub use widget_facts::{WidgetChoice, WidgetFacts, WidgetSources, WidgetText};
