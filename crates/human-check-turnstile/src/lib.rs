@@ -1,5 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod widget;
+
+pub use widget::widget;
+
 use async_trait::async_trait;
 use human_check::{
     Action, Assurance, CheckError, ConfigError, Detail, ErrorKind, Fact, Facts, Hostname,
