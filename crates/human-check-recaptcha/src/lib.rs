@@ -8,6 +8,7 @@ mod enterprise;
 mod google_error;
 #[cfg(feature = "service-account")]
 mod service_account;
+mod widget;
 
 pub use annotate::{Annotation, AnnotationReason};
 pub use assessment::judge as judge_enterprise;
@@ -16,6 +17,7 @@ pub use credential::{AccessToken, Credential, MetadataServer, TokenSource, read_
 pub use enterprise::{KeyKind, RecaptchaEnterprise};
 #[cfg(feature = "service-account")]
 pub use service_account::ServiceAccount;
+pub use widget::{widget_enterprise_checkbox, widget_enterprise_score, widget_v2, widget_v3};
 
 use human_check::Provider;
 
