@@ -2,9 +2,11 @@
 
 mod server_token;
 mod validate;
+mod widget;
 
 pub use server_token::{ServerToken, ServerTokenRequest};
 pub use validate::{OfflineTokens, judge};
+pub use widget::widget;
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue};
