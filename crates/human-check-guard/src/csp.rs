@@ -74,6 +74,9 @@ impl CspSources {
     /// is allowed already and it stays absent. Of several policies joined by commas each one is
     /// extended, since all of them hold.
     ///
+    /// Workers are let in by `script-src` where nothing else speaks of them, and so by its new hosts
+    /// too; that opens nothing, since browsers start no worker from another origin.
+    ///
     /// A nonce is left out where it would switch off an `'unsafe-inline'` that the page lives by;
     /// inline scripts run there without one. Under `'strict-dynamic'` browsers ignore the hosts,
     /// so there the nonce is needed.
@@ -533,6 +536,54 @@ mod tests {
             of(&WORKER).merge_into("script-src 'nonce-a' 'strict-dynamic'"),
             "script-src 'nonce-a' 'strict-dynamic' https://a.example"
         );
+    }
+
+    /// Every source that a browser takes for `directive`, or `None` when it takes all.
+    fn taken(policy: &str, directive: &str) -> Option<Vec<String>> {
+        let policy = Policy::parse(policy);
+        let elements = elements_of(directive).and_then(|name| policy.get(name));
+        let sources = elements.or_else(|| policy.in_effect(directive).map(|(_, sources)| sources));
+        let sources = sources?.iter().filter(|source| **source != "'none'");
+        Some(sources.map(|source| (*source).to_owned()).collect())
+    }
+
+    #[test]
+    fn nothing_allowed_is_forbidden_and_nothing_else_allowed() {
+        let all = CspSources::of([&WORKER, &FRAME, &STYLE].map(widget).iter());
+        let names = [
+            "default-src",
+            "child-src",
+            "script-src",
+            "script-src-elem",
+            "style-src",
+            "style-src-elem",
+            "frame-src",
+            "worker-src",
+        ];
+        // Each directive is absent, closed, or open to a host of its own.
+        for choice in 0..3_u32.pow(8) {
+            let state = |place: usize| choice / 3_u32.pow(u32::try_from(place).unwrap()) % 3;
+            let present = names.iter().enumerate().filter_map(|(place, name)| {
+                let sources = match state(place) {
+                    0 => return None,
+                    1 => "'none'".to_owned(),
+                    _ => format!("https://{name}.example"),
+                };
+                Some(format!("{name} {sources}"))
+            });
+            let policy = present.collect::<Vec<_>>().join("; ");
+            let merged = all.merge_into(&policy);
+            for (directive, ours) in all.directives() {
+                let expected = taken(&policy, directive).map(|mut sources| {
+                    sources.extend_from_slice(ours);
+                    sources
+                });
+                assert_eq!(taken(&merged, directive), expected, "{policy} -> {merged}");
+            }
+            for other in ["font-src", "media-src", "connect-src", "img-src"] {
+                assert_eq!(taken(&merged, other), taken(&policy, other), "{policy}");
+            }
+        }
     }
 
     #[test]

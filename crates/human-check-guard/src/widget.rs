@@ -168,6 +168,16 @@ impl Page {
         Html(html)
     }
 
+    /// Scripts and elements of several widgets, for a form that any of them can answer.
+    pub fn html_of<'a>(&self, widgets: impl IntoIterator<Item = &'a Widget>) -> Html {
+        Html(
+            widgets
+                .into_iter()
+                .map(|widget| self.html(widget).0)
+                .collect(),
+        )
+    }
+
     fn push_nonce(&self, html: &mut String) {
         if let Some(nonce) = &self.nonce {
             attribute(html, "nonce", nonce);

@@ -1,0 +1,202 @@
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use human_check::{Provider, Widget};
+use memchr::memmem;
+use serde_json::json;
+
+use crate::head::single;
+use crate::{Denial, Guard, RequestHead, prefers_html};
+
+/// A refusal as it goes over HTTP, for a framework to send.
+///
+/// The same for every reason behind one [`Denial`]: status, headers and body tell nothing more.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// Header names in lower case, with their values.
+    pub headers: Vec<(&'static str, String)>,
+    /// The whole body.
+    pub body: String,
+}
+
+/// A request that was refused, with the answer for it.
+#[derive(Clone, Debug)]
+pub struct Refused(Box<(Denial, Answer)>);
+
+impl Refused {
+    /// Why, as far as a visitor may know.
+    pub fn denial(&self) -> Denial {
+        self.0.0
+    }
+
+    /// What to send.
+    pub fn answer(&self) -> &Answer {
+        &self.0.1
+    }
+
+    /// What to send.
+    pub fn into_answer(self) -> Answer {
+        self.0.1
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.denial().title())
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// In which form this client is answered, decided while its request is at hand.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    guard: Guard,
+    html: bool,
+    htmx: bool,
+}
+
+impl Reply {
+    pub(crate) fn to(guard: &Guard, head: &dyn RequestHead) -> Self {
+        let mut html = false;
+        head.header("accept", &mut |line| {
+            // Most clients name no HTML at all, which is quicker to see than to parse.
+            if memmem::find(line, b"/html").is_some() || memmem::find(line, b"/HTML").is_some() {
+                html |= std::str::from_utf8(line).is_ok_and(prefers_html);
+            }
+        });
+        Self {
+            guard: guard.clone(),
+            html,
+            htmx: single(head, "hx-request").is_some_and(|value| value == "true"),
+        }
+    }
+
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    pub(crate) fn refuse(&self, denial: Denial) -> Refused {
+        let page = self.html.then(|| {
+            let own = self.guard.own_page(denial);
+            own.unwrap_or_else(|| plain_page(denial))
+        });
+        let (content_type, body) = match page {
+            Some(page) => ("text/html; charset=utf-8", page),
+            None => ("application/problem+json", self.problem(denial)),
+        };
+        let mut headers = vec![
+            ("content-type", content_type.to_owned()),
+            ("cache-control", "no-store".to_owned()),
+            ("vary", "Accept, HX-Request".to_owned()),
+        ];
+        if denial.wants_challenge() {
+            let providers = self.guard.form_fields().providers().iter();
+            let names: Vec<_> = providers.map(Provider::name).collect();
+            headers.push(("x-captcha-required", names.join(", ")));
+            if self.htmx {
+                let event = format!(
+                    r#"{{"human:challenge":{{"options":{}}}}}"#,
+                    self.guard.options()
+                );
+                headers.push(("hx-trigger", ascii(&event)));
+            }
+        }
+        if let Denial::Unavailable { retry_after, .. } = denial {
+            headers.push(("retry-after", seconds(retry_after).to_string()));
+        }
+        if denial == Denial::BodyTooSlow {
+            headers.push(("connection", "close".to_owned()));
+        }
+        let answer = Answer {
+            status: denial.status(),
+            headers,
+            body,
+        };
+        Refused(Box::new((denial, answer)))
+    }
+
+    /// RFC 9457, with one extension member for pages that show the challenge themselves.
+    fn problem(&self, denial: Denial) -> String {
+        let kind = match denial {
+            Denial::Misconfigured => "about:blank".to_owned(),
+            _ => format!("{PROBLEMS}#{}", denial.name()),
+        };
+        let mut body = json!({
+            "type": kind,
+            "title": denial.title(),
+            "status": denial.status(),
+            "detail": denial.advice(),
+        })
+        .to_string();
+        let captcha = match denial {
+            Denial::Unavailable { token_spent, .. } => {
+                Some(format!(r#"{{"required":false,"reset":{token_spent}}}"#))
+            }
+            _ if denial.wants_challenge() => Some(format!(
+                r#"{{"required":true,"reset":true,"options":{}}}"#,
+                self.guard.options()
+            )),
+            _ => None,
+        };
+        if let Some(captcha) = captcha {
+            body.pop();
+            let _ = write!(body, r#","captcha":{captcha}}}"#);
+        }
+        body
+    }
+}
+
+/// Where the problem types are explained.
+const PROBLEMS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/problems.md");
+
+/// A vendor's own wish, or a few seconds that differ, so that not everybody returns at once.
+fn seconds(wish: Option<Duration>) -> u64 {
+    match wish {
+        // Nobody should be told to come back next week.
+        Some(wish) => wish.as_secs().clamp(1, 3_600),
+        None => fastrand::u64(2..=6),
+    }
+}
+
+/// How a page shows a challenge: one option for each vendor that is accepted.
+pub(crate) fn options(providers: &[Provider], widgets: &[Widget], header: &str) -> String {
+    let options = providers.iter().map(|provider| {
+        let widget = widgets.iter().find(|widget| widget.provider() == provider);
+        json!({
+            "provider": provider.name(),
+            "field": widget.map_or_else(|| provider.fields().next(), |widget| Some(widget.field())),
+            "header": header,
+            "sitekey": widget.map(Widget::site_key),
+            "action": widget.and_then(Widget::action),
+        })
+    });
+    serde_json::Value::from_iter(options).to_string()
+}
+
+/// JSON with everything beyond ASCII escaped, as a header needs it.
+fn ascii(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_ascii() {
+            escaped.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            let _ = write!(escaped, "\\u{unit:04x}");
+        }
+    }
+    escaped
+}
+
+fn plain_page(denial: Denial) -> String {
+    let (title, advice) = (denial.title(), denial.advice());
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
+         <h1>{title}</h1>\n<p>{advice}</p>\n\
+         <p>Go back to the page you came from; what you typed is usually still there.</p>\n"
+    )
+}

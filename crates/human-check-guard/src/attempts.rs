@@ -1,0 +1,249 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use human_check::{Clock, SystemClock};
+
+/// Whose attempts are counted: a visitor's address, an account, both.
+///
+/// Only a keyed digest of it is kept in memory, and `Debug` shows nothing.
+#[derive(Clone, Eq, Hash, PartialEq)]
+pub struct AttemptKey(String);
+
+impl AttemptKey {
+    /// The attempts from one address. An IPv6 visitor has a whole /64 and is counted by it.
+    pub fn address(ip: IpAddr) -> Self {
+        Self(match ip.to_canonical() {
+            IpAddr::V4(ip) => format!("ip:{ip}"),
+            IpAddr::V6(ip) => {
+                let network = ip.segments();
+                let [a, b, c, d, ..] = network;
+                format!("ip:{a:x}:{b:x}:{c:x}:{d:x}")
+            }
+        })
+    }
+
+    /// The attempts on one account, or of whatever else you name.
+    pub fn named(name: impl fmt::Display) -> Self {
+        Self(format!("name:{name}"))
+    }
+
+    /// The key as text, for stores that live elsewhere. It may hold an address or a name: digest it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AttemptKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AttemptKey([redacted])")
+    }
+}
+
+/// A store that could not count. The guard then asks for a challenge.
+#[derive(Debug)]
+pub struct StoreError(Box<dyn std::error::Error + Send + Sync>);
+
+impl StoreError {
+    /// Says why. The cause must not show a key.
+    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("attempts could not be counted")
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+/// Counts attempts per key. A window begins with a key's first attempt and ends after its length.
+#[async_trait]
+pub trait AttemptStore: fmt::Debug + Send + Sync + 'static {
+    /// Counts one more attempt and says how many there are now in this window.
+    ///
+    /// Atomic: of two callers each sees its own number. Dropping the future may leave the attempt
+    /// counted or not.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be reached.
+    async fn add(&self, key: &AttemptKey, window: Duration) -> Result<u32, StoreError>;
+
+    /// How many attempts there were in this window.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be reached.
+    async fn count(&self, key: &AttemptKey) -> Result<u32, StoreError>;
+
+    /// Forgets a key's attempts, for example after a login that succeeded.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store cannot be reached.
+    async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError>;
+}
+
+/// Attempts counted in this process, for so many keys and no more.
+///
+/// When it is full, ended windows are dropped; if that frees nothing, keys it does not know count
+/// as having tried very often. Whoever floods it makes more visitors solve a challenge and lets
+/// nobody past one.
+#[derive(Clone)]
+pub struct MemoryAttempts {
+    counts: Arc<Mutex<HashMap<u128, Count>>>,
+    capacity: usize,
+    digest: [RandomState; 2],
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Clone, Copy)]
+struct Count {
+    attempts: u32,
+    ends: SystemTime,
+}
+
+impl MemoryAttempts {
+    /// Room for `capacity` keys, about 64 bytes each.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            counts: Arc::default(),
+            capacity,
+            digest: [RandomState::new(), RandomState::new()],
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Tells the end of windows by another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    fn digest(&self, key: &AttemptKey) -> u128 {
+        let [high, low] = self.digest.each_ref().map(|hash| hash.hash_one(key));
+        u128::from(high) << 64 | u128::from(low)
+    }
+
+    fn with_counts<R>(&self, work: impl FnOnce(&mut HashMap<u128, Count>, SystemTime) -> R) -> R {
+        let now = self.clock.now();
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut counts, now)
+    }
+
+    fn is_full(&self, counts: &mut HashMap<u128, Count>, now: SystemTime) -> bool {
+        if counts.len() >= self.capacity {
+            counts.retain(|_, count| count.ends > now);
+        }
+        counts.len() >= self.capacity
+    }
+}
+
+/// What a key counts that there was no room for.
+const UNCOUNTED: u32 = u32::MAX;
+
+#[async_trait]
+impl AttemptStore for MemoryAttempts {
+    async fn add(&self, key: &AttemptKey, window: Duration) -> Result<u32, StoreError> {
+        let key = self.digest(key);
+        Ok(self.with_counts(|counts, now| {
+            if let Some(count) = counts.get_mut(&key).filter(|count| count.ends > now) {
+                count.attempts = count.attempts.saturating_add(1);
+                return count.attempts;
+            }
+            counts.remove(&key);
+            if self.is_full(counts, now) {
+                return UNCOUNTED;
+            }
+            let ends = now + window;
+            counts.insert(key, Count { attempts: 1, ends });
+            1
+        }))
+    }
+
+    async fn count(&self, key: &AttemptKey) -> Result<u32, StoreError> {
+        let key = self.digest(key);
+        Ok(
+            self.with_counts(|counts, now| match counts.get(&key).copied() {
+                Some(count) if count.ends > now => count.attempts,
+                _ if self.is_full(counts, now) => UNCOUNTED,
+                _ => 0,
+            }),
+        )
+    }
+
+    async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {
+        let key = self.digest(key);
+        self.with_counts(|counts, _| counts.remove(&key));
+        Ok(())
+    }
+}
+
+impl fmt::Debug for MemoryAttempts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryAttempts")
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use human_check_testkit::ManualClock;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_window_begins_with_the_first_attempt_and_ends() {
+        let clock = ManualClock::now();
+        let attempts = MemoryAttempts::new(10).with_clock(clock.clone());
+        let key = AttemptKey::named("ada");
+        assert_eq!(attempts.add(&key, MINUTE).await.unwrap(), 1);
+        clock.advance(MINUTE / 2);
+        assert_eq!(attempts.add(&key, MINUTE).await.unwrap(), 2);
+        assert_eq!(attempts.count(&AttemptKey::named("bob")).await.unwrap(), 0);
+        clock.advance(MINUTE / 2);
+        assert_eq!(attempts.count(&key).await.unwrap(), 0);
+        assert_eq!(attempts.add(&key, MINUTE).await.unwrap(), 1);
+        attempts.clear(&key).await.unwrap();
+        assert_eq!(attempts.count(&key).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_full_store_forgets_nobody_and_lets_nobody_past() {
+        let clock = ManualClock::now();
+        let attempts = MemoryAttempts::new(2).with_clock(clock.clone());
+        let key = |n: u32| AttemptKey::named(n);
+        assert_eq!(attempts.add(&key(1), MINUTE).await.unwrap(), 1);
+        assert_eq!(attempts.add(&key(2), MINUTE).await.unwrap(), 1);
+        assert_eq!(attempts.add(&key(3), MINUTE).await.unwrap(), UNCOUNTED);
+        assert_eq!(attempts.count(&key(4)).await.unwrap(), UNCOUNTED);
+        assert_eq!(attempts.add(&key(1), MINUTE).await.unwrap(), 2);
+        clock.advance(MINUTE);
+        assert_eq!(attempts.count(&key(4)).await.unwrap(), 0);
+        assert_eq!(attempts.add(&key(3), MINUTE).await.unwrap(), 1);
+    }
+
+    #[test]
+    fn an_ipv6_visitor_is_a_network_and_a_wrapped_address_itself() {
+        let key = |ip: &str| AttemptKey::address(ip.parse().unwrap());
+        assert_eq!(key("2001:db8:1:2::3"), key("2001:db8:1:2:ffff::1"));
+        assert_ne!(key("2001:db8:1:2::3"), key("2001:db8:1:3::3"));
+        assert_eq!(key("::ffff:203.0.113.7"), key("203.0.113.7"));
+        assert_ne!(key("203.0.113.7"), key("203.0.113.8"));
+        assert!(!format!("{:?}", key("203.0.113.7")).contains("203"));
+    }
+}

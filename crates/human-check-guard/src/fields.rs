@@ -1,0 +1,347 @@
+use human_check::{HumanCheck, Provider, Submission};
+
+/// Where hCaptcha and Turnstile post a copy of their token for scripts written for reCAPTCHA,
+/// unless told not to.
+const COPY: &str = "g-recaptcha-response";
+
+/// Field names that some vendor's script adds to a form. One that is not accepted is never a
+/// reason to pass, but it must not reach the application's own type either, which may refuse
+/// what it does not know.
+const KNOWN: [&str; 4] = [
+    "captchala_token",
+    "cf-turnstile-response",
+    COPY,
+    "h-captcha-response",
+];
+
+/// Longer values are not even kept. No vendor's token is half as long.
+const KEEP_CAP: usize = 16_384;
+
+/// Which members of a body carry answers, and whose.
+#[derive(Clone, Debug)]
+pub struct Fields {
+    providers: Vec<Provider>,
+    fields: Vec<Field>,
+}
+
+#[derive(Clone, Debug)]
+struct Field {
+    path: Vec<String>,
+    /// Indices of the providers whose field this is. None of them for a foreign vendor's.
+    owners: Vec<usize>,
+    /// The one whose usual field it is.
+    usual_of: Option<usize>,
+}
+
+impl Fields {
+    /// The form fields of everything that `check` accepts.
+    pub fn of(check: &(impl HumanCheck + ?Sized)) -> Self {
+        let mut fields = Self {
+            providers: check.accepts().to_vec(),
+            fields: Vec::new(),
+        };
+        // Each provider has a place of its own that no member of a body leads to: see `own`.
+        fields
+            .fields
+            .extend((0..check.accepts().len()).map(|index| Field {
+                path: Vec::new(),
+                owners: vec![index],
+                usual_of: Some(index),
+            }));
+        for (index, provider) in check.accepts().iter().enumerate() {
+            for (place, name) in provider.fields().enumerate() {
+                fields.add(vec![name.to_owned()], index, place == 0);
+            }
+        }
+        for known in KNOWN {
+            if !fields.fields.iter().any(|field| field.path == [known]) {
+                fields.fields.push(Field {
+                    path: vec![known.to_owned()],
+                    owners: Vec::new(),
+                    usual_of: None,
+                });
+            }
+        }
+        fields
+    }
+
+    /// The same, and the answer of the provider at `index` is also found at `path`.
+    pub(crate) fn add(&mut self, path: Vec<String>, index: usize, usual: bool) {
+        let field = match self.fields.iter_mut().find(|field| field.path == path) {
+            Some(field) => field,
+            None => {
+                self.fields.push(Field {
+                    path,
+                    owners: Vec::new(),
+                    usual_of: None,
+                });
+                let last = self.fields.len() - 1;
+                &mut self.fields[last]
+            }
+        };
+        field.owners.push(index);
+        if usual && field.usual_of.is_none() {
+            field.usual_of = Some(index);
+        }
+    }
+
+    fn role(&self, id: FieldId, found: &Found, all: &[(FieldId, Found)]) -> Role<'_> {
+        let field = &self.fields[id.0];
+        let repeats = |(other, text): &(FieldId, Found)| {
+            let usual_of = self.fields[other.0].usual_of;
+            usual_of.is_some() && usual_of != field.usual_of && text == found
+        };
+        if field.path == [COPY] && all.iter().any(repeats) {
+            return Role::Copy;
+        }
+        match &field.usual_of {
+            Some(owner) => Role::Of(std::slice::from_ref(owner)),
+            None => Role::Of(&field.owners),
+        }
+    }
+
+    /// The place of a token that arrived for the provider at `index` outside the body.
+    pub(crate) fn own(index: usize) -> FieldId {
+        FieldId(index)
+    }
+
+    /// Whose answers are looked for.
+    pub fn providers(&self) -> &[Provider] {
+        &self.providers
+    }
+
+    /// What `name` is, inside the member that `parent` leads to.
+    pub(crate) fn at(&self, parent: &[String], name: &str) -> Place {
+        let mut inner = false;
+        for (index, field) in self.fields.iter().enumerate() {
+            let depth = parent.len();
+            if field.path.len() <= depth
+                || field.path[depth] != name
+                || field.path[..depth] != *parent
+            {
+                continue;
+            }
+            if field.path.len() == depth + 1 {
+                return Place::Answer(FieldId(index));
+            }
+            inner = true;
+        }
+        if inner { Place::Branch } else { Place::Other }
+    }
+
+    /// The field of that name at the top of a body, if it is one of ours or of another vendor.
+    pub fn find(&self, name: &str) -> Option<FieldId> {
+        match self.at(&[], name) {
+            Place::Answer(field) => Some(field),
+            _ => None,
+        }
+    }
+}
+
+/// What a member of a body is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    /// It carries an answer.
+    Answer(FieldId),
+    /// Somewhere inside it is one.
+    Branch,
+    /// It is the application's.
+    Other,
+}
+
+/// One of the [`Fields`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FieldId(usize);
+
+/// What was found where answers are looked for, until it is known what it amounts to.
+///
+/// `Debug` shows how many, never what.
+#[derive(Clone, Default)]
+pub struct Answers(Vec<(FieldId, Found)>);
+
+#[derive(Clone, Eq, PartialEq)]
+enum Found {
+    Text(String),
+    /// Not text at all, or far too long.
+    Unusable,
+}
+
+impl Answers {
+    /// Nothing found.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Adds text found in `field`. An empty one is what an unsolved widget posts and counts as none.
+    pub fn push(&mut self, field: FieldId, text: impl AsRef<str> + Into<String>) {
+        let length = text.as_ref().len();
+        if length > KEEP_CAP {
+            self.0.push((field, Found::Unusable));
+        } else if length > 0 {
+            self.0.push((field, Found::Text(text.into())));
+        }
+    }
+
+    /// Adds that `field` holds something that cannot be a token: a number, a list, bytes that are
+    /// not text.
+    pub fn push_unusable(&mut self, field: FieldId) {
+        self.0.push((field, Found::Unusable));
+    }
+
+    /// Adds all that `other` found.
+    pub fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Sorts what was found by provider.
+    ///
+    /// A field that several providers use belongs to the one whose usual field it is. The
+    /// compatibility copy of another vendor's answer belongs to nobody.
+    pub(crate) fn sort(self, fields: &Fields) -> Sorted {
+        let Self(found) = self;
+        if found.iter().any(|(_, found)| *found == Found::Unusable) {
+            return Sorted::Unusable;
+        }
+        let roles: Vec<Role<'_>> = found
+            .iter()
+            .map(|(id, text)| fields.role(*id, text, &found))
+            .collect();
+        let mut submission = Submission::new();
+        let (mut any, mut foreign) = (false, false);
+        for ((_, text), role) in found.into_iter().zip(roles) {
+            let Found::Text(text) = text else { continue };
+            match role {
+                Role::Copy => {}
+                Role::Of([]) => foreign = true,
+                Role::Of([owner]) => {
+                    any = true;
+                    submission = submission.with_token(&fields.providers[*owner], text);
+                }
+                Role::Of(owners) => {
+                    any = true;
+                    for owner in owners {
+                        let provider = &fields.providers[*owner];
+                        submission = submission.with_token(provider, text.clone());
+                    }
+                }
+            }
+        }
+        match (any, foreign) {
+            (true, false) => Sorted::Answered(submission),
+            (true, true) => Sorted::Unusable,
+            (false, _) => Sorted::Nothing { foreign },
+        }
+    }
+}
+
+/// Whose answer a text is.
+enum Role<'a> {
+    /// Of these providers; of a foreign vendor when there are none.
+    Of(&'a [usize]),
+    /// It only repeats what another vendor's usual field says.
+    Copy,
+}
+
+/// What a body's answers amount to.
+#[derive(Debug)]
+pub(crate) enum Sorted {
+    /// Something for a provider that is accepted. Whether it is good, the check says.
+    Answered(Submission),
+    /// Nothing, or only another vendor's answer.
+    Nothing { foreign: bool },
+    /// Contradictory, or not text.
+    Unusable,
+}
+
+impl std::fmt::Debug for Answers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Answers({})", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use human_check_testkit::Scripted;
+
+    static HCAPTCHA: Provider = Provider::new("hcaptcha", &["h-captcha-response"]);
+    static RECAPTCHA: Provider = Provider::new("recaptcha", &["g-recaptcha-response"]);
+
+    fn both() -> Fields {
+        let mut fields = Fields::of(&Scripted::human().accepting(&HCAPTCHA));
+        fields.providers.push(RECAPTCHA.clone());
+        let id = fields.find("g-recaptcha-response").unwrap();
+        fields.fields[id.0].owners.push(1);
+        fields.fields[id.0].usual_of = Some(1);
+        fields
+    }
+
+    fn sort(fields: &Fields, found: &[(&str, &str)]) -> Sorted {
+        let mut answers = Answers::none();
+        for (name, text) in found {
+            answers.push(fields.find(name).unwrap(), *text);
+        }
+        answers.sort(fields)
+    }
+
+    #[test]
+    fn what_hcaptcha_posts_twice_is_one_answer() {
+        let alone = Fields::of(&Scripted::human().accepting(&HCAPTCHA));
+        let posted = [("h-captcha-response", "a"), ("g-recaptcha-response", "a")];
+        for fields in [alone, both()] {
+            let Sorted::Answered(submission) = sort(&fields, &posted) else {
+                panic!("not answered")
+            };
+            assert_eq!(submission.token(&HCAPTCHA, 10).unwrap(), "a");
+            assert!(!submission.answers(&RECAPTCHA));
+        }
+    }
+
+    #[test]
+    fn two_vendors_that_are_both_accepted_are_two_answers() {
+        let posted = [("h-captcha-response", "a"), ("g-recaptcha-response", "b")];
+        let Sorted::Answered(submission) = sort(&both(), &posted) else {
+            panic!("not answered")
+        };
+        assert_eq!(submission.token(&HCAPTCHA, 10).unwrap(), "a");
+        assert_eq!(submission.token(&RECAPTCHA, 10).unwrap(), "b");
+    }
+
+    #[test]
+    fn another_vendors_answer_beside_ours_contradicts_and_alone_is_none() {
+        let fields = Fields::of(&Scripted::human().accepting(&HCAPTCHA));
+        let posted = [("h-captcha-response", "a"), ("cf-turnstile-response", "b")];
+        assert!(matches!(sort(&fields, &posted), Sorted::Unusable));
+        assert!(matches!(
+            sort(&fields, &posted[1..]),
+            Sorted::Nothing { foreign: true }
+        ));
+    }
+
+    #[test]
+    fn empty_is_none_and_two_different_ones_are_left_to_the_check_to_refuse() {
+        let fields = Fields::of(&Scripted::human().accepting(&HCAPTCHA));
+        let twice = |a, b| {
+            sort(
+                &fields,
+                &[("h-captcha-response", a), ("h-captcha-response", b)],
+            )
+        };
+        assert!(matches!(twice("", ""), Sorted::Nothing { foreign: false }));
+        let Sorted::Answered(submission) = twice("a", "") else {
+            panic!("not answered")
+        };
+        assert!(submission.token(&HCAPTCHA, 10).is_ok());
+        let Sorted::Answered(submission) = twice("a", "b") else {
+            panic!("not answered")
+        };
+        assert!(submission.token(&HCAPTCHA, 10).is_err());
+        let long = "a".repeat(KEEP_CAP + 1);
+        assert!(matches!(twice("a", &long), Sorted::Unusable));
+    }
+}

@@ -1,0 +1,754 @@
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use human_check::{
+    CheckError, ConfigError, Enforce, ErrorKind, HumanCheck, Reason, Submission, Verdict, Widget,
+};
+
+use crate::answer::{self, Reply};
+use crate::fields::Sorted;
+use crate::head::single;
+use crate::{
+    Answers, ClientAddress, DecisionEvent, Demand, Denial, Fields, Html, Human, MaybeHuman,
+    Observer, Refused, RequestHead, RoutePolicy, Signals, Unproven,
+};
+
+/// A check in front of routes, with everything they need to decide and to answer.
+///
+/// Build it once and clone it: clones share everything. It knows no framework; the crates for
+/// actix-web, Rocket and axum hand it requests.
+///
+/// ```
+/// use human_check_guard::{Guard, RoutePolicy};
+/// # let turnstile = human_check_testkit::Scripted::human();
+/// let signup = Guard::new(turnstile, RoutePolicy::closed_on_outage("signup"))?;
+/// let newsletter = signup.with_policy(RoutePolicy::open_on_outage("newsletter"))?;
+/// # Ok::<(), human_check::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct Guard(Arc<Inner>);
+
+struct Inner {
+    site: Arc<Site>,
+    policy: RoutePolicy,
+    check: Arc<dyn HumanCheck>,
+    /// The widgets with the route's action.
+    widgets: Vec<Widget>,
+    /// How a page shows a challenge, as JSON.
+    options: String,
+}
+
+/// What all routes of a site share.
+#[derive(Clone)]
+struct Site {
+    check: Arc<dyn HumanCheck>,
+    form: Arc<Fields>,
+    json: Arc<Fields>,
+    header: String,
+    provider_header: String,
+    country_header: Option<String>,
+    client: ClientAddress,
+    widgets: Vec<Widget>,
+    page: Option<RefusalPage>,
+    observers: Vec<Arc<dyn Observer>>,
+    limits: BodyLimits,
+}
+
+type RefusalPage = Arc<dyn Fn(&Denial, &[Widget]) -> Option<String> + Send + Sync>;
+
+/// How much of a body a guard reads, and for how long.
+///
+/// Frameworks have limits of their own; the smaller one holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BodyLimits {
+    /// The largest form or JSON body, in bytes as they travel. Default 64 KiB.
+    pub body: usize,
+    /// How long such a body may take. Default 5 s.
+    pub body_deadline: Duration,
+    /// The largest multipart body. Default 2 MiB.
+    pub upload: usize,
+    /// How long a multipart body may take. Default 60 s.
+    pub upload_deadline: Duration,
+}
+
+impl Default for BodyLimits {
+    fn default() -> Self {
+        Self {
+            body: 65_536,
+            body_deadline: Duration::from_secs(5),
+            upload: 2 * 1_024 * 1_024,
+            upload_deadline: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Sets up a [`Guard`].
+#[must_use = "a builder guards nothing until it is built"]
+pub struct GuardBuilder(Site, Vec<(String, String)>);
+
+impl GuardBuilder {
+    /// Shows `widget` where a challenge is wanted, and tells scripts of its site key.
+    pub fn with_widget(mut self, widget: Widget) -> Self {
+        self.0.widgets.push(widget);
+        self
+    }
+
+    /// Learns visitors' addresses from a proxy. Default: the socket's address, and no header.
+    pub fn with_client_address(mut self, client: ClientAddress) -> Self {
+        self.0.client = client;
+        self
+    }
+
+    /// Believes this header about the visitor's country, where the peer is one of the proxies of
+    /// [`with_client_address`](Self::with_client_address). Cloudflare's is `CF-IPCountry`. Default none.
+    pub fn with_country_header(mut self, name: impl Into<String>) -> Self {
+        self.0.country_header = Some(name.into().to_ascii_lowercase());
+        self
+    }
+
+    /// The header that scripts send a token in. Default `X-Captcha-Token`.
+    ///
+    /// Where several vendors are accepted, `X-Captcha-Provider` must say whose it is.
+    pub fn with_header(mut self, name: impl Into<String>) -> Self {
+        self.0.header = name.into().to_ascii_lowercase();
+        self
+    }
+
+    /// Finds the answer of `provider` in JSON bodies at `pointer` (`/captcha/token`), too.
+    ///
+    /// Everything on the way must be an object. Forms have no such depth.
+    pub fn with_json_member(
+        mut self,
+        provider: impl Into<String>,
+        pointer: impl Into<String>,
+    ) -> Self {
+        self.1.push((provider.into(), pointer.into()));
+        self
+    }
+
+    /// Replaces the page that a refused visitor sees who asked for HTML.
+    ///
+    /// `None` falls back to the plain one. The page must not depend on anything secret, and no
+    /// text in it is escaped for you.
+    pub fn with_page(
+        mut self,
+        page: impl Fn(&Denial, &[Widget]) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.0.page = Some(Arc::new(page));
+        self
+    }
+
+    /// Tells `observer` of every decision.
+    pub fn with_observer(mut self, observer: impl Observer) -> Self {
+        self.0.observers.push(Arc::new(observer));
+        self
+    }
+
+    /// Reads other amounts than the default.
+    pub fn with_body_limits(mut self, limits: BodyLimits) -> Self {
+        self.0.limits = limits;
+        self
+    }
+
+    /// The guard for routes under `policy`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the policy asks for a fact that the check does not report, a header
+    /// name or JSON pointer is none, or a widget belongs to a vendor that is not accepted.
+    pub fn build(self, policy: RoutePolicy) -> Result<Guard, ConfigError> {
+        let Self(mut site, members) = self;
+        for name in [&site.header, &site.provider_header]
+            .into_iter()
+            .chain(&site.country_header)
+        {
+            if !is_header_name(name) {
+                return Err(ConfigError::new(
+                    "header",
+                    format!("is {name:?}, which is no header name"),
+                    "write letters, digits and dashes, for example X-Captcha-Token",
+                ));
+            }
+        }
+        let accepted = site.check.accepts();
+        for widget in &site.widgets {
+            if !accepted.contains(widget.provider()) {
+                return Err(ConfigError::new(
+                    "widget",
+                    format!(
+                        "belongs to {}, whose answers are not accepted",
+                        widget.provider()
+                    ),
+                    "leave it out, or accept that vendor",
+                ));
+            }
+        }
+        let mut json = (*site.json).clone();
+        for (provider, pointer) in members {
+            let index = accepted.iter().position(|known| known.name() == provider);
+            let Some(index) = index else {
+                return Err(ConfigError::new(
+                    "json_member",
+                    format!("is given for {provider:?}, whose answers are not accepted"),
+                    "name a provider that the check accepts",
+                ));
+            };
+            let path: Vec<_> = pointer.split('/').skip(1).map(str::to_owned).collect();
+            let rooted = pointer.starts_with('/') && !path.iter().any(String::is_empty);
+            if !rooted || pointer.contains('~') || path.len() > 16 {
+                return Err(ConfigError::new(
+                    "json_member",
+                    format!("is {pointer:?}, which leads to no member"),
+                    "write a JSON pointer without escapes, for example /captcha/token",
+                ));
+            }
+            json.add(path, index, true);
+        }
+        site.json = Arc::new(json);
+        Guard::assemble(Arc::new(site), policy)
+    }
+}
+
+fn is_header_name(name: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(token)
+}
+
+impl Guard {
+    /// A guard with the defaults, for routes under `policy`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the policy asks for a fact that the check does not report.
+    pub fn new(check: impl HumanCheck, policy: RoutePolicy) -> Result<Self, ConfigError> {
+        Self::builder(check).build(policy)
+    }
+
+    /// Sets up a guard in front of `check`.
+    pub fn builder(check: impl HumanCheck) -> GuardBuilder {
+        let fields = Arc::new(Fields::of(&check));
+        let site = Site {
+            check: Arc::new(check),
+            form: Arc::clone(&fields),
+            json: fields,
+            header: "x-captcha-token".to_owned(),
+            provider_header: "x-captcha-provider".to_owned(),
+            country_header: None,
+            client: ClientAddress::socket(),
+            widgets: Vec::new(),
+            page: None,
+            observers: Vec::new(),
+            limits: BodyLimits::default(),
+        };
+        GuardBuilder(site, Vec::new())
+    }
+
+    /// The same site's guard for routes under another policy.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn with_policy(&self, policy: RoutePolicy) -> Result<Self, ConfigError> {
+        Self::assemble(Arc::clone(&self.0.site), policy)
+    }
+
+    fn assemble(site: Arc<Site>, policy: RoutePolicy) -> Result<Self, ConfigError> {
+        policy.validate(site.check.reports())?;
+        let check: Arc<dyn HumanCheck> = match &policy.requires {
+            Some(required) => Arc::new(Enforce::new(Arc::clone(&site.check), required.clone())?),
+            None => Arc::clone(&site.check),
+        };
+        let mut widgets = site.widgets.clone();
+        if let Some(action) = &policy.action {
+            for widget in &mut widgets {
+                if widget.facts().action.is_some() {
+                    *widget = widget.clone().with_action(action.clone())?;
+                }
+            }
+        }
+        let options = answer::options(site.check.accepts(), &widgets, &site.header);
+        Ok(Self(Arc::new(Inner {
+            site,
+            policy,
+            check,
+            widgets,
+            options,
+        })))
+    }
+
+    /// The route policy.
+    pub fn policy(&self) -> &RoutePolicy {
+        &self.0.policy
+    }
+
+    /// The widgets to show on pages whose forms lead to these routes.
+    pub fn widgets(&self) -> &[Widget] {
+        &self.0.widgets
+    }
+
+    /// The widgets as HTML, with their scripts, for inside a form that leads to these routes.
+    ///
+    /// For pages with one such form and without a content security policy; others use
+    /// [`Page`](crate::Page).
+    pub fn html(&self) -> Html {
+        crate::Page::new().html_of(&self.0.widgets)
+    }
+
+    /// How much of a body is read.
+    pub fn body_limits(&self) -> BodyLimits {
+        self.0.site.limits
+    }
+
+    /// Where answers stand in a form.
+    pub fn form_fields(&self) -> &Arc<Fields> {
+        &self.0.site.form
+    }
+
+    /// Where answers stand in a JSON body.
+    pub fn json_fields(&self) -> &Arc<Fields> {
+        &self.0.site.json
+    }
+
+    /// The visitor's address, as far as it is known.
+    pub fn client_ip(&self, head: &dyn RequestHead) -> Option<IpAddr> {
+        self.0.site.client.resolve(head)
+    }
+
+    /// Whether both are the same guard. Clones are; guards for other policies are not, nor are two
+    /// that were built alike.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Refuses a request for a reason that needs no check, and counts that.
+    pub fn refuse(&self, head: &dyn RequestHead, denial: Denial) -> Refused {
+        self.look(head).refuse(denial)
+    }
+
+    /// Asks this visitor for a challenge, whatever the triggers say.
+    ///
+    /// For handlers that find out by themselves that one is due, such as a login that knows how
+    /// often its account was tried.
+    pub fn challenge(&self, head: &dyn RequestHead) -> Refused {
+        self.refuse(head, Denial::ChallengeRequired)
+    }
+
+    /// Looks at a request's head, and asks nobody yet.
+    pub fn look(&self, head: &dyn RequestHead) -> Seen {
+        let site = &self.0.site;
+        let mut answers = Answers::none();
+        let mut lines = 0;
+        head.header(&site.header, &mut |line| {
+            lines += 1;
+            self.header_token(head, line, &mut answers);
+        });
+        if lines > 1 {
+            answers.push_unusable(Fields::own(0));
+        }
+        let client_ip = self.client_ip(head);
+        let user_agent = single(head, "user-agent");
+        let conditional = !self.0.policy.trigger.is_always();
+        Seen {
+            reply: Reply::to(self, head),
+            answers,
+            country: conditional.then(|| self.country(head)).flatten(),
+            method: conditional.then(|| head.method().to_owned()),
+            client_ip,
+            user_agent,
+            since: Instant::now(),
+        }
+    }
+
+    /// Looks at a whole request: its head, and the answers from its body.
+    pub fn examine(&self, head: &dyn RequestHead, answers: Answers) -> Examined {
+        self.look(head).with(answers)
+    }
+
+    fn header_token(&self, head: &dyn RequestHead, line: &[u8], answers: &mut Answers) {
+        let site = &self.0.site;
+        let providers = site.check.accepts();
+        let index = match providers {
+            [_] => Some(0),
+            _ => single(head, &site.provider_header)
+                .and_then(|name| providers.iter().position(|known| known.name() == name)),
+        };
+        match (index, std::str::from_utf8(line)) {
+            (Some(index), Ok(token)) => answers.push(Fields::own(index), token),
+            _ if line.is_empty() => {}
+            // A token that cannot be attributed is shown to nobody.
+            _ => answers.push_unusable(Fields::own(0)),
+        }
+    }
+
+    fn country(&self, head: &dyn RequestHead) -> Option<String> {
+        let site = &self.0.site;
+        let name = site.country_header.as_ref()?;
+        if !site.client.trusts(head.peer()) {
+            return None;
+        }
+        // `XX` is Cloudflare's word for unknown, and `T1`, for Tor, is no country.
+        let is_country =
+            |code: &String| code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase());
+        single(head, name).filter(|code| is_country(code) && code != "XX")
+    }
+
+    fn observe(
+        &self,
+        decision: &'static str,
+        provider: &str,
+        reason: &'static str,
+        elapsed: Duration,
+    ) {
+        let event = DecisionEvent {
+            route: self.0.policy.name(),
+            decision,
+            provider,
+            reason,
+            elapsed,
+        };
+        for observer in &self.0.site.observers {
+            observer.on_decision(&event);
+        }
+        macro_rules! emit {
+            ($level:expr) => {
+                tracing::event!(
+                    target: "human_check_guard",
+                    $level,
+                    route = event.route,
+                    decision,
+                    provider,
+                    reason,
+                    elapsed_ms = elapsed.as_millis() as u64,
+                )
+            };
+        }
+        match decision {
+            "misconfigured" => emit!(tracing::Level::ERROR),
+            "let-in-undecided" | "let-in-declined" | "verification-unavailable" => {
+                emit!(tracing::Level::WARN);
+            }
+            _ => emit!(tracing::Level::DEBUG),
+        }
+    }
+
+    pub(crate) fn options(&self) -> &str {
+        &self.0.options
+    }
+
+    pub(crate) fn own_page(&self, denial: Denial) -> Option<String> {
+        let page = self.0.site.page.as_ref()?;
+        page(&denial, &self.0.widgets)
+    }
+}
+
+/// An address that means something to a vendor, who sees the visitor from outside.
+fn is_public(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified())
+        }
+        IpAddr::V6(ip) => {
+            !(ip.is_loopback()
+                || ip.is_unspecified()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local())
+        }
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard")
+            .field("check", &self.0.check)
+            .field("policy", &self.0.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for GuardBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardBuilder")
+            .field("check", &self.0.check)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The head of a request that was looked at. Its body may still be on the way.
+#[derive(Debug)]
+#[must_use = "nothing is decided before it is settled"]
+pub struct Seen {
+    reply: Reply,
+    answers: Answers,
+    client_ip: Option<IpAddr>,
+    user_agent: Option<String>,
+    country: Option<String>,
+    /// Only where a trigger may want to know.
+    method: Option<String>,
+    since: Instant,
+}
+
+impl Seen {
+    /// Adds the answers that stood in the body. Every source is looked at, and what they say must
+    /// agree.
+    pub fn with(mut self, body: Answers) -> Examined {
+        self.answers.append(body);
+        let guard = self.reply.guard();
+        let evidence = match self.answers.sort(guard.form_fields()) {
+            Sorted::Unusable => Evidence::Unusable("contradictory"),
+            Sorted::Answered(mut submission) => {
+                if let Some(action) = &guard.policy().action {
+                    submission = submission.expecting_action(action.clone());
+                }
+                if let Some(ip) = self.client_ip.filter(|ip| is_public(*ip)) {
+                    submission = submission.with_client_ip(ip);
+                }
+                if let Some(agent) = self.user_agent {
+                    submission = submission.with_user_agent(agent);
+                }
+                Evidence::Submitted(submission)
+            }
+            Sorted::Nothing { foreign } => Evidence::Absent {
+                foreign,
+                signals: self.method.map(|method| Signals {
+                    client_ip: self.client_ip,
+                    user_agent: self.user_agent,
+                    country: self.country,
+                    method,
+                }),
+            },
+        };
+        Examined {
+            reply: self.reply,
+            evidence,
+            since: self.since,
+        }
+    }
+
+    /// Refuses for a reason that needs no check, and counts that.
+    pub fn refuse(&self, denial: Denial) -> Refused {
+        let guard = self.reply.guard();
+        guard.observe(denial.name(), "", "", self.since.elapsed());
+        self.reply.refuse(denial)
+    }
+}
+
+/// A request that was looked at, and about which nobody was asked yet.
+#[derive(Debug)]
+#[must_use = "nothing is decided before it is settled"]
+pub struct Examined {
+    reply: Reply,
+    evidence: Evidence,
+    since: Instant,
+}
+
+#[derive(Debug)]
+enum Evidence {
+    Submitted(Submission),
+    Absent {
+        foreign: bool,
+        /// `None` when every visitor is asked.
+        signals: Option<Signals>,
+    },
+    Unusable(&'static str),
+}
+
+impl Examined {
+    /// Whether it is already clear that the request is refused, before anybody is asked.
+    pub fn is_hopeless(&self) -> bool {
+        let observes = self.reply.guard().policy().observe_only;
+        match &self.evidence {
+            Evidence::Unusable(_) => !observes,
+            Evidence::Absent { signals, .. } => !observes && signals.is_none(),
+            Evidence::Submitted(_) => false,
+        }
+    }
+
+    /// Decides about a request that was decided once before, by a guard ahead of this one.
+    ///
+    /// Where that was the same guard and it asked about the token, nothing is asked again: the
+    /// token is spent. What has come up since must agree with it.
+    pub async fn settle_after(self, earlier: Option<&Outcome>) -> Outcome {
+        let guard = self.reply.guard();
+        let Some(earlier) = earlier.filter(|earlier| earlier.asked && earlier.guard().is(guard))
+        else {
+            return self.settle().await;
+        };
+        let contradicts = match &self.evidence {
+            Evidence::Absent { .. } => false,
+            Evidence::Unusable(_) => true,
+            Evidence::Submitted(submission) => {
+                let accepted = guard.form_fields().providers().iter();
+                accepted
+                    .filter(|known| submission.answers(known))
+                    .any(|known| {
+                        let token = submission.token(known, usize::MAX);
+                        token.is_err_and(|refusal| refusal.reason() == Reason::Malformed)
+                    })
+            }
+        };
+        if contradicts {
+            guard.observe(
+                Denial::InvalidToken.name(),
+                "",
+                "contradictory",
+                Duration::ZERO,
+            );
+            return Outcome {
+                result: Err(Denial::InvalidToken),
+                reply: self.reply,
+                asked: true,
+            };
+        }
+        earlier.clone()
+    }
+
+    /// Decides, asking the check if there is something to ask about.
+    ///
+    /// Dropping the future stops waiting. The vendor may have spent the token by then.
+    pub async fn settle(self) -> Outcome {
+        let Self {
+            reply,
+            evidence,
+            since,
+        } = self;
+        let guard = reply.guard();
+        let policy = guard.policy();
+        let asked = matches!(evidence, Evidence::Submitted(_));
+        let (result, provider, reason) = match evidence {
+            Evidence::Unusable(why) => (Err(Denial::InvalidToken), None, why),
+            Evidence::Absent { foreign, signals } => {
+                let reason = if foreign { "foreign-token" } else { "" };
+                let challenged = match &signals {
+                    None => true,
+                    Some(signals) => policy.trigger.asks(signals).await,
+                };
+                match challenged {
+                    true => (Err(Denial::ChallengeRequired), None, reason),
+                    false => (
+                        Ok(MaybeHuman::Unproven(Unproven::NotChallenged)),
+                        None,
+                        reason,
+                    ),
+                }
+            }
+            Evidence::Submitted(submission) => decide(guard, &submission).await,
+        };
+        let result = match result {
+            Err(denial) if policy.observe_only => {
+                Ok(MaybeHuman::Unproven(Unproven::Observed(denial)))
+            }
+            result => result,
+        };
+        let (decision, reason) = match &result {
+            Ok(MaybeHuman::Human(_)) => ("human", reason),
+            Ok(MaybeHuman::Unproven(why @ Unproven::Observed(denial))) => (
+                why.name(),
+                if reason.is_empty() {
+                    denial.name()
+                } else {
+                    reason
+                },
+            ),
+            Ok(MaybeHuman::Unproven(why)) => (why.name(), reason),
+            Err(denial) => (denial.name(), reason),
+        };
+        let provider = match (&provider, &result) {
+            (Some(provider), _) => provider.name(),
+            (None, Ok(MaybeHuman::Human(human))) => human.facts().provider.name(),
+            _ => "",
+        };
+        guard.observe(decision, provider, reason, since.elapsed());
+        Outcome {
+            result,
+            reply,
+            asked,
+        }
+    }
+}
+
+type Decided = (
+    Result<MaybeHuman, Denial>,
+    Option<human_check::Provider>,
+    &'static str,
+);
+
+async fn decide(guard: &Guard, submission: &Submission) -> Decided {
+    match guard.0.check.check(submission).await {
+        Ok(Verdict::Human(facts)) => (Ok(MaybeHuman::Human(Human::new(facts))), None, ""),
+        Ok(Verdict::NotHuman(refusal)) => {
+            let provider = refusal.facts().map(|facts| facts.provider.clone());
+            let denial = match refusal.reason() {
+                Reason::Malformed => Denial::InvalidToken,
+                Reason::Missing => Denial::ChallengeRequired,
+                _ => Denial::VerificationFailed,
+            };
+            (Err(denial), provider, refusal.reason().name())
+        }
+        Err(error) => {
+            let provider = Some(error.provider().clone());
+            let result = match error.kind() {
+                kind if guard.policy().opens.on(kind) => {
+                    Ok(MaybeHuman::Unproven(Unproven::Undecided(kind)))
+                }
+                ErrorKind::Misconfigured => Err(Denial::Misconfigured),
+                _ => Err(unavailable(&error)),
+            };
+            (result, provider, error.reason())
+        }
+    }
+}
+
+fn unavailable(error: &CheckError) -> Denial {
+    Denial::Unavailable {
+        retry_after: error.retry_after(),
+        token_spent: error.token_may_be_spent(),
+    }
+}
+
+/// What was decided about a request, and how it would be answered.
+#[derive(Clone, Debug)]
+#[must_use = "a decision that nobody looks at lets everybody in"]
+pub struct Outcome {
+    result: Result<MaybeHuman, Denial>,
+    reply: Reply,
+    /// Whether the check was asked, so that the token may be spent.
+    asked: bool,
+}
+
+impl Outcome {
+    /// Takes what the handler demands, or the refusal to answer with.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] when the outcome is not what is demanded.
+    pub fn demand<D: Demand>(self) -> Result<D, Refused> {
+        D::of(self)
+    }
+
+    /// The guard that decided.
+    pub fn guard(&self) -> &Guard {
+        self.reply.guard()
+    }
+
+    /// What was decided.
+    ///
+    /// # Errors
+    ///
+    /// The [`Denial`], if the visitor is refused.
+    pub fn result(&self) -> Result<&MaybeHuman, Denial> {
+        self.result.as_ref().map_err(|denial| *denial)
+    }
+
+    /// The answer for somebody refused for `denial`.
+    pub(crate) fn refuse(&self, denial: Denial) -> Refused {
+        self.reply.refuse(denial)
+    }
+
+    /// Takes what was decided, ready to be answered.
+    pub(crate) fn into_result(self) -> Result<MaybeHuman, Refused> {
+        let Self { result, reply, .. } = self;
+        result.map_err(|denial| reply.refuse(denial))
+    }
+}

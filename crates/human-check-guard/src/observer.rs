@@ -1,0 +1,46 @@
+use std::fmt::Debug;
+use std::time::Duration;
+
+/// One decision of a guard. Every field but the elapsed time is of a fixed, small set.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct DecisionEvent<'a> {
+    /// The name of the route's policy.
+    pub route: &'a str,
+    /// `human`, `not-challenged`, `let-in-undecided`, `let-in-declined`, `observed`, or the name of a
+    /// [`Denial`](crate::Denial).
+    pub decision: &'static str,
+    /// Whose verdict or trouble it is. Empty when nobody was asked.
+    pub provider: &'a str,
+    /// Why, by the check's own names. Empty when there is nothing to add.
+    pub reason: &'static str,
+    /// From the complete request to the decision.
+    pub elapsed: Duration,
+}
+
+/// Is told of every decision, for metrics that do not come through `tracing`.
+///
+/// It is called on the request's own task and must not block.
+pub trait Observer: Debug + Send + Sync + 'static {
+    /// One decision was made.
+    fn on_decision(&self, event: &DecisionEvent<'_>);
+}
+
+/// Counts decisions through the `metrics` facade: `human_guard_decisions_total{route,decision}`
+/// and the histogram `human_guard_duration_seconds{route,decision}`.
+#[cfg(feature = "metrics")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Metrics;
+
+#[cfg(feature = "metrics")]
+impl Observer for Metrics {
+    fn on_decision(&self, event: &DecisionEvent<'_>) {
+        let labels = [
+            ("route", event.route.to_owned()),
+            ("decision", event.decision.to_owned()),
+        ];
+        metrics::counter!("human_guard_decisions_total", &labels).increment(1);
+        metrics::histogram!("human_guard_duration_seconds", &labels)
+            .record(event.elapsed.as_secs_f64());
+    }
+}

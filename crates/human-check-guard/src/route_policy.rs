@@ -1,0 +1,154 @@
+use std::borrow::Cow;
+
+use human_check::{ConfigError, ErrorKind, Fact, Policy, Presence, Reports};
+
+use crate::Trigger;
+
+/// What one kind of route asks for, and what it does when nobody can tell.
+///
+/// The outage decision has no default: it is in the constructor's name.
+///
+/// ```
+/// use human_check::Policy;
+/// use human_check_guard::RoutePolicy;
+///
+/// let payment = RoutePolicy::closed_on_outage("payment")
+///     .with_action("pay")
+///     .requiring(Policy::new().with_hostnames(["shop.example"])?);
+/// let newsletter = RoutePolicy::open_on_outage("newsletter");
+/// # Ok::<(), human_check::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RoutePolicy {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) action: Option<Cow<'static, str>>,
+    pub(crate) requires: Option<Policy>,
+    pub(crate) opens: Opens,
+    pub(crate) trigger: Trigger,
+    pub(crate) observe_only: bool,
+}
+
+/// Which failures let an undecided visitor in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Opens {
+    unavailable: bool,
+    declined: bool,
+}
+
+impl Opens {
+    /// A wrong configuration and an answer without sense never open: the one would stay open
+    /// unnoticed, the other a visitor can provoke.
+    pub(crate) fn on(self, kind: ErrorKind) -> bool {
+        match kind {
+            ErrorKind::Unavailable => self.unavailable,
+            ErrorKind::Declined => self.declined,
+            _ => false,
+        }
+    }
+}
+
+impl RoutePolicy {
+    fn new(name: impl Into<Cow<'static, str>>, opens: Opens) -> Self {
+        Self {
+            name: name.into(),
+            action: None,
+            requires: None,
+            opens,
+            trigger: Trigger::always(),
+            observe_only: false,
+        }
+    }
+
+    /// Refuses everybody with 503 while the vendor is down.
+    ///
+    /// `name` stands for the route in logs and metrics; use few and fixed ones.
+    pub fn closed_on_outage(name: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(name, Opens::default())
+    }
+
+    /// Lets everybody with a well-formed token in while the vendor is down.
+    ///
+    /// The handler gets [`MaybeHuman::Unproven`](crate::MaybeHuman::Unproven); one that demands a
+    /// [`Human`](crate::Human) still refuses.
+    pub fn open_on_outage(name: impl Into<Cow<'static, str>>) -> Self {
+        let opens = Opens {
+            unavailable: true,
+            ..Opens::default()
+        };
+        Self::new(name, opens)
+    }
+
+    /// Lets visitors in, too, when the vendor answers but will not judge.
+    ///
+    /// Think twice: whoever burns your quota decides when that is.
+    #[must_use]
+    pub fn open_when_declined(mut self) -> Self {
+        self.opens.declined = true;
+        self
+    }
+
+    /// The action that the challenge must have been solved for. Widgets declare it.
+    #[must_use]
+    pub fn with_action(mut self, action: impl Into<Cow<'static, str>>) -> Self {
+        self.action = Some(action.into());
+        self
+    }
+
+    /// Holds human verdicts to `policy`: host names, score, age.
+    #[must_use]
+    pub fn requiring(mut self, policy: Policy) -> Self {
+        self.requires = Some(policy);
+        self
+    }
+
+    /// Asks for a challenge only when `trigger` says so. A token that is there is checked anyway.
+    #[must_use]
+    pub fn challenging(mut self, trigger: Trigger) -> Self {
+        self.trigger = trigger;
+        self
+    }
+
+    /// Decides, counts and logs as usual, and lets everybody in.
+    ///
+    /// For the days before a check is enforced. Whoever would have been refused is
+    /// [`MaybeHuman::Unproven`](crate::MaybeHuman::Unproven), so that a handler that demands a
+    /// [`Human`](crate::Human) refuses even now.
+    #[must_use]
+    pub fn observing_only(mut self) -> Self {
+        self.observe_only = true;
+        self
+    }
+
+    /// The name of the route.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Refuses a policy that could not mean what it says in front of a check with these `reports`.
+    pub(crate) fn validate(&self, reports: Reports) -> Result<(), ConfigError> {
+        if self.name.trim().is_empty() {
+            return Err(ConfigError::new(
+                "name",
+                "of a route policy is empty",
+                "name the kind of route, for example `signup`: logs and metrics show it",
+            ));
+        }
+        if let Some(action) = &self.action {
+            if action.trim().is_empty() {
+                return Err(ConfigError::new(
+                    "action",
+                    "of a route policy is empty",
+                    "name the action, or leave the rule out",
+                ));
+            }
+            if reports.of(Fact::Action) == Presence::Never {
+                return Err(ConfigError::new(
+                    "action",
+                    "is demanded of a check that never reports one, so everybody would be refused",
+                    "leave the action out, or choose a vendor that reports it",
+                ));
+            }
+        }
+        self.trigger.validate()
+    }
+}

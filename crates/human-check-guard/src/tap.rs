@@ -1,0 +1,435 @@
+//! Lifts answers out of a body while the application's own type is built from it.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+
+use crate::fields::Place;
+use crate::{Answers, FieldId, Fields};
+
+thread_local! {
+    static FIELDS: RefCell<Option<Arc<Fields>>> = const { RefCell::new(None) };
+}
+
+pin_project! {
+    /// A future during whose polls bodies are tapped for certain [`Fields`].
+    ///
+    /// A framework's extractor offers no way to hand anything to the type it builds, and it builds
+    /// it inside one poll. So the fields are laid down beside that poll.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Tapping<F> {
+        fields: Arc<Fields>,
+        #[pin]
+        future: F,
+    }
+}
+
+/// Taps whatever bodies `future` parses into [`Tapped`] for `fields`.
+///
+/// Dropping it drops `future` and nothing else.
+pub fn tapping<F>(fields: Arc<Fields>, future: F) -> Tapping<F> {
+    Tapping { fields, future }
+}
+
+impl<F: Future> Future for Tapping<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        /// Puts back what was there, also when the poll panics.
+        struct Restore(Option<Arc<Fields>>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                let before = self.0.take();
+                FIELDS.with(|fields| fields.replace(before));
+            }
+        }
+        let this = self.project();
+        let fields = Arc::clone(this.fields);
+        let _restore = Restore(FIELDS.with(|before| before.replace(Some(fields))));
+        this.future.poll(cx)
+    }
+}
+
+/// The fields that bodies are tapped for at this moment, see [`tapping`].
+pub fn tapped_fields() -> Option<Arc<Fields>> {
+    FIELDS.with(|fields| fields.borrow().clone())
+}
+
+/// The application's `T`, and the answers that stood beside its members.
+///
+/// `T` needs no field for them and may refuse unknown ones. Outside of [`tapping`] nothing is
+/// lifted and the answers are none, which refuses.
+///
+/// A `T` that reads a sequence or a number instead of a map has no members and so no answers.
+/// Maps whose keys are not text are not supported. A member of `T` that bears the name of an
+/// answer never gets it.
+#[derive(Debug)]
+pub struct Tapped<T> {
+    /// What the application asked for.
+    pub inner: T,
+    /// What stood beside it.
+    pub answers: Answers,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Tapped<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Some(fields) = tapped_fields() else {
+            return Ok(Self {
+                inner: T::deserialize(deserializer)?,
+                answers: Answers::none(),
+            });
+        };
+        let (inner, answers) = lift(&fields, PhantomData, deserializer)?;
+        Ok(Self { inner, answers })
+    }
+}
+
+/// Deserializes by `seed` and lifts the answers out.
+pub(crate) fn lift<'de, S: DeserializeSeed<'de>, D: Deserializer<'de>>(
+    fields: &Fields,
+    seed: S,
+    deserializer: D,
+) -> Result<(S::Value, Answers), D::Error> {
+    let answers = RefCell::new(Answers::none());
+    let tap = Tap {
+        fields,
+        path: &[],
+        answers: &answers,
+    };
+    let inner = seed.deserialize(Through { tap, deserializer })?;
+    Ok((inner, answers.into_inner()))
+}
+
+/// What is lifted, where we are, and where it goes.
+#[derive(Clone, Copy)]
+struct Tap<'t> {
+    fields: &'t Fields,
+    path: &'t [String],
+    answers: &'t RefCell<Answers>,
+}
+
+/// A deserializer, visitor, seed or map seen through the tap.
+struct Through<'t, D> {
+    tap: Tap<'t>,
+    deserializer: D,
+}
+
+macro_rules! forward {
+    ($($method:ident($($argument:ident: $type:ty),*))*) => {$(
+        fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, D::Error> {
+            self.deserializer.$method($($argument,)* Watching { tap: self.tap, visitor })
+        }
+    )*};
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Through<'_, D> {
+    type Error = D::Error;
+
+    forward! {
+        deserialize_any() deserialize_bool()
+        deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64() deserialize_i128()
+        deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64() deserialize_u128()
+        deserialize_f32() deserialize_f64() deserialize_char()
+        deserialize_str() deserialize_string() deserialize_bytes() deserialize_byte_buf()
+        deserialize_option() deserialize_unit() deserialize_seq() deserialize_map()
+        deserialize_identifier()
+        deserialize_unit_struct(name: &'static str)
+        deserialize_newtype_struct(name: &'static str)
+        deserialize_tuple(len: usize)
+        deserialize_tuple_struct(name: &'static str, len: usize)
+        deserialize_struct(name: &'static str, fields: &'static [&'static str])
+        deserialize_enum(name: &'static str, variants: &'static [&'static str])
+    }
+
+    /// What nobody wants is usually skipped unseen. Here an answer may stand in it.
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.deserialize_any(visitor)
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.deserializer.is_human_readable()
+    }
+}
+
+struct Watching<'t, V> {
+    tap: Tap<'t>,
+    visitor: V,
+}
+
+macro_rules! visit {
+    ($($method:ident($type:ty))*) => {$(
+        fn $method<E: Error>(self, value: $type) -> Result<V::Value, E> {
+            self.visitor.$method(value)
+        }
+    )*};
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Watching<'_, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.visitor.expecting(f)
+    }
+
+    visit! {
+        visit_bool(bool)
+        visit_i8(i8) visit_i16(i16) visit_i32(i32) visit_i64(i64) visit_i128(i128)
+        visit_u8(u8) visit_u16(u16) visit_u32(u32) visit_u64(u64) visit_u128(u128)
+        visit_f32(f32) visit_f64(f64) visit_char(char)
+        visit_str(&str) visit_borrowed_str(&'de str) visit_string(String)
+        visit_bytes(&[u8]) visit_borrowed_bytes(&'de [u8]) visit_byte_buf(Vec<u8>)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<V::Value, E> {
+        self.visitor.visit_none()
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
+        self.visitor.visit_unit()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        self.visitor.visit_some(Through {
+            tap: self.tap,
+            deserializer,
+        })
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<V::Value, D::Error> {
+        self.visitor.visit_newtype_struct(Through {
+            tap: self.tap,
+            deserializer,
+        })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<V::Value, A::Error> {
+        self.visitor.visit_seq(seq)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
+        self.visitor.visit_map(Members {
+            tap: self.tap,
+            map,
+            branch: None,
+        })
+    }
+
+    fn visit_enum<A: serde::de::EnumAccess<'de>>(self, data: A) -> Result<V::Value, A::Error> {
+        self.visitor.visit_enum(data)
+    }
+}
+
+/// The members of a map without those that carry answers.
+struct Members<'t, A> {
+    tap: Tap<'t>,
+    map: A,
+    /// The name of the member to come, if answers are somewhere inside it.
+    branch: Option<String>,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'_, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
+        let mut seed = Some(seed);
+        self.branch = None;
+        loop {
+            let member = Member {
+                tap: self.tap,
+                seed: &mut seed,
+                branch: &mut self.branch,
+            };
+            match self.map.next_key_seed(member)? {
+                None => return Ok(None),
+                Some(Key::Theirs(key)) => return Ok(Some(key)),
+                Some(Key::Answer(field)) => {
+                    let answers = self.tap.answers;
+                    self.map.next_value_seed(Answer { field, answers })?;
+                }
+            }
+        }
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
+        let Some(name) = self.branch.take() else {
+            return self.map.next_value_seed(seed);
+        };
+        let mut path = self.tap.path.to_vec();
+        path.push(name);
+        let tap = Tap {
+            path: &path,
+            ..self.tap
+        };
+        self.map.next_value_seed(Inside { tap, seed })
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.map.size_hint()
+    }
+}
+
+enum Key<K> {
+    Answer(FieldId),
+    Theirs(K),
+}
+
+/// Looks at a name before it reaches the application's type.
+struct Member<'m, 't, K> {
+    tap: Tap<'t>,
+    seed: &'m mut Option<K>,
+    branch: &'m mut Option<String>,
+}
+
+impl<K> Member<'_, '_, K> {
+    fn hand_on<'de, D: Deserializer<'de>>(
+        self,
+        name: &str,
+        deserializer: D,
+    ) -> Result<Key<K::Value>, D::Error>
+    where
+        K: DeserializeSeed<'de>,
+    {
+        match self.tap.fields.at(self.tap.path, name) {
+            Place::Answer(field) => return Ok(Key::Answer(field)),
+            Place::Branch => *self.branch = Some(name.to_owned()),
+            Place::Other => {}
+        }
+        let seed = self.seed.take();
+        let seed = seed.ok_or_else(|| D::Error::custom("a name was asked for twice"))?;
+        seed.deserialize(deserializer).map(Key::Theirs)
+    }
+}
+
+impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for Member<'_, '_, K> {
+    type Value = Key<K::Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de, K: DeserializeSeed<'de>> Visitor<'de> for Member<'_, '_, K> {
+    type Value = Key<K::Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a member")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Self::Value, E> {
+        self.hand_on(name, BorrowedStrDeserializer::new(name))
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        self.hand_on(name, StrDeserializer::new(name))
+    }
+}
+
+/// A value inside which answers may stand.
+struct Inside<'t, S> {
+    tap: Tap<'t>,
+    seed: S,
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Inside<'_, S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
+        self.seed.deserialize(Through {
+            tap: self.tap,
+            deserializer,
+        })
+    }
+}
+
+/// The value of a member that carries an answer, whatever it turns out to be.
+struct Answer<'t> {
+    field: FieldId,
+    answers: &'t RefCell<Answers>,
+}
+
+impl Answer<'_> {
+    fn unusable(self) {
+        self.answers.borrow_mut().push_unusable(self.field);
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Answer<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+macro_rules! unusable {
+    ($($method:ident($type:ty))*) => {$(
+        fn $method<E: Error>(self, _: $type) -> Result<(), E> {
+            self.unusable();
+            Ok(())
+        }
+    )*};
+}
+
+impl<'de> Visitor<'de> for Answer<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a token")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.answers.borrow_mut().push(self.field, text);
+        Ok(())
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<(), E> {
+        self.answers.borrow_mut().push(self.field, text);
+        Ok(())
+    }
+
+    unusable! {
+        visit_bool(bool) visit_i64(i64) visit_i128(i128) visit_u64(u64) visit_u128(u128)
+        visit_f64(f64) visit_bytes(&[u8])
+    }
+
+    /// A widget that was not solved is `null` in a script, as it is empty in a form.
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_none<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        self.unusable();
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        self.unusable();
+        Ok(())
+    }
+}

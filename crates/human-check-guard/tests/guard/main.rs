@@ -1,0 +1,5 @@
+//! What a guard decides and answers, without any framework.
+
+mod decision;
+mod support;
+mod tap;
