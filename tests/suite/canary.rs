@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::sync::Once;
 
 use human_check::{HumanCheck, Secret};
-use human_check_cli::vendor::Vendor;
+use human_check_config::Vendor;
 use human_check_testkit::{Emulator, Fault};
 use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::prelude::*;

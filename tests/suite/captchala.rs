@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use human_check::{ErrorKind, HumanCheck, Reason, Secret};
 use human_check_captchala::{CaptchaLa, ServerTokenRequest};
-use human_check_cli::vendor::Vendor;
+use human_check_config::Vendor;
 use human_check_testkit::emulator::CaptchaLaShape;
 use human_check_testkit::{Emulator, ManualClock, Mint, Site};
 

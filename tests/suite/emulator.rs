@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use human_check::{HumanCheck, Reason, Refusal};
-use human_check_cli::vendor::Vendor;
+use human_check_config::Vendor;
 use human_check_testkit::{Emulator, ManualClock, Mint, Site};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use human_check::{ErrorKind, HumanCheck, Reason, Score, Secret};
-use human_check_cli::vendor::Vendor;
+use human_check_config::Vendor;
 use human_check_http::Exchange;
 use human_check_recaptcha::{
     Annotation, AnnotationReason, Credential, KeyKind, MetadataServer, RecaptchaEnterprise,

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use human_check::{CheckError, ErrorKind, HumanCheck, Verdict};
-use human_check_cli::vendor::Vendor;
+use human_check_config::Vendor;
 use human_check_http::Exchange;
 use human_check_testkit::{Emulator, Fault};
 

@@ -7,7 +7,7 @@ use human_check::{ErrorKind, HumanCheck, Secret, Submission, TestingCredentials}
 use human_check_captchala::{CAPTCHALA, CaptchaLa, ServerTokenRequest};
 use human_check_cli::answer::Answer;
 use human_check_cli::explain::{Case, explain};
-use human_check_cli::vendor::{EnterpriseKey, Setup, Vendor};
+use human_check_config::{EnterpriseKey, Setup, Vendor};
 use human_check_http::{
     CannedTransport, Exchange, Limits, Reply, Request, SendError, SendErrorKind,
 };

@@ -128,41 +128,91 @@ fn adapters_never_see_the_http_client() {
 }
 
 #[test]
-fn only_the_command_line_knows_all_adapters() {
+fn only_configuration_and_the_command_line_know_all_adapters() {
     for (package, names) in named() {
         let adapters = ADAPTERS.iter().filter(|a| names.contains(**a)).count();
         match package.as_str() {
-            "human-check-cli" => assert_eq!(adapters, ADAPTERS.len()),
+            "human-check-cli" | "human-check-config" => assert_eq!(adapters, ADAPTERS.len()),
             _ => assert_eq!(adapters, 0, "{package} names an adapter"),
         }
+    }
+}
+
+const FRAMEWORKS: [(&str, &str); 3] = [
+    ("human-check-actix-web", "actix-web"),
+    ("human-check-axum", "axum"),
+    ("human-check-rocket", "rocket"),
+];
+
+#[test]
+fn each_framework_is_in_one_crate_and_the_guard_knows_none() {
+    for (package, names) in named() {
+        for (ours, framework) in FRAMEWORKS {
+            let expected = package == ours;
+            assert_eq!(
+                names.contains(framework),
+                expected,
+                "{package}: {framework}"
+            );
+        }
+    }
+    let tree = tree("human-check-guard");
+    for name in [
+        "http",
+        "hyper",
+        "tokio",
+        "rustls",
+        "reqwest",
+        "human-check-http",
+    ] {
+        assert!(!tree.contains(name), "human-check-guard pulls in {name}");
     }
 }
 
 #[test]
 fn every_crate_can_be_built_with_the_compiler_it_states() {
     let metadata = metadata();
-    let version =
-        |text: &str| -> Vec<u32> { text.split('.').map(|n| n.parse().unwrap()).collect() };
-    let stated = version("1.88");
-    let members: Vec<_> = metadata["workspace_members"]
+    let packages: BTreeMap<_, _> = metadata["packages"]
         .as_array()
         .unwrap()
         .iter()
+        .map(|package| (package["id"].as_str().unwrap(), package))
         .collect();
-    for package in metadata["packages"].as_array().unwrap() {
-        let name = package["name"].as_str().unwrap();
-        let Some(needs) = package["rust_version"].as_str() else {
-            assert!(
-                !members.contains(&&package["id"]),
-                "{name} states no rust-version"
-            );
+    let nodes: BTreeMap<_, _> = metadata["resolve"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| (node["id"].as_str().unwrap(), &node["deps"]))
+        .collect();
+    for member in metadata["workspace_members"].as_array().unwrap() {
+        let member = member.as_str().unwrap();
+        // What is not published is built with whatever this machine has.
+        if !packages[member]["publish"].is_null() {
             continue;
-        };
-        assert!(
-            version(needs)[..2] <= stated[..],
-            "{name} needs Rust {needs}"
-        );
+        }
+        let stated = packages[member]["rust_version"].as_str().unwrap();
+        let (mut seen, mut next) = (BTreeSet::new(), vec![member]);
+        while let Some(id) = next.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            let name = packages[id]["name"].as_str().unwrap();
+            let needs = packages[id]["rust_version"].as_str().unwrap_or("1.0");
+            assert!(
+                version(needs)[..2] <= version(stated)[..],
+                "{member} states Rust {stated}, and {name} needs {needs}"
+            );
+            let normal = nodes[id].as_array().unwrap().iter().filter(|dep| {
+                let kinds = dep["dep_kinds"].as_array().unwrap();
+                kinds.iter().any(|kind| kind["kind"] != "dev")
+            });
+            next.extend(normal.map(|dep| dep["pkg"].as_str().unwrap()));
+        }
     }
+}
+
+fn version(text: &str) -> Vec<u32> {
+    text.split('.').map(|n| n.parse().unwrap()).collect()
 }
 
 #[test]

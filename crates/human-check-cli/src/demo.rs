@@ -10,7 +10,7 @@ use human_check_testkit::emulator::PROJECT;
 use human_check_testkit::{Emulator, Fault, Mint, Site};
 
 use crate::answer::Answer;
-use crate::vendor::{Setup, Vendor};
+use human_check_config::{Setup, Vendor};
 
 /// Without `--all`, one product of each vendor.
 const SHORT: [Vendor; 4] = [

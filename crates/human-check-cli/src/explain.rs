@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::answer::Answer;
-use crate::vendor::{EnterpriseKey, Setup, Vendor};
+use human_check_config::{EnterpriseKey, Setup, Vendor};
 
 /// A reply and how it is to be read. The shape of one line of `explain --jsonl`.
 #[derive(Clone, Debug, Deserialize)]

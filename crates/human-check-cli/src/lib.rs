@@ -4,7 +4,6 @@ pub mod answer;
 pub mod demo;
 pub mod emulate;
 pub mod explain;
-pub mod vendor;
 pub mod verify;
 
 use std::path::Path;

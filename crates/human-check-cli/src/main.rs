@@ -12,9 +12,9 @@ use clap::{Args, Parser, Subcommand};
 use human_check::{ConfigError, SystemClock};
 use human_check_cli::answer::Answer;
 use human_check_cli::explain::{Case, KeyName, Rules, explain};
-use human_check_cli::vendor::{EnterpriseKey, Vendor};
 use human_check_cli::verify::{self, Verify};
 use human_check_cli::{demo, emulate};
+use human_check_config::{EnterpriseKey, Vendor};
 use human_check_testkit::Emulator;
 
 /// Human verification behind one trait: try it, test against it, look into it.

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use human_check::{ConfigError, Enforce, HumanCheck, Secret};
-use human_check_http::{Endpoint, Exchange, HyperTransport};
+use human_check_http::{Exchange, HyperTransport};
 use human_check_recaptcha::{Credential, ServiceAccount};
 
 use crate::answer::Answer;
 use crate::explain::Rules;
 use crate::read_setting;
-use crate::vendor::{Setup, Vendor};
+use human_check_config::{Setup, Vendor, base_url};
 
 /// What to verify, and with what.
 pub struct Verify {
@@ -58,7 +58,7 @@ pub async fn run(question: Verify) -> Result<Answer, ConfigError> {
     setup.min_score = rules.min_score;
     setup.max_risk = rules.max_risk;
     setup.testing = rules.testing();
-    setup.base = question.base_url.as_deref().map(base).transpose()?;
+    setup.base = question.base_url.as_deref().map(base_url).transpose()?;
     setup.secret = match (&question.secret_file, question.secret) {
         (Some(path), _) => Some(Secret::new(read_setting("secret_file", path)?)?),
         (None, Some(secret)) => Some(Secret::new(secret)?),
@@ -81,17 +81,4 @@ pub async fn run(question: Verify) -> Result<Answer, ConfigError> {
     let exchange = Exchange::new(HyperTransport::new()?);
     let check = Enforce::new(setup.build(&exchange)?, policy)?;
     Ok(Answer::new(None, &check.check(&submission).await))
-}
-
-/// A base has no path: each vendor's is put behind it.
-fn base(text: &str) -> Result<Endpoint, ConfigError> {
-    let base = Endpoint::parse(text)?;
-    if base.url().path() != "/" {
-        return Err(ConfigError::new(
-            "base_url",
-            "holds a path",
-            "write scheme, host and port only; the vendor's path is added",
-        ));
-    }
-    Ok(base)
 }

@@ -39,6 +39,9 @@ pub struct Settings {
     pub min_score: Option<f64>,
     /// How old a solved challenge may be, in seconds.
     pub max_age_s: Option<u64>,
+    /// Let the vendor's published testing keys prove a human. Never in production. Default false.
+    #[serde(default)]
+    pub allow_testing_credentials: bool,
     /// Decide and log, and refuse nobody. Default false.
     #[serde(default)]
     pub observe_only: bool,
@@ -82,6 +85,7 @@ impl Settings {
             hostnames: None,
             min_score: None,
             max_age_s: None,
+            allow_testing_credentials: false,
             observe_only: false,
             header: None,
             client_address: None,
@@ -129,6 +133,9 @@ impl Settings {
             return Ok(policy);
         }
         let mut required = Policy::new();
+        if self.allow_testing_credentials {
+            required = required.allowing_testing_credentials();
+        }
         if let Some(hostnames) = &self.hostnames {
             required = required.with_hostnames(hostnames)?;
         }

@@ -1,4 +1,5 @@
 //! What a guard decides and answers, without any framework.
+#![allow(clippy::unwrap_used)]
 
 mod decision;
 mod support;

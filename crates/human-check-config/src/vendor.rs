@@ -1,6 +1,4 @@
-//! Builds a check for a vendor named on the command line.
-
-use human_check::{ConfigError, HumanCheck, Provider, Score, Secret, TestingCredentials};
+use human_check::{ConfigError, HumanCheck, Provider, Score, Secret, TestingCredentials, Widget};
 use human_check_captchala::{CAPTCHALA, CaptchaLa};
 use human_check_hcaptcha::{HCAPTCHA, Hcaptcha};
 use human_check_http::{Endpoint, Exchange};
@@ -11,12 +9,13 @@ use human_check_recaptcha::{
 use human_check_turnstile::{TURNSTILE, Turnstile};
 use serde::Deserialize;
 
-/// The vendors this program knows.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, clap::ValueEnum)]
+/// The vendors that can be chosen by name.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Vendor {
     /// CaptchaLa.
-    #[value(name = "captchala")]
+    #[cfg_attr(feature = "clap", value(name = "captchala"))]
     #[serde(rename = "captchala")]
     CaptchaLa,
     /// hCaptcha.
@@ -32,7 +31,7 @@ pub enum Vendor {
 }
 
 impl Vendor {
-    /// All of them, in the order of the tables.
+    /// All of them, in the order that tables show them.
     pub const ALL: [Self; 6] = [
         Self::Turnstile,
         Self::Hcaptcha,
@@ -56,7 +55,8 @@ impl Vendor {
 }
 
 /// What decides whether a valid reCAPTCHA Enterprise token is a human's.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 pub enum EnterpriseKey {
     /// A challenge that was passed or not needed.
@@ -95,6 +95,8 @@ pub struct Setup {
     pub offline: bool,
     /// Where to ask instead of the vendor.
     pub base: Option<Endpoint>,
+    /// The form fields that the answer arrives in, where the page renames them.
+    pub fields: Vec<String>,
 }
 
 impl Setup {
@@ -112,6 +114,7 @@ impl Setup {
             testing: TestingCredentials::Refused,
             offline: false,
             base: None,
+            fields: Vec::new(),
         }
     }
 
@@ -147,6 +150,7 @@ impl Setup {
     pub fn build(self, exchange: &Exchange) -> Result<Box<dyn HumanCheck>, ConfigError> {
         let missing = |field, remedy| ConfigError::new(field, "is missing", remedy);
         let base = self.base;
+        let fields = self.fields;
         let at = |path: &str| base.as_ref().map(|base| base.at_path(path));
         let testing = self.testing.allowed();
         let secret = self
@@ -155,6 +159,18 @@ impl Setup {
         let site_key = self
             .site_key
             .ok_or_else(|| missing("site_key", "set HUMAN_CHECK_SITE_KEY or give --site-key"));
+        macro_rules! fitted {
+            ($adapter:expr, $endpoint:expr) => {{
+                let mut adapter = $adapter;
+                if let Some(endpoint) = $endpoint {
+                    adapter = adapter.at(endpoint);
+                }
+                if !fields.is_empty() {
+                    adapter = adapter.with_form_fields(fields);
+                }
+                Box::new(adapter)
+            }};
+        }
         Ok(match self.vendor {
             Vendor::Turnstile => {
                 let turnstile = if testing {
@@ -162,10 +178,7 @@ impl Setup {
                 } else {
                     Turnstile::new(exchange, secret?)?
                 };
-                match at("/turnstile/v0/siteverify") {
-                    Some(endpoint) => Box::new(turnstile.at(endpoint)),
-                    None => Box::new(turnstile),
-                }
+                fitted!(turnstile, at("/turnstile/v0/siteverify"))
             }
             Vendor::Hcaptcha => {
                 let mut hcaptcha = if testing {
@@ -176,10 +189,7 @@ impl Setup {
                 if let Some(risk) = self.max_risk {
                     hcaptcha = hcaptcha.with_max_risk(risk)?;
                 }
-                match at("/siteverify") {
-                    Some(endpoint) => Box::new(hcaptcha.at(endpoint)),
-                    None => Box::new(hcaptcha),
-                }
+                fitted!(hcaptcha, at("/siteverify"))
             }
             Vendor::RecaptchaV2 => {
                 let recaptcha = if testing {
@@ -187,10 +197,7 @@ impl Setup {
                 } else {
                     RecaptchaV2::new(exchange, secret?)?
                 };
-                match at("/recaptcha/api/siteverify") {
-                    Some(endpoint) => Box::new(recaptcha.at(endpoint)),
-                    None => Box::new(recaptcha),
-                }
+                fitted!(recaptcha, at("/recaptcha/api/siteverify"))
             }
             Vendor::RecaptchaV3 => {
                 let min_score = Score::humanity(self.min_score.ok_or_else(|| {
@@ -200,56 +207,108 @@ impl Setup {
                     )
                 })?)?;
                 let recaptcha = RecaptchaV3::new(exchange, secret?, min_score)?;
-                match at("/recaptcha/api/siteverify") {
-                    Some(endpoint) => Box::new(recaptcha.at(endpoint)),
-                    None => Box::new(recaptcha),
-                }
+                fitted!(recaptcha, at("/recaptcha/api/siteverify"))
             }
             Vendor::RecaptchaEnterprise => {
-                let kind = match (self.key, self.min_score) {
-                    (None | Some(EnterpriseKey::Score), Some(score)) => {
-                        KeyKind::Score(Score::humanity(score)?)
-                    }
-                    (Some(EnterpriseKey::Challenge), None) => KeyKind::Challenge,
-                    (Some(EnterpriseKey::Checkbox), None) => KeyKind::Checkbox,
-                    (Some(EnterpriseKey::Challenge | EnterpriseKey::Checkbox), Some(_)) => {
-                        return Err(ConfigError::new(
-                            "min_score",
-                            "is given for a key without a threshold",
-                            "leave it out",
-                        ));
-                    }
-                    (None | Some(EnterpriseKey::Score), None) => {
-                        return Err(missing(
-                            "min_score",
-                            "give it for a score key, or say that it is a checkbox or challenge key",
-                        ));
-                    }
-                };
+                let kind = enterprise_kind(self.key, self.min_score)?;
                 let project = self
                     .project
-                    .ok_or_else(|| missing("project", "give --project"))?;
+                    .ok_or_else(|| missing("project", "name the Google Cloud project"))?;
                 let credential = match self.credential {
                     Some(credential) => credential,
                     None => Credential::api_key(secret?)?,
                 };
                 let recaptcha =
                     RecaptchaEnterprise::new(exchange, project, site_key?, credential, kind)?;
-                match base {
-                    Some(base) => Box::new(recaptcha.at(base)),
-                    None => Box::new(recaptcha),
-                }
+                fitted!(recaptcha, base)
             }
             Vendor::CaptchaLa => {
                 let mut captchala = CaptchaLa::new(exchange, &site_key?, secret?)?;
                 if self.offline {
                     captchala = captchala.accepting_offline_tokens();
                 }
-                match &base {
-                    Some(base) => Box::new(captchala.at(base)),
-                    None => Box::new(captchala),
-                }
+                fitted!(captchala, &base)
             }
         })
     }
+
+    /// The vendor's widget, as its page shows it for these settings.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the site key is missing or wrong, or the field cannot be renamed.
+    pub fn widget(&self) -> Result<Widget, ConfigError> {
+        let site_key = self.site_key.clone().ok_or_else(|| {
+            ConfigError::new(
+                "site_key",
+                "is missing",
+                "copy it from the vendor's dashboard",
+            )
+        })?;
+        let widget = match self.vendor {
+            Vendor::Turnstile => human_check_turnstile::widget(site_key),
+            Vendor::Hcaptcha => human_check_hcaptcha::widget(site_key),
+            Vendor::RecaptchaV2 => human_check_recaptcha::widget_v2(site_key),
+            Vendor::RecaptchaV3 => human_check_recaptcha::widget_v3(site_key),
+            Vendor::RecaptchaEnterprise => match self.key {
+                Some(EnterpriseKey::Checkbox) => {
+                    human_check_recaptcha::widget_enterprise_checkbox(site_key)
+                }
+                _ => human_check_recaptcha::widget_enterprise_score(site_key),
+            },
+            Vendor::CaptchaLa => human_check_captchala::widget(site_key),
+        }?;
+        match self.fields.first() {
+            // A vendor whose script names the field itself still posts under that name, and a page
+            // that copies it elsewhere says so by listing the other name only.
+            Some(field) if renames_field(&widget) => widget.with_field(field.clone()),
+            _ => Ok(widget),
+        }
+    }
+}
+
+fn renames_field(widget: &Widget) -> bool {
+    widget.facts().hidden_input || widget.facts().field_attribute.is_some()
+}
+
+fn enterprise_kind(
+    key: Option<EnterpriseKey>,
+    min_score: Option<f64>,
+) -> Result<KeyKind, ConfigError> {
+    match (key, min_score) {
+        (None | Some(EnterpriseKey::Score), Some(score)) => {
+            Ok(KeyKind::Score(Score::humanity(score)?))
+        }
+        (Some(EnterpriseKey::Challenge), None) => Ok(KeyKind::Challenge),
+        (Some(EnterpriseKey::Checkbox), None) => Ok(KeyKind::Checkbox),
+        (Some(EnterpriseKey::Challenge | EnterpriseKey::Checkbox), Some(_)) => {
+            Err(ConfigError::new(
+                "min_score",
+                "is given for a key without a threshold",
+                "leave it out",
+            ))
+        }
+        (None | Some(EnterpriseKey::Score), None) => Err(ConfigError::new(
+            "min_score",
+            "is missing",
+            "give it for a score key, or say that it is a checkbox or challenge key",
+        )),
+    }
+}
+
+/// Where to ask instead of a vendor, such as an emulator: scheme, host and port.
+///
+/// # Errors
+///
+/// [`ConfigError`] when it is no such address, holds a path, or is plain `http` beyond loopback.
+pub fn base_url(text: &str) -> Result<Endpoint, ConfigError> {
+    let base = Endpoint::parse(text)?;
+    if base.url().path() != "/" {
+        return Err(ConfigError::new(
+            "base_url",
+            "holds a path",
+            "write scheme, host and port only; the vendor's path is added",
+        ));
+    }
+    Ok(base)
 }

@@ -1,0 +1,261 @@
+use std::str::FromStr;
+use std::sync::Arc;
+
+use human_check::{ConfigError, HumanCheck, Secret, TestingCredentials, Widget};
+use human_check_guard::{Guard, GuardBuilder, OnOutage, Settings};
+use human_check_http::{Exchange, HyperTransport};
+
+use crate::{EnterpriseKey, Setup, Vendor, base_url};
+
+/// One vendor and one guard's settings, as the environment describes them.
+///
+/// | variable | what |
+/// | --- | --- |
+/// | `HUMAN_CHECK_PROVIDER` | `turnstile`, `hcaptcha`, `recaptcha-v2`, `recaptcha-v3`, `recaptcha-enterprise` or `captchala`; required |
+/// | `HUMAN_CHECK_SITE_KEY` | the public key; required |
+/// | `HUMAN_CHECK_SECRET` | the secret key, or for Enterprise the API key; this or the next is required |
+/// | `HUMAN_CHECK_SECRET_FILE` | a file that holds it |
+/// | `HUMAN_CHECK_TESTING_KEYS` | `allowed` lets the vendor's published testing keys work; never in production |
+/// | `HUMAN_CHECK_BASE_URL` | an emulator to ask instead of the vendor; testing only |
+/// | `HUMAN_CHECK_PROJECT` | the Google Cloud project (Enterprise) |
+/// | `HUMAN_CHECK_ENTERPRISE_KEY` | `score`, `checkbox` or `challenge` (Enterprise) |
+/// | `HUMAN_CHECK_MIN_SCORE` | lowest score, 1 is human; required for reCAPTCHA v3 |
+/// | `HUMAN_CHECK_MAX_RISK` | highest risk on the vendor's scale (hCaptcha, CaptchaLa) |
+/// | `HUMAN_CHECK_HOSTNAMES` | hosts that may show the challenge, separated by commas |
+/// | `HUMAN_CHECK_ACTION` | the action it must have been solved for |
+/// | `HUMAN_CHECK_FIELD` | the form field of the token, where the page renames it |
+/// | `HUMAN_CHECK_HEADER` | the header of the token; default `X-Captcha-Token` |
+/// | `HUMAN_CHECK_ON_OUTAGE` | `refuse` (default) or `let-in` |
+/// | `HUMAN_CHECK_CLIENT_ADDRESS` | `socket` (default), `x-forwarded-for`, `forwarded`, `cloudflare`, or a header's name |
+/// | `HUMAN_CHECK_TRUSTED_PROXIES` | networks of the proxies that write it, separated by commas |
+///
+/// A variable that is empty counts as not set. An unknown one that begins with `HUMAN_CHECK_` is an
+/// error, so that a misspelt rule is not a missing rule.
+#[derive(Debug)]
+pub struct Site {
+    /// The vendor.
+    pub check: Arc<dyn HumanCheck>,
+    /// Its widget.
+    pub widget: Widget,
+    /// What the guard is told.
+    pub settings: Settings,
+}
+
+const PREFIX: &str = "HUMAN_CHECK_";
+
+const KNOWN: [&str; 17] = [
+    "ACTION",
+    "BASE_URL",
+    "CLIENT_ADDRESS",
+    "ENTERPRISE_KEY",
+    "FIELD",
+    "HEADER",
+    "HOSTNAMES",
+    "MAX_RISK",
+    "MIN_SCORE",
+    "ON_OUTAGE",
+    "PROJECT",
+    "PROVIDER",
+    "SECRET",
+    "SECRET_FILE",
+    "SITE_KEY",
+    "TESTING_KEYS",
+    "TRUSTED_PROXIES",
+];
+
+impl Site {
+    /// Reads the environment of this process.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] that names the variable, what is wrong with it, and what to write instead.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let mut variables = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+                continue;
+            };
+            let value = value.into_string().map_err(|_| {
+                ConfigError::new(name.to_owned(), "is not UTF-8", "write plain text")
+            })?;
+            variables.push((name.to_owned(), value));
+        }
+        Self::from_vars(variables)
+    }
+
+    /// Reads variables given as names and values. Those of another prefix are ignored.
+    ///
+    /// # Errors
+    ///
+    /// As for [`from_env`](Self::from_env).
+    pub fn from_vars(
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let variables = Variables::checked(variables)?;
+        let vendor = variables.vendor()?;
+        let mut setup = Setup::new(vendor);
+        setup.site_key =
+            Some(variables.required("SITE_KEY", "copy it from the vendor's dashboard")?);
+        setup.secret = Some(variables.secret()?);
+        setup.testing = match variables.get("TESTING_KEYS") {
+            None => TestingCredentials::Refused,
+            Some("allowed") => TestingCredentials::Allowed,
+            Some(_) => {
+                return Err(wrong("TESTING_KEYS", "write `allowed`, or leave it out"));
+            }
+        };
+        setup.base = variables.get("BASE_URL").map(base_url).transpose()?;
+        setup.project = variables.get("PROJECT").map(str::to_owned);
+        setup.min_score = variables.parsed("MIN_SCORE", "write a number from 0 to 1")?;
+        setup.max_risk = variables.parsed("MAX_RISK", "write a number on the vendor's scale")?;
+        setup.key = match variables.get("ENTERPRISE_KEY") {
+            None => None,
+            Some("score") => Some(EnterpriseKey::Score),
+            Some("checkbox") => Some(EnterpriseKey::Checkbox),
+            Some("challenge") => Some(EnterpriseKey::Challenge),
+            Some(_) => {
+                return Err(wrong(
+                    "ENTERPRISE_KEY",
+                    "write score, checkbox or challenge",
+                ));
+            }
+        };
+        setup.fields = variables.list("FIELD");
+
+        let mut settings = Settings::new(match variables.get("ON_OUTAGE") {
+            None | Some("refuse") => OnOutage::Refuse,
+            Some("let-in") => OnOutage::LetIn,
+            Some(_) => return Err(wrong("ON_OUTAGE", "write refuse or let-in")),
+        });
+        settings.action = variables.get("ACTION").map(str::to_owned);
+        let hostnames = variables.list("HOSTNAMES");
+        settings.hostnames = (!hostnames.is_empty()).then_some(hostnames);
+        settings.min_score = setup.policy_score()?.map(|score| score.human());
+        settings.header = variables.get("HEADER").map(str::to_owned);
+        settings.client_address = variables.get("CLIENT_ADDRESS").map(str::to_owned);
+        settings.trusted_proxies = variables.list("TRUSTED_PROXIES");
+        settings.allow_testing_credentials = setup.testing.allowed();
+
+        let widget = setup.widget()?;
+        let check = setup.build(&Exchange::new(HyperTransport::new()?))?;
+        Ok(Self {
+            check: Arc::from(check),
+            widget,
+            settings,
+        })
+    }
+
+    /// A guard to set up further.
+    pub fn builder(&self) -> GuardBuilder {
+        Guard::builder(Arc::clone(&self.check)).with_widget(self.widget.clone())
+    }
+
+    /// The guard, for the route of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when a setting is wrong, or does not fit the vendor.
+    pub fn guard(&self, route: impl Into<String>) -> Result<Guard, ConfigError> {
+        let mut settings = self.settings.clone();
+        settings.route = Some(route.into());
+        settings.build(self.builder())
+    }
+}
+
+fn wrong(name: &str, remedy: &'static str) -> ConfigError {
+    ConfigError::new(
+        format!("{PREFIX}{name}"),
+        "is not one of its values",
+        remedy,
+    )
+}
+
+/// The variables that are set, without their prefix. Never shown: one of them is a secret.
+struct Variables(Vec<(String, String)>);
+
+impl Variables {
+    fn checked(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let mut set = Vec::new();
+        for (name, value) in variables {
+            let Some(short) = name.strip_prefix(PREFIX) else {
+                continue;
+            };
+            if !KNOWN.contains(&short) {
+                return Err(ConfigError::new(
+                    name.clone(),
+                    "is not known",
+                    format!(
+                        "write one of {PREFIX}{}",
+                        KNOWN.join(&format!(", {PREFIX}"))
+                    ),
+                ));
+            }
+            if !value.trim().is_empty() {
+                set.push((short.to_owned(), value.trim().to_owned()));
+            }
+        }
+        Ok(Self(set))
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn required(&self, name: &str, remedy: &'static str) -> Result<String, ConfigError> {
+        let missing = || ConfigError::new(format!("{PREFIX}{name}"), "is not set", remedy);
+        self.get(name).map(str::to_owned).ok_or_else(missing)
+    }
+
+    fn parsed<T: FromStr>(
+        &self,
+        name: &str,
+        remedy: &'static str,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        text.parse().map(Some).map_err(|_| wrong(name, remedy))
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        let entries = self.get(name).unwrap_or_default().split(',');
+        let entries = entries.map(|entry| entry.trim().to_owned());
+        entries.filter(|entry| !entry.is_empty()).collect()
+    }
+
+    fn vendor(&self) -> Result<Vendor, ConfigError> {
+        let names = "write turnstile, hcaptcha, recaptcha-v2, recaptcha-v3, recaptcha-enterprise or captchala";
+        let name = self.required("PROVIDER", names)?;
+        let known = Vendor::ALL.into_iter();
+        let mut known = known.filter(|vendor| vendor.provider().name() == name);
+        known.next().ok_or_else(|| wrong("PROVIDER", names))
+    }
+
+    fn secret(&self) -> Result<Secret, ConfigError> {
+        let field = "HUMAN_CHECK_SECRET_FILE";
+        match (self.get("SECRET"), self.get("SECRET_FILE")) {
+            (Some(_), Some(_)) => Err(ConfigError::new(
+                field,
+                "is set beside HUMAN_CHECK_SECRET",
+                "set one of them",
+            )),
+            (Some(secret), None) => Secret::new(secret),
+            (None, Some(path)) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    ConfigError::new(
+                        field,
+                        format!("names {path}, which cannot be read ({error})"),
+                        "check the path and its permissions",
+                    )
+                })?;
+                Secret::new(text.trim())
+            }
+            (None, None) => Err(ConfigError::new(
+                "HUMAN_CHECK_SECRET",
+                "is not set",
+                "set it to the secret key, or HUMAN_CHECK_SECRET_FILE to a file that holds it",
+            )),
+        }
+    }
+}
