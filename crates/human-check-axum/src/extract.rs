@@ -1,0 +1,229 @@
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
+use axum::http::Method;
+use axum::http::request::Parts;
+use axum::{Form, Json};
+use human_check_guard::{Answers, Demand, Denial, Guard, Outcome, Tapped, tapping};
+use serde::de::DeserializeOwned;
+
+use crate::body;
+use crate::{Head, Human, MaybeHuman, Rejection};
+
+/// The guard for this request: the nearest `Extension<Guard>`, else the state's.
+fn guard_of<S>(parts: &Parts, state: &S) -> Guard
+where
+    Guard: FromRef<S>,
+{
+    let nearest = parts.extensions.get::<Guard>();
+    nearest.cloned().unwrap_or_else(|| Guard::from_ref(state))
+}
+
+async fn from_parts<D: Demand, S>(parts: &mut Parts, state: &S) -> Result<D, Rejection>
+where
+    Guard: FromRef<S>,
+{
+    let guard = guard_of(parts, state);
+    let examined = guard.examine(&Head(parts), Answers::none());
+    let earlier = parts.extensions.get::<Outcome>().cloned();
+    let outcome = examined.settle_after(earlier.as_ref()).await;
+    parts.extensions.insert(outcome.clone());
+    Ok(outcome.demand()?)
+}
+
+macro_rules! from_parts {
+    ($($extractor:ident)*) => {$(
+        /// By the token in the header. Two of them in one handler ask once.
+        impl<S: Send + Sync> FromRequestParts<S> for $extractor
+        where
+            Guard: FromRef<S>,
+        {
+            type Rejection = Rejection;
+
+            async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+                from_parts(parts, state).await
+            }
+        }
+    )*};
+}
+
+from_parts!(Human MaybeHuman);
+
+/// `None` only when no token was sent; a bad one refuses.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Human
+where
+    Guard: FromRef<S>,
+{
+    type Rejection = Rejection;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &S,
+    ) -> Result<Option<Self>, Self::Rejection> {
+        match from_parts::<Self, S>(parts, state).await {
+            Ok(human) => Ok(Some(human)),
+            Err(Rejection::Refused(refused)) if refused.denial() == Denial::ChallengeRequired => {
+                Ok(None)
+            }
+            Err(refused) => Err(refused),
+        }
+    }
+}
+
+macro_rules! body {
+    ($($(#[$doc:meta])* $name:ident($inner:ident, $fields:ident))*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name<T, D = Human> {
+            value: T,
+            proof: D,
+        }
+
+        impl<T, D> $name<T, D> {
+            /// What the handler demanded of the check.
+            pub fn proof(&self) -> &D {
+                &self.proof
+            }
+
+            /// The body without the token.
+            pub fn into_inner(self) -> T {
+                self.value
+            }
+
+            /// Both.
+            pub fn into_parts(self) -> (T, D) {
+                (self.value, self.proof)
+            }
+        }
+
+        impl<T, D> Deref for $name<T, D> {
+            type Target = T;
+
+            fn deref(&self) -> &T {
+                &self.value
+            }
+        }
+
+        impl<T, D> DerefMut for $name<T, D> {
+            fn deref_mut(&mut self) -> &mut T {
+                &mut self.value
+            }
+        }
+
+        impl<S, T, D> FromRequest<S> for $name<T, D>
+        where
+            S: Send + Sync,
+            Guard: FromRef<S>,
+            T: DeserializeOwned + Send,
+            D: Demand,
+        {
+            type Rejection = Rejection<<$inner<T> as FromRequest<S>>::Rejection>;
+
+            async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+                let (parts, body) = request.into_parts();
+                let guard = guard_of(&parts, state);
+                let seen = guard.look(&Head(&parts));
+                if !may_carry_a_body(&parts) {
+                    return Err(seen.refuse(Denial::ChallengeRequired).into());
+                }
+                let limits = guard.body_limits();
+                let body = body::capped(&seen, body, limits.body)?;
+                let earlier = parts.extensions.get::<Outcome>().cloned();
+                let request = Request::from_parts(parts, body);
+                let parsing = $inner::<Tapped<T>>::from_request(request, state);
+                let parsing = tapping(Arc::clone(guard.$fields()), parsing);
+                let parsed = match tokio::time::timeout(limits.body_deadline, parsing).await {
+                    Err(_) => return Err(seen.refuse(Denial::BodyTooSlow).into()),
+                    Ok(Err(inner)) => return Err(Rejection::Inner(inner)),
+                    Ok(Ok($inner(parsed))) => parsed,
+                };
+                let outcome = seen.with(parsed.answers).settle_after(earlier.as_ref()).await;
+                Ok(Self {
+                    value: parsed.inner,
+                    proof: outcome.demand()?,
+                })
+            }
+        }
+    )*};
+}
+
+body! {
+    /// A urlencoded form whose token was checked, without the token.
+    ///
+    /// `T` needs no field for it. A form that is no `T` is rejected as by [`Form`], and leaves
+    /// the token unspent. `D` is what the handler demands: [`Human`], or [`MaybeHuman`] on routes
+    /// that let some in without proof.
+    HumanForm(Form, form_fields)
+
+    /// A JSON body whose token was checked, without the token.
+    ///
+    /// As [`HumanForm`] for [`Json`]. The token is a member at the top, or where the guard was told.
+    HumanJson(Json, json_fields)
+}
+
+/// A form on GET would be read from the query string, and with it a token that anybody can link to.
+fn may_carry_a_body(parts: &Parts) -> bool {
+    !matches!(parts.method, Method::GET | Method::HEAD)
+}
+
+/// Any extractor of a whole body behind a check of the token in that body.
+///
+/// The body is read into memory up to the guard's limits, the token is found in it (urlencoded,
+/// JSON or multipart, by content type), and `E` gets every byte as it came. If `E` rejects the
+/// body, its own rejection is answered and the token is left unspent. An `E` that reads only
+/// later, such as [`Multipart`](axum::extract::Multipart), sees the body after the check.
+///
+/// For uploads that should not be held in memory send the token in the header and take a [`Human`].
+#[derive(Debug)]
+pub struct Guarded<E, D = Human> {
+    value: E,
+    proof: D,
+}
+
+/// A multipart form whose token was checked.
+pub type HumanMultipart<D = Human> = Guarded<axum::extract::Multipart, D>;
+
+impl<E, D> Guarded<E, D> {
+    /// What the handler demanded of the check.
+    pub fn proof(&self) -> &D {
+        &self.proof
+    }
+
+    /// What the inner extractor made of the body.
+    pub fn into_inner(self) -> E {
+        self.value
+    }
+
+    /// Both.
+    pub fn into_parts(self) -> (E, D) {
+        (self.value, self.proof)
+    }
+}
+
+impl<S, E, D> FromRequest<S> for Guarded<E, D>
+where
+    S: Send + Sync,
+    Guard: FromRef<S>,
+    E: FromRequest<S> + Send,
+    D: Demand,
+{
+    type Rejection = Rejection<E::Rejection>;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        let (parts, body) = request.into_parts();
+        let guard = guard_of(&parts, state);
+        let earlier = parts.extensions.get::<Outcome>().cloned();
+        let seen = guard.look(&Head(&parts));
+        let (request, answers) =
+            body::buffered(&guard, &seen, Request::from_parts(parts, body)).await?;
+        let value = E::from_request(request, state)
+            .await
+            .map_err(Rejection::Inner)?;
+        let outcome = seen.with(answers).settle_after(earlier.as_ref()).await;
+        Ok(Self {
+            value,
+            proof: outcome.demand()?,
+        })
+    }
+}

@@ -1,0 +1,29 @@
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::ConnectInfo;
+use axum::http::request::Parts;
+use human_check_guard::RequestHead;
+
+/// The head of an axum request, as the guard reads it.
+///
+/// The peer's address is known when the server was started with
+/// `into_make_service_with_connect_info::<SocketAddr>()`.
+#[derive(Debug)]
+pub struct Head<'a>(pub &'a Parts);
+
+impl RequestHead for Head<'_> {
+    fn method(&self) -> &str {
+        self.0.method.as_str()
+    }
+
+    fn peer(&self) -> Option<IpAddr> {
+        let info = self.0.extensions.get::<ConnectInfo<SocketAddr>>()?;
+        Some(info.0.ip())
+    }
+
+    fn header(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
+        for value in self.0.headers.get_all(name) {
+            line(value.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! axum extractors and a tower layer for human-check.
+#![doc = include_str!("../README.md")]
+
+mod body;
+mod extract;
+mod head;
+mod layer;
+mod rejection;
+
+human_check_guard::proof_types!();
+
+pub use extract::{Guarded, HumanForm, HumanJson, HumanMultipart};
+pub use head::Head;
+pub use human_check_guard as guard;
+pub use layer::{HumanLayer, HumanService};
+pub use rejection::{Rejection, respond};

@@ -1,0 +1,58 @@
+use std::convert::Infallible;
+use std::fmt;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use human_check_guard::Refused;
+
+/// Why a handler did not run: its own extractor's reason, or the guard's.
+#[derive(Debug)]
+pub enum Rejection<E = Infallible> {
+    /// The body is not what the handler takes. The token was not spent.
+    Inner(E),
+    /// The guard refused.
+    Refused(Refused),
+}
+
+impl<E> From<Refused> for Rejection<E> {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl<E: IntoResponse> IntoResponse for Rejection<E> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Inner(inner) => inner.into_response(),
+            Self::Refused(refused) => respond(refused),
+        }
+    }
+}
+
+/// The response that a refusal is answered with.
+pub fn respond(refused: Refused) -> Response {
+    let answer = refused.into_answer();
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in answer.headers {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response
+                .headers_mut()
+                .insert(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}
+
+impl<E: fmt::Display> fmt::Display for Rejection<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inner(inner) => inner.fmt(f),
+            Self::Refused(refused) => refused.fmt(f),
+        }
+    }
+}
+
+impl<E: std::error::Error> std::error::Error for Rejection<E> {}
