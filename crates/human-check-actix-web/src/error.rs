@@ -1,0 +1,78 @@
+use std::fmt;
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
+use human_check_guard::Refused;
+
+/// Why a handler did not run.
+#[derive(Debug)]
+pub enum HumanError {
+    /// The guard refused.
+    Refused(Refused),
+    /// No guard was registered for this route. Our mistake, so 500.
+    Unconfigured,
+}
+
+impl fmt::Display for HumanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refused) => refused.fmt(f),
+            Self::Unconfigured => f.write_str("no human-check guard is configured for this route"),
+        }
+    }
+}
+
+impl std::error::Error for HumanError {}
+
+impl ResponseError for HumanError {
+    fn status_code(&self) -> StatusCode {
+        let status = match self {
+            Self::Refused(refused) => refused.answer().status,
+            Self::Unconfigured => 500,
+        };
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        let Self::Refused(refused) = self else {
+            return response.finish();
+        };
+        let answer = refused.answer();
+        for (name, value) in &answer.headers {
+            response.insert_header((*name, value.as_str()));
+        }
+        response.body(answer.body.clone())
+    }
+}
+
+type Handler = dyn Fn(Refused, &HttpRequest) -> Error + Send + Sync;
+
+/// Answers refusals in another way. Register it with `app_data`; the nearest one is used.
+///
+/// Errors of the body itself go to the error handlers of `FormConfig`, `JsonConfig`,
+/// `QueryConfig` and `MultipartFormConfig`, as without a guard.
+#[derive(Clone)]
+pub struct ErrorHandler(Arc<Handler>);
+
+impl ErrorHandler {
+    /// Turns each refusal into an error by `handler`.
+    pub fn new(handler: impl Fn(Refused, &HttpRequest) -> Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(handler))
+    }
+}
+
+impl fmt::Debug for ErrorHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ErrorHandler(..)")
+    }
+}
+
+/// The error for a refusal, by the application's handler if it has one.
+pub(crate) fn refuse(request: &HttpRequest, refused: Refused) -> Error {
+    match request.app_data::<ErrorHandler>() {
+        Some(ErrorHandler(handler)) => handler(refused, request),
+        None => HumanError::Refused(refused).into(),
+    }
+}

@@ -1,0 +1,246 @@
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_multipart::form::{MultipartCollect, MultipartForm};
+use actix_web::dev::Payload;
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
+use futures_core::future::LocalBoxFuture;
+use human_check_guard::{
+    Answers, BodyLimits, Demand, Denial, Examined, Fields, Guard, Outcome, Tapped, tapping,
+};
+use serde::de::DeserializeOwned;
+
+use crate::error::{HumanError, refuse};
+use crate::multipart::TappedMultipart;
+use crate::payload::{self, Shared};
+use crate::{Head, Human, MaybeHuman};
+
+/// The guard for this request: of the nearest `app_data`, bare or in [`web::Data`], or else of a
+/// middleware that it came through.
+fn guard_of(request: &HttpRequest) -> Result<Guard, Error> {
+    let bare = request.app_data::<Guard>().cloned();
+    let shared = || {
+        let data = request.app_data::<web::Data<Guard>>();
+        data.map(|data| Guard::clone(data))
+    };
+    let passed = || request.extensions().get::<Guard>().cloned();
+    bare.or_else(shared).or_else(passed).ok_or_else(|| {
+        tracing::error!(
+            target: "human_check_guard",
+            "a route wants a human and has no guard; add `.app_data(guard.clone())` to the App, scope or resource"
+        );
+        HumanError::Unconfigured.into()
+    })
+}
+
+/// Decides, unless that was done for this request before.
+pub(crate) async fn decide(request: &HttpRequest, examined: Examined) -> Outcome {
+    let earlier = request.extensions().get::<Outcome>().cloned();
+    let outcome = examined.settle_after(earlier.as_ref()).await;
+    request.extensions_mut().insert(outcome.clone());
+    outcome
+}
+
+async fn demand<D: Demand>(request: &HttpRequest, examined: Examined) -> Result<D, Error> {
+    let outcome = decide(request, examined).await;
+    outcome.demand().map_err(|refused| refuse(request, refused))
+}
+
+fn from_head<D: Demand>(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> LocalBoxFuture<'static, Result<D, Error>> {
+    let guard = match guard_of(request) {
+        Ok(guard) => guard,
+        Err(error) => return Box::pin(async { Err(error) }),
+    };
+    let examined = guard.examine(&Head(request), Answers::none());
+    let body = Shared::of(payload);
+    let request = request.clone();
+    Box::pin(async move {
+        let demanded = demand(&request, examined).await;
+        if let (Err(_), Some(body)) = (&demanded, body) {
+            let limits = guard.body_limits();
+            body.drain(&request, limits.body, limits.body_deadline)
+                .await;
+        }
+        demanded
+    })
+}
+
+/// By the token in the header. Two of them in one handler ask once, one after the other.
+///
+/// The body is left to the handler's other extractors. actix-web runs all of them at once, so a
+/// body that one of them rejects may still cost the visitor the token: where the token arrives
+/// with a form or JSON, [`HumanForm`] and [`HumanJson`] check it last.
+impl FromRequest for Human {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        from_head(request, payload)
+    }
+}
+
+/// As [`Human`], for whomever the route's policy lets in.
+impl FromRequest for MaybeHuman {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        from_head(request, payload)
+    }
+}
+
+/// An extractor of actix-web that builds the application's type behind a tap for the token.
+pub trait Carrier: FromRequest {
+    /// The application's type.
+    type Value: 'static;
+
+    /// Where answers stand in what it reads.
+    fn fields(guard: &Guard) -> &Arc<Fields>;
+
+    /// How much of it is read, and for how long.
+    fn limits(limits: BodyLimits) -> (usize, Duration) {
+        (limits.body, limits.body_deadline)
+    }
+
+    /// The application's value, and the answers that stood beside it.
+    fn split(self) -> (Self::Value, Answers);
+}
+
+macro_rules! carriers {
+    ($($extractor:ident: $fields:ident)*) => {$(
+        impl<T: DeserializeOwned + 'static> Carrier for web::$extractor<Tapped<T>> {
+            type Value = T;
+
+            fn fields(guard: &Guard) -> &Arc<Fields> {
+                guard.$fields()
+            }
+
+            fn split(self) -> (T, Answers) {
+                let Tapped { inner, answers } = self.into_inner();
+                (inner, answers)
+            }
+        }
+    )*};
+}
+
+carriers!(Form: form_fields Json: json_fields Query: form_fields);
+
+impl<T: MultipartCollect + 'static> Carrier for MultipartForm<TappedMultipart<T>> {
+    type Value = T;
+
+    fn fields(guard: &Guard) -> &Arc<Fields> {
+        guard.form_fields()
+    }
+
+    fn limits(limits: BodyLimits) -> (usize, Duration) {
+        (limits.upload, limits.upload_deadline)
+    }
+
+    fn split(self) -> (T, Answers) {
+        let TappedMultipart { inner, answers } = self.into_inner();
+        (inner, answers)
+    }
+}
+
+/// What was sent, without the token that was checked.
+///
+/// Comes as [`HumanForm`], [`HumanJson`], [`HumanQuery`] and [`HumanMultipart`]. `T` needs no
+/// field for the token. What is no `T` is answered by the error handler of the framework's own
+/// extractor, and leaves the token unspent. `D` is what the handler demands: [`Human`], or
+/// [`MaybeHuman`] on routes that let some in without proof.
+#[derive(Debug)]
+pub struct Guarded<C: Carrier, D = Human> {
+    value: C::Value,
+    proof: D,
+}
+
+/// A urlencoded form whose token was checked.
+pub type HumanForm<T, D = Human> = Guarded<web::Form<Tapped<T>>, D>;
+
+/// A JSON body whose token was checked. It is a member at the top, or where the guard was told.
+pub type HumanJson<T, D = Human> = Guarded<web::Json<Tapped<T>>, D>;
+
+/// A query string whose token was checked.
+///
+/// Tokens in addresses end up in logs and referrers. For links, and wherever else nothing but an
+/// address can be sent.
+pub type HumanQuery<T, D = Human> = Guarded<web::Query<Tapped<T>>, D>;
+
+/// A multipart form whose token was checked.
+///
+/// Files are written to disk before the check, since the token may stand behind them. For large
+/// ones send the token in the header and take a [`Human`].
+pub type HumanMultipart<T, D = Human> = Guarded<MultipartForm<TappedMultipart<T>>, D>;
+
+impl<C: Carrier, D> Guarded<C, D> {
+    /// What the handler demanded of the check.
+    pub fn proof(&self) -> &D {
+        &self.proof
+    }
+
+    /// What was sent.
+    pub fn into_inner(self) -> C::Value {
+        self.value
+    }
+
+    /// Both.
+    pub fn into_parts(self) -> (C::Value, D) {
+        (self.value, self.proof)
+    }
+}
+
+impl<C: Carrier, D> Deref for Guarded<C, D> {
+    type Target = C::Value;
+
+    fn deref(&self) -> &C::Value {
+        &self.value
+    }
+}
+
+impl<C: Carrier, D> DerefMut for Guarded<C, D> {
+    fn deref_mut(&mut self) -> &mut C::Value {
+        &mut self.value
+    }
+}
+
+impl<C, D> FromRequest for Guarded<C, D>
+where
+    C: Carrier + 'static,
+    C::Error: Into<Error>,
+    D: Demand,
+{
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let guard = match guard_of(request) {
+            Ok(guard) => guard,
+            Err(error) => return Box::pin(async { Err(error) }),
+        };
+        let seen = guard.look(&Head(request));
+        let (cap, deadline) = C::limits(guard.body_limits());
+        let mut payload = match payload::capped(request, &seen, payload, cap) {
+            Ok(payload) => payload,
+            Err(refused) => {
+                let error = refuse(request, refused);
+                return Box::pin(async { Err(error) });
+            }
+        };
+        let fields = Arc::clone(C::fields(&guard));
+        let parsing = C::from_request(request, &mut payload);
+        let request = request.clone();
+        Box::pin(async move {
+            let parsed = tokio::time::timeout(deadline, tapping(fields, parsing)).await;
+            let Ok(parsed) = parsed else {
+                return Err(refuse(&request, seen.refuse(Denial::BodyTooSlow)));
+            };
+            let (value, answers) = parsed.map_err(Into::into)?.split();
+            let proof = demand(&request, seen.with(answers)).await?;
+            Ok(Self { value, proof })
+        })
+    }
+}

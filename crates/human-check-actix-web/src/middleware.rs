@@ -1,0 +1,176 @@
+use std::fmt;
+use std::future::{Ready, ready};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
+use futures_core::future::LocalBoxFuture;
+use human_check_guard::{Answers, Guard, MaybeHuman, Refused, Seen, scan};
+
+use crate::extract::decide;
+use crate::payload::{buffered, capped, content_type, drain, is_encoded};
+use crate::{Head, HumanError};
+
+type ErrorHandler = Arc<dyn Fn(Refused, &HttpRequest) -> HttpResponse + Send + Sync>;
+
+/// Lets a request through to a scope, resource or route only if the guard's policy does.
+///
+/// Guards every method. By itself it reads the token from the header and never touches the body.
+/// On a scope it also runs for paths in it that do not exist; on a `Route` only for what matches.
+///
+/// Handlers behind it can take [`Human`](crate::Human) without asking a second time, and the
+/// extractors behind it use its guard unless a nearer one is registered.
+#[derive(Clone)]
+pub struct HumanMiddleware {
+    guard: Guard,
+    reads_bodies: bool,
+    error_handler: Option<ErrorHandler>,
+}
+
+impl HumanMiddleware {
+    /// A middleware for the routes of `guard`.
+    ///
+    /// Build the guard outside of the closure of `HttpServer::new`, which runs once per worker.
+    pub fn new(guard: Guard) -> Self {
+        Self {
+            guard,
+            reads_bodies: false,
+            error_handler: None,
+        }
+    }
+
+    /// Finds the token in urlencoded forms and JSON, too.
+    ///
+    /// Bodies are then held in memory, up to the guard's limit, and handed on byte for byte. A
+    /// compressed or multipart one is not looked into. For handlers that cannot be changed;
+    /// [`HumanForm`](crate::HumanForm) parses once and leaves the token of a bad form unspent.
+    #[must_use]
+    pub fn reading_bodies(mut self) -> Self {
+        self.reads_bodies = true;
+        self
+    }
+
+    /// Answers refusals in another way.
+    #[must_use]
+    pub fn error_handler(
+        mut self,
+        handler: impl Fn(Refused, &HttpRequest) -> HttpResponse + Send + Sync + 'static,
+    ) -> Self {
+        self.error_handler = Some(Arc::new(handler));
+        self
+    }
+
+    fn respond(&self, refused: Refused, request: &HttpRequest) -> HttpResponse {
+        match &self.error_handler {
+            Some(handler) => handler(refused, request),
+            None => HttpResponse::from_error(HumanError::Refused(refused)),
+        }
+    }
+}
+
+impl fmt::Debug for HumanMiddleware {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HumanMiddleware")
+            .field("guard", &self.guard)
+            .field("reads_bodies", &self.reads_bodies)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for HumanMiddleware
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = HumanService<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(HumanService {
+            service: Rc::new(service),
+            middleware: self.clone(),
+        }))
+    }
+}
+
+/// What [`HumanMiddleware`] makes of a service.
+#[derive(Debug)]
+pub struct HumanService<S> {
+    service: Rc<S>,
+    middleware: HumanMiddleware,
+}
+
+impl<S, B> Service<ServiceRequest> for HumanService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+
+    forward_ready!(service);
+
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
+        let service = Rc::clone(&self.service);
+        let middleware = self.middleware.clone();
+        Box::pin(async move {
+            match screen(&middleware, &mut request).await {
+                Ok(()) => {
+                    request.extensions_mut().insert(middleware.guard);
+                    Ok(service.call(request).await?.map_into_left_body())
+                }
+                // Not `Err`: middleware around this one would then not see a response.
+                Err(refused) => {
+                    let response = middleware.respond(refused, request.request());
+                    Ok(request.into_response(response).map_into_right_body())
+                }
+            }
+        })
+    }
+}
+
+async fn screen(middleware: &HumanMiddleware, request: &mut ServiceRequest) -> Result<(), Refused> {
+    let guard = &middleware.guard;
+    let seen = guard.look(&Head(request.request()));
+    let answers = match middleware.reads_bodies {
+        true => scan_body(guard, &seen, request).await?,
+        false => Answers::none(),
+    };
+    let outcome = decide(request.request(), seen.with(answers)).await;
+    let let_in: Result<MaybeHuman, _> = outcome.demand();
+    if let Err(refused) = let_in {
+        let body = request.take_payload();
+        let limits = guard.body_limits();
+        drain(request.request(), body, limits.body, limits.body_deadline).await;
+        return Err(refused);
+    }
+    Ok(())
+}
+
+async fn scan_body(
+    guard: &Guard,
+    seen: &Seen,
+    request: &mut ServiceRequest,
+) -> Result<Answers, Refused> {
+    let scan: fn(&Guard, &[u8]) -> Answers = match content_type(request.request()).as_str() {
+        _ if is_encoded(request.request()) => return Ok(Answers::none()),
+        "application/x-www-form-urlencoded" => |guard, body| scan::form(guard.form_fields(), body),
+        kind if kind == "application/json" || kind.ends_with("+json") => {
+            |guard, body| scan::json(guard.json_fields(), body)
+        }
+        _ => return Ok(Answers::none()),
+    };
+    let limits = guard.body_limits();
+    let (head, payload) = request.parts_mut();
+    let payload = capped(head, seen, payload, limits.body)?;
+    let body = buffered(payload, seen, limits.body_deadline).await?;
+    let answers = scan(guard, &body);
+    request.set_payload(Payload::from(body));
+    Ok(answers)
+}

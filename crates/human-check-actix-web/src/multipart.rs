@@ -1,0 +1,83 @@
+use actix_multipart::form::{Limits, MultipartCollect, State};
+use actix_multipart::{Field, MultipartError};
+use actix_web::HttpRequest;
+use futures_core::future::LocalBoxFuture;
+use futures_util::TryStreamExt;
+use human_check_guard::{Answers, FieldId, tapped_fields};
+
+/// The application's multipart form, and the answers that stood beside its parts.
+///
+/// What [`Tapped`](human_check_guard::Tapped) is for forms and JSON.
+#[derive(Debug)]
+pub struct TappedMultipart<T> {
+    pub(crate) inner: T,
+    pub(crate) answers: Answers,
+}
+
+/// Where the answers wait among the parts. No part of a form can have this name.
+const PLACE: &str = "\0answers";
+
+/// As long a value as is worth reading. What is longer is no token.
+const READ_CAP: usize = 65_536;
+
+impl<T: MultipartCollect> MultipartCollect for TappedMultipart<T> {
+    fn limit(field_name: &str) -> Option<usize> {
+        let is_answer = tapped_fields().is_some_and(|fields| fields.find(field_name).is_some());
+        if is_answer {
+            None
+        } else {
+            T::limit(field_name)
+        }
+    }
+
+    fn handle_field<'t>(
+        req: &'t HttpRequest,
+        field: Field,
+        limits: &'t mut Limits,
+        state: &'t mut State,
+    ) -> LocalBoxFuture<'t, Result<(), MultipartError>> {
+        let id = field.name().and_then(|name| tapped_fields()?.find(name));
+        match id {
+            Some(id) => Box::pin(lift(id, field, limits, state)),
+            None => T::handle_field(req, field, limits, state),
+        }
+    }
+
+    fn from_state(mut state: State) -> Result<Self, MultipartError> {
+        let answers = state.remove(PLACE).and_then(|any| any.downcast().ok());
+        Ok(Self {
+            inner: T::from_state(state)?,
+            answers: answers.map(|answers| *answers).unwrap_or_default(),
+        })
+    }
+}
+
+async fn lift(
+    id: FieldId,
+    mut field: Field,
+    limits: &mut Limits,
+    state: &mut State,
+) -> Result<(), MultipartError> {
+    // A file is no token, whatever it is called.
+    let mut usable = field
+        .content_disposition()
+        .is_some_and(|disposition| disposition.get_filename().is_none());
+    let mut value = Vec::new();
+    while let Some(chunk) = field.try_next().await? {
+        limits.try_consume_limits(chunk.len(), true)?;
+        usable &= value.len() + chunk.len() <= READ_CAP;
+        if usable {
+            value.extend_from_slice(&chunk);
+        }
+    }
+    let answers = state
+        .entry(PLACE.to_owned())
+        .or_insert_with(|| Box::<Answers>::default());
+    if let Some(answers) = answers.downcast_mut::<Answers>() {
+        match String::from_utf8(value) {
+            Ok(text) if usable => answers.push(id, text),
+            _ => answers.push_unusable(id),
+        }
+    }
+    Ok(())
+}

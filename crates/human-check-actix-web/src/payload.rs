@@ -1,0 +1,182 @@
+//! Bodies, within what the guard reads and as long as it waits.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::HttpMessage;
+use actix_web::HttpRequest;
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::http::header::CONTENT_LENGTH;
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_util::StreamExt;
+use human_check_guard::{Denial, Refused, Seen};
+
+type Chunk = Result<Bytes, PayloadError>;
+
+/// What the request says its body measures. `None` when it does not say.
+fn announced(request: &HttpRequest) -> Option<u64> {
+    let length = request.headers().get(CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
+}
+
+/// The same body, which ends in an error beyond `cap`. One that announces more is refused at once.
+pub(crate) fn capped(
+    request: &HttpRequest,
+    seen: &Seen,
+    payload: &mut Payload,
+    cap: usize,
+) -> Result<Payload, Refused> {
+    match announced(request) {
+        Some(length) if length > cap as u64 => Err(seen.refuse(Denial::BodyTooLarge)),
+        // The server holds a body to what it announces.
+        Some(_) => Ok(payload.take()),
+        None => Ok(match payload.take() {
+            Payload::None => Payload::None,
+            payload => {
+                let stream = Capped { payload, left: cap };
+                Payload::Stream {
+                    payload: Box::pin(stream),
+                }
+            }
+        }),
+    }
+}
+
+struct Capped {
+    payload: Payload,
+    left: usize,
+}
+
+impl Stream for Capped {
+    type Item = Chunk;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
+        let chunk = std::task::ready!(self.payload.poll_next_unpin(cx));
+        Poll::Ready(match chunk {
+            Some(Ok(chunk)) => match self.left.checked_sub(chunk.len()) {
+                Some(left) => {
+                    self.left = left;
+                    Some(Ok(chunk))
+                }
+                None => Some(Err(PayloadError::Overflow)),
+            },
+            other => other,
+        })
+    }
+}
+
+/// A body that the handler's extractors read, and that is read to its end if the handler does not
+/// run.
+///
+/// The server closes a connection whose body was left unread, which costs more than reading a
+/// small one.
+#[derive(Clone)]
+pub(crate) struct Shared(Rc<RefCell<State>>);
+
+struct State {
+    payload: Payload,
+    /// Once it is being read to its end, nobody else gets any of it.
+    draining: bool,
+}
+
+impl Shared {
+    /// Shares a request's body. `None` when there is none, or another extractor has it.
+    pub(crate) fn of(payload: &mut Payload) -> Option<Self> {
+        let taken = match payload.take() {
+            Payload::None => return None,
+            taken => taken,
+        };
+        let shared = Self(Rc::new(RefCell::new(State {
+            payload: taken,
+            draining: false,
+        })));
+        *payload = Payload::Stream {
+            payload: Box::pin(shared.clone()),
+        };
+        Some(shared)
+    }
+
+    /// Reads the rest and throws it away.
+    pub(crate) async fn drain(self, request: &HttpRequest, cap: usize, deadline: Duration) {
+        let payload = {
+            let mut state = self.0.borrow_mut();
+            state.draining = true;
+            std::mem::replace(&mut state.payload, Payload::None)
+        };
+        drain(request, payload, cap, deadline).await;
+    }
+}
+
+impl Stream for Shared {
+    type Item = Chunk;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
+        let mut state = self.0.borrow_mut();
+        if state.draining {
+            return Poll::Pending;
+        }
+        state.payload.poll_next_unpin(cx)
+    }
+}
+
+/// Reads a small body to its end and throws it away. A large or slow one is left, and with it the
+/// connection.
+pub(crate) async fn drain(
+    request: &HttpRequest,
+    mut payload: Payload,
+    cap: usize,
+    deadline: Duration,
+) {
+    if announced(request).is_some_and(|length| length > cap as u64) {
+        return;
+    }
+    let reading = async {
+        let mut left = cap;
+        while let Some(Ok(chunk)) = payload.next().await {
+            match left.checked_sub(chunk.len()) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // Too late is as good as not at all: the connection is closed then.
+    let _ = tokio::time::timeout(deadline, reading).await;
+}
+
+/// The whole body as it came, for guards that scan it.
+pub(crate) async fn buffered(
+    mut payload: Payload,
+    seen: &Seen,
+    deadline: Duration,
+) -> Result<Bytes, Refused> {
+    let reading = async {
+        let mut whole = bytes::BytesMut::new();
+        while let Some(chunk) = payload.next().await {
+            whole.extend_from_slice(&chunk?);
+        }
+        Ok::<_, PayloadError>(whole.freeze())
+    };
+    match tokio::time::timeout(deadline, reading).await {
+        Err(_) => Err(seen.refuse(Denial::BodyTooSlow)),
+        Ok(Ok(whole)) => Ok(whole),
+        Ok(Err(PayloadError::Overflow)) => Err(seen.refuse(Denial::BodyTooLarge)),
+        // The client went away or broke its own framing.
+        Ok(Err(_)) => Err(seen.refuse(Denial::InvalidToken)),
+    }
+}
+
+/// Whether a body is compressed, so that its bytes are not what they say.
+pub(crate) fn is_encoded(request: &HttpRequest) -> bool {
+    let mut encodings = request.headers().get_all("content-encoding");
+    encodings.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// The content type without its parameters, in lower case.
+pub(crate) fn content_type(request: &HttpRequest) -> String {
+    request.content_type().trim().to_ascii_lowercase()
+}
