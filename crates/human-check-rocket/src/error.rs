@@ -1,0 +1,48 @@
+use std::convert::Infallible;
+use std::fmt;
+
+use human_check_guard::Refused;
+use rocket::Request;
+use rocket::http::Status;
+
+use crate::local::Local;
+
+/// Why a guard did not let a request through.
+#[derive(Debug)]
+pub enum HumanError<E = Infallible> {
+    /// The body is not what the handler takes. The token was not spent.
+    Inner(E),
+    /// The check refused.
+    Refused(Refused),
+    /// The fairing is not attached. Our mistake, so 500.
+    Unconfigured,
+}
+
+impl<E> HumanError<E> {
+    /// The refusal as an error, remembered for catchers.
+    pub(crate) fn refused(request: &Request<'_>, refused: Refused) -> (Status, Self) {
+        Local::of(request).remember(refused.clone());
+        (status(&refused), Self::Refused(refused))
+    }
+
+    pub(crate) fn unconfigured() -> (Status, Self) {
+        rocket::error!("A route wants a human and no guard is managed. Attach `HumanFairing`.");
+        (Status::InternalServerError, Self::Unconfigured)
+    }
+}
+
+pub(crate) fn status(refused: &Refused) -> Status {
+    Status::from_code(refused.answer().status).unwrap_or(Status::InternalServerError)
+}
+
+impl<E: fmt::Display> fmt::Display for HumanError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inner(inner) => inner.fmt(f),
+            Self::Refused(refused) => refused.fmt(f),
+            Self::Unconfigured => f.write_str("no human-check guard is configured"),
+        }
+    }
+}
+
+impl<E: std::error::Error> std::error::Error for HumanError<E> {}

@@ -1,0 +1,22 @@
+//! Rocket guards and a fairing for human-check.
+#![doc = include_str!("../README.md")]
+
+mod catchers;
+mod data_guard;
+mod error;
+mod fairing;
+mod head;
+mod local;
+mod request_guard;
+mod routes;
+mod tap_form;
+
+human_check_guard::proof_types!();
+
+pub use catchers::{catchers, refusal};
+pub use data_guard::{HumanForm, HumanJson};
+pub use error::HumanError;
+pub use fairing::{HumanFairing, guard_from};
+pub use head::Head;
+pub use human_check_guard as guard;
+pub use routes::GuardRoutes;

@@ -1,0 +1,75 @@
+use std::sync::Arc;
+
+use human_check_guard::{Answers, FieldId, Fields, tapped_fields};
+use rocket::data::ToByteUnit;
+use rocket::form::name::NameView;
+use rocket::form::{self, DataField, FromForm, Options, ValueField};
+
+/// The application's form, and the answers that stood beside its fields.
+///
+/// What [`Tapped`](human_check_guard::Tapped) is for serde: for urlencoded and multipart forms.
+#[derive(Debug)]
+pub(crate) struct TapForm<T> {
+    pub(crate) inner: T,
+    pub(crate) answers: Answers,
+}
+
+/// A [`TapForm`] that is being read.
+pub(crate) struct TapContext<C> {
+    fields: Option<Arc<Fields>>,
+    answers: Answers,
+    inner: C,
+}
+
+impl<C> TapContext<C> {
+    /// By its whole name: `token.x` and `token[]` are fields of the application.
+    fn answer(&self, name: NameView<'_>) -> Option<FieldId> {
+        self.fields.as_ref()?.find(name.source().as_str())
+    }
+}
+
+#[rocket::async_trait]
+impl<'r, T: FromForm<'r>> FromForm<'r> for TapForm<T> {
+    type Context = TapContext<T::Context>;
+
+    fn init(opts: Options) -> Self::Context {
+        TapContext {
+            fields: tapped_fields(),
+            answers: Answers::none(),
+            inner: T::init(opts),
+        }
+    }
+
+    fn push_value(ctxt: &mut Self::Context, field: ValueField<'r>) {
+        match ctxt.answer(field.name) {
+            Some(id) => ctxt.answers.push(id, field.value),
+            None => T::push_value(&mut ctxt.inner, field),
+        }
+    }
+
+    /// A part with a content type arrives here, be it a file or not.
+    async fn push_data(ctxt: &mut Self::Context, field: DataField<'r, '_>) {
+        let Some(id) = ctxt.answer(field.name) else {
+            return T::push_data(&mut ctxt.inner, field).await;
+        };
+        // A file is no token, whatever it is called.
+        let is_file = field.file_name.is_some();
+        let value = field.data.open(64.kibibytes()).into_bytes().await;
+        let text = value.ok().filter(|value| value.is_complete() && !is_file);
+        match text.map(|value| String::from_utf8(value.into_inner())) {
+            Some(Ok(text)) => ctxt.answers.push(id, text),
+            _ => ctxt.answers.push_unusable(id),
+        }
+    }
+
+    fn push_error(ctxt: &mut Self::Context, error: form::Error<'r>) {
+        T::push_error(&mut ctxt.inner, error);
+    }
+
+    fn finalize(ctxt: Self::Context) -> form::Result<'r, Self> {
+        Ok(Self {
+            inner: T::finalize(ctxt.inner)?,
+            answers: ctxt.answers,
+        })
+    }
+}
