@@ -1,0 +1,162 @@
+//! A sign-up and comments behind human-check with actix-web.
+
+use std::net::TcpListener;
+
+use actix_multipart::MultipartError;
+use actix_multipart::form::tempfile::TempFile;
+use actix_multipart::form::text::Text;
+use actix_multipart::form::{MultipartForm, MultipartFormConfig};
+use actix_web::dev::Server;
+use actix_web::error::{InternalError, JsonPayloadError, UrlencodedError};
+use actix_web::guard::GuardContext;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ContentType};
+use actix_web::middleware::DefaultHeaders;
+use actix_web::{App, Error, HttpResponse, HttpServer, ResponseError, guard, web};
+use example_pages::{Comment, FileEcho, Guards, Signup, commented, index, signed_up};
+use human_check_actix_web::{Human, HumanForm, HumanJson, HumanMultipart};
+
+/// The server, ready to be awaited.
+///
+/// # Errors
+///
+/// When the listener cannot be used.
+pub fn server(guards: Guards, listener: TcpListener) -> std::io::Result<Server> {
+    // Built once, out here: the closure runs once for each worker.
+    let server = HttpServer::new(move || {
+        App::new()
+            .wrap(DefaultHeaders::new().add(("X-Example", "actix-web")))
+            .app_data(web::Data::new(guards.clone()))
+            .configure(routes(guards.clone()))
+    });
+    Ok(server.workers(2).listen(listener)?.run())
+}
+
+/// The routes, for an `App`.
+pub fn routes(guards: Guards) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |config| {
+        config
+            .app_data(
+                web::FormConfig::default()
+                    .limit(65_536)
+                    .error_handler(form_error),
+            )
+            .app_data(
+                web::JsonConfig::default()
+                    .limit(65_536)
+                    .error_handler(json_error),
+            )
+            .app_data(MultipartFormConfig::default().error_handler(multipart_error))
+            .route("/", web::get().to(home))
+            .service(
+                web::resource("/signup")
+                    .app_data(guards.signup)
+                    .route(
+                        web::post()
+                            .guard(content("application/json"))
+                            .to(signup_json),
+                    )
+                    .route(
+                        web::post()
+                            .guard(content("multipart/form-data"))
+                            .to(signup_upload),
+                    )
+                    .route(web::post().to(signup_form)),
+            )
+            .service(
+                web::resource("/comments")
+                    .app_data(guards.comments)
+                    .route(web::post().to(comment)),
+            );
+    }
+}
+
+async fn home(guards: web::Data<Guards>) -> HttpResponse {
+    let page = index(&guards);
+    HttpResponse::Ok()
+        .insert_header((CONTENT_SECURITY_POLICY, page.policy))
+        .content_type(ContentType::html())
+        .body(page.body)
+}
+
+async fn signup_form(form: HumanForm<Signup>) -> HttpResponse {
+    json(signed_up(&form, &[]))
+}
+
+async fn signup_json(body: HumanJson<Signup>) -> HttpResponse {
+    json(signed_up(&body, &[]))
+}
+
+#[derive(Debug, MultipartForm)]
+#[multipart(deny_unknown_fields)]
+struct Upload {
+    email: Text<String>,
+    name: Option<Text<String>>,
+    age: Option<Text<u8>>,
+    #[multipart(limit = "2MB")]
+    files: Vec<TempFile>,
+}
+
+async fn signup_upload(upload: HumanMultipart<Upload>) -> Result<HttpResponse, Error> {
+    let upload = upload.into_inner();
+    let mut files = Vec::new();
+    for file in upload.files {
+        let content = std::fs::read(file.file.path())?;
+        files.push(FileEcho::new(file.file_name.as_deref(), &content));
+    }
+    let signup = Signup {
+        email: upload.email.into_inner(),
+        name: upload.name.map(Text::into_inner).unwrap_or_default(),
+        age: upload.age.map(Text::into_inner),
+    };
+    Ok(json(signed_up(&signup, &files)))
+}
+
+// The token comes in the header, so the body is the application's alone.
+async fn comment(_human: Human, comment: web::Json<Comment>) -> HttpResponse {
+    json(commented(&comment))
+}
+
+fn json(body: String) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .body(body)
+}
+
+fn content(kind: &'static str) -> impl guard::Guard {
+    guard::fn_guard(move |context: &GuardContext<'_>| {
+        let value = context.head().headers().get(CONTENT_TYPE);
+        let value = value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        essence.eq_ignore_ascii_case(kind)
+    })
+}
+
+// actix-web answers 400 to whatever is no form. These tell a bad field from bad syntax, and are
+// called as if no guard were there.
+
+fn form_error(error: UrlencodedError, _: &actix_web::HttpRequest) -> Error {
+    let status = match error {
+        UrlencodedError::Parse(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        _ => error.status_code(),
+    };
+    InternalError::new(error, status).into()
+}
+
+fn json_error(error: JsonPayloadError, _: &actix_web::HttpRequest) -> Error {
+    let status = match &error {
+        JsonPayloadError::Deserialize(cause) if cause.is_data() => StatusCode::UNPROCESSABLE_ENTITY,
+        _ => error.status_code(),
+    };
+    InternalError::new(error, status).into()
+}
+
+fn multipart_error(error: MultipartError, _: &actix_web::HttpRequest) -> Error {
+    let status = match &error {
+        MultipartError::Payload(_) | MultipartError::Parse(_) => error.status_code(),
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    InternalError::new(error, status).into()
+}

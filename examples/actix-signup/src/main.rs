@@ -1,0 +1,20 @@
+//! Starts the example on `ADDR`.
+
+use example_pages::Guards;
+
+#[actix_web::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+    let (guards, _) = Guards::from_env().map_err(|error| error.to_string())?;
+    let listener = example_pages::listen()?;
+    #[allow(
+        clippy::print_stdout,
+        reason = "whoever started it wants to know where"
+    )]
+    {
+        println!("http://{}", listener.local_addr()?);
+    }
+    Ok(example_actix_signup::server(guards, listener)?.await?)
+}

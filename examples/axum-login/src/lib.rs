@@ -1,0 +1,71 @@
+//! A login that is challenged after repeated failures, with axum; and a sign-up and comments.
+
+mod login;
+mod signup;
+
+use std::net::{SocketAddr, TcpListener};
+
+use axum::extract::{FromRef, State};
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::response::{Html, IntoResponse};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use example_pages::{Comment, Guards, commented, index};
+use human_check::ConfigError;
+use human_check_axum::Human;
+use human_check_axum::guard::Guard;
+
+/// What handlers share. The guard of routes that name none is the sign-up's.
+#[derive(Clone, Debug)]
+struct App {
+    guards: Guards,
+    logins: login::Logins,
+}
+
+impl FromRef<App> for Guard {
+    fn from_ref(app: &App) -> Self {
+        app.guards.signup.clone()
+    }
+}
+
+/// The application.
+///
+/// # Errors
+///
+/// [`ConfigError`] when the policy of the login does not fit the check.
+pub fn app(guards: Guards) -> Result<Router, ConfigError> {
+    let logins = login::Logins::new(&guards.signup)?;
+    let login = post(login::login).layer(Extension(logins.guard.clone()));
+    let comments = post(comment).layer(Extension(guards.comments.clone()));
+    let app = App { guards, logins };
+    Ok(Router::new()
+        .route("/", get(home))
+        .route("/signup", post(signup::signup))
+        .route("/comments", comments)
+        .route("/login", login.get(login::form))
+        .layer(axum::middleware::map_response(
+            async |response: axum::response::Response| ([("x-example", "axum")], response),
+        ))
+        .with_state(app))
+}
+
+/// Serves it. Peers' addresses are known only to a service made like this.
+///
+/// # Errors
+///
+/// When the listener fails.
+pub async fn serve(app: Router, listener: TcpListener) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).await
+}
+
+async fn home(State(app): State<App>) -> impl IntoResponse {
+    let page = index(&app.guards);
+    ([(CONTENT_SECURITY_POLICY, page.policy)], Html(page.body))
+}
+
+// The token comes in the header, so the body is the application's alone.
+async fn comment(_human: Human, Json(comment): Json<Comment>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], commented(&comment))
+}

@@ -1,0 +1,21 @@
+//! Starts the example on `ADDR`.
+
+use example_pages::Guards;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+    let (guards, _) = Guards::from_env().map_err(|error| error.to_string())?;
+    let listener = example_pages::listen()?;
+    #[allow(
+        clippy::print_stdout,
+        reason = "whoever started it wants to know where"
+    )]
+    {
+        println!("http://{}", listener.local_addr()?);
+    }
+    let app = example_axum_login::app(guards).map_err(|error| error.to_string())?;
+    Ok(example_axum_login::serve(app, listener).await?)
+}

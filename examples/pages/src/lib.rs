@@ -1,0 +1,206 @@
+//! What the example applications show and answer, so that each of them is about its framework.
+//!
+//! Nothing here is part of human-check. An application has templates of its own.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use human_check::ConfigError;
+use human_check_config::Site;
+use human_check_guard::{CspSources, Guard, Page};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// The guards of an example: one for each kind of route.
+#[derive(Clone, Debug)]
+pub struct Guards {
+    /// `POST /signup`: a token in the body.
+    pub signup: Guard,
+    /// `POST /comments`: a token in the header.
+    pub comments: Guard,
+}
+
+impl Guards {
+    /// By the environment, see [`Site`].
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] that names the variable at fault.
+    pub fn from_env() -> Result<(Self, Site), ConfigError> {
+        let site = Site::from_env()?;
+        let guards = Self {
+            signup: site.guard("signup")?,
+            comments: site.guard("comments")?,
+        };
+        Ok((guards, site))
+    }
+}
+
+/// What `ADDR` says, by default `127.0.0.1:8080`.
+///
+/// # Errors
+///
+/// When it says something else than an address and a port.
+pub fn address() -> Result<SocketAddr, ConfigError> {
+    let Ok(text) = std::env::var("ADDR") else {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
+    };
+    text.parse().map_err(|_| {
+        ConfigError::new(
+            "ADDR",
+            format!("is {text:?}, which is no address"),
+            "write an address and a port, for example 127.0.0.1:8080",
+        )
+    })
+}
+
+/// A socket there.
+///
+/// # Errors
+///
+/// When the address is wrong, or taken.
+pub fn listen() -> Result<TcpListener, Box<dyn std::error::Error>> {
+    let listener = TcpListener::bind(address()?)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// What somebody signs up with. It needs no field for the token.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signup {
+    /// Where to write to.
+    pub email: String,
+    /// How to say hello.
+    #[serde(default)]
+    pub name: String,
+    /// In years.
+    pub age: Option<u8>,
+}
+
+/// What somebody comments. It needs no field for the token.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comment {
+    /// The comment.
+    pub text: String,
+}
+
+/// A file that arrived.
+#[derive(Clone, Debug, Serialize)]
+pub struct FileEcho {
+    name: String,
+    length: usize,
+    sha256: String,
+}
+
+impl FileEcho {
+    /// What is told of a file's content.
+    pub fn new(name: Option<&str>, content: &[u8]) -> Self {
+        let digest = ring::digest::digest(&ring::digest::SHA256, content);
+        Self {
+            name: name.unwrap_or_default().to_owned(),
+            length: content.len(),
+            sha256: digest
+                .as_ref()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+        }
+    }
+}
+
+/// The answer to a sign-up: what the handler read, as JSON.
+pub fn signed_up(signup: &Signup, files: &[FileEcho]) -> String {
+    json!({"ok": true, "fields": signup, "files": files}).to_string()
+}
+
+/// The answer to a comment, as JSON.
+pub fn commented(comment: &Comment) -> String {
+    json!({"ok": true, "comment": comment}).to_string()
+}
+
+/// A page and the policy it is sent with.
+#[derive(Clone, Debug)]
+pub struct Html {
+    /// For `Content-Security-Policy`.
+    pub policy: String,
+    /// The page.
+    pub body: String,
+}
+
+/// The first page: a form for a sign-up, and one whose comment a script sends.
+pub fn index(guards: &Guards) -> Html {
+    page("Sign up", guards.signup.widgets(), |page| {
+        let signup = page.html_of(guards.signup.widgets());
+        let comment = page.html_of(guards.comments.widgets());
+        format!(
+            r#"<form method="post" action="/signup" enctype="multipart/form-data">
+<p><label>E-mail <input name="email" type="email" required></label></p>
+<p><label>Name <input name="name"></label></p>
+<p><label>Age <input name="age" type="number" min="0" max="150"></label></p>
+<p><label>Files <input name="files" type="file" multiple></label></p>
+{signup}
+<p><button>Sign up</button></p>
+</form>
+<h2>Comment</h2>
+<form id="comment">
+<p><label>Comment <input name="text" required></label></p>
+{comment}
+<p><button>Send</button> <output name="answer" role="status"></output></p>
+</form>
+"#
+        )
+    })
+}
+
+/// A page with a body of the caller's, and a fresh nonce for its scripts.
+pub fn page(
+    title: &str,
+    widgets: &[human_check::Widget],
+    body: impl FnOnce(&Page) -> String,
+) -> Html {
+    let nonce = uuid::Uuid::new_v4().simple().to_string();
+    // A nonce of hexadecimal digits is base64.
+    let page = Page::new().with_nonce(&nonce).unwrap_or_default();
+    let sources = CspSources::of(widgets)
+        .with_nonce(&nonce)
+        .unwrap_or_default();
+    let policy = "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'";
+    let body = body(&page);
+    Html {
+        policy: sources.merge_into(policy),
+        body: format!(
+            r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<h1>{title}</h1>
+{body}<script nonce="{nonce}">{SCRIPT}</script>
+"#
+        ),
+    }
+}
+
+/// Sends the comment with the token in the header. Each widget puts it in a field of its form.
+const SCRIPT: &str = r#"
+document.getElementById("comment")?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target;
+  const field = form.querySelector("[name$=response],[name$=token]");
+  const answer = await fetch("/comments", {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-Captcha-Token": field?.value ?? "" },
+    body: JSON.stringify({ text: form.elements.text.value }),
+  });
+  form.elements.answer.textContent = answer.ok ? "Thank you." : (await answer.json()).detail;
+});
+"#;
+
+/// Text for inside of a page.
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}

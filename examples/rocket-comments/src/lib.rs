@@ -1,0 +1,92 @@
+//! Comments and a sign-up behind human-check with Rocket.
+
+use example_pages::{Comment, FileEcho, Guards, Signup, commented, index, signed_up};
+use human_check_rocket::{GuardRoutes, Human, HumanFairing, HumanForm, HumanJson, catchers};
+use rocket::config::LogLevel;
+use rocket::data::{Limits, ToByteUnit};
+use rocket::form::Strict;
+use rocket::fs::TempFile;
+use rocket::http::{ContentType, Header};
+use rocket::response::content::RawHtml;
+use rocket::serde::json::Json;
+use rocket::{Build, Config, FromForm, Responder, Rocket, State, get, post, routes};
+
+/// Limits like those of the other examples.
+pub fn config() -> Config {
+    Config {
+        limits: Limits::default().limit("form", 64.kibibytes()),
+        log_level: LogLevel::Critical,
+        cli_colors: false,
+        ..Config::release_default()
+    }
+}
+
+/// The application.
+pub fn rocket(guards: Guards, config: Config) -> Rocket<Build> {
+    rocket::custom(config)
+        .attach(HumanFairing::new(guards.signup.clone()))
+        .mount("/", routes![home, signup_json, signup_form])
+        // Screened by the header before anything else of the route runs.
+        .mount("/", guards.comments.routes(routes![comment]))
+        .register("/", catchers())
+        .manage(guards)
+}
+
+#[derive(Responder)]
+struct Page {
+    body: RawHtml<String>,
+    policy: Header<'static>,
+}
+
+#[get("/")]
+fn home(guards: &State<Guards>) -> Page {
+    let page = index(guards);
+    Page {
+        body: RawHtml(page.body),
+        policy: Header::new("Content-Security-Policy", page.policy),
+    }
+}
+
+#[derive(FromForm)]
+struct SignupForm<'r> {
+    email: String,
+    #[field(default = String::new())]
+    name: String,
+    age: Option<Strict<u8>>,
+    files: Vec<TempFile<'r>>,
+}
+
+// Urlencoded and multipart, files and all.
+#[post("/signup", rank = 2, data = "<form>")]
+async fn signup_form(form: HumanForm<SignupForm<'_>>) -> std::io::Result<(ContentType, String)> {
+    let form = form.into_inner();
+    let mut files = Vec::new();
+    for file in &form.files {
+        let content = match file {
+            TempFile::File { path, .. } => tokio::fs::read(path).await?,
+            TempFile::Buffered { content } => content.to_vec(),
+        };
+        files.push(FileEcho::new(
+            file.raw_name()
+                .map(|name| name.dangerous_unsafe_unsanitized_raw().as_str()),
+            &content,
+        ));
+    }
+    let signup = Signup {
+        email: form.email,
+        name: form.name,
+        age: form.age.map(Strict::into_inner),
+    };
+    Ok((ContentType::JSON, signed_up(&signup, &files)))
+}
+
+#[post("/signup", format = "json", data = "<body>")]
+fn signup_json(body: HumanJson<Signup>) -> (ContentType, String) {
+    (ContentType::JSON, signed_up(&body.into_inner(), &[]))
+}
+
+// The token comes in the header, so the body is the application's alone.
+#[post("/comments", data = "<comment>")]
+fn comment(_human: &Human, comment: Json<Comment>) -> (ContentType, String) {
+    (ContentType::JSON, commented(&comment.into_inner()))
+}

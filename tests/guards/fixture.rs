@@ -1,0 +1,223 @@
+//! Starts each framework's example on a port of its own.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use example_pages::Guards;
+use human_check::{
+    CheckError, ErrorKind, Facts, HumanCheck, Provider, Reason, Refusal, Reports, Submission,
+    Verdict,
+};
+use human_check_guard::{BodyLimits, Guard, GuardBuilder, RoutePolicy};
+use tokio::sync::Notify;
+
+use crate::client::{Connection, Request, Response};
+
+pub(crate) static HCAPTCHA: Provider = Provider::new("hcaptcha", &["h-captcha-response"]);
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Framework {
+    Actix,
+    Axum,
+    Rocket,
+}
+
+impl Framework {
+    pub(crate) const ALL: [Self; 3] = [Self::Actix, Self::Axum, Self::Rocket];
+}
+
+/// A vendor whose tokens say what it will make of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Vendor(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    asked: AtomicUsize,
+    in_flight: AtomicUsize,
+    gate: Notify,
+}
+
+impl Vendor {
+    /// How many tokens it was asked about. One that cannot be a token is not asked about.
+    pub(crate) fn asked(&self) -> usize {
+        self.0.asked.load(Ordering::SeqCst)
+    }
+
+    /// How many questions it has not answered, and that nobody dropped.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.0.in_flight.load(Ordering::SeqCst)
+    }
+
+    /// Answers a question about `slow`.
+    pub(crate) fn open(&self) {
+        self.0.gate.notify_one();
+    }
+}
+
+struct InFlight<'a>(&'a AtomicUsize);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl HumanCheck for Vendor {
+    fn accepts(&self) -> &[Provider] {
+        std::slice::from_ref(&HCAPTCHA)
+    }
+
+    fn reports(&self) -> Reports {
+        Reports::nothing()
+    }
+
+    async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
+        let token = match submission.token(&HCAPTCHA, human_check::TOKEN_CAP) {
+            Ok(token) => token,
+            Err(refusal) => return Ok(refusal.into()),
+        };
+        self.0.asked.fetch_add(1, Ordering::SeqCst);
+        self.0.in_flight.fetch_add(1, Ordering::SeqCst);
+        let _in_flight = InFlight(&self.0.in_flight);
+        let error = |kind| Err(CheckError::new(kind, &HCAPTCHA, "scripted"));
+        match token {
+            "good" => Ok(Verdict::Human(Facts::new(&HCAPTCHA))),
+            "slow" => {
+                self.0.gate.notified().await;
+                Ok(Verdict::Human(Facts::new(&HCAPTCHA)))
+            }
+            "down" => error(ErrorKind::Unavailable),
+            "wrong-key" => error(ErrorKind::Misconfigured),
+            "spent" => Ok(Refusal::new(Reason::Spent).into()),
+            _ => Ok(Refusal::new(Reason::Invalid).into()),
+        }
+    }
+}
+
+/// A running example.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) framework: Framework,
+    pub(crate) address: SocketAddr,
+    pub(crate) vendor: Vendor,
+}
+
+impl App {
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::to(self.address)
+    }
+
+    /// Sends one request on a connection of its own.
+    pub(crate) fn send(&self, request: &Request) -> Response {
+        let answer = self.connect().send(request);
+        answer.unwrap_or_else(|| panic!("{:?} closed without an answer", self.framework))
+    }
+
+    /// The answer, and how many tokens the vendor was asked about for it.
+    pub(crate) fn ask(&self, request: &Request) -> (Response, usize) {
+        let before = self.vendor.asked();
+        let response = self.send(request);
+        (response, self.vendor.asked() - before)
+    }
+}
+
+/// Reads as much as the default, and waits less.
+pub(crate) const LIMITS: BodyLimits = BodyLimits {
+    body: 65_536,
+    body_deadline: Duration::from_millis(700),
+    upload: 2 * 1_024 * 1_024,
+    upload_deadline: Duration::from_millis(700),
+};
+
+/// The examples in front of a scripted vendor.
+pub(crate) fn everywhere() -> Vec<App> {
+    with(|builder| builder.with_body_limits(LIMITS))
+}
+
+pub(crate) fn with(set_up: impl Fn(GuardBuilder) -> GuardBuilder) -> Vec<App> {
+    let start = |framework| {
+        let vendor = Vendor::default();
+        let builder = set_up(Guard::builder(vendor.clone()));
+        let signup = builder
+            .build(RoutePolicy::closed_on_outage("signup"))
+            .unwrap();
+        let comments = signup
+            .with_policy(RoutePolicy::closed_on_outage("comments"))
+            .unwrap();
+        App {
+            framework,
+            address: serve(framework, Guards { signup, comments }),
+            vendor,
+        }
+    };
+    Framework::ALL.map(start).into()
+}
+
+/// Starts an example. It runs until the tests end.
+pub(crate) fn serve(framework: Framework, guards: Guards) -> SocketAddr {
+    match framework {
+        Framework::Actix => {
+            let (listener, address) = listen();
+            thread::spawn(move || {
+                let server = async { example_actix_signup::server(guards, listener)?.await };
+                actix_web::rt::System::new().block_on(server)
+            });
+            address
+        }
+        Framework::Axum => {
+            let (listener, address) = listen();
+            let app = example_axum_login::app(guards).unwrap();
+            in_tokio(move || example_axum_login::serve(app, listener));
+            address
+        }
+        Framework::Rocket => launch(move |config| example_rocket_comments::rocket(guards, config)),
+    }
+}
+
+pub(crate) fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+pub(crate) fn in_tokio<F: Future>(future: impl FnOnce() -> F + Send + 'static) {
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(future());
+    });
+}
+
+/// Starts a Rocket and says where it is.
+pub(crate) fn launch(
+    build: impl FnOnce(rocket::Config) -> rocket::Rocket<rocket::Build> + Send + 'static,
+) -> SocketAddr {
+    let config = rocket::Config {
+        port: 0,
+        shutdown: rocket::config::Shutdown {
+            ctrlc: false,
+            ..Default::default()
+        },
+        ..example_rocket_comments::config()
+    };
+    let (said, heard) = std::sync::mpsc::channel();
+    in_tokio(move || {
+        let say = rocket::fairing::AdHoc::on_liftoff("say", move |rocket| {
+            let config = rocket.config();
+            said.send(SocketAddr::new(config.address, config.port))
+                .unwrap();
+            Box::pin(async {})
+        });
+        build(config).attach(say).launch()
+    });
+    heard.recv().unwrap()
+}

@@ -1,0 +1,345 @@
+//! Every place a token can come from, with everything that can be wrong about it.
+
+use serde_json::json;
+
+use crate::client::Request;
+use crate::fixture::{App, everywhere};
+
+const FIELD: &str = "h-captcha-response";
+const BOUNDARY: &str = "----b";
+const SHA256: &str = "a59d2053594cf914204cca4d66fd241997df703c5f617bda91fe055a9e46ba50";
+
+pub(crate) fn form(pairs: &[(&str, &str)]) -> Request {
+    let body = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish();
+    Request::post("/signup").body("application/x-www-form-urlencoded", body)
+}
+
+pub(crate) fn multipart(parts: &[(&str, Option<&str>, &[u8])]) -> Request {
+    let mut body = Vec::new();
+    for (name, file, content) in parts {
+        let file = file.map_or(String::new(), |file| {
+            format!("; filename=\"{file}\"\r\ncontent-type: application/octet-stream")
+        });
+        body.extend_from_slice(
+            format!(
+                "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\n\r\n"
+            )
+            .as_bytes(),
+        );
+        body.extend_from_slice(content);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+    Request::post("/signup").body(&kind, body)
+}
+
+pub(crate) fn comment() -> Request {
+    Request::post("/comments").body("application/json", r#"{"text":"hello"}"#)
+}
+
+/// Where a token is put.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Form,
+    Multipart,
+    Json,
+    Header,
+}
+
+const SOURCES: [Source; 4] = [
+    Source::Form,
+    Source::Multipart,
+    Source::Json,
+    Source::Header,
+];
+
+impl Source {
+    /// A request that is good but for these fields.
+    fn request(self, fields: &[(&str, &str)]) -> Request {
+        match self {
+            Self::Form => form(&[&[("email", "ada@example.com")], fields].concat()),
+            Self::Multipart => {
+                let mut parts: Vec<(&str, Option<&str>, &[u8])> =
+                    vec![("email", None, b"ada@example.com")];
+                parts.extend(
+                    fields
+                        .iter()
+                        .map(|(name, text)| (*name, None, text.as_bytes())),
+                );
+                multipart(&parts)
+            }
+            Self::Json => {
+                // By hand, since a map cannot hold a name twice.
+                let mut body = r#"{"email":"ada@example.com""#.to_owned();
+                for (name, text) in fields {
+                    body += &format!(",{}:{}", json!(name), json!(text));
+                }
+                body += "}";
+                Request::post("/signup").body("application/json", body)
+            }
+            Self::Header => fields
+                .iter()
+                .fold(comment(), |request, (name, text)| match *name {
+                    FIELD => request.header("X-Captcha-Token", *text),
+                    _ => request.header("X-Other", *text),
+                }),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Row {
+    what: &'static str,
+    fields: Vec<(&'static str, String)>,
+    status: u16,
+    problem: &'static str,
+    asked: usize,
+    /// What the header makes of it, where that differs.
+    header: Option<(u16, &'static str, usize)>,
+}
+
+fn row(
+    what: &'static str,
+    fields: &[(&'static str, &str)],
+    (status, problem, asked): (u16, &'static str, usize),
+) -> Row {
+    Row {
+        what,
+        fields: fields
+            .iter()
+            .map(|(name, text)| (*name, (*text).to_owned()))
+            .collect(),
+        status,
+        problem,
+        asked,
+        header: None,
+    }
+}
+
+impl Row {
+    fn header(mut self, outcome: (u16, &'static str, usize)) -> Self {
+        self.header = Some(outcome);
+        self
+    }
+}
+
+const PASSED: (u16, &str, usize) = (200, "", 1);
+const MISSING: (u16, &str, usize) = (403, "challenge-required", 0);
+const INVALID: (u16, &str, usize) = (400, "invalid-token", 0);
+const FAILED: (u16, &str, usize) = (403, "verification-failed", 1);
+
+fn rows() -> Vec<Row> {
+    let long = "a".repeat(human_check::TOKEN_CAP + 1);
+    let longer = "a".repeat(20_000);
+    vec![
+        row("absent", &[], MISSING),
+        row("empty", &[(FIELD, "")], MISSING),
+        row("good", &[(FIELD, "good")], PASSED),
+        row("bad", &[(FIELD, "bad")], FAILED),
+        row("spent", &[(FIELD, "spent")], FAILED),
+        row("empty, then good", &[(FIELD, ""), (FIELD, "good")], PASSED).header(INVALID),
+        row("twice", &[(FIELD, "good"), (FIELD, "good")], PASSED).header(INVALID),
+        row(
+            "different twice",
+            &[(FIELD, "good"), (FIELD, "bad")],
+            INVALID,
+        ),
+        row("too long", &[(FIELD, &long)], INVALID),
+        row("far too long", &[(FIELD, &longer)], INVALID).header((0, "", 0)),
+        row("with a space", &[(FIELD, "go od")], INVALID),
+        row("not ASCII", &[(FIELD, "gööd")], INVALID).header((0, "", 0)),
+        row(
+            "another vendor's",
+            &[("cf-turnstile-response", "good")],
+            MISSING,
+        ),
+        row(
+            "another vendor's beside a good one",
+            &[(FIELD, "good"), ("cf-turnstile-response", "x")],
+            INVALID,
+        )
+        .header(PASSED),
+        row(
+            "a copy for reCAPTCHA, as hCaptcha posts it",
+            &[(FIELD, "good"), ("g-recaptcha-response", "good")],
+            PASSED,
+        ),
+        row(
+            "only the copy",
+            &[("g-recaptcha-response", "good")],
+            MISSING,
+        ),
+        row(
+            "vendor down",
+            &[(FIELD, "down")],
+            (503, "verification-unavailable", 1),
+        ),
+        row(
+            "wrong key",
+            &[(FIELD, "wrong-key")],
+            (500, "about:blank", 1),
+        ),
+    ]
+}
+
+fn all(check: impl Fn(&App)) {
+    for app in everywhere() {
+        check(&app);
+    }
+}
+
+#[test]
+fn each_source_with_each_mistake_ends_alike() {
+    all(|app| {
+        for row in rows() {
+            for source in SOURCES {
+                let outcome = match (source, row.header) {
+                    // Servers differ in what they take for a header at all.
+                    (Source::Header, Some((0, ..))) => continue,
+                    (Source::Header, Some(outcome)) => outcome,
+                    _ => (row.status, row.problem, row.asked),
+                };
+                let fields: Vec<_> = row
+                    .fields
+                    .iter()
+                    .map(|(name, text)| (*name, text.as_str()))
+                    .collect();
+                let (response, asked) = app.ask(&source.request(&fields));
+                let got = (response.status, response.problem(), asked);
+                let expected = (outcome.0, outcome.1.to_owned(), outcome.2);
+                assert_eq!(
+                    got, expected,
+                    "{:?} {source:?}: {}\n{response:?}",
+                    app.framework, row.what
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn a_json_token_of_another_type_is_none() {
+    all(|app| {
+        for (token, status) in [
+            ("1", 400),
+            ("1.5", 400),
+            ("true", 400),
+            ("[\"good\"]", 400),
+            ("{\"token\":\"good\"}", 400),
+            ("null", 403),
+            ("\"\\u0067ood\"", 200),
+        ] {
+            let body = format!(r#"{{"email":"ada@example.com","{FIELD}":{token}}}"#);
+            let request = Request::post("/signup").body("application/json", body);
+            let (response, asked) = app.ask(&request);
+            assert_eq!(response.status, status, "{:?} {token}", app.framework);
+            assert_eq!(
+                asked,
+                usize::from(status == 200),
+                "{:?} {token}",
+                app.framework
+            );
+        }
+    });
+}
+
+#[test]
+fn names_and_values_count_however_they_are_encoded() {
+    all(|app| {
+        let kind = "application/x-www-form-urlencoded";
+        for (pair, status) in [
+            ("h-captcha-response=good", 200),
+            ("h%2Dcaptcha%2dresponse=good", 200),
+            ("h-captcha-response=%67ood", 200),
+            ("h-captcha-response=good&h%2Dcaptcha-response=bad", 400),
+            ("h-captcha-response=%FF%FE", 400),
+            ("H-Captcha-Response=good", 403),
+            ("h-captcha-response.x=good", 403),
+        ] {
+            let request = Request::post("/signup").body(kind, format!("email=a%40b&{pair}"));
+            let response = app.send(&request);
+            // A strict application may refuse what it does not know before anybody is asked.
+            let unknown = status == 403 && response.status == 422;
+            assert!(
+                response.status == status || unknown,
+                "{:?} {pair} {response:?}",
+                app.framework
+            );
+        }
+    });
+}
+
+#[test]
+fn a_multipart_token_may_stand_anywhere_but_is_no_file() {
+    let token: (&str, Option<&str>, &[u8]) = (FIELD, None, b"good");
+    let email: (&str, Option<&str>, &[u8]) = ("email", None, b"ada@example.com");
+    let file: (&str, Option<&str>, &[u8]) = ("files", Some("a.bin"), b"\x00\xff\r\n--x");
+    all(|app| {
+        for parts in [
+            [token, email, file],
+            [email, token, file],
+            [email, file, token],
+        ] {
+            let response = app.send(&multipart(&parts));
+            assert_eq!(response.status, 200, "{:?} {response:?}", app.framework);
+            let answer = response.json();
+            assert_eq!(answer["fields"]["email"], "ada@example.com");
+            assert_eq!(answer["files"][0]["length"], 7);
+            // Of `00 ff 0d 0a 2d 2d 78`, by sha256sum.
+            assert_eq!(answer["files"][0]["sha256"], SHA256);
+        }
+        let as_file = [email, (FIELD, Some("t.txt"), b"good".as_slice())];
+        let (response, asked) = app.ask(&multipart(&as_file));
+        assert_eq!((response.status, asked), (400, 0), "{:?}", app.framework);
+        let not_text = [email, (FIELD, None, b"go\xffod".as_slice())];
+        let (response, asked) = app.ask(&multipart(&not_text));
+        assert_eq!((response.status, asked), (400, 0), "{:?}", app.framework);
+    });
+}
+
+#[test]
+fn a_multipart_token_with_a_content_type_is_a_token() {
+    let body = format!(
+        "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"email\"\r\n\r\na@b\r\n\
+         --{BOUNDARY}\r\ncontent-disposition: form-data; name=\"{FIELD}\"\r\n\
+         content-type: text/plain\r\n\r\ngood\r\n--{BOUNDARY}--\r\n"
+    );
+    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+    all(|app| {
+        let response = app.send(&Request::post("/signup").body(&kind, body.clone()));
+        assert_eq!(response.status, 200, "{:?} {response:?}", app.framework);
+    });
+}
+
+#[test]
+fn a_header_token_serves_bodies_too_and_must_agree_with_theirs() {
+    all(|app| {
+        for (body, status, asks) in [("", 200, 1), ("good", 200, 1), ("bad", 400, 0)] {
+            for source in [Source::Form, Source::Json, Source::Multipart] {
+                let request = source.request(&[(FIELD, body)]);
+                let (response, asked) = app.ask(&request.header("X-Captcha-Token", "good"));
+                assert_eq!(
+                    (response.status, asked),
+                    (status, asks),
+                    "{:?} {source:?} {body}",
+                    app.framework
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn a_token_in_the_address_is_none() {
+    all(|app| {
+        let mut request = form(&[("email", "a@b")]);
+        request.path += "?h-captcha-response=good";
+        assert_eq!(app.ask(&request).0.status, 403, "{:?}", app.framework);
+        let mut request = comment();
+        request.path += "?h-captcha-response=good&x-captcha-token=good";
+        assert_eq!(app.ask(&request).0.status, 403, "{:?}", app.framework);
+    });
+}
