@@ -1,1 +1,271 @@
-//! todo
+//! Bodies that are wrong in themselves, and what they leave of the token.
+
+use std::io::Write;
+
+use serde_json::json;
+
+use crate::client::Request;
+use crate::fixture::{Framework, everywhere, with};
+use crate::sources::{comment, form, multipart};
+
+const FIELD: &str = "h-captcha-response";
+
+#[test]
+fn an_invalid_form_leaves_the_token_unspent() {
+    for app in everywhere() {
+        let bad_age = form(&[("email", "a@b"), ("age", "old"), (FIELD, "good")]);
+        let no_email = form(&[(FIELD, "good")]);
+        let bad_json = |text: &str| Request::post("/signup").body("application/json", text);
+        let no_email_json = bad_json(r#"{"h-captcha-response":"good"}"#);
+        let bad_age_json = bad_json(r#"{"email":"a@b","age":"old","h-captcha-response":"good"}"#);
+        let bad_age_parts = multipart(&[
+            ("email", None, b"a@b"),
+            ("age", None, b"old"),
+            (FIELD, None, b"good"),
+        ]);
+        let no_email_parts = multipart(&[(FIELD, None, b"good")]);
+        for request in [
+            bad_age,
+            no_email,
+            no_email_json,
+            bad_age_json,
+            bad_age_parts,
+            no_email_parts,
+        ] {
+            let (response, asked) = app.ask(&request);
+            let body = String::from_utf8_lossy(&request.body).into_owned();
+            assert_eq!(
+                (response.status, asked),
+                (422, 0),
+                "{:?} {body}",
+                app.framework
+            );
+        }
+        let broken = bad_json(r#"{"email":"a@b","h-captcha-response":"good""#);
+        let (response, asked) = app.ask(&broken);
+        assert_eq!((response.status, asked), (400, 0), "{:?}", app.framework);
+    }
+}
+
+#[test]
+fn a_body_of_an_unknown_type_has_no_token_and_no_handler() {
+    let good = "email=a%40b&h-captcha-response=good";
+    for app in everywhere() {
+        for kind in [
+            "text/plain",
+            "application/octet-stream",
+            "application/xml",
+            "",
+        ] {
+            let (response, asked) = app.ask(&Request::post("/signup").body(kind, good));
+            let refused = [400, 415].contains(&response.status);
+            assert!(
+                refused && asked == 0,
+                "{:?} {kind} {response:?}",
+                app.framework
+            );
+        }
+        let mut untyped = Request::post("/signup");
+        untyped.body = good.into();
+        let (response, asked) = app.ask(&untyped);
+        assert!(
+            [400, 415].contains(&response.status) && asked == 0,
+            "{:?}",
+            app.framework
+        );
+    }
+}
+
+#[test]
+fn the_handler_sees_what_was_sent() {
+    let name = "Ada & Bob = \u{1f600} +%41";
+    for app in everywhere() {
+        let fields = json!({"email": "a@b", "name": name, "age": 36});
+        let sent = form(&[
+            ("email", "a@b"),
+            ("name", name),
+            ("age", "36"),
+            (FIELD, "good"),
+        ]);
+        let mut body = fields.clone();
+        body[FIELD] = "good".into();
+        let json = Request::post("/signup").body("application/json", body.to_string());
+        let file: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+        let parts = multipart(&[
+            ("email", None, b"a@b"),
+            ("name", None, name.as_bytes()),
+            ("files", Some("one.bin"), &file),
+            ("files", Some("two.bin"), b""),
+            ("age", None, b"36"),
+            (FIELD, None, b"good"),
+        ]);
+        for request in [&sent, &json, &parts] {
+            let response = app.send(request);
+            assert_eq!(response.status, 200, "{:?} {response:?}", app.framework);
+            assert_eq!(response.json()["fields"], fields, "{:?}", app.framework);
+            let chunked = app.send(&request.clone().chunked());
+            assert_eq!(
+                chunked.json(),
+                response.json(),
+                "{:?} chunked",
+                app.framework
+            );
+        }
+        let files = app.send(&parts).json()["files"].clone();
+        assert_eq!(files[0]["length"], 100_000);
+        assert_eq!(files[1]["length"], 0);
+        // Python's hashlib, over the same bytes.
+        assert_eq!(files[0]["sha256"], FILE_SHA256);
+    }
+}
+
+const FILE_SHA256: &str = "db8f1d69251d95e2c88268d3c540533cc5182e0e33065a6f3f322f606a574489";
+
+#[test]
+fn a_body_beyond_the_limit_is_refused_and_nobody_is_asked() {
+    for app in everywhere() {
+        let long = "x".repeat(70_000);
+        let pairs = [("email", "a@b"), ("name", long.as_str()), (FIELD, "good")];
+        let body = json!({"email": "a@b", "name": long, FIELD: "good"}).to_string();
+        let json = Request::post("/signup").body("application/json", body);
+        for request in [
+            form(&pairs),
+            form(&pairs).chunked(),
+            json.clone(),
+            json.chunked(),
+        ] {
+            let (response, asked) = app.ask(&request);
+            assert_eq!((response.status, asked), (413, 0), "{:?}", app.framework);
+        }
+        let file = vec![0; 2_200_000];
+        let upload = multipart(&[
+            ("email", None, b"a@b"),
+            (FIELD, None, b"good"),
+            ("files", Some("big"), &file),
+        ]);
+        for request in [upload.clone(), upload.chunked()] {
+            let answer = app.connect().send(&request);
+            // A server may close before all of it is sent, and the client then sees only that.
+            let refused = answer.as_ref().is_none_or(|answer| answer.status == 413);
+            assert!(refused, "{:?} {answer:?}", app.framework);
+            assert_eq!(app.vendor.asked(), 0, "{:?}", app.framework);
+        }
+    }
+}
+
+#[test]
+fn a_smaller_limit_of_the_guard_holds_and_a_smaller_one_of_the_application_too() {
+    let small = |builder: human_check_guard::GuardBuilder| {
+        builder.with_body_limits(human_check_guard::BodyLimits {
+            body: 100,
+            ..crate::fixture::LIMITS
+        })
+    };
+    let long = "x".repeat(200);
+    for app in with(small) {
+        let request = form(&[("email", "a@b"), ("name", &long), (FIELD, "good")]);
+        assert_eq!(app.send(&request).status, 413, "{:?}", app.framework);
+        assert_eq!(
+            app.send(&form(&[("email", "a@b"), (FIELD, "good")])).status,
+            200
+        );
+    }
+    let large = |builder: human_check_guard::GuardBuilder| {
+        builder.with_body_limits(human_check_guard::BodyLimits {
+            body: 10_000_000,
+            ..crate::fixture::LIMITS
+        })
+    };
+    // axum's limit is two megabytes for all, the other two are set to 64 KiB.
+    let long = "x".repeat(2_200_000);
+    for app in with(large) {
+        let request = form(&[("email", "a@b"), ("name", &long), (FIELD, "good")]);
+        let answer = app.connect().send(&request);
+        assert!(
+            answer.is_none_or(|answer| answer.status == 413),
+            "{:?}",
+            app.framework
+        );
+        assert_eq!(app.vendor.asked(), 0, "{:?}", app.framework);
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// actix-web decompresses; the other two hand the bytes on, where they are no form.
+#[test]
+fn a_compressed_body_is_read_or_refused_and_a_bomb_goes_off_nowhere() {
+    for app in everywhere() {
+        let mut plain = form(&[("email", "a@b"), (FIELD, "good")]);
+        plain.body = gzip(&plain.body);
+        let (response, asked) = app.ask(&plain.header("content-encoding", "gzip"));
+        match app.framework {
+            Framework::Actix => assert_eq!((response.status, asked), (200, 1)),
+            _ => assert!(
+                response.status >= 400 && response.status < 500 && asked == 0,
+                "{response:?}"
+            ),
+        }
+        let mut bomb = form(&[
+            ("email", "a@b"),
+            ("name", &"x".repeat(50_000_000)),
+            (FIELD, "good"),
+        ]);
+        bomb.body = gzip(&bomb.body);
+        assert!(bomb.body.len() < 65_536);
+        let (response, asked) = app.ask(&bomb.header("content-encoding", "gzip"));
+        let refused = (400..500).contains(&response.status) && asked == 0;
+        assert!(refused, "{:?} {response:?}", app.framework);
+    }
+}
+
+#[test]
+fn a_comment_that_is_no_comment_is_the_applications_matter() {
+    for app in everywhere() {
+        let mut request = comment().header("X-Captcha-Token", "good");
+        request.body = b"{".to_vec();
+        assert_eq!(app.send(&request).status, 400, "{:?}", app.framework);
+        // A refused visitor learns nothing of the body.
+        let mut request = comment();
+        request.body = b"{".to_vec();
+        assert_eq!(app.send(&request).status, 403, "{:?}", app.framework);
+    }
+}
+
+#[test]
+fn no_bytes_make_a_server_fail() {
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut bytes = |n: usize| -> Vec<u8> {
+        let one = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 24) as u8
+        };
+        std::iter::repeat_with(one).take(n).collect()
+    };
+    let kinds = [
+        "application/x-www-form-urlencoded",
+        "application/json",
+        "multipart/form-data; boundary=--b",
+        "multipart/form-data",
+        "text/plain",
+    ];
+    for app in everywhere() {
+        for round in 0..200 {
+            let kind = kinds[round % kinds.len()];
+            let body = bytes(round * 3);
+            let response = app.send(&Request::post("/signup").body(kind, body.clone()));
+            assert!(
+                (400..500).contains(&response.status),
+                "{:?} {kind} {body:?} {response:?}",
+                app.framework
+            );
+        }
+        assert_eq!(app.vendor.asked(), 0);
+    }
+}

@@ -75,7 +75,7 @@ impl Request {
             bytes.extend_from_slice(&self.body);
             return bytes;
         }
-        for chunk in self.body.chunks(7) {
+        for chunk in self.body.chunks((self.body.len() / 50).max(7)) {
             bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
             bytes.extend_from_slice(chunk);
             bytes.extend_from_slice(b"\r\n");
@@ -132,6 +132,11 @@ impl Connection {
         self.socket.write_all(bytes).is_ok()
     }
 
+    /// Says that nothing more will be sent.
+    pub(crate) fn close(&self) {
+        let _ = self.socket.shutdown(std::net::Shutdown::Write);
+    }
+
     /// The next response, or `None` when the server closed instead.
     pub(crate) fn read(&mut self, method: &str) -> Option<Response> {
         loop {
@@ -144,7 +149,7 @@ impl Connection {
                 Ok(0) => return None,
                 Ok(n) => self.buffer.extend_from_slice(&chunk[..n]),
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
-                Err(error) => panic!("no answer: {error}"),
+                Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&self.buffer)),
             }
         }
     }

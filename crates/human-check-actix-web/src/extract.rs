@@ -223,8 +223,8 @@ where
         };
         let seen = guard.look(&Head(request));
         let (cap, deadline) = C::limits(guard.body_limits());
-        let mut payload = match payload::capped(request, &seen, payload, cap) {
-            Ok(payload) => payload,
+        let (mut payload, exceeded) = match payload::capped(request, &seen, payload, cap) {
+            Ok(capped) => capped,
             Err(refused) => {
                 let error = refuse(request, refused);
                 return Box::pin(async { Err(error) });
@@ -238,7 +238,13 @@ where
             let Ok(parsed) = parsed else {
                 return Err(refuse(&request, seen.refuse(Denial::BodyTooSlow)));
             };
-            let (value, answers) = parsed.map_err(Into::into)?.split();
+            let (value, answers) = match parsed {
+                Ok(parsed) => parsed.split(),
+                Err(_) if exceeded.is_true() => {
+                    return Err(refuse(&request, seen.refuse(Denial::BodyTooLarge)));
+                }
+                Err(error) => return Err(error.into()),
+            };
             let proof = demand(&request, seen.with(answers)).await?;
             Ok(Self { value, proof })
         })

@@ -168,7 +168,7 @@ async fn scan_body(
     };
     let limits = guard.body_limits();
     let (head, payload) = request.parts_mut();
-    let payload = capped(head, seen, payload, limits.body)?;
+    let (payload, _) = capped(head, seen, payload, limits.body)?;
     let body = buffered(payload, seen, limits.body_deadline).await?;
     let answers = scan(guard, &body);
     request.set_payload(Payload::from(body));

@@ -1,6 +1,6 @@
 //! Bodies, within what the guard reads and as long as it waits.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -24,32 +24,44 @@ fn announced(request: &HttpRequest) -> Option<u64> {
     length.to_str().ok()?.parse().ok()
 }
 
+/// Whether a body went beyond the guard's cap. The extractors make various errors of that.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Exceeded(Rc<Cell<bool>>);
+
+impl Exceeded {
+    pub(crate) fn is_true(&self) -> bool {
+        self.0.get()
+    }
+}
+
 /// The same body, which ends in an error beyond `cap`. One that announces more is refused at once.
 pub(crate) fn capped(
     request: &HttpRequest,
     seen: &Seen,
     payload: &mut Payload,
     cap: usize,
-) -> Result<Payload, Refused> {
-    match announced(request) {
-        Some(length) if length > cap as u64 => Err(seen.refuse(Denial::BodyTooLarge)),
+) -> Result<(Payload, Exceeded), Refused> {
+    let exceeded = Exceeded::default();
+    let payload: Payload = match (announced(request), payload.take()) {
+        (Some(length), _) if length > cap as u64 => return Err(seen.refuse(Denial::BodyTooLarge)),
         // The server holds a body to what it announces.
-        Some(_) => Ok(payload.take()),
-        None => Ok(match payload.take() {
-            Payload::None => Payload::None,
-            payload => {
-                let stream = Capped { payload, left: cap };
-                Payload::Stream {
-                    payload: Box::pin(stream),
-                }
-            }
-        }),
-    }
+        (Some(_), payload) => payload,
+        (None, Payload::None) => Payload::None,
+        (None, payload) => Payload::Stream {
+            payload: Box::pin(Capped {
+                payload,
+                left: cap,
+                exceeded: exceeded.clone(),
+            }),
+        },
+    };
+    Ok((payload, exceeded))
 }
 
 struct Capped {
     payload: Payload,
     left: usize,
+    exceeded: Exceeded,
 }
 
 impl Stream for Capped {
@@ -63,7 +75,10 @@ impl Stream for Capped {
                     self.left = left;
                     Some(Ok(chunk))
                 }
-                None => Some(Err(PayloadError::Overflow)),
+                None => {
+                    self.exceeded.0.set(true);
+                    Some(Err(PayloadError::Overflow))
+                }
             },
             other => other,
         })

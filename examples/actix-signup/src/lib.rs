@@ -7,7 +7,7 @@ use actix_multipart::form::tempfile::TempFile;
 use actix_multipart::form::text::Text;
 use actix_multipart::form::{MultipartForm, MultipartFormConfig};
 use actix_web::dev::Server;
-use actix_web::error::{InternalError, JsonPayloadError, UrlencodedError};
+use actix_web::error::{InternalError, JsonPayloadError, PayloadError, UrlencodedError};
 use actix_web::guard::GuardContext;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ContentType};
@@ -155,6 +155,7 @@ fn json_error(error: JsonPayloadError, _: &actix_web::HttpRequest) -> Error {
 
 fn multipart_error(error: MultipartError, _: &actix_web::HttpRequest) -> Error {
     let status = match &error {
+        MultipartError::Payload(PayloadError::Overflow) => StatusCode::PAYLOAD_TOO_LARGE,
         MultipartError::Payload(_) | MultipartError::Parse(_) => error.status_code(),
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     };

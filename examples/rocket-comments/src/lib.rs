@@ -4,7 +4,7 @@ use example_pages::{Comment, FileEcho, Guards, Signup, commented, index, signed_
 use human_check_rocket::{GuardRoutes, Human, HumanFairing, HumanForm, HumanJson, catchers};
 use rocket::config::LogLevel;
 use rocket::data::{Limits, ToByteUnit};
-use rocket::form::Strict;
+use rocket::form::{self, FromFormField, ValueField};
 use rocket::fs::TempFile;
 use rocket::http::{ContentType, Header};
 use rocket::response::content::RawHtml;
@@ -52,8 +52,21 @@ struct SignupForm<'r> {
     email: String,
     #[field(default = String::new())]
     name: String,
-    age: Option<Strict<u8>>,
+    age: Age,
     files: Vec<TempFile<'r>>,
+}
+
+/// `Option<u8>` would take a bad age for none.
+struct Age(Option<u8>);
+
+impl<'v> FromFormField<'v> for Age {
+    fn from_value(field: ValueField<'v>) -> form::Result<'v, Self> {
+        Ok(Self(Some(field.value.parse()?)))
+    }
+
+    fn default() -> Option<Self> {
+        Some(Self(None))
+    }
 }
 
 // Urlencoded and multipart, files and all.
@@ -75,7 +88,7 @@ async fn signup_form(form: HumanForm<SignupForm<'_>>) -> std::io::Result<(Conten
     let signup = Signup {
         email: form.email,
         name: form.name,
-        age: form.age.map(Strict::into_inner),
+        age: form.age.0,
     };
     Ok((ContentType::JSON, signed_up(&signup, &files)))
 }
