@@ -3,11 +3,18 @@
 //! The applications are the examples, so what is tested is what people copy.
 
 #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "frameworks hand handlers values"
+)]
 
+mod actix_only;
+mod axum_only;
 mod bodies;
 mod client;
 mod fixture;
 mod framing;
 mod own_answers;
+mod rocket_only;
 mod sources;
 mod vendors;

@@ -231,10 +231,10 @@ where
             }
         };
         let fields = Arc::clone(C::fields(&guard));
-        let parsing = C::from_request(request, &mut payload);
+        let parsing = tapping(fields, || C::from_request(request, &mut payload));
         let request = request.clone();
         Box::pin(async move {
-            let parsed = tokio::time::timeout(deadline, tapping(fields, parsing)).await;
+            let parsed = tokio::time::timeout(deadline, parsing).await;
             let Ok(parsed) = parsed else {
                 return Err(refuse(&request, seen.refuse(Denial::BodyTooSlow)));
             };

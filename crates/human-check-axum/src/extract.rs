@@ -131,8 +131,9 @@ macro_rules! body {
                 let body = body::capped(&seen, body, limits.body)?;
                 let earlier = parts.extensions.get::<Outcome>().cloned();
                 let request = Request::from_parts(parts, body);
-                let parsing = $inner::<Tapped<T>>::from_request(request, state);
-                let parsing = tapping(Arc::clone(guard.$fields()), parsing);
+                let parsing = tapping(Arc::clone(guard.$fields()), || {
+                    $inner::<Tapped<T>>::from_request(request, state)
+                });
                 let parsed = match tokio::time::timeout(limits.body_deadline, parsing).await {
                     Err(_) => return Err(seen.refuse(Denial::BodyTooSlow).into()),
                     Ok(Err(inner)) => return Err(Rejection::Inner(inner)),

@@ -34,28 +34,40 @@ pin_project! {
     }
 }
 
-/// Taps whatever bodies `future` parses into [`Tapped`] for `fields`.
+/// Taps whatever `extract` parses into [`Tapped`], at once or in the future it returns.
 ///
-/// Dropping it drops `future` and nothing else.
-pub fn tapping<F>(fields: Arc<Fields>, future: F) -> Tapping<F> {
+/// Dropping that future drops what `extract` returned and nothing else.
+pub fn tapping<F>(fields: Arc<Fields>, extract: impl FnOnce() -> F) -> Tapping<F> {
+    let future = {
+        let _restore = Restore::after(&fields);
+        extract()
+    };
     Tapping { fields, future }
+}
+
+/// Puts back what was there before, also after a panic.
+struct Restore(Option<Arc<Fields>>);
+
+impl Restore {
+    /// Lays down `fields` until it is dropped.
+    fn after(fields: &Arc<Fields>) -> Self {
+        Self(FIELDS.with(|before| before.replace(Some(Arc::clone(fields)))))
+    }
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        let before = self.0.take();
+        FIELDS.with(|fields| fields.replace(before));
+    }
 }
 
 impl<F: Future> Future for Tapping<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        /// Puts back what was there, also when the poll panics.
-        struct Restore(Option<Arc<Fields>>);
-        impl Drop for Restore {
-            fn drop(&mut self) {
-                let before = self.0.take();
-                FIELDS.with(|fields| fields.replace(before));
-            }
-        }
         let this = self.project();
-        let fields = Arc::clone(this.fields);
-        let _restore = Restore(FIELDS.with(|before| before.replace(Some(fields))));
+        let _restore = Restore::after(this.fields);
         this.future.poll(cx)
     }
 }

@@ -119,9 +119,9 @@ impl<'r, 'i> Checking<'r, 'i> {
         &self,
         fields: &Arc<Fields>,
         deadline: Duration,
-        parsing: F,
+        parse: impl FnOnce() -> F,
     ) -> Result<F::Output, Refused> {
-        let parsing = tapping(Arc::clone(fields), parsing);
+        let parsing = tapping(Arc::clone(fields), parse);
         let parsed = tokio::time::timeout(deadline, parsing).await;
         parsed.map_err(|_| self.seen.refuse(Denial::BodyTooSlow))
     }
@@ -152,7 +152,7 @@ impl<'r, T: FromForm<'r>, D: Demand> FromData<'r> for HumanForm<T, D> {
             return Outcome::Error(HumanError::refused(request, refused));
         }
         let fields = Arc::clone(checking.guard.form_fields());
-        let parsing = Form::<TapForm<T>>::from_data(request, data);
+        let parsing = || Form::<TapForm<T>>::from_data(request, data);
         let tapped = match checking.parse(&fields, deadline, parsing).await {
             Ok(Outcome::Success(form)) => form.into_inner(),
             Ok(Outcome::Error((status, errors))) => {
@@ -184,7 +184,7 @@ impl<'r, T: Deserialize<'r> + Send, D: Demand> FromData<'r> for HumanJson<T, D> 
             return Outcome::Error(HumanError::refused(request, refused));
         }
         let fields = Arc::clone(checking.guard.json_fields());
-        let parsing = parse_json::<Tapped<T>>(request, data, limits.body);
+        let parsing = || parse_json::<Tapped<T>>(request, data, limits.body);
         let tapped = match checking.parse(&fields, limits.body_deadline, parsing).await {
             Ok(Ok(tapped)) => tapped,
             Ok(Err(error)) => return Outcome::Error((status(&error), HumanError::Inner(error))),

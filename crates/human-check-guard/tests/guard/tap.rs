@@ -16,7 +16,7 @@ fn fields() -> Arc<Fields> {
 }
 
 async fn tap<T>(parse: impl FnOnce() -> T) -> T {
-    tapping(fields(), async { parse() }).await
+    tapping(fields(), || async { parse() }).await
 }
 
 /// How many answers, as `Debug` tells without showing them.
@@ -119,7 +119,7 @@ async fn a_pointer_leads_into_a_json_body() {
         .build(RoutePolicy::closed_on_outage("login"))
         .unwrap();
     let json = r#"{"meta":{"security":{"token":"t","x":1},"y":2},"z":3}"#;
-    let parse = async { serde_json::from_str::<Tapped<serde_json::Value>>(json).unwrap() };
+    let parse = || async { serde_json::from_str::<Tapped<serde_json::Value>>(json).unwrap() };
     let tapped = tapping(Arc::clone(guard.json_fields()), parse).await;
     assert_eq!(count(&tapped.answers), "Answers(1)");
     let left = serde_json::json!({"meta":{"security":{"x":1},"y":2},"z":3});

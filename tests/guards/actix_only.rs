@@ -1,0 +1,266 @@
+//! What only actix-web has: app data, scopes, concurrent extractors, error handlers.
+
+use actix_web::error::InternalError;
+use actix_web::http::StatusCode;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use human_check_actix_web::{
+    ErrorHandler, Human, HumanForm, HumanMiddleware, HumanQuery, MaybeHuman,
+};
+use human_check_guard::{Guard, RoutePolicy, Trigger};
+use serde::Deserialize;
+
+use crate::client::{Connection, Request};
+use crate::fixture::{Vendor, listen};
+use crate::sources::{form, multipart};
+
+fn guard(vendor: &Vendor) -> Guard {
+    Guard::new(vendor.clone(), RoutePolicy::closed_on_outage("site")).unwrap()
+}
+
+fn serve(routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static) -> Connection {
+    let (listener, address) = listen();
+    std::thread::spawn(move || {
+        let server = async {
+            let app = move || App::new().configure(routes.clone());
+            HttpServer::new(app)
+                .workers(1)
+                .listen(listener)?
+                .run()
+                .await
+        };
+        actix_web::rt::System::new().block_on(server)
+    });
+    Connection::to(address)
+}
+
+fn header(path: &str, token: &str) -> Request {
+    Request::post(path).header("x-captcha-token", token)
+}
+
+#[derive(Deserialize)]
+struct Age {
+    age: u8,
+}
+
+#[test]
+fn a_route_without_a_guard_fails_and_says_so_in_the_log() {
+    let mut connection = serve(|config| {
+        config.route("/", web::post().to(async |_: Human| "ran"));
+        config.route("/form", web::post().to(async |_: HumanForm<Age>| "ran"));
+    });
+    let answer = connection.send(&header("/", "good")).unwrap();
+    assert_eq!((answer.status, answer.body.as_str()), (500, ""));
+    let mut request = form(&[("age", "3"), ("h-captcha-response", "good")]);
+    request.path = "/form".to_owned();
+    assert_eq!(connection.send(&request).unwrap().status, 500);
+}
+
+#[test]
+fn the_nearest_guard_decides() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let lazy = site
+        .with_policy(RoutePolicy::closed_on_outage("lazy").challenging(Trigger::when(|_| false)))
+        .unwrap();
+    let mut connection = serve(move |config| {
+        let visitor = async |visitor: MaybeHuman| match visitor.human() {
+            Some(_) => "human",
+            None => "unproven",
+        };
+        config
+            .app_data(web::Data::new(site.clone()))
+            .service(
+                web::scope("/lazy")
+                    .app_data(lazy.clone())
+                    .route("/maybe", web::post().to(visitor))
+                    .route("/human", web::post().to(async |_: Human| "ran")),
+            )
+            .route("/maybe", web::post().to(visitor));
+    });
+    let mut send = |request: &Request| connection.send(request).unwrap();
+    assert_eq!(send(&Request::post("/maybe")).status, 403);
+    assert_eq!(send(&header("/maybe", "good")).body, "human");
+    assert_eq!(send(&Request::post("/lazy/maybe")).body, "unproven");
+    assert_eq!(send(&header("/lazy/maybe", "good")).body, "human");
+    assert_eq!(send(&header("/lazy/maybe", "bad")).status, 403);
+    // A handler that wants proof is not run without, whatever the policy lets in.
+    assert_eq!(send(&Request::post("/lazy/human")).status, 403);
+}
+
+#[test]
+fn error_handlers_of_the_application_are_called() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let mut connection = serve(move |config| {
+        let forms = web::FormConfig::default().error_handler(|error, _| {
+            InternalError::from_response(error, HttpResponse::ImATeapot().body("form")).into()
+        });
+        let refusals = ErrorHandler::new(|refused, request| {
+            let text = format!("{} {}", refused.denial().name(), request.path());
+            InternalError::new(text, StatusCode::UNAUTHORIZED).into()
+        });
+        config
+            .app_data(site.clone())
+            .app_data(forms)
+            .app_data(refusals)
+            .route(
+                "/",
+                web::post().to(async |age: HumanForm<Age>| age.age.to_string()),
+            );
+    });
+    let mut send = |fields: &[(&str, &str)]| {
+        let mut request = form(fields);
+        request.path = "/".to_owned();
+        connection.send(&request).unwrap()
+    };
+    let bad_form = send(&[("age", "old"), ("h-captcha-response", "good")]);
+    assert_eq!((bad_form.status, bad_form.body.as_str()), (418, "form"));
+    assert_eq!(vendor.asked(), 0);
+    let refused = send(&[("age", "3"), ("h-captcha-response", "bad")]);
+    assert_eq!(
+        (refused.status, refused.body.as_str()),
+        (401, "verification-failed /")
+    );
+    assert_eq!(
+        send(&[("age", "3"), ("h-captcha-response", "good")]).body,
+        "3"
+    );
+}
+
+#[test]
+fn a_scope_behind_the_middleware_is_asked_about_once() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let mut connection = serve(move |config| {
+        config.app_data(site.clone()).service(
+            web::scope("/api")
+                .wrap(HumanMiddleware::new(site.clone()))
+                .route("/echo", web::post().to(async |_: Human, body: String| body))
+                .route("/any", web::route().to(async || "ran")),
+        );
+    });
+    let mut send = |request: &Request| connection.send(request).unwrap();
+    let echoed = send(&header("/api/echo", "good").body("text/plain", "exactly this"));
+    assert_eq!((echoed.status, echoed.body.as_str()), (200, "exactly this"));
+    assert_eq!(vendor.asked(), 1);
+    for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "POST"] {
+        let request = Request::post("/api/any").method(method);
+        assert_eq!(send(&request).status, 403, "{method}");
+        let request = header("/api/any", "good").method(method);
+        assert_eq!(send(&request).status, 200, "{method}");
+    }
+    // `match_pattern` is none for this spelling, and the handler is reached all the same.
+    assert_eq!(send(&Request::post("/%61pi/any")).status, 403);
+}
+
+#[test]
+fn a_middleware_that_reads_bodies_hands_every_byte_on() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let mut connection = serve(move |config| {
+        config.service(
+            web::resource("/signup")
+                .wrap(HumanMiddleware::new(site.clone()).reading_bodies())
+                .route(web::post().to(async |body: web::Bytes| body)),
+        );
+    });
+    let mut send = |request: &Request| connection.send(request).unwrap();
+    let good = form(&[("email", "a@b"), ("h-captcha-response", "good")]);
+    let json =
+        Request::post("/signup").body("application/json", r#"{ "h-captcha-response" : "good" }"#);
+    for request in [good.clone(), good.clone().chunked(), json] {
+        let response = send(&request);
+        assert_eq!(response.status, 200, "{response:?}");
+        assert_eq!(response.body.as_bytes(), request.body);
+    }
+    assert_eq!(send(&form(&[("email", "a@b")])).status, 403);
+    // What cannot be looked into has no token.
+    assert_eq!(
+        send(&multipart(&[("h-captcha-response", None, b"good")])).status,
+        403
+    );
+    assert_eq!(
+        send(&good.clone().header("content-encoding", "gzip")).status,
+        403
+    );
+    let mut large = good;
+    large.body.extend_from_slice(&[b'x'; 70_000]);
+    assert_eq!(send(&large).status, 413);
+}
+
+#[test]
+fn refusals_of_the_middleware_can_be_answered_otherwise() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let mut connection = serve(move |config| {
+        let middleware = HumanMiddleware::new(site.clone()).error_handler(|refused, request| {
+            HttpResponse::ImATeapot().body(format!(
+                "{} {}",
+                refused.denial().name(),
+                request.path()
+            ))
+        });
+        config.service(
+            web::resource("/")
+                .wrap(middleware)
+                .route(web::post().to(async || "ran")),
+        );
+    });
+    let answer = connection.send(&header("/", "bad")).unwrap();
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (418, "verification-failed /")
+    );
+}
+
+#[test]
+fn a_token_in_the_address_counts_where_a_handler_asks_for_that() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let mut connection = serve(move |config| {
+        config.app_data(site.clone()).route(
+            "/",
+            web::get().to(async |age: HumanQuery<Age>| age.age.to_string()),
+        );
+    });
+    let mut send = |query: &str| {
+        let request = Request::post(&format!("/?{query}")).method("GET");
+        connection.send(&request).unwrap()
+    };
+    assert_eq!(send("age=3&h-captcha-response=good").body, "3");
+    assert_eq!(send("age=3&h-captcha-response=bad").status, 403);
+    assert_eq!(send("age=3").status, 403);
+    assert_eq!(send("age=old&h-captcha-response=good").status, 400);
+    assert_eq!(vendor.asked(), 2);
+}
+
+#[test]
+fn a_body_beside_a_proof_reaches_its_own_extractor() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let mut connection = serve(move |config| {
+        config
+            .app_data(site.clone())
+            .route(
+                "/before",
+                web::post().to(async |_: Human, body: web::Bytes| body),
+            )
+            .route(
+                "/after",
+                web::post().to(async |body: web::Bytes, _: Human| body),
+            )
+            .route("/unread", web::post().to(async |_: Human| "ran"));
+    });
+    for path in ["/before", "/after"] {
+        let request = header(path, "good").body("text/plain", "x".repeat(50_000));
+        for request in [request.clone(), request.chunked()] {
+            let answer = connection.send(&request).unwrap();
+            assert_eq!((answer.status, answer.body.len()), (200, 50_000), "{path}");
+        }
+    }
+    for token in ["bad", "", "b d"] {
+        let request = header("/before", token).body("text/plain", "x".repeat(50_000));
+        let answer = connection.send(&request).unwrap();
+        assert!(answer.status == 403 || answer.status == 400, "{token}");
+    }
+}

@@ -1,0 +1,290 @@
+//! What only axum has: layers, optional extraction, state and extensions.
+
+use std::net::SocketAddr;
+
+use axum::extract::FromRef;
+use axum::response::IntoResponse;
+use axum::routing::{any, post};
+use axum::{Extension, Form, Router};
+use human_check_axum::{Human, HumanForm, HumanLayer, HumanMultipart, MaybeHuman};
+use human_check_guard::{Guard, RoutePolicy, Trigger, Unproven};
+
+use crate::client::{Connection, Request};
+use crate::fixture::{Vendor, in_tokio, listen};
+use crate::sources::{form, multipart};
+
+#[derive(Clone)]
+struct State(Guard);
+
+impl FromRef<State> for Guard {
+    fn from_ref(state: &State) -> Self {
+        state.0.clone()
+    }
+}
+
+fn guard(vendor: &Vendor) -> Guard {
+    Guard::new(vendor.clone(), RoutePolicy::closed_on_outage("site")).unwrap()
+}
+
+fn serve(router: Router) -> Connection {
+    let (listener, address) = listen();
+    in_tokio(|| async {
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(listener, service).await
+    });
+    Connection::to(address)
+}
+
+fn header(token: &str) -> Request {
+    Request::post("/").header("x-captcha-token", token)
+}
+
+fn good() -> Request {
+    form(&[("email", "a@b"), ("h-captcha-response", "good")])
+}
+
+#[test]
+fn two_proofs_in_one_handler_ask_once() {
+    let vendor = Vendor::default();
+    let router = Router::new()
+        .route("/", post(async |_: Human, _: MaybeHuman, _: Human| "ran"))
+        .with_state(State(guard(&vendor)));
+    let mut connection = serve(router);
+    assert_eq!(connection.send(&header("good")).unwrap().body, "ran");
+    assert_eq!(vendor.asked(), 1);
+}
+
+#[test]
+fn optional_means_absent_and_not_bad() {
+    let vendor = Vendor::default();
+    let handler = async |human: Option<Human>| human.map_or("nobody", |_| "somebody");
+    let router = Router::new()
+        .route("/", post(handler))
+        .with_state(State(guard(&vendor)));
+    let mut connection = serve(router);
+    assert_eq!(connection.send(&Request::post("/")).unwrap().body, "nobody");
+    assert_eq!(connection.send(&header("good")).unwrap().body, "somebody");
+    assert_eq!(connection.send(&header("bad")).unwrap().status, 403);
+    assert_eq!(connection.send(&header("down")).unwrap().status, 503);
+}
+
+#[test]
+fn a_route_layer_asks_about_routes_only_and_once() {
+    let vendor = Vendor::default();
+    let guard = guard(&vendor);
+    let router = Router::new()
+        .route("/", post(async |_: Human, body: String| body))
+        .route("/any", any(async || "ran"))
+        .route_layer(HumanLayer::new(guard.clone()))
+        .with_state(State(guard));
+    let mut connection = serve(router);
+    let mut send = |request: &Request| connection.send(request).unwrap();
+    let echoed = send(&header("good").body("text/plain", "exactly this"));
+    assert_eq!((echoed.status, echoed.body.as_str()), (200, "exactly this"));
+    assert_eq!(vendor.asked(), 1);
+    let mut elsewhere = header("good");
+    elsewhere.path = "/elsewhere".to_owned();
+    assert_eq!(send(&elsewhere).status, 404);
+    assert_eq!(vendor.asked(), 1);
+    for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "POST"] {
+        let mut request = Request::post("/any").method(method);
+        assert_eq!(send(&request).status, 403, "{method}");
+        request = request.header("x-captcha-token", "good");
+        assert_eq!(send(&request).status, 200, "{method}");
+    }
+}
+
+#[test]
+fn a_layer_and_a_form_ask_once_and_must_agree() {
+    let vendor = Vendor::default();
+    let guard = guard(&vendor);
+    let handler = async |_: HumanForm<Vec<(String, String)>>| "ran";
+    let mapped = async |_: HumanForm<std::collections::HashMap<String, String>>| "ran";
+    let router = Router::new()
+        .route("/pairs", post(handler))
+        .route("/", post(mapped))
+        .route_layer(HumanLayer::new(guard.clone()))
+        .with_state(State(guard));
+    let mut connection = serve(router);
+    for (body, status) in [
+        (&[][..], 200),
+        (&[("h-captcha-response", "good")], 200),
+        (&[("h-captcha-response", "bad")], 400),
+    ] {
+        let before = vendor.asked();
+        let mut request = form(body).header("x-captcha-token", "good");
+        request.path = "/".to_owned();
+        assert_eq!(
+            connection.send(&request).unwrap().status,
+            status,
+            "{body:?}"
+        );
+        assert_eq!(vendor.asked(), before + 1);
+    }
+    // A list has no members, so nothing is lifted out of it; the header's token was checked.
+    let mut request = form(&[("a", "b")]).header("x-captcha-token", "good");
+    request.path = "/pairs".to_owned();
+    assert_eq!(connection.send(&request).unwrap().status, 200);
+}
+
+#[test]
+fn a_layer_that_reads_bodies_hands_every_byte_on() {
+    let vendor = Vendor::default();
+    let guard = guard(&vendor);
+    let echo = async |body: axum::body::Bytes| body;
+    let router = Router::new()
+        .route("/signup", post(echo))
+        .route_layer(HumanLayer::new(guard.clone()).reading_bodies())
+        .with_state(State(guard));
+    let mut connection = serve(router);
+    let parts = multipart(&[
+        ("h-captcha-response", None, b"good"),
+        ("f", Some("x"), b"a\r\nb"),
+    ]);
+    let json = Request::post("/signup").body(
+        "application/problem+json; charset=utf-8",
+        r#"{ "h-captcha-response" : "good" }"#,
+    );
+    for request in [good(), good().chunked(), parts, json] {
+        let response = connection.send(&request).unwrap();
+        assert_eq!(response.status, 200, "{response:?}");
+        assert_eq!(response.body.as_bytes(), request.body);
+    }
+    assert_eq!(vendor.asked(), 4);
+    let hidden = Request::post("/signup").body("text/plain", "h-captcha-response=good");
+    assert_eq!(connection.send(&hidden).unwrap().status, 403);
+    let missing = form(&[("email", "a@b")]);
+    assert_eq!(connection.send(&missing).unwrap().status, 403);
+}
+
+#[test]
+fn the_nearest_guard_decides_and_another_ones_decision_proves_nothing() {
+    let vendor = Vendor::default();
+    let lazy = guard(&vendor)
+        .with_policy(RoutePolicy::closed_on_outage("lazy").challenging(Trigger::when(|_| false)))
+        .unwrap();
+    let inner = Router::new().route("/inner", post(async |_: Human| "ran"));
+    let router = Router::new()
+        .route(
+            "/lazy",
+            post(async |visitor: MaybeHuman| match visitor.unproven() {
+                Some(Unproven::NotChallenged) => "unproven",
+                _ => "human",
+            }),
+        )
+        .route("/lazy-strict", post(async |_: Human| "ran"))
+        .layer(Extension(lazy))
+        .merge(inner)
+        .with_state(State(guard(&vendor)));
+    let mut connection = serve(router);
+    let mut send = |path: &str, token: Option<&'static str>| {
+        let request = Request::post(path);
+        let request = match token {
+            Some(token) => request.header("x-captcha-token", token),
+            None => request,
+        };
+        connection.send(&request).unwrap()
+    };
+    assert_eq!(send("/lazy", None).body, "unproven");
+    assert_eq!(send("/lazy", Some("good")).body, "human");
+    assert_eq!(send("/lazy", Some("bad")).status, 403);
+    // A handler that wants proof is not run without, whatever the policy lets in.
+    assert_eq!(send("/lazy-strict", None).status, 403);
+    assert_eq!(send("/inner", None).status, 403);
+    assert_eq!(send("/inner", Some("good")).body, "ran");
+}
+
+#[test]
+fn a_lazy_layer_in_front_of_a_strict_guard_changes_nothing() {
+    let vendor = Vendor::default();
+    let strict = guard(&vendor);
+    let lazy = strict
+        .with_policy(RoutePolicy::closed_on_outage("lazy").observing_only())
+        .unwrap();
+    let router = Router::new()
+        .route("/", post(async |_: Human| "ran"))
+        .layer(Extension(strict.clone()))
+        .layer(HumanLayer::new(lazy))
+        .with_state(State(strict));
+    let mut connection = serve(router);
+    assert_eq!(connection.send(&Request::post("/")).unwrap().status, 403);
+    assert_eq!(connection.send(&header("bad")).unwrap().status, 403);
+}
+
+#[test]
+fn refusals_of_a_layer_can_be_answered_otherwise() {
+    let vendor = Vendor::default();
+    let guard = guard(&vendor);
+    let layer = HumanLayer::new(guard.clone()).error_handler(|refused| {
+        (axum::http::StatusCode::IM_A_TEAPOT, refused.denial().name()).into_response()
+    });
+    let router = Router::new()
+        .route("/", post(async || "ran"))
+        .route_layer(layer)
+        .with_state(State(guard));
+    let answer = serve(router).send(&header("bad")).unwrap();
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (418, "verification-failed")
+    );
+}
+
+#[test]
+fn a_form_on_get_is_no_way_in() {
+    let vendor = Vendor::default();
+    let handler = async |_: HumanForm<std::collections::HashMap<String, String>>| "ran";
+    let router = Router::new()
+        .route("/", any(handler))
+        .with_state(State(guard(&vendor)));
+    let mut connection = serve(router);
+    let linked = Request::post("/?h-captcha-response=good").method("GET");
+    assert_eq!(connection.send(&linked).unwrap().status, 403);
+    assert_eq!(vendor.asked(), 0);
+}
+
+#[test]
+fn a_streamed_multipart_comes_after_the_check() {
+    let vendor = Vendor::default();
+    let handler = async |parts: HumanMultipart| {
+        let mut parts = parts.into_inner();
+        let mut names = Vec::new();
+        while let Some(part) = parts.next_field().await.unwrap() {
+            names.push(part.name().unwrap().to_owned());
+        }
+        names.join(",")
+    };
+    let router = Router::new()
+        .route("/signup", post(handler))
+        .with_state(State(guard(&vendor)));
+    let mut connection = serve(router);
+    let request = multipart(&[("a", None, b"1"), ("h-captcha-response", None, b"good")]);
+    // Here the application reads the parts by itself, and the token's is one of them.
+    assert_eq!(
+        connection.send(&request).unwrap().body,
+        "a,h-captcha-response"
+    );
+    let request = multipart(&[("a", None, b"1"), ("h-captcha-response", None, b"bad")]);
+    assert_eq!(connection.send(&request).unwrap().status, 403);
+}
+
+#[test]
+fn a_form_beside_a_proof_may_cost_the_token_and_a_wrapped_one_does_not() {
+    #[derive(serde::Deserialize)]
+    struct Age {
+        #[allow(dead_code, reason = "only its type matters")]
+        age: u8,
+    }
+    let vendor = Vendor::default();
+    let router = Router::new()
+        .route("/beside", post(async |_: Human, _: Form<Age>| "ran"))
+        .route("/wrapped", post(async |_: HumanForm<Age>| "ran"))
+        .with_state(State(guard(&vendor)));
+    let mut connection = serve(router);
+    for (path, asked) in [("/wrapped", 0), ("/beside", 1)] {
+        let mut request = form(&[("age", "old")]).header("x-captcha-token", "good");
+        path.clone_into(&mut request.path);
+        assert_eq!(connection.send(&request).unwrap().status, 422);
+        assert_eq!(vendor.asked(), asked, "{path}");
+    }
+}

@@ -1,0 +1,440 @@
+//! What only Rocket has: fairings, sentinels, catchers, wrapped routes and forwards.
+
+use human_check_guard::{Guard, RoutePolicy, Trigger};
+use human_check_rocket::{
+    GuardRoutes, Human, HumanError, HumanFairing, HumanForm, HumanJson, MaybeHuman, catchers,
+};
+use rocket::figment::Figment;
+use rocket::form::{Contextual, Strict};
+use rocket::http::{ContentType, Header, Status};
+use rocket::local::blocking::{Client, LocalRequest};
+use rocket::{Build, FromForm, Rocket, catch, get, post, routes};
+use serde::Deserialize;
+
+use crate::fixture::Vendor;
+
+fn guard(vendor: &Vendor) -> Guard {
+    Guard::new(vendor.clone(), RoutePolicy::closed_on_outage("site")).unwrap()
+}
+
+fn quiet() -> Figment {
+    rocket::Config::figment()
+        .merge(("log_level", "off"))
+        .merge(("secret_key", "hPRYyVRiMyxpw5sBB1XeCMN1kFsDCqKvBi2QJxBVHQk="))
+}
+
+fn plain() -> Rocket<Build> {
+    rocket::custom(quiet())
+}
+
+fn launch(rocket: Rocket<Build>) -> Client {
+    Client::untracked(rocket).unwrap()
+}
+
+fn with_token<'c>(request: LocalRequest<'c>, token: &str) -> LocalRequest<'c> {
+    request.header(Header::new("X-Captcha-Token", token.to_owned()))
+}
+
+fn send(request: LocalRequest<'_>) -> (u16, String) {
+    let response = request.dispatch();
+    (
+        response.status().code,
+        response.into_string().unwrap_or_default(),
+    )
+}
+
+#[post("/human")]
+fn human(_human: &Human) -> &'static str {
+    "ran"
+}
+
+#[post("/soft")]
+fn soft(human: Result<&Human, HumanError>) -> String {
+    human.map_or_else(|error| error.to_string(), |_| "human".to_owned())
+}
+
+#[post("/maybe")]
+fn maybe(visitor: &MaybeHuman) -> &'static str {
+    match visitor.human() {
+        Some(_) => "human",
+        None => "unproven",
+    }
+}
+
+#[post("/three")]
+fn three(_one: &Human, _two: &MaybeHuman, _three: &Human) -> &'static str {
+    "ran"
+}
+
+#[derive(FromForm)]
+struct Age {
+    age: u8,
+}
+
+#[post("/strict", data = "<form>")]
+fn strict(form: HumanForm<Strict<Age>>) -> String {
+    form.age.to_string()
+}
+
+#[post("/contextual", data = "<form>")]
+fn contextual(form: HumanForm<Contextual<'_, Age>>) -> &'static str {
+    form.value.as_ref().map_or("invalid", |_| "valid")
+}
+
+#[derive(Deserialize)]
+struct Borrowed<'r> {
+    text: &'r str,
+}
+
+#[post("/json", data = "<json>")]
+fn json(json: HumanJson<Borrowed<'_>>) -> String {
+    json.text.to_owned()
+}
+
+#[post("/open")]
+fn open() -> &'static str {
+    "ran"
+}
+
+#[get("/<_..>", rank = 100)]
+fn catch_all() -> &'static str {
+    "everything"
+}
+
+#[post("/human", rank = 2)]
+fn maybe_strict(_visitor: &MaybeHuman) -> &'static str {
+    "ran"
+}
+
+#[post("/forbidden")]
+fn forbidden() -> Status {
+    Status::Forbidden
+}
+
+#[get("/page")]
+fn page() -> (Status, CspPage) {
+    (
+        Status::Ok,
+        CspPage(
+            "page",
+            Header::new("Content-Security-Policy", "default-src 'self'"),
+        ),
+    )
+}
+#[derive(rocket::Responder)]
+struct CspPage(&'static str, Header<'static>);
+
+#[test]
+fn a_forgotten_fairing_stops_the_launch() {
+    for routes in [
+        routes![human],
+        routes![soft],
+        routes![maybe],
+        routes![strict],
+        routes![json],
+    ] {
+        let error = Client::untracked(plain().mount("/", routes)).unwrap_err();
+        assert!(
+            matches!(error.kind(), rocket::error::ErrorKind::SentinelAborts(_)),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_configuration_stops_the_launch() {
+    let fairing = || HumanFairing::configured(Guard::builder(Vendor::default()));
+    for (what, figment) in [
+        ("no table", quiet()),
+        (
+            "no decision about outages",
+            quiet().merge(("human.route", "x")),
+        ),
+        (
+            "an unknown key",
+            quiet()
+                .merge(("human.on_outage", "refuse"))
+                .merge(("human.on_outrage", "x")),
+        ),
+        (
+            "a wrong value",
+            quiet().merge(("human.on_outage", "perhaps")),
+        ),
+        (
+            "an action that no verdict has",
+            quiet()
+                .merge(("human.on_outage", "refuse"))
+                .merge(("human.action", "x")),
+        ),
+        (
+            "proxies without a header",
+            quiet()
+                .merge(("human.on_outage", "refuse"))
+                .merge(("human.trusted_proxies", ["10.0.0.1"])),
+        ),
+    ] {
+        let rocket = rocket::custom(figment).attach(fairing());
+        let error = Client::untracked(rocket).unwrap_err();
+        assert!(
+            matches!(error.kind(), rocket::error::ErrorKind::FailedFairings(_)),
+            "{what}"
+        );
+    }
+    let vendor = Vendor::default();
+    let right = quiet()
+        .merge(("human.on_outage", "refuse"))
+        .merge(("human.header", "X-Human"));
+    let fairing = HumanFairing::configured(Guard::builder(vendor.clone()));
+    let client = launch(
+        rocket::custom(right)
+            .attach(fairing)
+            .mount("/", routes![human]),
+    );
+    let request = client.post("/human").header(Header::new("X-Human", "good"));
+    assert_eq!(send(request).0, 200);
+}
+
+#[test]
+fn several_guards_of_one_request_ask_once() {
+    let vendor = Vendor::default();
+    let client = launch(
+        plain()
+            .attach(HumanFairing::new(guard(&vendor)))
+            .mount("/", routes![three]),
+    );
+    assert_eq!(send(with_token(client.post("/three"), "good")).1, "ran");
+    assert_eq!(vendor.asked(), 1);
+}
+
+#[test]
+fn each_policy_has_its_own_decision() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let lazy = site
+        .with_policy(RoutePolicy::closed_on_outage("lazy").challenging(Trigger::when(|_| false)))
+        .unwrap();
+    let client = launch(
+        plain()
+            .attach(HumanFairing::new(site))
+            .mount("/", routes![maybe, human])
+            .mount("/lazy", lazy.scope(routes![maybe, human]))
+            .register("/", catchers()),
+    );
+    assert_eq!(send(client.post("/maybe")).0, 403);
+    assert_eq!(send(client.post("/lazy/maybe")).1, "unproven");
+    assert_eq!(send(with_token(client.post("/lazy/maybe"), "bad")).0, 403);
+    assert_eq!(
+        send(with_token(client.post("/lazy/maybe"), "good")).1,
+        "human"
+    );
+    // A handler that wants proof is not run without, whatever the policy lets in.
+    assert_eq!(send(client.post("/lazy/human")).0, 403);
+    assert_eq!(
+        send(with_token(client.post("/lazy/human"), "good")).1,
+        "ran"
+    );
+}
+
+/// Looks at its visitor and lets another route have the request.
+#[post("/human", rank = 1)]
+fn forwards(_visitor: &MaybeHuman, _never: Never) -> &'static str {
+    "never"
+}
+
+struct Never;
+
+#[rocket::async_trait]
+impl<'r> rocket::request::FromRequest<'r> for Never {
+    type Error = ();
+
+    async fn from_request(_: &'r rocket::Request<'_>) -> rocket::request::Outcome<Self, ()> {
+        rocket::request::Outcome::Forward(Status::NotFound)
+    }
+}
+
+#[test]
+fn a_lenient_route_that_forwards_leaves_no_leniency_behind() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let observing = site
+        .with_policy(RoutePolicy::open_on_outage("observing").observing_only())
+        .unwrap();
+    let client = launch(
+        plain()
+            .attach(HumanFairing::new(site))
+            .mount("/", observing.scope(routes![forwards]))
+            .mount("/", routes![maybe_strict])
+            .register("/", catchers()),
+    );
+    assert_eq!(send(client.post("/human")).0, 403);
+    assert_eq!(send(with_token(client.post("/human"), "bad")).0, 403);
+    assert_eq!(send(with_token(client.post("/human"), "down")).0, 503);
+}
+
+#[test]
+fn wrapped_routes_are_screened_however_they_are_reached() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let client = launch(
+        plain()
+            .attach(HumanFairing::new(site.clone()))
+            .mount("/screened", site.routes(routes![open, human]))
+            .mount("/", routes![catch_all])
+            .register("/", catchers()),
+    );
+    for path in [
+        "/screened/open",
+        "//screened/open",
+        "/%73creened/open",
+        "/screened//open",
+    ] {
+        let (status, body) = send(client.post(path.to_owned()));
+        assert_eq!(status, 403, "{path} {body}");
+        assert_eq!(
+            send(with_token(client.post(path.to_owned()), "good")),
+            (200, "ran".to_owned()),
+            "{path}"
+        );
+    }
+    let before = vendor.asked();
+    assert_eq!(
+        send(with_token(client.post("/screened/human"), "good")).1,
+        "ran"
+    );
+    assert_eq!(vendor.asked(), before + 1);
+    // Nobody is asked about what does not exist, and a refusal does not fall to the catch-all.
+    assert_eq!(
+        send(with_token(client.post("/screened/elsewhere"), "good")).0,
+        404
+    );
+    assert_eq!(vendor.asked(), before + 1);
+    let by_form = client
+        .post("/screened/open")
+        .header(ContentType::Form)
+        .body("_method=get");
+    assert_eq!(send(by_form), (200, "everything".to_owned()));
+}
+
+#[test]
+fn a_soft_guard_lets_the_handler_decide() {
+    let vendor = Vendor::default();
+    let client = launch(
+        plain()
+            .attach(HumanFairing::new(guard(&vendor)))
+            .mount("/", routes![soft]),
+    );
+    assert_eq!(send(with_token(client.post("/soft"), "good")).1, "human");
+    assert_eq!(send(client.post("/soft")).1, "Verification required");
+    assert_eq!(
+        send(with_token(client.post("/soft"), "bad")).1,
+        "Verification failed"
+    );
+}
+
+#[test]
+fn strict_contextual_and_borrowing_types_work() {
+    let vendor = Vendor::default();
+    let client = launch(
+        plain()
+            .attach(HumanFairing::new(guard(&vendor)))
+            .mount("/", routes![strict, contextual, json]),
+    );
+    let form = |path: &'static str, body: &'static str| {
+        send(client.post(path).header(ContentType::Form).body(body))
+    };
+    assert_eq!(form("/strict", "age=3&h-captcha-response=good").1, "3");
+    assert_eq!(form("/strict", "age=3&x=1&h-captcha-response=good").0, 422);
+    assert_eq!(vendor.asked(), 1);
+    // A form in this context is never wrong, so the token is spent either way.
+    assert_eq!(
+        form("/contextual", "age=3&h-captcha-response=good").1,
+        "valid"
+    );
+    assert_eq!(
+        form("/contextual", "age=old&h-captcha-response=good").1,
+        "invalid"
+    );
+    assert_eq!(form("/contextual", "age=3").0, 403);
+    assert_eq!(vendor.asked(), 3);
+    let body = r#"{"text":"hello","h-captcha-response":"good"}"#;
+    let request = client.post("/json").header(ContentType::JSON).body(body);
+    assert_eq!(send(request).1, "hello");
+}
+
+#[catch(403)]
+fn own(request: &rocket::Request<'_>) -> String {
+    let refused = human_check_rocket::refusal(request);
+    refused.map_or_else(
+        || "other".to_owned(),
+        |refused| format!("own {}", refused.denial().name()),
+    )
+}
+
+#[test]
+fn an_own_catcher_knows_the_refusal_and_the_headers_are_there_anyway() {
+    let vendor = Vendor::default();
+    let client = launch(
+        plain()
+            .attach(HumanFairing::new(guard(&vendor)))
+            .mount("/", routes![human, forbidden])
+            .register("/", rocket::catchers![own]),
+    );
+    let response = client.post("/human").dispatch();
+    assert_eq!(
+        response.headers().get_one("cache-control"),
+        Some("no-store")
+    );
+    assert_eq!(
+        response.headers().get_one("x-captcha-required"),
+        Some("hcaptcha")
+    );
+    assert_eq!(response.into_string().unwrap(), "own challenge-required");
+    let response = client.post("/forbidden").dispatch();
+    assert_eq!(response.headers().get_one("x-captcha-required"), None);
+    assert_eq!(response.into_string().unwrap(), "other");
+}
+
+#[test]
+fn an_errors_catcher_leaves_other_errors_alone() {
+    let vendor = Vendor::default();
+    let client = launch(
+        plain()
+            .attach(HumanFairing::new(guard(&vendor)))
+            .mount("/", routes![strict])
+            .register("/", catchers()),
+    );
+    let request = client
+        .post("/strict")
+        .header(ContentType::Form)
+        .body("age=3&%");
+    let (status, body) = send(request);
+    assert!(status == 422 || status == 403, "{status} {body}");
+    let request = client
+        .post("/strict")
+        .header(ContentType::Form)
+        .body("x".repeat(40_000));
+    assert_eq!(send(request).0, 413);
+}
+
+#[test]
+fn a_policy_of_the_application_lets_the_widget_in() {
+    let widget = human_check_hcaptcha::widget("10000000-ffff-ffff-ffff-000000000001").unwrap();
+    let guard = Guard::builder(Vendor::default())
+        .with_widget(widget)
+        .build(RoutePolicy::closed_on_outage("site"))
+        .unwrap();
+    let client = launch(
+        plain()
+            .attach(HumanFairing::new(guard))
+            .mount("/", routes![page]),
+    );
+    let response = client.get("/page").dispatch();
+    let policies: Vec<_> = response.headers().get("content-security-policy").collect();
+    let [policy] = policies[..] else {
+        panic!("{policies:?}")
+    };
+    assert!(
+        policy.contains("script-src 'self' https://hcaptcha.com"),
+        "{policy}"
+    );
+}
