@@ -180,11 +180,10 @@ fn a_wrong_configuration_stops_the_launch() {
             "{what}"
         );
     }
-    let vendor = Vendor::default();
     let right = quiet()
         .merge(("human.on_outage", "refuse"))
         .merge(("human.header", "X-Human"));
-    let fairing = HumanFairing::configured(Guard::builder(vendor.clone()));
+    let fairing = HumanFairing::configured(Guard::builder(Vendor::default()));
     let client = launch(
         rocket::custom(right)
             .attach(fairing)

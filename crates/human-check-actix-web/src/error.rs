@@ -41,7 +41,7 @@ impl ResponseError for HumanError {
         };
         let answer = refused.answer();
         for (name, value) in &answer.headers {
-            response.insert_header((*name, value.as_str()));
+            response.insert_header((*name, value.as_ref()));
         }
         response.body(answer.body.clone())
     }

@@ -34,17 +34,15 @@ fn guard_of(request: &HttpRequest) -> Result<Guard, Error> {
     })
 }
 
-/// Decides, unless that was done for this request before.
+/// Decides by the header, unless that was done for this request before.
 pub(crate) async fn decide(request: &HttpRequest, examined: Examined) -> Outcome {
-    let earlier = request.extensions().get::<Outcome>().cloned();
-    let outcome = examined.settle_after(earlier.as_ref()).await;
+    let outcome = examined.settle_after(earlier(request).as_ref()).await;
     request.extensions_mut().insert(outcome.clone());
     outcome
 }
 
-async fn demand<D: Demand>(request: &HttpRequest, examined: Examined) -> Result<D, Error> {
-    let outcome = decide(request, examined).await;
-    outcome.demand().map_err(|refused| refuse(request, refused))
+fn earlier(request: &HttpRequest) -> Option<Outcome> {
+    request.extensions().get::<Outcome>().cloned()
 }
 
 fn from_head<D: Demand>(
@@ -59,7 +57,8 @@ fn from_head<D: Demand>(
     let body = Shared::of(payload);
     let request = request.clone();
     Box::pin(async move {
-        let demanded = demand(&request, examined).await;
+        let demanded = decide(&request, examined).await.demand();
+        let demanded = demanded.map_err(|refused| refuse(&request, refused));
         if let (Err(_), Some(body)) = (&demanded, body) {
             let limits = guard.body_limits();
             body.drain(&request, limits.body, limits.body_deadline)
@@ -245,8 +244,12 @@ where
                 }
                 Err(error) => return Err(error.into()),
             };
-            let proof = demand(&request, seen.with(answers)).await?;
-            Ok(Self { value, proof })
+            let earlier = earlier(&request);
+            let outcome = seen.with(answers).settle_after(earlier.as_ref()).await;
+            match outcome.demand() {
+                Ok(proof) => Ok(Self { value, proof }),
+                Err(refused) => Err(refuse(&request, refused)),
+            }
         })
     }
 }

@@ -17,9 +17,9 @@ impl RequestHead for Head<'_> {
         self.0.peer_addr().map(|peer| peer.ip())
     }
 
-    fn header(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
-        for value in self.0.headers().get_all(name) {
-            line(value.as_bytes());
+    fn headers(&self, line: &mut dyn FnMut(&str, &[u8])) {
+        for (name, value) in self.0.headers() {
+            line(name.as_str(), value.as_bytes());
         }
     }
 }

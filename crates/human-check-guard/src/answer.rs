@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
@@ -5,8 +6,7 @@ use human_check::{Provider, Widget};
 use memchr::memmem;
 use serde_json::json;
 
-use crate::head::single;
-use crate::{Denial, Guard, RequestHead, prefers_html};
+use crate::{Denial, Guard, prefers_html};
 
 /// A refusal as it goes over HTTP, for a framework to send.
 ///
@@ -16,7 +16,7 @@ pub struct Answer {
     /// The status.
     pub status: u16,
     /// Header names in lower case, with their values.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// The whole body.
     pub body: String,
 }
@@ -59,18 +59,26 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    pub(crate) fn to(guard: &Guard, head: &dyn RequestHead) -> Self {
-        let mut html = false;
-        head.header("accept", &mut |line| {
-            // Most clients name no HTML at all, which is quicker to see than to parse.
-            if memmem::find(line, b"/html").is_some() || memmem::find(line, b"/HTML").is_some() {
-                html |= std::str::from_utf8(line).is_ok_and(prefers_html);
-            }
-        });
+    /// For a client that says nothing of what it wants.
+    pub(crate) fn plain(guard: &Guard) -> Self {
         Self {
             guard: guard.clone(),
-            html,
-            htmx: single(head, "hx-request").is_some_and(|value| value == "true"),
+            html: false,
+            htmx: false,
+        }
+    }
+
+    /// Looks at a header for what the client wants.
+    pub(crate) fn listen(&mut self, name: &str, line: &[u8]) {
+        if name.eq_ignore_ascii_case("accept") {
+            // Most clients name no HTML at all, which is quicker to see than to parse.
+            let names_html =
+                memmem::find(line, b"/html").is_some() || memmem::find(line, b"/HTML").is_some();
+            if names_html {
+                self.html |= std::str::from_utf8(line).is_ok_and(prefers_html);
+            }
+        } else if name.eq_ignore_ascii_case("hx-request") {
+            self.htmx = line == b"true";
         }
     }
 
@@ -88,27 +96,28 @@ impl Reply {
             None => ("application/problem+json", self.problem(denial)),
         };
         let mut headers = vec![
-            ("content-type", content_type.to_owned()),
-            ("cache-control", "no-store".to_owned()),
-            ("vary", "Accept, HX-Request".to_owned()),
+            ("content-type", Cow::Borrowed(content_type)),
+            ("cache-control", "no-store".into()),
+            ("vary", "Accept, HX-Request".into()),
         ];
         if denial.wants_challenge() {
-            let providers = self.guard.form_fields().providers().iter();
-            let names: Vec<_> = providers.map(Provider::name).collect();
-            headers.push(("x-captcha-required", names.join(", ")));
+            headers.push((
+                "x-captcha-required",
+                self.guard.providers().to_owned().into(),
+            ));
             if self.htmx {
                 let event = format!(
                     r#"{{"human:challenge":{{"options":{}}}}}"#,
                     self.guard.options()
                 );
-                headers.push(("hx-trigger", ascii(&event)));
+                headers.push(("hx-trigger", ascii(&event).into()));
             }
         }
         if let Denial::Unavailable { retry_after, .. } = denial {
-            headers.push(("retry-after", seconds(retry_after).to_string()));
+            headers.push(("retry-after", seconds(retry_after).to_string().into()));
         }
         if denial == Denial::BodyTooSlow {
-            headers.push(("connection", "close".to_owned()));
+            headers.push(("connection", "close".into()));
         }
         let answer = Answer {
             status: denial.status(),
@@ -119,32 +128,30 @@ impl Reply {
     }
 
     /// RFC 9457, with one extension member for pages that show the challenge themselves.
+    ///
+    /// Written by hand, as nothing in it needs escaping but the options, which are JSON already.
     fn problem(&self, denial: Denial) -> String {
-        let kind = match denial {
-            Denial::Misconfigured => "about:blank".to_owned(),
-            _ => format!("{PROBLEMS}#{}", denial.name()),
+        let (problems, fragment) = match denial {
+            Denial::Misconfigured => ("about:blank", String::new()),
+            _ => (PROBLEMS, format!("#{}", denial.name())),
         };
-        let mut body = json!({
-            "type": kind,
-            "title": denial.title(),
-            "status": denial.status(),
-            "detail": denial.advice(),
-        })
-        .to_string();
-        let captcha = match denial {
-            Denial::Unavailable { token_spent, .. } => {
-                Some(format!(r#"{{"required":false,"reset":{token_spent}}}"#))
-            }
-            _ if denial.wants_challenge() => Some(format!(
-                r#"{{"required":true,"reset":true,"options":{}}}"#,
-                self.guard.options()
-            )),
-            _ => None,
+        let (title, status, detail) = (denial.title(), denial.status(), denial.advice());
+        let mut body = format!(
+            r#"{{"type":"{problems}{fragment}","title":"{title}","status":{status},"detail":"{detail}""#
+        );
+        let options = self.guard.options();
+        let _ = match denial {
+            Denial::Unavailable { token_spent, .. } => write!(
+                body,
+                r#","captcha":{{"required":false,"reset":{token_spent}}}"#
+            ),
+            _ if denial.wants_challenge() => write!(
+                body,
+                r#","captcha":{{"required":true,"reset":true,"options":{options}}}"#
+            ),
+            _ => Ok(()),
         };
-        if let Some(captcha) = captcha {
-            body.pop();
-            let _ = write!(body, r#","captcha":{captcha}}}"#);
-        }
+        body.push('}');
         body
     }
 }

@@ -424,6 +424,10 @@ mod tests {
             self.peer
         }
 
+        fn headers(&self, _: &mut dyn FnMut(&str, &[u8])) {
+            panic!("only named headers are read")
+        }
+
         fn header(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
             assert!(self.may_read.contains(&name), "read `{name}`");
             for (_, value) in self.lines.iter().filter(|(n, _)| *n == name) {

@@ -22,6 +22,9 @@ const KEEP_CAP: usize = 16_384;
 pub struct Fields {
     providers: Vec<Provider>,
     fields: Vec<Field>,
+    /// A bit for each length that the first part of a path has, the highest for all beyond. Most
+    /// members of a body are told apart by that.
+    lengths: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -39,6 +42,7 @@ impl Fields {
         let mut fields = Self {
             providers: check.accepts().to_vec(),
             fields: Vec::new(),
+            lengths: 0,
         };
         // Each provider has a place of its own that no member of a body leads to: see `own`.
         fields
@@ -54,35 +58,39 @@ impl Fields {
             }
         }
         for known in KNOWN {
-            if !fields.fields.iter().any(|field| field.path == [known]) {
-                fields.fields.push(Field {
-                    path: vec![known.to_owned()],
-                    owners: Vec::new(),
-                    usual_of: None,
-                });
-            }
+            fields.entry(vec![known.to_owned()]);
         }
         fields
     }
 
     /// The same, and the answer of the provider at `index` is also found at `path`.
     pub(crate) fn add(&mut self, path: Vec<String>, index: usize, usual: bool) {
-        let field = match self.fields.iter_mut().find(|field| field.path == path) {
-            Some(field) => field,
-            None => {
-                self.fields.push(Field {
-                    path,
-                    owners: Vec::new(),
-                    usual_of: None,
-                });
-                let last = self.fields.len() - 1;
-                &mut self.fields[last]
-            }
-        };
+        let field = self.entry(path);
         field.owners.push(index);
         if usual && field.usual_of.is_none() {
             field.usual_of = Some(index);
         }
+    }
+
+    fn entry(&mut self, path: Vec<String>) -> &mut Field {
+        if let Some(first) = path.first() {
+            self.lengths |= length_bit(first.len());
+        }
+        let known = self.fields.iter().position(|field| field.path == path);
+        let at = known.unwrap_or(self.fields.len());
+        if known.is_none() {
+            self.fields.push(Field {
+                path,
+                owners: Vec::new(),
+                usual_of: None,
+            });
+        }
+        &mut self.fields[at]
+    }
+
+    /// Whether a member at the top of a body can be an answer, or lead to one.
+    pub(crate) fn may_be_named(&self, name: &[u8]) -> bool {
+        self.lengths & length_bit(name.len()) != 0
     }
 
     fn role(&self, id: FieldId, found: &Found, all: &[(FieldId, Found)]) -> Role<'_> {
@@ -112,6 +120,9 @@ impl Fields {
 
     /// What `name` is, inside the member that `parent` leads to.
     pub(crate) fn at(&self, parent: &[String], name: &str) -> Place {
+        if parent.is_empty() && !self.may_be_named(name.as_bytes()) {
+            return Place::Other;
+        }
         let mut inner = false;
         for (index, field) in self.fields.iter().enumerate() {
             let depth = parent.len();
@@ -147,6 +158,10 @@ pub(crate) enum Place {
     Branch,
     /// It is the application's.
     Other,
+}
+
+fn length_bit(length: usize) -> u64 {
+    1 << length.min(63)
 }
 
 /// One of the [`Fields`].
@@ -190,7 +205,11 @@ impl Answers {
 
     /// Adds all that `other` found.
     pub fn append(&mut self, mut other: Self) {
-        self.0.append(&mut other.0);
+        if self.0.is_empty() {
+            *self = other;
+        } else {
+            self.0.append(&mut other.0);
+        }
     }
 
     /// Whether nothing was found.
@@ -203,15 +222,22 @@ impl Answers {
     /// A field that several providers use belongs to the one whose usual field it is. The
     /// compatibility copy of another vendor's answer belongs to nobody.
     pub(crate) fn sort(self, fields: &Fields) -> Sorted {
-        let Self(found) = self;
+        let Self(mut found) = self;
         if found.iter().any(|(_, found)| *found == Found::Unusable) {
             return Sorted::Unusable;
+        }
+        let mut submission = Submission::new();
+        // Nearly always there is one answer, in its vendor's usual field.
+        if let [(id, Found::Text(_))] = &found[..]
+            && let Some(owner) = fields.fields[id.0].usual_of
+            && let Some((_, Found::Text(text))) = found.pop()
+        {
+            return Sorted::Answered(submission.with_token(&fields.providers[owner], text));
         }
         let roles: Vec<Role<'_>> = found
             .iter()
             .map(|(id, text)| fields.role(*id, text, &found))
             .collect();
-        let mut submission = Submission::new();
         let (mut any, mut foreign) = (false, false);
         for ((_, text), role) in found.into_iter().zip(roles) {
             let Found::Text(text) = text else { continue };

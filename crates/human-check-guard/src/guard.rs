@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use human_check::{
-    CheckError, ConfigError, Enforce, ErrorKind, HumanCheck, Reason, Submission, Verdict, Widget,
+    CheckError, ConfigError, Enforce, ErrorKind, HumanCheck, Provider, Reason, Submission, Verdict,
+    Widget,
 };
 
 use crate::answer::{self, Reply};
 use crate::fields::Sorted;
-use crate::head::single;
+use crate::head::Single;
 use crate::{
     Answers, ClientAddress, DecisionEvent, Demand, Denial, Fields, Html, Human, MaybeHuman,
     Observer, Refused, RequestHead, RoutePolicy, Signals, Unproven,
@@ -38,6 +39,8 @@ struct Inner {
     widgets: Vec<Widget>,
     /// How a page shows a challenge, as JSON.
     options: String,
+    /// The names of the vendors, for a header.
+    providers: String,
 }
 
 /// What all routes of a site share.
@@ -47,7 +50,6 @@ struct Site {
     form: Arc<Fields>,
     json: Arc<Fields>,
     header: String,
-    provider_header: String,
     country_header: Option<String>,
     client: ClientAddress,
     widgets: Vec<Widget>,
@@ -160,10 +162,7 @@ impl GuardBuilder {
     /// name or JSON pointer is none, or a widget belongs to a vendor that is not accepted.
     pub fn build(self, policy: RoutePolicy) -> Result<Guard, ConfigError> {
         let Self(mut site, members) = self;
-        for name in [&site.header, &site.provider_header]
-            .into_iter()
-            .chain(&site.country_header)
-        {
+        for name in [&site.header].into_iter().chain(&site.country_header) {
             if !is_header_name(name) {
                 return Err(ConfigError::new(
                     "header",
@@ -234,7 +233,6 @@ impl Guard {
             form: Arc::clone(&fields),
             json: fields,
             header: "x-captcha-token".to_owned(),
-            provider_header: "x-captcha-provider".to_owned(),
             country_header: None,
             client: ClientAddress::socket(),
             widgets: Vec::new(),
@@ -268,6 +266,8 @@ impl Guard {
                 }
             }
         }
+        let names: Vec<_> = site.check.accepts().iter().map(Provider::name).collect();
+        let providers = names.join(", ");
         let options = answer::options(site.check.accepts(), &widgets, &site.header);
         Ok(Self(Arc::new(Inner {
             site,
@@ -275,6 +275,7 @@ impl Guard {
             check,
             widgets,
             options,
+            providers,
         })))
     }
 
@@ -338,25 +339,34 @@ impl Guard {
     /// Looks at a request's head, and asks nobody yet.
     pub fn look(&self, head: &dyn RequestHead) -> Seen {
         let site = &self.0.site;
-        let mut answers = Answers::none();
-        let mut lines = 0;
-        head.header(&site.header, &mut |line| {
-            lines += 1;
-            self.header_token(head, line, &mut answers);
+        let mut reply = Reply::plain(self);
+        let mut tokens = Vec::new();
+        let [mut provider, mut user_agent, mut country] = [(); 3].map(|()| Single::default());
+        head.headers(&mut |name, line| {
+            if name.eq_ignore_ascii_case(&site.header) {
+                tokens.push(line.to_owned());
+            } else if name.eq_ignore_ascii_case("user-agent") {
+                user_agent.add(line);
+            } else if name.eq_ignore_ascii_case(PROVIDER_HEADER) {
+                provider.add(line);
+            } else {
+                reply.listen(name, line);
+            }
+            if let Some(known) = &site.country_header
+                && name.eq_ignore_ascii_case(known)
+            {
+                country.add(line);
+            }
         });
-        if lines > 1 {
-            answers.push_unusable(Fields::own(0));
-        }
-        let client_ip = self.client_ip(head);
-        let user_agent = single(head, "user-agent");
         let conditional = !self.0.policy.trigger.is_always();
+        let believed = conditional && site.client.trusts(head.peer());
         Seen {
-            reply: Reply::to(self, head),
-            answers,
-            country: conditional.then(|| self.country(head)).flatten(),
+            reply,
+            answers: self.header_answers(tokens, provider),
+            country: country.text().filter(|code| believed && is_country(code)),
             method: conditional.then(|| head.method().to_owned()),
-            client_ip,
-            user_agent,
+            client_ip: self.client_ip(head),
+            user_agent: user_agent.text(),
             since: Instant::now(),
         }
     }
@@ -366,32 +376,26 @@ impl Guard {
         self.look(head).with(answers)
     }
 
-    fn header_token(&self, head: &dyn RequestHead, line: &[u8], answers: &mut Answers) {
-        let site = &self.0.site;
-        let providers = site.check.accepts();
-        let index = match providers {
-            [_] => Some(0),
-            _ => single(head, &site.provider_header)
-                .and_then(|name| providers.iter().position(|known| known.name() == name)),
-        };
-        match (index, std::str::from_utf8(line)) {
-            (Some(index), Ok(token)) => answers.push(Fields::own(index), token),
-            _ if line.is_empty() => {}
-            // A token that cannot be attributed is shown to nobody.
-            _ => answers.push_unusable(Fields::own(0)),
+    fn header_answers(&self, tokens: Vec<Vec<u8>>, provider: Single) -> Answers {
+        let provider = provider.text();
+        let mut answers = Answers::none();
+        let providers = self.0.site.check.accepts();
+        let several = tokens.len() > 1;
+        for token in tokens {
+            let owner = match providers {
+                [_] => Some(0),
+                _ if token.is_empty() => continue,
+                _ => providers
+                    .iter()
+                    .position(|known| Some(known.name()) == provider.as_deref()),
+            };
+            match (owner, String::from_utf8(token)) {
+                (Some(owner), Ok(token)) if !several => answers.push(Fields::own(owner), token),
+                // A token that cannot be attributed is shown to nobody.
+                _ => answers.push_unusable(Fields::own(0)),
+            }
         }
-    }
-
-    fn country(&self, head: &dyn RequestHead) -> Option<String> {
-        let site = &self.0.site;
-        let name = site.country_header.as_ref()?;
-        if !site.client.trusts(head.peer()) {
-            return None;
-        }
-        // `XX` is Cloudflare's word for unknown, and `T1`, for Tor, is no country.
-        let is_country =
-            |code: &String| code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase());
-        single(head, name).filter(|code| is_country(code) && code != "XX")
+        answers
     }
 
     fn observe(
@@ -437,10 +441,22 @@ impl Guard {
         &self.0.options
     }
 
+    pub(crate) fn providers(&self) -> &str {
+        &self.0.providers
+    }
+
     pub(crate) fn own_page(&self, denial: Denial) -> Option<String> {
         let page = self.0.site.page.as_ref()?;
         page(&denial, &self.0.widgets)
     }
+}
+
+/// Where a script that sends a token in the header says whose it is.
+const PROVIDER_HEADER: &str = "x-captcha-provider";
+
+/// `XX` is Cloudflare's word for unknown, and `T1`, for Tor, is no country.
+fn is_country(code: &str) -> bool {
+    code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase()) && code != "XX"
 }
 
 /// An address that means something to a vendor, who sees the visitor from outside.
@@ -668,11 +684,7 @@ impl Examined {
     }
 }
 
-type Decided = (
-    Result<MaybeHuman, Denial>,
-    Option<human_check::Provider>,
-    &'static str,
-);
+type Decided = (Result<MaybeHuman, Denial>, Option<Provider>, &'static str);
 
 async fn decide(guard: &Guard, submission: &Submission) -> Decided {
     match guard.0.check.check(submission).await {

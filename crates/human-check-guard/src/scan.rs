@@ -14,12 +14,11 @@ use crate::{Answers, Fields, tap};
 pub fn form(fields: &Fields, mut body: &[u8]) -> Answers {
     let mut answers = Answers::none();
     while !body.is_empty() {
-        let end = memchr(b'&', body).unwrap_or(body.len());
+        let (name, escaped) = name(body);
+        let end = name.len() + memchr(b'&', &body[name.len()..]).unwrap_or(body.len() - name.len());
         let pair = &body[..end];
         body = body.get(end + 1..).unwrap_or_default();
-        let name = &pair[..memchr(b'=', pair).unwrap_or(pair.len())];
-        let plain = memchr::memchr2(b'%', b'+', name).is_none();
-        if plain && !std::str::from_utf8(name).is_ok_and(|name| fields.find(name).is_some()) {
+        if !escaped && !fields.may_be_named(name) {
             continue;
         }
         for (name, value) in form_urlencoded::parse(pair) {
@@ -29,6 +28,21 @@ pub fn form(fields: &Fields, mut body: &[u8]) -> Answers {
         }
     }
     answers
+}
+
+/// The name of the first field as it is written, and whether it is written in an unusual way.
+///
+/// Names are short, so looking at each byte is quicker than a vector search.
+fn name(body: &[u8]) -> (&[u8], bool) {
+    let mut escaped = false;
+    for (at, byte) in body.iter().enumerate() {
+        match byte {
+            b'=' | b'&' => return (&body[..at], escaped),
+            b'%' | b'+' => escaped = true,
+            _ => {}
+        }
+    }
+    (body, escaped)
 }
 
 /// The answers in a JSON object. None when it is not one, or not JSON.

@@ -17,9 +17,9 @@ impl RequestHead for Head<'_, '_> {
         self.0.remote().map(|peer| peer.ip())
     }
 
-    fn header(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
-        for value in self.0.headers().get(name) {
-            line(value.as_bytes());
+    fn headers(&self, line: &mut dyn FnMut(&str, &[u8])) {
+        for header in self.0.headers().iter() {
+            line(header.name().as_str(), header.value().as_bytes());
         }
     }
 }

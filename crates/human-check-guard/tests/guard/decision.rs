@@ -328,7 +328,7 @@ async fn refused(check: &Scripted, head: &Head) -> Refused {
 fn header<'a>(refused: &'a Refused, name: &str) -> Option<&'a str> {
     let headers = &refused.answer().headers;
     let found = headers.iter().find(|(known, _)| *known == name);
-    found.map(|(_, value)| value.as_str())
+    found.map(|(_, value)| value.as_ref())
 }
 
 #[tokio::test]

@@ -32,11 +32,9 @@ impl RequestHead for Head {
         self.peer
     }
 
-    fn header(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
-        for (known, value) in &self.headers {
-            if *known == name {
-                line(value);
-            }
+    fn headers(&self, line: &mut dyn FnMut(&str, &[u8])) {
+        for (name, value) in &self.headers {
+            line(name, value);
         }
     }
 }
