@@ -108,11 +108,19 @@ fn content_type(kind: &str) -> &'static str {
 mod actix {
     use super::{Guard, Plain, Signup, content_type};
     use actix_web::{App, test, web};
-    use human_check_actix_web::{HumanForm, HumanJson};
+    use human_check_actix_web::{Human, HumanForm, HumanJson};
 
     pub(super) async fn run(kind: &str, guarded: bool, body: String, guard: Guard, n: usize) {
         let app = App::new()
             .app_data(guard)
+            .route(
+                "/bytes/plain",
+                web::post().to(async |b: web::Bytes| b.len().to_string()),
+            )
+            .route(
+                "/bytes/guarded",
+                web::post().to(async |_: Human, _: web::Bytes| "ran"),
+            )
             .route(
                 "/form/plain",
                 web::post().to(async |s: web::Form<Plain>| s.length()),
@@ -144,7 +152,8 @@ mod actix {
                 ))
                 .set_payload(body.clone())
                 .to_request();
-            assert_eq!(test::call_service(&app, request).await.status(), 200);
+            let status = test::call_service(&app, request).await.status();
+            assert_eq!(status, if kind == "bytes" && guarded { 403 } else { 200 });
         }
     }
 }

@@ -92,6 +92,10 @@ impl Site {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let variables = Variables::checked(variables)?;
+        Self::read(&variables).map_err(as_variable)
+    }
+
+    fn read(variables: &Variables) -> Result<Self, ConfigError> {
         let vendor = variables.vendor()?;
         let mut setup = Setup::new(vendor);
         setup.site_key =
@@ -158,8 +162,18 @@ impl Site {
     pub fn guard(&self, route: impl Into<String>) -> Result<Guard, ConfigError> {
         let mut settings = self.settings.clone();
         settings.route = Some(route.into());
-        settings.build(self.builder())
+        settings.build(self.builder()).map_err(as_variable)
     }
+}
+
+/// Names the variable behind a setting.
+fn as_variable(error: ConfigError) -> ConfigError {
+    let name = error.field().to_ascii_uppercase();
+    if !KNOWN.contains(&name.as_str()) {
+        return error;
+    }
+    let (problem, remedy) = (error.problem().to_owned(), error.remedy().to_owned());
+    ConfigError::new(format!("{PREFIX}{name}"), problem, remedy)
 }
 
 fn wrong(name: &str, remedy: &'static str) -> ConfigError {
@@ -257,5 +271,96 @@ impl Variables {
                 "set it to the secret key, or HUMAN_CHECK_SECRET_FILE to a file that holds it",
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TURNSTILE: [(&str, &str); 3] = [
+        ("PROVIDER", "turnstile"),
+        ("SITE_KEY", "0x4AAAAAAADemoSiteKey"),
+        ("SECRET", "0x4AAAAAAADemoSecret"),
+    ];
+
+    fn site(changes: &[(&str, &str)]) -> Result<Site, ConfigError> {
+        let mut variables = TURNSTILE.to_vec();
+        variables.retain(|(name, _)| !changes.iter().any(|(other, _)| other == name));
+        variables.extend(changes);
+        let named = |(name, value): (&str, &str)| (format!("{PREFIX}{name}"), value.to_owned());
+        Site::from_vars(variables.into_iter().map(named))
+    }
+
+    #[test]
+    fn what_is_missing_misspelt_or_wrong_is_named() {
+        for (changes, field) in [
+            (&[("PROVIDER", "")][..], "HUMAN_CHECK_PROVIDER"),
+            (&[("PROVIDER", "turnstyle")], "HUMAN_CHECK_PROVIDER"),
+            (&[("SITE_KEY", " ")], "HUMAN_CHECK_SITE_KEY"),
+            (&[("SECRET", "")], "HUMAN_CHECK_SECRET"),
+            (&[("SECRET_FILE", "/x")], "HUMAN_CHECK_SECRET_FILE"),
+            (
+                &[("SECRET", ""), ("SECRET_FILE", "/no/such/file")],
+                "HUMAN_CHECK_SECRET_FILE",
+            ),
+            (&[("HOSTNAME", "a.example")], "HUMAN_CHECK_HOSTNAME"),
+            (&[("ON_OUTAGE", "open")], "HUMAN_CHECK_ON_OUTAGE"),
+            (&[("TESTING_KEYS", "yes")], "HUMAN_CHECK_TESTING_KEYS"),
+            (&[("MIN_SCORE", "high")], "HUMAN_CHECK_MIN_SCORE"),
+            (
+                &[("BASE_URL", "https://x.example/path")],
+                "HUMAN_CHECK_BASE_URL",
+            ),
+            (&[("PROVIDER", "recaptcha-v3")], "HUMAN_CHECK_MIN_SCORE"),
+        ] {
+            let error = site(changes).unwrap_err();
+            assert_eq!(error.field(), field, "{changes:?}");
+            assert!(!error.to_string().contains("DemoSecret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_does_not_fit_is_refused_by_the_guard() {
+        let guard = |changes: &[(&str, &str)]| site(changes).unwrap().guard("signup");
+        for (changes, field) in [
+            (&[("HOSTNAMES", "not a host")][..], "HUMAN_CHECK_HOSTNAMES"),
+            (
+                &[("TRUSTED_PROXIES", "10.0.0.0/8")],
+                "HUMAN_CHECK_TRUSTED_PROXIES",
+            ),
+            (
+                &[("CLIENT_ADDRESS", "x-forwarded-for")],
+                "HUMAN_CHECK_TRUSTED_PROXIES",
+            ),
+            (&[("HEADER", "X Token")], "HUMAN_CHECK_HEADER"),
+            (
+                &[("PROVIDER", "hcaptcha"), ("ACTION", "signup")],
+                "HUMAN_CHECK_ACTION",
+            ),
+        ] {
+            assert_eq!(guard(changes).unwrap_err().field(), field, "{changes:?}");
+        }
+        assert!(guard(&[("ACTION", "signup"), ("CLIENT_ADDRESS", "cloudflare")]).is_ok());
+    }
+
+    #[test]
+    fn a_secret_comes_from_a_file_and_is_never_shown() {
+        let path = std::env::temp_dir().join(format!("human-check-secret-{}", std::process::id()));
+        std::fs::write(&path, "0x4AAAAAAAFileSecret\n").unwrap();
+        let name = path.to_str().unwrap().to_owned();
+        let site = site(&[("SECRET", ""), ("SECRET_FILE", &name)]).unwrap();
+        std::fs::remove_file(path).unwrap();
+        assert!(!format!("{site:?}").contains("FileSecret"));
+    }
+
+    #[test]
+    fn the_field_reaches_the_check_and_the_widget() {
+        let site = site(&[("FIELD", "captcha")]).unwrap();
+        assert_eq!(
+            site.check.accepts()[0].fields().collect::<Vec<_>>(),
+            ["captcha"]
+        );
+        assert_eq!(site.widget.field(), "captcha");
     }
 }

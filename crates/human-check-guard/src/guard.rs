@@ -571,16 +571,6 @@ enum Evidence {
 }
 
 impl Examined {
-    /// Whether it is already clear that the request is refused, before anybody is asked.
-    pub fn is_hopeless(&self) -> bool {
-        let observes = self.reply.guard().policy().observe_only;
-        match &self.evidence {
-            Evidence::Unusable(_) => !observes,
-            Evidence::Absent { signals, .. } => !observes && signals.is_none(),
-            Evidence::Submitted(_) => false,
-        }
-    }
-
     /// Decides about a request that was decided once before, by a guard ahead of this one.
     ///
     /// Where that was the same guard and it asked about the token, nothing is asked again: the

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use human_check::{
     CheckError, ConfigError, ErrorKind, Fact, Facts, Hostname, HumanCheck, Provider, Reason,
-    Refusal, Reports, Secret, SingleUse, Submission, Verdict,
+    Refusal, Reports, Secret, SingleUse, Submission, Verdict, Widget, WidgetFacts,
 };
 use human_check_http::json::Text;
 use human_check_http::{Endpoint, Exchange, FormBody, Question, Reply, Request, Retry, siteverify};
@@ -14,6 +14,20 @@ use serde::Deserialize;
 
 /// SmartCaptcha and the form field of its widget.
 pub static SMARTCAPTCHA: Provider = Provider::new("smartcaptcha", &["smart-token"]);
+
+/// The widget, for a guard to show. Script and class are inferred from common pages.
+///
+/// # Errors
+///
+/// When the client key cannot be one.
+pub fn widget(client_key: impl Into<String>) -> Result<Widget, ConfigError> {
+    static FACTS: WidgetFacts = WidgetFacts::new(
+        "https://smartcaptcha.cloud.yandex.ru/captcha.js",
+        "smart-captcha",
+        "data-sitekey",
+    );
+    Widget::new(&SMARTCAPTCHA, client_key, &FACTS)
+}
 
 const VALIDATE: &str = "https://smartcaptcha.cloud.yandex.ru/validate";
 
@@ -37,6 +51,13 @@ impl SmartCaptcha {
             endpoint: Endpoint::literal(VALIDATE),
             secret,
         })
+    }
+
+    /// Asks somewhere else, such as a stub of the vendor.
+    #[must_use]
+    pub fn at(mut self, base: &Endpoint) -> Self {
+        self.endpoint = base.at_path("/validate");
+        self
     }
 
     /// The request for a token.

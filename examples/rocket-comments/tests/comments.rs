@@ -1,0 +1,29 @@
+//! A human comments, and somebody without a token does not.
+
+use example_pages::Guards;
+use human_check_rocket::guard::{Guard, RoutePolicy};
+use human_check_testkit::Scripted;
+use rocket::http::{ContentType, Header, Status};
+use rocket::local::blocking::Client;
+
+#[test]
+fn a_human_comments_and_nobody_else_does() {
+    let policy = RoutePolicy::closed_on_outage("example");
+    let guard = Guard::new(Scripted::human(), policy).expect("the policy fits");
+    let guards = Guards {
+        signup: guard.clone(),
+        comments: guard,
+    };
+    let rocket = example_rocket_comments::rocket(guards, example_rocket_comments::config());
+    let client = Client::untracked(rocket).expect("it ignites");
+    let comment = || {
+        let request = client.post("/comments").header(ContentType::JSON);
+        request.body(r#"{"text":"hello"}"#)
+    };
+    assert_eq!(comment().dispatch().status(), Status::Forbidden);
+    let token = Header::new("X-Captcha-Token", "token");
+    let response = comment().header(token).dispatch();
+    assert_eq!(response.status(), Status::Ok);
+    let body = response.into_string().unwrap_or_default();
+    assert!(body.contains("hello"), "{body}");
+}
