@@ -11,9 +11,13 @@ macro_rules! pages {
 
 pages! {
     Readme "../README.md"
+    ActixWeb "../docs/actix-web.md"
+    Axum "../docs/axum.md"
     CaptchaLa "../docs/captchala.md"
     Hcaptcha "../docs/hcaptcha.md"
+    Outages "../docs/outages.md"
     Recaptcha "../docs/recaptcha.md"
+    Rocket "../docs/rocket.md"
     Siteverify "../docs/siteverify.md"
     Turnstile "../docs/turnstile.md"
     WritingAnAdapter "../docs/writing-an-adapter.md"
