@@ -2,6 +2,7 @@
 
 use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
+use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use human_check_actix_web::{
     ErrorHandler, Human, HumanForm, HumanMiddleware, HumanQuery, MaybeHuman,
@@ -186,6 +187,25 @@ fn a_middleware_that_reads_bodies_hands_every_byte_on() {
     let mut large = good;
     large.body.extend_from_slice(&[b'x'; 70_000]);
     assert_eq!(send(&large).status, 413);
+}
+
+#[test]
+fn middleware_outside_sees_the_response_of_a_refusal() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let mut connection = serve(move |config| {
+        config.service(
+            web::scope("/api")
+                .wrap(HumanMiddleware::new(site.clone()))
+                .wrap(DefaultHeaders::new().add(("X-Outer", "here")))
+                .route("/any", web::post().to(async || "ran")),
+        );
+    });
+    let answer = connection.send(&header("/api/any", "bad")).unwrap();
+    assert_eq!(
+        (answer.status, answer.header("x-outer")),
+        (403, Some("here"))
+    );
 }
 
 #[test]

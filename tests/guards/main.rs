@@ -14,6 +14,7 @@ mod bodies;
 mod client;
 mod fixture;
 mod framing;
+mod http2;
 mod own_answers;
 mod rocket_only;
 mod sources;
