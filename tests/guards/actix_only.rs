@@ -69,7 +69,7 @@ fn the_nearest_guard_decides() {
             None => "unproven",
         };
         config
-            .app_data(web::Data::new(site.clone()))
+            .app_data(site.clone())
             .service(
                 web::scope("/lazy")
                     .app_data(lazy.clone())
@@ -86,6 +86,39 @@ fn the_nearest_guard_decides() {
     assert_eq!(send(&header("/lazy/maybe", "bad")).status, 403);
     // A handler that wants proof is not run without, whatever the policy lets in.
     assert_eq!(send(&Request::post("/lazy/human")).status, 403);
+}
+
+#[test]
+fn two_guards_registered_in_two_ways_are_nobodys_guess() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let strict = site
+        .with_policy(RoutePolicy::closed_on_outage("strict"))
+        .unwrap();
+    let mut connection = serve(move |config| {
+        config
+            .app_data(site.clone())
+            .route("/", web::post().to(async |_: Human| "ran"))
+            .service(
+                web::resource("/same")
+                    .app_data(web::Data::new(site.clone()))
+                    .route(web::post().to(async |_: Human| "ran")),
+            )
+            .service(
+                web::resource("/strict")
+                    .app_data(web::Data::new(strict.clone()))
+                    .route(web::post().to(async |_: Human| "ran")),
+            );
+    });
+    assert_eq!(connection.send(&header("/", "good")).unwrap().status, 200);
+    assert_eq!(
+        connection.send(&header("/same", "good")).unwrap().status,
+        200
+    );
+    assert_eq!(
+        connection.send(&header("/strict", "good")).unwrap().status,
+        500
+    );
 }
 
 #[test]

@@ -18,20 +18,25 @@ use crate::{Head, Human, MaybeHuman};
 
 /// The guard for this request: of the nearest `app_data`, bare or in [`web::Data`], or else of a
 /// middleware that it came through.
+///
+/// actix-web looks for each of the two types by itself, so which of two is nearer cannot be told.
 fn guard_of(request: &HttpRequest) -> Result<Guard, Error> {
-    let bare = request.app_data::<Guard>().cloned();
-    let shared = || {
-        let data = request.app_data::<web::Data<Guard>>();
-        data.map(|data| Guard::clone(data))
+    let bare = request.app_data::<Guard>();
+    let shared = request.app_data::<web::Data<Guard>>().map(|data| &***data);
+    let complaint = match (bare, shared) {
+        (Some(bare), Some(shared)) if !bare.is(shared) => {
+            "a route has one guard bare and another in web::Data; register both in the same way"
+        }
+        (Some(guard), _) | (None, Some(guard)) => return Ok(guard.clone()),
+        (None, None) => match request.extensions().get::<Guard>() {
+            Some(guard) => return Ok(guard.clone()),
+            None => {
+                "a route wants a human and has no guard; add `.app_data(guard.clone())` to the App, scope or resource"
+            }
+        },
     };
-    let passed = || request.extensions().get::<Guard>().cloned();
-    bare.or_else(shared).or_else(passed).ok_or_else(|| {
-        tracing::error!(
-            target: "human_check_guard",
-            "a route wants a human and has no guard; add `.app_data(guard.clone())` to the App, scope or resource"
-        );
-        HumanError::Unconfigured.into()
-    })
+    tracing::error!(target: "human_check_guard", "{complaint}");
+    Err(HumanError::Unconfigured.into())
 }
 
 /// Decides by the header, unless that was done for this request before.

@@ -404,6 +404,7 @@ impl Guard {
         provider: &str,
         reason: &'static str,
         elapsed: Duration,
+        weight: Weight,
     ) {
         let event = DecisionEvent {
             route: self.0.policy.name(),
@@ -428,12 +429,10 @@ impl Guard {
                 )
             };
         }
-        match decision {
-            "misconfigured" => emit!(tracing::Level::ERROR),
-            "let-in-undecided" | "let-in-declined" | "verification-unavailable" => {
-                emit!(tracing::Level::WARN);
-            }
-            _ => emit!(tracing::Level::DEBUG),
+        match weight {
+            Weight::OurMistake => emit!(tracing::Level::ERROR),
+            Weight::NobodyKnows => emit!(tracing::Level::WARN),
+            Weight::Usual => emit!(tracing::Level::DEBUG),
         }
     }
 
@@ -448,6 +447,30 @@ impl Guard {
     pub(crate) fn own_page(&self, denial: Denial) -> Option<String> {
         let page = self.0.site.page.as_ref()?;
         page(&denial, &self.0.widgets)
+    }
+}
+
+/// How loudly a decision is told.
+#[derive(Clone, Copy)]
+enum Weight {
+    Usual,
+    NobodyKnows,
+    OurMistake,
+}
+
+impl Weight {
+    fn of(result: &Result<MaybeHuman, Denial>) -> Self {
+        let denial = match result {
+            Ok(MaybeHuman::Unproven(Unproven::Undecided(_))) => return Self::NobodyKnows,
+            // What would have been refused is as grave as if it had been.
+            Ok(MaybeHuman::Unproven(Unproven::Observed(denial))) | Err(denial) => denial,
+            Ok(_) => return Self::Usual,
+        };
+        match denial {
+            Denial::Misconfigured => Self::OurMistake,
+            Denial::Unavailable { .. } => Self::NobodyKnows,
+            _ => Self::Usual,
+        }
     }
 }
 
@@ -545,7 +568,8 @@ impl Seen {
     /// Refuses for a reason that needs no check, and counts that.
     pub fn refuse(&self, denial: Denial) -> Refused {
         let guard = self.reply.guard();
-        guard.observe(denial.name(), "", "", self.since.elapsed());
+        let weight = Weight::of(&Err(denial));
+        guard.observe(denial.name(), "", "", self.since.elapsed(), weight);
         self.reply.refuse(denial)
     }
 }
@@ -600,6 +624,7 @@ impl Examined {
                 "",
                 "contradictory",
                 Duration::ZERO,
+                Weight::Usual,
             );
             return Outcome {
                 result: Err(Denial::InvalidToken),
@@ -665,7 +690,8 @@ impl Examined {
             (None, Ok(MaybeHuman::Human(human))) => human.facts().provider.name(),
             _ => "",
         };
-        guard.observe(decision, provider, reason, since.elapsed());
+        let weight = Weight::of(&result);
+        guard.observe(decision, provider, reason, since.elapsed(), weight);
         Outcome {
             result,
             reply,
