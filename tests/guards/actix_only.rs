@@ -267,14 +267,104 @@ fn refusals_of_the_middleware_can_be_answered_otherwise() {
 }
 
 #[test]
-fn a_token_in_the_address_counts_where_a_handler_asks_for_that() {
+fn several_proofs_in_one_handler_ask_once_however_slow_the_vendor() {
     let vendor = Vendor::default();
     let site = guard(&vendor);
     let mut connection = serve(move |config| {
         config.app_data(site.clone()).route(
             "/",
-            web::get().to(async |age: HumanQuery<Age>| age.age.to_string()),
+            web::post().to(async |_: Human, _: MaybeHuman, _: Human| "ran"),
         );
+    });
+    connection.write(&header("/", "slow").bytes());
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while vendor.in_flight() == 0 {
+        assert!(std::time::Instant::now() < end, "never asked");
+        std::thread::yield_now();
+    }
+    vendor.open();
+    assert_eq!(connection.read("POST").unwrap().body, "ran");
+    assert_eq!(vendor.asked(), 1);
+}
+
+#[test]
+fn a_handler_that_takes_a_refusal_still_gets_its_body() {
+    type Soft = Result<Human, actix_web::Error>;
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let mut connection = serve(move |config| {
+        config
+            .app_data(site.clone())
+            .route(
+                "/before",
+                web::post().to(async |human: Soft, body: web::Bytes| {
+                    format!("{} {}", human.is_ok(), body.len())
+                }),
+            )
+            .route(
+                "/after",
+                web::post().to(async |body: web::Bytes, human: Soft| {
+                    format!("{} {}", human.is_ok(), body.len())
+                }),
+            )
+            .route(
+                "/option",
+                web::post().to(async |human: Option<Human>, json: web::Json<Vec<u8>>| {
+                    format!("{} {}", human.is_some(), json.len())
+                }),
+            );
+    });
+    for token in ["", "bad", "good", "b d"] {
+        for path in ["/before", "/after"] {
+            for length in [0, 10, 50_000, 200_000] {
+                let request = header(path, token).body("text/plain", "x".repeat(length));
+                for request in [request.clone(), request.chunked()] {
+                    let answer = connection.send(&request).unwrap();
+                    let expected = format!("{} {length}", token == "good");
+                    assert_eq!(answer.body, expected, "{path} {token} {length}");
+                }
+            }
+        }
+        let request = header("/option", token).body("application/json", "[1,2,3]");
+        let answer = connection.send(&request).unwrap();
+        assert_eq!(answer.body, format!("{} 3", token == "good"), "{token}");
+    }
+}
+
+#[test]
+fn a_body_that_an_upgrade_hides_is_capped_all_the_same() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let mut connection = serve(move |config| {
+        config.app_data(site.clone()).service(
+            web::resource("/")
+                .wrap(HumanMiddleware::new(site.clone()).reading_bodies())
+                .route(web::post().to(async || "ran")),
+        );
+    });
+    let head = "POST / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+                content-type: application/json\r\ncontent-length: 10\r\n\r\n";
+    connection.write(head.as_bytes());
+    connection.write(&[b'x'; 70_000]);
+    // Without a cap nothing is answered before the deadline, and all that comes is kept.
+    assert_eq!(connection.read("POST").unwrap().status, 413);
+}
+
+#[test]
+fn a_token_in_the_address_counts_where_a_handler_asks_for_that() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let mut connection = serve(move |config| {
+        config
+            .app_data(site.clone())
+            .route(
+                "/",
+                web::get().to(async |age: HumanQuery<Age>| age.age.to_string()),
+            )
+            .route(
+                "/beside",
+                web::post().to(async |_: HumanQuery<Age>, body: web::Bytes| body),
+            );
     });
     let mut send = |query: &str| {
         let request = Request::post(&format!("/?{query}")).method("GET");
@@ -285,6 +375,9 @@ fn a_token_in_the_address_counts_where_a_handler_asks_for_that() {
     assert_eq!(send("age=3").status, 403);
     assert_eq!(send("age=old&h-captcha-response=good").status, 400);
     assert_eq!(vendor.asked(), 2);
+    let request =
+        Request::post("/beside?age=3&h-captcha-response=good").body("text/plain", "exactly this");
+    assert_eq!(connection.send(&request).unwrap().body, "exactly this");
 }
 
 #[test]

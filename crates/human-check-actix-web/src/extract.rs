@@ -6,6 +6,8 @@ use actix_multipart::form::{MultipartCollect, MultipartForm};
 use actix_web::dev::Payload;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use futures_core::future::LocalBoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::Shared;
 use human_check_guard::{
     Answers, BodyLimits, Demand, Denial, Examined, Fields, Guard, Outcome, Tapped, tapping,
 };
@@ -13,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{HumanError, refuse};
 use crate::multipart::TappedMultipart;
-use crate::payload::{self, Shared};
+use crate::payload::{self, Exceeded};
 use crate::{Head, Human, MaybeHuman};
 
 /// The guard for this request: of the nearest `app_data`, bare or in [`web::Data`], or else of a
@@ -39,7 +41,7 @@ fn guard_of(request: &HttpRequest) -> Result<Guard, Error> {
     Err(HumanError::Unconfigured.into())
 }
 
-/// Decides by the header, unless that was done for this request before.
+/// Decides about all that a middleware saw, unless that was done for this request before.
 pub(crate) async fn decide(request: &HttpRequest, examined: Examined) -> Outcome {
     let outcome = examined.settle_after(earlier(request).as_ref()).await;
     request.extensions_mut().insert(outcome.clone());
@@ -50,6 +52,40 @@ fn earlier(request: &HttpRequest) -> Option<Outcome> {
     request.extensions().get::<Outcome>().cloned()
 }
 
+type Deciding = Shared<LocalBoxFuture<'static, Outcome>>;
+
+/// The decisions by the header that are under way or made, one for each guard.
+///
+/// actix-web starts all extractors of a handler before the first has an answer, so it is the
+/// question that has to be found, and not its answer.
+#[derive(Default)]
+struct Decisions(Vec<(Guard, Deciding)>);
+
+/// Decides by the header, unless that is under way for this request.
+fn deciding(request: &HttpRequest, guard: &Guard) -> Deciding {
+    let mut extensions = request.extensions_mut();
+    if extensions.get::<Decisions>().is_none() {
+        extensions.insert(Decisions::default());
+    }
+    let known = extensions.get::<Decisions>().and_then(|known| {
+        let mut known = known.0.iter();
+        known
+            .find(|(other, _)| other.is(guard))
+            .map(|(_, deciding)| deciding.clone())
+    });
+    if let Some(deciding) = known {
+        return deciding;
+    }
+    let examined = guard.examine(&Head(request), Answers::none());
+    let earlier = extensions.get::<Outcome>().cloned();
+    let deciding = async move { examined.settle_after(earlier.as_ref()).await };
+    let deciding = deciding.boxed_local().shared();
+    if let Some(Decisions(known)) = extensions.get_mut::<Decisions>() {
+        known.push((guard.clone(), deciding.clone()));
+    }
+    deciding
+}
+
 fn from_head<D: Demand>(
     request: &HttpRequest,
     payload: &mut Payload,
@@ -58,22 +94,26 @@ fn from_head<D: Demand>(
         Ok(guard) => guard,
         Err(error) => return Box::pin(async { Err(error) }),
     };
-    let examined = guard.examine(&Head(request), Answers::none());
-    let body = Shared::of(payload);
+    let deciding = deciding(request, &guard);
+    let body = payload::Shared::of(payload);
     let request = request.clone();
     Box::pin(async move {
-        let demanded = decide(&request, examined).await.demand();
-        let demanded = demanded.map_err(|refused| refuse(&request, refused));
-        if let (Err(_), Some(body)) = (&demanded, body) {
+        let outcome = deciding.await;
+        request.extensions_mut().insert(outcome.clone());
+        let refused = match outcome.demand() {
+            Ok(demanded) => return Ok(demanded),
+            Err(refused) => refused,
+        };
+        if let Some(body) = body {
             let limits = guard.body_limits();
-            body.drain(&request, limits.body, limits.body_deadline)
+            body.read_ahead(&request, limits.body, limits.body_deadline)
                 .await;
         }
-        demanded
+        Err(refuse(&request, refused))
     })
 }
 
-/// By the token in the header. Two of them in one handler ask once, one after the other.
+/// By the token in the header. Several of them in one handler ask once.
 ///
 /// The body is left to the handler's other extractors. actix-web runs all of them at once, so a
 /// body that one of them rejects may still cost the visitor the token: where the token arrives
@@ -105,9 +145,9 @@ pub trait Carrier: FromRequest {
     /// Where answers stand in what it reads.
     fn fields(guard: &Guard) -> &Arc<Fields>;
 
-    /// How much of it is read, and for how long.
-    fn limits(limits: BodyLimits) -> (usize, Duration) {
-        (limits.body, limits.body_deadline)
+    /// How much of the body is read, and for how long. `None` where it does not read the body.
+    fn limits(limits: BodyLimits) -> Option<(usize, Duration)> {
+        Some((limits.body, limits.body_deadline))
     }
 
     /// The application's value, and the answers that stood beside it.
@@ -131,7 +171,24 @@ macro_rules! carriers {
     )*};
 }
 
-carriers!(Form: form_fields Json: json_fields Query: form_fields);
+carriers!(Form: form_fields Json: json_fields);
+
+impl<T: DeserializeOwned + 'static> Carrier for web::Query<Tapped<T>> {
+    type Value = T;
+
+    fn fields(guard: &Guard) -> &Arc<Fields> {
+        guard.form_fields()
+    }
+
+    fn limits(_: BodyLimits) -> Option<(usize, Duration)> {
+        None
+    }
+
+    fn split(self) -> (T, Answers) {
+        let Tapped { inner, answers } = self.into_inner();
+        (inner, answers)
+    }
+}
 
 impl<T: MultipartCollect + 'static> Carrier for MultipartForm<TappedMultipart<T>> {
     type Value = T;
@@ -140,8 +197,8 @@ impl<T: MultipartCollect + 'static> Carrier for MultipartForm<TappedMultipart<T>
         guard.form_fields()
     }
 
-    fn limits(limits: BodyLimits) -> (usize, Duration) {
-        (limits.upload, limits.upload_deadline)
+    fn limits(limits: BodyLimits) -> Option<(usize, Duration)> {
+        Some((limits.upload, limits.upload_deadline))
     }
 
     fn split(self) -> (T, Answers) {
@@ -226,16 +283,25 @@ where
             Err(error) => return Box::pin(async { Err(error) }),
         };
         let seen = guard.look(&Head(request));
-        let (cap, deadline) = C::limits(guard.body_limits());
-        let (mut payload, exceeded) = match payload::capped(request, &seen, payload, cap) {
-            Ok(capped) => capped,
-            Err(refused) => {
-                let error = refuse(request, refused);
-                return Box::pin(async { Err(error) });
-            }
-        };
         let fields = Arc::clone(C::fields(&guard));
-        let parsing = tapping(fields, || C::from_request(request, &mut payload));
+        let limits = C::limits(guard.body_limits());
+        let deadline = limits.map_or(Duration::MAX, |(_, deadline)| deadline);
+        let (parsing, exceeded) = match limits {
+            None => {
+                let parsing = tapping(fields, || C::from_request(request, payload));
+                (parsing, Exceeded::default())
+            }
+            Some((cap, _)) => match payload::capped(request, &seen, payload, cap) {
+                Ok((mut capped, exceeded)) => {
+                    let parsing = tapping(fields, || C::from_request(request, &mut capped));
+                    (parsing, exceeded)
+                }
+                Err(refused) => {
+                    let error = refuse(request, refused);
+                    return Box::pin(async { Err(error) });
+                }
+            },
+        };
         let request = request.clone();
         Box::pin(async move {
             let parsed = tokio::time::timeout(deadline, parsing).await;

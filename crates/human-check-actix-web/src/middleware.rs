@@ -20,8 +20,9 @@ type ErrorHandler = Arc<dyn Fn(Refused, &HttpRequest) -> HttpResponse + Send + S
 /// Guards every method. By itself it reads the token from the header and never touches the body.
 /// On a scope it also runs for paths in it that do not exist; on a `Route` only for what matches.
 ///
-/// Handlers behind it can take [`Human`](crate::Human) without asking a second time, and the
-/// extractors behind it use its guard unless a nearer one is registered.
+/// Handlers behind it can take [`Human`](crate::Human) without asking a second time if the same
+/// guard is registered with `app_data`, or none. Another one there is asked, too, and most vendors
+/// take a token only once.
 #[derive(Clone)]
 pub struct HumanMiddleware {
     guard: Guard,

@@ -1,9 +1,10 @@
 //! Bodies, within what the guard reads and as long as it waits.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use actix_web::HttpMessage;
@@ -44,10 +45,9 @@ pub(crate) fn capped(
     let exceeded = Exceeded::default();
     let payload: Payload = match (announced(request), payload.take()) {
         (Some(length), _) if length > cap as u64 => return Err(seen.refuse(Denial::BodyTooLarge)),
-        // The server holds a body to what it announces.
-        (Some(_), payload) => payload,
-        (None, Payload::None) => Payload::None,
-        (None, payload) => Payload::Stream {
+        (_, Payload::None) => Payload::None,
+        // Whatever it announced: behind `Upgrade: websocket` the server reads on regardless.
+        (_, payload) => Payload::Stream {
             payload: Box::pin(Capped {
                 payload,
                 left: cap,
@@ -85,18 +85,20 @@ impl Stream for Capped {
     }
 }
 
-/// A body that the handler's extractors read, and that is read to its end if the handler does not
-/// run.
+/// A body that the handler's extractors read, and that is read to its end if the guard refuses.
 ///
 /// The server closes a connection whose body was left unread, which costs more than reading a
-/// small one.
+/// small one. What was read ahead is kept: a handler that takes a `Result` runs all the same, and
+/// its other extractors get every byte.
 #[derive(Clone)]
 pub(crate) struct Shared(Rc<RefCell<State>>);
 
 struct State {
     payload: Payload,
-    /// Once it is being read to its end, nobody else gets any of it.
-    draining: bool,
+    ahead: VecDeque<Bytes>,
+    /// While it is being read ahead, nobody else asks for more.
+    reading_ahead: bool,
+    waiting: Option<Waker>,
 }
 
 impl Shared {
@@ -108,7 +110,9 @@ impl Shared {
         };
         let shared = Self(Rc::new(RefCell::new(State {
             payload: taken,
-            draining: false,
+            ahead: VecDeque::new(),
+            reading_ahead: false,
+            waiting: None,
         })));
         *payload = Payload::Stream {
             payload: Box::pin(shared.clone()),
@@ -116,14 +120,36 @@ impl Shared {
         Some(shared)
     }
 
-    /// Reads the rest and throws it away.
-    pub(crate) async fn drain(self, request: &HttpRequest, cap: usize, deadline: Duration) {
-        let payload = {
-            let mut state = self.0.borrow_mut();
-            state.draining = true;
-            std::mem::replace(&mut state.payload, Payload::None)
-        };
-        drain(request, payload, cap, deadline).await;
+    /// Reads the rest of a small body. A large or slow one is left, and with it the connection.
+    pub(crate) async fn read_ahead(&self, request: &HttpRequest, cap: usize, deadline: Duration) {
+        if announced(request).is_some_and(|length| length > cap as u64) {
+            return;
+        }
+        self.0.borrow_mut().reading_ahead = true;
+        let mut left = cap;
+        let reading = std::future::poll_fn(|cx| {
+            let state = &mut *self.0.borrow_mut();
+            loop {
+                match std::task::ready!(state.payload.poll_next_unpin(cx)) {
+                    Some(Ok(chunk)) => {
+                        left = left.saturating_sub(chunk.len());
+                        state.ahead.push_back(chunk);
+                    }
+                    // At its end, and after an error, it says so again.
+                    _ => return Poll::Ready(()),
+                }
+                if left == 0 {
+                    return Poll::Ready(());
+                }
+            }
+        });
+        // Too late is as good as not at all: the connection is closed then.
+        let _ = tokio::time::timeout(deadline, reading).await;
+        let mut state = self.0.borrow_mut();
+        state.reading_ahead = false;
+        if let Some(waiting) = state.waiting.take() {
+            waiting.wake();
+        }
     }
 }
 
@@ -131,8 +157,12 @@ impl Stream for Shared {
     type Item = Chunk;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
-        let mut state = self.0.borrow_mut();
-        if state.draining {
+        let state = &mut *self.0.borrow_mut();
+        if let Some(chunk) = state.ahead.pop_front() {
+            return Poll::Ready(Some(Ok(chunk)));
+        }
+        if state.reading_ahead {
+            state.waiting = Some(cx.waker().clone());
             return Poll::Pending;
         }
         state.payload.poll_next_unpin(cx)

@@ -97,6 +97,9 @@ impl Site {
 
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         let vendor = variables.vendor()?;
+        if vendor != Vendor::RecaptchaEnterprise {
+            variables.refuse(&["ENTERPRISE_KEY", "PROJECT"], vendor)?;
+        }
         let mut setup = Setup::new(vendor);
         setup.site_key =
             Some(variables.required("SITE_KEY", "copy it from the vendor's dashboard")?);
@@ -124,7 +127,7 @@ impl Site {
                 ));
             }
         };
-        setup.fields = variables.list("FIELD");
+        setup.fields = variables.list("FIELD")?;
 
         let mut settings = Settings::new(match variables.get("ON_OUTAGE") {
             None | Some("refuse") => OnOutage::Refuse,
@@ -132,12 +135,12 @@ impl Site {
             Some(_) => return Err(wrong("ON_OUTAGE", "write refuse or let-in")),
         });
         settings.action = variables.get("ACTION").map(str::to_owned);
-        let hostnames = variables.list("HOSTNAMES");
+        let hostnames = variables.list("HOSTNAMES")?;
         settings.hostnames = (!hostnames.is_empty()).then_some(hostnames);
         settings.min_score = setup.policy_score()?.map(|score| score.human());
         settings.header = variables.get("HEADER").map(str::to_owned);
         settings.client_address = variables.get("CLIENT_ADDRESS").map(str::to_owned);
-        settings.trusted_proxies = variables.list("TRUSTED_PROXIES");
+        settings.trusted_proxies = variables.list("TRUSTED_PROXIES")?;
         settings.allow_testing_credentials = setup.testing.allowed();
 
         let widget = setup.widget()?;
@@ -232,10 +235,34 @@ impl Variables {
         text.parse().map(Some).map_err(|_| wrong(name, remedy))
     }
 
-    fn list(&self, name: &str) -> Vec<String> {
-        let entries = self.get(name).unwrap_or_default().split(',');
-        let entries = entries.map(|entry| entry.trim().to_owned());
-        entries.filter(|entry| !entry.is_empty()).collect()
+    fn list(&self, name: &str) -> Result<Vec<String>, ConfigError> {
+        let Some(text) = self.get(name) else {
+            return Ok(Vec::new());
+        };
+        let entries: Vec<_> = text
+            .split(',')
+            .map(|entry| entry.trim().to_owned())
+            .collect();
+        if entries.iter().any(String::is_empty) {
+            return Err(ConfigError::new(
+                format!("{PREFIX}{name}"),
+                "lists something empty, so a rule may be missing",
+                "write entries separated by commas, or unset it",
+            ));
+        }
+        Ok(entries)
+    }
+
+    /// Refuses what means nothing for this vendor: a setting that is ignored looks like a rule.
+    fn refuse(&self, names: &[&str], vendor: Vendor) -> Result<(), ConfigError> {
+        match names.iter().find(|name| self.get(name).is_some()) {
+            None => Ok(()),
+            Some(name) => Err(ConfigError::new(
+                format!("{PREFIX}{name}"),
+                format!("means nothing for {}", vendor.provider()),
+                "leave it out",
+            )),
+        }
     }
 
     fn vendor(&self) -> Result<Vendor, ConfigError> {
@@ -305,6 +332,13 @@ mod tests {
                 "HUMAN_CHECK_SECRET_FILE",
             ),
             (&[("HOSTNAME", "a.example")], "HUMAN_CHECK_HOSTNAME"),
+            (&[("HOSTNAMES", ",")], "HUMAN_CHECK_HOSTNAMES"),
+            (
+                &[("HOSTNAMES", "a.example,,b.example")],
+                "HUMAN_CHECK_HOSTNAMES",
+            ),
+            (&[("TRUSTED_PROXIES", " , ")], "HUMAN_CHECK_TRUSTED_PROXIES"),
+            (&[("PROJECT", "x")], "HUMAN_CHECK_PROJECT"),
             (&[("ON_OUTAGE", "open")], "HUMAN_CHECK_ON_OUTAGE"),
             (&[("TESTING_KEYS", "yes")], "HUMAN_CHECK_TESTING_KEYS"),
             (&[("MIN_SCORE", "high")], "HUMAN_CHECK_MIN_SCORE"),

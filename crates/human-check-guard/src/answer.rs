@@ -3,7 +3,6 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use human_check::{Provider, Widget};
-use memchr::memmem;
 use serde_json::json;
 
 use crate::{Denial, Guard, prefers_html};
@@ -72,9 +71,10 @@ impl Reply {
     pub(crate) fn listen(&mut self, name: &str, line: &[u8]) {
         if name.eq_ignore_ascii_case("accept") {
             // Most clients name no HTML at all, which is quicker to see than to parse.
-            let names_html =
-                memmem::find(line, b"/html").is_some() || memmem::find(line, b"/HTML").is_some();
-            if names_html {
+            if line
+                .windows(5)
+                .any(|part| part.eq_ignore_ascii_case(b"/html"))
+            {
                 self.html |= std::str::from_utf8(line).is_ok_and(prefers_html);
             }
         } else if name.eq_ignore_ascii_case("hx-request") {
@@ -183,11 +183,11 @@ pub(crate) fn options(providers: &[Provider], widgets: &[Widget], header: &str) 
     serde_json::Value::from_iter(options).to_string()
 }
 
-/// JSON with everything beyond ASCII escaped, as a header needs it.
+/// JSON with everything beyond printable ASCII escaped, as a header needs it.
 fn ascii(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
-        if character.is_ascii() {
+        if character.is_ascii() && !character.is_ascii_control() {
             escaped.push(character);
             continue;
         }

@@ -102,10 +102,18 @@ pub trait AttemptStore: fmt::Debug + Send + Sync + 'static {
 /// nobody past one.
 #[derive(Clone)]
 pub struct MemoryAttempts {
-    counts: Arc<Mutex<HashMap<u128, Count>>>,
+    counts: Arc<Mutex<Counts>>,
     capacity: usize,
     digest: [RandomState; 2],
     clock: Arc<dyn Clock>,
+}
+
+#[derive(Default)]
+struct Counts {
+    by_key: HashMap<u128, Count>,
+    /// When a full store looks for ended windows again. Looking at all of them for every request
+    /// would let whoever floods it stop the rest.
+    swept_again: Option<SystemTime>,
 }
 
 #[derive(Clone, Copy)]
@@ -137,19 +145,26 @@ impl MemoryAttempts {
         u128::from(high) << 64 | u128::from(low)
     }
 
-    fn with_counts<R>(&self, work: impl FnOnce(&mut HashMap<u128, Count>, SystemTime) -> R) -> R {
+    fn with_counts<R>(&self, work: impl FnOnce(&mut Counts, SystemTime) -> R) -> R {
         let now = self.clock.now();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         work(&mut counts, now)
     }
 
-    fn is_full(&self, counts: &mut HashMap<u128, Count>, now: SystemTime) -> bool {
-        if counts.len() >= self.capacity {
-            counts.retain(|_, count| count.ends > now);
+    fn is_full(&self, counts: &mut Counts, now: SystemTime) -> bool {
+        if counts.by_key.len() < self.capacity {
+            return false;
         }
-        counts.len() >= self.capacity
+        if counts.swept_again.is_none_or(|again| again <= now) {
+            counts.by_key.retain(|_, count| count.ends > now);
+            counts.swept_again = Some(now + Duration::from_secs(1));
+        }
+        counts.by_key.len() >= self.capacity
     }
 }
+
+/// No window is longer, so that its end can be told.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3_600);
 
 /// What a key counts that there was no room for.
 const UNCOUNTED: u32 = u32::MAX;
@@ -159,16 +174,16 @@ impl AttemptStore for MemoryAttempts {
     async fn add(&self, key: &AttemptKey, window: Duration) -> Result<u32, StoreError> {
         let key = self.digest(key);
         Ok(self.with_counts(|counts, now| {
-            if let Some(count) = counts.get_mut(&key).filter(|count| count.ends > now) {
+            if let Some(count) = counts.by_key.get_mut(&key).filter(|count| count.ends > now) {
                 count.attempts = count.attempts.saturating_add(1);
                 return count.attempts;
             }
-            counts.remove(&key);
+            counts.by_key.remove(&key);
             if self.is_full(counts, now) {
                 return UNCOUNTED;
             }
-            let ends = now + window;
-            counts.insert(key, Count { attempts: 1, ends });
+            let ends = now + window.min(LONGEST);
+            counts.by_key.insert(key, Count { attempts: 1, ends });
             1
         }))
     }
@@ -176,7 +191,7 @@ impl AttemptStore for MemoryAttempts {
     async fn count(&self, key: &AttemptKey) -> Result<u32, StoreError> {
         let key = self.digest(key);
         Ok(
-            self.with_counts(|counts, now| match counts.get(&key).copied() {
+            self.with_counts(|counts, now| match counts.by_key.get(&key).copied() {
                 Some(count) if count.ends > now => count.attempts,
                 _ if self.is_full(counts, now) => UNCOUNTED,
                 _ => 0,
@@ -186,7 +201,7 @@ impl AttemptStore for MemoryAttempts {
 
     async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {
         let key = self.digest(key);
-        self.with_counts(|counts, _| counts.remove(&key));
+        self.with_counts(|counts, _| counts.by_key.remove(&key));
         Ok(())
     }
 }
@@ -235,6 +250,35 @@ mod tests {
         clock.advance(MINUTE);
         assert_eq!(attempts.count(&key(4)).await.unwrap(), 0);
         assert_eq!(attempts.add(&key(3), MINUTE).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_full_store_is_swept_once_a_second_at_most() {
+        let clock = ManualClock::now();
+        let attempts = MemoryAttempts::new(1).with_clock(clock.clone());
+        let millis = Duration::from_millis;
+        attempts
+            .add(&AttemptKey::named(1), millis(10))
+            .await
+            .unwrap();
+        let other = AttemptKey::named(2);
+        let count = || attempts.count(&other);
+        assert_eq!(count().await.unwrap(), UNCOUNTED);
+        clock.advance(millis(500));
+        assert_eq!(
+            count().await.unwrap(),
+            UNCOUNTED,
+            "ended, and not yet noticed"
+        );
+        clock.advance(millis(500));
+        assert_eq!(count().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_window_without_end_ends() {
+        let attempts = MemoryAttempts::new(1);
+        let key = AttemptKey::named("ada");
+        assert_eq!(attempts.add(&key, Duration::MAX).await.unwrap(), 1);
     }
 
     #[test]

@@ -17,6 +17,10 @@ const KNOWN: [&str; 4] = [
 /// Longer values are not even kept. No vendor's token is half as long.
 const KEEP_CAP: usize = 16_384;
 
+/// More answers than a page with every vendor's widget sends. What is beyond makes all of them
+/// unusable, so that a body of nothing but answers costs no more than to read it.
+const MOST: usize = 16;
+
 /// Which members of a body carry answers, and whose.
 #[derive(Clone, Debug)]
 pub struct Fields {
@@ -70,6 +74,30 @@ impl Fields {
         if usual && field.usual_of.is_none() {
             field.usual_of = Some(index);
         }
+    }
+
+    /// The name of a field that is the usual one of two providers.
+    pub(crate) fn disputed(&self) -> Option<&str> {
+        let usual = |provider: &Provider| provider.fields().next().map(str::to_owned);
+        self.fields.iter().find_map(|field| {
+            let [name] = &field.path[..] else {
+                return None;
+            };
+            let claims = field
+                .owners
+                .iter()
+                .filter(|owner| usual(&self.providers[**owner]).as_deref() == Some(name.as_str()));
+            (claims.count() > 1).then_some(name.as_str())
+        })
+    }
+
+    /// Whether one of these paths leads through another.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        let paths = || self.fields.iter().map(|field| &field.path);
+        let leads_through = |one: &[String], other: &[String]| {
+            !one.is_empty() && one.len() < other.len() && other.starts_with(one)
+        };
+        paths().any(|one| paths().any(|other| leads_through(one, other)))
     }
 
     fn entry(&mut self, path: Vec<String>) -> &mut Field {
@@ -191,24 +219,34 @@ impl Answers {
     pub fn push(&mut self, field: FieldId, text: impl AsRef<str> + Into<String>) {
         let length = text.as_ref().len();
         if length > KEEP_CAP {
-            self.0.push((field, Found::Unusable));
+            self.push_unusable(field);
         } else if length > 0 {
-            self.0.push((field, Found::Text(text.into())));
+            self.add(field, Found::Text(text.into()));
         }
     }
 
     /// Adds that `field` holds something that cannot be a token: a number, a list, bytes that are
     /// not text.
     pub fn push_unusable(&mut self, field: FieldId) {
-        self.0.push((field, Found::Unusable));
+        self.add(field, Found::Unusable);
+    }
+
+    fn add(&mut self, field: FieldId, found: Found) {
+        if self.0.len() < MOST {
+            self.0.push((field, found));
+        } else if let Some((_, last)) = self.0.last_mut() {
+            *last = Found::Unusable;
+        }
     }
 
     /// Adds all that `other` found.
-    pub fn append(&mut self, mut other: Self) {
+    pub fn append(&mut self, other: Self) {
         if self.0.is_empty() {
             *self = other;
-        } else {
-            self.0.append(&mut other.0);
+            return;
+        }
+        for (field, found) in other.0 {
+            self.add(field, found);
         }
     }
 
@@ -346,6 +384,25 @@ mod tests {
         assert!(matches!(
             sort(&fields, &posted[1..]),
             Sorted::Nothing { foreign: true }
+        ));
+    }
+
+    #[test]
+    fn a_body_of_nothing_but_answers_is_unusable_and_cheap() {
+        let fields = both();
+        let mut posted = Vec::new();
+        for _ in 0..10_000 {
+            posted.extend([("h-captcha-response", "a"), ("g-recaptcha-response", "b")]);
+        }
+        let mut answers = Answers::none();
+        for (name, text) in &posted {
+            answers.push(fields.find(name).unwrap(), *text);
+        }
+        assert!(answers.0.len() <= MOST);
+        assert!(matches!(answers.sort(&fields), Sorted::Unusable));
+        assert!(matches!(
+            sort(&fields, &posted[..MOST]),
+            Sorted::Answered(_)
         ));
     }
 

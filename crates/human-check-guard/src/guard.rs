@@ -163,10 +163,10 @@ impl GuardBuilder {
     pub fn build(self, policy: RoutePolicy) -> Result<Guard, ConfigError> {
         let Self(mut site, members) = self;
         for name in [&site.header].into_iter().chain(&site.country_header) {
-            if !is_header_name(name) {
+            if TAKEN.contains(&name.as_str()) || !is_header_name(name) {
                 return Err(ConfigError::new(
                     "header",
-                    format!("is {name:?}, which is no header name"),
+                    format!("is {name:?}, which is no header name, or means something else"),
                     "write letters, digits and dashes, for example X-Captcha-Token",
                 ));
             }
@@ -205,10 +205,36 @@ impl GuardBuilder {
             }
             json.add(path, index, true);
         }
+        if json.is_ambiguous() {
+            return Err(ConfigError::new(
+                "json_member",
+                "leads through a member that carries an answer itself",
+                "name members that do not stand inside of one another",
+            ));
+        }
+        if let Some(field) = json.disputed() {
+            return Err(ConfigError::new(
+                "fields",
+                format!("`{field}` is the usual field of two vendors, so one would never be asked"),
+                "post one of them under another name, and tell its adapter with `with_form_fields`",
+            ));
+        }
         site.json = Arc::new(json);
         Guard::assemble(Arc::new(site), policy)
     }
 }
+
+/// Headers that a guard or a server reads for something else.
+const TAKEN: [&str; 8] = [
+    PROVIDER_HEADER,
+    "accept",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "hx-request",
+    "user-agent",
+];
 
 fn is_header_name(name: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -254,6 +280,17 @@ impl Guard {
 
     fn assemble(site: Arc<Site>, policy: RoutePolicy) -> Result<Self, ConfigError> {
         policy.validate(site.check.reports())?;
+        for provider in site.check.accepts() {
+            // It goes into a header.
+            if provider.name().is_empty() || !provider.name().bytes().all(|b| b.is_ascii_graphic())
+            {
+                return Err(ConfigError::new(
+                    "provider",
+                    format!("is named {:?}", provider.name()),
+                    "name it in printable ASCII without spaces",
+                ));
+            }
+        }
         let check: Arc<dyn HumanCheck> = match &policy.requires {
             Some(required) => Arc::new(Enforce::new(Arc::clone(&site.check), required.clone())?),
             None => Arc::clone(&site.check),
@@ -366,7 +403,8 @@ impl Guard {
             country: country.text().filter(|code| believed && is_country(code)),
             method: conditional.then(|| head.method().to_owned()),
             client_ip: self.client_ip(head),
-            user_agent: user_agent.text(),
+            // A blank one says as little as none.
+            user_agent: user_agent.text().filter(|agent| !agent.trim().is_empty()),
             since: Instant::now(),
         }
     }
@@ -436,6 +474,16 @@ impl Guard {
         }
     }
 
+    /// What comes of a decision, where the route may only observe.
+    fn enforced(&self, result: Result<MaybeHuman, Denial>) -> Result<MaybeHuman, Denial> {
+        match result {
+            Err(denial) if self.0.policy.observe_only => {
+                Ok(MaybeHuman::Unproven(Unproven::Observed(denial)))
+            }
+            result => result,
+        }
+    }
+
     pub(crate) fn options(&self) -> &str {
         &self.0.options
     }
@@ -447,6 +495,14 @@ impl Guard {
     pub(crate) fn own_page(&self, denial: Denial) -> Option<String> {
         let page = self.0.site.page.as_ref()?;
         page(&denial, &self.0.widgets)
+    }
+}
+
+fn decision_name(result: &Result<MaybeHuman, Denial>) -> &'static str {
+    match result {
+        Ok(MaybeHuman::Human(_)) => "human",
+        Ok(MaybeHuman::Unproven(why)) => why.name(),
+        Err(denial) => denial.name(),
     }
 }
 
@@ -597,42 +653,48 @@ enum Evidence {
 impl Examined {
     /// Decides about a request that was decided once before, by a guard ahead of this one.
     ///
-    /// Where that was the same guard and it asked about the token, nothing is asked again: the
-    /// token is spent. What has come up since must agree with it.
+    /// Where that was the same guard, nothing is asked again: the token is spent, and a trigger has
+    /// counted. What has come up since must agree with it.
     pub async fn settle_after(self, earlier: Option<&Outcome>) -> Outcome {
-        let guard = self.reply.guard();
-        let Some(earlier) = earlier.filter(|earlier| earlier.asked && earlier.guard().is(guard))
-        else {
+        let Some(earlier) = earlier else {
             return self.settle().await;
         };
+        let guard = self.reply.guard();
+        if !earlier.guard().is(guard) {
+            if earlier.asked && matches!(self.evidence, Evidence::Submitted(_)) {
+                tracing::warn!(
+                    target: "human_check_guard",
+                    route = guard.policy().name(),
+                    before = earlier.guard().policy().name(),
+                    "a token is asked about under a second policy; most vendors take it only once"
+                );
+            }
+            return self.settle().await;
+        }
         let contradicts = match &self.evidence {
             Evidence::Absent { .. } => false,
             Evidence::Unusable(_) => true,
+            Evidence::Submitted(_) if !earlier.asked => return self.settle().await,
             Evidence::Submitted(submission) => {
                 let accepted = guard.form_fields().providers().iter();
-                accepted
-                    .filter(|known| submission.answers(known))
-                    .any(|known| {
-                        let token = submission.token(known, usize::MAX);
-                        token.is_err_and(|refusal| refusal.reason() == Reason::Malformed)
-                    })
+                let mut present = accepted.filter(|known| submission.answers(known));
+                present.any(|known| {
+                    let token = submission.token(known, usize::MAX);
+                    token.is_err_and(|refusal| refusal.reason() == Reason::Malformed)
+                })
             }
         };
-        if contradicts {
-            guard.observe(
-                Denial::InvalidToken.name(),
-                "",
-                "contradictory",
-                Duration::ZERO,
-                Weight::Usual,
-            );
-            return Outcome {
-                result: Err(Denial::InvalidToken),
-                reply: self.reply,
-                asked: true,
-            };
+        if !contradicts {
+            return earlier.clone();
         }
-        earlier.clone()
+        let result = guard.enforced(Err(Denial::InvalidToken));
+        let decision = decision_name(&result);
+        guard.observe(decision, "", "contradictory", Duration::ZERO, Weight::Usual);
+        Outcome {
+            result,
+            reply: self.reply,
+            asked: true,
+        }
     }
 
     /// Decides, asking the check if there is something to ask about.
@@ -666,24 +728,13 @@ impl Examined {
             }
             Evidence::Submitted(submission) => decide(guard, &submission).await,
         };
-        let result = match result {
-            Err(denial) if policy.observe_only => {
-                Ok(MaybeHuman::Unproven(Unproven::Observed(denial)))
+        let result = guard.enforced(result);
+        let decision = decision_name(&result);
+        let reason = match &result {
+            Ok(MaybeHuman::Unproven(Unproven::Observed(denial))) if reason.is_empty() => {
+                denial.name()
             }
-            result => result,
-        };
-        let (decision, reason) = match &result {
-            Ok(MaybeHuman::Human(_)) => ("human", reason),
-            Ok(MaybeHuman::Unproven(why @ Unproven::Observed(denial))) => (
-                why.name(),
-                if reason.is_empty() {
-                    denial.name()
-                } else {
-                    reason
-                },
-            ),
-            Ok(MaybeHuman::Unproven(why)) => (why.name(), reason),
-            Err(denial) => (denial.name(), reason),
+            _ => reason,
         };
         let provider = match (&provider, &result) {
             (Some(provider), _) => provider.name(),

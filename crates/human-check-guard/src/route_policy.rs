@@ -108,7 +108,8 @@ impl RoutePolicy {
         self
     }
 
-    /// Decides, counts and logs as usual, and lets everybody in.
+    /// Decides, counts and logs as usual, and lets everybody in but those whose body is too large or
+    /// too slow to be read.
     ///
     /// For the days before a check is enforced. Whoever would have been refused is
     /// [`MaybeHuman::Unproven`](crate::MaybeHuman::Unproven), so that a handler that demands a

@@ -42,7 +42,7 @@ pub struct Settings {
     /// Let the vendor's published testing keys prove a human. Never in production. Default false.
     #[serde(default)]
     pub allow_testing_credentials: bool,
-    /// Decide and log, and refuse nobody. Default false.
+    /// Decide and log, and refuse nobody but for bodies beyond the limits. Default false.
     #[serde(default)]
     pub observe_only: bool,
     /// The header that scripts send a token in. Default `X-Captcha-Token`.
@@ -128,9 +128,6 @@ impl Settings {
         }
         if self.observe_only {
             policy = policy.observing_only();
-        }
-        if self.hostnames.is_none() && self.min_score.is_none() && self.max_age_s.is_none() {
-            return Ok(policy);
         }
         let mut required = Policy::new();
         if self.allow_testing_credentials {

@@ -23,7 +23,7 @@ pub struct Signals {
 
 /// When a visitor without a token is asked for one.
 ///
-/// What is not known counts against the visitor: a missing user agent, country or address, and a
+/// What is not known counts against the visitor: a missing or blank user agent, an unknown country or address, and a
 /// store that does not answer, all ask for a challenge.
 ///
 /// ```
@@ -72,7 +72,8 @@ impl Trigger {
     /// Asks once `store` counts `limit` attempts or more for the visitor's address.
     ///
     /// The application counts them, for example each login that failed:
-    /// `failures.add(&AttemptKey::address(ip), window)`.
+    /// `failures.add(&AttemptKey::address(ip), window)`. Attempts made at the same time may all see
+    /// the count before any of them has failed.
     pub fn after_attempts(store: Arc<dyn AttemptStore>, limit: u32) -> Self {
         Self::attempts(store, limit, None)
     }
