@@ -239,8 +239,56 @@ fn a_form_on_get_is_no_way_in() {
         .with_state(State(guard(&vendor)));
     let mut connection = serve(router);
     let linked = Request::post("/?h-captcha-response=good").method("GET");
-    assert_eq!(connection.send(&linked).unwrap().status, 403);
+    assert_eq!(connection.send(&linked).unwrap().status, 405);
+    let body = form(&[("h-captcha-response", "good")]);
+    for method in ["GET", "HEAD"] {
+        let mut request = body.clone().method(method);
+        request.path = "/".to_owned();
+        assert_eq!(connection.send(&request).unwrap().status, 405, "{method}");
+    }
     assert_eq!(vendor.asked(), 0);
+}
+
+#[test]
+fn a_fallback_is_no_route() {
+    let vendor = Vendor::default();
+    let guard = guard(&vendor);
+    let router = Router::new()
+        .route("/", post(async || "ran"))
+        .route_layer(HumanLayer::new(guard.clone()))
+        .fallback(async || "fallback")
+        .with_state(State(guard));
+    let mut connection = serve(router);
+    assert_eq!(connection.send(&header("")).unwrap().status, 403);
+    let elsewhere = Request::post("/elsewhere");
+    assert_eq!(connection.send(&elsewhere).unwrap().body, "fallback");
+}
+
+#[test]
+fn a_route_that_observes_refuses_nobody_for_a_token() {
+    let vendor = Vendor::default();
+    let observing = RoutePolicy::closed_on_outage("observing").observing_only();
+    let guard = Guard::new(vendor, observing).unwrap();
+    let handler = async |_: HumanForm<std::collections::HashMap<String, String>, MaybeHuman>| "ran";
+    let router = Router::new()
+        .route("/signup", post(handler))
+        .route_layer(HumanLayer::new(guard.clone()))
+        .with_state(State(guard));
+    let mut connection = serve(router);
+    for (header, body) in [
+        ("", ""),
+        ("bad", ""),
+        ("good", "bad"),
+        ("", "bad"),
+        ("b d", ""),
+    ] {
+        let request = form(&[("h-captcha-response", body)]).header("x-captcha-token", header);
+        assert_eq!(
+            connection.send(&request).unwrap().body,
+            "ran",
+            "{header} {body}"
+        );
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use rocket::figment::Figment;
 use rocket::form::{Contextual, Strict};
 use rocket::http::{ContentType, Header, Status};
 use rocket::local::blocking::{Client, LocalRequest};
+use rocket::response::content::RawHtml;
 use rocket::{Build, FromForm, Rocket, catch, get, post, routes};
 use serde::Deserialize;
 
@@ -116,13 +117,13 @@ fn page() -> (Status, CspPage) {
     (
         Status::Ok,
         CspPage(
-            "page",
+            RawHtml("page"),
             Header::new("Content-Security-Policy", "default-src 'self'"),
         ),
     )
 }
 #[derive(rocket::Responder)]
-struct CspPage(&'static str, Header<'static>);
+struct CspPage(RawHtml<&'static str>, Header<'static>);
 
 #[test]
 fn a_forgotten_fairing_stops_the_launch() {

@@ -122,11 +122,11 @@ macro_rules! body {
 
             async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
                 let (parts, body) = request.into_parts();
+                if !may_carry_a_body(&parts) {
+                    return Err(Rejection::NoBody);
+                }
                 let guard = guard_of(&parts, state);
                 let seen = guard.look(&Head(&parts));
-                if !may_carry_a_body(&parts) {
-                    return Err(seen.refuse(Denial::ChallengeRequired).into());
-                }
                 let limits = guard.body_limits();
                 let body = body::capped(&seen, body, limits.body)?;
                 let earlier = parts.extensions.get::<Outcome>().cloned();

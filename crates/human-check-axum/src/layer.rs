@@ -17,9 +17,10 @@ type ErrorHandler = Arc<dyn Fn(Refused) -> Response + Send + Sync>;
 
 /// Lets a request through to routes only if their policy does.
 ///
-/// Put it on with [`route_layer`](axum::Router::route_layer): `layer` would also ask about
-/// requests that match no route. All methods are guarded. By itself it reads the token from the
-/// header and never touches the body.
+/// Put it on with [`route_layer`](axum::Router::route_layer) after the routes: `layer` would also ask
+/// about requests that match no route. A fallback is no route, and neither it nor a route that is
+/// added afterwards is guarded. All methods are. By itself it reads the token from the header and
+/// never touches the body.
 ///
 /// Handlers behind it can take [`Human`](crate::Human) without asking a second time, and the
 /// extractors behind it use its guard instead of the state's.

@@ -13,6 +13,8 @@ pub enum Rejection<E = Infallible> {
     Inner(E),
     /// The guard refused.
     Refused(Refused),
+    /// GET and HEAD have no body to find a token in. 405.
+    NoBody,
 }
 
 impl<E> From<Refused> for Rejection<E> {
@@ -26,6 +28,7 @@ impl<E: IntoResponse> IntoResponse for Rejection<E> {
         match self {
             Self::Inner(inner) => inner.into_response(),
             Self::Refused(refused) => respond(refused),
+            Self::NoBody => StatusCode::METHOD_NOT_ALLOWED.into_response(),
         }
     }
 }
@@ -51,6 +54,7 @@ impl<E: fmt::Display> fmt::Display for Rejection<E> {
         match self {
             Self::Inner(inner) => inner.fmt(f),
             Self::Refused(refused) => refused.fmt(f),
+            Self::NoBody => f.write_str("this method has no body"),
         }
     }
 }

@@ -8,7 +8,9 @@ use rocket::http::Status;
 use crate::local::Local;
 
 /// Why a guard did not let a request through.
-#[derive(Debug)]
+///
+/// Rocket logs the `Debug` form of a data guard's error, and that of its JSON error holds the whole
+/// body, a token that nobody has used yet included. So this one shows what `Display` does.
 pub enum HumanError<E = Infallible> {
     /// The body is not what the handler takes. The token was not spent.
     Inner(E),
@@ -42,6 +44,12 @@ impl<E: fmt::Display> fmt::Display for HumanError<E> {
             Self::Refused(refused) => refused.fmt(f),
             Self::Unconfigured => f.write_str("no human-check guard is configured"),
         }
+    }
+}
+
+impl<E: fmt::Display> fmt::Debug for HumanError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HumanError({self})")
     }
 }
 

@@ -11,8 +11,8 @@ use crate::local::Local;
 
 /// Manages the guard of an application, and stops the launch when its settings are wrong.
 ///
-/// On each response it adds the headers of a refusal that its catcher did not write, and lets the
-/// widgets' sources into a content security policy that the application sends.
+/// On each response it adds the headers of a refusal that its catcher did not write. Into the
+/// content security policy of a page, if there is one, it lets the widgets' sources.
 ///
 /// At most one is attached: a second replaces the first.
 #[derive(Debug)]
@@ -103,11 +103,15 @@ impl Fairing for HumanFairing {
             // A handler may have taken the refusal and answered in its own way.
             if status(&refused) == response.status() {
                 for (name, value) in refused.into_answer().headers {
-                    if response.headers().get_one(name).is_none() {
+                    if name != "content-type" && response.headers().get_one(name).is_none() {
                         response.set_raw_header(name, value);
                     }
                 }
             }
+        }
+        // Nothing but a page shows a widget.
+        if !response.content_type().is_some_and(|kind| kind.is_html()) {
+            return;
         }
         let name = "content-security-policy";
         let policies: Vec<_> = response.headers().get(name).map(str::to_owned).collect();

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use human_check::{ErrorKind, Fact, Facts, HumanCheck, Policy, Provider, Reason, Reports};
 use human_check_guard::{
-    Answers, ClientAddress, DecisionEvent, Denial, Guard, Human, MaybeHuman, Observer, Outcome,
-    Refused, RoutePolicy, Trigger, Unproven,
+    Answers, ClientAddress, DecisionEvent, Denial, Guard, Human, MaybeHuman, Observer, OnOutage,
+    Outcome, Refused, RoutePolicy, Settings, Trigger, Unproven,
 };
 use human_check_testkit::Scripted;
 use serde_json::Value;
@@ -502,4 +502,54 @@ fn policies_that_cannot_hold_are_refused_when_built() {
             .field(),
         "action"
     );
+}
+
+#[test]
+fn settings_that_would_never_be_read_are_refused() {
+    for header in ["User-Agent", "cookie", "X-Captcha-Provider", "x y", ""] {
+        let built = Guard::builder(Scripted::human())
+            .with_header(header)
+            .build(closed());
+        assert_eq!(built.unwrap_err().field(), "header", "{header}");
+    }
+    let inside = Guard::builder(Scripted::human())
+        .with_json_member("scripted", "/captcha")
+        .with_json_member("scripted", "/captcha/token")
+        .build(closed());
+    assert_eq!(inside.unwrap_err().field(), "json_member");
+    let same = [
+        Provider::new("old", &["token"]),
+        Provider::new("new", &["token"]),
+    ];
+    let disputed = Guard::new(Two(Scripted::human(), same), closed());
+    assert_eq!(disputed.unwrap_err().field(), "fields");
+    let odd = Scripted::human().accepting(&Provider::new("a b", &["token"]));
+    assert_eq!(Guard::new(odd, closed()).unwrap_err().field(), "provider");
+}
+
+#[tokio::test]
+async fn settings_refuse_testing_credentials_unless_they_say_otherwise() {
+    let mut facts = Facts::new(&human_check_testkit::SCRIPTED);
+    facts.testing_credentials = true;
+    let check = Scripted::human_with(facts);
+    for (allowed, passes) in [(false, false), (true, true)] {
+        let mut settings = Settings::new(OnOutage::Refuse);
+        settings.allow_testing_credentials = allowed;
+        let guard = settings.build(Guard::builder(check.clone())).unwrap();
+        let outcome = settle(&guard, &Head::new(), "t").await;
+        assert_eq!(outcome.demand::<Human>().is_ok(), passes);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_looked_at_twice_counts_once() {
+    let store = Arc::new(human_check_guard::MemoryAttempts::new(10));
+    let trigger = Trigger::after_requests(store, 2, Duration::from_secs(60));
+    let guard = guard(&Scripted::human(), closed().challenging(trigger));
+    for expected in [true, true, false] {
+        let first = guard.examine(&Head::new(), Answers::none()).settle().await;
+        let again = guard.examine(&Head::new(), Answers::none());
+        let outcome = again.settle_after(Some(&first)).await;
+        assert_eq!(outcome.result().is_ok(), expected);
+    }
 }
