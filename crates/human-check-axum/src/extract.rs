@@ -1,4 +1,3 @@
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
@@ -71,46 +70,33 @@ where
     }
 }
 
+human_check_guard::checked_types! {
+    /// A urlencoded form whose token was checked, without the token.
+    ///
+    /// `T` needs no field for it. A form that is no `T` is rejected as by [`Form`], and leaves
+    /// the token unspent. `D` is what the handler demands: [`Human`], or [`MaybeHuman`] on routes
+    /// that let some in without proof.
+    HumanForm
+
+    /// A JSON body whose token was checked, without the token.
+    ///
+    /// As [`HumanForm`] for [`Json`]. The token is a member at the top, or where the guard was told.
+    HumanJson
+
+    /// Any extractor of a whole body behind a check of the token in that body.
+    ///
+    /// The body is read into memory up to the guard's limits, the token is found in it (urlencoded,
+    /// JSON or multipart, by content type), and the inner extractor gets every byte as it came. If it
+    /// rejects the body, its own rejection is answered and the token is left unspent. One that reads
+    /// only later, such as [`Multipart`](axum::extract::Multipart), sees the body after the check.
+    ///
+    /// For uploads that should not be held in memory send the token in the header and take a
+    /// [`Human`].
+    Guarded
+}
+
 macro_rules! body {
-    ($($(#[$doc:meta])* $name:ident($inner:ident, $fields:ident))*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug)]
-        pub struct $name<T, D = Human> {
-            value: T,
-            proof: D,
-        }
-
-        impl<T, D> $name<T, D> {
-            /// What the handler demanded of the check.
-            pub fn proof(&self) -> &D {
-                &self.proof
-            }
-
-            /// The body without the token.
-            pub fn into_inner(self) -> T {
-                self.value
-            }
-
-            /// Both.
-            pub fn into_parts(self) -> (T, D) {
-                (self.value, self.proof)
-            }
-        }
-
-        impl<T, D> Deref for $name<T, D> {
-            type Target = T;
-
-            fn deref(&self) -> &T {
-                &self.value
-            }
-        }
-
-        impl<T, D> DerefMut for $name<T, D> {
-            fn deref_mut(&mut self) -> &mut T {
-                &mut self.value
-            }
-        }
-
+    ($($name:ident($inner:ident, $fields:ident))*) => {$(
         impl<S, T, D> FromRequest<S> for $name<T, D>
         where
             S: Send + Sync,
@@ -149,58 +135,16 @@ macro_rules! body {
     )*};
 }
 
-body! {
-    /// A urlencoded form whose token was checked, without the token.
-    ///
-    /// `T` needs no field for it. A form that is no `T` is rejected as by [`Form`], and leaves
-    /// the token unspent. `D` is what the handler demands: [`Human`], or [`MaybeHuman`] on routes
-    /// that let some in without proof.
-    HumanForm(Form, form_fields)
-
-    /// A JSON body whose token was checked, without the token.
-    ///
-    /// As [`HumanForm`] for [`Json`]. The token is a member at the top, or where the guard was told.
-    HumanJson(Json, json_fields)
-}
+body!(HumanForm(Form, form_fields) HumanJson(Json, json_fields));
 
 /// A form on GET would be read from the query string, and with it a token that anybody can link to.
 fn may_carry_a_body(parts: &Parts) -> bool {
     !matches!(parts.method, Method::GET | Method::HEAD)
 }
 
-/// Any extractor of a whole body behind a check of the token in that body.
-///
-/// The body is read into memory up to the guard's limits, the token is found in it (urlencoded,
-/// JSON or multipart, by content type), and `E` gets every byte as it came. If `E` rejects the
-/// body, its own rejection is answered and the token is left unspent. An `E` that reads only
-/// later, such as [`Multipart`](axum::extract::Multipart), sees the body after the check.
-///
-/// For uploads that should not be held in memory send the token in the header and take a [`Human`].
-#[derive(Debug)]
-pub struct Guarded<E, D = Human> {
-    value: E,
-    proof: D,
-}
-
 /// A multipart form whose token was checked.
+/// Its parts come after the check, the token's among them.
 pub type HumanMultipart<D = Human> = Guarded<axum::extract::Multipart, D>;
-
-impl<E, D> Guarded<E, D> {
-    /// What the handler demanded of the check.
-    pub fn proof(&self) -> &D {
-        &self.proof
-    }
-
-    /// What the inner extractor made of the body.
-    pub fn into_inner(self) -> E {
-        self.value
-    }
-
-    /// Both.
-    pub fn into_parts(self) -> (E, D) {
-        (self.value, self.proof)
-    }
-}
 
 impl<S, E, D> FromRequest<S> for Guarded<E, D>
 where

@@ -44,3 +44,48 @@ macro_rules! proof_types {
         }
     )*};
 }
+
+/// Declares wrappers that hold what was sent beside what the handler demanded of the check, for a
+/// crate that fits the guard to a framework. `Human` of the same crate is demanded by default.
+#[macro_export]
+macro_rules! checked_types {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name<T, D = Human> {
+            value: T,
+            proof: D,
+        }
+
+        impl<T, D> $name<T, D> {
+            /// What the handler demanded of the check.
+            pub fn proof(&self) -> &D {
+                &self.proof
+            }
+
+            /// What was sent.
+            pub fn into_inner(self) -> T {
+                self.value
+            }
+
+            /// Both.
+            pub fn into_parts(self) -> (T, D) {
+                (self.value, self.proof)
+            }
+        }
+
+        impl<T, D> ::std::ops::Deref for $name<T, D> {
+            type Target = T;
+
+            fn deref(&self) -> &T {
+                &self.value
+            }
+        }
+
+        impl<T, D> ::std::ops::DerefMut for $name<T, D> {
+            fn deref_mut(&mut self) -> &mut T {
+                &mut self.value
+            }
+        }
+    )*};
+}

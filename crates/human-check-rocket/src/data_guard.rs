@@ -1,6 +1,5 @@
 use std::future::Future;
 use std::io;
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,55 +17,7 @@ use crate::request_guard::is_forgotten;
 use crate::tap_form::TapForm;
 use crate::{Head, Human, HumanError};
 
-macro_rules! data_guards {
-    ($($(#[$doc:meta])* $name:ident)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug)]
-        pub struct $name<T, D = Human> {
-            value: T,
-            proof: D,
-        }
-
-        impl<T, D> $name<T, D> {
-            /// What the handler demanded of the check.
-            pub fn proof(&self) -> &D {
-                &self.proof
-            }
-
-            /// The body without the token.
-            pub fn into_inner(self) -> T {
-                self.value
-            }
-
-            /// Both.
-            pub fn into_parts(self) -> (T, D) {
-                (self.value, self.proof)
-            }
-        }
-
-        impl<T, D> Deref for $name<T, D> {
-            type Target = T;
-
-            fn deref(&self) -> &T {
-                &self.value
-            }
-        }
-
-        impl<T, D> DerefMut for $name<T, D> {
-            fn deref_mut(&mut self) -> &mut T {
-                &mut self.value
-            }
-        }
-
-        impl<T, D> Sentinel for $name<T, D> {
-            fn abort(rocket: &Rocket<Ignite>) -> bool {
-                is_forgotten(rocket)
-            }
-        }
-    )*};
-}
-
-data_guards! {
+human_check_guard::checked_types! {
     /// A form whose token was checked, without the token. Urlencoded or multipart, files included.
     ///
     /// `T` needs no field for it and may be [`Strict`](rocket::form::Strict). A form that is no
@@ -85,6 +36,18 @@ data_guards! {
     /// guard's holds. The token is a member at the top, or where the guard was told.
     HumanJson
 }
+
+macro_rules! sentinels {
+    ($($name:ident)*) => {$(
+        impl<T, D> Sentinel for $name<T, D> {
+            fn abort(rocket: &Rocket<Ignite>) -> bool {
+                is_forgotten(rocket)
+            }
+        }
+    )*};
+}
+
+sentinels!(HumanForm HumanJson);
 
 /// A request's guard, and what it saw of the head.
 struct Checking<'r, 'i> {
