@@ -1,0 +1,300 @@
+//! What comes of a request, and who is told.
+
+use std::time::{Duration, Instant};
+
+use human_check::{CheckError, ErrorKind, Provider, Reason, Submission, Verdict};
+
+use crate::answer::Reply;
+use crate::{DecisionEvent, Demand, Denial, Guard, Human, MaybeHuman, Refused, Signals, Unproven};
+
+/// A request that was looked at, and about which nobody was asked yet.
+#[derive(Debug)]
+#[must_use = "nothing is decided before it is settled"]
+pub struct Examined {
+    reply: Reply,
+    evidence: Evidence,
+    since: Instant,
+}
+
+#[derive(Debug)]
+pub(crate) enum Evidence {
+    Submitted(Submission),
+    Absent {
+        foreign: bool,
+        /// `None` when every visitor is asked.
+        signals: Option<Signals>,
+    },
+    Unusable(&'static str),
+}
+
+impl Examined {
+    pub(crate) fn new(reply: Reply, evidence: Evidence, since: Instant) -> Self {
+        Self {
+            reply,
+            evidence,
+            since,
+        }
+    }
+
+    /// Decides about a request that was decided once before, by a guard ahead of this one.
+    ///
+    /// Where that was the same guard, nothing is asked again: the token is spent, and a trigger has
+    /// counted. What has come up since must agree with it.
+    pub async fn settle_after(self, earlier: Option<&Outcome>) -> Outcome {
+        let Some(earlier) = earlier else {
+            return self.settle().await;
+        };
+        let guard = self.reply.guard();
+        if !earlier.guard().is(guard) {
+            if earlier.asked && matches!(self.evidence, Evidence::Submitted(_)) {
+                tracing::warn!(
+                    target: "human_check_guard",
+                    route = guard.policy().name(),
+                    before = earlier.guard().policy().name(),
+                    "a token is asked about under a second policy; most vendors take it only once"
+                );
+            }
+            return self.settle().await;
+        }
+        let contradicts = match &self.evidence {
+            Evidence::Absent { .. } => false,
+            Evidence::Unusable(_) => true,
+            Evidence::Submitted(_) if !earlier.asked => return self.settle().await,
+            Evidence::Submitted(submission) => {
+                let accepted = guard.form_fields().providers().iter();
+                let mut present = accepted.filter(|known| submission.answers(known));
+                present.any(|known| {
+                    let token = submission.token(known, usize::MAX);
+                    token.is_err_and(|refusal| refusal.reason() == Reason::Malformed)
+                })
+            }
+        };
+        if !contradicts {
+            return earlier.clone();
+        }
+        let result = guard.enforced(Err(Denial::InvalidToken));
+        let decision = decision_name(&result);
+        guard.observe(decision, "", "contradictory", Duration::ZERO, Weight::Usual);
+        Outcome {
+            result,
+            reply: self.reply,
+            asked: true,
+        }
+    }
+
+    /// Decides, asking the check if there is something to ask about.
+    ///
+    /// Dropping the future stops waiting. The vendor may have spent the token by then.
+    pub async fn settle(self) -> Outcome {
+        let Self {
+            reply,
+            evidence,
+            since,
+        } = self;
+        let guard = reply.guard();
+        let policy = guard.policy();
+        let asked = matches!(evidence, Evidence::Submitted(_));
+        let (result, provider, reason) = match evidence {
+            Evidence::Unusable(why) => (Err(Denial::InvalidToken), None, why),
+            Evidence::Absent { foreign, signals } => {
+                let reason = if foreign { "foreign-token" } else { "" };
+                let challenged = match &signals {
+                    None => true,
+                    Some(signals) => policy.trigger.asks(signals).await,
+                };
+                match challenged {
+                    true => (Err(Denial::ChallengeRequired), None, reason),
+                    false => (
+                        Ok(MaybeHuman::Unproven(Unproven::NotChallenged)),
+                        None,
+                        reason,
+                    ),
+                }
+            }
+            Evidence::Submitted(submission) => decide(guard, &submission).await,
+        };
+        let result = guard.enforced(result);
+        let decision = decision_name(&result);
+        let reason = match &result {
+            Ok(MaybeHuman::Unproven(Unproven::Observed(denial))) if reason.is_empty() => {
+                denial.name()
+            }
+            _ => reason,
+        };
+        let provider = match (&provider, &result) {
+            (Some(provider), _) => provider.name(),
+            (None, Ok(MaybeHuman::Human(human))) => human.facts().provider.name(),
+            _ => "",
+        };
+        let weight = Weight::of(&result);
+        guard.observe(decision, provider, reason, since.elapsed(), weight);
+        Outcome {
+            result,
+            reply,
+            asked,
+        }
+    }
+}
+
+type Decided = (Result<MaybeHuman, Denial>, Option<Provider>, &'static str);
+
+async fn decide(guard: &Guard, submission: &Submission) -> Decided {
+    match guard.check().check(submission).await {
+        Ok(Verdict::Human(facts)) => (Ok(MaybeHuman::Human(Human::new(facts))), None, ""),
+        Ok(Verdict::NotHuman(refusal)) => {
+            let provider = refusal.facts().map(|facts| facts.provider.clone());
+            let denial = match refusal.reason() {
+                Reason::Malformed => Denial::InvalidToken,
+                Reason::Missing => Denial::ChallengeRequired,
+                _ => Denial::VerificationFailed,
+            };
+            (Err(denial), provider, refusal.reason().name())
+        }
+        Err(error) => {
+            let provider = Some(error.provider().clone());
+            let result = match error.kind() {
+                kind if guard.policy().opens.on(kind) => {
+                    Ok(MaybeHuman::Unproven(Unproven::Undecided(kind)))
+                }
+                ErrorKind::Misconfigured => Err(Denial::Misconfigured),
+                _ => Err(unavailable(&error)),
+            };
+            (result, provider, error.reason())
+        }
+    }
+}
+
+fn unavailable(error: &CheckError) -> Denial {
+    Denial::Unavailable {
+        retry_after: error.retry_after(),
+        token_spent: error.token_may_be_spent(),
+    }
+}
+
+/// What was decided about a request, and how it would be answered.
+#[derive(Clone, Debug)]
+#[must_use = "a decision that nobody looks at lets everybody in"]
+pub struct Outcome {
+    result: Result<MaybeHuman, Denial>,
+    reply: Reply,
+    /// Whether the check was asked, so that the token may be spent.
+    asked: bool,
+}
+
+impl Outcome {
+    /// Takes what the handler demands, or the refusal to answer with.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] when the outcome is not what is demanded.
+    pub fn demand<D: Demand>(self) -> Result<D, Refused> {
+        D::of(self)
+    }
+
+    /// The guard that decided.
+    pub fn guard(&self) -> &Guard {
+        self.reply.guard()
+    }
+
+    /// What was decided.
+    ///
+    /// # Errors
+    ///
+    /// The [`Denial`], if the visitor is refused.
+    pub fn result(&self) -> Result<&MaybeHuman, Denial> {
+        self.result.as_ref().map_err(|denial| *denial)
+    }
+
+    /// The answer for somebody refused for `denial`.
+    pub(crate) fn refuse(&self, denial: Denial) -> Refused {
+        self.reply.refuse(denial)
+    }
+
+    /// Takes what was decided, ready to be answered.
+    pub(crate) fn into_result(self) -> Result<MaybeHuman, Refused> {
+        let Self { result, reply, .. } = self;
+        result.map_err(|denial| reply.refuse(denial))
+    }
+}
+
+impl Guard {
+    pub(crate) fn observe(
+        &self,
+        decision: &'static str,
+        provider: &str,
+        reason: &'static str,
+        elapsed: Duration,
+        weight: Weight,
+    ) {
+        let event = DecisionEvent {
+            route: self.policy().name(),
+            decision,
+            provider,
+            reason,
+            elapsed,
+        };
+        for observer in &self.site().observers {
+            observer.on_decision(&event);
+        }
+        macro_rules! emit {
+            ($level:expr) => {
+                tracing::event!(
+                    target: "human_check_guard",
+                    $level,
+                    route = event.route,
+                    decision,
+                    provider,
+                    reason,
+                    elapsed_ms = elapsed.as_millis() as u64,
+                )
+            };
+        }
+        match weight {
+            Weight::OurMistake => emit!(tracing::Level::ERROR),
+            Weight::NobodyKnows => emit!(tracing::Level::WARN),
+            Weight::Usual => emit!(tracing::Level::DEBUG),
+        }
+    }
+
+    /// What comes of a decision, where the route may only observe.
+    fn enforced(&self, result: Result<MaybeHuman, Denial>) -> Result<MaybeHuman, Denial> {
+        match result {
+            Err(denial) if self.policy().observe_only => {
+                Ok(MaybeHuman::Unproven(Unproven::Observed(denial)))
+            }
+            result => result,
+        }
+    }
+}
+
+fn decision_name(result: &Result<MaybeHuman, Denial>) -> &'static str {
+    match result {
+        Ok(MaybeHuman::Human(_)) => "human",
+        Ok(MaybeHuman::Unproven(why)) => why.name(),
+        Err(denial) => denial.name(),
+    }
+}
+
+/// How loudly a decision is told.
+#[derive(Clone, Copy)]
+pub(crate) enum Weight {
+    Usual,
+    NobodyKnows,
+    OurMistake,
+}
+
+impl Weight {
+    pub(crate) fn of(result: &Result<MaybeHuman, Denial>) -> Self {
+        let denial = match result {
+            Ok(MaybeHuman::Unproven(Unproven::Undecided(_))) => return Self::NobodyKnows,
+            // What would have been refused is as grave as if it had been.
+            Ok(MaybeHuman::Unproven(Unproven::Observed(denial))) | Err(denial) => denial,
+            Ok(_) => return Self::Usual,
+        };
+        match denial {
+            Denial::Misconfigured => Self::OurMistake,
+            Denial::Unavailable { .. } => Self::NobodyKnows,
+            _ => Self::Usual,
+        }
+    }
+}
