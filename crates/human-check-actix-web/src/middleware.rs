@@ -7,7 +7,7 @@ use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
 use futures_core::future::LocalBoxFuture;
-use human_check_guard::{Answers, Guard, MaybeHuman, Refused, Seen, scan};
+use human_check_guard::{Answers, Guard, Refused, Seen, Visitor, scan};
 
 use crate::extract::decide;
 use crate::payload::{buffered, capped, content_type, drain, is_encoded};
@@ -144,7 +144,7 @@ async fn screen(middleware: &HumanMiddleware, request: &mut ServiceRequest) -> R
         false => Answers::none(),
     };
     let outcome = decide(request.request(), seen.with(answers)).await;
-    let let_in: Result<MaybeHuman, _> = outcome.demand();
+    let let_in: Result<Visitor, _> = outcome.demand();
     if let Err(refused) = let_in {
         let body = request.take_payload();
         let limits = guard.body_limits();

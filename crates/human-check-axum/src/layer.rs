@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use human_check_guard::{Answers, Guard, MaybeHuman, Outcome, Refused};
+use human_check_guard::{Answers, Guard, Outcome, Refused, Visitor};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -129,7 +129,7 @@ async fn screen(layer: &HumanLayer, request: Request) -> Result<Request, Refused
         (request, answers) = body::buffered(guard, &seen, request).await?;
     }
     let outcome = seen.with(answers).settle_after(earlier.as_ref()).await;
-    let _let_in: MaybeHuman = outcome.clone().demand()?;
+    let _let_in: Visitor = outcome.clone().demand()?;
     request.extensions_mut().insert(outcome);
     request.extensions_mut().insert(guard.clone());
     Ok(request)

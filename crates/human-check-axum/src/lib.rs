@@ -12,5 +12,6 @@ human_check_guard::proof_types!();
 pub use extract::{Guarded, HumanForm, HumanJson, HumanMultipart};
 pub use head::Head;
 pub use human_check_guard as guard;
+pub use human_check_guard::{Guard, Refused, RoutePolicy, Trigger, Unproven, Visitor};
 pub use layer::{HumanLayer, HumanService};
 pub use rejection::{Rejection, respond};

@@ -9,28 +9,9 @@ use crate::{EnterpriseKey, Setup, Vendor, base_url};
 
 /// One vendor and one guard's settings, as the environment describes them.
 ///
-/// | variable | what |
-/// | --- | --- |
-/// | `HUMAN_CHECK_PROVIDER` | `turnstile`, `hcaptcha`, `recaptcha-v2`, `recaptcha-v3`, `recaptcha-enterprise` or `captchala`; required |
-/// | `HUMAN_CHECK_SITE_KEY` | the public key; required |
-/// | `HUMAN_CHECK_SECRET` | the secret key, or for Enterprise the API key; this or the next is required |
-/// | `HUMAN_CHECK_SECRET_FILE` | a file that holds it |
-/// | `HUMAN_CHECK_TESTING_KEYS` | `allowed` lets the vendor's published testing keys work; never in production |
-/// | `HUMAN_CHECK_BASE_URL` | an emulator to ask instead of the vendor; testing only |
-/// | `HUMAN_CHECK_PROJECT` | the Google Cloud project (Enterprise) |
-/// | `HUMAN_CHECK_ENTERPRISE_KEY` | `score`, `checkbox` or `challenge` (Enterprise) |
-/// | `HUMAN_CHECK_MIN_SCORE` | lowest score, 1 is human; required for reCAPTCHA v3 |
-/// | `HUMAN_CHECK_MAX_RISK` | highest risk on the vendor's scale (hCaptcha, CaptchaLa) |
-/// | `HUMAN_CHECK_HOSTNAMES` | hosts that may show the challenge, separated by commas |
-/// | `HUMAN_CHECK_ACTION` | the action it must have been solved for |
-/// | `HUMAN_CHECK_FIELD` | the form field of the token, where the page renames it |
-/// | `HUMAN_CHECK_HEADER` | the header of the token; default `X-Captcha-Token` |
-/// | `HUMAN_CHECK_ON_OUTAGE` | `refuse` (default) or `let-in` |
-/// | `HUMAN_CHECK_CLIENT_ADDRESS` | `socket` (default), `x-forwarded-for`, `forwarded`, `cloudflare`, or a header's name |
-/// | `HUMAN_CHECK_TRUSTED_PROXIES` | networks of the proxies that write it, separated by commas |
-///
-/// A variable that is empty counts as not set. An unknown one that begins with `HUMAN_CHECK_` is an
-/// error, so that a misspelt rule is not a missing rule.
+/// The variables are listed on the [front page](crate). One that is empty counts as not set. An
+/// unknown one that begins with `HUMAN_CHECK_` is an error, so that a misspelt rule is not a missing
+/// rule.
 #[derive(Debug)]
 pub struct Site {
     /// The vendor.
@@ -269,7 +250,7 @@ impl Variables {
         let names = "write turnstile, hcaptcha, recaptcha-v2, recaptcha-v3, recaptcha-enterprise or captchala";
         let name = self.required("PROVIDER", names)?;
         let known = Vendor::ALL.into_iter();
-        let mut known = known.filter(|vendor| vendor.provider().name() == name);
+        let mut known = known.filter(|vendor| vendor.provider().name().eq_ignore_ascii_case(&name));
         known.next().ok_or_else(|| wrong("PROVIDER", names))
     }
 

@@ -302,7 +302,14 @@ fn enterprise_kind(
 ///
 /// [`ConfigError`] when it is no such address, holds a path, or is plain `http` beyond loopback.
 pub fn base_url(text: &str) -> Result<Endpoint, ConfigError> {
-    let base = Endpoint::parse(text)?;
+    let base = Endpoint::parse(text).map_err(|error| {
+        let problem = error.problem().to_owned();
+        ConfigError::new(
+            "base_url",
+            problem,
+            "write https://host, or for an emulator on this machine http://127.0.0.1:8765",
+        )
+    })?;
     if base.url().path() != "/" {
         return Err(ConfigError::new(
             "base_url",

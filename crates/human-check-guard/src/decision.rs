@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use human_check::{CheckError, ErrorKind, Provider, Reason, Submission, Verdict};
 
 use crate::answer::Reply;
-use crate::{DecisionEvent, Demand, Denial, Guard, Human, MaybeHuman, Refused, Signals, Unproven};
+use crate::{DecisionEvent, Demand, Denial, Guard, Human, Refused, Signals, Unproven, Visitor};
 
 /// A request that was looked at, and about which nobody was asked yet.
 #[derive(Debug)]
@@ -104,11 +104,7 @@ impl Examined {
                 };
                 match challenged {
                     true => (Err(Denial::ChallengeRequired), None, reason),
-                    false => (
-                        Ok(MaybeHuman::Unproven(Unproven::NotChallenged)),
-                        None,
-                        reason,
-                    ),
+                    false => (Ok(Visitor::Unproven(Unproven::NotChallenged)), None, reason),
                 }
             }
             Evidence::Submitted(submission) => decide(guard, &submission).await,
@@ -116,14 +112,12 @@ impl Examined {
         let result = guard.enforced(result);
         let decision = decision_name(&result);
         let reason = match &result {
-            Ok(MaybeHuman::Unproven(Unproven::Observed(denial))) if reason.is_empty() => {
-                denial.name()
-            }
+            Ok(Visitor::Unproven(Unproven::Observed(denial))) if reason.is_empty() => denial.name(),
             _ => reason,
         };
         let provider = match (&provider, &result) {
             (Some(provider), _) => provider.name(),
-            (None, Ok(MaybeHuman::Human(human))) => human.facts().provider.name(),
+            (None, Ok(Visitor::Human(human))) => human.facts().provider.name(),
             _ => "",
         };
         let weight = Weight::of(&result);
@@ -136,11 +130,11 @@ impl Examined {
     }
 }
 
-type Decided = (Result<MaybeHuman, Denial>, Option<Provider>, &'static str);
+type Decided = (Result<Visitor, Denial>, Option<Provider>, &'static str);
 
 async fn decide(guard: &Guard, submission: &Submission) -> Decided {
     match guard.check().check(submission).await {
-        Ok(Verdict::Human(facts)) => (Ok(MaybeHuman::Human(Human::new(facts))), None, ""),
+        Ok(Verdict::Human(facts)) => (Ok(Visitor::Human(Human::new(facts))), None, ""),
         Ok(Verdict::NotHuman(refusal)) => {
             let provider = refusal.facts().map(|facts| facts.provider.clone());
             let denial = match refusal.reason() {
@@ -154,7 +148,7 @@ async fn decide(guard: &Guard, submission: &Submission) -> Decided {
             let provider = Some(error.provider().clone());
             let result = match error.kind() {
                 kind if guard.policy().opens.on(kind) => {
-                    Ok(MaybeHuman::Unproven(Unproven::Undecided(kind)))
+                    Ok(Visitor::Unproven(Unproven::Undecided(kind)))
                 }
                 ErrorKind::Misconfigured => Err(Denial::Misconfigured),
                 _ => Err(unavailable(&error)),
@@ -175,7 +169,7 @@ fn unavailable(error: &CheckError) -> Denial {
 #[derive(Clone, Debug)]
 #[must_use = "a decision that nobody looks at lets everybody in"]
 pub struct Outcome {
-    result: Result<MaybeHuman, Denial>,
+    result: Result<Visitor, Denial>,
     reply: Reply,
     /// Whether the check was asked, so that the token may be spent.
     asked: bool,
@@ -201,7 +195,7 @@ impl Outcome {
     /// # Errors
     ///
     /// The [`Denial`], if the visitor is refused.
-    pub fn result(&self) -> Result<&MaybeHuman, Denial> {
+    pub fn result(&self) -> Result<&Visitor, Denial> {
         self.result.as_ref().map_err(|denial| *denial)
     }
 
@@ -211,7 +205,7 @@ impl Outcome {
     }
 
     /// Takes what was decided, ready to be answered.
-    pub(crate) fn into_result(self) -> Result<MaybeHuman, Refused> {
+    pub(crate) fn into_result(self) -> Result<Visitor, Refused> {
         let Self { result, reply, .. } = self;
         result.map_err(|denial| reply.refuse(denial))
     }
@@ -257,20 +251,20 @@ impl Guard {
     }
 
     /// What comes of a decision, where the route may only observe.
-    fn enforced(&self, result: Result<MaybeHuman, Denial>) -> Result<MaybeHuman, Denial> {
+    fn enforced(&self, result: Result<Visitor, Denial>) -> Result<Visitor, Denial> {
         match result {
             Err(denial) if self.policy().observe_only => {
-                Ok(MaybeHuman::Unproven(Unproven::Observed(denial)))
+                Ok(Visitor::Unproven(Unproven::Observed(denial)))
             }
             result => result,
         }
     }
 }
 
-fn decision_name(result: &Result<MaybeHuman, Denial>) -> &'static str {
+fn decision_name(result: &Result<Visitor, Denial>) -> &'static str {
     match result {
-        Ok(MaybeHuman::Human(_)) => "human",
-        Ok(MaybeHuman::Unproven(why)) => why.name(),
+        Ok(Visitor::Human(_)) => "human",
+        Ok(Visitor::Unproven(why)) => why.name(),
         Err(denial) => denial.name(),
     }
 }
@@ -284,11 +278,11 @@ pub(crate) enum Weight {
 }
 
 impl Weight {
-    pub(crate) fn of(result: &Result<MaybeHuman, Denial>) -> Self {
+    pub(crate) fn of(result: &Result<Visitor, Denial>) -> Self {
         let denial = match result {
-            Ok(MaybeHuman::Unproven(Unproven::Undecided(_))) => return Self::NobodyKnows,
+            Ok(Visitor::Unproven(Unproven::Undecided(_))) => return Self::NobodyKnows,
             // What would have been refused is as grave as if it had been.
-            Ok(MaybeHuman::Unproven(Unproven::Observed(denial))) | Err(denial) => denial,
+            Ok(Visitor::Unproven(Unproven::Observed(denial))) | Err(denial) => denial,
             Ok(_) => return Self::Usual,
         };
         match denial {

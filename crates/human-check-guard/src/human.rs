@@ -25,14 +25,14 @@ impl Human {
 /// Somebody whom the route lets in: proven human, or not asked, or undecided.
 #[derive(Clone, Debug)]
 #[must_use = "an unproven visitor looks like a human if nobody looks"]
-pub enum MaybeHuman {
+pub enum Visitor {
     /// The check passed.
     Human(Human),
     /// The route lets the visitor in without proof.
     Unproven(Unproven),
 }
 
-impl MaybeHuman {
+impl Visitor {
     /// The proof, if there is one.
     pub fn human(&self) -> Option<&Human> {
         match self {
@@ -91,8 +91,8 @@ impl Unproven {
 /// | type | lets the handler run for |
 /// | --- | --- |
 /// | [`Human`] | proven humans, whatever the route's policy opens on |
-/// | [`MaybeHuman`] | those whom the route's policy lets in |
-/// | `Result<MaybeHuman, Refused>` | everybody; the handler decides and answers |
+/// | [`Visitor`] | those whom the route's policy lets in |
+/// | `Result<Visitor, Refused>` | everybody; the handler decides and answers |
 pub trait Demand: Sized + Send + 'static {
     /// Takes the outcome, or refuses it.
     ///
@@ -109,19 +109,19 @@ impl Demand for Human {
             .map_err(|denial| outcome.refuse(denial))?
             .clone()
         {
-            MaybeHuman::Human(human) => Ok(human),
-            MaybeHuman::Unproven(why) => Err(outcome.refuse(why.denial())),
+            Visitor::Human(human) => Ok(human),
+            Visitor::Unproven(why) => Err(outcome.refuse(why.denial())),
         }
     }
 }
 
-impl Demand for MaybeHuman {
+impl Demand for Visitor {
     fn of(outcome: Outcome) -> Result<Self, Refused> {
         outcome.into_result()
     }
 }
 
-impl Demand for Result<MaybeHuman, Refused> {
+impl Demand for Result<Visitor, Refused> {
     fn of(outcome: Outcome) -> Result<Self, Refused> {
         Ok(outcome.into_result())
     }

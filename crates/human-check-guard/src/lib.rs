@@ -34,7 +34,7 @@ pub use denial::Denial;
 pub use fields::{Answers, FieldId, Fields};
 pub use guard::Guard;
 pub use head::RequestHead;
-pub use human::{Demand, Human, MaybeHuman, Unproven};
+pub use human::{Demand, Human, Unproven, Visitor};
 pub use look::Seen;
 #[cfg(feature = "metrics")]
 pub use observer::Metrics;

@@ -11,28 +11,28 @@ macro_rules! proof_types {
             ///
             /// Only a guard makes one, and only of a human verdict: a handler that takes it does
             /// not run without, whatever the route's policy opens on.
-            Human
+            Human($crate::Human)
 
-            /// Somebody whom the route's policy lets in: proven human, or not asked, or undecided.
-            MaybeHuman
+            /// Whoever the route's policy lets in: proven human, or not asked, or undecided.
+            MaybeHuman($crate::Visitor)
         }
     };
-    ($($(#[$doc:meta])* $name:ident)*) => {$(
+    ($($(#[$doc:meta])* $name:ident($inner:ty))*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug)]
-        pub struct $name($crate::$name);
+        pub struct $name($inner);
 
         impl $name {
             /// What it wraps, to hand on to code that knows no framework.
-            pub fn into_inner(self) -> $crate::$name {
+            pub fn into_inner(self) -> $inner {
                 self.0
             }
         }
 
         impl ::std::ops::Deref for $name {
-            type Target = $crate::$name;
+            type Target = $inner;
 
-            fn deref(&self) -> &$crate::$name {
+            fn deref(&self) -> &$inner {
                 &self.0
             }
         }

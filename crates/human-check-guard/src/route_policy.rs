@@ -68,7 +68,7 @@ impl RoutePolicy {
 
     /// Lets everybody with a well-formed token in while the vendor is down.
     ///
-    /// The handler gets [`MaybeHuman::Unproven`](crate::MaybeHuman::Unproven); one that demands a
+    /// The handler gets [`Visitor::Unproven`](crate::Visitor::Unproven); one that demands a
     /// [`Human`](crate::Human) still refuses.
     pub fn open_on_outage(name: impl Into<Cow<'static, str>>) -> Self {
         let opens = Opens {
@@ -112,7 +112,7 @@ impl RoutePolicy {
     /// too slow to be read.
     ///
     /// For the days before a check is enforced. Whoever would have been refused is
-    /// [`MaybeHuman::Unproven`](crate::MaybeHuman::Unproven), so that a handler that demands a
+    /// [`Visitor::Unproven`](crate::Visitor::Unproven), so that a handler that demands a
     /// [`Human`](crate::Human) refuses even now.
     #[must_use]
     pub fn observing_only(mut self) -> Self {

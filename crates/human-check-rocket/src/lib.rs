@@ -19,4 +19,5 @@ pub use error::HumanError;
 pub use fairing::{HumanFairing, guard_from};
 pub use head::Head;
 pub use human_check_guard as guard;
+pub use human_check_guard::{Guard, Refused, RoutePolicy, Trigger, Unproven, Visitor};
 pub use routes::GuardRoutes;

@@ -56,7 +56,7 @@ impl Handler for Wrapped {
     async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
         if self.screens {
             let outcome = Local::by_header(request, &self.guard).await.clone();
-            if let Err(refused) = outcome.demand::<human_check_guard::MaybeHuman>() {
+            if let Err(refused) = outcome.demand::<human_check_guard::Visitor>() {
                 let status = status(&refused);
                 Local::of(request).remember(refused);
                 return Outcome::Error(status);

@@ -4,7 +4,7 @@ use std::fmt;
 /// A check, policy or secret that cannot be built as asked.
 ///
 /// Names the setting, what is wrong with it and what to write instead. Never shows a secret.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct ConfigError {
     field: Cow<'static, str>,
     problem: Cow<'static, str>,
@@ -44,6 +44,13 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` {}; {}", self.field, self.problem, self.remedy)
+    }
+}
+
+/// As `Display`: it is what a `main` prints that returns the error.
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

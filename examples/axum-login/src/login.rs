@@ -11,8 +11,8 @@ use axum::response::{Html, IntoResponse, Response};
 use example_pages::page;
 use human_check::ConfigError;
 use human_check_axum::guard::{
-    AttemptKey, AttemptStore, Guard, MaybeHuman, MemoryAttempts, Refused, RoutePolicy, StoreError,
-    Trigger,
+    AttemptKey, AttemptStore, Guard, MemoryAttempts, Refused, RoutePolicy, StoreError, Trigger,
+    Visitor,
 };
 use human_check_axum::{Head, HumanForm, respond};
 use serde::Deserialize;
@@ -73,7 +73,7 @@ pub(crate) async fn form() -> Response {
 pub(crate) async fn login(
     State(app): State<App>,
     parts: Parts,
-    form: HumanForm<Login, Result<MaybeHuman, Refused>>,
+    form: HumanForm<Login, Result<Visitor, Refused>>,
 ) -> Response {
     let logins = &app.logins;
     let (login, checked) = form.into_parts();

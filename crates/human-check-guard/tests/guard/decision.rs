@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use human_check::{ErrorKind, Fact, Facts, HumanCheck, Policy, Provider, Reason, Reports};
 use human_check_guard::{
-    Answers, ClientAddress, DecisionEvent, Denial, Guard, Human, MaybeHuman, Observer, OnOutage,
-    Outcome, Refused, RoutePolicy, Settings, Trigger, Unproven,
+    Answers, ClientAddress, DecisionEvent, Denial, Guard, Human, Observer, OnOutage, Outcome,
+    Refused, RoutePolicy, Settings, Trigger, Unproven, Visitor,
 };
 use human_check_testkit::Scripted;
 use serde_json::Value;
@@ -106,14 +106,14 @@ async fn whoever_is_let_in_by_an_outage_is_no_human() {
         RoutePolicy::open_on_outage("newsletter"),
     );
     let outcome = settle(&guard, &Head::new(), "t").await;
-    let maybe: MaybeHuman = outcome.clone().demand().unwrap();
+    let maybe: Visitor = outcome.clone().demand().unwrap();
     assert_eq!(
         maybe.unproven(),
         Some(Unproven::Undecided(ErrorKind::Unavailable))
     );
     let refused = outcome.clone().demand::<Human>().unwrap_err();
     assert_eq!(refused.denial(), UNAVAILABLE);
-    let soft: Result<MaybeHuman, Refused> = outcome.demand().unwrap();
+    let soft: Result<Visitor, Refused> = outcome.demand().unwrap();
     assert!(soft.unwrap().human().is_none());
 }
 
@@ -123,7 +123,7 @@ async fn a_route_that_observes_lets_all_in_and_proves_none() {
     let guard = guard(&check, closed().observing_only());
     for answers in [token(&guard, "t"), Answers::none()] {
         let outcome = guard.examine(&Head::new(), answers).settle().await;
-        let maybe: MaybeHuman = outcome.clone().demand().unwrap();
+        let maybe: Visitor = outcome.clone().demand().unwrap();
         assert!(matches!(maybe.unproven(), Some(Unproven::Observed(_))));
         assert!(outcome.demand::<Human>().is_err());
     }
@@ -135,7 +135,7 @@ async fn a_visitor_without_a_token_is_asked_when_a_trigger_says_so() {
     let quiet = guard(&check, closed().challenging(Trigger::when(|_| false)));
     let outcome = quiet.examine(&Head::new(), Answers::none()).settle().await;
     assert_eq!(
-        outcome.clone().demand::<MaybeHuman>().unwrap().unproven(),
+        outcome.clone().demand::<Visitor>().unwrap().unproven(),
         Some(Unproven::NotChallenged)
     );
     let strict = outcome.demand::<Human>().unwrap_err();
@@ -321,7 +321,7 @@ async fn refused(check: &Scripted, head: &Head) -> Refused {
     let guard = guard(check, closed());
     settle(&guard, head, "t")
         .await
-        .demand::<MaybeHuman>()
+        .demand::<Visitor>()
         .unwrap_err()
 }
 
