@@ -48,6 +48,30 @@ fn an_invalid_form_leaves_the_token_unspent() {
 }
 
 #[test]
+fn blank_and_unknown_fields_are_taken_alike() {
+    for app in everywhere() {
+        let fields = [
+            ("email", "a@b"),
+            ("age", ""),
+            ("hobby", "looms"),
+            (FIELD, "good"),
+        ];
+        let parts: Vec<(&str, Option<&str>, &[u8])> = fields
+            .iter()
+            .map(|(name, text)| (*name, None, text.as_bytes()))
+            .collect();
+        let json = r#"{"email":"a@b","age":null,"hobby":"looms","h-captcha-response":"good"}"#;
+        let json = Request::post("/signup").body("application/json", json);
+        for request in [form(&fields), multipart(&parts), json] {
+            let response = app.send(&request);
+            assert_eq!(response.status, 200, "{:?} {response:?}", app.framework);
+            let expected = json!({"email": "a@b", "name": "", "age": null});
+            assert_eq!(response.json()["fields"], expected, "{:?}", app.framework);
+        }
+    }
+}
+
+#[test]
 fn a_body_of_an_unknown_type_has_no_token_and_no_handler() {
     let good = "email=a%40b&h-captcha-response=good";
     for app in everywhere() {

@@ -13,7 +13,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ContentType};
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, Error, HttpResponse, HttpServer, ResponseError, guard, web};
-use example_pages::{Comment, FileEcho, Guards, Signup, commented, index, signed_up};
+use example_pages::{Age, Comment, FileEcho, Guards, Signup, commented, index, signed_up};
 use human_check_actix_web::{Human, HumanForm, HumanJson, HumanMultipart};
 
 /// The server, ready to be awaited.
@@ -88,11 +88,10 @@ async fn signup_json(body: HumanJson<Signup>) -> HttpResponse {
 }
 
 #[derive(Debug, MultipartForm)]
-#[multipart(deny_unknown_fields)]
 struct Upload {
     email: Text<String>,
     name: Option<Text<String>>,
-    age: Option<Text<u8>>,
+    age: Option<Text<Age>>,
     #[multipart(limit = "2MB")]
     files: Vec<TempFile>,
 }
@@ -107,7 +106,7 @@ async fn signup_upload(upload: HumanMultipart<Upload>) -> Result<HttpResponse, E
     let signup = Signup {
         email: upload.email.into_inner(),
         name: upload.name.map(Text::into_inner).unwrap_or_default(),
-        age: upload.age.map(Text::into_inner),
+        age: upload.age.map(Text::into_inner).unwrap_or_default(),
     };
     Ok(json(signed_up(&signup, &files)))
 }

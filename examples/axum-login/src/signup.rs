@@ -6,7 +6,7 @@ use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use example_pages::{FileEcho, Signup, signed_up};
+use example_pages::{Age, FileEcho, Signup, signed_up};
 use human_check_axum::guard::Guard;
 use human_check_axum::{Guarded, HumanForm, HumanJson};
 
@@ -64,7 +64,7 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
         let parts = Multipart::from_request(request, state).await;
         let mut parts = parts.map_err(IntoResponse::into_response)?;
         let broken = |error: MultipartError| error.into_response();
-        let (mut email, mut name, mut age) = (None, String::new(), None);
+        let (mut email, mut name, mut age) = (None, String::new(), Age::default());
         let mut files = Vec::new();
         while let Some(part) = parts.next_field().await.map_err(broken)? {
             match part.name() {
@@ -72,7 +72,7 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
                 Some("name") => name = part.text().await.map_err(broken)?,
                 Some("age") => {
                     let text = part.text().await.map_err(broken)?;
-                    age = Some(text.parse().map_err(|_| invalid("age is no number"))?);
+                    age = text.parse().map_err(|_| invalid("age is no number"))?;
                 }
                 Some("files") => {
                     let file_name = part.file_name().map(str::to_owned);

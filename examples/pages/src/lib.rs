@@ -3,11 +3,13 @@
 //! Nothing here is part of human-check. An application has templates of its own.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::str::FromStr;
 
 use human_check::ConfigError;
 use human_check_config::Site;
 use human_check_guard::{CspSources, Guard, Page};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
 /// The guards of an example: one for each kind of route.
@@ -64,9 +66,8 @@ pub fn listen() -> Result<TcpListener, Box<dyn std::error::Error>> {
     Ok(listener)
 }
 
-/// What somebody signs up with. It needs no field for the token.
+/// What somebody signs up with. It needs no field for the token. What it does not know is ignored.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Signup {
     /// Where to write to.
     pub email: String,
@@ -74,12 +75,45 @@ pub struct Signup {
     #[serde(default)]
     pub name: String,
     /// In years.
-    pub age: Option<u8>,
+    #[serde(default)]
+    pub age: Age,
+}
+
+/// An age that may be left blank: a form then posts an empty text, and JSON nothing or `null`.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[serde(transparent)]
+pub struct Age(Option<u8>);
+
+impl FromStr for Age {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "" => Ok(Self(None)),
+            _ => text.parse().map(|age| Self(Some(age))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Age {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(u8),
+            Text(String),
+            Nothing,
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(age) => Ok(Self(Some(age))),
+            Written::Text(text) => text.parse().map_err(D::Error::custom),
+            Written::Nothing => Ok(Self(None)),
+        }
+    }
 }
 
 /// What somebody comments. It needs no field for the token.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Comment {
     /// The comment.
     pub text: String,

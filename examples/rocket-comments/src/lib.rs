@@ -1,6 +1,6 @@
 //! Comments and a sign-up behind human-check with Rocket.
 
-use example_pages::{Comment, FileEcho, Guards, Signup, commented, index, signed_up};
+use example_pages::{Age, Comment, FileEcho, Guards, Signup, commented, index, signed_up};
 use human_check_rocket::{GuardRoutes, Human, HumanFairing, HumanForm, HumanJson, catchers};
 use rocket::config::LogLevel;
 use rocket::data::{Limits, ToByteUnit};
@@ -52,20 +52,21 @@ struct SignupForm<'r> {
     email: String,
     #[field(default = String::new())]
     name: String,
-    age: Age,
+    age: AgeField,
     files: Vec<TempFile<'r>>,
 }
 
 /// `Option<u8>` would take a bad age for none.
-struct Age(Option<u8>);
+#[derive(Default)]
+struct AgeField(Age);
 
-impl<'v> FromFormField<'v> for Age {
+impl<'v> FromFormField<'v> for AgeField {
     fn from_value(field: ValueField<'v>) -> form::Result<'v, Self> {
-        Ok(Self(Some(field.value.parse()?)))
+        Ok(Self(field.value.parse()?))
     }
 
     fn default() -> Option<Self> {
-        Some(Self(None))
+        Some(Default::default())
     }
 }
 
