@@ -288,6 +288,41 @@ fn several_proofs_in_one_handler_ask_once_however_slow_the_vendor() {
 }
 
 #[test]
+fn a_proof_beside_a_form_asks_once_and_must_agree() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let mut connection = serve(move |config| {
+        config
+            .app_data(site.clone())
+            .route(
+                "/before",
+                web::post().to(async |_: Human, _: HumanForm<Age>| "ran"),
+            )
+            .route(
+                "/after",
+                web::post().to(async |_: HumanForm<Age>, _: Human| "ran"),
+            );
+    });
+    for path in ["/before", "/after"] {
+        for (body, status) in [("", 200), ("slow", 200), ("good", 400)] {
+            let before = vendor.asked();
+            let mut request = form(&[("age", "3"), ("h-captcha-response", body)]);
+            path.clone_into(&mut request.path);
+            connection.write(&request.header("x-captcha-token", "slow").bytes());
+            let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+            while vendor.in_flight() == 0 {
+                assert!(std::time::Instant::now() < end, "never asked");
+                std::thread::yield_now();
+            }
+            vendor.open();
+            let answer = connection.read("POST").unwrap();
+            assert_eq!(answer.status, status, "{path} {body}");
+            assert_eq!(vendor.asked(), before + 1, "{path} {body}");
+        }
+    }
+}
+
+#[test]
 fn a_handler_that_takes_a_refusal_still_gets_its_body() {
     type Soft = Result<Human, actix_web::Error>;
     let vendor = Vendor::default();

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_multipart::form::{MultipartCollect, MultipartForm};
-use actix_web::dev::Payload;
+use actix_web::dev::{Extensions, Payload};
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use futures_core::future::LocalBoxFuture;
 use futures_util::FutureExt;
@@ -48,6 +48,15 @@ pub(crate) async fn decide(request: &HttpRequest, examined: Examined) -> Outcome
     outcome
 }
 
+/// What was decided by a guard ahead of this one, or is being decided beside it.
+async fn earlier_or_beside(request: &HttpRequest, guard: &Guard) -> Option<Outcome> {
+    let beside = under_way(&request.extensions(), guard);
+    match beside {
+        Some(deciding) => Some(deciding.await),
+        None => earlier(request),
+    }
+}
+
 fn earlier(request: &HttpRequest) -> Option<Outcome> {
     request.extensions().get::<Outcome>().cloned()
 }
@@ -61,19 +70,19 @@ type Deciding = Shared<LocalBoxFuture<'static, Outcome>>;
 #[derive(Default)]
 struct Decisions(Vec<(Guard, Deciding)>);
 
+fn under_way(extensions: &Extensions, guard: &Guard) -> Option<Deciding> {
+    let Decisions(known) = extensions.get()?;
+    let (_, deciding) = known.iter().find(|(other, _)| other.is(guard))?;
+    Some(deciding.clone())
+}
+
 /// Decides by the header, unless that is under way for this request.
 fn deciding(request: &HttpRequest, guard: &Guard) -> Deciding {
     let mut extensions = request.extensions_mut();
     if extensions.get::<Decisions>().is_none() {
         extensions.insert(Decisions::default());
     }
-    let known = extensions.get::<Decisions>().and_then(|known| {
-        let mut known = known.0.iter();
-        known
-            .find(|(other, _)| other.is(guard))
-            .map(|(_, deciding)| deciding.clone())
-    });
-    if let Some(deciding) = known {
+    if let Some(deciding) = under_way(&extensions, guard) {
         return deciding;
     }
     let examined = guard.examine(&Head(request), Answers::none());
@@ -315,7 +324,7 @@ where
                 }
                 Err(error) => return Err(error.into()),
             };
-            let earlier = earlier(&request);
+            let earlier = earlier_or_beside(&request, &guard).await;
             let outcome = seen.with(answers).settle_after(earlier.as_ref()).await;
             match outcome.demand() {
                 Ok(proof) => Ok(Self { value, proof }),
