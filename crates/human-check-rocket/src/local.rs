@@ -24,8 +24,8 @@ struct Decisions(OnceLock<Box<Decision>>);
 struct Decision {
     guard: Guard,
     by_header: OnceCell<Outcome>,
-    human: OnceLock<Option<Human>>,
-    maybe: OnceLock<Option<MaybeHuman>>,
+    human: OnceLock<Human>,
+    maybe: OnceLock<MaybeHuman>,
     next: Decisions,
 }
 
@@ -92,13 +92,13 @@ impl Local {
 
 /// What a handler demands by reference.
 pub(crate) trait Kept: Demand {
-    fn kept<'r>(request: &'r Request<'_>, guard: &Guard) -> &'r OnceLock<Option<Self>>;
+    fn kept<'r>(request: &'r Request<'_>, guard: &Guard) -> &'r OnceLock<Self>;
 }
 
 macro_rules! kept {
     ($($kept:ident: $place:ident)*) => {$(
         impl Kept for $kept {
-            fn kept<'r>(request: &'r Request<'_>, guard: &Guard) -> &'r OnceLock<Option<Self>> {
+            fn kept<'r>(request: &'r Request<'_>, guard: &Guard) -> &'r OnceLock<Self> {
                 &Local::of(request).decisions.of(guard).$place
             }
         }

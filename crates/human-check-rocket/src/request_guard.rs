@@ -11,14 +11,11 @@ async fn by_header<'r, K: Kept>(request: &'r Request<'_>) -> Outcome<&'r K, Huma
     };
     let outcome = Local::by_header(request, &guard).await;
     let kept = K::kept(request, &guard);
-    if let Some(Some(kept)) = kept.get() {
+    if let Some(kept) = kept.get() {
         return Outcome::Success(kept);
     }
     match outcome.clone().demand::<K>() {
-        Ok(demanded) => match kept.get_or_init(|| Some(demanded)) {
-            Some(kept) => Outcome::Success(kept),
-            None => Outcome::Error(HumanError::unconfigured()),
-        },
+        Ok(demanded) => Outcome::Success(kept.get_or_init(|| demanded)),
         Err(refused) => Outcome::Error(HumanError::refused(request, refused)),
     }
 }
