@@ -1,7 +1,9 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
 use human_check_guard::Refused;
 
@@ -41,7 +43,13 @@ impl ResponseError for HumanError {
         };
         let answer = refused.answer();
         for (name, value) in &answer.headers {
-            response.insert_header((*name, value.as_ref()));
+            let value = match value {
+                Cow::Borrowed(value) => Ok(HeaderValue::from_static(value)),
+                Cow::Owned(value) => HeaderValue::from_str(value),
+            };
+            if let Ok(value) = value {
+                response.insert_header((HeaderName::from_static(name), value));
+            }
         }
         response.body(answer.body.clone())
     }
