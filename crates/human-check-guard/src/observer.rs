@@ -44,3 +44,71 @@ impl Observer for Metrics {
             .record(event.elapsed.as_secs_f64());
     }
 }
+
+#[cfg(all(test, feature = "metrics"))]
+mod tests {
+    use std::sync::Mutex;
+
+    use metrics::{
+        Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    };
+
+    use super::*;
+
+    /// Writes down what is registered.
+    #[derive(Default)]
+    struct Written(Mutex<Vec<String>>);
+
+    impl Written {
+        fn add(&self, key: &Key) {
+            let labels = key
+                .labels()
+                .map(|label| format!("{}={}", label.key(), label.value()));
+            let labels = labels.collect::<Vec<_>>().join(",");
+            let mut written = self.0.lock().expect("no test panicked");
+            written.push(format!("{}{{{labels}}}", key.name()));
+        }
+    }
+
+    impl Recorder for Written {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+            self.add(key);
+            Counter::noop()
+        }
+
+        fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+            self.add(key);
+            Gauge::noop()
+        }
+
+        fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+            self.add(key);
+            Histogram::noop()
+        }
+    }
+
+    #[test]
+    fn a_decision_is_one_count_and_one_duration_with_few_labels() {
+        let written = Written::default();
+        metrics::with_local_recorder(&written, || {
+            Metrics.on_decision(&DecisionEvent {
+                route: "signup",
+                decision: "human",
+                provider: "turnstile",
+                reason: "",
+                elapsed: Duration::from_millis(40),
+            });
+        });
+        assert_eq!(
+            *written.0.lock().unwrap(),
+            [
+                "human_guard_decisions_total{route=signup,decision=human}",
+                "human_guard_duration_seconds{route=signup,decision=human}",
+            ]
+        );
+    }
+}

@@ -7,7 +7,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .init();
-    let (guards, _) = Guards::from_env().map_err(|error| error.to_string())?;
+    let (guards, _) = Guards::from_env()?;
     let listener = example_pages::listen()?;
     #[allow(
         clippy::print_stdout,
@@ -16,6 +16,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     {
         println!("http://{}", listener.local_addr()?);
     }
-    let app = example_axum_login::app(guards).map_err(|error| error.to_string())?;
+    let app = example_axum_login::app(guards)?;
     Ok(example_axum_login::serve(app, listener).await?)
 }

@@ -41,7 +41,7 @@ fn guards() -> Result<Guards, ConfigError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let guards = guards().map_err(|error| error.to_string())?;
+    let guards = guards()?;
     let listener = example_pages::listen()?;
     #[allow(
         clippy::print_stdout,
@@ -50,6 +50,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     {
         println!("http://{}", listener.local_addr()?);
     }
-    let app = example_axum_login::app(guards).map_err(|error| error.to_string())?;
+    let app = example_axum_login::app(guards)?;
     Ok(example_axum_login::serve(app, listener).await?)
 }
