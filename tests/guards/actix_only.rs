@@ -1,13 +1,15 @@
 //! What only actix-web has: app data, scopes, concurrent extractors, error handlers.
 
+use actix_web::dev::Payload;
 use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
 use actix_web::middleware::DefaultHeaders;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, FromRequest, HttpRequest, HttpResponse, HttpServer, web};
+use futures_util::FutureExt;
 use human_check_actix_web::{
     ErrorHandler, Human, HumanForm, HumanMiddleware, HumanQuery, MaybeHuman,
 };
-use human_check_guard::{Guard, RoutePolicy, Trigger};
+use human_check_guard::{BodyLimits, Guard, RoutePolicy, Trigger};
 use serde::Deserialize;
 
 use crate::client::{Connection, Request};
@@ -364,6 +366,94 @@ fn a_handler_that_takes_a_refusal_still_gets_its_body() {
         let answer = connection.send(&request).unwrap();
         assert_eq!(answer.body, format!("{} 3", token == "good"), "{token}");
     }
+}
+
+#[test]
+fn a_body_that_breaks_off_is_never_whole() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let address = {
+        let connection = serve(move |config| {
+            config.app_data(site.clone()).route(
+                "/",
+                web::post().to(
+                    async |human: Result<Human, actix_web::Error>, body: web::Bytes| {
+                        format!("{} {}", human.is_ok(), body.len())
+                    },
+                ),
+            );
+        });
+        connection.address()
+    };
+    for token in ["", "bad", "good"] {
+        for body in [
+            "content-length: 100\r\n\r\nhalf of it",
+            "transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+            "transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n",
+        ] {
+            let mut connection = Connection::to(address);
+            let head = format!("POST / HTTP/1.1\r\nhost: x\r\nx-captcha-token: {token}\r\n{body}");
+            connection.write(head.as_bytes());
+            connection.close();
+            let answer = connection.read("POST");
+            let refused = answer.as_ref().is_none_or(|answer| answer.status == 400);
+            assert!(refused, "{token} {body} {answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_refused_upgrade_is_not_waited_for() {
+    let vendor = Vendor::default();
+    let policy = RoutePolicy::closed_on_outage("site");
+    // Longer than the client waits for an answer.
+    let limits = BodyLimits {
+        body_deadline: std::time::Duration::from_secs(3_600),
+        ..BodyLimits::default()
+    };
+    let builder = Guard::builder(vendor).with_body_limits(limits);
+    let site = builder.build(policy).unwrap();
+    let mut connection = serve(move |config| {
+        config
+            .app_data(site.clone())
+            .route("/", web::get().to(async |_: Human| "ran"));
+    });
+    let head = "GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n";
+    connection.write(head.as_bytes());
+    assert_eq!(connection.read("GET").unwrap().status, 403);
+}
+
+/// Gives the guard one look and goes on without it.
+struct Impatient;
+
+impl FromRequest for Impatient {
+    type Error = actix_web::Error;
+    type Future = std::future::Ready<Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let _given_up = Human::from_request(request, payload).now_or_never();
+        std::future::ready(Ok(Self))
+    }
+}
+
+#[test]
+fn a_proof_that_was_given_up_leaves_the_body_to_others() {
+    let vendor = Vendor::default();
+    let site = guard(&vendor);
+    let mut connection = serve(move |config| {
+        config.app_data(site.clone()).route(
+            "/",
+            web::post().to(async |_: Impatient, body: web::Bytes| body),
+        );
+    });
+    let bytes = header("/", "b d")
+        .body("text/plain", "x".repeat(50_000))
+        .bytes();
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    connection.write(first);
+    connection.write(second);
+    let answer = connection.read("POST").unwrap();
+    assert_eq!((answer.status, answer.body.len()), (200, 50_000));
 }
 
 #[test]

@@ -127,6 +127,10 @@ impl Connection {
         }
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.socket.peer_addr().unwrap()
+    }
+
     /// Whether all of it could be written.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> bool {
         self.socket.write_all(bytes).is_ok()

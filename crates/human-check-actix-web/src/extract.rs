@@ -9,7 +9,7 @@ use futures_core::future::LocalBoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 use human_check_guard::{
-    Answers, BodyLimits, Demand, Denial, Examined, Fields, Guard, Outcome, Tapped, tapping,
+    Answers, BodyLimits, Demand, Denial, Examined, Guard, Outcome, Tapped, tapping,
 };
 use serde::de::DeserializeOwned;
 
@@ -151,9 +151,6 @@ pub trait Carrier: FromRequest {
     /// The application's type.
     type Value: 'static;
 
-    /// Where answers stand in what it reads.
-    fn fields(guard: &Guard) -> &Arc<Fields>;
-
     /// How much of the body is read, and for how long. `None` where it does not read the body.
     fn limits(limits: BodyLimits) -> Option<(usize, Duration)> {
         Some((limits.body, limits.body_deadline))
@@ -164,13 +161,9 @@ pub trait Carrier: FromRequest {
 }
 
 macro_rules! carriers {
-    ($($extractor:ident: $fields:ident)*) => {$(
+    ($($extractor:ident)*) => {$(
         impl<T: DeserializeOwned + 'static> Carrier for web::$extractor<Tapped<T>> {
             type Value = T;
-
-            fn fields(guard: &Guard) -> &Arc<Fields> {
-                guard.$fields()
-            }
 
             fn split(self) -> (T, Answers) {
                 let Tapped { inner, answers } = self.into_inner();
@@ -180,14 +173,10 @@ macro_rules! carriers {
     )*};
 }
 
-carriers!(Form: form_fields Json: json_fields);
+carriers!(Form Json);
 
 impl<T: DeserializeOwned + 'static> Carrier for web::Query<Tapped<T>> {
     type Value = T;
-
-    fn fields(guard: &Guard) -> &Arc<Fields> {
-        guard.form_fields()
-    }
 
     fn limits(_: BodyLimits) -> Option<(usize, Duration)> {
         None
@@ -201,10 +190,6 @@ impl<T: DeserializeOwned + 'static> Carrier for web::Query<Tapped<T>> {
 
 impl<T: MultipartCollect + 'static> Carrier for MultipartForm<TappedMultipart<T>> {
     type Value = T;
-
-    fn fields(guard: &Guard) -> &Arc<Fields> {
-        guard.form_fields()
-    }
 
     fn limits(limits: BodyLimits) -> Option<(usize, Duration)> {
         Some((limits.upload, limits.upload_deadline))
@@ -220,7 +205,7 @@ impl<T: MultipartCollect + 'static> Carrier for MultipartForm<TappedMultipart<T>
 ///
 /// Comes as [`HumanForm`], [`HumanJson`], [`HumanQuery`] and [`HumanMultipart`]. `T` needs no
 /// field for the token. What is no `T` is answered by the error handler of the framework's own
-/// extractor, and leaves the token unspent. `D` is what the handler demands: [`Human`], or
+/// extractor, and leaves the token unspent. Take one of them in a handler: each asks. `D` is what the handler demands: [`Human`], or
 /// [`MaybeHuman`] on routes that let some in without proof.
 #[derive(Debug)]
 pub struct Guarded<C: Carrier, D = Human> {
@@ -292,7 +277,7 @@ where
             Err(error) => return Box::pin(async { Err(error) }),
         };
         let seen = guard.look(&Head(request));
-        let fields = Arc::clone(C::fields(&guard));
+        let fields = Arc::clone(guard.fields());
         let limits = C::limits(guard.body_limits());
         let deadline = limits.map_or(Duration::MAX, |(_, deadline)| deadline);
         let (parsing, exceeded) = match limits {

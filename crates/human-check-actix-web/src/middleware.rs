@@ -161,9 +161,9 @@ async fn scan_body(
 ) -> Result<Answers, Refused> {
     let scan: fn(&Guard, &[u8]) -> Answers = match content_type(request.request()).as_str() {
         _ if is_encoded(request.request()) => return Ok(Answers::none()),
-        "application/x-www-form-urlencoded" => |guard, body| scan::form(guard.form_fields(), body),
+        "application/x-www-form-urlencoded" => |guard, body| scan::form(guard.fields(), body),
         kind if kind == "application/json" || kind.ends_with("+json") => {
-            |guard, body| scan::json(guard.json_fields(), body)
+            |guard, body| scan::json(guard.fields(), body)
         }
         _ => return Ok(Answers::none()),
     };

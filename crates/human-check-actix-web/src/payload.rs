@@ -11,7 +11,7 @@ use actix_web::HttpMessage;
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
-use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::http::header::{CONTENT_LENGTH, UPGRADE};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -68,6 +68,9 @@ impl Stream for Capped {
     type Item = Chunk;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
+        if self.exceeded.is_true() {
+            return Poll::Ready(None);
+        }
         let chunk = std::task::ready!(self.payload.poll_next_unpin(cx));
         Poll::Ready(match chunk {
             Some(Ok(chunk)) => match self.left.checked_sub(chunk.len()) {
@@ -95,10 +98,22 @@ pub(crate) struct Shared(Rc<RefCell<State>>);
 
 struct State {
     payload: Payload,
-    ahead: VecDeque<Bytes>,
-    /// While it is being read ahead, nobody else asks for more.
-    reading_ahead: bool,
+    /// What was read and nobody has taken, an error at its end included.
+    ahead: VecDeque<Chunk>,
+    /// Whether the payload has said its last. It may not be asked again after an error.
+    ended: bool,
     waiting: Option<Waker>,
+}
+
+impl State {
+    fn poll_payload(&mut self, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let chunk = std::task::ready!(self.payload.poll_next_unpin(cx));
+        self.ended = !matches!(chunk, Some(Ok(_)));
+        Poll::Ready(chunk)
+    }
 }
 
 impl Shared {
@@ -111,7 +126,7 @@ impl Shared {
         let shared = Self(Rc::new(RefCell::new(State {
             payload: taken,
             ahead: VecDeque::new(),
-            reading_ahead: false,
+            ended: false,
             waiting: None,
         })));
         *payload = Payload::Stream {
@@ -121,33 +136,32 @@ impl Shared {
     }
 
     /// Reads the rest of a small body. A large or slow one is left, and with it the connection.
+    ///
+    /// Others may read at the same time: whoever asks gets the next chunk. Dropping the future
+    /// loses nothing.
     pub(crate) async fn read_ahead(&self, request: &HttpRequest, cap: usize, deadline: Duration) {
-        if announced(request).is_some_and(|length| length > cap as u64) {
+        if !is_worth_reading(request, cap) {
             return;
         }
-        self.0.borrow_mut().reading_ahead = true;
         let mut left = cap;
         let reading = std::future::poll_fn(|cx| {
             let state = &mut *self.0.borrow_mut();
-            loop {
-                match std::task::ready!(state.payload.poll_next_unpin(cx)) {
-                    Some(Ok(chunk)) => {
-                        left = left.saturating_sub(chunk.len());
-                        state.ahead.push_back(chunk);
-                    }
-                    // At its end, and after an error, it says so again.
-                    _ => return Poll::Ready(()),
-                }
-                if left == 0 {
-                    return Poll::Ready(());
+            while left > 0 {
+                let Some(chunk) = std::task::ready!(state.poll_payload(cx)) else {
+                    break;
+                };
+                left = left.saturating_sub(chunk.as_ref().map_or(0, Bytes::len));
+                state.ahead.push_back(chunk);
+                if let Some(waiting) = state.waiting.take() {
+                    waiting.wake();
                 }
             }
+            Poll::Ready(())
         });
         // Too late is as good as not at all: the connection is closed then.
         let _ = tokio::time::timeout(deadline, reading).await;
-        let mut state = self.0.borrow_mut();
-        state.reading_ahead = false;
-        if let Some(waiting) = state.waiting.take() {
+        // Whoever asked after us is the one that the payload tells; and the other way round.
+        if let Some(waiting) = self.0.borrow_mut().waiting.take() {
             waiting.wake();
         }
     }
@@ -159,14 +173,21 @@ impl Stream for Shared {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
         let state = &mut *self.0.borrow_mut();
         if let Some(chunk) = state.ahead.pop_front() {
-            return Poll::Ready(Some(Ok(chunk)));
+            return Poll::Ready(Some(chunk));
         }
-        if state.reading_ahead {
+        let chunk = state.poll_payload(cx);
+        if chunk.is_pending() {
             state.waiting = Some(cx.waker().clone());
-            return Poll::Pending;
         }
-        state.payload.poll_next_unpin(cx)
+        chunk
     }
+}
+
+/// Whether reading a body to its end costs less than closing the connection. One behind an upgrade
+/// has no end.
+fn is_worth_reading(request: &HttpRequest, cap: usize) -> bool {
+    let is_large = announced(request).is_some_and(|length| length > cap as u64);
+    !is_large && !request.headers().contains_key(UPGRADE)
 }
 
 /// Reads a small body to its end and throws it away. A large or slow one is left, and with it the
@@ -177,7 +198,7 @@ pub(crate) async fn drain(
     cap: usize,
     deadline: Duration,
 ) {
-    if announced(request).is_some_and(|length| length > cap as u64) {
+    if !is_worth_reading(request, cap) {
         return;
     }
     let reading = async {

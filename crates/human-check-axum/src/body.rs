@@ -95,9 +95,9 @@ fn is_length_limit(error: &(dyn std::error::Error + 'static)) -> bool {
 /// The answers in a body, by its content type. None in a type that is not understood.
 async fn answers(guard: &Guard, parts: &Parts, bytes: &Bytes) -> Answers {
     match Kind::of(parts) {
-        Kind::Form => scan::form(guard.form_fields(), bytes),
-        Kind::Json => scan::json(guard.json_fields(), bytes),
-        Kind::Multipart => multipart(guard.form_fields(), parts, bytes.clone()).await,
+        Kind::Form => scan::form(guard.fields(), bytes),
+        Kind::Json => scan::json(guard.fields(), bytes),
+        Kind::Multipart => multipart(guard.fields(), parts, bytes.clone()).await,
         Kind::Unknown => Answers::none(),
     }
 }

@@ -96,7 +96,7 @@ human_check_guard::checked_types! {
 }
 
 macro_rules! body {
-    ($($name:ident($inner:ident, $fields:ident))*) => {$(
+    ($($name:ident($inner:ident))*) => {$(
         impl<S, T, D> FromRequest<S> for $name<T, D>
         where
             S: Send + Sync,
@@ -117,7 +117,7 @@ macro_rules! body {
                 let body = body::capped(&seen, body, limits.body)?;
                 let earlier = parts.extensions.get::<Outcome>().cloned();
                 let request = Request::from_parts(parts, body);
-                let parsing = tapping(Arc::clone(guard.$fields()), || {
+                let parsing = tapping(Arc::clone(guard.fields()), || {
                     $inner::<Tapped<T>>::from_request(request, state)
                 });
                 let parsed = match tokio::time::timeout(limits.body_deadline, parsing).await {
@@ -135,7 +135,7 @@ macro_rules! body {
     )*};
 }
 
-body!(HumanForm(Form, form_fields) HumanJson(Json, json_fields));
+body!(HumanForm(Form) HumanJson(Json));
 
 /// A form on GET would be read from the query string, and with it a token that anybody can link to.
 fn may_carry_a_body(parts: &Parts) -> bool {

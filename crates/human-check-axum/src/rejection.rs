@@ -2,6 +2,7 @@ use std::convert::Infallible;
 use std::fmt;
 
 use axum::body::Body;
+use axum::http::header::ALLOW;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use human_check_guard::Refused;
@@ -28,7 +29,11 @@ impl<E: IntoResponse> IntoResponse for Rejection<E> {
         match self {
             Self::Inner(inner) => inner.into_response(),
             Self::Refused(refused) => respond(refused),
-            Self::NoBody => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+            Self::NoBody => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                [(ALLOW, "POST, PUT, PATCH, DELETE")],
+            )
+                .into_response(),
         }
     }
 }

@@ -53,7 +53,12 @@ impl Site {
     pub fn from_env() -> Result<Self, ConfigError> {
         let mut variables = Vec::new();
         for (name, value) in std::env::vars_os() {
-            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+            // In any case, since a rule in small letters is misspelt and not absent.
+            let ours = |name: &&str| {
+                let prefix = name.get(..PREFIX.len());
+                prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
+            };
+            let Some(name) = name.to_str().filter(ours) else {
                 continue;
             };
             let value = value.into_string().map_err(|_| {
@@ -109,6 +114,17 @@ impl Site {
             }
         };
         setup.fields = variables.list("FIELD")?;
+        if setup
+            .fields
+            .iter()
+            .any(|name| !name.bytes().all(|b| b.is_ascii_graphic()))
+        {
+            return Err(wrong(
+                "FIELD",
+                "write a name without spaces, such as captcha-token",
+            ));
+        }
+        setup.fields.dedup();
 
         let mut settings = Settings::new(match variables.get("ON_OUTAGE") {
             None | Some("refuse") => OnOutage::Refuse,
@@ -175,9 +191,11 @@ impl Variables {
     fn checked(variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let mut set = Vec::new();
         for (name, value) in variables {
-            let Some(short) = name.strip_prefix(PREFIX) else {
+            let prefix = name.get(..PREFIX.len()).unwrap_or_default();
+            if !prefix.eq_ignore_ascii_case(PREFIX) {
                 continue;
-            };
+            }
+            let short = name.strip_prefix(PREFIX).unwrap_or_default();
             if !KNOWN.contains(&short) {
                 return Err(ConfigError::new(
                     name.clone(),
@@ -313,6 +331,7 @@ mod tests {
                 "HUMAN_CHECK_SECRET_FILE",
             ),
             (&[("HOSTNAME", "a.example")], "HUMAN_CHECK_HOSTNAME"),
+            (&[("FIELD", "bad field")], "HUMAN_CHECK_FIELD"),
             (&[("HOSTNAMES", ",")], "HUMAN_CHECK_HOSTNAMES"),
             (
                 &[("HOSTNAMES", "a.example,,b.example")],
@@ -336,6 +355,15 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_in_small_letters_is_misspelt_and_not_absent() {
+        let odd = ("Human_Check_Hostnames".to_owned(), "a.example".to_owned());
+        let named = |(name, value): (&str, &str)| (format!("{PREFIX}{name}"), value.to_owned());
+        let variables = TURNSTILE.into_iter().map(named).chain([odd]);
+        let error = Site::from_vars(variables).unwrap_err();
+        assert_eq!(error.field(), "Human_Check_Hostnames");
+    }
+
+    #[test]
     fn a_rule_that_does_not_fit_is_refused_by_the_guard() {
         let guard = |changes: &[(&str, &str)]| site(changes).unwrap().guard("signup");
         for (changes, field) in [
@@ -348,6 +376,10 @@ mod tests {
                 &[("CLIENT_ADDRESS", "x-forwarded-for")],
                 "HUMAN_CHECK_TRUSTED_PROXIES",
             ),
+            (
+                &[("CLIENT_ADDRESS", "X Y"), ("TRUSTED_PROXIES", "10.0.0.1")],
+                "HUMAN_CHECK_CLIENT_ADDRESS",
+            ),
             (&[("HEADER", "X Token")], "HUMAN_CHECK_HEADER"),
             (
                 &[("PROVIDER", "hcaptcha"), ("ACTION", "signup")],
@@ -356,7 +388,7 @@ mod tests {
         ] {
             assert_eq!(guard(changes).unwrap_err().field(), field, "{changes:?}");
         }
-        assert!(guard(&[("ACTION", "signup"), ("CLIENT_ADDRESS", "cloudflare")]).is_ok());
+        assert!(guard(&[("ACTION", "signup"), ("CLIENT_ADDRESS", "Cloudflare")]).is_ok());
     }
 
     #[test]

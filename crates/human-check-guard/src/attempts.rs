@@ -155,9 +155,12 @@ impl MemoryAttempts {
         if counts.by_key.len() < self.capacity {
             return false;
         }
-        if counts.swept_again.is_none_or(|again| again <= now) {
+        let second = Duration::from_secs(1);
+        // Much later than a second from now it is when the clock was set back.
+        let waits = |again: SystemTime| again > now && again <= now + second;
+        if !counts.swept_again.is_some_and(waits) {
             counts.by_key.retain(|_, count| count.ends > now);
-            counts.swept_again = Some(now + Duration::from_secs(1));
+            counts.swept_again = Some(now + second);
         }
         counts.by_key.len() >= self.capacity
     }

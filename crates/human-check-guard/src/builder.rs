@@ -11,8 +11,7 @@ use crate::{ClientAddress, Denial, Fields, Guard, Observer, RoutePolicy};
 #[derive(Clone)]
 pub(crate) struct Site {
     pub(crate) check: Arc<dyn HumanCheck>,
-    pub(crate) form: Arc<Fields>,
-    pub(crate) json: Arc<Fields>,
+    pub(crate) fields: Arc<Fields>,
     pub(crate) header: String,
     pub(crate) country_header: Option<String>,
     pub(crate) client: ClientAddress,
@@ -59,8 +58,7 @@ impl GuardBuilder {
         let fields = Arc::new(Fields::of(&*check));
         let site = Site {
             check,
-            form: Arc::clone(&fields),
-            json: fields,
+            fields,
             header: "x-captcha-token".to_owned(),
             country_header: None,
             client: ClientAddress::socket(),
@@ -101,7 +99,8 @@ impl GuardBuilder {
 
     /// Finds the answer of `provider` in JSON bodies at `pointer` (`/captcha/token`), too.
     ///
-    /// Everything on the way must be an object. Forms have no such depth.
+    /// Everything on the way must be an object. Forms have no depth: a pointer to a member at the top
+    /// names a form field, too, and any other none.
     pub fn with_json_member(
         mut self,
         provider: impl Into<String>,
@@ -165,7 +164,7 @@ impl GuardBuilder {
                 ));
             }
         }
-        let mut json = (*site.json).clone();
+        let mut fields = (*site.fields).clone();
         for (provider, pointer) in members {
             let index = accepted.iter().position(|known| known.name() == provider);
             let Some(index) = index else {
@@ -184,23 +183,25 @@ impl GuardBuilder {
                     "write a JSON pointer without escapes, for example /captcha/token",
                 ));
             }
-            json.add(path, index, true);
+            fields.add(path, index, true);
         }
-        if json.is_ambiguous() {
+        if fields.is_ambiguous() {
             return Err(ConfigError::new(
                 "json_member",
                 "leads through a member that carries an answer itself",
                 "name members that do not stand inside of one another",
             ));
         }
-        if let Some(field) = json.disputed() {
+        if let Some(field) = fields.disputed() {
             return Err(ConfigError::new(
                 "fields",
-                format!("`{field}` is the usual field of two vendors, so one would never be asked"),
+                format!(
+                    "`{field}` is where two vendors' answers are looked for, so one would never be asked"
+                ),
                 "post one of them under another name, and tell its adapter with `with_form_fields`",
             ));
         }
-        site.json = Arc::new(json);
+        site.fields = Arc::new(fields);
         Guard::assemble(Arc::new(site), policy)
     }
 }

@@ -61,7 +61,7 @@ impl Examined {
             Evidence::Unusable(_) => true,
             Evidence::Submitted(_) if !earlier.asked => return self.settle().await,
             Evidence::Submitted(submission) => {
-                let accepted = guard.form_fields().providers().iter();
+                let accepted = guard.fields().providers().iter();
                 let mut present = accepted.filter(|known| submission.answers(known));
                 present.any(|known| {
                     let token = submission.token(known, usize::MAX);

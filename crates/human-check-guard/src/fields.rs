@@ -29,6 +29,7 @@ pub struct Fields {
     /// A bit for each length that the first part of a path has, the highest for all beyond. Most
     /// members of a body are told apart by that.
     lengths: u64,
+    disputed: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -47,6 +48,7 @@ impl Fields {
             providers: check.accepts().to_vec(),
             fields: Vec::new(),
             lengths: 0,
+            disputed: None,
         };
         // Each provider has a place of its own that no member of a body leads to: see `own`.
         fields
@@ -70,25 +72,20 @@ impl Fields {
     /// The same, and the answer of the provider at `index` is also found at `path`.
     pub(crate) fn add(&mut self, path: Vec<String>, index: usize, usual: bool) {
         let field = self.entry(path);
-        field.owners.push(index);
-        if usual && field.usual_of.is_none() {
-            field.usual_of = Some(index);
+        if !field.owners.contains(&index) {
+            field.owners.push(index);
+        }
+        match field.usual_of {
+            _ if !usual => {}
+            None => field.usual_of = Some(index),
+            Some(other) if other == index => {}
+            Some(_) => self.disputed = Some(field.path.join("/")),
         }
     }
 
-    /// The name of a field that is the usual one of two providers.
+    /// A place that is the usual one of two providers.
     pub(crate) fn disputed(&self) -> Option<&str> {
-        let usual = |provider: &Provider| provider.fields().next().map(str::to_owned);
-        self.fields.iter().find_map(|field| {
-            let [name] = &field.path[..] else {
-                return None;
-            };
-            let claims = field
-                .owners
-                .iter()
-                .filter(|owner| usual(&self.providers[**owner]).as_deref() == Some(name.as_str()));
-            (claims.count() > 1).then_some(name.as_str())
-        })
+        self.disputed.as_deref()
     }
 
     /// Whether one of these paths leads through another.
@@ -127,7 +124,9 @@ impl Fields {
             let usual_of = self.fields[other.0].usual_of;
             usual_of.is_some() && usual_of != field.usual_of && text == found
         };
-        if field.path == [COPY] && all.iter().any(repeats) {
+        // A foreign vendor's field that only repeats what is checked says nothing new.
+        let may_copy = field.path == [COPY] || field.owners.is_empty();
+        if may_copy && all.iter().any(repeats) {
             return Role::Copy;
         }
         match &field.usual_of {
@@ -261,7 +260,11 @@ impl Answers {
     /// compatibility copy of another vendor's answer belongs to nobody.
     pub(crate) fn sort(self, fields: &Fields) -> Sorted {
         let Self(mut found) = self;
-        if found.iter().any(|(_, found)| *found == Found::Unusable) {
+        // Answers found for another guard's fields mean nothing here.
+        let unusable = |(id, found): &(FieldId, Found)| {
+            *found == Found::Unusable || id.0 >= fields.fields.len()
+        };
+        if found.iter().any(unusable) {
             return Sorted::Unusable;
         }
         let mut submission = Submission::new();

@@ -122,14 +122,9 @@ impl Guard {
         self.0.site.limits
     }
 
-    /// Where answers stand in a form.
-    pub fn form_fields(&self) -> &Arc<Fields> {
-        &self.0.site.form
-    }
-
-    /// Where answers stand in a JSON body.
-    pub fn json_fields(&self) -> &Arc<Fields> {
-        &self.0.site.json
+    /// Where answers stand in a body.
+    pub fn fields(&self) -> &Arc<Fields> {
+        &self.0.site.fields
     }
 
     /// The visitor's address, as far as it is known.

@@ -18,7 +18,9 @@ impl Guard {
         let [mut provider, mut user_agent, mut country] = [(); 3].map(|()| Single::default());
         head.headers(&mut |name, line| {
             if name.eq_ignore_ascii_case(&site.header) {
-                tokens.push(line.to_owned());
+                if !line.is_empty() {
+                    tokens.push(line.to_owned());
+                }
             } else if name.eq_ignore_ascii_case("user-agent") {
                 user_agent.add(line);
             } else if name.eq_ignore_ascii_case(PROVIDER_HEADER) {
@@ -59,7 +61,6 @@ impl Guard {
         for token in tokens {
             let owner = match providers {
                 [_] => Some(0),
-                _ if token.is_empty() => continue,
                 _ => providers
                     .iter()
                     .position(|known| Some(known.name()) == provider.as_deref()),
@@ -117,7 +118,7 @@ impl Seen {
     pub fn with(mut self, body: Answers) -> Examined {
         self.answers.append(body);
         let guard = self.reply.guard();
-        let evidence = match self.answers.sort(guard.form_fields()) {
+        let evidence = match self.answers.sort(guard.fields()) {
             Sorted::Unusable => Evidence::Unusable("contradictory"),
             Sorted::Answered(mut submission) => {
                 if let Some(action) = &guard.policy().action {

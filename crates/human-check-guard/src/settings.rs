@@ -148,7 +148,8 @@ impl Settings {
     fn client_address(&self) -> Result<ClientAddress, ConfigError> {
         let trusted = &self.trusted_proxies;
         let source = self.client_address.as_deref().unwrap_or("socket");
-        match source {
+        let source = source.to_ascii_lowercase();
+        match source.as_str() {
             "socket" if trusted.is_empty() => Ok(ClientAddress::socket()),
             "socket" => Err(ConfigError::new(
                 "trusted_proxies",
@@ -159,7 +160,13 @@ impl Settings {
             "forwarded" => ClientAddress::forwarded(trusted),
             "cloudflare" if trusted.is_empty() => Ok(ClientAddress::cloudflare()),
             "cloudflare" => ClientAddress::cloudflare_behind(trusted),
-            header => ClientAddress::header(header, trusted),
+            header => ClientAddress::header(header, trusted).map_err(|error| {
+                let field = match error.field() {
+                    "header" => "client_address",
+                    _ => "trusted_proxies",
+                };
+                ConfigError::new(field, error.problem().to_owned(), error.remedy().to_owned())
+            }),
         }
     }
 

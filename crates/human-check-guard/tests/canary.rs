@@ -64,7 +64,7 @@ async fn nothing_printed_or_logged_holds_a_token() {
             let seen = guard.look(&Head);
             printed += &format!("{seen:?}");
             let mut answers = Answers::none();
-            answers.push(guard.form_fields().find("scripted-response").unwrap(), body);
+            answers.push(guard.fields().find("scripted-response").unwrap(), body);
             let examined = seen.with(answers);
             printed += &format!("{examined:?}");
             let outcome = examined.settle().await;

@@ -114,7 +114,7 @@ impl<'r, T: FromForm<'r>, D: Demand> FromData<'r> for HumanForm<T, D> {
         if let Err(refused) = checking.measure(cap) {
             return Outcome::Error(HumanError::refused(request, refused));
         }
-        let fields = Arc::clone(checking.guard.form_fields());
+        let fields = Arc::clone(checking.guard.fields());
         let parsing = || Form::<TapForm<T>>::from_data(request, data);
         let tapped = match checking.parse(&fields, deadline, parsing).await {
             Ok(Outcome::Success(form)) => form.into_inner(),
@@ -146,7 +146,7 @@ impl<'r, T: Deserialize<'r> + Send, D: Demand> FromData<'r> for HumanJson<T, D> 
         if let Err(refused) = checking.measure(limits.body) {
             return Outcome::Error(HumanError::refused(request, refused));
         }
-        let fields = Arc::clone(checking.guard.json_fields());
+        let fields = Arc::clone(checking.guard.fields());
         let parsing = || parse_json::<Tapped<T>>(request, data, limits.body);
         let tapped = match checking.parse(&fields, limits.body_deadline, parsing).await {
             Ok(Ok(tapped)) => tapped,

@@ -10,7 +10,8 @@ use crate::local::Local;
 /// Why a guard did not let a request through.
 ///
 /// Rocket logs the `Debug` form of a data guard's error, and that of its JSON error holds the whole
-/// body, a token that nobody has used yet included. So this one shows what `Display` does.
+/// body, a token that nobody has used yet included. So this one shows nothing of what is inside;
+/// `Display` does, and may quote a value of the body.
 pub enum HumanError<E = Infallible> {
     /// The body is not what the handler takes. The token was not spent.
     Inner(E),
@@ -47,9 +48,13 @@ impl<E: fmt::Display> fmt::Display for HumanError<E> {
     }
 }
 
-impl<E: fmt::Display> fmt::Debug for HumanError<E> {
+impl<E> fmt::Debug for HumanError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HumanError({self})")
+        match self {
+            Self::Inner(_) => f.write_str("the body is not what the handler takes"),
+            Self::Refused(refused) => write!(f, "{} ({})", refused, refused.denial().name()),
+            Self::Unconfigured => f.write_str("no human-check guard is configured"),
+        }
     }
 }
 

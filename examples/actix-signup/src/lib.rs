@@ -92,7 +92,7 @@ struct Upload {
     email: Text<String>,
     name: Option<Text<String>>,
     age: Option<Text<Age>>,
-    #[multipart(limit = "2MB")]
+    #[multipart(limit = "2MiB")]
     files: Vec<TempFile>,
 }
 

@@ -14,7 +14,9 @@ use rocket::{Build, Config, FromForm, Responder, Rocket, State, get, post, route
 /// Limits like those of the other examples.
 pub fn config() -> Config {
     Config {
-        limits: Limits::default().limit("form", 64.kibibytes()),
+        limits: Limits::default()
+            .limit("form", 64.kibibytes())
+            .limit("file", 2.mebibytes()),
         log_level: LogLevel::Critical,
         cli_colors: false,
         ..Config::release_default()

@@ -21,7 +21,7 @@ fn guard(check: &Scripted, policy: RoutePolicy) -> Guard {
 
 fn token(guard: &Guard, text: &str) -> Answers {
     let mut answers = Answers::none();
-    let field = guard.form_fields().find("scripted-response").unwrap();
+    let field = guard.fields().find("scripted-response").unwrap();
     answers.push(field, text);
     answers
 }
@@ -523,6 +523,29 @@ fn settings_that_would_never_be_read_are_refused() {
     ];
     let disputed = Guard::new(Two(Scripted::human(), same), closed());
     assert_eq!(disputed.unwrap_err().field(), "fields");
+    let two = || {
+        Two(
+            Scripted::human(),
+            [
+                Provider::new("a", &["a-response"]),
+                Provider::new("b", &["b-response"]),
+            ],
+        )
+    };
+    for (provider, pointer) in [("b", "/a-response"), ("a", "/b-response")] {
+        let claimed = Guard::builder(two())
+            .with_json_member(provider, pointer)
+            .build(closed());
+        assert_eq!(
+            claimed.unwrap_err().field(),
+            "fields",
+            "{provider} {pointer}"
+        );
+    }
+    let both = Guard::builder(two())
+        .with_json_member("a", "/t")
+        .with_json_member("b", "/t");
+    assert_eq!(both.build(closed()).unwrap_err().field(), "fields");
     let odd = Scripted::human().accepting(&Provider::new("a b", &["token"]));
     assert_eq!(Guard::new(odd, closed()).unwrap_err().field(), "provider");
 }

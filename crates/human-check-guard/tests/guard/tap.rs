@@ -120,15 +120,15 @@ async fn a_pointer_leads_into_a_json_body() {
         .unwrap();
     let json = r#"{"meta":{"security":{"token":"t","x":1},"y":2},"z":3}"#;
     let parse = || async { serde_json::from_str::<Tapped<serde_json::Value>>(json).unwrap() };
-    let tapped = tapping(Arc::clone(guard.json_fields()), parse).await;
+    let tapped = tapping(Arc::clone(guard.fields()), parse).await;
     assert_eq!(count(&tapped.answers), "Answers(1)");
     let left = serde_json::json!({"meta":{"security":{"x":1},"y":2},"z":3});
     assert_eq!(tapped.inner, left);
     assert_eq!(
-        count(&scan::json(guard.json_fields(), json.as_bytes())),
+        count(&scan::json(guard.fields(), json.as_bytes())),
         "Answers(1)"
     );
-    assert!(scan::form(guard.form_fields(), b"token=t").is_empty());
+    assert!(scan::form(guard.fields(), b"token=t").is_empty());
 }
 
 #[test]
