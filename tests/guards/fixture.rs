@@ -126,12 +126,12 @@ impl App {
     }
 }
 
-/// Reads as much as the default, and waits less.
+/// Reads as much as the default, and waits as long as a slow machine may need.
 pub(crate) const LIMITS: BodyLimits = BodyLimits {
     body: 65_536,
-    body_deadline: Duration::from_millis(700),
+    body_deadline: Duration::from_secs(20),
     upload: 2 * 1_024 * 1_024,
-    upload_deadline: Duration::from_millis(700),
+    upload_deadline: Duration::from_secs(20),
 };
 
 /// The examples in front of a scripted vendor.

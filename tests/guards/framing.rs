@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use human_check_guard::BodyLimits;
+
 use crate::client::{Connection, Request};
-use crate::fixture::{App, Framework, everywhere};
+use crate::fixture::{App, Framework, LIMITS, everywhere, with};
 use crate::sources::{comment, form, multipart};
 
 const FIELD: &str = "h-captcha-response";
@@ -40,7 +42,12 @@ fn a_body_that_drips_in_is_read() {
 
 #[test]
 fn an_unfinished_body_is_ended_within_the_deadline() {
-    for app in everywhere() {
+    let soon = BodyLimits {
+        body_deadline: Duration::from_millis(300),
+        upload_deadline: Duration::from_millis(300),
+        ..LIMITS
+    };
+    for app in with(|builder| builder.with_body_limits(soon)) {
         for request in [
             good(),
             good().chunked(),
