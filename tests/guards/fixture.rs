@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use example_pages::Guards;
@@ -52,6 +52,11 @@ impl Vendor {
         self.0.in_flight.load(Ordering::SeqCst)
     }
 
+    /// Waits until a question is open, or gives up loudly.
+    pub(crate) fn wait_for_a_question(&self) {
+        eventually("the vendor is asked", || self.in_flight() > 0);
+    }
+
     /// Answers a question about `slow`.
     pub(crate) fn open(&self) {
         self.0.gate.notify_one();
@@ -96,6 +101,15 @@ impl HumanCheck for Vendor {
             "spent" => Ok(Refusal::new(Reason::Spent).into()),
             _ => Ok(Refusal::new(Reason::Invalid).into()),
         }
+    }
+}
+
+/// Waits until something is as it should be, or gives up loudly.
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < end, "{what}");
+        thread::yield_now();
     }
 }
 

@@ -1,26 +1,17 @@
 //! Connections, methods and paths.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use human_check_guard::BodyLimits;
 
 use crate::client::{Connection, Request};
-use crate::fixture::{App, Framework, LIMITS, everywhere, with};
+use crate::fixture::{App, Framework, LIMITS, eventually, everywhere, with};
 use crate::sources::{comment, form, multipart};
 
 const FIELD: &str = "h-captcha-response";
 
 fn good() -> Request {
     form(&[("email", "a@b"), (FIELD, "good")])
-}
-
-/// Waits until a counter is where it should be, or gives up loudly.
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 #[test]

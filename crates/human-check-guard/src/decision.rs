@@ -1,5 +1,6 @@
 //! What comes of a request, and who is told.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use human_check::{CheckError, ErrorKind, Provider, Reason, Submission, Verdict};
@@ -46,7 +47,7 @@ impl Examined {
         };
         let guard = self.reply.guard();
         if !earlier.guard().is(guard) {
-            if earlier.asked && matches!(self.evidence, Evidence::Submitted(_)) {
+            if earlier.asked.is_some() && matches!(self.evidence, Evidence::Submitted(_)) {
                 tracing::warn!(
                     target: "human_check_guard",
                     route = guard.policy().name(),
@@ -56,18 +57,11 @@ impl Examined {
             }
             return self.settle().await;
         }
-        let contradicts = match &self.evidence {
-            Evidence::Absent { .. } => false,
-            Evidence::Unusable(_) => true,
-            Evidence::Submitted(_) if !earlier.asked => return self.settle().await,
-            Evidence::Submitted(submission) => {
-                let accepted = guard.fields().providers().iter();
-                let mut present = accepted.filter(|known| submission.answers(known));
-                present.any(|known| {
-                    let token = submission.token(known, usize::MAX);
-                    token.is_err_and(|refusal| refusal.reason() == Reason::Malformed)
-                })
-            }
+        let contradicts = match (&self.evidence, &earlier.asked) {
+            (Evidence::Absent { .. }, _) => false,
+            (Evidence::Unusable(_), _) => true,
+            (Evidence::Submitted(_), None) => return self.settle().await,
+            (Evidence::Submitted(now), Some(asked)) => !is_covered(guard, now, asked),
         };
         if !contradicts {
             return earlier.clone();
@@ -78,7 +72,7 @@ impl Examined {
         Outcome {
             result,
             reply: self.reply,
-            asked: true,
+            asked: earlier.asked.clone(),
         }
     }
 
@@ -93,7 +87,7 @@ impl Examined {
         } = self;
         let guard = reply.guard();
         let policy = guard.policy();
-        let asked = matches!(evidence, Evidence::Submitted(_));
+        let mut asked = None;
         let (result, provider, reason) = match evidence {
             Evidence::Unusable(why) => (Err(Denial::InvalidToken), None, why),
             Evidence::Absent { foreign, signals } => {
@@ -107,7 +101,10 @@ impl Examined {
                     false => (Ok(Visitor::Unproven(Unproven::NotChallenged)), None, reason),
                 }
             }
-            Evidence::Submitted(submission) => decide(guard, &submission).await,
+            Evidence::Submitted(submission) => {
+                let submission = &**asked.insert(Arc::new(submission));
+                decide(guard, submission).await
+            }
         };
         let result = guard.enforced(result);
         let decision = decision_name(&result);
@@ -128,6 +125,16 @@ impl Examined {
             asked,
         }
     }
+}
+
+/// Whether every token that is there now was asked about.
+fn is_covered(guard: &Guard, now: &Submission, asked: &Submission) -> bool {
+    let accepted = guard.fields().providers().iter();
+    let mut present = accepted.filter(|known| now.answers(known));
+    present.all(|known| {
+        let [now, asked] = [now, asked].map(|submission| submission.token(known, usize::MAX));
+        now.is_ok_and(|now| asked.is_ok_and(|asked| now == asked))
+    })
 }
 
 type Decided = (Result<Visitor, Denial>, Option<Provider>, &'static str);
@@ -171,8 +178,8 @@ fn unavailable(error: &CheckError) -> Denial {
 pub struct Outcome {
     result: Result<Visitor, Denial>,
     reply: Reply,
-    /// Whether the check was asked, so that the token may be spent.
-    asked: bool,
+    /// What the check was asked about, so that its token may be spent.
+    asked: Option<Arc<Submission>>,
 }
 
 impl Outcome {

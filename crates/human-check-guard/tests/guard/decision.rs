@@ -214,6 +214,31 @@ async fn a_header_token_counts_and_must_agree_with_the_body() {
     assert_eq!(outcome.result().unwrap_err(), Denial::InvalidToken);
 }
 
+#[tokio::test]
+async fn a_second_look_knows_what_the_first_asked_about() {
+    let check = Scripted::human();
+    let guard = guard(&check, closed());
+    let first = settle(&guard, &Head::new(), "a").await;
+    for (body, expected) in [("", None), ("a", None), ("b", Some(Denial::InvalidToken))] {
+        let again = guard.examine(&Head::new(), token(&guard, body));
+        let outcome = again.settle_after(Some(&first)).await;
+        assert_eq!(outcome.result().err(), expected, "{body}");
+    }
+    assert_eq!(check.submissions().len(), 1);
+
+    // A token of a vendor that was not asked is no proof by being beside one that was.
+    let vendors = ["old", "new"].map(|name| Provider::named(name).with_fields([name]));
+    let guard = Guard::new(Two(Scripted::human(), vendors), closed()).unwrap();
+    let answer = |name: &str| {
+        let mut answers = Answers::none();
+        answers.push(guard.fields().find(name).unwrap(), "t");
+        guard.examine(&Head::new(), answers)
+    };
+    let first = answer("old").settle().await;
+    let outcome = answer("new").settle_after(Some(&first)).await;
+    assert_eq!(outcome.result().unwrap_err(), Denial::InvalidToken);
+}
+
 /// Accepts two vendors, as a migration does.
 #[derive(Debug)]
 struct Two(Scripted, [Provider; 2]);
