@@ -286,6 +286,10 @@ impl Clock for Fixed {
     fn now(&self) -> SystemTime {
         self.0
     }
+
+    fn uptime(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Explains one case by running it through the vendor's adapter, with the reply in the vendor's place.

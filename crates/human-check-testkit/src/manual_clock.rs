@@ -16,12 +16,12 @@ use human_check::Clock;
 /// assert_eq!(clock.now().duration_since(before).unwrap().as_secs(), 300);
 /// ```
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<Mutex<SystemTime>>);
+pub struct ManualClock(Arc<Mutex<(SystemTime, Duration)>>);
 
 impl ManualClock {
     /// A clock that shows `time`.
     pub fn at(time: SystemTime) -> Self {
-        Self(Arc::new(Mutex::new(time)))
+        Self(Arc::new(Mutex::new((time, Duration::ZERO))))
     }
 
     /// A clock that shows the present.
@@ -31,12 +31,27 @@ impl ManualClock {
 
     /// Moves it forward.
     pub fn advance(&self, by: Duration) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+        let mut shows = self.lock();
+        shows.0 += by;
+        shows.1 += by;
+    }
+
+    /// Corrects the calendar, as a time server does; what was measured goes on.
+    pub fn set(&self, time: SystemTime) {
+        self.lock().0 = time;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, (SystemTime, Duration)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock().0
+    }
+
+    fn uptime(&self) -> Duration {
+        self.lock().1
     }
 }

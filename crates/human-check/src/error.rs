@@ -32,6 +32,7 @@ struct Inner {
 /// | `Declined` | yes | only by a choice of its own | 503 |
 /// | `Misconfigured` | never, alarm | never | 500 |
 /// | `Protocol` | never | never | 503 |
+/// | `Unclaimed` | never | only by a choice of its own | 503 |
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -42,11 +43,31 @@ pub enum ErrorKind {
     Misconfigured,
     /// The answer made no sense. A visitor may have provoked it with an odd token.
     Protocol,
+    /// The vendor said yes, but the store of spent tokens could not say whether this token was
+    /// used before. Whoever is let in then may be a replay.
+    Unclaimed,
     /// The vendor could not be reached, did not answer in time, or said that it is in trouble.
     Unavailable,
 }
 
 impl ErrorKind {
+    /// The one of two that gives a route less reason to open. When several were asked in vain,
+    /// this is what it comes to.
+    pub(crate) fn graver(self, other: Self) -> Self {
+        let rank = |kind| match kind {
+            Self::Unavailable => 0,
+            Self::Declined => 1,
+            Self::Unclaimed => 2,
+            Self::Protocol => 3,
+            Self::Misconfigured => 4,
+        };
+        if rank(other) > rank(self) {
+            other
+        } else {
+            self
+        }
+    }
+
     /// A short name, fit for logs and metric labels.
     pub fn name(self) -> &'static str {
         match self {
@@ -54,6 +75,7 @@ impl ErrorKind {
             Self::Misconfigured => "misconfigured",
             Self::Protocol => "protocol",
             Self::Unavailable => "unavailable",
+            Self::Unclaimed => "unclaimed",
         }
     }
 }
@@ -106,6 +128,12 @@ impl CheckError {
     #[must_use]
     pub fn with_token_spent(mut self) -> Self {
         self.0.token_may_be_spent = true;
+        self
+    }
+
+    /// The same, but of the other kind if that gives less reason to open.
+    pub(crate) fn at_least(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = self.0.kind.graver(kind);
         self
     }
 
@@ -167,6 +195,10 @@ impl fmt::Display for CheckError {
                 "{provider} gave an answer that makes no sense ({reason})"
             ),
             ErrorKind::Unavailable => write!(f, "{provider} could not be asked ({reason})"),
+            ErrorKind::Unclaimed => write!(
+                f,
+                "a token of {provider} could not be claimed as used ({reason})"
+            ),
         }
     }
 }

@@ -53,6 +53,25 @@ impl Provider {
         }
     }
 
+    /// The providers of both lists, each once. Where both know one, its fields are those of both.
+    pub(crate) fn merged(first: &[Self], second: &[Self]) -> Vec<Self> {
+        let mut all = first.to_vec();
+        for provider in second {
+            match all.iter_mut().find(|known| *known == provider) {
+                None => all.push(provider.clone()),
+                Some(known) => {
+                    let mut fields: Vec<_> = known.fields().map(str::to_owned).collect();
+                    let more = provider
+                        .fields()
+                        .filter(|f| known.fields().all(|k| k != *f));
+                    fields.extend(more.map(str::to_owned));
+                    *known = known.clone().with_fields(fields);
+                }
+            }
+        }
+        all
+    }
+
     /// The name used in configuration, logs and metrics, for example `turnstile`.
     pub fn name(&self) -> &str {
         &self.name

@@ -154,6 +154,64 @@ impl Submission {
         self.answers.iter().any(|a| a.provider == *provider)
     }
 
+    /// Whether anything that is not empty arrived for one of `providers`.
+    pub fn answers_any(&self, providers: &[Provider]) -> bool {
+        self.answers
+            .iter()
+            .any(|a| a.text.as_deref() != Some("") && providers.contains(&a.provider))
+    }
+
+    /// The same submission with the answers for `providers` and no others, so that nobody is shown
+    /// a token that was made for somebody else.
+    #[must_use]
+    pub fn only_for(&self, providers: &[Provider]) -> Self {
+        let mut own = self.clone();
+        own.answers.retain(|a| providers.contains(&a.provider));
+        own
+    }
+
+    /// Why a check that accepts `providers` refuses this without asking anybody, where it does.
+    ///
+    /// For combinators that answer in place of a check, such as an open breaker: what a visitor
+    /// forgot or garbled is refused during an outage, too.
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`]: [`Reason::Malformed`] when something for one of them cannot be an answer,
+    /// [`Reason::Missing`] when there is nothing for any of them.
+    pub fn askable(&self, providers: &[Provider]) -> Result<(), Refusal> {
+        let mut outcome = Err(Refusal::new(Reason::Missing));
+        for answer in &self.answers {
+            if !providers.contains(&answer.provider) {
+                continue;
+            }
+            match self.value(&answer.provider, &answer.name, TOKEN_CAP) {
+                Ok(_) => outcome = Ok(()),
+                Err(refusal) if refusal.reason() == Reason::Missing => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        outcome
+    }
+
+    /// Whom of `providers` this is addressed to: the first whose answer is here, or else the first.
+    pub(crate) fn addressee<'a>(&self, providers: &'a [Provider]) -> &'a Provider {
+        static NOBODY: Provider = Provider::new("nobody", &[]);
+        let mut addressed = providers.iter().filter(|p| self.answers(p));
+        let addressed = addressed.next().or(providers.first());
+        addressed.unwrap_or(&NOBODY)
+    }
+
+    /// What arrived for `provider`, as names and values.
+    #[cfg(feature = "single-use")]
+    pub(crate) fn values<'a>(
+        &'a self,
+        provider: &'a Provider,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let own = self.answers.iter().filter(|a| a.provider == *provider);
+        own.map(|a| (&*a.name, a.text.as_deref().unwrap_or_default()))
+    }
+
     /// The visitor's address, where it is known.
     pub fn client_ip(&self) -> Option<IpAddr> {
         self.client_ip

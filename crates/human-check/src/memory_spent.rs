@@ -1,0 +1,159 @@
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+use crate::{Claim, ClaimError, Claimed, Clock, DigestKey, SpentTokens, SystemClock};
+
+/// Spent tokens remembered in this process, so many and no more.
+///
+/// When it is full it refuses new claims instead of forgetting old ones. Only tokens that a vendor
+/// called human's are claimed, so junk cannot fill it. About 36 bytes a token while claims are
+/// steady, up to twice that just after a table has grown.
+///
+/// One process knows nothing of another: behind a load balancer, share a store instead.
+#[derive(Clone)]
+pub struct MemorySpent(Arc<Inner>);
+
+struct Inner {
+    shards: Box<[Mutex<Generations>]>,
+    live: AtomicUsize,
+    capacity: usize,
+    life: Duration,
+    key: DigestKey,
+    clock: Box<dyn Clock>,
+}
+
+/// Two sets instead of a time for every token: a token goes into the young one, and a whole
+/// generation is dropped when everything in it is older than the longest life.
+#[derive(Default)]
+struct Generations {
+    young: Digests,
+    old: Digests,
+    /// When the young one was begun.
+    since: Duration,
+}
+
+type Digests = HashSet<u128, BuildHasherDefault<AsItIs>>;
+
+/// Digests are as good as random already.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, digest: u128) {
+        self.0 = digest as u64;
+    }
+}
+
+/// Enough for two threads in sixteen not to meet.
+const SHARDS: usize = 16;
+
+impl MemorySpent {
+    /// Room for `capacity` tokens that live up to ten minutes, longer than any vendor's.
+    pub fn new(capacity: usize) -> Self {
+        Self::with(capacity, Duration::from_secs(600), SystemClock)
+    }
+
+    /// Room for `capacity` tokens that live up to `life`.
+    pub fn with_life(capacity: usize, life: Duration) -> Self {
+        Self::with(capacity, life, SystemClock)
+    }
+
+    /// The same by another clock.
+    pub fn with(capacity: usize, life: Duration, clock: impl Clock) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::new(Generations::default()));
+        Self(Arc::new(Inner {
+            shards: shards.collect(),
+            live: AtomicUsize::new(0),
+            capacity,
+            life,
+            key: DigestKey::random(),
+            clock: Box::new(clock),
+        }))
+    }
+}
+
+impl Inner {
+    fn claim(&self, digest: u128) -> Result<Claimed, ClaimError> {
+        let now = self.clock.uptime();
+        if let Some(claimed) = self.try_claim(digest, now) {
+            return Ok(claimed);
+        }
+        // Shards that nobody asked lately may still hold what has ended.
+        for shard in &self.shards {
+            self.age(&mut lock(shard), now);
+        }
+        self.try_claim(digest, now)
+            .ok_or_else(|| ClaimError::new("store-full"))
+    }
+
+    /// `None` when there is no room.
+    fn try_claim(&self, digest: u128, now: Duration) -> Option<Claimed> {
+        // Bits that do not choose the place within a table.
+        let shard = (digest >> 64) as usize % self.shards.len();
+        let mut shard = lock(&self.shards[shard]);
+        self.age(&mut shard, now);
+        if shard.young.contains(&digest) || shard.old.contains(&digest) {
+            return Some(Claimed::Before);
+        }
+        if self.live.fetch_add(1, Ordering::Relaxed) >= self.capacity {
+            self.live.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        shard.young.insert(digest);
+        Some(Claimed::First)
+    }
+
+    fn age(&self, shard: &mut Generations, now: Duration) {
+        let age = now.saturating_sub(shard.since);
+        if age < self.life {
+            return;
+        }
+        let gone = std::mem::replace(&mut shard.old, std::mem::take(&mut shard.young));
+        let mut gone = gone.len();
+        shard.since = now;
+        if age >= self.life.saturating_mul(2) {
+            gone += std::mem::take(&mut shard.old).len();
+        }
+        self.live.fetch_sub(gone, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl SpentTokens for MemorySpent {
+    fn longest_life(&self) -> Duration {
+        self.0.life
+    }
+
+    async fn claim(&self, claim: Claim<'_>, life: Duration) -> Result<Claimed, ClaimError> {
+        if life > self.0.life {
+            return Err(ClaimError::new("life-too-long"));
+        }
+        let digest = claim.digest(&self.0.key);
+        self.0.claim(u128::from_le_bytes(digest))
+    }
+}
+
+impl fmt::Debug for MemorySpent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemorySpent")
+            .field("capacity", &self.0.capacity)
+            .field("life", &self.0.life)
+            .finish_non_exhaustive()
+    }
+}
