@@ -1,10 +1,19 @@
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::Arc;
+#[cfg(feature = "tokio")]
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{CheckError, ConfigError, Enforce, Policy, Provider, Reports, Submission, Verdict};
+use crate::{
+    Accept, Breaker, BreakerPolicy, CheckError, ConfigError, Enforce, Failover, Limit, Policy,
+    Provider, Reports, Submission, Verdict,
+};
+#[cfg(feature = "tokio")]
+use crate::{ComparisonSink, Deadline, Retry, Shadow};
+#[cfg(feature = "single-use")]
+use crate::{ReplayGuard, SpentTokens};
 
 /// Asks whether a human handed in a submission.
 ///
@@ -89,6 +98,66 @@ pub trait HumanCheckExt: HumanCheck + Sized {
     /// [`ConfigError`] when the policy asks for a fact that this check does not report.
     fn enforce(self, policy: Policy) -> Result<Enforce<Self>, ConfigError> {
         Enforce::new(self, policy)
+    }
+
+    /// Asks `second` where this check is unavailable. Failover, for visitors who sent both answers.
+    fn or_else<B: HumanCheck>(self, second: B) -> Failover<Self, B> {
+        Failover::new(self, second)
+    }
+
+    /// Still accepts the answers of an `old` check beside this one's.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when both accept the same vendor's answers.
+    fn accepting<O: HumanCheck>(self, old: O) -> Result<Accept<Self, O>, ConfigError> {
+        Accept::new(self, old)
+    }
+
+    /// Stops asking while this check fails or is slow.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the policy makes no sense.
+    fn breaker(self, policy: BreakerPolicy) -> Result<Breaker<Self>, ConfigError> {
+        Breaker::new(self, policy)
+    }
+
+    /// Lets at most so many checks be under way at once.
+    fn limit(self, most: usize) -> Limit<Self> {
+        Limit::new(self, most)
+    }
+
+    /// Gives up after so long.
+    #[cfg(feature = "tokio")]
+    fn deadline(self, after: Duration) -> Deadline<Self> {
+        Deadline::new(self, after)
+    }
+
+    /// Asks again where nothing was sent.
+    #[cfg(feature = "tokio")]
+    fn retry(self) -> Retry<Self> {
+        Retry::new(self)
+    }
+
+    /// Compares this check's verdicts with those of `second`, and tells `sink`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when both accept the same vendor's answers.
+    #[cfg(feature = "tokio")]
+    fn shadowed_by<B: HumanCheck, S: ComparisonSink>(
+        self,
+        second: B,
+        sink: S,
+    ) -> Result<Shadow<Self, B, S>, ConfigError> {
+        Shadow::new(self, second, sink)
+    }
+
+    /// Lets each token pass once.
+    #[cfg(feature = "single-use")]
+    fn single_use<S: SpentTokens>(self, store: S) -> ReplayGuard<Self, S> {
+        ReplayGuard::new(self, store)
     }
 }
 

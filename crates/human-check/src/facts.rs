@@ -30,6 +30,8 @@ pub struct Facts {
     pub single_use: SingleUse,
     /// Whether the answer belongs to a vendor's published testing keys and proves nothing.
     pub testing_credentials: bool,
+    /// What another vendor said whose answer was in the same submission, and had to hold, too.
+    pub beside: Option<Box<Facts>>,
     /// What else the vendor said, under the vendor's own names.
     pub details: Vec<(&'static str, Detail)>,
 }
@@ -48,8 +50,24 @@ impl Facts {
             assurance: Assurance::Unstated,
             single_use: SingleUse::Nobody,
             testing_credentials: false,
+            beside: None,
             details: Vec::new(),
         }
+    }
+
+    /// These facts, and those of everybody who was judged beside.
+    pub fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |facts| facts.beside.as_deref())
+    }
+
+    /// The same with those of somebody judged beside.
+    #[must_use]
+    pub fn with_beside(mut self, other: Self) -> Self {
+        self.beside = Some(Box::new(match self.beside.take() {
+            Some(beside) => beside.with_beside(other),
+            None => other,
+        }));
+        self
     }
 
     /// A further detail by the vendor's own name for it.
@@ -74,6 +92,7 @@ impl fmt::Debug for Facts {
             .field("assurance", &self.assurance)
             .field("single_use", &self.single_use)
             .field("testing_credentials", &self.testing_credentials)
+            .field("beside", &self.beside)
             .field("details", &details)
             .finish()
     }

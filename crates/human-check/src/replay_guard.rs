@@ -5,8 +5,8 @@ use async_trait::async_trait;
 
 use crate::counter::count;
 use crate::{
-    CheckError, Claim, ClaimError, Claimed, ConfigError, ErrorKind, HumanCheck, Provider, Reason,
-    Refusal, Reports, SingleUse, SpentTokens, Submission, Verdict,
+    CheckError, Claim, ClaimError, Claimed, ConfigError, ErrorKind, Facts, HumanCheck, Provider,
+    Reason, Refusal, Reports, SingleUse, SpentTokens, Submission, Verdict,
 };
 
 /// Lets each token pass once, whatever its vendor does about it.
@@ -14,8 +14,8 @@ use crate::{
 /// May turn human into not human ([`Reason::Spent`]), and into [`ErrorKind::Unclaimed`] when the
 /// store cannot tell. Never changes a refusal or an error: refused tokens leave nothing behind.
 ///
-/// A human's submission is claimed with every answer in it that this check accepts, so that a
-/// second token that was judged beside the first is spent as well.
+/// Claimed is every answer that was judged: the one that decided, and those that had to hold
+/// [beside](crate::Facts::beside) it.
 ///
 /// Dropping its future while the vendor is asked claims nothing; while the store is asked, the
 /// token is claimed or not. A claim is never taken back.
@@ -58,15 +58,9 @@ impl<C: HumanCheck, S: SpentTokens> ReplayGuard<C, S> {
         Ok(self)
     }
 
-    async fn claim(
-        &self,
-        submission: &Submission,
-        judge: &Provider,
-    ) -> Result<Claimed, ClaimError> {
-        let others = self.check.accepts().iter();
-        let others = others.filter(|p| *p != judge && submission.answers(p));
-        for provider in std::iter::once(judge).chain(others) {
-            let claim = Claim::answer(submission, provider);
+    async fn claim(&self, submission: &Submission, facts: &Facts) -> Result<Claimed, ClaimError> {
+        for judged in facts.all() {
+            let claim = Claim::answer(submission, &judged.provider);
             if self.store.claim(claim, self.life).await? == Claimed::Before {
                 return Ok(Claimed::Before);
             }
@@ -106,7 +100,7 @@ impl<C: HumanCheck, S: SpentTokens> HumanCheck for ReplayGuard<C, S> {
             Verdict::Human(facts) => facts,
             refused @ Verdict::NotHuman(_) => return Ok(refused),
         };
-        let claimed = self.claim(submission, &facts.provider).await;
+        let claimed = self.claim(submission, &facts).await;
         self.note(claimed.as_ref().err());
         match claimed {
             Ok(Claimed::First) => {

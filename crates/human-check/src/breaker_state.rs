@@ -1,0 +1,347 @@
+//! When a breaker opens and closes, without a check, a clock or a lock.
+
+use std::time::Duration;
+
+use crate::BreakerPolicy;
+
+const SLOTS: usize = 10;
+
+#[derive(Debug)]
+pub(crate) struct State {
+    policy: BreakerPolicy,
+    phase: Phase,
+    /// Counts phases, so that a call admitted in one says nothing in the next.
+    epoch: u64,
+    consecutive: u32,
+    window: [Slot; SLOTS],
+    /// How often in a row it opened without staying closed for a window.
+    openings: u32,
+    closed_since: Duration,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    Closed,
+    HalfOpen { probing: bool },
+    Open { until: Duration },
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    number: u64,
+    calls: u32,
+    bad: u32,
+}
+
+/// Leave to ask, to be handed back with what came of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket {
+    epoch: u64,
+    probe: bool,
+}
+
+/// What a call says about the vendor.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Signal {
+    /// It spoke, and in time.
+    Good,
+    /// It could not be asked.
+    Failed,
+    /// It spoke too slowly.
+    Slow,
+    /// Nothing: it was not asked, or a visitor may have brought it about.
+    Nothing,
+}
+
+/// What changed, for the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Change {
+    Opened {
+        reason: &'static str,
+        wait: Duration,
+    },
+    Closed,
+}
+
+impl State {
+    pub(crate) fn new(policy: BreakerPolicy) -> Self {
+        Self {
+            policy,
+            phase: Phase::Closed,
+            epoch: 0,
+            consecutive: 0,
+            window: [Slot::default(); SLOTS],
+            openings: 0,
+            closed_since: Duration::ZERO,
+        }
+    }
+
+    /// Leave to ask, or how long there will be none.
+    pub(crate) fn admit(&mut self, now: Duration) -> Result<Ticket, Duration> {
+        if let Phase::Open { until } = self.phase {
+            if now < until {
+                return Err(until - now);
+            }
+            self.enter(Phase::HalfOpen { probing: false });
+        }
+        let probe = match self.phase {
+            Phase::HalfOpen { probing: true } => return Err(Duration::from_secs(1)),
+            Phase::HalfOpen { probing: false } => {
+                self.phase = Phase::HalfOpen { probing: true };
+                true
+            }
+            Phase::Closed | Phase::Open { .. } => false,
+        };
+        Ok(Ticket {
+            epoch: self.epoch,
+            probe,
+        })
+    }
+
+    /// What came of a call. `jitter` is from 0 to 1.
+    pub(crate) fn report(
+        &mut self,
+        ticket: Ticket,
+        signal: Signal,
+        now: Duration,
+        jitter: f64,
+    ) -> Option<Change> {
+        if ticket.epoch != self.epoch {
+            return None;
+        }
+        if ticket.probe {
+            return match signal {
+                Signal::Good => {
+                    self.enter(Phase::Closed);
+                    self.consecutive = 0;
+                    self.window = [Slot::default(); SLOTS];
+                    self.closed_since = now;
+                    Some(Change::Closed)
+                }
+                Signal::Failed | Signal::Slow => Some(self.open("probe-failed", now, jitter)),
+                Signal::Nothing => {
+                    self.phase = Phase::HalfOpen { probing: false };
+                    None
+                }
+            };
+        }
+        match signal {
+            Signal::Nothing => return None,
+            Signal::Failed => self.consecutive = self.consecutive.saturating_add(1),
+            Signal::Good | Signal::Slow => self.consecutive = 0,
+        }
+        let (calls, bad) = self.count(signal != Signal::Good, now);
+        if self.consecutive >= self.policy.consecutive {
+            return Some(self.open("consecutive-failures", now, jitter));
+        }
+        let share = f64::from(bad) / f64::from(calls);
+        if calls >= self.policy.calls && share >= self.policy.share {
+            return Some(self.open("failed-or-slow", now, jitter));
+        }
+        None
+    }
+
+    fn count(&mut self, bad: bool, now: Duration) -> (u32, u32) {
+        let width = (self.policy.window / SLOTS as u32).max(Duration::from_millis(1));
+        let number = (now.as_millis() / width.as_millis()) as u64;
+        let slot = &mut self.window[(number % SLOTS as u64) as usize];
+        if slot.number != number {
+            *slot = Slot {
+                number,
+                ..Slot::default()
+            };
+        }
+        slot.calls = slot.calls.saturating_add(1);
+        slot.bad = slot.bad.saturating_add(u32::from(bad));
+        let recent = self.window.iter();
+        let recent = recent.filter(|slot| slot.number + SLOTS as u64 > number);
+        recent.fold((0_u32, 0_u32), |(calls, bad), slot| {
+            (
+                calls.saturating_add(slot.calls),
+                bad.saturating_add(slot.bad),
+            )
+        })
+    }
+
+    fn open(&mut self, reason: &'static str, now: Duration, jitter: f64) -> Change {
+        let was_closed = self.phase == Phase::Closed;
+        if was_closed && now.saturating_sub(self.closed_since) >= self.policy.window {
+            self.openings = 0;
+        }
+        let doubled = self.policy.open.saturating_mul(1 << self.openings.min(16));
+        let wait = doubled.min(self.policy.longest_open);
+        // From nine tenths to eleven, so that many processes do not probe at the same moment.
+        let wait = wait.mul_f64(0.9 + 0.2 * jitter.clamp(0.0, 1.0));
+        self.openings = self.openings.saturating_add(1);
+        self.enter(Phase::Open { until: now + wait });
+        Change::Opened { reason, wait }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.epoch += 1;
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn state() -> State {
+        State::new(BreakerPolicy::default())
+    }
+
+    fn call(state: &mut State, signal: Signal, now: Duration) -> Option<Change> {
+        let ticket = state.admit(now).expect("it is closed");
+        state.report(ticket, signal, now, 0.5)
+    }
+
+    fn opened(change: Option<Change>) -> Duration {
+        match change {
+            Some(Change::Opened { wait, .. }) => wait,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn opens_at_the_fifth_failure_in_a_row_and_not_before() {
+        let mut state = state();
+        for round in 0..3 {
+            for _ in 0..4 {
+                assert_eq!(call(&mut state, Signal::Failed, SECOND * round), None);
+            }
+            assert_eq!(call(&mut state, Signal::Good, SECOND * round), None);
+        }
+        for _ in 0..4 {
+            assert_eq!(call(&mut state, Signal::Failed, SECOND * 60), None);
+        }
+        assert_eq!(
+            opened(call(&mut state, Signal::Failed, SECOND * 60)),
+            SECOND * 5
+        );
+        assert!(state.admit(SECOND * 64).is_err());
+    }
+
+    #[test]
+    fn opens_when_half_of_twenty_calls_are_slow() {
+        let mut state = state();
+        for n in 0..19 {
+            let signal = if n % 2 == 0 {
+                Signal::Slow
+            } else {
+                Signal::Good
+            };
+            assert_eq!(call(&mut state, signal, SECOND), None, "{n}");
+        }
+        opened(call(&mut state, Signal::Slow, SECOND));
+    }
+
+    #[test]
+    fn what_is_older_than_the_window_does_not_count() {
+        let mut state = state();
+        for n in 0..200 {
+            let signal = if n % 2 == 0 {
+                Signal::Slow
+            } else {
+                Signal::Good
+            };
+            // Never twenty within thirty seconds.
+            assert_eq!(call(&mut state, signal, SECOND * 2 * n), None, "{n}");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_changes_nothing() {
+        let mut state = state();
+        for n in 0..10_000 {
+            assert_eq!(call(&mut state, Signal::Nothing, SECOND), None, "{n}");
+        }
+        for _ in 0..4 {
+            call(&mut state, Signal::Failed, SECOND);
+            call(&mut state, Signal::Nothing, SECOND);
+        }
+        opened(call(&mut state, Signal::Failed, SECOND));
+    }
+
+    #[test]
+    fn half_open_lets_one_probe_through() {
+        let mut state = state();
+        for _ in 0..5 {
+            call(&mut state, Signal::Failed, SECOND);
+        }
+        let now = SECOND * 7;
+        let probe = state.admit(now).unwrap();
+        assert!(state.admit(now).is_err(), "a second probe");
+        assert_eq!(state.report(probe, Signal::Nothing, now, 0.5), None);
+        let probe = state.admit(now).unwrap();
+        assert_eq!(
+            state.report(probe, Signal::Good, now, 0.5),
+            Some(Change::Closed)
+        );
+        assert!(state.admit(now).is_ok() && state.admit(now).is_ok());
+    }
+
+    #[test]
+    fn waits_longer_each_time_up_to_a_minute_and_forgets_that_after_a_quiet_window() {
+        let mut state = state();
+        let mut now = SECOND;
+        let mut waits = Vec::new();
+        for _ in 0..5 {
+            call(&mut state, Signal::Failed, now);
+        }
+        for _ in 0..6 {
+            now += SECOND * 70;
+            let probe = state.admit(now).unwrap();
+            waits.push(opened(state.report(probe, Signal::Failed, now, 0.5)).as_secs());
+        }
+        assert_eq!(waits, [10, 20, 40, 60, 60, 60]);
+        now += SECOND * 70;
+        let probe = state.admit(now).unwrap();
+        state.report(probe, Signal::Good, now, 0.5);
+        for _ in 0..4 {
+            call(&mut state, Signal::Failed, now + SECOND);
+        }
+        let soon = opened(call(&mut state, Signal::Failed, now + SECOND));
+        assert_eq!(soon, SECOND * 60, "it flaps");
+        now += SECOND * 70;
+        let probe = state.admit(now).unwrap();
+        state.report(probe, Signal::Good, now, 0.5);
+        for _ in 0..4 {
+            call(&mut state, Signal::Failed, now + SECOND * 40);
+        }
+        let late = opened(call(&mut state, Signal::Failed, now + SECOND * 40));
+        assert_eq!(late, SECOND * 5);
+    }
+
+    #[test]
+    fn a_call_from_before_it_opened_says_nothing_about_the_probe() {
+        let mut state = state();
+        let early = state.admit(SECOND).unwrap();
+        for _ in 0..5 {
+            call(&mut state, Signal::Failed, SECOND);
+        }
+        assert_eq!(state.report(early, Signal::Good, SECOND * 2, 0.5), None);
+        assert!(state.admit(SECOND * 3).is_err(), "still open");
+        let probe = state.admit(SECOND * 7).unwrap();
+        assert_eq!(state.report(early, Signal::Failed, SECOND * 7, 0.5), None);
+        assert_eq!(
+            state.report(probe, Signal::Good, SECOND * 7, 0.5),
+            Some(Change::Closed)
+        );
+    }
+
+    #[test]
+    fn jitter_stays_within_a_tenth() {
+        for (jitter, tenths_of_a_second) in [(0.0, 45), (1.0, 55)] {
+            let mut state = state();
+            for _ in 0..4 {
+                call(&mut state, Signal::Failed, SECOND);
+            }
+            let ticket = state.admit(SECOND).unwrap();
+            let wait = opened(state.report(ticket, Signal::Failed, SECOND, jitter));
+            assert_eq!(wait.as_millis() / 100, tenths_of_a_second);
+        }
+    }
+}

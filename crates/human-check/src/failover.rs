@@ -1,0 +1,90 @@
+use async_trait::async_trait;
+
+use crate::counter::count;
+use crate::{CheckError, ErrorKind, HumanCheck, Provider, Reports, Submission, Verdict};
+
+/// Asks a second check where the first is unavailable.
+///
+/// May turn [`ErrorKind::Unavailable`] into anything the second says, and [`ErrorKind::Declined`],
+/// too, where that was [opted in](Self::also_when_declined). Never changes a verdict, and so a bot
+/// cannot choose the weaker vendor: a refusal stands, and whoever sends no answer for the first is
+/// refused by the first. The second is asked only about an answer of its own, so the page shows both
+/// widgets.
+///
+/// Where both are asked in vain, the error is the second's, of the [kind](ErrorKind) that gives a
+/// route less reason to open.
+///
+/// Dropping its future gives up whichever of them is being asked. It keeps no deadline for both
+/// together; put a `Deadline` around it.
+#[derive(Clone, Debug)]
+pub struct Failover<A, B> {
+    first: A,
+    second: B,
+    accepts: Vec<Provider>,
+    when_declined: bool,
+}
+
+impl<A: HumanCheck, B: HumanCheck> Failover<A, B> {
+    /// Puts `second` behind `first`.
+    pub fn new(first: A, second: B) -> Self {
+        Self {
+            accepts: Provider::merged(first.accepts(), second.accepts()),
+            first,
+            second,
+            when_declined: false,
+        }
+    }
+
+    /// Asks the second also where the first answers but will not judge, as with a spent quota.
+    ///
+    /// An attacker who burns the first one's quota then chooses the second.
+    #[must_use]
+    pub fn also_when_declined(mut self) -> Self {
+        self.when_declined = true;
+        self
+    }
+
+    fn fails_over(&self, kind: ErrorKind) -> bool {
+        match kind {
+            ErrorKind::Unavailable => true,
+            ErrorKind::Declined => self.when_declined,
+            ErrorKind::Misconfigured | ErrorKind::Protocol | ErrorKind::Unclaimed => false,
+        }
+    }
+}
+
+#[async_trait]
+impl<A: HumanCheck, B: HumanCheck> HumanCheck for Failover<A, B> {
+    fn accepts(&self) -> &[Provider] {
+        &self.accepts
+    }
+
+    fn reports(&self) -> Reports {
+        self.first.reports().or(self.second.reports())
+    }
+
+    async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
+        let error = match self.first.check(submission).await {
+            Err(error) if self.fails_over(error.kind()) => error,
+            outcome => return outcome,
+        };
+        if !submission.answers_any(self.second.accepts()) {
+            return Err(error);
+        }
+        let second = submission.addressee(self.second.accepts());
+        count!(
+            "human_check_failovers_total",
+            "from" => error.provider().name(),
+            "to" => second.name()
+        );
+        tracing::warn!(
+            target: "human_check",
+            from = error.provider().name(),
+            to = second.name(),
+            reason = error.reason(),
+            "failed over"
+        );
+        let outcome = self.second.check(submission).await;
+        outcome.map_err(|second| second.at_least(error.kind()))
+    }
+}
