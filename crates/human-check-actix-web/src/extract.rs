@@ -29,9 +29,9 @@ fn guard_of(request: &HttpRequest) -> Result<Guard, Error> {
         (Some(bare), Some(shared)) if !bare.is(shared) => {
             "a route has one guard bare and another in web::Data; register both in the same way"
         }
-        (Some(guard), _) | (None, Some(guard)) => return Ok(guard.clone()),
+        (Some(guard), _) | (None, Some(guard)) => return Ok(guard.current()),
         (None, None) => match request.extensions().get::<Guard>() {
-            Some(guard) => return Ok(guard.clone()),
+            Some(guard) => return Ok(guard.current()),
             None => {
                 "a route wants a human and has no guard; add `.app_data(guard.clone())` to the App, scope or resource"
             }

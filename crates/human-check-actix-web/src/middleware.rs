@@ -121,9 +121,10 @@ where
         let service = Rc::clone(&self.service);
         let middleware = self.middleware.clone();
         Box::pin(async move {
-            match screen(&middleware, &mut request).await {
+            let guard = middleware.guard.current();
+            match screen(&middleware, &guard, &mut request).await {
                 Ok(()) => {
-                    request.extensions_mut().insert(middleware.guard);
+                    request.extensions_mut().insert(guard);
                     Ok(service.call(request).await?.map_into_left_body())
                 }
                 // Not `Err`: middleware around this one would then not see a response.
@@ -136,8 +137,11 @@ where
     }
 }
 
-async fn screen(middleware: &HumanMiddleware, request: &mut ServiceRequest) -> Result<(), Refused> {
-    let guard = &middleware.guard;
+async fn screen(
+    middleware: &HumanMiddleware,
+    guard: &Guard,
+    request: &mut ServiceRequest,
+) -> Result<(), Refused> {
     let seen = guard.look(&Head(request.request()));
     let answers = match middleware.reads_bodies {
         true => scan_body(guard, &seen, request).await?,

@@ -16,7 +16,7 @@ where
     Guard: FromRef<S>,
 {
     let nearest = parts.extensions.get::<Guard>();
-    nearest.cloned().unwrap_or_else(|| Guard::from_ref(state))
+    nearest.map_or_else(|| Guard::from_ref(state).current(), Guard::current)
 }
 
 async fn from_parts<D: Demand, S>(parts: &mut Parts, state: &S) -> Result<D, Rejection>

@@ -119,18 +119,18 @@ where
 }
 
 async fn screen(layer: &HumanLayer, request: Request) -> Result<Request, Refused> {
-    let guard = &layer.guard;
+    let guard = layer.guard.current();
     let (parts, body) = request.into_parts();
     let seen = guard.look(&Head(&parts));
     let earlier = parts.extensions.get::<Outcome>().cloned();
     let mut request = Request::from_parts(parts, body);
     let mut answers = Answers::none();
     if layer.reads_bodies {
-        (request, answers) = body::buffered(guard, &seen, request).await?;
+        (request, answers) = body::buffered(&guard, &seen, request).await?;
     }
     let outcome = seen.with(answers).settle_after(earlier.as_ref()).await;
     let _let_in: Visitor = outcome.clone().demand()?;
     request.extensions_mut().insert(outcome);
-    request.extensions_mut().insert(guard.clone());
+    request.extensions_mut().insert(guard);
     Ok(request)
 }

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use human_check::{ConfigError, Enforce, HumanCheck, Provider, Widget};
 
@@ -23,7 +23,44 @@ use crate::{
 /// # Ok::<(), human_check::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct Guard(Arc<Inner>);
+pub struct Guard {
+    inner: Arc<Inner>,
+    /// Where its successors are found, if it may have any.
+    live: Option<Arc<Live>>,
+}
+
+struct Live {
+    now: RwLock<Arc<Inner>>,
+    /// Guards for other policies, which follow this one.
+    others: Mutex<Vec<(RoutePolicy, Arc<Live>)>>,
+}
+
+impl Live {
+    fn new(inner: Arc<Inner>) -> Arc<Self> {
+        Arc::new(Self {
+            now: RwLock::new(inner),
+            others: Mutex::default(),
+        })
+    }
+
+    fn now(&self) -> Arc<Inner> {
+        Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn plan(
+        self: &Arc<Self>,
+        successor: Arc<Inner>,
+        changes: &mut Vec<(Arc<Self>, Arc<Inner>)>,
+    ) -> Result<(), ConfigError> {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        for (policy, other) in others.iter() {
+            let site = Arc::clone(&successor.site);
+            other.plan(Guard::assemble(site, policy.clone())?.inner, changes)?;
+        }
+        changes.push((Arc::clone(self), successor));
+        Ok(())
+    }
+}
 
 struct Inner {
     site: Arc<Site>,
@@ -52,13 +89,24 @@ impl Guard {
         GuardBuilder::new(Arc::new(check))
     }
 
-    /// The same site's guard for routes under another policy.
+    /// The same site's guard for routes under another policy. If this one can be replaced, that one
+    /// follows.
     ///
     /// # Errors
     ///
     /// As for [`new`](Self::new).
     pub fn with_policy(&self, policy: RoutePolicy) -> Result<Self, ConfigError> {
-        Self::assemble(Arc::clone(&self.0.site), policy)
+        let guard = Self::assemble(Arc::clone(&self.current().inner.site), policy.clone())?;
+        let Some(live) = &self.live else {
+            return Ok(guard);
+        };
+        let other = Live::new(Arc::clone(&guard.inner));
+        let mut others = live.others.lock().unwrap_or_else(PoisonError::into_inner);
+        others.push((policy, Arc::clone(&other)));
+        Ok(Self {
+            live: Some(other),
+            ..guard
+        })
     }
 
     pub(crate) fn assemble(site: Arc<Site>, policy: RoutePolicy) -> Result<Self, ConfigError> {
@@ -89,24 +137,79 @@ impl Guard {
         let names: Vec<_> = site.check.accepts().iter().map(Provider::name).collect();
         let providers = names.join(", ");
         let options = answer::options(site.check.accepts(), &widgets, &site.header);
-        Ok(Self(Arc::new(Inner {
-            site,
-            policy,
-            check,
-            widgets,
-            options,
-            providers,
-        })))
+        Ok(Self {
+            inner: Arc::new(Inner {
+                site,
+                policy,
+                check,
+                widgets,
+                options,
+                providers,
+            }),
+            live: None,
+        })
+    }
+
+    /// The same guard, which may be [replaced](Self::replace) while it is in use.
+    #[must_use]
+    pub fn replaceable(self) -> Self {
+        let live = Live::new(Arc::clone(&self.inner));
+        Self {
+            live: Some(live),
+            ..self
+        }
+    }
+
+    /// Puts each second guard in the place of the first, in all its clones and in the guards made of it
+    /// [with another policy](Self::with_policy). Requests that are under way are finished by the old
+    /// ones.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when one of the first is not [replaceable](Self::replaceable), or the policy of a
+    /// guard made of it does not fit its successor. Then all stay as they are.
+    pub fn replace(pairs: &[(&Self, &Self)]) -> Result<(), ConfigError> {
+        let mut changes = Vec::new();
+        for (guard, successor) in pairs {
+            let Some(live) = &guard.live else {
+                return Err(ConfigError::new(
+                    "guard",
+                    "was not built to be replaced",
+                    "call `replaceable` on it before it is cloned",
+                ));
+            };
+            live.plan(successor.current().inner, &mut changes)?;
+        }
+        for (live, inner) in changes {
+            *live.now.write().unwrap_or_else(PoisonError::into_inner) = inner;
+        }
+        Ok(())
+    }
+
+    /// This guard as it is now, to stay so: what one request is decided by from beginning to end.
+    ///
+    /// The crates for the frameworks do this for each request. Call it where you show a page and keep
+    /// what you get no longer than that.
+    #[must_use]
+    pub fn current(&self) -> Self {
+        let inner = match &self.live {
+            None => Arc::clone(&self.inner),
+            Some(live) => live.now(),
+        };
+        Self {
+            inner,
+            live: self.live.clone(),
+        }
     }
 
     /// The route policy.
     pub fn policy(&self) -> &RoutePolicy {
-        &self.0.policy
+        &self.inner.policy
     }
 
     /// The widgets to show on pages whose forms lead to these routes.
     pub fn widgets(&self) -> &[Widget] {
-        &self.0.widgets
+        &self.inner.widgets
     }
 
     /// The widgets as HTML, with their scripts, for inside a form that leads to these routes.
@@ -114,33 +217,38 @@ impl Guard {
     /// For pages with one such form and without a content security policy; others use
     /// [`Page`](crate::Page).
     pub fn html(&self) -> Html {
-        Page::new().html_of(&self.0.widgets)
+        Page::new().html_of(self.current().widgets())
     }
 
     /// How much of a body is read.
     pub fn body_limits(&self) -> BodyLimits {
-        self.0.site.limits
+        self.inner.site.limits
     }
 
     /// Where answers stand in a body.
     pub fn fields(&self) -> &Arc<Fields> {
-        &self.0.site.fields
+        &self.inner.site.fields
     }
 
     /// The visitor's address, as far as it is known.
     pub fn client_ip(&self, head: &dyn RequestHead) -> Option<IpAddr> {
-        self.0.site.client.resolve(head)
+        self.inner.site.client.resolve(head)
     }
 
-    /// Whether both are the same guard. Clones are; guards for other policies are not, nor are two
+    /// Whether both are the same guard. Clones are, and what it was before and after it was replaced;
+    /// guards for other policies are not, nor are two
     /// that were built alike.
     pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        match (&self.live, &other.live) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => Arc::ptr_eq(&self.inner, &other.inner),
+            _ => false,
+        }
     }
 
     /// Refuses a request for a reason that needs no check, and counts that.
     pub fn refuse(&self, head: &dyn RequestHead, denial: Denial) -> Refused {
-        self.look(head).refuse(denial)
+        self.current().look(head).refuse(denial)
     }
 
     /// Asks this visitor for a challenge, whatever the triggers say.
@@ -152,33 +260,83 @@ impl Guard {
     }
 
     pub(crate) fn site(&self) -> &Site {
-        &self.0.site
+        &self.inner.site
     }
 
     /// The check, held to the route's policy.
     pub(crate) fn check(&self) -> &dyn HumanCheck {
-        &*self.0.check
+        &*self.inner.check
     }
 
     pub(crate) fn options(&self) -> &str {
-        &self.0.options
+        &self.inner.options
     }
 
     pub(crate) fn providers(&self) -> &str {
-        &self.0.providers
+        &self.inner.providers
     }
 
     pub(crate) fn own_page(&self, denial: Denial) -> Option<String> {
-        let page = self.0.site.page.as_ref()?;
-        page(&denial, &self.0.widgets)
+        let page = self.inner.site.page.as_ref()?;
+        page(&denial, &self.inner.widgets)
     }
 }
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
-            .field("check", &self.0.check)
-            .field("policy", &self.0.policy)
+            .field("check", &self.inner.check)
+            .field("policy", &self.inner.policy)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use human_check::{Fact, Reports, Score};
+    use human_check_testkit::Scripted;
+
+    use super::*;
+
+    fn guard(name: &'static str) -> Guard {
+        let policy = RoutePolicy::closed_on_outage(name);
+        Guard::new(Scripted::human(), policy).unwrap()
+    }
+
+    fn name(guard: &Guard) -> String {
+        guard.current().policy().name().to_owned()
+    }
+
+    #[test]
+    fn a_replaced_guard_is_the_same_one_in_all_its_clones() {
+        let guard_one = guard("one").replaceable();
+        let clone = guard_one.clone();
+        let before = clone.current();
+        let other = clone
+            .with_policy(RoutePolicy::open_on_outage("login"))
+            .unwrap();
+        Guard::replace(&[(&guard_one, &guard("two"))]).unwrap();
+        assert_eq!((name(&clone), name(&other)), ("two".into(), "login".into()));
+        assert!(clone.is(&guard_one) && before.is(&clone.current()));
+        assert_eq!(before.policy().name(), "one", "a request ends as it began");
+        assert!(!clone.is(&other) && !clone.is(&guard("two")));
+    }
+
+    #[test]
+    fn when_one_cannot_be_replaced_none_is() {
+        let scoring = |name| {
+            let check = Scripted::human().reporting(Reports::nothing().always(Fact::Score));
+            Guard::new(check, RoutePolicy::closed_on_outage(name)).unwrap()
+        };
+        let (first, second) = (scoring("a").replaceable(), scoring("b").replaceable());
+        let floor = human_check::Policy::new().with_min_score(Score::humanity(0.5).unwrap());
+        let policy = RoutePolicy::closed_on_outage("c").requiring(floor);
+        let derived = second.with_policy(policy).unwrap();
+        // The successor of the second reports no score, which the derived one demands.
+        let pairs = [(&first, &scoring("x")), (&second, &guard("y"))];
+        let error = Guard::replace(&pairs).unwrap_err();
+        assert!(error.to_string().contains("score"), "{error}");
+        assert_eq!([&first, &second, &derived].map(name), ["a", "b", "c"]);
+        assert!(Guard::replace(&[(&guard("fixed"), &first)]).is_err());
     }
 }

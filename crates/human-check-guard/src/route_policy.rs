@@ -33,6 +33,7 @@ pub struct RoutePolicy {
 pub(crate) struct Opens {
     unavailable: bool,
     declined: bool,
+    unclaimed: bool,
 }
 
 impl Opens {
@@ -42,6 +43,7 @@ impl Opens {
         match kind {
             ErrorKind::Unavailable => self.unavailable,
             ErrorKind::Declined => self.declined,
+            ErrorKind::Unclaimed => self.unclaimed,
             _ => false,
         }
     }
@@ -84,6 +86,17 @@ impl RoutePolicy {
     #[must_use]
     pub fn open_when_declined(mut self) -> Self {
         self.opens.declined = true;
+        self
+    }
+
+    /// Lets visitors in, too, whose token a vendor called human's and the store of spent tokens could
+    /// not claim.
+    ///
+    /// Most vendors spend tokens themselves; for those that do not, each is as good as any number
+    /// of visitors until the store is back.
+    #[must_use]
+    pub fn open_when_unclaimed(mut self) -> Self {
+        self.opens.unclaimed = true;
         self
     }
 

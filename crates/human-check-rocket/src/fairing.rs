@@ -18,7 +18,6 @@ use crate::local::Local;
 #[derive(Debug)]
 pub struct HumanFairing {
     guard: Source,
-    csp: Mutex<Option<CspSources>>,
 }
 
 #[derive(Debug)]
@@ -33,7 +32,6 @@ impl HumanFairing {
     pub fn new(guard: Guard) -> Self {
         Self {
             guard: Source::Built(guard),
-            csp: Mutex::default(),
         }
     }
 
@@ -42,7 +40,6 @@ impl HumanFairing {
     pub fn configured(builder: GuardBuilder) -> Self {
         Self {
             guard: Source::Configured(Box::new(Mutex::new(Some(builder)))),
-            csp: Mutex::default(),
         }
     }
 }
@@ -85,12 +82,7 @@ impl Fairing for HumanFairing {
             }
         };
         match guard {
-            Ok(guard) => {
-                if let Ok(mut csp) = self.csp.lock() {
-                    *csp = Some(CspSources::of(guard.widgets()));
-                }
-                Ok(rocket.manage(guard))
-            }
+            Ok(guard) => Ok(rocket.manage(guard)),
             Err(error) => {
                 rocket::error!("human-check: {error}");
                 Err(rocket)
@@ -118,8 +110,8 @@ impl Fairing for HumanFairing {
         if policies.is_empty() {
             return;
         }
-        let sources = self.csp.lock().ok().and_then(|csp| csp.clone());
-        if let Some(sources) = sources {
+        if let Some(guard) = request.rocket().state::<Guard>() {
+            let sources = CspSources::of(guard.current().widgets());
             response.remove_header(name);
             for policy in policies {
                 response.adjoin_raw_header(name, sources.merge_into(&policy));

@@ -59,7 +59,7 @@ impl Local {
     /// The guard for this request: of the wrapped route it is in, else the managed one.
     pub(crate) fn guard(request: &Request<'_>) -> Option<Guard> {
         let nearest = lock(&Self::of(request).nearest).clone();
-        nearest.or_else(|| request.rocket().state::<Guard>().cloned())
+        nearest.or_else(|| request.rocket().state::<Guard>().map(Guard::current))
     }
 
     /// Makes `guard` the nearest one, and says which was. A route that forwards must put it back.

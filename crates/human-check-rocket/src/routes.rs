@@ -54,8 +54,9 @@ struct Wrapped {
 #[rocket::async_trait]
 impl Handler for Wrapped {
     async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
+        let guard = self.guard.current();
         if self.screens {
-            let outcome = Local::by_header(request, &self.guard).await.clone();
+            let outcome = Local::by_header(request, &guard).await.clone();
             if let Err(refused) = outcome.demand::<human_check_guard::Visitor>() {
                 let status = status(&refused);
                 Local::of(request).remember(refused);
@@ -63,7 +64,7 @@ impl Handler for Wrapped {
             }
         }
         let local = Local::of(request);
-        let before = local.enter(Some(self.guard.clone()));
+        let before = local.enter(Some(guard));
         let outcome = self.inner.handle(request, data).await;
         local.enter(before);
         outcome
