@@ -1,7 +1,15 @@
 #![doc = include_str!("../README.md")]
 
+mod compose;
+mod deployment;
+mod document;
+mod model;
+mod schema;
 mod site;
+mod stores;
 mod vendor;
 
+pub use deployment::{Deployment, Watch};
+pub use schema::schema;
 pub use site::Site;
 pub use vendor::{EnterpriseKey, Setup, Vendor, base_url};

@@ -176,6 +176,27 @@ fn as_variable(error: ConfigError) -> ConfigError {
     ConfigError::new(format!("{PREFIX}{name}"), problem, remedy)
 }
 
+/// Refuses variables of a single vendor where a file says everything: one of them that is ignored looks
+/// like a rule.
+pub(crate) fn refuse_beside_a_file(
+    variables: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
+) -> Result<(), ConfigError> {
+    // A file may refer to a secret by any name.
+    let ignored = |name: &&str| KNOWN.contains(name) && !name.starts_with("SECRET");
+    for (name, value) in variables {
+        let Some(name) = name.to_str() else { continue };
+        let short = name.strip_prefix(PREFIX).filter(ignored);
+        if short.is_some() && !value.is_empty() {
+            return Err(ConfigError::new(
+                name.to_owned(),
+                "is set beside a configuration file, which says all of that",
+                "unset it, or write HUMAN_CHECK__… with the table and key that it is to change",
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn wrong(name: &str, remedy: &'static str) -> ConfigError {
     ConfigError::new(
         format!("{PREFIX}{name}"),

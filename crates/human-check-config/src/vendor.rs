@@ -7,10 +7,11 @@ use human_check_recaptcha::{
     RecaptchaV2, RecaptchaV3,
 };
 use human_check_turnstile::{TURNSTILE, Turnstile};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The vendors that can be chosen by name.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Vendor {
@@ -55,7 +56,7 @@ impl Vendor {
 }
 
 /// What decides whether a valid reCAPTCHA Enterprise token is a human's.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 pub enum EnterpriseKey {

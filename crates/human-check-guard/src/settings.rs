@@ -105,6 +105,15 @@ impl Settings {
     /// [`ConfigError`] when a setting is wrong, or does not fit the check.
     pub fn build(self, builder: GuardBuilder) -> Result<Guard, ConfigError> {
         let policy = self.route_policy()?;
+        self.apply(builder)?.build(policy)
+    }
+
+    /// What of these settings concerns the whole site, put into `builder`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when a setting is wrong.
+    pub fn apply(self, builder: GuardBuilder) -> Result<GuardBuilder, ConfigError> {
         let mut builder = builder
             .with_client_address(self.client_address()?)
             .with_body_limits(self.body_limits());
@@ -114,10 +123,15 @@ impl Settings {
         if let Some(header) = self.country_header {
             builder = builder.with_country_header(header);
         }
-        builder.build(policy)
+        Ok(builder)
     }
 
-    fn route_policy(&self) -> Result<RoutePolicy, ConfigError> {
+    /// What of them concerns the route.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when a setting is wrong.
+    pub fn route_policy(&self) -> Result<RoutePolicy, ConfigError> {
         let name = self.route.clone().unwrap_or_else(|| "site".to_owned());
         let mut policy = match self.on_outage {
             OnOutage::Refuse => RoutePolicy::closed_on_outage(name),

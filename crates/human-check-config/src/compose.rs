@@ -1,0 +1,297 @@
+//! From what a file says to the check it describes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use human_check::{
+    Accept, Breaker, BreakerPolicy, ConfigError, Deadline, Enforce, Failover, HumanCheck, Limit,
+    Policy, ReplayGuard, Secret, Shadow, TestingCredentials, Widget,
+};
+use human_check_http::{Exchange, Limits};
+
+use crate::document::Document;
+use crate::model::{AcceptTable, BreakerTable, Model, SecretRef, VendorTable};
+use crate::stores::{Sinks, Stores};
+use crate::{Setup, base_url};
+
+/// What surrounds a file: the environment, the directory it is in, what outlives a reload.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) document: &'a Document,
+    pub(crate) directory: &'a Path,
+    pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
+    pub(crate) exchange: &'a Exchange,
+    pub(crate) stores: &'a Stores,
+    pub(crate) sinks: &'a Sinks,
+    pub(crate) now: SystemTime,
+}
+
+/// The check of a deployment, and what its pages show.
+pub(crate) struct Composed {
+    pub(crate) check: Arc<dyn HumanCheck>,
+    pub(crate) widgets: Vec<Widget>,
+    /// Whether a vendor's testing keys may prove a human.
+    pub(crate) testing: bool,
+}
+
+type Shared = Arc<dyn HumanCheck>;
+
+impl Surroundings<'_> {
+    pub(crate) fn compose(&self, model: &Model) -> Result<Composed, ConfigError> {
+        let table = &model.check;
+        let total = Duration::from_millis(table.deadline_ms.unwrap_or(3_000));
+        if total.is_zero() {
+            return Err(self.wrong("check.deadline_ms", "is zero", "write milliseconds"));
+        }
+        let mut widgets = Vec::new();
+        let mut seen = vec![("check.use", table.vendor.as_str())];
+        let mut testing = false;
+        let mut vendor = |path: &'static str, name: &str, show: bool| {
+            let (check, widget, tests) = self.vendor(model, path, name, total)?;
+            testing |= tests;
+            if show {
+                widgets.push(widget);
+            }
+            Ok::<Shared, ConfigError>(check)
+        };
+
+        let mut check = vendor("check.use", &table.vendor, true)?;
+        if let Some(name) = &table.failover {
+            self.another(&mut seen, "check.failover", name)?;
+            let second = vendor("check.failover", name, true)?;
+            let mut failover = Failover::new(check, second);
+            if table.failover_when_declined {
+                failover = failover.also_when_declined();
+            }
+            check = Arc::new(failover);
+        } else if table.failover_when_declined {
+            return Err(self.wrong(
+                "check.failover_when_declined",
+                "is given without a failover",
+                "name the vendor to ask with check.failover, or leave this out",
+            ));
+        }
+        if let Some(accept) = &table.accept {
+            self.another(&mut seen, "check.accept.vendor", &accept.vendor)?;
+            let old = vendor("check.accept.vendor", &accept.vendor, accept.show)?;
+            let both =
+                Accept::new(check, old).map_err(|e| self.placed("check.accept.vendor", e))?;
+            check = match self.sunset(accept)? {
+                Some(until) => Arc::new(both.until(until)),
+                None => Arc::new(both),
+            };
+        }
+        let mut check: Shared = Arc::new(Deadline::new(check, total));
+        if let Some(store) = &self.stores.spent {
+            check = Arc::new(ReplayGuard::new(check, Arc::clone(store)));
+        }
+        if let Some(shadow) = &table.shadow {
+            self.another(&mut seen, "check.shadow.vendor", &shadow.vendor)?;
+            let second = vendor("check.shadow.vendor", &shadow.vendor, true)?;
+            let sink = self
+                .sinks
+                .open(&self.directory.join(&shadow.file))
+                .map_err(|e| self.placed("check.shadow.file", e))?;
+            let mut compared = Shadow::new(check, second, sink)
+                .and_then(|compared| compared.with_sample(shadow.sample.unwrap_or(1.0)))
+                .map_err(|e| match e.field() {
+                    "sample" => self.placed("check.shadow.sample", e),
+                    _ => self.placed("check.shadow.vendor", e),
+                })?;
+            if let Some(most) = shadow.in_flight {
+                compared = compared.with_most(most);
+            }
+            if let Some(deadline) = shadow.deadline_ms {
+                compared = compared.with_deadline(Duration::from_millis(deadline));
+            }
+            check = Arc::new(compared);
+        }
+        Ok(Composed {
+            check,
+            widgets,
+            testing,
+        })
+    }
+
+    /// No vendor has two roles: it would be asked twice about one token.
+    fn another<'m>(
+        &self,
+        seen: &mut Vec<(&'static str, &'m str)>,
+        path: &'static str,
+        name: &'m str,
+    ) -> Result<(), ConfigError> {
+        if let Some((role, _)) = seen.iter().find(|(_, other)| *other == name) {
+            let problem = format!("is {name:?}, which is {role} already");
+            return Err(self.wrong(path, problem, "name another vendor, or leave it out"));
+        }
+        seen.push((path, name));
+        Ok(())
+    }
+
+    fn vendor(
+        &self,
+        model: &Model,
+        role: &'static str,
+        name: &str,
+        total: Duration,
+    ) -> Result<(Shared, Widget, bool), ConfigError> {
+        let Some(table) = model.vendors.get(name) else {
+            let known: Vec<_> = model.vendors.keys().map(String::as_str).collect();
+            let remedy = match known.as_slice() {
+                [] => format!("add a table [vendors.{name}]"),
+                known => format!("name one of {}, or add [vendors.{name}]", known.join(", ")),
+            };
+            return Err(self.wrong(role, format!("names {name:?}, which is no vendor"), remedy));
+        };
+        let placed = |error: ConfigError| {
+            let key = match error.field() {
+                // What adapters and policies call it, where the file has another word.
+                "key" => "enterprise_key",
+                "risk" => "max_risk",
+                "score" => "min_score",
+                "testing" => "allow_testing_keys",
+                field => field,
+            };
+            let path = format!("vendors.{name}.{key}");
+            self.placed(&path, error)
+        };
+        let mut setup = Setup::new(table.provider);
+        setup.site_key = Some(table.site_key.clone());
+        setup.secret = Some(self.vendor_secret(name, table)?);
+        setup.project = table.project.clone();
+        setup.key = table.enterprise_key;
+        setup.min_score = table.min_score;
+        setup.max_risk = table.max_risk;
+        setup.offline = table.accept_offline_tokens;
+        setup.fields = table.fields.clone();
+        let base = table.base_url.as_deref().map(base_url);
+        setup.base = base.transpose().map_err(placed)?;
+        if table.allow_testing_keys {
+            setup.testing = TestingCredentials::Allowed;
+        }
+
+        let mut policy = Policy::new();
+        if table.allow_testing_keys {
+            policy = policy.allowing_testing_credentials();
+        }
+        if let Some(score) = setup.policy_score().map_err(placed)? {
+            policy = policy.with_min_score(score);
+        }
+        if let Some(hostnames) = &table.hostnames {
+            policy = policy.with_hostnames(hostnames).map_err(placed)?;
+        }
+        let widget = setup.widget().map_err(placed)?;
+        let mut limits = Limits::default();
+        limits.total = total;
+        limits.attempt = limits.attempt.min(total);
+        let exchange = self.exchange.clone().with_limits(limits);
+        let adapter = setup.build(&exchange).map_err(placed)?;
+        let held = Enforce::new(adapter, policy).map_err(placed)?;
+        let limited = Limit::new(held, table.in_flight.unwrap_or(512));
+        let watched = Breaker::new(limited, breaker(table.breaker.unwrap_or_default()))
+            .map_err(|error| self.placed(&format!("vendors.{name}.breaker"), error))?;
+        Ok((Arc::new(watched), widget, table.allow_testing_keys))
+    }
+
+    fn vendor_secret(&self, name: &str, table: &VendorTable) -> Result<Secret, ConfigError> {
+        let variable: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
+        let variable = format!("HUMAN_CHECK_SECRET_{}", variable.to_ascii_uppercase());
+        self.secret(
+            &format!("vendors.{name}.secret"),
+            table.secret.as_ref(),
+            &variable,
+        )
+    }
+
+    /// The secret that the key at `path` refers to, by default the one in `variable`.
+    pub(crate) fn secret(
+        &self,
+        path: &str,
+        reference: Option<&SecretRef>,
+        variable: &str,
+    ) -> Result<Secret, ConfigError> {
+        let default = SecretRef::Env(variable.to_owned());
+        let text = match reference.unwrap_or(&default) {
+            SecretRef::Env(name) => (self.variable)(name).ok_or_else(|| {
+                let problem = format!("is in the variable {name}, which is not set");
+                self.wrong(path, problem, format!("set {name} to the secret"))
+            })?,
+            SecretRef::File(file) => {
+                let file = self.directory.join(file);
+                std::fs::read_to_string(&file).map_err(|error| {
+                    let shown = file.display();
+                    let problem = format!("is in {shown}, which cannot be read ({error})");
+                    self.wrong(path, problem, "check the path and its permissions")
+                })?
+            }
+        };
+        Secret::new(text.trim()).map_err(|error| self.placed(path, error))
+    }
+
+    fn sunset(&self, table: &AcceptTable) -> Result<Option<SystemTime>, ConfigError> {
+        let Some(until) = &table.until else {
+            return Ok(None);
+        };
+        let path = "check.accept.until";
+        let text = until.to_string();
+        let moment = match (until.date, until.time, until.offset) {
+            (Some(_), None, None) => format!("{text}T00:00:00Z").parse::<jiff::Timestamp>(),
+            _ => text.parse::<jiff::Timestamp>(),
+        };
+        let moment = moment.map_err(|_| {
+            let remedy =
+                "write a date, 2027-01-31, or a time with its offset, 2027-01-31T08:00:00Z";
+            self.wrong(
+                path,
+                format!("is {text}, which names no one moment"),
+                remedy,
+            )
+        })?;
+        let seconds = u64::try_from(moment.as_second()).unwrap_or_default();
+        let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        if moment <= self.now {
+            return Err(self.wrong(
+                path,
+                format!("is {text}, which is over, so that vendor is not accepted any more"),
+                "remove the table [check.accept], or write a later date",
+            ));
+        }
+        Ok(Some(moment))
+    }
+
+    pub(crate) fn wrong(
+        &self,
+        path: &str,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> ConfigError {
+        ConfigError::new(self.document.at(path), problem.into(), remedy.into())
+    }
+
+    /// An error of something that knows nothing of files, with the place of the key at `path`.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "it is what `map_err` hands over"
+    )]
+    pub(crate) fn placed(&self, path: &str, error: ConfigError) -> ConfigError {
+        let problem = error.problem().to_owned();
+        let remedy = error.remedy().to_owned();
+        ConfigError::new(self.document.at(path), problem, remedy)
+    }
+}
+
+fn breaker(table: BreakerTable) -> BreakerPolicy {
+    let mut policy = BreakerPolicy::default();
+    let millis = |set: Option<u64>, default| set.map_or(default, Duration::from_millis);
+    policy.consecutive = table.consecutive.unwrap_or(policy.consecutive);
+    policy.share = table.share.unwrap_or(policy.share);
+    policy.calls = table.calls.unwrap_or(policy.calls);
+    policy.window = millis(table.window_ms, policy.window);
+    policy.slow = millis(table.slow_ms, policy.slow);
+    policy.open = millis(table.open_ms, policy.open);
+    policy.longest_open = millis(table.longest_open_ms, policy.longest_open);
+    policy
+}

@@ -1,0 +1,139 @@
+//! What outlives a reload: tokens and attempts that were counted, and files that are open.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use human_check::{ComparisonSink, ConfigError, MemorySpent, SpentTokens};
+use human_check_guard::{AttemptStore, MemoryAttempts};
+
+use crate::compose::Surroundings;
+use crate::model::{Model, StoreKind, StoreTable};
+
+/// The stores of a deployment, made once.
+#[derive(Debug)]
+pub(crate) struct Stores {
+    pub(crate) spent: Option<Arc<dyn SpentTokens>>,
+    pub(crate) attempts: Arc<dyn AttemptStore>,
+    tables: (Option<StoreTable>, Option<StoreTable>),
+}
+
+impl Stores {
+    /// None at all, for reading a file that names some.
+    pub(crate) fn none() -> Self {
+        Self {
+            spent: None,
+            attempts: Arc::new(MemoryAttempts::new(0)),
+            tables: (None, None),
+        }
+    }
+
+    pub(crate) fn open(around: &Surroundings<'_>, model: &Model) -> Result<Self, ConfigError> {
+        let spent = model.single_use.as_ref();
+        let attempts = model.attempts.as_ref();
+        Ok(Self {
+            spent: spent.map(|table| open_spent(around, table)).transpose()?,
+            attempts: match attempts {
+                None => Arc::new(MemoryAttempts::new(CAPACITY)),
+                Some(table) => open_attempts(around, table)?,
+            },
+            tables: (model.single_use.clone(), model.attempts.clone()),
+        })
+    }
+
+    /// Refuses a file that would change them. A store that is swapped forgets what it counted, and
+    /// then every token passes once more.
+    pub(crate) fn still_fit(
+        &self,
+        around: &Surroundings<'_>,
+        model: &Model,
+    ) -> Result<(), ConfigError> {
+        let changed = match () {
+            () if model.single_use != self.tables.0 => "single_use",
+            () if model.attempts != self.tables.1 => "attempts",
+            () => return Ok(()),
+        };
+        Err(around.wrong(
+            changed,
+            "was changed while the program runs, and what the store remembers would be lost",
+            "restart the program to change it, or undo the change",
+        ))
+    }
+}
+
+const CAPACITY: usize = 1_000_000;
+
+fn capacity(
+    around: &Surroundings<'_>,
+    path: &str,
+    table: &StoreTable,
+) -> Result<usize, ConfigError> {
+    let server = [
+        ("url", table.url.is_some()),
+        ("digest_secret", table.digest_secret.is_some()),
+        ("prefix", table.prefix.is_some()),
+    ];
+    if let Some((key, _)) = server.iter().find(|(_, given)| *given) {
+        return Err(around.wrong(
+            &format!("{path}.{key}"),
+            "means nothing for a store in memory",
+            "leave it out, or write store = \"redis\"",
+        ));
+    }
+    match table.capacity {
+        Some(0) => Err(around.wrong(
+            &format!("{path}.capacity"),
+            "is zero, so nobody would ever pass",
+            "write how many entries may be remembered, such as 1000000",
+        )),
+        capacity => Ok(capacity.unwrap_or(CAPACITY)),
+    }
+}
+
+fn open_spent(
+    around: &Surroundings<'_>,
+    table: &StoreTable,
+) -> Result<Arc<dyn SpentTokens>, ConfigError> {
+    match table.store {
+        StoreKind::Memory => Ok(Arc::new(MemorySpent::new(capacity(
+            around,
+            "single_use",
+            table,
+        )?))),
+        StoreKind::Redis => Err(around.wrong("single_use.store", "later", "later")),
+    }
+}
+
+fn open_attempts(
+    around: &Surroundings<'_>,
+    table: &StoreTable,
+) -> Result<Arc<dyn AttemptStore>, ConfigError> {
+    match table.store {
+        StoreKind::Memory => Ok(Arc::new(MemoryAttempts::new(capacity(
+            around, "attempts", table,
+        )?))),
+        StoreKind::Redis => Err(around.wrong("attempts.store", "later", "later")),
+    }
+}
+
+/// Files of comparisons, each opened once.
+#[derive(Debug, Default)]
+pub(crate) struct Sinks(Mutex<HashMap<PathBuf, Arc<dyn ComparisonSink>>>);
+
+impl Sinks {
+    pub(crate) fn open(&self, path: &Path) -> Result<Arc<dyn ComparisonSink>, ConfigError> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sink) = open.get(path) {
+            return Ok(Arc::clone(sink));
+        }
+        let sink: Arc<dyn ComparisonSink> = Arc::new(Nowhere);
+        open.insert(path.to_owned(), Arc::clone(&sink));
+        Ok(sink)
+    }
+}
+
+#[derive(Debug)]
+struct Nowhere;
+impl ComparisonSink for Nowhere {
+    fn record(&self, _: human_check::Comparison) {}
+}

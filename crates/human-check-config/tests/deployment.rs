@@ -1,0 +1,427 @@
+//! Configuration files as people write and mend them.
+
+use std::time::Duration;
+
+use human_check::{HumanCheck, Submission, TOKEN_CAP};
+use human_check_config::Deployment;
+use human_check_testkit::{Emulator, Fault, Mint};
+
+const FILE: &str = r#"
+[vendors.old]
+provider = "hcaptcha"
+site_key = "10000000-aaaa-bbbb-cccc-000000000001"
+secret = { env = "OLD_SECRET" }
+
+[vendors.new]
+provider = "turnstile"
+site_key = "0x4AAAAAAADemoSiteKey"
+
+[check]
+use = "old"
+
+[single_use]
+store = "memory"
+
+[routes.signup]
+on_outage = "refuse"
+"#;
+
+fn variable(name: &str) -> Option<String> {
+    match name {
+        "OLD_SECRET" => Some("0xOLDCANARY000000000000000000000000000000".into()),
+        "HUMAN_CHECK_SECRET_NEW" => Some("0x4NEWCANARY".into()),
+        "EMPTY" => Some(" ".into()),
+        _ => None,
+    }
+}
+
+fn error_of(text: &str) -> String {
+    let error = match Deployment::from_text(text, variable) {
+        Ok(_) => panic!("it was accepted:\n{text}"),
+        Err(error) => error.to_string(),
+    };
+    assert!(!error.contains("CANARY"), "{error}");
+    error
+}
+
+#[test]
+fn a_file_becomes_guards_with_the_widgets_of_its_vendors() {
+    let deployment = Deployment::from_text(FILE, variable).unwrap();
+    let guard = deployment.guard("signup").unwrap();
+    assert_eq!(guard.widgets().len(), 1);
+    let both = FILE.replace("use = \"old\"", "use = \"old\"\nfailover = \"new\"");
+    let deployment = Deployment::from_text(&both, variable).unwrap();
+    let guard = deployment.guard("signup").unwrap();
+    let providers: Vec<_> = guard
+        .widgets()
+        .iter()
+        .map(|w| w.provider().name())
+        .collect();
+    assert_eq!(providers, ["hcaptcha", "turnstile"]);
+    assert!(!format!("{deployment:?}").contains("CANARY"));
+}
+
+/// What to change in the file, and the line and words that its error must show.
+#[test]
+fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
+    for (from, to, line, words) in [
+        (
+            "use = \"old\"",
+            "use = \"odl\"",
+            12,
+            &["check.use", "\"odl\"", "old"][..],
+        ),
+        (
+            "use = \"old\"",
+            "use = \"old\"\nfailover = \"old\"",
+            13,
+            &["check.failover", "check.use already"],
+        ),
+        (
+            "use = \"old\"",
+            "use = \"old\"\nfailovr = \"new\"",
+            13,
+            &["failovr", "unknown"],
+        ),
+        (
+            "use = \"old\"",
+            "use = \"old\"\nfailover_when_declined = true",
+            13,
+            &["failover"],
+        ),
+        (
+            "use = \"old\"",
+            "use = \"old\"\ndeadline_ms = 0",
+            13,
+            &["deadline_ms", "zero"],
+        ),
+        ("use = \"old\"", "", 11, &["check", "use"]),
+        (
+            "OLD_SECRET",
+            "NO_SUCH",
+            5,
+            &["vendors.old.secret", "NO_SUCH", "not set"],
+        ),
+        ("OLD_SECRET", "EMPTY", 5, &["vendors.old.secret", "empty"]),
+        (
+            "{ env = \"OLD_SECRET\" }",
+            "\"0xCANARY\"",
+            5,
+            &["vendors.old.secret", "holds the secret itself"],
+        ),
+        (
+            "{ env = \"OLD_SECRET\" }",
+            "{ file = \"/no/such\" }",
+            5,
+            &["vendors.old.secret", "/no/such"],
+        ),
+        (
+            "{ env = \"OLD_SECRET\" }",
+            "{ env = \"A\", file = \"B\" }",
+            5,
+            &["vendors.old.secret", "no one place"],
+        ),
+        (
+            "\"hcaptcha\"",
+            "\"hkaptcha\"",
+            3,
+            &["vendors.old.provider", "none of its values", "turnstile"],
+        ),
+        (
+            "\"hcaptcha\"",
+            "\"recaptcha-v3\"",
+            2,
+            &["vendors.old.min_score", "missing"],
+        ),
+        (
+            "\"10000000-aaaa-bbbb-cccc-000000000001\"",
+            "\"\"",
+            4,
+            &["vendors.old.site_key"],
+        ),
+        (
+            "store = \"memory\"",
+            "store = \"memory\"\nprefix = \"x\"",
+            16,
+            &["single_use.prefix", "memory"],
+        ),
+        (
+            "store = \"memory\"",
+            "store = \"memory\"\ncapacity = 0",
+            16,
+            &["single_use.capacity"],
+        ),
+        (
+            "on_outage = \"refuse\"",
+            "on_outage = \"open\"",
+            18,
+            &["routes.signup.on_outage", "let-in"],
+        ),
+        (
+            "on_outage = \"refuse\"",
+            "",
+            17,
+            &["routes.signup", "on_outage"],
+        ),
+        (
+            "on_outage = \"refuse\"",
+            "on_outage = \"refuse\"\nmin_score = 5",
+            19,
+            &["routes.signup.min_score"],
+        ),
+        (
+            "on_outage = \"refuse\"",
+            "on_outage = \"refuse\"\naction = \"signup\"",
+            19,
+            &["routes.signup.action"],
+        ),
+        (
+            "on_outage = \"refuse\"",
+            "on_outage = \"refuse\"\nhostnames = []",
+            19,
+            &["routes.signup.hostnames"],
+        ),
+        (
+            "on_outage = \"refuse\"",
+            "on_outage = \"refuse\"\non_misconfigured = \"let-in\"",
+            19,
+            &["on_misconfigured", "is no choice"],
+        ),
+        (
+            "on_outage = \"refuse\"",
+            "on_outage = \"refuse\"\non_protocol = \"let-in\"",
+            19,
+            &["on_protocol", "is no choice"],
+        ),
+        (
+            "on_outage = \"refuse\"",
+            "on_outage = \"refuse\"\nchallenge = {}",
+            19,
+            &["challenge", "no rule"],
+        ),
+        (
+            "on_outage = \"refuse\"",
+            "on_outage = \"refuse\"\nchallenge = { country_in = [\"XX\"] }",
+            19,
+            &["country_in", "country_header"],
+        ),
+        (
+            "[routes.signup]\non_outage = \"refuse\"",
+            "[routes]",
+            17,
+            &["routes", "no route"],
+        ),
+        (
+            "[single_use]",
+            "[site]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[single_use]",
+            15,
+            &["site.trusted_proxies"],
+        ),
+        (
+            "[single_use]",
+            "[check.accept]\nvendor = \"new\"\nuntil = 2020-01-01\n[single_use]",
+            16,
+            &["check.accept.until", "is over", "remove"],
+        ),
+        (
+            "[single_use]",
+            "[check.accept]\nvendor = \"new\"\nuntil = 12:00:00\n[single_use]",
+            16,
+            &["check.accept.until", "no one moment"],
+        ),
+        (
+            "[single_use]",
+            "[check.accept]\nvendor = \"nwe\"\n[single_use]",
+            15,
+            &["check.accept.vendor", "nwe"],
+        ),
+        (
+            "[single_use]",
+            "[check.shadow]\nvendor = \"new\"\nfile = \"c.jsonl\"\nsample = 2\n[single_use]",
+            17,
+            &["check.shadow.sample"],
+        ),
+        ("use = \"old\"", "use = old", 12, &["no TOML"]),
+    ] {
+        assert!(FILE.contains(from), "{from}");
+        let error = error_of(&FILE.replace(from, to));
+        assert!(
+            error.contains(&format!("human-check.toml:{line}")),
+            "line {line}: {error}"
+        );
+        for word in words {
+            assert!(error.contains(word), "{word:?} is not in: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_rule_that_the_vendor_in_use_can_never_meet_is_an_error() {
+    let text = FILE.replace("use = \"old\"", "use = \"new\"");
+    let error = error_of(&(text + "min_score = 0.5\n"));
+    assert!(
+        error.contains("human-check.toml:19: routes.signup.min_score"),
+        "{error}"
+    );
+}
+
+#[test]
+fn published_testing_keys_are_an_error_unless_allowed_by_name() {
+    let testing = |name: &str| match name {
+        "OLD_SECRET" => Some("0x0000000000000000000000000000000000000000".to_owned()),
+        other => variable(other),
+    };
+    let error = Deployment::from_text(FILE, testing)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("human-check.toml:5: vendors.old.secret"),
+        "{error}"
+    );
+    let allowed = FILE.replace("[vendors.new]", "allow_testing_keys = true\n[vendors.new]");
+    Deployment::from_text(&allowed, testing).unwrap();
+}
+
+/// A file beside an emulator, rewritten as the days of a migration go by.
+struct Site {
+    emulator: Emulator,
+    file: tempfile::NamedTempFile,
+}
+
+impl Site {
+    async fn new() -> (Self, Deployment) {
+        let site = Self {
+            emulator: Emulator::start().await.unwrap(),
+            file: tempfile::NamedTempFile::new().unwrap(),
+        };
+        site.write("use = \"old\"");
+        // Variables of this process would be shared by all tests, so the secrets are in files.
+        let deployment = Deployment::load(site.file.path()).unwrap();
+        (site, deployment)
+    }
+
+    fn write(&self, check: &str) {
+        let directory = self.file.path().parent().unwrap();
+        let base = self.emulator.base_url();
+        let mut text = String::new();
+        for provider in ["hcaptcha", "turnstile"] {
+            let own = human_check_testkit::Site::own(provider);
+            let name = if provider == "hcaptcha" { "old" } else { "new" };
+            let secret = directory.join(format!("{name}-{}", self.emulator.address().port()));
+            std::fs::write(&secret, &own.secret).unwrap();
+            text += &format!(
+                "[vendors.{name}]\nprovider = \"{provider}\"\nsite_key = \"{}\"\nbase_url = \"{base}\"\nsecret = {{ file = {:?} }}\n",
+                own.site_key,
+                secret.display().to_string(),
+            );
+        }
+        text += &format!(
+            "[check]\n{check}\n[single_use]\nstore = \"memory\"\n[routes.signup]\non_outage = \"refuse\"\n"
+        );
+        std::fs::write(self.file.path(), text).unwrap();
+    }
+
+    fn token(&self, provider: &str) -> String {
+        self.emulator.mint(&Mint::for_provider(provider)).unwrap()
+    }
+
+    async fn ask(&self, deployment: &Deployment, providers: &[&str]) -> bool {
+        let check = deployment.check();
+        let mut submission = Submission::new();
+        for provider in providers {
+            let known = check.accepts().iter().find(|p| p.name() == *provider);
+            let fallback = human_check::Provider::named((*provider).to_owned());
+            let token = self.token(provider);
+            submission = submission.with_token(known.unwrap_or(&fallback), token);
+        }
+        let first = check.accepts()[0].clone();
+        assert!(submission.token(&first, TOKEN_CAP).is_ok() || !providers.contains(&first.name()));
+        check
+            .check(&submission)
+            .await
+            .is_ok_and(|verdict| verdict.is_human())
+    }
+}
+
+#[tokio::test]
+async fn the_days_of_a_migration_are_edits_of_the_file_and_refuse_no_honest_visitor() {
+    let (site, deployment) = Site::new().await;
+    let guard = deployment.guard("signup").unwrap();
+    let widgets = |guard: &human_check_guard::Guard| guard.current().widgets().len();
+    assert!(site.ask(&deployment, &["hcaptcha"]).await);
+
+    site.write("use = \"old\"\nfailover = \"new\"");
+    assert!(deployment.reload().unwrap());
+    assert!(!deployment.reload().unwrap(), "nothing new");
+    assert_eq!(widgets(&guard), 2, "the guard given out before follows");
+    assert!(site.ask(&deployment, &["hcaptcha"]).await, "an old page");
+    assert!(site.ask(&deployment, &["hcaptcha", "turnstile"]).await);
+    site.emulator.fail(Fault::status(503), Some(1));
+    assert!(
+        site.ask(&deployment, &["hcaptcha", "turnstile"]).await,
+        "failed over"
+    );
+
+    site.write("use = \"new\"\n[check.accept]\nvendor = \"old\"\nuntil = 2999-01-01");
+    assert!(deployment.reload().unwrap());
+    assert!(
+        site.ask(&deployment, &["hcaptcha"]).await,
+        "a page from before"
+    );
+    assert!(site.ask(&deployment, &["turnstile"]).await, "a new page");
+    assert!(site.ask(&deployment, &["hcaptcha", "turnstile"]).await);
+
+    site.write("use = \"new\"");
+    assert!(deployment.reload().unwrap());
+    assert!(site.ask(&deployment, &["turnstile"]).await);
+    assert!(
+        !site.ask(&deployment, &["hcaptcha"]).await,
+        "nobody is left to ask"
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_file_changes_nothing_and_tokens_stay_spent_over_a_reload() {
+    let (site, deployment) = Site::new().await;
+    let check = deployment.check();
+    let spent = Submission::new().with_token(&check.accepts()[0], site.token("hcaptcha"));
+    assert!(check.check(&spent).await.unwrap().is_human());
+
+    site.write("use = \"nobody\"");
+    let error = deployment.reload().unwrap_err().to_string();
+    assert!(error.contains("check.use"), "{error}");
+    assert!(site.ask(&deployment, &["hcaptcha"]).await);
+
+    let text = std::fs::read_to_string(site.file.path()).unwrap();
+    let text = text.replace("use = \"nobody\"", "use = \"old\"");
+    for (from, to) in [
+        ("store = \"memory\"", "store = \"memory\"\ncapacity = 5"),
+        ("[routes.signup]", "[routes.other]"),
+    ] {
+        std::fs::write(site.file.path(), text.replace(from, to)).unwrap();
+        let error = deployment.reload().unwrap_err().to_string();
+        assert!(error.contains("restart"), "{error}");
+    }
+    site.write("use = \"old\"\nfailover = \"new\"");
+    assert!(deployment.reload().unwrap());
+    // The emulator would say so, too, so ask one that says yes to everything.
+    let verdict = deployment.check().check(&spent).await.unwrap();
+    assert!(!verdict.is_human());
+}
+
+#[test]
+fn a_watched_file_is_reloaded_by_itself() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (site, deployment) = runtime.block_on(Site::new());
+    let guard = deployment.guard("signup").unwrap();
+    let _watch = deployment.watch_every(Duration::from_millis(5));
+    site.write("use = \"new\"");
+    let patience = std::time::Instant::now();
+    while guard.current().widgets()[0].provider().name() != "turnstile" {
+        assert!(
+            patience.elapsed() < Duration::from_secs(30),
+            "it was never reloaded"
+        );
+        std::thread::yield_now();
+    }
+}
