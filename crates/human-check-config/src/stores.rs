@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use human_check::{ComparisonSink, ConfigError, MemorySpent, SpentTokens};
+use human_check::{ComparisonSink, ConfigError, MemorySpent, Secret, SpentTokens};
 use human_check_guard::{AttemptStore, MemoryAttempts};
+use human_check_redis::{RedisAttempts, RedisServer, RedisSpent};
 
 use crate::compose::Surroundings;
 use crate::model::{Model, StoreKind, StoreTable};
@@ -94,26 +95,55 @@ fn open_spent(
     around: &Surroundings<'_>,
     table: &StoreTable,
 ) -> Result<Arc<dyn SpentTokens>, ConfigError> {
-    match table.store {
-        StoreKind::Memory => Ok(Arc::new(MemorySpent::new(capacity(
-            around,
-            "single_use",
-            table,
-        )?))),
-        StoreKind::Redis => Err(around.wrong("single_use.store", "later", "later")),
+    if table.store == StoreKind::Memory {
+        let capacity = capacity(around, "single_use", table)?;
+        return Ok(Arc::new(MemorySpent::new(capacity)));
     }
+    let (server, secret) = server(around, "single_use", table)?;
+    let store = RedisSpent::new(server, &secret);
+    Ok(match &table.prefix {
+        Some(prefix) => Arc::new(store.with_prefix(prefix)),
+        None => Arc::new(store),
+    })
 }
 
 fn open_attempts(
     around: &Surroundings<'_>,
     table: &StoreTable,
 ) -> Result<Arc<dyn AttemptStore>, ConfigError> {
-    match table.store {
-        StoreKind::Memory => Ok(Arc::new(MemoryAttempts::new(capacity(
-            around, "attempts", table,
-        )?))),
-        StoreKind::Redis => Err(around.wrong("attempts.store", "later", "later")),
+    if table.store == StoreKind::Memory {
+        let capacity = capacity(around, "attempts", table)?;
+        return Ok(Arc::new(MemoryAttempts::new(capacity)));
     }
+    let (server, secret) = server(around, "attempts", table)?;
+    let store = RedisAttempts::new(server, &secret);
+    Ok(match &table.prefix {
+        Some(prefix) => Arc::new(store.with_prefix(prefix)),
+        None => Arc::new(store),
+    })
+}
+
+fn server(
+    around: &Surroundings<'_>,
+    path: &str,
+    table: &StoreTable,
+) -> Result<(RedisServer, Secret), ConfigError> {
+    if table.capacity.is_some() {
+        return Err(around.wrong(
+            &format!("{path}.capacity"),
+            "means nothing for a store on a server",
+            "leave it out, and set the server's maxmemory instead",
+        ));
+    }
+    let key = format!("{path}.url");
+    let url = around.secret(&key, table.url.as_ref(), "HUMAN_CHECK_REDIS_URL")?;
+    let server = RedisServer::new(&url).map_err(|error| around.placed(&key, error))?;
+    let secret = around.secret(
+        &format!("{path}.digest_secret"),
+        table.digest_secret.as_ref(),
+        "HUMAN_CHECK_DIGEST_SECRET",
+    )?;
+    Ok((server, secret))
 }
 
 /// Files of comparisons, each opened once.

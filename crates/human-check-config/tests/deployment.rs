@@ -1,5 +1,7 @@
 //! Configuration files as people write and mend them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so")]
+
 use std::time::Duration;
 
 use human_check::{HumanCheck, Submission, TOKEN_CAP};
@@ -253,6 +255,44 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
             assert!(error.contains(word), "{word:?} is not in: {error}");
         }
     }
+}
+
+#[test]
+fn a_store_on_a_server_needs_its_url_and_the_secret_of_its_digests() {
+    let redis = FILE.replace("store = \"memory\"", "store = \"redis\"");
+    let error = error_of(&redis);
+    assert!(
+        error.contains("human-check.toml:14: single_use.url"),
+        "{error}"
+    );
+    assert!(error.contains("HUMAN_CHECK_REDIS_URL"), "{error}");
+    let with = |url: &'static str| {
+        move |name: &str| match name {
+            "HUMAN_CHECK_REDIS_URL" => Some(url.to_owned()),
+            other => variable(other),
+        }
+    };
+    let url = "redis://:CANARY@127.0.0.1:1";
+    let error = Deployment::from_text(&redis, with(url))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("single_use.digest_secret"), "{error}");
+    let secret = format!(
+        "{redis}\n[attempts]\nstore = \"redis\"\ndigest_secret = {{ env = \"OLD_SECRET\" }}\n"
+    );
+    let secret = secret.replace(
+        "store = \"redis\"\n\n",
+        "store = \"redis\"\ndigest_secret = { env = \"OLD_SECRET\" }\n\n",
+    );
+    let deployment = Deployment::from_text(&secret, with(url)).unwrap();
+    assert!(!format!("{deployment:?}").contains("CANARY"));
+    let error = Deployment::from_text(&secret, with("http://CANARY"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("redis://") && !error.contains("CANARY"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -73,31 +73,21 @@ impl<'a> Claim<'a> {
         }
     }
 
-    /// The digest that stands for the token under `key`: the first 128 bits of keyed BLAKE3.
+    /// The digest that stands for the token under `key`.
     pub fn digest(&self, key: &DigestKey) -> [u8; 16] {
-        let mut hasher = blake3::Hasher::new_keyed(&key.0);
-        let mut part = |bytes: &[u8]| {
-            // With their lengths, so that no two lists of parts look alike.
-            hasher.update(&(bytes.len() as u64).to_le_bytes());
-            hasher.update(bytes);
-        };
-        part(self.provider().name().as_bytes());
+        let mut parts = vec![self.provider().name().as_bytes()];
         match self.0 {
-            What::Named(_, id) => part(id),
+            What::Named(_, id) => parts.push(id),
             What::Answer(submission, provider) => {
                 let mut values: Vec<_> = submission.values(provider).collect();
                 // In one order and without copies, however the visitor arranged them.
                 values.sort_unstable();
                 values.dedup();
-                for (name, text) in values {
-                    part(name.as_bytes());
-                    part(text.as_bytes());
-                }
+                let values = values.into_iter();
+                parts.extend(values.flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]));
             }
         }
-        let mut digest = [0; 16];
-        digest.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        digest
+        key.digest(&parts)
     }
 }
 
@@ -125,6 +115,18 @@ impl DigestKey {
     pub fn from_secret(secret: &Secret) -> Self {
         let context = "human-check 2026-11-24 digests of spent tokens";
         Self(blake3::derive_key(context, secret.expose().as_bytes()))
+    }
+
+    /// The first 128 bits of the keyed BLAKE3 hash of `parts`. No two lists of parts look alike.
+    pub fn digest(&self, parts: &[&[u8]]) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        digest
     }
 }
 
