@@ -402,6 +402,30 @@ async fn the_days_of_a_migration_are_edits_of_the_file_and_refuse_no_honest_visi
         "failed over"
     );
 
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let shadow = format!(
+        "\n[check.shadow]\nvendor = \"new\"\nfile = {:?}",
+        file.path()
+    );
+    site.write(&format!("use = \"old\"{shadow}"));
+    assert!(deployment.reload().unwrap());
+    assert!(site.ask(&deployment, &["hcaptcha"]).await, "an old page");
+    assert!(site.ask(&deployment, &["hcaptcha", "turnstile"]).await);
+    let compared = || {
+        std::fs::read_to_string(file.path())
+            .unwrap()
+            .matches("human")
+            .count()
+    };
+    let start = std::time::Instant::now();
+    while compared() < 3 {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "nothing is compared"
+        );
+        tokio::task::yield_now().await;
+    }
+
     site.write("use = \"new\"\n[check.accept]\nvendor = \"old\"\nuntil = 2999-01-01");
     assert!(deployment.reload().unwrap());
     assert!(

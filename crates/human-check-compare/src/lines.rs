@@ -1,0 +1,90 @@
+use std::io::{self, BufRead, Read};
+
+use crate::{Record, RecordError};
+
+/// Longer than any record. What is longer is no line of ours, and is not kept in memory.
+const LINE_CAP: u64 = 65_536;
+
+/// Reads records one by one, each with the number of its line. Empty lines are skipped.
+///
+/// A line that is no record is handed out as its error, and the next one is read all the same.
+#[derive(Debug)]
+pub struct Lines<R> {
+    input: R,
+    number: u64,
+    line: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// Reads from `input`.
+    pub fn new(input: R) -> Self {
+        Self {
+            input,
+            number: 0,
+            line: Vec::new(),
+        }
+    }
+
+    /// The next record, or what is wrong with its line.
+    ///
+    /// # Errors
+    ///
+    /// When the input cannot be read.
+    #[allow(clippy::type_complexity, reason = "a number and a result")]
+    pub fn read(&mut self) -> io::Result<Option<(u64, Result<Record, RecordError>)>> {
+        loop {
+            self.line.clear();
+            let mut start = (&mut self.input).take(LINE_CAP);
+            if start.read_until(b'\n', &mut self.line)? == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            let full = u64::try_from(self.line.len()).is_ok_and(|read| read >= LINE_CAP);
+            if full && self.line.last() != Some(&b'\n') {
+                skip_line(&mut self.input)?;
+                let error = RecordError::new("is far too long", "write one record a line");
+                return Ok(Some((self.number, Err(error))));
+            }
+            if !self.line.trim_ascii().is_empty() {
+                return Ok(Some((self.number, Record::from_json(&self.line))));
+            }
+        }
+    }
+}
+
+fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let chunk = input.fill_buf()?;
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let end = chunk.iter().position(|byte| *byte == b'\n');
+        let used = end.map_or(chunk.len(), |end| end + 1);
+        input.consume(used);
+        if end.is_some() {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_lines_are_told_by_number_and_the_rest_is_kept() {
+        let good =
+            r#"{"at":"2026-11-24T18:00:00Z","opinions":[{"provider":"a","outcome":"human"}]}"#;
+        let long = "x".repeat(200_000);
+        let text = format!("{good}\n\nnonsense\n{long}\n{good}\n{good}");
+        let mut lines = Lines::new(io::BufReader::with_capacity(1_000, text.as_bytes()));
+        let mut seen = Vec::new();
+        while let Some((number, record)) = lines.read().unwrap() {
+            seen.push((number, record.is_ok()));
+        }
+        assert_eq!(
+            seen,
+            [(1, true), (3, false), (4, false), (5, true), (6, true)]
+        );
+    }
+}

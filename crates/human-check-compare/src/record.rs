@@ -1,0 +1,407 @@
+use std::time::{Duration, SystemTime};
+
+use human_check::{Comparison, Opinion, Outcome};
+use jiff::{Timestamp, Unit};
+use serde::{Deserialize, Serialize};
+
+use crate::RecordError;
+
+/// The longest id, provider or reason that is read, in bytes.
+const WORD_CAP: usize = 128;
+
+/// More opinions about one visitor than anybody has vendors.
+const OPINIONS_CAP: usize = 32;
+
+/// One comparison as it is kept: one JSON object a line.
+///
+/// Holds no token, no secret, no address and no text of a vendor's. Times are kept to the
+/// millisecond, latencies to the microsecond and scores to six places.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Which line of a file of tokens it came from. Live traffic has none.
+    pub id: Option<String>,
+    /// What was said, and when.
+    pub comparison: Comparison,
+}
+
+impl Record {
+    /// Reads one line.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] that says what is wrong and what to write instead, and repeats no text of the
+    /// line: it may hold anything.
+    pub fn from_json(line: &[u8]) -> Result<Self, RecordError> {
+        let line: Line = serde_json::from_slice(line).map_err(|e| RecordError::json(&e))?;
+        line.record()
+    }
+
+    /// The same on one line of JSON, without a line break.
+    pub fn to_json(&self) -> String {
+        // A struct of strings and finite numbers always serialises.
+        serde_json::to_string(&Line::from(self)).unwrap_or_default()
+    }
+}
+
+impl From<Comparison> for Record {
+    /// What would not be read back is made to: a word that is no short name becomes `other`, and
+    /// numbers are cut to the places that are kept.
+    fn from(mut comparison: Comparison) -> Self {
+        let at = Timestamp::try_from(comparison.at).unwrap_or(Timestamp::UNIX_EPOCH);
+        let at = at.round(Unit::Millisecond).unwrap_or(at);
+        comparison.at = SystemTime::try_from(at).unwrap_or(SystemTime::UNIX_EPOCH);
+        for opinion in &mut comparison.opinions {
+            match &mut opinion.outcome {
+                Outcome::Failed(kind, reason) => {
+                    tame(kind);
+                    tame(reason);
+                }
+                Outcome::NotHuman(reason) => tame(reason),
+                Outcome::Human | Outcome::NoAnswer => {}
+            }
+            tame(&mut opinion.provider);
+            opinion.score = opinion.score.filter(|score| score.is_finite());
+            opinion.score = opinion
+                .score
+                .map(|score| (score.clamp(0.0, 1.0) * 1e6).round() / 1e6);
+            opinion.latency = opinion.latency.map(|latency| from_ms(to_ms(latency)));
+        }
+        Self {
+            id: None,
+            comparison,
+        }
+    }
+}
+
+impl From<Record> for Comparison {
+    fn from(record: Record) -> Self {
+        record.comparison
+    }
+}
+
+fn tame(word: &mut String) {
+    if !is_word(word) {
+        "other".clone_into(word);
+    }
+}
+
+/// Whether a text is a short name, in the style of `rate-limited`.
+pub(crate) fn is_word(text: &str) -> bool {
+    (1..=WORD_CAP).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+fn to_ms(latency: Duration) -> f64 {
+    (latency.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn from_ms(ms: f64) -> Duration {
+    // In whole microseconds, which is what is written. The cast is of a number in range.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    Duration::from_micros((ms * 1e3).round() as u64)
+}
+
+/// A week. What takes longer was not measured but misread.
+const LATENCY_CAP_MS: f64 = 7.0 * 86_400_000.0;
+
+/// A record as it is written.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    opinions: Vec<Entry>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    provider: String,
+    outcome: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    score: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    latency_ms: Option<f64>,
+}
+
+impl From<&Record> for Line {
+    fn from(record: &Record) -> Self {
+        let comparison = &record.comparison;
+        let at = Timestamp::try_from(comparison.at).unwrap_or(Timestamp::UNIX_EPOCH);
+        Self {
+            at: at.to_string(),
+            id: record.id.clone(),
+            opinions: comparison.opinions.iter().map(Entry::from).collect(),
+        }
+    }
+}
+
+impl From<&Opinion> for Entry {
+    fn from(opinion: &Opinion) -> Self {
+        let (outcome, kind, reason) = match &opinion.outcome {
+            Outcome::Failed(kind, reason) => ("failed", Some(kind), Some(reason)),
+            Outcome::Human => ("human", None, None),
+            Outcome::NoAnswer => ("no-answer", None, None),
+            Outcome::NotHuman(reason) => ("not-human", None, Some(reason)),
+        };
+        Self {
+            provider: opinion.provider.clone(),
+            outcome: outcome.to_owned(),
+            reason: reason.cloned(),
+            kind: kind.cloned(),
+            score: opinion.score,
+            latency_ms: opinion.latency.map(to_ms),
+        }
+    }
+}
+
+impl Line {
+    fn record(self) -> Result<Record, RecordError> {
+        let time = |text: &str| SystemTime::try_from(text.parse::<Timestamp>().ok()?).ok();
+        let at = time(&self.at).ok_or(RecordError::new(
+            "`at` is no time",
+            "write RFC 3339, such as 2026-11-24T18:00:00Z",
+        ))?;
+        if let Some(id) = &self.id {
+            check_id(id)?;
+        }
+        if self.opinions.is_empty() || self.opinions.len() > OPINIONS_CAP {
+            return Err(RecordError::new(
+                "`opinions` holds none or too many",
+                "write from 1 to 32, one a provider",
+            ));
+        }
+        let mut opinions: Vec<Opinion> = Vec::with_capacity(self.opinions.len());
+        for entry in self.opinions {
+            let opinion = entry.opinion()?;
+            if opinions.iter().any(|o| o.provider == opinion.provider) {
+                return Err(RecordError::new(
+                    "`opinions` names a provider twice",
+                    "write one opinion for each, under names of their own",
+                ));
+            }
+            opinions.push(opinion);
+        }
+        Ok(Record {
+            id: self.id,
+            comparison: Comparison { at, opinions },
+        })
+    }
+}
+
+/// Whether a text may be an id.
+///
+/// # Errors
+///
+/// [`RecordError`] when it is empty, long or holds control characters.
+pub fn check_id(id: &str) -> Result<(), RecordError> {
+    if (1..=WORD_CAP).contains(&id.len()) && !id.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(RecordError::new(
+        "`id` is empty, too long or holds control characters",
+        "write up to 128 bytes of text",
+    ))
+}
+
+impl Entry {
+    fn opinion(self) -> Result<Opinion, RecordError> {
+        if !is_word(&self.provider) {
+            return Err(RecordError::new(
+                "`provider` is no short name",
+                "write up to 128 letters, digits, `-`, `_` and `.`",
+            ));
+        }
+        let outcome = match (&*self.outcome, self.kind, self.reason) {
+            ("human", None, None) => Outcome::Human,
+            ("no-answer", None, None) => Outcome::NoAnswer,
+            ("not-human", None, Some(reason)) => Outcome::NotHuman(word("reason", reason)?),
+            ("failed", Some(kind), Some(reason)) => {
+                Outcome::Failed(word("kind", kind)?, word("reason", reason)?)
+            }
+            ("human" | "no-answer", ..) => {
+                return Err(RecordError::new(
+                    "`reason` or `kind` stands beside human or no-answer",
+                    "leave them out",
+                ));
+            }
+            ("not-human", ..) => {
+                return Err(RecordError::new(
+                    "not-human needs a `reason` and has no `kind`",
+                    "write a reason such as expired",
+                ));
+            }
+            ("failed", ..) => {
+                return Err(RecordError::new(
+                    "failed needs `kind` and `reason`",
+                    "write such as unavailable and timeout",
+                ));
+            }
+            _ => {
+                return Err(RecordError::new(
+                    "`outcome` is not known",
+                    "write human, not-human, failed or no-answer",
+                ));
+            }
+        };
+        let judged = matches!(outcome, Outcome::Human | Outcome::NotHuman(_));
+        if let Some(score) = self.score {
+            if !judged {
+                return Err(RecordError::new(
+                    "`score` stands where nobody judged",
+                    "leave it out",
+                ));
+            }
+            if !(0.0..=1.0).contains(&score) {
+                return Err(RecordError::new(
+                    "`score` is outside 0 to 1",
+                    "write it on the common scale, where 1 is human",
+                ));
+            }
+        }
+        if let Some(latency) = self.latency_ms {
+            if outcome == Outcome::NoAnswer {
+                return Err(RecordError::new(
+                    "`latency_ms` stands where nobody was asked",
+                    "leave it out",
+                ));
+            }
+            if !(0.0..=LATENCY_CAP_MS).contains(&latency) {
+                return Err(RecordError::new(
+                    "`latency_ms` is negative or longer than a week",
+                    "write milliseconds",
+                ));
+            }
+        }
+        Ok(Opinion {
+            provider: self.provider,
+            outcome,
+            score: self.score,
+            latency: self.latency_ms.map(from_ms),
+        })
+    }
+}
+
+fn word(member: &'static str, text: String) -> Result<String, RecordError> {
+    if is_word(&text) {
+        return Ok(text);
+    }
+    Err(RecordError::new(
+        if member == "kind" {
+            "`kind` is no short name"
+        } else {
+            "`reason` is no short name"
+        },
+        "write letters, digits, `-`, `_` and `.`",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(line: &str) -> Result<Record, RecordError> {
+        Record::from_json(line.as_bytes())
+    }
+
+    #[test]
+    fn a_line_is_read_and_written_back() {
+        let line = r#"{"at":"2026-11-24T18:00:00Z","id":"42","opinions":[{"provider":"turnstile","outcome":"human","score":0.9,"latency_ms":41.2},{"provider":"hcaptcha","outcome":"failed","reason":"timeout","kind":"unavailable","latency_ms":5000.0},{"provider":"captchala","outcome":"no-answer"},{"provider":"recaptcha-v3","outcome":"not-human","reason":"expired"}]}"#;
+        assert_eq!(read(line).unwrap().to_json(), line);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_repeating_it() {
+        let opinion = |members: &str| {
+            format!(r#"{{"at":"2026-11-24T18:00:00Z","opinions":[{{"provider":"a",{members}}}]}}"#)
+        };
+        for (line, problem) in [
+            ("canary".to_owned(), "no JSON"),
+            (r#"{"at":"canary","opinions":[]}"#.to_owned(), "`at`"),
+            (r#"{"canary":1}"#.to_owned(), "unknown member"),
+            (r#"{"at":"2026-11-24T18:00:00Z"}"#.to_owned(), "opinions"),
+            (
+                r#"{"at":"2026-11-24T18:00:00Z","opinions":[]}"#.to_owned(),
+                "`opinions`",
+            ),
+            (
+                r#"{"at":"2026-11-24T18:00:00Z","opinions":"canary"}"#.to_owned(),
+                "type",
+            ),
+            (opinion(r#""outcome":"canary""#), "`outcome`"),
+            (
+                opinion(r#""outcome":"human","token":"canary""#),
+                "unknown member",
+            ),
+            (opinion(r#""outcome":"human","reason":"canary""#), "beside"),
+            (opinion(r#""outcome":"not-human""#), "`reason`"),
+            (
+                opinion(r#""outcome":"not-human","reason":"canary canary""#),
+                "short name",
+            ),
+            (opinion(r#""outcome":"failed","reason":"canary""#), "`kind`"),
+            (opinion(r#""outcome":"human","score":1.5"#), "`score`"),
+            (
+                opinion(r#""outcome":"no-answer","latency_ms":1"#),
+                "`latency_ms`",
+            ),
+            (
+                opinion(r#""outcome":"human","latency_ms":-1"#),
+                "`latency_ms`",
+            ),
+            (
+                opinion(r#""outcome":"human"},{"provider":"a","outcome":"human""#),
+                "twice",
+            ),
+        ] {
+            let error = read(&line).unwrap_err().to_string();
+            assert!(error.contains(problem), "{line}: {error}");
+            assert!(error.contains("; "), "names a remedy: {error}");
+            assert!(!error.contains("canary"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_an_adapter_invents_is_kept_readable() {
+        let record = Record::from(Comparison {
+            at: SystemTime::UNIX_EPOCH + Duration::from_nanos(1_234_567_891),
+            opinions: vec![Opinion {
+                provider: "two words\n".to_owned(),
+                outcome: Outcome::NotHuman(String::new()),
+                score: Some(f64::NAN),
+                latency: Some(Duration::from_nanos(1_234_567)),
+            }],
+        });
+        assert_eq!(read(&record.to_json()).unwrap(), record);
+    }
+
+    proptest! {
+        #[test]
+        fn every_comparison_survives_its_line(
+            nanos in 0_u64..4_000_000_000_000_000_000,
+            score in proptest::option::of(0.0..=1.0),
+            latency in proptest::option::of(0_u64..600_000_000_000),
+            reason in "[a-z-]{0,12}",
+        ) {
+            let record = Record::from(Comparison {
+                at: SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos),
+                opinions: vec![Opinion {
+                    provider: "a".to_owned(),
+                    outcome: Outcome::NotHuman(reason),
+                    score,
+                    latency: latency.map(Duration::from_nanos),
+                }],
+            });
+            prop_assert_eq!(read(&record.to_json()).unwrap(), record);
+        }
+    }
+}

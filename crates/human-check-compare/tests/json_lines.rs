@@ -1,0 +1,249 @@
+//! The file that comparisons are kept in, as a service meets it.
+
+#![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use human_check::{Comparison, ComparisonSink, HumanCheck, HumanCheckExt, Opinion, Outcome};
+use human_check_compare::{JsonLines, Keep, Lines, Record};
+
+/// A folder that is gone after the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("human-check-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn comparison(reason: &str) -> Comparison {
+    let opinion = |provider: &str, outcome| Opinion {
+        provider: provider.to_owned(),
+        outcome,
+        score: Some(0.5),
+        latency: Some(Duration::from_millis(7)),
+    };
+    Comparison {
+        at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000),
+        opinions: vec![
+            opinion("turnstile", Outcome::Human),
+            opinion("hcaptcha", Outcome::NotHuman(reason.to_owned())),
+        ],
+    }
+}
+
+/// The records of a file, and how many of its lines are none.
+fn read(path: &Path) -> (Vec<Record>, usize) {
+    let text = std::fs::read(path).unwrap();
+    let mut lines = Lines::new(&*text);
+    let (mut records, mut bad) = (Vec::new(), 0);
+    while let Some((_, line)) = lines.read().unwrap() {
+        match line {
+            Ok(record) => records.push(record),
+            Err(_) => bad += 1,
+        }
+    }
+    (records, bad)
+}
+
+#[test]
+fn what_is_recorded_is_there_after_closing_and_appended_to() {
+    let folder = Folder::new("append");
+    let path = folder.file("comparisons.jsonl");
+    for _ in 0..2 {
+        let sink = JsonLines::open(&path).unwrap();
+        for _ in 0..100 {
+            sink.record(comparison("expired"));
+        }
+        sink.flush();
+        assert_eq!((sink.written(), sink.dropped(), sink.lost()), (100, 0, 0));
+        sink.close();
+    }
+    let (records, bad) = read(&path);
+    assert_eq!((records.len(), bad), (200, 0));
+    assert_eq!(records[0], Record::from(comparison("expired")));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new("mode");
+    let path = folder.file("comparisons.jsonl");
+    JsonLines::open(&path).unwrap().close();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_line_that_a_crash_tore_costs_itself_only() {
+    let folder = Folder::new("torn");
+    let path = folder.file("comparisons.jsonl");
+    let whole = Record::from(comparison("expired")).to_json();
+    std::fs::write(&path, format!("{whole}\n{}", &whole[..whole.len() / 2])).unwrap();
+    let sink = JsonLines::open(&path).unwrap();
+    sink.record(comparison("spent"));
+    drop(sink);
+    let (records, bad) = read(&path);
+    assert_eq!((records.len(), bad), (2, 1));
+}
+
+#[test]
+fn a_full_file_is_set_aside_and_the_oldest_goes() {
+    let folder = Folder::new("rotate");
+    let path = folder.file("comparisons.jsonl");
+    let mut keep = Keep::default();
+    keep.bytes = 1_000;
+    keep.files = 2;
+    let sink = JsonLines::open_with(&path, keep).unwrap();
+    for _ in 0..100 {
+        sink.record(comparison("expired"));
+        sink.flush();
+    }
+    drop(sink);
+    let mut names: Vec<_> = std::fs::read_dir(&folder.0)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "comparisons.jsonl",
+            "comparisons.jsonl.1",
+            "comparisons.jsonl.2"
+        ]
+    );
+    for name in names {
+        let file = folder.file(&name);
+        assert!(std::fs::metadata(&file).unwrap().len() <= 1_000);
+        let (records, bad) = read(&file);
+        assert!(!records.is_empty() && bad == 0, "{name}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_vanishes_costs_its_records_and_comes_back() {
+    let folder = Folder::new("vanished");
+    let inner = folder.file("inner");
+    std::fs::create_dir(&inner).unwrap();
+    let path = inner.join("comparisons.jsonl");
+    let sink = JsonLines::open(&path).unwrap();
+    sink.record(comparison("expired"));
+    sink.flush();
+    std::fs::remove_dir_all(&inner).unwrap();
+    sink.record(comparison("expired"));
+    sink.record(comparison("expired"));
+    sink.flush();
+    assert_eq!((sink.written(), sink.lost()), (1, 2));
+    std::fs::create_dir(&inner).unwrap();
+    sink.record(comparison("spent"));
+    sink.flush();
+    assert_eq!((sink.written(), sink.lost()), (2, 2));
+    assert_eq!(read(&path).0.len(), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_counted_and_panics_nobody() {
+    // Whatever is written there finds no room.
+    let sink = JsonLines::open("/dev/full").unwrap();
+    sink.record(comparison("expired"));
+    sink.flush();
+    assert_eq!((sink.written(), sink.lost()), (0, 1));
+}
+
+#[test]
+fn recording_never_waits_and_what_has_no_room_is_counted() {
+    let folder = Folder::new("full");
+    let mut keep = Keep::default();
+    keep.waiting = 1;
+    let sink = Arc::new(JsonLines::open_with(folder.file("c.jsonl"), keep).unwrap());
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let sink = Arc::clone(&sink);
+            std::thread::spawn(move || (0..2_000).for_each(|_| sink.record(comparison("x"))))
+        })
+        .collect();
+    threads.into_iter().for_each(|t| t.join().unwrap());
+    sink.flush();
+    assert!(sink.dropped() > 0, "one place is too few for four threads");
+    assert_eq!(
+        sink.written() + sink.dropped(),
+        8_000,
+        "each is counted once"
+    );
+}
+
+#[test]
+fn what_cannot_be_opened_is_a_matter_of_configuration() {
+    let error = JsonLines::open("/no/such/folder/c.jsonl").unwrap_err();
+    assert_eq!(error.field(), "comparisons");
+    let mut keep = Keep::default();
+    keep.waiting = 0;
+    assert_eq!(JsonLines::open_with("x", keep).unwrap_err().field(), "keep");
+}
+
+#[tokio::test]
+async fn it_stands_behind_live_traffic() {
+    use human_check::{Provider, Submission};
+    use human_check_testkit::Scripted;
+    let folder = Folder::new("live");
+    let path = folder.file("comparisons.jsonl");
+    let sink = Arc::new(JsonLines::open(&path).unwrap());
+    let (first, second) = (Scripted::human(), Scripted::human());
+    let provider = first.accepts()[0].clone();
+    // One vendor twice would spend one token twice, so the second goes by another name.
+    let second = Renamed(second, [Provider::named("second")]);
+    let check = first.shadowed_by(second, Arc::clone(&sink)).unwrap();
+    let submission = Submission::new().with_token(&provider, "token");
+    assert!(check.check(&submission).await.unwrap().is_human());
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while sink.written() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .unwrap();
+    let (records, _) = read(&path);
+    let opinions = &records[0].comparison.opinions;
+    assert_eq!(opinions[0].outcome, Outcome::Human);
+    assert_eq!(opinions[1].outcome, Outcome::NoAnswer);
+}
+
+#[derive(Debug)]
+struct Renamed<C>(C, [human_check::Provider; 1]);
+
+#[human_check::async_trait]
+impl<C: HumanCheck> HumanCheck for Renamed<C> {
+    fn accepts(&self) -> &[human_check::Provider] {
+        &self.1
+    }
+
+    fn reports(&self) -> human_check::Reports {
+        self.0.reports()
+    }
+
+    async fn check(
+        &self,
+        submission: &human_check::Submission,
+    ) -> Result<human_check::Verdict, human_check::CheckError> {
+        self.0.check(submission).await
+    }
+}
