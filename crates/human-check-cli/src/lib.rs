@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod answer;
+pub mod check_config;
 pub mod demo;
 pub mod emulate;
 pub mod explain;

@@ -13,7 +13,7 @@ use human_check::{ConfigError, SystemClock};
 use human_check_cli::answer::Answer;
 use human_check_cli::explain::{Case, KeyName, Rules, explain};
 use human_check_cli::verify::{self, Verify};
-use human_check_cli::{demo, emulate};
+use human_check_cli::{check_config, demo, emulate};
 use human_check_config::{EnterpriseKey, Vendor};
 use human_check_testkit::Emulator;
 
@@ -37,6 +37,16 @@ enum Command {
         /// Show all three reCAPTCHA products.
         #[arg(long)]
         all: bool,
+    },
+    /// Say what a configuration file amounts to, or what is wrong with it and where.
+    ///
+    /// Exits with 0 or 3. Secrets are read, since a missing one is a mistake, and never shown.
+    CheckConfig {
+        /// The file. Default: human-check.toml.
+        file: Option<PathBuf>,
+        /// Print the JSON schema of such files instead, for editors.
+        #[arg(long, conflicts_with = "file")]
+        schema: bool,
     },
     /// Serve the emulated vendors, those of the generic adapter included, until interrupted.
     Emulate {
@@ -225,6 +235,20 @@ async fn run(command: Command) -> io::Result<u8> {
             emulate::introduce(&mut io::stdout().lock(), &emulator, json)?;
             tokio::signal::ctrl_c().await?;
             Ok(0)
+        }
+        Command::CheckConfig { schema: true, .. } => {
+            writeln!(io::stdout().lock(), "{:#}", human_check_config::schema())?;
+            Ok(0)
+        }
+        Command::CheckConfig { file, .. } => {
+            let file = file.unwrap_or_else(|| "human-check.toml".into());
+            match check_config::run(&mut io::stdout().lock(), &file).await? {
+                Ok(()) => Ok(0),
+                Err(error) => {
+                    writeln!(io::stderr().lock(), "human-check: {error}")?;
+                    Ok(MISCONFIGURED)
+                }
+            }
         }
         Command::Verify(args) => verify(args).await,
         Command::Explain(args) if args.jsonl => explain_lines().await,

@@ -12,6 +12,7 @@ use crate::compose::{Composed, Surroundings};
 use crate::document::{Document, OVERRIDE, Override};
 use crate::model::{ChallengeTable, Model, RouteTable};
 use crate::stores::{Sinks, Stores};
+use crate::summary::summary;
 
 /// Everything a configuration file describes: the check, and a guard for each of its routes.
 ///
@@ -39,6 +40,7 @@ struct Inner {
 
 struct Now {
     text: String,
+    summary: String,
     check: Arc<dyn HumanCheck>,
 }
 
@@ -197,6 +199,7 @@ impl Deployment {
             guards: guards.collect(),
             now: Mutex::new(Now {
                 text: text.to_owned(),
+                summary: summary(&model),
                 check: built.check,
             }),
             source,
@@ -230,6 +233,17 @@ impl Deployment {
     /// The check as it is now, without any route's policy. It does not follow reloads; guards do.
     pub fn check(&self) -> Arc<dyn HumanCheck> {
         Arc::clone(&self.now().check)
+    }
+
+    /// What the configuration amounts to, in a few lines. Names vendors and routes, and no key.
+    pub fn summary(&self) -> String {
+        self.now().summary.clone()
+    }
+
+    /// Asks the servers of the stores about settings that break what is promised. To be called at
+    /// start; what is found is also logged.
+    pub async fn inspect_stores(&self) -> Vec<String> {
+        self.0.stores.inspect().await
     }
 
     fn now(&self) -> std::sync::MutexGuard<'_, Now> {
@@ -278,6 +292,7 @@ impl Deployment {
         Guard::replace(&pairs).map_err(|error| around.placed("routes", error))?;
         *now = Now {
             text,
+            summary: summary(&model),
             check: built.check,
         };
         tracing::info!(

@@ -7,6 +7,7 @@ mod model;
 mod schema;
 mod site;
 mod stores;
+mod summary;
 mod vendor;
 
 pub use deployment::{Deployment, Watch};

@@ -17,6 +17,7 @@ use crate::model::{Model, StoreKind, StoreTable};
 pub(crate) struct Stores {
     pub(crate) spent: Option<Arc<dyn SpentTokens>>,
     pub(crate) attempts: Arc<dyn AttemptStore>,
+    servers: Vec<RedisServer>,
     tables: (Option<StoreTable>, Option<StoreTable>),
 }
 
@@ -26,6 +27,7 @@ impl Stores {
         Self {
             spent: None,
             attempts: Arc::new(MemoryAttempts::new(0)),
+            servers: Vec::new(),
             tables: (None, None),
         }
     }
@@ -33,14 +35,28 @@ impl Stores {
     pub(crate) fn open(around: &Surroundings<'_>, model: &Model) -> Result<Self, ConfigError> {
         let spent = model.single_use.as_ref();
         let attempts = model.attempts.as_ref();
+        let mut servers = Vec::new();
+        let mut open = |table| open_spent(around, table, &mut servers);
         Ok(Self {
-            spent: spent.map(|table| open_spent(around, table)).transpose()?,
+            spent: spent.map(&mut open).transpose()?,
             attempts: match attempts {
                 None => Arc::new(MemoryAttempts::new(CAPACITY)),
-                Some(table) => open_attempts(around, table)?,
+                Some(table) => open_attempts(around, table, &mut servers)?,
             },
+            servers,
             tables: (model.single_use.clone(), model.attempts.clone()),
         })
+    }
+
+    pub(crate) async fn inspect(&self) -> Vec<String> {
+        let mut told = Vec::new();
+        for server in &self.servers {
+            match server.inspect().await {
+                Ok(findings) => told.extend(findings.iter().map(ToString::to_string)),
+                Err(reason) => told.push(format!("the store's server cannot be asked ({reason})")),
+            }
+        }
+        told
     }
 
     /// Refuses a file that would change them. A store that is swapped forgets what it counted, and
@@ -95,12 +111,14 @@ fn capacity(
 fn open_spent(
     around: &Surroundings<'_>,
     table: &StoreTable,
+    servers: &mut Vec<RedisServer>,
 ) -> Result<Arc<dyn SpentTokens>, ConfigError> {
     if table.store == StoreKind::Memory {
         let capacity = capacity(around, "single_use", table)?;
         return Ok(Arc::new(MemorySpent::new(capacity)));
     }
     let (server, secret) = server(around, "single_use", table)?;
+    servers.push(server.clone());
     let store = RedisSpent::new(server, &secret);
     Ok(match &table.prefix {
         Some(prefix) => Arc::new(store.with_prefix(prefix)),
@@ -111,12 +129,14 @@ fn open_spent(
 fn open_attempts(
     around: &Surroundings<'_>,
     table: &StoreTable,
+    servers: &mut Vec<RedisServer>,
 ) -> Result<Arc<dyn AttemptStore>, ConfigError> {
     if table.store == StoreKind::Memory {
         let capacity = capacity(around, "attempts", table)?;
         return Ok(Arc::new(MemoryAttempts::new(capacity)));
     }
     let (server, secret) = server(around, "attempts", table)?;
+    servers.push(server.clone());
     let store = RedisAttempts::new(server, &secret);
     Ok(match &table.prefix {
         Some(prefix) => Arc::new(store.with_prefix(prefix)),
