@@ -22,7 +22,11 @@ fn wanted(mint: Mint, wanted: &Wanted) -> Mint {
     }
 }
 
-fn fixture(emulator: Emulator, check: impl HumanCheck, provider: &'static str) -> Fixture {
+pub(crate) fn fixture(
+    emulator: Emulator,
+    check: impl HumanCheck,
+    provider: &'static str,
+) -> Fixture {
     let emulator = Arc::new(emulator);
     let accepted = check.accepts()[0].clone();
     let fixture = Fixture::new(check, {

@@ -7,16 +7,24 @@
 )]
 
 mod absence;
+mod accept;
+mod breaker;
 mod canary;
 mod captchala;
+mod combinators;
 mod conformance;
 mod construction;
 mod contradictions;
 mod docs;
 mod emulator;
 mod enterprise;
+mod failover;
+mod fault_matrix;
 mod faults;
 mod mutation;
+mod shadow;
+mod single_use;
+mod soak;
 mod support;
 mod tls;
 mod vectors;

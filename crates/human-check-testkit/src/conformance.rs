@@ -451,6 +451,8 @@ pub mod behaviours {
         );
         let right = (fixture.good)(&wanted("login")).expecting_action("login");
         match fixture.check.reports().of(Fact::Action) {
+            // Of several vendors one may report what the others never do.
+            Presence::Never if fixture.check.accepts().len() > 1 => {}
             Presence::Never => assert!(fixture.reason(&right).await.is_some()),
             _ => assert_eq!(fixture.reason(&right).await, None),
         }
@@ -474,6 +476,8 @@ pub mod behaviours {
         );
         let right = (fixture.good)(&wanted("session-1")).expecting_binding("session-1");
         match fixture.check.reports().of(Fact::Binding) {
+            // Of several vendors one may report what the others never do.
+            Presence::Never if fixture.check.accepts().len() > 1 => {}
             Presence::Never => assert!(fixture.reason(&right).await.is_some()),
             _ => assert_eq!(fixture.reason(&right).await, None),
         }

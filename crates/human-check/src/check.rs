@@ -110,7 +110,7 @@ pub trait HumanCheckExt: HumanCheck + Sized {
     /// # Errors
     ///
     /// [`ConfigError`] when both accept the same vendor's answers.
-    fn accepting<O: HumanCheck>(self, old: O) -> Result<Accept<Self, O>, ConfigError> {
+    fn also_accepting<O: HumanCheck>(self, old: O) -> Result<Accept<Self, O>, ConfigError> {
         Accept::new(self, old)
     }
 

@@ -60,8 +60,8 @@ impl Hasher for AsItIs {
     }
 }
 
-/// Enough for two threads in sixteen not to meet.
-const SHARDS: usize = 16;
+/// So that threads seldom wait for one another. Loom tries them all, and one is enough for that.
+const SHARDS: usize = if cfg!(loom) { 1 } else { 16 };
 
 impl MemorySpent {
     /// Room for `capacity` tokens that live up to ten minutes, longer than any vendor's.
@@ -155,5 +155,73 @@ impl fmt::Debug for MemorySpent {
             .field("capacity", &self.0.capacity)
             .field("life", &self.0.life)
             .finish_non_exhaustive()
+    }
+}
+
+/// All interleavings.
+#[cfg(all(test, loom))]
+mod interleaved {
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    use std::time::SystemTime;
+
+    use loom::thread;
+
+    use super::*;
+
+    /// Each look is a second later than the one before, so that claims race with generations.
+    #[derive(Debug)]
+    struct Ticking(AtomicU64);
+
+    impl Clock for Ticking {
+        fn now(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH
+        }
+
+        fn uptime(&self) -> Duration {
+            Duration::from_secs(self.0.fetch_add(1, Relaxed))
+        }
+    }
+
+    fn claims(store: &MemorySpent, digests: &[u128]) -> [usize; 2] {
+        let outcomes = digests.iter().map(|digest| store.0.claim(*digest));
+        outcomes.fold([0, 0], |[first, full], outcome| match outcome {
+            Ok(Claimed::First) => [first + 1, full],
+            Ok(Claimed::Before) => [first, full],
+            Err(_) => [first, full + 1],
+        })
+    }
+
+    fn two(capacity: usize, start: u64, life: u64, digests: &'static [u128]) -> [usize; 2] {
+        let clock = Ticking(AtomicU64::new(start));
+        let store = MemorySpent::with(capacity, Duration::from_secs(life), clock);
+        let other = {
+            let store = store.clone();
+            thread::spawn(move || claims(&store, digests))
+        };
+        let [first, full] = claims(&store, digests);
+        let [others_first, others_full] = other.join().unwrap();
+        let live = store.0.live.load(Ordering::Relaxed);
+        assert!(live <= capacity, "{live} places are taken of {capacity}");
+        [first + others_first, full + others_full]
+    }
+
+    #[test]
+    fn loom_of_two_claims_of_one_token_one_is_the_first() {
+        loom::model(|| assert_eq!(two(4, 0, 600, &[7]), [1, 0]));
+    }
+
+    #[test]
+    fn loom_a_claim_holds_while_generations_change() {
+        // The first look is at second 3, and the generation that it claims in ends before the second.
+        // Four looks are within the life of the claim.
+        loom::model(|| assert_eq!(two(4, 3, 4, &[7, 7])[0], 1));
+    }
+
+    #[test]
+    fn loom_no_place_is_lost_or_taken_twice() {
+        loom::model(|| {
+            let [first, _] = two(1, 0, 600, &[7, 8]);
+            assert_eq!(first, 1);
+        });
     }
 }

@@ -46,7 +46,8 @@ impl fmt::Display for Fact {
 /// How far a fact can be relied on.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Presence {
-    /// No verdict needs to carry it; a policy that asks for it would refuse everybody.
+    /// No verdict needs to carry it; a policy that asks for it would refuse everybody, or everybody
+    /// whom one of several vendors judges.
     Never,
     /// Some verdicts carry it. A policy may ask for it and refuses those without.
     Sometimes,

@@ -22,7 +22,7 @@ use crate::{
 ///
 /// Dropping the future before the first has answered reports nothing. A second opinion that has
 /// begun is finished.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Shadow<A, B, S> {
     check: A,
     accepts: Vec<Provider>,
@@ -38,6 +38,18 @@ struct Second<B, S> {
     most: usize,
     running: AtomicUsize,
     clock: Arc<dyn Clock>,
+}
+
+/// Clones share the second check, the sink and the places.
+impl<A: Clone, B, S> Clone for Shadow<A, B, S> {
+    fn clone(&self) -> Self {
+        Self {
+            check: self.check.clone(),
+            accepts: self.accepts.clone(),
+            second: Arc::clone(&self.second),
+            share: self.share,
+        }
+    }
 }
 
 impl<A: HumanCheck, B: HumanCheck, S: ComparisonSink> Shadow<A, B, S> {

@@ -1,0 +1,162 @@
+//! Two vendors at once, for the weeks of a migration.
+
+use std::time::Duration;
+
+use human_check::{
+    Clock, ErrorKind, HumanCheck, HumanCheckExt, MemorySpent, Provider, Reason, Submission,
+};
+use human_check_testkit::{ManualClock, Scripted};
+
+static NEW: Provider = Provider::new("new", &["new-response"]);
+static OLD: Provider = Provider::new("old", &["old-response"]);
+
+fn submission(new: bool, old: bool) -> Submission {
+    let mut submission = Submission::new();
+    if new {
+        submission = submission.with_token(&NEW, "new-token");
+    }
+    if old {
+        submission = submission.with_token(&OLD, "old-token");
+    }
+    submission
+}
+
+type Make = fn() -> Scripted;
+
+#[tokio::test]
+async fn of_two_answers_both_must_hold() {
+    let outcomes: [(Make, Option<bool>); 3] = [
+        (Scripted::human, Some(true)),
+        (|| Scripted::refused(Reason::Invalid), Some(false)),
+        (Scripted::unavailable, None),
+    ];
+    for (new, new_says) in outcomes {
+        for (old, old_says) in outcomes {
+            let check = new()
+                .accepting(&NEW)
+                .also_accepting(old().accepting(&OLD))
+                .unwrap();
+            let outcome = check.check(&submission(true, true)).await;
+            let passed = outcome.as_ref().is_ok_and(|verdict| verdict.is_human());
+            let expected = new_says == Some(true) && old_says == Some(true);
+            assert_eq!(passed, expected, "{new_says:?} {old_says:?}");
+            let speaks = match (new_says, old_says) {
+                (Some(true), None) | (None, _) => Err(ErrorKind::Unavailable),
+                _ => Ok(()),
+            };
+            assert_eq!(outcome.map(|_| ()).map_err(|e| e.kind()), speaks);
+        }
+    }
+}
+
+fn pair() -> (Scripted, Scripted) {
+    (
+        Scripted::human().accepting(&NEW),
+        Scripted::human_with(human_check::Facts::new(&OLD)).accepting(&OLD),
+    )
+}
+
+#[tokio::test]
+async fn whose_answer_arrived_decides_who_judges_and_nobody_else_is_asked() {
+    let (new, old) = pair();
+    let check = new.clone().also_accepting(old.clone()).unwrap();
+    let shares = check.shares();
+    assert!(
+        check
+            .check(&submission(true, false))
+            .await
+            .unwrap()
+            .is_human()
+    );
+    assert_eq!((new.submissions().len(), old.submissions().len()), (1, 0));
+    assert!(
+        check
+            .check(&submission(false, true))
+            .await
+            .unwrap()
+            .is_human()
+    );
+    assert_eq!((new.submissions().len(), old.submissions().len()), (1, 1));
+    assert!(
+        check
+            .check(&submission(true, true))
+            .await
+            .unwrap()
+            .is_human()
+    );
+    assert_eq!((new.submissions().len(), old.submissions().len()), (2, 2));
+    let counted = (shares.new_only(), shares.old_only(), shares.both());
+    assert_eq!(counted, (1, 1, 1));
+}
+
+#[tokio::test]
+async fn after_its_sunset_the_old_vendor_is_dead() {
+    let clock = ManualClock::now();
+    let (new, old) = pair();
+    let strict = Scripted::playing(|submission| {
+        Ok(match submission.token(&NEW, 100) {
+            Ok(_) => human_check::Verdict::Human(human_check::Facts::new(&NEW)),
+            Err(refusal) => refusal.into(),
+        })
+    });
+    drop(new);
+    let minute = Duration::from_secs(60);
+    let check = strict
+        .accepting(&NEW)
+        .also_accepting(old.clone())
+        .unwrap()
+        .until(clock.now() + minute)
+        .with_clock(clock.clone());
+    assert_eq!(check.accepts().len(), 2);
+    clock.advance(minute - Duration::from_millis(1));
+    assert!(
+        check
+            .check(&submission(false, true))
+            .await
+            .unwrap()
+            .is_human()
+    );
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(check.accepts(), std::slice::from_ref(&NEW));
+    let verdict = check.check(&submission(false, true)).await.unwrap();
+    assert_eq!(verdict.refusal().unwrap().reason(), Reason::Missing);
+    assert!(
+        check
+            .check(&submission(true, true))
+            .await
+            .unwrap()
+            .is_human()
+    );
+    assert_eq!(old.submissions().len(), 1, "it is not asked any more");
+    assert_eq!(check.shares().after_sunset(), 1);
+}
+
+#[tokio::test]
+async fn both_tokens_are_spent_when_both_were_judged() {
+    let (new, old) = pair();
+    let new = Scripted::human_with(human_check::Facts::new(&NEW))
+        .accepting(new.accepts().first().unwrap());
+    let check = new
+        .also_accepting(old)
+        .unwrap()
+        .single_use(MemorySpent::new(10));
+    assert!(
+        check
+            .check(&submission(true, true))
+            .await
+            .unwrap()
+            .is_human()
+    );
+    for again in [submission(false, true), submission(true, false)] {
+        let verdict = check.check(&again).await.unwrap();
+        assert_eq!(verdict.refusal().unwrap().reason(), Reason::Spent);
+    }
+}
+
+#[test]
+fn two_checks_of_one_vendor_cannot_be_told_apart() {
+    let error = Scripted::human()
+        .also_accepting(Scripted::human())
+        .unwrap_err();
+    assert!(error.to_string().contains("scripted"), "{error}");
+}

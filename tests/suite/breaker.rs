@@ -1,0 +1,235 @@
+//! When a vendor is left alone, and by whose doing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use human_check::{
+    Breaker, BreakerPolicy, CheckError, ErrorKind, Facts, HumanCheck, HumanCheckExt, Provider,
+    Reason, Reports, Submission, Verdict,
+};
+use human_check_testkit::{ManualClock, SCRIPTED, Scripted};
+
+fn asked() -> Submission {
+    Submission::new().with_token(&SCRIPTED, "a-token")
+}
+
+fn watched<C: HumanCheck>(check: C) -> (Breaker<C>, ManualClock) {
+    let clock = ManualClock::now();
+    let breaker = check.breaker(BreakerPolicy::default()).unwrap();
+    (breaker.with_clock(clock.clone()), clock)
+}
+
+#[tokio::test]
+async fn five_failures_open_it_and_it_then_answers_alone() {
+    let vendor = Scripted::unavailable();
+    let (check, _clock) = watched(vendor.clone());
+    for _ in 0..1_000 {
+        let error = check.check(&asked()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
+    assert_eq!(vendor.submissions().len(), 5);
+    let error = check.check(&asked()).await.unwrap_err();
+    assert_eq!(error.reason(), "breaker-open");
+    assert!(error.retry_after().is_some() && !error.token_may_be_spent());
+}
+
+#[tokio::test]
+async fn while_it_is_open_what_a_visitor_garbled_is_still_refused() {
+    let (check, _clock) = watched(Scripted::unavailable());
+    for _ in 0..5 {
+        let _ = check.check(&asked()).await;
+    }
+    let long = "a".repeat(20_000);
+    let twice = asked().with_token(&SCRIPTED, "another");
+    for (submission, reason) in [
+        (Submission::new(), Reason::Missing),
+        (Submission::new().with_token(&SCRIPTED, ""), Reason::Missing),
+        (
+            Submission::new().with_token(&SCRIPTED, "a b"),
+            Reason::Malformed,
+        ),
+        (
+            Submission::new().with_token(&SCRIPTED, long),
+            Reason::Malformed,
+        ),
+        (twice, Reason::Malformed),
+    ] {
+        let verdict = check.check(&submission).await.unwrap();
+        assert_eq!(verdict.refusal().unwrap().reason(), reason);
+    }
+}
+
+#[tokio::test]
+async fn bots_cannot_open_it() {
+    for vendor in [
+        Scripted::refused(Reason::Invalid),
+        Scripted::refused(Reason::Malformed),
+        Scripted::refused(Reason::Missing),
+        Scripted::refused(Reason::Spent),
+        Scripted::protocol(),
+        Scripted::declined(),
+        Scripted::misconfigured(),
+    ] {
+        let (check, _clock) = watched(vendor.clone());
+        for _ in 0..10_000 {
+            let outcome = check.check(&asked()).await;
+            assert!(!outcome.is_err_and(|e| e.kind() == ErrorKind::Unavailable));
+        }
+        assert_eq!(vendor.submissions().len(), 10_000);
+    }
+}
+
+#[tokio::test]
+async fn bots_cannot_hide_an_outage_behind_refusals_that_nobody_was_asked_for() {
+    let vendor = Scripted::playing(|submission| match submission.token(&SCRIPTED, 100) {
+        Ok(_) => Err(CheckError::new(ErrorKind::Unavailable, &SCRIPTED, "down")),
+        Err(refusal) => Ok(refusal.into()),
+    });
+    let (check, _clock) = watched(vendor);
+    for _ in 0..4 {
+        check.check(&asked()).await.unwrap_err();
+        for _ in 0..100 {
+            assert!(check.check(&Submission::new()).await.is_ok());
+        }
+    }
+    check.check(&asked()).await.unwrap_err();
+    assert_eq!(
+        check.check(&asked()).await.unwrap_err().reason(),
+        "breaker-open"
+    );
+}
+
+/// Answers well, and takes its time by the manual clock.
+#[derive(Debug)]
+struct Slow {
+    clock: ManualClock,
+    takes: Duration,
+}
+
+#[human_check::async_trait]
+impl HumanCheck for Slow {
+    fn accepts(&self) -> &[Provider] {
+        std::slice::from_ref(&SCRIPTED)
+    }
+
+    fn reports(&self) -> Reports {
+        Reports::nothing()
+    }
+
+    async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
+        self.clock.advance(self.takes);
+        Ok(Verdict::Human(Facts::new(&SCRIPTED)))
+    }
+}
+
+#[tokio::test]
+async fn a_vendor_that_answers_well_and_too_slowly_opens_it() {
+    let clock = ManualClock::now();
+    let slow = |millis| Slow {
+        clock: clock.clone(),
+        takes: Duration::from_millis(millis),
+    };
+    let mut policy = BreakerPolicy::default();
+    policy.window = Duration::from_secs(120);
+    let check = slow(1_500)
+        .breaker(policy)
+        .unwrap()
+        .with_clock(clock.clone());
+    for _ in 0..20 {
+        assert!(check.check(&asked()).await.unwrap().is_human());
+    }
+    assert_eq!(
+        check.check(&asked()).await.unwrap_err().reason(),
+        "breaker-open"
+    );
+    let check = slow(1_499)
+        .breaker(policy)
+        .unwrap()
+        .with_clock(clock.clone());
+    for _ in 0..100 {
+        assert!(check.check(&asked()).await.unwrap().is_human());
+    }
+}
+
+#[tokio::test]
+async fn it_recovers_by_itself_with_one_probe() {
+    let vendor = (0..5).fold(Scripted::unavailable(), |script, n| match n {
+        0 => script,
+        _ => script.then(&Scripted::unavailable()),
+    });
+    let vendor = vendor.then(&Scripted::human());
+    let (check, clock) = watched(vendor.clone());
+    for _ in 0..6 {
+        assert!(check.check(&asked()).await.is_err());
+    }
+    clock.advance(Duration::from_millis(5_500));
+    assert!(check.check(&asked()).await.unwrap().is_human(), "the probe");
+    for _ in 0..50 {
+        assert!(check.check(&asked()).await.unwrap().is_human(), "it flaps");
+    }
+}
+
+/// Waits for permission.
+#[derive(Debug)]
+struct Gated(Arc<tokio::sync::Semaphore>, Scripted);
+
+#[human_check::async_trait]
+impl HumanCheck for Gated {
+    fn accepts(&self) -> &[Provider] {
+        std::slice::from_ref(&SCRIPTED)
+    }
+
+    fn reports(&self) -> Reports {
+        Reports::nothing()
+    }
+
+    async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
+        let outcome = self.1.check(submission).await;
+        self.0.acquire().await.unwrap().forget();
+        outcome
+    }
+}
+
+#[tokio::test]
+async fn of_a_hundred_at_once_one_is_the_probe_and_a_dropped_probe_makes_room() {
+    let gate = Arc::new(tokio::sync::Semaphore::new(5));
+    let vendor = Scripted::unavailable();
+    let (check, clock) = watched(Gated(Arc::clone(&gate), vendor.clone()));
+    for _ in 0..5 {
+        check.check(&asked()).await.unwrap_err();
+    }
+    clock.advance(Duration::from_secs(6));
+    let check = Arc::new(check);
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let check = Arc::clone(&check);
+        calls.spawn(async move { check.check(&asked()).await.unwrap_err().reason() });
+    }
+    for _ in 0..99 {
+        assert_eq!(calls.join_next().await.unwrap().unwrap(), "breaker-open");
+    }
+    assert_eq!(vendor.submissions().len(), 6, "five failures and one probe");
+    calls.shutdown().await;
+    gate.add_permits(1);
+    let error = check.check(&asked()).await.unwrap_err();
+    assert_eq!(error.reason(), "scripted-outage", "the next probe");
+}
+
+#[test]
+fn a_policy_without_sense_is_refused() {
+    type Change = fn(&mut BreakerPolicy);
+    let changes: [Change; 7] = [
+        |policy| policy.consecutive = 0,
+        |policy| policy.calls = 0,
+        |policy| policy.share = 0.0,
+        |policy| policy.share = f64::NAN,
+        |policy| policy.slow = Duration::ZERO,
+        |policy| policy.open = Duration::MAX,
+        |policy| policy.longest_open = Duration::ZERO,
+    ];
+    for change in changes {
+        let mut policy = BreakerPolicy::default();
+        change(&mut policy);
+        assert!(Scripted::human().breaker(policy).is_err(), "{policy:?}");
+    }
+}

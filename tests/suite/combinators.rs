@@ -1,0 +1,150 @@
+//! The published suite over every combinator.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use human_check::{
+    BreakerPolicy, Comparison, ComparisonSink, HumanCheck, HumanCheckExt, MemorySpent, Policy,
+};
+use human_check_config::Vendor;
+use human_check_testkit::conformance::Fixture;
+use human_check_testkit::{Emulator, conformance};
+
+use crate::conformance::fixture;
+use crate::support::{HOST, check, hasty_exchange};
+
+type Shared = Arc<dyn HumanCheck>;
+
+/// A check made of Turnstile and hCaptcha, whose vendors fail together. Good submissions carry the
+/// answer of `provider`.
+async fn composed<C: HumanCheck>(
+    provider: &'static str,
+    compose: impl FnOnce(Shared, Shared) -> C,
+) -> Fixture {
+    let emulator = Emulator::start().await.unwrap();
+    let exchange = hasty_exchange();
+    let vendor = |vendor| Arc::from(check(vendor, &emulator, &exchange));
+    let check = compose(vendor(Vendor::Turnstile), vendor(Vendor::Hcaptcha));
+    fixture(emulator, check, provider)
+}
+
+async fn around<C: HumanCheck>(compose: impl FnOnce(Shared) -> C) -> Fixture {
+    composed("turnstile", |turnstile, _| compose(turnstile)).await
+}
+
+/// One that stays closed through the few failures of the suite.
+fn patient() -> BreakerPolicy {
+    let mut policy = BreakerPolicy::default();
+    policy.consecutive = 1_000;
+    policy.calls = 1_000;
+    policy
+}
+
+#[derive(Debug)]
+struct Nowhere;
+
+impl ComparisonSink for Nowhere {
+    fn record(&self, _: Comparison) {}
+}
+
+const SECONDS: Duration = Duration::from_secs(5);
+
+async fn failover() -> Fixture {
+    composed("turnstile", HumanCheckExt::or_else).await
+}
+
+async fn accept_new() -> Fixture {
+    composed("turnstile", |new, old| new.also_accepting(old).unwrap()).await
+}
+
+async fn accept_old() -> Fixture {
+    composed("hcaptcha", |new, old| {
+        Swapped::new(new.also_accepting(old).unwrap())
+    })
+    .await
+}
+
+async fn shadow() -> Fixture {
+    composed("turnstile", |first, second| {
+        first.shadowed_by(second, Nowhere).unwrap()
+    })
+    .await
+}
+
+async fn single_use() -> Fixture {
+    around(|check| check.single_use(MemorySpent::new(1_000))).await
+}
+
+async fn deadline() -> Fixture {
+    around(|check| check.deadline(SECONDS)).await
+}
+
+async fn breaker() -> Fixture {
+    around(|check| check.breaker(patient()).unwrap()).await
+}
+
+async fn limit() -> Fixture {
+    around(|check| check.limit(1_000)).await
+}
+
+async fn retry() -> Fixture {
+    around(HumanCheckExt::retry).await
+}
+
+async fn whole_stack() -> Fixture {
+    composed("turnstile", |first, second| {
+        let watched = |check: Shared| {
+            let limited = check.deadline(SECONDS).limit(1_000);
+            limited.breaker(patient()).unwrap()
+        };
+        let policy = Policy::new().with_hostnames([HOST]).unwrap();
+        let check = watched(first).or_else(watched(second));
+        let enforced = check.enforce(policy).unwrap();
+        enforced.single_use(MemorySpent::new(1_000))
+    })
+    .await
+}
+
+conformance!(through_failover, super::failover());
+conformance!(through_accept_new, super::accept_new());
+conformance!(through_accept_old, super::accept_old());
+conformance!(through_shadow, super::shadow());
+conformance!(through_single_use, super::single_use());
+conformance!(through_deadline, super::deadline());
+conformance!(through_breaker, super::breaker());
+conformance!(through_limit, super::limit());
+conformance!(through_retry, super::retry());
+conformance!(through_whole_stack, super::whole_stack());
+
+/// Names the second provider first, since the suite's bad submissions are for the first.
+#[derive(Debug)]
+struct Swapped<C> {
+    check: C,
+    accepts: Vec<human_check::Provider>,
+}
+
+impl<C: HumanCheck> Swapped<C> {
+    fn new(check: C) -> Self {
+        let mut accepts = check.accepts().to_vec();
+        accepts.reverse();
+        Self { check, accepts }
+    }
+}
+
+#[human_check::async_trait]
+impl<C: HumanCheck> HumanCheck for Swapped<C> {
+    fn accepts(&self) -> &[human_check::Provider] {
+        &self.accepts
+    }
+
+    fn reports(&self) -> human_check::Reports {
+        self.check.reports()
+    }
+
+    async fn check(
+        &self,
+        submission: &human_check::Submission,
+    ) -> Result<human_check::Verdict, human_check::CheckError> {
+        self.check.check(submission).await
+    }
+}

@@ -1,0 +1,107 @@
+//! Who is asked when the first vendor fails, and by whose doing.
+
+use human_check::{ErrorKind, HumanCheck, HumanCheckExt, Provider, Reason, Submission};
+use human_check_testkit::Scripted;
+
+static ONE: Provider = Provider::new("one", &["one-response"]);
+static TWO: Provider = Provider::new("two", &["two-response"]);
+
+fn both() -> Submission {
+    Submission::new()
+        .with_token(&ONE, "token-1")
+        .with_token(&TWO, "token-2")
+}
+
+fn one(script: Scripted) -> Scripted {
+    script.accepting(&ONE)
+}
+
+fn two(script: Scripted) -> Scripted {
+    script.accepting(&TWO)
+}
+
+#[tokio::test]
+async fn a_refusal_never_falls_through_to_the_weaker_vendor() {
+    for reason in [
+        Reason::Invalid,
+        Reason::Missing,
+        Reason::Malformed,
+        Reason::ScoreTooLow,
+    ] {
+        let second = two(Scripted::human());
+        let check = one(Scripted::refused(reason)).or_else(second.clone());
+        let verdict = check.check(&both()).await.unwrap();
+        assert_eq!(verdict.refusal().unwrap().reason(), reason);
+        assert!(second.submissions().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn only_an_outage_falls_through_and_a_spent_quota_where_that_was_opted_in() {
+    for (first, plain, opted) in [
+        (Scripted::unavailable(), true, true),
+        (Scripted::declined(), false, true),
+        (Scripted::misconfigured(), false, false),
+        (Scripted::protocol(), false, false),
+    ] {
+        let first = one(first);
+        let check = first.clone().or_else(two(Scripted::human()));
+        let passed = |outcome: Result<human_check::Verdict, _>| outcome.is_ok_and(|v| v.is_human());
+        assert_eq!(passed(check.check(&both()).await), plain);
+        assert_eq!(
+            passed(check.also_when_declined().check(&both()).await),
+            opted
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_second_is_asked_only_about_an_answer_of_its_own() {
+    let second = two(Scripted::human());
+    let check = one(Scripted::unavailable()).or_else(second.clone());
+    let only_first = Submission::new().with_token(&ONE, "token-1");
+    for submission in [only_first.clone(), only_first.with_token(&TWO, "")] {
+        let error = check.check(&submission).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(second.submissions().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn whoever_leaves_out_the_first_answer_is_refused_by_the_first() {
+    let emulated = human_check_testkit::Emulator::start().await.unwrap();
+    let turnstile = crate::support::check(
+        human_check_config::Vendor::Turnstile,
+        &emulated,
+        &crate::support::exchange(),
+    );
+    let second = two(Scripted::human());
+    let check = turnstile.or_else(second.clone());
+    let only_second = Submission::new().with_token(&TWO, "token-2");
+    let verdict = check.check(&only_second).await.unwrap();
+    assert_eq!(verdict.refusal().unwrap().reason(), Reason::Missing);
+    assert!(second.submissions().is_empty() && emulated.requests().is_empty());
+}
+
+#[tokio::test]
+async fn when_both_fail_the_kind_is_the_one_that_opens_less() {
+    type Make = fn() -> Scripted;
+    let kinds: [(Make, ErrorKind); 4] = [
+        (Scripted::unavailable, ErrorKind::Unavailable),
+        (Scripted::declined, ErrorKind::Declined),
+        (Scripted::protocol, ErrorKind::Protocol),
+        (Scripted::misconfigured, ErrorKind::Misconfigured),
+    ];
+    for (rank, (second, kind)) in kinds.iter().enumerate() {
+        let after_outage = one(Scripted::unavailable()).or_else(two(second()));
+        let error = after_outage.check(&both()).await.unwrap_err();
+        assert_eq!(error.kind(), *kind);
+        let after_quota = one(Scripted::declined()).or_else(two(second()));
+        let error = after_quota
+            .also_when_declined()
+            .check(&both())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), kinds[rank.max(1)].1);
+    }
+}

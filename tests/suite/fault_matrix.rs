@@ -1,0 +1,223 @@
+//! Every fault of a vendor through every combinator: what comes of it, how soon, and how often the
+//! vendors were asked.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use human_check::{
+    BreakerPolicy, CheckError, Comparison, ComparisonSink, ErrorKind, HumanCheck, HumanCheckExt,
+    MemorySpent, Policy, Submission, Verdict,
+};
+use human_check_config::Vendor;
+use human_check_testkit::{Emulator, Fault};
+
+use crate::support::{HOST, check, hasty_exchange, minted};
+
+type Shared = Arc<dyn HumanCheck>;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Comes {
+    Human,
+    Is(ErrorKind),
+}
+
+/// Each fault, what the adapter makes of it, and how often Turnstile, which may be asked twice under
+/// one key, is asked.
+fn faults() -> Vec<(Fault, Comes, usize)> {
+    use Comes::{Human, Is};
+    use ErrorKind::{Misconfigured, Protocol, Unavailable};
+    let body = |text: &str| Fault::Body { text: text.into() };
+    let status = |code| Fault::Status {
+        code,
+        retry_after: None,
+    };
+    vec![
+        (body("{}"), Is(Protocol), 1),
+        (body("[true]"), Is(Protocol), 1),
+        (body(r#"{"success":true,"success":true}"#), Is(Protocol), 1),
+        (body(r#"{"success":"true"}"#), Is(Protocol), 1),
+        (
+            body(r#"{"success":false,"error-codes":["invalid-input-secret"]}"#),
+            Is(Misconfigured),
+            1,
+        ),
+        (Fault::Delay { millis: 5 }, Human, 1),
+        (Fault::Delay { millis: 60_000 }, Is(Unavailable), 2),
+        (Fault::Endless, Is(Protocol), 1),
+        (Fault::Html { status: 503 }, Is(Unavailable), 2),
+        (Fault::Html { status: 200 }, Is(Protocol), 1),
+        (Fault::Oversized { bytes: 100_000 }, Is(Protocol), 1),
+        (Fault::Redirect, Is(Protocol), 1),
+        (Fault::Restatus { code: 500 }, Is(Unavailable), 2),
+        (Fault::ResetAfter, Is(Unavailable), 2),
+        (Fault::ResetBefore, Is(Unavailable), 2),
+        (Fault::Stall, Is(Unavailable), 2),
+        (Fault::StallBody, Is(Unavailable), 2),
+        (status(429), Is(Unavailable), 2),
+        (status(500), Is(Unavailable), 2),
+        (status(502), Is(Unavailable), 2),
+        (status(404), Is(Misconfigured), 1),
+        (Fault::Trickle { millis: 1_000 }, Is(Unavailable), 2),
+        (Fault::Truncated, Is(Unavailable), 2),
+        (Fault::WrongLength, Is(Protocol), 1),
+    ]
+}
+
+#[derive(Debug)]
+struct Nowhere;
+
+impl ComparisonSink for Nowhere {
+    fn record(&self, _: Comparison) {}
+}
+
+/// One combinator around a vendor that fails, and one that never does.
+type Compose = fn(Shared, Shared) -> Shared;
+
+const COMBINATORS: [(&str, Compose); 9] = [
+    ("bare", |first, _| first),
+    ("failover", |first, second| Arc::new(first.or_else(second))),
+    ("accept", |first, second| {
+        Arc::new(first.also_accepting(second).unwrap())
+    }),
+    ("shadow", |first, second| {
+        Arc::new(first.shadowed_by(second, Nowhere).unwrap())
+    }),
+    ("enforce", |first, _| {
+        let policy = Policy::new().with_hostnames([HOST]).unwrap();
+        Arc::new(first.enforce(policy).unwrap())
+    }),
+    ("single use", |first, _| {
+        Arc::new(first.single_use(MemorySpent::new(1)))
+    }),
+    ("deadline", |first, _| {
+        Arc::new(first.deadline(Duration::from_secs(2)))
+    }),
+    ("breaker", |first, _| {
+        Arc::new(first.breaker(BreakerPolicy::default()).unwrap())
+    }),
+    ("limit and retry", |first, _| {
+        Arc::new(first.limit(1).retry())
+    }),
+];
+
+fn comes(outcome: &Result<Verdict, CheckError>) -> Comes {
+    match outcome {
+        Ok(verdict) => {
+            assert!(verdict.is_human(), "{verdict:?}");
+            Comes::Human
+        }
+        Err(error) => Comes::Is(error.kind()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_through_every_combinator() {
+    let mut runs = tokio::task::JoinSet::new();
+    for (fault, plain, _) in faults() {
+        for (name, compose) in COMBINATORS {
+            let fault = fault.clone();
+            runs.spawn(async move {
+                let [faulty, sound] = [
+                    Emulator::start().await.unwrap(),
+                    Emulator::start().await.unwrap(),
+                ];
+                let exchange = hasty_exchange();
+                let first = Arc::from(check(Vendor::Hcaptcha, &faulty, &exchange));
+                let second = Arc::from(check(Vendor::Turnstile, &sound, &exchange));
+                let check = compose(first, second);
+                let both = two_answers(&faulty, &sound);
+                faulty.fail(fault.clone(), None);
+                let start = Instant::now();
+                let outcome = check.check(&both).await;
+                let took = start.elapsed();
+                let what = format!("{fault:?} through {name}: {outcome:?}");
+                let fails_over = name == "failover" && plain == Comes::Is(ErrorKind::Unavailable);
+                let expected = if fails_over { Comes::Human } else { plain };
+                assert_eq!(comes(&outcome), expected, "{what}");
+                // 250 ms are allowed to each vendor; the rest is for a busy machine.
+                assert!(took < Duration::from_secs(5), "{took:?}: {what}");
+                // hCaptcha's token is spent by being looked at, so nothing may repeat it.
+                assert_eq!(faulty.requests().len(), 1, "{what}");
+                let asks_second = fails_over || (name == "accept" && plain == Comes::Human);
+                if name != "shadow" {
+                    assert_eq!(sound.requests().len(), usize::from(asks_second), "{what}");
+                }
+            });
+        }
+    }
+    while let Some(run) = runs.join_next().await {
+        run.unwrap();
+    }
+}
+
+/// One submission with an answer for each of the two vendors.
+fn two_answers(faulty: &Emulator, sound: &Emulator) -> Submission {
+    let turnstile = minted(Vendor::Turnstile, sound);
+    let token = turnstile
+        .token(Vendor::Turnstile.provider(), usize::MAX)
+        .unwrap();
+    minted(Vendor::Hcaptcha, faulty).with_token(Vendor::Turnstile.provider(), token)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vendor_with_an_idempotency_key_is_asked_twice_at_most_whatever_the_fault() {
+    for (fault, plain, times) in faults() {
+        let emulator = Emulator::start().await.unwrap();
+        let turnstile = check(Vendor::Turnstile, &emulator, &hasty_exchange());
+        let stack = turnstile.limit(10).retry().single_use(MemorySpent::new(1));
+        let submission = minted(Vendor::Turnstile, &emulator);
+        emulator.fail(fault.clone(), None);
+        let outcome = stack.check(&submission).await;
+        assert_eq!(comes(&outcome), plain, "{fault:?}");
+        let asked = emulator.requests().len();
+        assert!(asked <= times, "{fault:?}: asked {asked} times");
+    }
+}
+
+/// What a visitor can do, as opposed to a vendor.
+fn visitors(emulator: &Emulator) -> Vec<Submission> {
+    let provider = Vendor::Hcaptcha.provider();
+    let token = |text: String| Submission::new().with_token(provider, text);
+    let good = minted(Vendor::Hcaptcha, emulator);
+    vec![
+        Submission::new(),
+        token(String::new()),
+        token("forged:0000:0000".to_owned()),
+        token("a b".to_owned()),
+        token("a".repeat(10_000)),
+        token("null".to_owned()),
+        good.clone(),
+        good.with_token(provider, "another"),
+        Submission::new().with_token(Vendor::Turnstile.provider(), "forged"),
+        Submission::new().with_token(&human_check::Provider::named("foreign"), "x"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_a_visitor_sends_looks_like_an_outage_through_any_combinator() {
+    for (name, compose) in COMBINATORS {
+        let emulator = Emulator::start().await.unwrap();
+        let exchange = crate::support::exchange();
+        let first = Arc::from(check(Vendor::Hcaptcha, &emulator, &exchange));
+        let second = Arc::from(check(Vendor::Turnstile, &emulator, &exchange));
+        let check = compose(first, second);
+        let mut passed = 0;
+        for _ in 0..20 {
+            for submission in visitors(&emulator) {
+                // Twice, for a replay. The first of the good ones passes each time.
+                for _ in 0..2 {
+                    match check.check(&submission).await {
+                        Ok(verdict) => passed += usize::from(verdict.is_human()),
+                        Err(error) => {
+                            let kind = error.kind();
+                            let full = name == "single use" && kind == ErrorKind::Unclaimed;
+                            assert!(full, "{name}: {error}");
+                        }
+                    }
+                }
+            }
+        }
+        // The store of the matrix has room for one.
+        assert_eq!(passed, if name == "single use" { 1 } else { 20 }, "{name}");
+    }
+}

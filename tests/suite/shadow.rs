@@ -1,0 +1,225 @@
+//! A second opinion that nobody feels.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use human_check::{
+    CheckError, Comparison, ComparisonSink, Facts, HumanCheck, HumanCheckExt, MemorySpent, Outcome,
+    Provider, Reason, Reports, Submission, Verdict,
+};
+use human_check_testkit::Scripted;
+
+static ONE: Provider = Provider::new("one", &["one-response"]);
+static TWO: Provider = Provider::new("two", &["two-response"]);
+
+#[derive(Debug)]
+struct Told(Mutex<Sender<Comparison>>);
+
+impl ComparisonSink for Told {
+    fn record(&self, comparison: Comparison) {
+        let _ = self.0.lock().unwrap().send(comparison);
+    }
+}
+
+fn sink() -> (Told, Receiver<Comparison>) {
+    let (sender, receiver) = channel();
+    (Told(Mutex::new(sender)), receiver)
+}
+
+async fn next(receiver: &Receiver<Comparison>) -> Comparison {
+    loop {
+        if let Ok(comparison) = receiver.try_recv() {
+            return comparison;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn first() -> Scripted {
+    Scripted::human_with(Facts::new(&ONE)).accepting(&ONE)
+}
+
+fn both() -> Submission {
+    Submission::new()
+        .with_token(&ONE, "token-1")
+        .with_token(&TWO, "token-2")
+}
+
+#[tokio::test]
+async fn whatever_the_second_says_the_first_decides() {
+    type Make = fn() -> Scripted;
+    let seconds: [(Make, &str); 6] = [
+        (Scripted::human, "human"),
+        (|| Scripted::refused(Reason::Invalid), "not-human"),
+        (Scripted::unavailable, "failed"),
+        (Scripted::misconfigured, "failed"),
+        (Scripted::protocol, "failed"),
+        (Scripted::declined, "failed"),
+    ];
+    for (second, said) in seconds {
+        for refuses in [false, true] {
+            let first = match refuses {
+                true => Scripted::refused(Reason::Expired).accepting(&ONE),
+                false => first(),
+            };
+            let (told, receiver) = sink();
+            let check = first.shadowed_by(second().accepting(&TWO), told).unwrap();
+            let verdict = check.check(&both()).await.unwrap();
+            assert_eq!(verdict.is_human(), !refuses);
+            let comparison = next(&receiver).await;
+            let [one, two] = comparison.opinions.as_slice() else {
+                panic!("{comparison:?}");
+            };
+            assert_eq!(one.outcome == Outcome::Human, !refuses);
+            let word = match &two.outcome {
+                Outcome::Human => "human",
+                Outcome::NotHuman(_) => "not-human",
+                Outcome::Failed(..) => "failed",
+                Outcome::NoAnswer => "no-answer",
+            };
+            assert_eq!(word, said);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_never_shown_to_a_vendor_it_was_not_made_for() {
+    let (told, receiver) = sink();
+    let second = Scripted::human().accepting(&TWO);
+    let check = first().shadowed_by(second.clone(), told).unwrap();
+    assert!(check.check(&both()).await.unwrap().is_human());
+    next(&receiver).await;
+    let asked = second.submissions();
+    assert!(!asked[0].answers(&ONE) && asked[0].answers(&TWO));
+    let only_first = Submission::new().with_token(&ONE, "token-1");
+    assert!(check.check(&only_first).await.unwrap().is_human());
+    assert_eq!(next(&receiver).await.opinions[1].outcome, Outcome::NoAnswer);
+    assert_eq!(second.submissions().len(), 1, "asked about nothing");
+}
+
+#[test]
+fn a_vendor_cannot_shadow_itself_since_that_would_spend_the_token() {
+    let (told, _receiver) = sink();
+    let error = first().shadowed_by(first(), told).unwrap_err();
+    assert!(error.to_string().contains("one"), "{error}");
+}
+
+/// Panics, or never answers.
+#[derive(Debug)]
+struct Broken {
+    panics: bool,
+}
+
+#[human_check::async_trait]
+impl HumanCheck for Broken {
+    fn accepts(&self) -> &[Provider] {
+        std::slice::from_ref(&TWO)
+    }
+
+    fn reports(&self) -> Reports {
+        Reports::nothing()
+    }
+
+    async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
+        assert!(!self.panics, "as asked");
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_that_panics_or_stalls_reaches_nobody_and_frees_its_place() {
+    for panics in [true, false] {
+        let (told, receiver) = sink();
+        let shadow = first().shadowed_by(Broken { panics }, told).unwrap();
+        let check = shadow.with_most(1).with_deadline(Duration::from_secs(5));
+        let start = tokio::time::Instant::now();
+        for _ in 0..3 {
+            assert!(check.check(&both()).await.unwrap().is_human());
+            assert_eq!(start.elapsed(), Duration::ZERO, "nobody waits");
+            if panics {
+                tokio::task::yield_now().await;
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert!(check.check(&both()).await.unwrap().is_human());
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let heard = receiver.try_iter().count();
+        // Of the stalled ones the first took the only place, and the last one found it free again.
+        assert_eq!(heard, if panics { 0 } else { 2 });
+    }
+}
+
+#[tokio::test]
+async fn beyond_its_places_comparisons_are_dropped_and_not_queued() {
+    let (told, receiver) = sink();
+    let second = Arc::new(tokio::sync::Semaphore::new(0));
+    let check = first()
+        .shadowed_by(Gated(Arc::clone(&second)), told)
+        .unwrap()
+        .with_most(3);
+    for _ in 0..100 {
+        assert!(check.check(&both()).await.unwrap().is_human());
+    }
+    second.add_permits(1_000);
+    for _ in 0..3 {
+        next(&receiver).await;
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(receiver.try_recv().is_err(), "there was a queue");
+}
+
+#[derive(Debug)]
+struct Gated(Arc<tokio::sync::Semaphore>);
+
+#[human_check::async_trait]
+impl HumanCheck for Gated {
+    fn accepts(&self) -> &[Provider] {
+        std::slice::from_ref(&TWO)
+    }
+
+    fn reports(&self) -> Reports {
+        Reports::nothing()
+    }
+
+    async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
+        self.0.acquire().await.unwrap().forget();
+        Ok(Verdict::Human(Facts::new(&TWO)))
+    }
+}
+
+#[tokio::test]
+async fn a_compared_token_is_not_spent_by_the_comparison() {
+    let (told, _receiver) = sink();
+    let check = first()
+        .shadowed_by(Scripted::human().accepting(&TWO), told)
+        .unwrap()
+        .single_use(MemorySpent::new(10));
+    let again = |first: &'static str| {
+        Submission::new()
+            .with_token(&ONE, first)
+            .with_token(&TWO, "the-same")
+    };
+    assert!(check.check(&again("a")).await.unwrap().is_human());
+    assert!(check.check(&again("b")).await.unwrap().is_human());
+    assert!(!check.check(&again("a")).await.unwrap().is_human());
+}
+
+#[tokio::test]
+async fn a_sample_of_none_compares_nobody_and_nonsense_is_refused() {
+    let (told, receiver) = sink();
+    let check = first()
+        .shadowed_by(Scripted::human().accepting(&TWO), told)
+        .unwrap();
+    let check = check.with_sample(0.0).unwrap();
+    for _ in 0..100 {
+        assert!(check.check(&both()).await.unwrap().is_human());
+    }
+    tokio::task::yield_now().await;
+    assert!(receiver.try_recv().is_err());
+    for share in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+        assert!(check.clone().with_sample(share).is_err(), "{share}");
+    }
+}

@@ -1,0 +1,217 @@
+//! Each token once, in memory, and what becomes of visitors when the store fails.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use human_check::{
+    Claim, ClaimError, Claimed, Clock, ErrorKind, HumanCheck, HumanCheckExt, MemorySpent, Reason,
+    SingleUse, SpentTokens, Submission,
+};
+use human_check_testkit::{ManualClock, SCRIPTED, Scripted};
+
+fn token(text: impl Into<String>) -> Submission {
+    Submission::new().with_token(&SCRIPTED, text)
+}
+
+async fn claim(store: &impl SpentTokens, text: &str) -> Result<Claimed, &'static str> {
+    let submission = token(text);
+    let claim = Claim::answer(&submission, &SCRIPTED);
+    let claimed = store.claim(claim, Duration::from_secs(600)).await;
+    claimed.map_err(|error| error.reason())
+}
+
+#[tokio::test]
+async fn a_token_passes_once_and_the_verdict_says_who_saw_to_it() {
+    let check = Scripted::human().single_use(MemorySpent::new(10));
+    let verdict = check.check(&token("a")).await.unwrap();
+    assert_eq!(verdict.human().unwrap().single_use, SingleUse::Store);
+    let verdict = check.check(&token("a")).await.unwrap();
+    assert_eq!(verdict.refusal().unwrap().reason(), Reason::Spent);
+    assert!(check.check(&token("b")).await.unwrap().is_human());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_ten_thousand_concurrent_submits_each_token_passes_once() {
+    let check = Arc::new(Scripted::human().single_use(MemorySpent::new(1_000)));
+    let mut submits = tokio::task::JoinSet::new();
+    for n in 0..10_000 {
+        let check = Arc::clone(&check);
+        submits.spawn(async move {
+            let submission = token(format!("token-{}", n % 100));
+            check.check(&submission).await.unwrap().is_human()
+        });
+    }
+    let passed = submits.join_all().await.into_iter().filter(|human| *human);
+    assert_eq!(passed.count(), 100);
+}
+
+#[tokio::test]
+async fn what_is_refused_leaves_nothing_behind() {
+    let store = MemorySpent::new(1);
+    for script in [
+        Scripted::refused(Reason::Invalid),
+        Scripted::unavailable(),
+        Scripted::protocol(),
+    ] {
+        let check = script.single_use(store.clone());
+        for n in 0..1_000 {
+            let _ = check.check(&token(format!("junk-{n}"))).await;
+        }
+    }
+    assert_eq!(
+        claim(&store, "a").await,
+        Ok(Claimed::First),
+        "there is room"
+    );
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_the_new_and_keeps_the_old() {
+    let clock = ManualClock::now();
+    let store = MemorySpent::with(100, Duration::from_secs(600), clock.clone());
+    for n in 0..100 {
+        assert_eq!(claim(&store, &n.to_string()).await, Ok(Claimed::First));
+    }
+    for n in 100..200 {
+        assert_eq!(claim(&store, &n.to_string()).await, Err("store-full"));
+    }
+    for n in 0..100 {
+        assert_eq!(claim(&store, &n.to_string()).await, Ok(Claimed::Before));
+    }
+    clock.advance(Duration::from_secs(1_200));
+    for n in 100..200 {
+        assert_eq!(
+            claim(&store, &n.to_string()).await,
+            Ok(Claimed::First),
+            "{n}"
+        );
+    }
+    let check = Scripted::human().single_use(store);
+    let error = check.check(&token("one more")).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (ErrorKind::Unclaimed, "store-full")
+    );
+}
+
+#[tokio::test]
+async fn a_claim_lives_its_life_whatever_the_calendar_does() {
+    let life = Duration::from_secs(600);
+    let second = Duration::from_secs(1);
+    // At every age of the generation it falls into.
+    for begin in [0, 1, 300, 599, 600, 601, 899, 1_199] {
+        let clock = ManualClock::now();
+        let store = MemorySpent::with(10, life, clock.clone());
+        assert_eq!(claim(&store, "warm").await, Ok(Claimed::First));
+        clock.advance(second * begin);
+        assert_eq!(claim(&store, "a").await, Ok(Claimed::First));
+        for _ in 0..5 {
+            clock.advance(second * 119);
+            clock.set(clock.now() + life * 10);
+            assert_eq!(claim(&store, "a").await, Ok(Claimed::Before), "{begin}");
+        }
+        clock.advance(second * 1_300);
+        assert_eq!(claim(&store, "a").await, Ok(Claimed::First), "{begin}");
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_future_at_any_step_never_frees_a_token() {
+    use std::task::{Context, Poll, Waker};
+    for steps in 0..6 {
+        let check = Scripted::human().single_use(Stepping::default());
+        let submission = token("a");
+        let mut passed = 0;
+        {
+            let mut future = std::pin::pin!(check.check(&submission));
+            for _ in 0..steps {
+                let mut context = Context::from_waker(Waker::noop());
+                if let Poll::Ready(outcome) = future.as_mut().poll(&mut context) {
+                    passed += usize::from(outcome.unwrap().is_human());
+                    break;
+                }
+            }
+        }
+        for _ in 0..3 {
+            passed += usize::from(check.check(&submission).await.unwrap().is_human());
+        }
+        assert!(passed <= 1, "after {steps} steps");
+    }
+}
+
+/// A store that needs several polls for everything.
+#[derive(Debug)]
+struct Stepping(MemorySpent);
+
+impl Default for Stepping {
+    fn default() -> Self {
+        Self(MemorySpent::new(10))
+    }
+}
+
+#[human_check::async_trait]
+impl SpentTokens for Stepping {
+    fn longest_life(&self) -> Duration {
+        self.0.longest_life()
+    }
+
+    async fn claim(&self, claim: Claim<'_>, life: Duration) -> Result<Claimed, ClaimError> {
+        tokio::task::yield_now().await;
+        let claimed = self.0.claim(claim, life).await;
+        tokio::task::yield_now().await;
+        claimed
+    }
+}
+
+/// A store in trouble.
+#[derive(Debug)]
+enum Trouble {
+    Failing(AtomicUsize),
+    Stalling,
+}
+
+#[human_check::async_trait]
+impl SpentTokens for Trouble {
+    fn longest_life(&self) -> Duration {
+        Duration::from_secs(600)
+    }
+
+    async fn claim(&self, _: Claim<'_>, _: Duration) -> Result<Claimed, ClaimError> {
+        match self {
+            Self::Failing(times) => {
+                times.fetch_add(1, Ordering::Relaxed);
+                Err(ClaimError::new("store-unreachable"))
+            }
+            Self::Stalling => std::future::pending().await,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_in_trouble_denies_and_never_as_an_outage_of_the_vendor() {
+    let check = Scripted::human().single_use(Trouble::Failing(AtomicUsize::new(0)));
+    let error = check.check(&token("a")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unclaimed);
+    // Failover does not ask anybody else: the token was good, and is spent.
+    let second = Scripted::human().accepting(&human_check::Provider::new("two", &["two"]));
+    let error = check
+        .or_else(second.clone())
+        .check(&token("a"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unclaimed);
+    assert!(second.submissions().is_empty());
+
+    let stalled = Scripted::human().single_use(Trouble::Stalling);
+    let stalled = stalled.deadline(Duration::from_secs(3));
+    assert!(stalled.check(&token("a")).await.is_err());
+}
+
+#[test]
+fn a_life_that_the_store_cannot_keep_is_refused_when_it_is_set() {
+    let guard = || Scripted::human().single_use(MemorySpent::new(10));
+    assert!(guard().with_life(Duration::from_secs(601)).is_err());
+    assert!(guard().with_life(Duration::ZERO).is_err());
+    assert!(guard().with_life(Duration::from_secs(300)).is_ok());
+}

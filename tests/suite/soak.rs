@@ -1,0 +1,215 @@
+//! What stays flat however long it runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use human_check::{
+    BreakerPolicy, CheckError, HumanCheck, HumanCheckExt, MemorySpent, Provider, Reason, Reports,
+    Submission, Verdict,
+};
+use human_check_http::{Endpoint, Exchange, HyperTransport, Limits};
+use human_check_testkit::SCRIPTED;
+use human_check_turnstile::{TURNSTILE, Turnstile};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+/// Resident memory of this process in bytes.
+fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = text.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4_096
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Refuses everything and remembers nothing.
+#[derive(Debug)]
+struct Refusing;
+
+#[human_check::async_trait]
+impl HumanCheck for Refusing {
+    fn accepts(&self) -> &[Provider] {
+        std::slice::from_ref(&SCRIPTED)
+    }
+
+    fn reports(&self) -> Reports {
+        Reports::nothing()
+    }
+
+    async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
+        Ok(Verdict::refused(Reason::Invalid))
+    }
+}
+
+async fn junk(tokens: usize) {
+    let check = Refusing
+        .limit(100)
+        .breaker(BreakerPolicy::default())
+        .unwrap()
+        .single_use(MemorySpent::new(1_000));
+    let mut before = 0;
+    for n in 0..tokens {
+        if n == tokens / 10 {
+            before = resident();
+        }
+        let submission = Submission::new().with_token(&SCRIPTED, format!("junk-{n}"));
+        let verdict = check.check(&submission).await.unwrap();
+        assert_eq!(verdict.refusal().unwrap().reason(), Reason::Invalid);
+    }
+    // Other tests of this process run beside; one junk token kept would be 16 bytes.
+    let grown = resident().saturating_sub(before);
+    let kept = tokens * 9 / 10 * 16;
+    assert!(grown < kept.max(200 << 20), "{grown} bytes");
+}
+
+#[tokio::test]
+async fn junk_tokens_leave_nothing_behind() {
+    junk(100_000).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes in a debug build; run it alone, in release"]
+async fn ten_million_junk_tokens_leave_nothing_behind() {
+    let before = resident();
+    junk(10_000_000).await;
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 8 << 20, "{grown} bytes");
+}
+
+/// A vendor that says yes to everything and misbehaves one time in twenty. Keeps nothing.
+async fn vendor() -> Endpoint {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut buffer = [0; 8_192];
+                while let Ok(1..) = stream.read(&mut buffer).await {
+                    let yes = br#"{"success":true,"error-codes":[],"challenge_ts":"2026-01-01T00:00:00Z","hostname":"www.example.com"}"#;
+                    let head = format!(
+                        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                        yes.len()
+                    );
+                    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+                    let done = match number % 100 {
+                        7 => {
+                            stream
+                                .write_all(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n")
+                                .await
+                        }
+                        27 => stream
+                            .write_all(head.as_bytes())
+                            .await
+                            .and(Err(std::io::ErrorKind::Other.into())),
+                        47 => Err(std::io::ErrorKind::Other.into()),
+                        67 => {
+                            stream
+                                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+                                .await
+                        }
+                        87 => {
+                            tokio::time::sleep(Duration::from_millis(120)).await;
+                            Err(std::io::ErrorKind::Other.into())
+                        }
+                        _ => match stream.write_all(head.as_bytes()).await {
+                            Ok(()) => stream.write_all(yes).await,
+                            failed => failed,
+                        },
+                    };
+                    if done.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    Endpoint::parse(&format!("http://127.0.0.1:{port}")).unwrap()
+}
+
+/// A runtime of its own, so that its tasks can be counted.
+fn soak(length: Duration) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut limits = Limits::default();
+        limits.attempt = Duration::from_millis(100);
+        limits.total = Duration::from_millis(200);
+        let exchange = Exchange::new(HyperTransport::new().unwrap()).with_limits(limits);
+        let secret = human_check::Secret::new("0x4AAAAAAASoak").unwrap();
+        let turnstile = Turnstile::new(&exchange, secret)
+            .unwrap()
+            .at(vendor().await.at_path("/"));
+        let stack = turnstile
+            .limit(64)
+            .breaker(BreakerPolicy::default())
+            .unwrap()
+            .deadline(Duration::from_secs(1))
+            .single_use(MemorySpent::new(10_000_000));
+        let stack = Arc::new(stack);
+        let start = std::time::Instant::now();
+        let (mut asked, mut passed, mut measured) = (0_u64, 0_u64, None);
+        while start.elapsed() < length {
+            let mut calls = tokio::task::JoinSet::new();
+            for n in 0..32 {
+                let stack = Arc::clone(&stack);
+                let token = format!("soak-{asked}-{n}");
+                calls.spawn(async move {
+                    let submission = Submission::new().with_token(&TURNSTILE, token);
+                    stack
+                        .check(&submission)
+                        .await
+                        .is_ok_and(|verdict| verdict.is_human())
+                });
+            }
+            passed += calls
+                .join_all()
+                .await
+                .into_iter()
+                .filter(|human| *human)
+                .count() as u64;
+            asked += 32;
+            if measured.is_none() && start.elapsed() > length / 4 {
+                let tasks = tokio::runtime::Handle::current()
+                    .metrics()
+                    .num_alive_tasks();
+                measured = Some((resident(), descriptors(), tasks, passed));
+            }
+        }
+        let tasks = tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks();
+        let (memory, open, alive, before) = measured.unwrap();
+        assert!(passed * 10 > asked * 8, "{passed} of {asked} passed");
+        // Claims are kept for ten minutes, on purpose: 72 bytes each at the worst.
+        let claims = (passed - before) as usize * 72;
+        let grown = resident().saturating_sub(memory);
+        assert!(
+            grown < claims + (200 << 20),
+            "{grown} bytes for {claims} of claims"
+        );
+        assert!(
+            descriptors() < open + 200,
+            "{} descriptors, {open} before",
+            descriptors()
+        );
+        assert!(tasks < alive + 200, "{tasks} tasks, {alive} before");
+    });
+}
+
+#[test]
+fn a_short_soak_with_faults_stays_flat() {
+    soak(Duration::from_secs(8));
+}
+
+#[test]
+#[ignore = "two minutes"]
+fn a_long_soak_with_faults_stays_flat() {
+    soak(Duration::from_secs(120));
+}
