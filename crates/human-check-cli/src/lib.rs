@@ -1,9 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 pub mod answer;
+pub mod compare;
 pub mod demo;
 pub mod emulate;
 pub mod explain;
+mod record_file;
+pub mod report;
+mod token_lines;
+pub mod vendors;
 pub mod verify;
 
 use std::path::Path;

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use human_check::{Comparison, ComparisonSink, ConfigError};
@@ -209,10 +209,7 @@ impl Writer {
             lines.extend_from_slice(line.as_bytes());
             lines.push(b'\n');
             count += 1;
-            message = match receiver.try_recv() {
-                Ok(message) => Some(message),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            };
+            message = receiver.try_recv().ok();
         }
         self.write(&lines, count);
         match message {

@@ -104,14 +104,14 @@ impl Prices {
                 ));
             }
             let money = |amount: f64| amount.is_finite() && amount >= 0.0;
-            if let Some(flat) = &table.flat_per_month {
-                if !money(*flat.get_ref()) {
-                    return Err(wrong(
-                        flat.span(),
-                        "has a flat fee that is no amount",
-                        "write zero or more",
-                    ));
-                }
+            if let Some(flat) = &table.flat_per_month
+                && !money(*flat.get_ref())
+            {
+                return Err(wrong(
+                    flat.span(),
+                    "has a flat fee that is no amount",
+                    "write zero or more",
+                ));
             }
             let mut tiers: Vec<(Option<u64>, f64)> = Vec::new();
             for tier in &table.tiers {

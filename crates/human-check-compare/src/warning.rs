@@ -90,15 +90,15 @@ impl Warning {
         let by_verdicts = |p: &&ProviderStatistics| p.verdicts();
         let fewest = providers.iter().min_by_key(by_verdicts);
         let most = providers.iter().max_by_key(by_verdicts);
-        if let (Some(fewest), Some(most)) = (fewest, most) {
-            if fewest.verdicts() != most.verdicts() {
-                all.push(Self::UnequalSamples {
-                    fewest: fewest.provider.clone(),
-                    least: fewest.verdicts(),
-                    most: most.provider.clone(),
-                    greatest: most.verdicts(),
-                });
-            }
+        if let (Some(fewest), Some(most)) = (fewest, most)
+            && fewest.verdicts() != most.verdicts()
+        {
+            all.push(Self::UnequalSamples {
+                fewest: fewest.provider.clone(),
+                least: fewest.verdicts(),
+                most: most.provider.clone(),
+                greatest: most.verdicts(),
+            });
         }
         for pair in pairs {
             let (first, second) = (pair.first.clone(), pair.second.clone());
@@ -116,13 +116,13 @@ impl Warning {
         }
         for (nth, first) in ranges.iter().enumerate() {
             for (other, second) in ranges.iter().enumerate().skip(nth + 1) {
-                if let (Some(a), Some(b)) = (first, second) {
-                    if !share_their_time(a, b) {
-                        all.push(Self::MixedTimes {
-                            first: providers[nth].provider.clone(),
-                            second: providers[other].provider.clone(),
-                        });
-                    }
+                if let (Some(a), Some(b)) = (first, second)
+                    && !share_their_time(a, b)
+                {
+                    all.push(Self::MixedTimes {
+                        first: providers[nth].provider.clone(),
+                        second: providers[other].provider.clone(),
+                    });
                 }
             }
         }
