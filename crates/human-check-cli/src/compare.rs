@@ -67,7 +67,13 @@ pub async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
     let interrupt = tokio::signal::ctrl_c();
     tokio::pin!(interrupt);
     loop {
-        while !ended && !interrupted && wrong.is_none() && under_way.len() < run.concurrency {
+        // Until somebody has judged, one line is enough to find out that a vendor is set up wrongly.
+        let most = if judged.is_empty() {
+            1
+        } else {
+            run.concurrency
+        };
+        while !ended && !interrupted && wrong.is_none() && under_way.len() < most {
             let Some((number, line)) = lines.read(&names).map_err(named)? else {
                 ended = true;
                 break;
