@@ -170,6 +170,27 @@ fn each_framework_is_in_one_crate_and_the_guard_knows_none() {
 }
 
 #[test]
+fn what_compares_asks_nobody_and_draws_only_when_told_to() {
+    let tree = tree("human-check-compare");
+    for name in [
+        "http",
+        "human-check-http",
+        "hyper",
+        "plotters",
+        "ring",
+        "rustls",
+        "tokio",
+    ] {
+        assert!(!tree.contains(name), "human-check-compare pulls in {name}");
+    }
+    for (package, names) in named() {
+        let expected = package == "human-check-cli";
+        let compares = names.contains("human-check-compare");
+        assert_eq!(compares, expected, "{package}: human-check-compare");
+    }
+}
+
+#[test]
 fn every_crate_can_be_built_with_the_compiler_it_states() {
     let metadata = metadata();
     let packages: BTreeMap<_, _> = metadata["packages"]

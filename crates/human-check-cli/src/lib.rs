@@ -2,9 +2,14 @@
 
 pub mod answer;
 pub mod check_config;
+pub mod compare;
 pub mod demo;
 pub mod emulate;
 pub mod explain;
+mod record_file;
+pub mod report;
+mod token_lines;
+pub mod vendors;
 pub mod verify;
 
 use std::path::Path;

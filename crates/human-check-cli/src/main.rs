@@ -13,8 +13,9 @@ use human_check::{ConfigError, SystemClock};
 use human_check_cli::answer::Answer;
 use human_check_cli::explain::{Case, KeyName, Rules, explain};
 use human_check_cli::verify::{self, Verify};
-use human_check_cli::{check_config, demo, emulate};
+use human_check_cli::{check_config, compare, demo, emulate, report, vendors};
 use human_check_config::{EnterpriseKey, Vendor};
+use human_check_http::{Exchange, HyperTransport};
 use human_check_testkit::Emulator;
 
 /// Human verification behind one trait: try it, test against it, look into it.
@@ -27,6 +28,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Ask several vendors about the tokens in a file, and keep what each said.
+    ///
+    /// The file holds one JSON object a line, such as
+    /// {"id":"42","answers":{"turnstile":"TOKEN","hcaptcha":"TOKEN"},"action":"signup"}
+    /// Each token is shown to its own vendor only, and is spent by it. The id is required, is written to the
+    /// output, and must not be a token. A second run with the same output goes on where the first one stopped;
+    /// what was under way when it was killed is asked again.
+    ///
+    /// Exit code: 0, 3 when lines could not be read or something is misconfigured, 130 when interrupted.
+    Compare(CompareArgs),
     /// Verify good and bad tokens with four vendors against the emulator, side by side.
     ///
     /// Needs no account and no network beyond this machine.
@@ -74,6 +85,50 @@ enum Command {
     /// Rules of policy: hostnames, apps, action, min_score (1 = human), max_risk (the vendor's scale), max_age_s,
     /// skew_s, cdata, uid, key (score, checkbox, challenge), allow_testing, allow_offline.
     Explain(ExplainArgs),
+    /// Report what the records of `compare`, or of a shadow in production, say.
+    ///
+    /// Exit code: 0, 3 when lines could not be read, which are left out.
+    Report(ReportArgs),
+}
+
+#[derive(Args)]
+struct CompareArgs {
+    /// The file of tokens.
+    input: PathBuf,
+    /// Where the records go. Appended to.
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    /// A TOML file with a table [vendors.NAME] for each vendor.
+    #[arg(long, value_name = "FILE", required_unless_present = "vendor")]
+    vendors: Option<PathBuf>,
+    /// A vendor of the emulator, instead of a file. May be repeated.
+    #[arg(long, value_enum, requires = "emulator", conflicts_with = "vendors")]
+    vendor: Vec<Vendor>,
+    /// Ask the emulator at this address instead of the vendors, with its keys.
+    #[arg(long, value_name = "URL")]
+    emulator: Option<String>,
+    /// How many lines are under way at once.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
+    concurrency: u8,
+}
+
+#[derive(Args)]
+struct ReportArgs {
+    /// Files of records.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// One JSON object instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Write a page with plots, too.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// What the vendors charge, a TOML file of yours.
+    #[arg(long, value_name = "FILE", requires = "monthly_volume")]
+    prices: Option<PathBuf>,
+    /// For how many checks a month.
+    #[arg(long, value_name = "CHECKS", requires = "prices")]
+    monthly_volume: Option<u64>,
 }
 
 /// The rules of a route.
@@ -222,6 +277,7 @@ fn fail(problem: &dyn std::fmt::Display) -> ExitCode {
 
 async fn run(command: Command) -> io::Result<u8> {
     match command {
+        Command::Compare(args) => compare(args).await,
         Command::Demo { json, all } => demo::run(&mut io::stdout().lock(), json, all).await,
         Command::Emulate { addr, json } => {
             let emulator = Emulator::start_with(addr, SystemClock)
@@ -253,7 +309,41 @@ async fn run(command: Command) -> io::Result<u8> {
         Command::Verify(args) => verify(args).await,
         Command::Explain(args) if args.jsonl => explain_lines().await,
         Command::Explain(args) => explain_one(args).await,
+        Command::Report(args) => {
+            let question = report::Question {
+                files: args.files,
+                json: args.json,
+                html: args.html,
+                prices: args.prices.zip(args.monthly_volume),
+            };
+            report::run(&question, &mut io::stdout().lock(), &mut io::stderr())
+        }
     }
+}
+
+async fn compare(args: CompareArgs) -> io::Result<u8> {
+    let vendors = HyperTransport::new().and_then(|transport| {
+        let exchange = Exchange::new(transport);
+        match (&args.vendors, &args.emulator) {
+            (Some(file), emulator) => vendors::from_file(file, emulator.as_deref(), &exchange),
+            (None, Some(emulator)) => vendors::emulated(&args.vendor, emulator, &exchange),
+            (None, None) => Err(ConfigError::new(
+                "vendors",
+                "is missing",
+                "name a file with --vendors",
+            )),
+        }
+    });
+    let run = match vendors {
+        Ok(vendors) => compare::Run {
+            input: args.input,
+            output: args.output,
+            vendors,
+            concurrency: args.concurrency.into(),
+        },
+        Err(error) => return misconfigured(&error, false),
+    };
+    compare::run(run, &mut io::stderr()).await
 }
 
 async fn verify(args: VerifyArgs) -> io::Result<u8> {

@@ -44,6 +44,18 @@ impl Default for Keep {
 /// to read.
 ///
 /// Dropping it, or [`close`](Self::close), waits until everything is written.
+///
+/// ```
+/// use human_check::HumanCheckExt;
+/// use human_check_compare::JsonLines;
+/// # use human_check::HumanCheck;
+/// # fn compared(current: impl HumanCheck, candidate: impl HumanCheck) -> Result<(), human_check::ConfigError> {
+///
+/// let sink = JsonLines::open("comparisons.jsonl")?;
+/// let check = current.shadowed_by(candidate, sink)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct JsonLines {
     sender: Option<SyncSender<Message>>,

@@ -44,8 +44,9 @@ impl Record {
 }
 
 impl From<Comparison> for Record {
-    /// What would not be read back is made to: a word that is no short name becomes `other`, and
-    /// numbers are cut to the places that are kept.
+    /// What would not be read back is made to: a word that is no short name becomes `other`, the
+    /// odd characters of a provider's name become `-`, and numbers are cut to the places that are
+    /// kept.
     fn from(mut comparison: Comparison) -> Self {
         let at = Timestamp::try_from(comparison.at).unwrap_or(Timestamp::UNIX_EPOCH);
         let at = at.round(Unit::Millisecond).unwrap_or(at);
@@ -59,7 +60,7 @@ impl From<Comparison> for Record {
                 Outcome::NotHuman(reason) => tame(reason),
                 Outcome::Human | Outcome::NoAnswer => {}
             }
-            tame(&mut opinion.provider);
+            opinion.provider = name(&opinion.provider);
             opinion.score = opinion.score.filter(|score| score.is_finite());
             opinion.score = opinion
                 .score
@@ -83,6 +84,25 @@ fn tame(word: &mut String) {
     if !is_word(word) {
         "other".clone_into(word);
     }
+}
+
+/// A provider's name, which a site may have chosen. Not `other`: two of them must stay two.
+fn name(text: &str) -> String {
+    let mut name: String = text
+        .chars()
+        .take(WORD_CAP)
+        .map(|c| {
+            if c.is_ascii() && is_word(c.encode_utf8(&mut [0; 4])) {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    if name.is_empty() {
+        name.push('-');
+    }
+    name
 }
 
 /// Whether a text is a short name, in the style of `rate-limited`.
@@ -382,6 +402,7 @@ mod tests {
             }],
         });
         assert_eq!(read(&record.to_json()).unwrap(), record);
+        assert_eq!(record.comparison.opinions[0].provider, "two-words-");
     }
 
     proptest! {

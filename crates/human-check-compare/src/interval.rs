@@ -1,0 +1,95 @@
+use serde::Serialize;
+
+/// The two-sided 95 % point of the normal distribution.
+pub(crate) const Z: f64 = 1.959_963_984_540_054;
+
+/// An estimate and where the truth lies with 95 % confidence, as far as chance goes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Interval {
+    /// The lower end.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+/// A share of a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Share {
+    /// How many of the whole.
+    pub count: u64,
+    /// The whole, at least 1.
+    pub of: u64,
+    /// The share, from 0 to 1.
+    pub share: f64,
+    /// Wilson's score interval at 95 % (E. B. Wilson, *Probable inference, the law of succession,
+    /// and statistical inference*, JASA 22, 1927), which stays sensible for few visitors and for
+    /// shares near 0 and 1.
+    pub interval: Interval,
+}
+
+impl Share {
+    /// `count` of `of`. `None` of nothing.
+    pub fn new(count: u64, of: u64) -> Option<Self> {
+        if of == 0 || count > of {
+            return None;
+        }
+        let (n, p) = (float(of), float(count) / float(of));
+        let z2 = Z * Z;
+        let middle = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
+        let half = Z / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
+        // The ends are exact at 0 and 1 but for rounding.
+        let low = if count == 0 { 0.0 } else { middle - half };
+        let high = if count == of { 1.0 } else { middle + half };
+        Some(Self {
+            count,
+            of,
+            share: p,
+            interval: Interval {
+                low: low.clamp(0.0, p),
+                high: high.clamp(p, 1.0),
+            },
+        })
+    }
+}
+
+/// Counts are far below where a float skips whole numbers.
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn float(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// R. G. Newcombe, *Two-sided confidence intervals for the single proportion*, Statistics in
+    /// Medicine 17, 1998, table I, method 3.
+    #[test]
+    fn wilsons_interval_is_as_published() {
+        for (count, of, low, high) in [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ] {
+            let share = Share::new(count, of).unwrap();
+            assert!((share.interval.low - low).abs() < 5e-5, "{share:?}");
+            assert!((share.interval.high - high).abs() < 5e-5, "{share:?}");
+        }
+        assert_eq!(Share::new(0, 0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn an_interval_holds_its_share_and_mirrors(count in 0_u64..2_000, more in 1_u64..2_000) {
+            let of = count + more;
+            let share = Share::new(count, of).unwrap();
+            prop_assert!(0.0 <= share.interval.low && share.interval.low <= share.share);
+            prop_assert!(share.share <= share.interval.high && share.interval.high <= 1.0);
+            let rest = Share::new(more, of).unwrap();
+            prop_assert!((share.interval.low - (1.0 - rest.interval.high)).abs() < 1e-9);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+use std::fmt::Write;
+
+use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+
+use super::{Report, period, tables};
+
+/// The report as text, warnings first.
+pub fn terminal(report: &Report) -> String {
+    let statistics = &report.statistics;
+    let mut text = format!("{}\n", period(statistics));
+    for warning in &statistics.warnings {
+        // Writing to a text never fails.
+        let _ = writeln!(text, "warning: {warning}");
+    }
+    for tabular in tables(report) {
+        let mut table = Table::new();
+        table
+            .load_preset(UTF8_FULL_CONDENSED)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(120)
+            .set_header(tabular.header)
+            .add_rows(tabular.rows);
+        let _ = writeln!(text, "\n{}\n{table}", tabular.title);
+        if !tabular.note.is_empty() {
+            let _ = writeln!(text, "{}", tabular.note);
+        }
+    }
+    for provider in &statistics.providers {
+        if let Some(scores) = &provider.scores {
+            let name = &provider.provider;
+            let bars = bars(&scores.bins);
+            let _ = writeln!(
+                text,
+                "\nscores of {name}: 0 (machine) {bars} 1 (human), {}",
+                scores.total()
+            );
+        }
+    }
+    text
+}
+
+/// One character a bin, the fullest the highest.
+fn bars(bins: &[u64]) -> String {
+    const HEIGHTS: [char; 9] = ['·', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let most = bins.iter().copied().max().unwrap_or(0).max(1);
+    let height = |count: &u64| {
+        let eighths = (u128::from(*count) * 8).div_ceil(u128::from(most));
+        HEIGHTS[usize::try_from(eighths).unwrap_or(8).min(8)]
+    };
+    bins.iter().map(height).collect()
+}

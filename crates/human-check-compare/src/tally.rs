@@ -1,0 +1,204 @@
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use human_check::{Opinion, Outcome};
+use jiff::Timestamp;
+
+use crate::{
+    Agreement, Histogram, Latency, ProviderStatistics, Record, Share, Statistics, Table, Warning,
+};
+
+/// More providers than anybody compares. Beyond them a file is of something else, and a table of
+/// each two of them would not end.
+const PROVIDERS_CAP: usize = 32;
+
+/// Different words for one outcome, beyond which a file is of something else.
+const WORDS_CAP: usize = 64;
+
+/// Counts records one by one. Keeps no record, and of each opinion the latency only.
+#[derive(Debug, Default)]
+pub struct Tally {
+    records: u64,
+    range: Option<Range>,
+    providers: Vec<Counted>,
+    /// By the places of two providers, the smaller first.
+    tables: BTreeMap<(usize, usize), Table>,
+    beyond: u64,
+}
+
+/// The first and the last of some times.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Range {
+    pub(crate) from: SystemTime,
+    pub(crate) until: SystemTime,
+}
+
+impl Range {
+    fn with(range: Option<Self>, at: SystemTime) -> Self {
+        range.map_or(
+            Self {
+                from: at,
+                until: at,
+            },
+            |range| Self {
+                from: range.from.min(at),
+                until: range.until.max(at),
+            },
+        )
+    }
+}
+
+#[derive(Debug)]
+struct Counted {
+    provider: String,
+    records: u64,
+    human: u64,
+    not_human: BTreeMap<String, u64>,
+    failed: BTreeMap<String, BTreeMap<String, u64>>,
+    no_answer: u64,
+    scores: Histogram,
+    latencies: Vec<Duration>,
+    range: Option<Range>,
+}
+
+impl Tally {
+    /// Nothing counted yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Counts one.
+    pub fn add(&mut self, record: &Record) {
+        let comparison = &record.comparison;
+        self.records += 1;
+        self.range = Some(Range::with(self.range, comparison.at));
+        let mut verdicts = Vec::with_capacity(comparison.opinions.len());
+        for opinion in &comparison.opinions {
+            let Some(place) = self.place(&opinion.provider) else {
+                self.beyond += 1;
+                continue;
+            };
+            self.providers[place].count(opinion, comparison.at);
+            match opinion.outcome {
+                Outcome::Human => verdicts.push((place, true)),
+                Outcome::NotHuman(_) => verdicts.push((place, false)),
+                Outcome::Failed(..) | Outcome::NoAnswer => {}
+            }
+        }
+        verdicts.sort_unstable();
+        // Two opinions of one provider would be a pair with itself.
+        verdicts.dedup_by_key(|(place, _)| *place);
+        for (nth, (first, passed)) in verdicts.iter().enumerate() {
+            for (second, also) in &verdicts[nth + 1..] {
+                let table = self.tables.entry((*first, *second)).or_default();
+                table.count(*passed, *also);
+            }
+        }
+    }
+
+    /// What it comes to.
+    pub fn statistics(self) -> Statistics {
+        let names: Vec<_> = self.providers.iter().map(|c| c.provider.clone()).collect();
+        let mut pairs = Vec::new();
+        for first in 0..names.len() {
+            for second in first + 1..names.len() {
+                let table = self.tables.get(&(first, second)).copied();
+                let table = table.unwrap_or_default();
+                pairs.push(Agreement::new(
+                    names[first].clone(),
+                    names[second].clone(),
+                    table,
+                    self.records - table.pairs(),
+                ));
+            }
+        }
+        let ranges: Vec<_> = self.providers.iter().map(|c| c.range).collect();
+        let providers: Vec<_> = self
+            .providers
+            .into_iter()
+            .map(Counted::statistics)
+            .collect();
+        Statistics {
+            warnings: Warning::all(self.records, &providers, &pairs, &ranges, self.beyond),
+            records: self.records,
+            from: self.range.map(|range| text(range.from)),
+            until: self.range.map(|range| text(range.until)),
+            providers,
+            pairs,
+        }
+    }
+
+    fn place(&mut self, provider: &str) -> Option<usize> {
+        let known = self.providers.iter().position(|c| c.provider == provider);
+        if known.is_some() || self.providers.len() == PROVIDERS_CAP {
+            return known;
+        }
+        self.providers.push(Counted {
+            provider: provider.to_owned(),
+            records: 0,
+            human: 0,
+            not_human: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            no_answer: 0,
+            scores: Histogram::new(),
+            latencies: Vec::new(),
+            range: None,
+        });
+        Some(self.providers.len() - 1)
+    }
+}
+
+impl Counted {
+    fn count(&mut self, opinion: &Opinion, at: SystemTime) {
+        self.records += 1;
+        match &opinion.outcome {
+            Outcome::Failed(kind, reason) => {
+                let reasons = self.failed.entry(known(&self.failed, kind)).or_default();
+                *reasons.entry(known(reasons, reason)).or_default() += 1;
+            }
+            Outcome::Human => self.human += 1,
+            Outcome::NoAnswer => self.no_answer += 1,
+            Outcome::NotHuman(reason) => {
+                let reason = known(&self.not_human, reason);
+                *self.not_human.entry(reason).or_default() += 1;
+            }
+        }
+        if opinion.outcome != Outcome::NoAnswer {
+            self.range = Some(Range::with(self.range, at));
+        }
+        if let Some(score) = opinion.score {
+            self.scores.count(score);
+        }
+        self.latencies.extend(opinion.latency);
+    }
+
+    fn statistics(self) -> ProviderStatistics {
+        let refused: u64 = self.not_human.values().sum();
+        ProviderStatistics {
+            provider: self.provider,
+            records: self.records,
+            human: self.human,
+            pass_rate: Share::new(self.human, self.human + refused),
+            not_human: self.not_human,
+            failed: self.failed,
+            no_answer: self.no_answer,
+            scores: (self.scores.total() > 0).then_some(self.scores),
+            latency: Latency::of(self.latencies),
+            from: self.range.map(|range| text(range.from)),
+            until: self.range.map(|range| text(range.until)),
+        }
+    }
+}
+
+/// The word, or `other` where there are too many already.
+fn known<V>(words: &BTreeMap<String, V>, word: &str) -> String {
+    if words.len() < WORDS_CAP || words.contains_key(word) {
+        word.to_owned()
+    } else {
+        "other".to_owned()
+    }
+}
+
+fn text(at: SystemTime) -> String {
+    Timestamp::try_from(at).map_or_else(|_| String::new(), |at| at.to_string())
+}
