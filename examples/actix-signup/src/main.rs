@@ -7,7 +7,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .init();
-    let (guards, _) = Guards::from_env()?;
+    let (guards, _watch) = Guards::from_env()?;
     let listener = example_pages::listen()?;
     #[allow(
         clippy::print_stdout,

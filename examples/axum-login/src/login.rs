@@ -106,6 +106,7 @@ fn challenge(guard: &Guard, refused: Refused) -> Response {
     let headers = response.headers_mut();
     let kind = headers.get("content-type");
     if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")) {
+        let guard = guard.current();
         let page = page("Log in", guard.widgets(), |page| {
             fields(page.html_of(guard.widgets()).as_str())
         });

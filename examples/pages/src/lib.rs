@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::str::FromStr;
 
 use human_check::ConfigError;
-use human_check_config::Site;
+use human_check_config::{Deployment, Site, Watch};
 use human_check_guard::{CspSources, Guard, Page};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -22,18 +22,26 @@ pub struct Guards {
 }
 
 impl Guards {
-    /// By the environment, see [`Site`].
+    /// By the environment: the file that `HUMAN_CHECK_CONFIG` names, see [`Deployment`], or one vendor
+    /// in variables, see [`Site`]. Changes of the file are seen as long as the watch lives.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] that names the variable at fault.
-    pub fn from_env() -> Result<(Self, Site), ConfigError> {
+    /// [`ConfigError`] that names the key or variable at fault.
+    pub fn from_env() -> Result<(Self, Option<Watch>), ConfigError> {
+        if let Some(deployment) = Deployment::from_env()? {
+            let guards = Self {
+                signup: deployment.guard("signup")?,
+                comments: deployment.guard("comments")?,
+            };
+            return Ok((guards, Some(deployment.watch())));
+        }
         let site = Site::from_env()?;
         let guards = Self {
             signup: site.guard("signup")?,
             comments: site.guard("comments")?,
         };
-        Ok((guards, site))
+        Ok((guards, None))
     }
 }
 
@@ -164,9 +172,10 @@ pub struct Html {
 
 /// The first page: a form for a sign-up, and one whose comment a script sends.
 pub fn index(guards: &Guards) -> Html {
-    page("Sign up", guards.signup.widgets(), |page| {
-        let signup = page.html_of(guards.signup.widgets());
-        let comment = page.html_of(guards.comments.widgets());
+    let (signup, comments) = (guards.signup.current(), guards.comments.current());
+    page("Sign up", signup.widgets(), |page| {
+        let signup = page.html_of(signup.widgets());
+        let comment = page.html_of(comments.widgets());
         format!(
             r#"<form method="post" action="/signup" enctype="multipart/form-data">
 <p><label>E-mail <input name="email" type="email" required></label></p>

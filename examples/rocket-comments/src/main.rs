@@ -9,7 +9,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .init();
-    let (guards, _) = Guards::from_env()?;
+    let (guards, _watch) = Guards::from_env()?;
     let address = example_pages::address()?;
     let config = Config {
         address: address.ip(),

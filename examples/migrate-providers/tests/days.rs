@@ -1,0 +1,240 @@
+//! The days of a migration, by editing the file alone, while visitors sign up without a break.
+
+#![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use human_check_testkit::{Emulator, Fault, Mint, Site};
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+fn ask(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    ask(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nhost: www.example.com\r\nconnection: close\r\n\r\n"),
+    )
+}
+
+fn sign_up(address: SocketAddr, tokens: &[(&str, String)]) -> String {
+    let mut body = "email=ada%40example.com".to_owned();
+    for (field, token) in tokens {
+        body += &format!("&{field}={}", token.replace(':', "%3A"));
+    }
+    let length = body.len();
+    ask(
+        address,
+        &format!(
+            "POST /signup HTTP/1.1\r\nhost: www.example.com\r\nconnection: close\r\n\
+             content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n\r\n{body}"
+        ),
+    )
+}
+
+struct Shop {
+    emulator: Emulator,
+    directory: tempfile::TempDir,
+    address: SocketAddr,
+}
+
+impl Shop {
+    fn file(&self) -> PathBuf {
+        self.directory.path().join("human-check.toml")
+    }
+
+    fn write(emulator: &Emulator, directory: &std::path::Path, check: &str) {
+        let base = emulator.base_url();
+        let mut text = String::new();
+        for (name, provider) in [("old", "hcaptcha"), ("new", "turnstile")] {
+            let own = Site::own(provider);
+            std::fs::write(directory.join(name), own.secret).unwrap();
+            text += &format!(
+                "[vendors.{name}]\nprovider = \"{provider}\"\nsite_key = \"{}\"\nbase_url = \"{base}\"\n\
+                 secret = {{ file = \"{name}\" }}\n",
+                own.site_key
+            );
+        }
+        text += &format!("[check]\n{check}\n[single_use]\nstore = \"memory\"\n");
+        text += "[routes.signup]\non_outage = \"refuse\"\nhostnames = [\"www.example.com\"]\n";
+        // As editors do it, so that nobody reads half a file.
+        let draft = directory.join("draft");
+        std::fs::write(&draft, text).unwrap();
+        std::fs::rename(draft, directory.join("human-check.toml")).unwrap();
+    }
+
+    /// A page as it is now: which widgets it shows.
+    fn page(&self) -> Vec<&'static str> {
+        let page = get(self.address, "/");
+        let shown = [("cf-turnstile", "turnstile"), ("h-captcha", "hcaptcha")];
+        let shown = shown.into_iter();
+        let shown = shown.filter(|(class, _)| page.contains(&format!("class=\"{class}\"")));
+        shown.map(|(_, provider)| provider).collect()
+    }
+
+    /// An honest visitor with that page in front of him.
+    fn visit(&self, page: &[&'static str]) -> String {
+        let solved = page.iter().map(|provider| {
+            let mint = Mint::for_provider(provider).hostname("www.example.com");
+            let field = match *provider {
+                "turnstile" => "cf-turnstile-response",
+                _ => "h-captcha-response",
+            };
+            (field, self.emulator.mint(&mint).unwrap())
+        });
+        sign_up(self.address, &solved.collect::<Vec<_>>())
+    }
+
+    fn edit(&self, check: &str, shows: &[&str]) {
+        Self::write(&self.emulator, self.directory.path(), check);
+        let start = Instant::now();
+        while self.page() != shows {
+            assert!(
+                start.elapsed() < Duration::from_secs(30),
+                "{check} is not seen"
+            );
+        }
+    }
+
+    fn metric(&self, name: &str) -> u64 {
+        let metrics = get(self.address, "/metrics");
+        let line = metrics.lines().find(|line| line.starts_with(name));
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+}
+
+#[test]
+fn one_vendor_becomes_the_other_without_a_refused_visitor() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _inside = runtime.enter();
+    let emulator = runtime.block_on(Emulator::start()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    Shop::write(&emulator, directory.path(), "use = \"old\"");
+    let file = directory.path().join("human-check.toml");
+    let deployment = example_migrate_providers::load(file.to_str().unwrap()).unwrap();
+    let _watch = deployment.watch_every(Duration::from_millis(20));
+    let metrics = PrometheusBuilder::new().install_recorder().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = example_migrate_providers::app(&deployment, metrics).unwrap();
+    runtime.spawn(example_migrate_providers::serve(app, listener));
+    let shop = Arc::new(Shop {
+        emulator,
+        directory,
+        address,
+    });
+
+    // Visitors who open a page, take their time, and sign up, all the while.
+    let (over, signed_up) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let crowd: Vec<_> = (0..3)
+        .map(|_| {
+            let (shop, over, signed_up) =
+                (Arc::clone(&shop), Arc::clone(&over), Arc::clone(&signed_up));
+            std::thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    let page = shop.page();
+                    std::thread::yield_now();
+                    let answer = shop.visit(&page);
+                    assert!(answer.starts_with("HTTP/1.1 200"), "{page:?}: {answer}");
+                    signed_up.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    // Each day lasts until some more have signed up.
+    let live_on = || {
+        let until = signed_up.load(Ordering::Relaxed) + 20;
+        let start = Instant::now();
+        while signed_up.load(Ordering::Relaxed) < until {
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "nobody signs up any more"
+            );
+            assert!(
+                crowd.iter().all(|visitor| !visitor.is_finished()),
+                "somebody was refused"
+            );
+            std::thread::yield_now();
+        }
+    };
+    live_on();
+    let old_page = shop.page();
+    assert_eq!(old_page, ["hcaptcha"]);
+
+    shop.edit(
+        "use = \"old\"\nfailover = \"new\"",
+        &["turnstile", "hcaptcha"],
+    );
+    live_on();
+    // A day of mistakes: nothing changes.
+    let text = std::fs::read_to_string(shop.file()).unwrap();
+    std::fs::write(shop.file(), text.replace("use = \"old\"", "use = \"odl\"")).unwrap();
+    live_on();
+    std::fs::write(shop.file(), text).unwrap();
+    assert_eq!(shop.metric("human_check_failovers_total"), 0);
+    shop.emulator.fail(Fault::status(503), Some(1));
+    live_on();
+    assert_eq!(shop.metric("human_check_failovers_total"), 1);
+
+    let shadow = "[check.shadow]\nvendor = \"new\"\nfile = \"comparisons.jsonl\"";
+    shop.edit(
+        &format!("use = \"old\"\n{shadow}"),
+        &["turnstile", "hcaptcha"],
+    );
+    live_on();
+    let start = Instant::now();
+    while shop.metric("human_check_comparisons_total") == 0 {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "nothing is compared"
+        );
+        live_on();
+    }
+
+    let accept = "[check.accept]\nvendor = \"old\"\nuntil = 2999-01-01";
+    shop.edit(&format!("use = \"new\"\n{accept}"), &["turnstile"]);
+    let answer = shop.visit(&old_page);
+    assert!(
+        answer.starts_with("HTTP/1.1 200"),
+        "a page from the first day: {answer}"
+    );
+    live_on();
+    let old = "human_check_accepted_total{judge=\"old\"}";
+    let new = "human_check_accepted_total{judge=\"new\"}";
+    assert!(shop.metric(old) >= 1 && shop.metric(new) >= 10);
+    let fallen = shop.metric(old);
+    live_on();
+    assert_eq!(
+        shop.metric(old),
+        fallen,
+        "the old share has fallen to nothing"
+    );
+
+    shop.edit("use = \"new\"", &["turnstile"]);
+    live_on();
+    over.store(true, Ordering::Relaxed);
+    for visitor in crowd {
+        visitor.join().unwrap();
+    }
+    assert!(
+        shop.visit(&old_page).starts_with("HTTP/1.1 403"),
+        "the old vendor is gone"
+    );
+    let compared =
+        std::fs::read_to_string(shop.directory.path().join("comparisons.jsonl")).unwrap();
+    assert!(compared.lines().count() > 0 && !compared.contains("www.example.com"));
+}
