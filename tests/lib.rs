@@ -14,6 +14,7 @@ pages! {
     ActixWeb "../docs/actix-web.md"
     Axum "../docs/axum.md"
     CaptchaLa "../docs/captchala.md"
+    Configuration "../docs/configuration.md"
     Hcaptcha "../docs/hcaptcha.md"
     Outages "../docs/outages.md"
     Recaptcha "../docs/recaptcha.md"
