@@ -16,6 +16,7 @@ pages! {
     CaptchaLa "../docs/captchala.md"
     Configuration "../docs/configuration.md"
     Hcaptcha "../docs/hcaptcha.md"
+    Migrating "../docs/migrating.md"
     Outages "../docs/outages.md"
     Recaptcha "../docs/recaptcha.md"
     Rocket "../docs/rocket.md"
