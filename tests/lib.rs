@@ -20,6 +20,7 @@ pages! {
     Outages "../docs/outages.md"
     Recaptcha "../docs/recaptcha.md"
     Rocket "../docs/rocket.md"
+    SeveralMachines "../docs/several-machines.md"
     Siteverify "../docs/siteverify.md"
     Turnstile "../docs/turnstile.md"
     WritingAnAdapter "../docs/writing-an-adapter.md"
