@@ -15,6 +15,7 @@ pages! {
     Axum "../docs/axum.md"
     CaptchaLa "../docs/captchala.md"
     Configuration "../docs/configuration.md"
+    Evaluating "../docs/evaluating.md"
     Hcaptcha "../docs/hcaptcha.md"
     Migrating "../docs/migrating.md"
     Outages "../docs/outages.md"
