@@ -320,8 +320,8 @@ fn vendors_come_from_a_file_and_what_is_wrong_with_it_shows_no_secret() {
         command.env("TURNSTILE_SECRET", variable).output().unwrap()
     };
     for (turnstile, problem) in [
-        ("secret=\"Canary-Secret\"", "vendors.toml:8"),
-        ("secert={env=\"Canary-Secret\"}", "vendors.toml:8"),
+        ("secret=\"Canary-Secret\"", "vendors.toml:9"),
+        ("secert={env=\"Canary-Secret\"}", "vendors.toml:9"),
         ("secret={env=\"Canary-Secret\"}", "vendors.turnstile.secret"),
         ("secret={env=\"A\",file=\"B\"}", "vendors.turnstile.secret"),
         ("", "vendors.turnstile.secret"),
@@ -330,7 +330,9 @@ fn vendors_come_from_a_file_and_what_is_wrong_with_it_shows_no_secret() {
             "vendors.turnstile.max_risk",
         ),
     ] {
-        let file = format!("{hcaptcha}[vendors.turnstile]\nprovider=\"turnstile\"\n{turnstile}\n");
+        let file = format!(
+            "{hcaptcha}[vendors.turnstile]\nprovider=\"turnstile\"\nsite_key=\"0x4AAAAAAADemoSiteKey-01\"\n{turnstile}\n"
+        );
         let output = compare(&file, "Canary-Secret-of-the-environment");
         assert_eq!(code(&output), 3, "{turnstile}");
         assert!(
@@ -341,7 +343,7 @@ fn vendors_come_from_a_file_and_what_is_wrong_with_it_shows_no_secret() {
         assert!(!err(&output).contains("Canary"), "{}", err(&output));
     }
     let file = format!(
-        "{hcaptcha}[vendors.turnstile]\nprovider=\"turnstile\"\nsecret={{env=\"TURNSTILE_SECRET\"}}\nbase_url=\"{base}\"\n"
+        "{hcaptcha}[vendors.turnstile]\nprovider=\"turnstile\"\nsite_key=\"0x4AAAAAAADemoSiteKey-01\"\nsecret={{env=\"TURNSTILE_SECRET\"}}\nbase_url=\"{base}\"\n"
     );
     // A secret that the vendor rejects ends the run, and nothing is held to be done.
     let wrong = compare(&file, "Canary-Secret-of-the-environment");

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use human_check::{
-    Accept, Breaker, BreakerPolicy, ConfigError, Deadline, Enforce, Failover, HumanCheck, Limit,
-    Policy, ReplayGuard, Secret, Shadow, TestingCredentials, Widget,
+    Accept, Breaker, BreakerPolicy, ConfigError, Deadline, Failover, HumanCheck, Limit,
+    ReplayGuard, Secret, Shadow, TestingCredentials, Widget,
 };
 use human_check_http::{Exchange, Limits};
 
 use crate::document::Document;
 use crate::model::{AcceptTable, BreakerTable, Model, SecretRef, VendorTable};
 use crate::stores::{Sinks, Stores};
-use crate::{Setup, base_url};
+use crate::{Account, Setup, base_url};
 
 /// What surrounds a file: the environment, the directory it is in, what outlives a reload.
 pub(crate) struct Surroundings<'a> {
@@ -143,54 +143,71 @@ impl Surroundings<'_> {
             };
             return Err(self.wrong(role, format!("names {name:?}, which is no vendor"), remedy));
         };
-        let placed = |error: ConfigError| {
-            let key = match error.field() {
-                // What adapters and policies call it, where the file has another word.
-                "key" => "enterprise_key",
-                "risk" => "max_risk",
-                "score" => "min_score",
-                "testing" => "allow_testing_keys",
-                field => field,
-            };
-            let path = format!("vendors.{name}.{key}");
-            self.placed(&path, error)
-        };
+        let account = self.account(name, table, true)?;
+        let widget = account.setup.widget();
+        let widget = widget.map_err(|error| self.in_vendor(name, error))?;
+        let mut limits = Limits::default();
+        limits.total = total;
+        limits.attempt = limits.attempt.min(total);
+        let exchange = self.exchange.clone().with_limits(limits);
+        let held = account.build(&exchange);
+        let held = held.map_err(|error| self.in_vendor(name, error))?;
+        let limited = Limit::new(held, table.in_flight.unwrap_or(512));
+        let watched = Breaker::new(limited, breaker(table.breaker.unwrap_or_default()))
+            .map_err(|error| self.placed(&format!("vendors.{name}.breaker"), error))?;
+        Ok((Arc::new(watched), widget, table.allow_testing_keys))
+    }
+
+    /// What a vendor's table says, without looking at whether it fits together.
+    pub(crate) fn account(
+        &self,
+        name: &str,
+        table: &VendorTable,
+        with_secret: bool,
+    ) -> Result<Account, ConfigError> {
+        let short = name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        if !short || !(1..=64).contains(&name.len()) {
+            return Err(self.wrong(
+                "vendors",
+                format!("has a vendor named {name:?}"),
+                "name it in up to 64 letters, digits, `-` and `_`",
+            ));
+        }
         let mut setup = Setup::new(table.provider);
         setup.site_key = Some(table.site_key.clone());
-        setup.secret = Some(self.vendor_secret(name, table)?);
+        if with_secret {
+            setup.secret = Some(self.vendor_secret(name, table)?);
+        }
         setup.project = table.project.clone();
         setup.key = table.enterprise_key;
         setup.min_score = table.min_score;
         setup.max_risk = table.max_risk;
         setup.offline = table.accept_offline_tokens;
         setup.fields = table.fields.clone();
-        let base = table.base_url.as_deref().map(base_url);
-        setup.base = base.transpose().map_err(placed)?;
+        let base = table.base_url.as_deref().map(base_url).transpose();
+        setup.base = base.map_err(|error| self.in_vendor(name, error))?;
         if table.allow_testing_keys {
             setup.testing = TestingCredentials::Allowed;
         }
+        Ok(Account {
+            name: name.to_owned(),
+            setup,
+            hostnames: table.hostnames.clone(),
+        })
+    }
 
-        let mut policy = Policy::new();
-        if table.allow_testing_keys {
-            policy = policy.allowing_testing_credentials();
-        }
-        if let Some(score) = setup.policy_score().map_err(placed)? {
-            policy = policy.with_min_score(score);
-        }
-        if let Some(hostnames) = &table.hostnames {
-            policy = policy.with_hostnames(hostnames).map_err(placed)?;
-        }
-        let widget = setup.widget().map_err(placed)?;
-        let mut limits = Limits::default();
-        limits.total = total;
-        limits.attempt = limits.attempt.min(total);
-        let exchange = self.exchange.clone().with_limits(limits);
-        let adapter = setup.build(&exchange).map_err(placed)?;
-        let held = Enforce::new(adapter, policy).map_err(placed)?;
-        let limited = Limit::new(held, table.in_flight.unwrap_or(512));
-        let watched = Breaker::new(limited, breaker(table.breaker.unwrap_or_default()))
-            .map_err(|error| self.placed(&format!("vendors.{name}.breaker"), error))?;
-        Ok((Arc::new(watched), widget, table.allow_testing_keys))
+    fn in_vendor(&self, name: &str, error: ConfigError) -> ConfigError {
+        let key = match error.field() {
+            // What adapters and policies call it, where the file has another word.
+            "key" => "enterprise_key",
+            "risk" => "max_risk",
+            "score" => "min_score",
+            "testing" => "allow_testing_keys",
+            field => field,
+        };
+        self.placed(&format!("vendors.{name}.{key}"), error)
     }
 
     fn vendor_secret(&self, name: &str, table: &VendorTable) -> Result<Secret, ConfigError> {
@@ -216,8 +233,9 @@ impl Surroundings<'_> {
         let default = SecretRef::Env(variable.to_owned());
         let text = match reference.unwrap_or(&default) {
             SecretRef::Env(name) => (self.variable)(name).ok_or_else(|| {
-                let problem = format!("is in the variable {name}, which is not set");
-                self.wrong(path, problem, format!("set {name} to the secret"))
+                let shown = shown(name);
+                let problem = format!("is in the variable {shown}, which is not set");
+                self.wrong(path, problem, format!("set {shown} to the secret"))
             })?,
             SecretRef::File(file) => {
                 let file = self.directory.join(file);
@@ -280,6 +298,19 @@ impl Surroundings<'_> {
         let problem = error.problem().to_owned();
         let remedy = error.remedy().to_owned();
         ConfigError::new(self.document.at(path), problem, remedy)
+    }
+}
+
+/// A variable's name, unless it may be a secret that somebody wrote in its place.
+fn shown(name: &str) -> &str {
+    let letters = name
+        .bytes()
+        .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    let digits = name.bytes().filter(u8::is_ascii_digit).count();
+    if letters && digits < 4 {
+        name
+    } else {
+        "that `env` names"
     }
 }
 

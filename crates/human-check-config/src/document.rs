@@ -1,6 +1,7 @@
 //! A configuration file as text, so that errors can say where in it they are.
 
 use human_check::ConfigError;
+use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 
 use crate::model::Model;
@@ -87,6 +88,10 @@ impl Document {
     }
 
     pub(crate) fn model(&self) -> Result<Model, ConfigError> {
+        self.read_as()
+    }
+
+    pub(crate) fn read_as<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         let value = toml::Value::Table(self.table.clone());
         serde_path_to_error::deserialize(value).map_err(|error| {
             let path = error.path().to_string();

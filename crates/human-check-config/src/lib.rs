@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod account;
 mod compose;
 mod deployment;
 mod document;
@@ -10,6 +11,7 @@ mod stores;
 mod summary;
 mod vendor;
 
+pub use account::{Account, accounts};
 pub use deployment::{Deployment, Watch};
 pub use schema::schema;
 pub use site::Site;

@@ -29,6 +29,12 @@ pub(crate) struct Model {
     pub(crate) routes: BTreeMap<String, RouteTable>,
 }
 
+/// The vendors of a file, whatever else is in it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct VendorTables {
+    pub(crate) vendors: BTreeMap<String, VendorTable>,
+}
+
 /// One account with one vendor.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -104,6 +104,12 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
             5,
             &["vendors.old.secret", "NO_SUCH", "not set"],
         ),
+        (
+            "OLD_SECRET",
+            "ES_CANARY0000000000000000000000000001",
+            5,
+            &["vendors.old.secret", "not set"],
+        ),
         ("OLD_SECRET", "EMPTY", 5, &["vendors.old.secret", "empty"]),
         (
             "{ env = \"OLD_SECRET\" }",
