@@ -50,7 +50,7 @@ impl ComparisonSink for Nowhere {
 const SECONDS: Duration = Duration::from_secs(5);
 
 async fn failover() -> Fixture {
-    composed("turnstile", HumanCheckExt::or_else).await
+    composed("turnstile", |first, second| first.or_else(second).unwrap()).await
 }
 
 async fn accept_new() -> Fixture {
@@ -98,7 +98,7 @@ async fn whole_stack() -> Fixture {
             limited.breaker(patient()).unwrap()
         };
         let policy = Policy::new().with_hostnames([HOST]).unwrap();
-        let check = watched(first).or_else(watched(second));
+        let check = watched(first).or_else(watched(second)).unwrap();
         let enforced = check.enforce(policy).unwrap();
         enforced.single_use(MemorySpent::new(1_000))
     })

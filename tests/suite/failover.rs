@@ -29,7 +29,9 @@ async fn a_refusal_never_falls_through_to_the_weaker_vendor() {
         Reason::ScoreTooLow,
     ] {
         let second = two(Scripted::human());
-        let check = one(Scripted::refused(reason)).or_else(second.clone());
+        let check = one(Scripted::refused(reason))
+            .or_else(second.clone())
+            .unwrap();
         let verdict = check.check(&both()).await.unwrap();
         assert_eq!(verdict.refusal().unwrap().reason(), reason);
         assert!(second.submissions().is_empty());
@@ -45,7 +47,7 @@ async fn only_an_outage_falls_through_and_a_spent_quota_where_that_was_opted_in(
         (Scripted::protocol(), false, false),
     ] {
         let first = one(first);
-        let check = first.clone().or_else(two(Scripted::human()));
+        let check = first.clone().or_else(two(Scripted::human())).unwrap();
         let passed = |outcome: Result<human_check::Verdict, _>| outcome.is_ok_and(|v| v.is_human());
         assert_eq!(passed(check.check(&both()).await), plain);
         assert_eq!(
@@ -58,7 +60,9 @@ async fn only_an_outage_falls_through_and_a_spent_quota_where_that_was_opted_in(
 #[tokio::test]
 async fn the_second_is_asked_only_about_an_answer_of_its_own() {
     let second = two(Scripted::human());
-    let check = one(Scripted::unavailable()).or_else(second.clone());
+    let check = one(Scripted::unavailable())
+        .or_else(second.clone())
+        .unwrap();
     let only_first = Submission::new().with_token(&ONE, "token-1");
     for submission in [only_first.clone(), only_first.with_token(&TWO, "")] {
         let error = check.check(&submission).await.unwrap_err();
@@ -76,7 +80,7 @@ async fn whoever_leaves_out_the_first_answer_is_refused_by_the_first() {
         &crate::support::exchange(),
     );
     let second = two(Scripted::human());
-    let check = turnstile.or_else(second.clone());
+    let check = turnstile.or_else(second.clone()).unwrap();
     let only_second = Submission::new().with_token(&TWO, "token-2");
     let verdict = check.check(&only_second).await.unwrap();
     assert_eq!(verdict.refusal().unwrap().reason(), Reason::Missing);
@@ -93,10 +97,10 @@ async fn when_both_fail_the_kind_is_the_one_that_opens_less() {
         (Scripted::misconfigured, ErrorKind::Misconfigured),
     ];
     for (rank, (second, kind)) in kinds.iter().enumerate() {
-        let after_outage = one(Scripted::unavailable()).or_else(two(second()));
+        let after_outage = one(Scripted::unavailable()).or_else(two(second())).unwrap();
         let error = after_outage.check(&both()).await.unwrap_err();
         assert_eq!(error.kind(), *kind);
-        let after_quota = one(Scripted::declined()).or_else(two(second()));
+        let after_quota = one(Scripted::declined()).or_else(two(second())).unwrap();
         let error = after_quota
             .also_when_declined()
             .check(&both())
@@ -104,4 +108,12 @@ async fn when_both_fail_the_kind_is_the_one_that_opens_less() {
             .unwrap_err();
         assert_eq!(error.kind(), kinds[rank.max(1)].1);
     }
+}
+
+#[test]
+fn one_vendor_cannot_stand_in_for_itself_since_that_would_show_a_token_twice() {
+    let error = one(Scripted::human())
+        .or_else(one(Scripted::human()))
+        .unwrap_err();
+    assert!(error.to_string().contains("one"), "{error}");
 }

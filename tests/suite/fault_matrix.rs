@@ -76,7 +76,9 @@ type Compose = fn(Shared, Shared) -> Shared;
 
 const COMBINATORS: [(&str, Compose); 9] = [
     ("bare", |first, _| first),
-    ("failover", |first, second| Arc::new(first.or_else(second))),
+    ("failover", |first, second| {
+        Arc::new(first.or_else(second).unwrap())
+    }),
     ("accept", |first, second| {
         Arc::new(first.also_accepting(second).unwrap())
     }),

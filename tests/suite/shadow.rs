@@ -98,6 +98,27 @@ async fn a_token_is_never_shown_to_a_vendor_it_was_not_made_for() {
     assert_eq!(second.submissions().len(), 1, "asked about nothing");
 }
 
+#[tokio::test]
+async fn what_the_second_vendor_never_reports_is_not_held_against_it() {
+    for reports in [
+        Reports::nothing(),
+        Reports::nothing().sometimes(human_check::Fact::Action),
+    ] {
+        let (told, receiver) = sink();
+        let second = Scripted::human().accepting(&TWO).reporting(reports);
+        let check = first().shadowed_by(second.clone(), told).unwrap();
+        let submission = both()
+            .expecting_action("signup")
+            .expecting_binding("session");
+        assert!(check.check(&submission).await.is_ok());
+        next(&receiver).await;
+        let asked = second.submissions().pop().unwrap();
+        let kept = reports != Reports::nothing();
+        assert_eq!(asked.expected_action().is_some(), kept);
+        assert_eq!(asked.expected_binding(), None);
+    }
+}
+
 #[test]
 fn a_vendor_cannot_shadow_itself_since_that_would_spend_the_token() {
     let (told, _receiver) = sink();

@@ -197,6 +197,7 @@ async fn a_store_in_trouble_denies_and_never_as_an_outage_of_the_vendor() {
     let second = Scripted::human().accepting(&human_check::Provider::new("two", &["two"]));
     let error = check
         .or_else(second.clone())
+        .unwrap()
         .check(&token("a"))
         .await
         .unwrap_err();

@@ -7,6 +7,7 @@ use crate::Setup;
 use crate::compose::Surroundings;
 use crate::document::Document;
 use crate::model::VendorTables;
+use crate::secrets::Secrets;
 use crate::stores::{Sinks, Stores};
 
 /// An account with one vendor, as a table `[vendors.NAME]` describes it.
@@ -70,7 +71,8 @@ pub fn accounts(path: &Path, with_secrets: bool) -> Result<Vec<Account>, ConfigE
         variable: &|name| std::env::var(name).ok(),
         exchange: &Exchange::new(HyperTransport::new()?),
         stores: &Stores::none(),
-        sinks: &Sinks::default(),
+        sinks: &Sinks::dry(),
+        secrets: &Secrets::default(),
         now: std::time::SystemTime::now(),
     };
     let tables = tables.vendors.iter();

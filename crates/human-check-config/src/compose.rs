@@ -12,6 +12,7 @@ use human_check_http::{Exchange, Limits};
 
 use crate::document::Document;
 use crate::model::{AcceptTable, BreakerTable, Model, SecretRef, VendorTable};
+use crate::secrets::Secrets;
 use crate::stores::{Sinks, Stores};
 use crate::{Account, Setup, base_url};
 
@@ -23,6 +24,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) exchange: &'a Exchange,
     pub(crate) stores: &'a Stores,
     pub(crate) sinks: &'a Sinks,
+    pub(crate) secrets: &'a Secrets,
     pub(crate) now: SystemTime,
 }
 
@@ -46,8 +48,13 @@ impl Surroundings<'_> {
         let mut widgets = Vec::new();
         let mut seen = vec![("check.use", table.vendor.as_str())];
         let mut testing = false;
+        // Where somebody stands in for the first vendor, there must be time left for that.
+        let each = match &table.failover {
+            Some(_) => total * 2 / 3,
+            None => total,
+        };
         let mut vendor = |path: &'static str, name: &str, show: bool| {
-            let (check, widget, tests) = self.vendor(model, path, name, total)?;
+            let (check, widget, tests) = self.vendor(model, path, name, each)?;
             testing |= tests;
             if show {
                 widgets.push(widget);
@@ -59,7 +66,8 @@ impl Surroundings<'_> {
         if let Some(name) = &table.failover {
             self.another(&mut seen, "check.failover", name)?;
             let second = vendor("check.failover", name, true)?;
-            let mut failover = Failover::new(check, second);
+            let failover = Failover::new(check, second);
+            let mut failover = failover.map_err(|e| self.placed("check.failover", e))?;
             if table.failover_when_declined {
                 failover = failover.also_when_declined();
             }
@@ -153,7 +161,10 @@ impl Surroundings<'_> {
         let held = account.build(&exchange);
         let held = held.map_err(|error| self.in_vendor(name, error))?;
         let limited = Limit::new(held, table.in_flight.unwrap_or(512));
-        let watched = Breaker::new(limited, breaker(table.breaker.unwrap_or_default()))
+        let mut policy = breaker(table.breaker.unwrap_or_default());
+        // A vendor that is given up before it counts as slow would never be left alone.
+        policy.slow = policy.slow.min(total / 2);
+        let watched = Breaker::new(limited, policy)
             .map_err(|error| self.placed(&format!("vendors.{name}.breaker"), error))?;
         Ok((Arc::new(watched), widget, table.allow_testing_keys))
     }
@@ -239,7 +250,7 @@ impl Surroundings<'_> {
             })?,
             SecretRef::File(file) => {
                 let file = self.directory.join(file);
-                std::fs::read_to_string(&file).map_err(|error| {
+                self.secrets.read(&file).map_err(|error| {
                     let shown = file.display();
                     let problem = format!("is in {shown}, which cannot be read ({error})");
                     self.wrong(path, problem, "check the path and its permissions")

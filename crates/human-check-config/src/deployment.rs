@@ -11,6 +11,7 @@ use human_check_http::{Exchange, HyperTransport};
 use crate::compose::{Composed, Surroundings};
 use crate::document::{Document, OVERRIDE, Override};
 use crate::model::{ChallengeTable, Model, RouteTable};
+use crate::secrets::Secrets;
 use crate::stores::{Sinks, Stores};
 use crate::summary::summary;
 
@@ -40,6 +41,7 @@ struct Inner {
 
 struct Now {
     text: String,
+    secrets: Secrets,
     summary: String,
     check: Arc<dyn HumanCheck>,
 }
@@ -147,7 +149,8 @@ impl Deployment {
         Self::assemble(source, Arc::new(customise)).map(Some)
     }
 
-    /// What `text` describes, with variables as `variable` tells them. For tests.
+    /// What `text` describes, with variables as `variable` tells them. For tests: comparisons are
+    /// written nowhere.
     ///
     /// # Errors
     ///
@@ -162,13 +165,31 @@ impl Deployment {
             overrides: Vec::new(),
             variable: Box::new(variable),
         };
-        Self::assemble_from(source, &document, text, Arc::new(|_, builder| builder))
+        let customise = Arc::new(|_: &str, builder| builder);
+        Self::assemble_from(source, &document, text, customise, Sinks::dry())
     }
 
     fn assemble(source: Source, customise: Customise) -> Result<Self, ConfigError> {
         let text = source.text()?;
         let document = source.document(text.clone())?;
-        Self::assemble_from(source, &document, &text, customise)
+        Self::assemble_from(source, &document, &text, customise, Sinks::default())
+    }
+
+    /// What the file at `path` would be, for looking at: comparisons are written nowhere.
+    ///
+    /// # Errors
+    ///
+    /// As for [`load`](Self::load).
+    pub fn look_at(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
+        let source = Source {
+            file: Some(path.into()),
+            overrides: overrides()?,
+            variable: Box::new(|name| std::env::var(name).ok()),
+        };
+        let text = source.text()?;
+        let document = source.document(text.clone())?;
+        let customise = Arc::new(|_: &str, builder| builder);
+        Self::assemble_from(source, &document, &text, customise, Sinks::dry())
     }
 
     fn assemble_from(
@@ -176,9 +197,10 @@ impl Deployment {
         document: &Document,
         text: &str,
         customise: Customise,
+        sinks: Sinks,
     ) -> Result<Self, ConfigError> {
         let exchange = Exchange::new(HyperTransport::new()?);
-        let sinks = Sinks::default();
+        let secrets = Secrets::default();
         let model = document.model()?;
         let none = Stores::none();
         let mut around = Surroundings {
@@ -188,6 +210,7 @@ impl Deployment {
             exchange: &exchange,
             stores: &none,
             sinks: &sinks,
+            secrets: &secrets,
             now: SystemTime::now(),
         };
         let stores = Stores::open(&around, &model)?;
@@ -199,6 +222,7 @@ impl Deployment {
             guards: guards.collect(),
             now: Mutex::new(Now {
                 text: text.to_owned(),
+                secrets,
                 summary: summary(&model),
                 check: built.check,
             }),
@@ -262,9 +286,10 @@ impl Deployment {
         let inner = &*self.0;
         let mut now = self.now();
         let text = inner.source.text()?;
-        if text == now.text {
+        if text == now.text && !now.secrets.have_changed() {
             return Ok(false);
         }
+        let secrets = Secrets::default();
         let document = inner.source.document(text.clone())?;
         let model = document.model()?;
         let around = Surroundings {
@@ -274,6 +299,7 @@ impl Deployment {
             exchange: &inner.exchange,
             stores: &inner.stores,
             sinks: &inner.sinks,
+            secrets: &secrets,
             now: SystemTime::now(),
         };
         inner.stores.still_fit(&around, &model)?;
@@ -289,9 +315,21 @@ impl Deployment {
             };
             pairs.push((guard, successor));
         }
+        for name in built
+            .guards
+            .keys()
+            .filter(|name| !inner.guards.contains_key(*name))
+        {
+            tracing::warn!(
+                target: "human_check_config",
+                route = name.as_str(),
+                "a route was added, and the program knows it only after a restart"
+            );
+        }
         Guard::replace(&pairs).map_err(|error| around.placed("routes", error))?;
         *now = Now {
             text,
+            secrets,
             summary: summary(&model),
             check: built.check,
         };
@@ -446,6 +484,12 @@ fn guard(
             field => field,
         };
         let route = format!("routes.{name}.{key}");
+        if key == "fields" {
+            let remedy =
+                "rename the field on one page, and tell it with `fields` in that vendor's table";
+            let error = ConfigError::new("fields", error.problem().to_owned(), remedy);
+            return around.placed("check", error);
+        }
         let site = format!("site.{key}");
         let path = if around.document.has(&site) {
             site

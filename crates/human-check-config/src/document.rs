@@ -168,6 +168,8 @@ fn one_line(message: &str) -> String {
     let message = message.replace('\n', " ");
     for (intro, end, word) in [
         ("string \"", '"', "text"),
+        ("integer `", '`', "a number"),
+        ("floating point `", '`', "a number"),
         ("unknown variant `", '`', "none of its values"),
     ] {
         if let Some((before, rest)) = message.split_once(intro) {
@@ -248,11 +250,19 @@ use = "old"
         for text in [
             "[vendors.old]\nprovider = \"hcaptcha\"\nsite_key = \"k\"\nsecret = \"0xCANARY\"\n",
             "[vendors.old]\nprovider = \"0xCANARY\"\n",
+            "[vendors.old]\nprovider = 5417\n",
+            "[vendors.old]\nprovider = \"hcaptcha\"\nsite_key = 5417\n",
+            "[vendors.old]\nprovider = \"hcaptcha\"\nsite_key = \"k\"\nsecret = 5417\n",
+            "[vendors.old]\nprovider = \"hcaptcha\"\nsite_key = \"k\"\nsecret = 5417.5\n",
             "[vendors.old]\nprovider = \"hcaptcha\"\nsite_key = \"k\"\nmin_score = \"0xCANARY\"\n",
         ] {
             let error = read(text, &[]).unwrap().model().unwrap_err();
             assert!(error.field().starts_with("f.toml:"), "{error}");
-            assert!(!error.to_string().contains("CANARY"), "{error}");
+            let error = error.to_string();
+            assert!(
+                !error.contains("CANARY") && !error.contains("5417"),
+                "{error}"
+            );
         }
     }
 }

@@ -6,6 +6,7 @@ mod deployment;
 mod document;
 mod model;
 mod schema;
+mod secrets;
 mod site;
 mod stores;
 mod summary;

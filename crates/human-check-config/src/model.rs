@@ -288,6 +288,15 @@ impl<'de> Deserialize<'de> for SecretRef {
                 ))
             }
 
+            // A secret of digits, which TOML takes for a number.
+            fn visit_i64<E: Error>(self, _: i64) -> Result<SecretRef, E> {
+                self.visit_str("")
+            }
+
+            fn visit_f64<E: Error>(self, _: f64) -> Result<SecretRef, E> {
+                self.visit_str("")
+            }
+
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretRef, A::Error> {
                 #[derive(Deserialize)]
                 #[serde(deny_unknown_fields)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use human_check::{ComparisonSink, ConfigError, MemorySpent, Secret, SpentTokens};
+use human_check::{Comparison, ComparisonSink, ConfigError, MemorySpent, Secret, SpentTokens};
 use human_check_compare::JsonLines;
 use human_check_guard::{AttemptStore, MemoryAttempts};
 use human_check_redis::{RedisAttempts, RedisServer, RedisSpent};
@@ -56,6 +56,9 @@ impl Stores {
                 Err(reason) => told.push(format!("the store's server cannot be asked ({reason})")),
             }
         }
+        // Both stores may be on one server.
+        told.sort();
+        told.dedup();
         told
     }
 
@@ -169,11 +172,35 @@ fn server(
 
 /// Files of comparisons, each opened once.
 #[derive(Debug, Default)]
-pub(crate) struct Sinks(Mutex<HashMap<PathBuf, Arc<dyn ComparisonSink>>>);
+pub(crate) struct Sinks {
+    open: Mutex<HashMap<PathBuf, Arc<dyn ComparisonSink>>>,
+    /// Nothing is written, only looked at.
+    dry: bool,
+}
 
 impl Sinks {
+    /// None of them is really opened.
+    pub(crate) fn dry() -> Self {
+        Self {
+            dry: true,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn open(&self, path: &Path) -> Result<Arc<dyn ComparisonSink>, ConfigError> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.dry {
+            let folder = path.parent().filter(|folder| *folder != Path::new(""));
+            let there = folder.is_none_or(Path::is_dir) && !path.is_dir();
+            return match there {
+                true => Ok(Arc::new(Unwritten)),
+                false => Err(ConfigError::new(
+                    "file",
+                    format!("is {}, where no file can be written", path.display()),
+                    "name a file in a folder that is there",
+                )),
+            };
+        }
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sink) = open.get(path) {
             return Ok(Arc::clone(sink));
         }
@@ -181,4 +208,12 @@ impl Sinks {
         open.insert(path.to_owned(), Arc::clone(&sink));
         Ok(sink)
     }
+}
+
+/// For a configuration that is looked at and never in force.
+#[derive(Debug)]
+struct Unwritten;
+
+impl ComparisonSink for Unwritten {
+    fn record(&self, _: Comparison) {}
 }

@@ -479,6 +479,43 @@ async fn a_wrong_file_changes_nothing_and_tokens_stay_spent_over_a_reload() {
     assert!(!verdict.is_human());
 }
 
+#[tokio::test]
+async fn a_secret_that_was_rotated_in_its_file_is_noticed() {
+    let (site, deployment) = Site::new().await;
+    assert!(!deployment.reload().unwrap());
+    let directory = site.file.path().parent().unwrap();
+    let secret = directory.join(format!("old-{}", site.emulator.address().port()));
+    let right = std::fs::read_to_string(&secret).unwrap();
+    std::fs::write(&secret, "0xROTATED").unwrap();
+    assert!(deployment.reload().unwrap());
+    assert!(
+        !site.ask(&deployment, &["hcaptcha"]).await,
+        "the emulator knows another"
+    );
+    std::fs::write(&secret, right).unwrap();
+    assert!(deployment.reload().unwrap());
+    assert!(site.ask(&deployment, &["hcaptcha"]).await);
+}
+
+#[test]
+fn looking_at_a_file_writes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("human-check.toml");
+    let shadow = "[check.shadow]\nvendor = \"new\"\nfile = \"c.jsonl\"\n[single_use]";
+    let secret = "secret = { file = \"s\" }";
+    let text = FILE
+        .replace("[single_use]", shadow)
+        .replace("secret = { env = \"OLD_SECRET\" }", secret);
+    let text = text.replace("[check]", &format!("{secret}\n[check]"));
+    std::fs::write(directory.path().join("s"), "0xabc").unwrap();
+    std::fs::write(&file, &text).unwrap();
+    Deployment::look_at(&file).unwrap();
+    assert!(!directory.path().join("c.jsonl").exists());
+    std::fs::write(&file, text.replace("c.jsonl", "no/such/folder/c.jsonl")).unwrap();
+    let error = Deployment::look_at(&file).unwrap_err().to_string();
+    assert!(error.contains("check.shadow.file"), "{error}");
+}
+
 #[test]
 fn a_watched_file_is_reloaded_by_itself() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

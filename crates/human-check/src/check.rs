@@ -101,7 +101,11 @@ pub trait HumanCheckExt: HumanCheck + Sized {
     }
 
     /// Asks `second` where this check is unavailable. Failover, for visitors who sent both answers.
-    fn or_else<B: HumanCheck>(self, second: B) -> Failover<Self, B> {
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when both accept the same vendor's answers.
+    fn or_else<B: HumanCheck>(self, second: B) -> Result<Failover<Self, B>, ConfigError> {
         Failover::new(self, second)
     }
 

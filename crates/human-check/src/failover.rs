@@ -1,7 +1,9 @@
 use async_trait::async_trait;
 
 use crate::counter::count;
-use crate::{CheckError, ErrorKind, HumanCheck, Provider, Reports, Submission, Verdict};
+use crate::{
+    CheckError, ConfigError, ErrorKind, HumanCheck, Provider, Reports, Submission, Verdict,
+};
 
 /// Asks a second check where the first is unavailable.
 ///
@@ -26,13 +28,26 @@ pub struct Failover<A, B> {
 
 impl<A: HumanCheck, B: HumanCheck> Failover<A, B> {
     /// Puts `second` behind `first`.
-    pub fn new(first: A, second: B) -> Self {
-        Self {
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when both accept the same vendor's answers: a token that the first may have
+    /// spent would be shown again.
+    pub fn new(first: A, second: B) -> Result<Self, ConfigError> {
+        let mut theirs = second.accepts().iter();
+        if let Some(shared) = theirs.find(|p| first.accepts().contains(p)) {
+            return Err(ConfigError::new(
+                "failover",
+                format!("asks {shared}, and so does the check that it stands in for"),
+                "name another vendor, with a widget of its own on the page",
+            ));
+        }
+        Ok(Self {
             accepts: Provider::merged(first.accepts(), second.accepts()),
             first,
             second,
             when_declined: false,
-        }
+        })
     }
 
     /// Asks the second also where the first answers but will not judge, as with a spent quota.

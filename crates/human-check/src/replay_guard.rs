@@ -78,7 +78,7 @@ impl<C: HumanCheck, S: SpentTokens> ReplayGuard<C, S> {
                 target: "human_check",
                 reason = error.reason(),
                 error = error as &dyn std::error::Error,
-                "the store of spent tokens fails, so nobody passes"
+                "the store of spent tokens fails, so nobody is proven human"
             ),
             None => tracing::info!(target: "human_check", "the store of spent tokens works again"),
         }

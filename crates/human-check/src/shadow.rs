@@ -136,6 +136,8 @@ impl<A: HumanCheck, B: HumanCheck, S: ComparisonSink> Shadow<A, B, S> {
             return dropped("no-runtime");
         };
         let own = submission.only_for(second.check.accepts());
+        // What its vendor never states says nothing about the visitor.
+        let own = own.expecting_what(second.check.reports());
         let at = second.clock.now();
         // Detached: it ends by its own deadline.
         drop(runtime.spawn(async move {

@@ -170,6 +170,15 @@ impl Submission {
         own
     }
 
+    /// The same without the expectations that a check with these `reports` can never meet.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn expecting_what(mut self, reports: crate::Reports) -> Self {
+        use crate::Presence::Never;
+        self.action.take_if(|_| reports.of(Fact::Action) == Never);
+        self.binding.take_if(|_| reports.of(Fact::Binding) == Never);
+        self
+    }
+
     /// Why a check that accepts `providers` refuses this without asking anybody, where it does.
     ///
     /// For combinators that answer in place of a check, such as an open breaker: what a visitor
