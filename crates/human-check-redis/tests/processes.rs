@@ -18,7 +18,8 @@ use human_check_redis::{RedisServer, RedisSpent};
 use human_check_testkit::{SCRIPTED, Scripted};
 use server::Server;
 
-/// Set in the processes that claim: the address of the server.
+/// Set in the processes that claim: their number, how long they wait for a reply in milliseconds,
+/// and the address of the server.
 const WORKER: &str = "HUMAN_CHECK_REDIS_WORKER";
 
 const PROCESSES: usize = 4;
@@ -32,7 +33,8 @@ fn each_of_a_thousand_tokens_wins_once_over_four_processes() {
     }
     let server = Server::start();
     let name = "each_of_a_thousand_tokens_wins_once_over_four_processes";
-    let outcome = Outcome::of_workers(name, &server, || ());
+    // Four of us and the server share this machine; no claim may be late.
+    let outcome = Outcome::of_workers(name, &server, 10_000, || ());
     assert_eq!(outcome.errors, 0, "a healthy server");
     assert_eq!(outcome.decided, PROCESSES * CLAIMS);
     assert_eq!(outcome.winners.len(), TOKENS);
@@ -46,8 +48,9 @@ fn no_token_wins_twice_while_the_server_is_paused_and_connections_are_killed() {
         return;
     }
     let server = Server::start();
+    // Pauses are longer than the wait, so claims time out that the server then does.
     let name = "no_token_wins_twice_while_the_server_is_paused_and_connections_are_killed";
-    let outcome = Outcome::of_workers(name, &server, || {
+    let outcome = Outcome::of_workers(name, &server, 10, || {
         server.run(&["CLIENT", "PAUSE", "15", "ALL"]);
         std::thread::sleep(Duration::from_millis(20));
         server.run(&["CLIENT", "KILL", "TYPE", "normal"]);
@@ -71,11 +74,11 @@ struct Outcome {
 
 impl Outcome {
     /// Runs the processes, and `trouble` again and again until they end.
-    fn of_workers(test: &str, server: &Server, trouble: impl Fn()) -> Self {
+    fn of_workers(test: &str, server: &Server, wait: u64, trouble: impl Fn()) -> Self {
         let workers = (0..PROCESSES).map(|number| {
             let child = Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", test, "--nocapture"])
-                .env(WORKER, format!("{number} {}", server.url().expose()))
+                .env(WORKER, format!("{number} {wait} {}", server.url().expose()))
                 .stdout(Stdio::piped())
                 .spawn()
                 .unwrap();
@@ -117,8 +120,12 @@ fn claims_as_a_worker() -> bool {
     let Ok(order) = std::env::var(WORKER) else {
         return false;
     };
-    let (number, url) = order.split_once(' ').unwrap();
+    let [number, wait, url] = order.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{order}");
+    };
+    let wait = Duration::from_millis(wait.parse().unwrap());
     let server = RedisServer::new(&Secret::new(url).unwrap()).unwrap();
+    let server = server.with_response_timeout(wait);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -129,11 +136,7 @@ fn claims_as_a_worker() -> bool {
 }
 
 async fn work(number: u64, server: &RedisServer) {
-    // The server shares this machine with four of us; on a healthy one no claim may be late.
-    let server = server
-        .clone()
-        .with_response_timeout(Duration::from_secs(10));
-    let store = RedisSpent::new(&server, &Secret::new("shared").unwrap());
+    let store = RedisSpent::new(server, &Secret::new("shared").unwrap());
     let guard = Arc::new(ReplayGuard::new(Scripted::human(), store));
     let mut tokens: Vec<_> = (0..CLAIMS)
         .map(|n| format!("token-{}", n % TOKENS))
