@@ -216,6 +216,7 @@ impl Deployment {
         let stores = Stores::open(&around, &model)?;
         around.stores = &stores;
         let built = build(&around, &model, &customise)?;
+        stores.inspect_at_start();
         let guards = built.guards.into_iter();
         let guards = guards.map(|(name, guard)| (name, guard.replaceable()));
         Ok(Self(Arc::new(Inner {

@@ -48,12 +48,25 @@ impl Stores {
         })
     }
 
+    /// Looks at the servers' settings in the background, where there is a runtime to do it. What is
+    /// found is logged.
+    pub(crate) fn inspect_at_start(&self) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            for server in self.servers.clone() {
+                drop(runtime.spawn(async move { server.inspect().await.map(drop) }));
+            }
+        }
+    }
+
     pub(crate) async fn inspect(&self) -> Vec<String> {
         let mut told = Vec::new();
         for server in &self.servers {
             match server.inspect().await {
                 Ok(findings) => told.extend(findings.iter().map(ToString::to_string)),
-                Err(reason) => told.push(format!("the store's server cannot be asked ({reason})")),
+                Err(trouble) => {
+                    let reason = trouble.reason();
+                    told.push(format!("the store's server cannot be asked ({reason})"));
+                }
             }
         }
         // Both stores may be on one server.
@@ -121,8 +134,8 @@ fn open_spent(
         return Ok(Arc::new(MemorySpent::new(capacity)));
     }
     let (server, secret) = server(around, "single_use", table)?;
-    servers.push(server.clone());
-    let store = RedisSpent::new(server, &secret);
+    let store = RedisSpent::new(&server, &secret);
+    servers.push(server);
     Ok(match &table.prefix {
         Some(prefix) => Arc::new(store.with_prefix(prefix)),
         None => Arc::new(store),
@@ -139,8 +152,8 @@ fn open_attempts(
         return Ok(Arc::new(MemoryAttempts::new(capacity)));
     }
     let (server, secret) = server(around, "attempts", table)?;
-    servers.push(server.clone());
-    let store = RedisAttempts::new(server, &secret);
+    let store = RedisAttempts::new(&server, &secret);
+    servers.push(server);
     Ok(match &table.prefix {
         Some(prefix) => Arc::new(store.with_prefix(prefix)),
         None => Arc::new(store),

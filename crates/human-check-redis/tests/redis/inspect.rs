@@ -1,0 +1,55 @@
+use super::*;
+use crate::server::Server;
+use human_check_redis::Finding;
+
+#[tokio::test]
+async fn a_good_server_has_no_findings() {
+    let server = Server::start();
+    assert_eq!(server.client().inspect().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_server_that_evicts_is_reported() {
+    let server = Server::with(&["maxmemory-policy allkeys-lru"]);
+    let findings = server.client().inspect().await.unwrap();
+    assert_eq!(findings, [Finding::Evicts("allkeys-lru".to_owned())]);
+    assert!(findings[0].to_string().contains("noeviction"));
+}
+
+#[tokio::test]
+async fn a_replica_is_reported() {
+    let (primary, replica) = (Server::start(), Server::start());
+    replica.run(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
+    assert_eq!(
+        replica.client().inspect().await.unwrap(),
+        [Finding::Replica]
+    );
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster_is_reported() {
+    let server = Server::with(&["cluster-enabled yes"]);
+    assert_eq!(server.client().inspect().await.unwrap(), [Finding::Cluster]);
+}
+
+#[tokio::test]
+async fn a_server_that_forbids_questions_is_no_error() {
+    let server = Server::start();
+    let rules = ["ACL", "SETUSER", "ada", "on", ">secret", "~*", "+set"];
+    server.run(&rules);
+    let url = format!("redis://ada:secret@127.0.0.1:{}", server.port);
+    let client = RedisServer::new(&Secret::new(url).unwrap()).unwrap();
+    let findings = client.inspect().await.unwrap();
+    let untold = ["version", "role", "maxmemory-policy"].map(Finding::Untold);
+    assert_eq!(findings, untold);
+    // It is all that claims need.
+    assert_eq!(claim(&spent(&client), "a").await.unwrap(), Claimed::First);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_an_error() {
+    let mut server = Server::start();
+    server.kill();
+    let trouble = server.client().inspect().await.unwrap_err();
+    assert_eq!(trouble.reason(), "store-unreachable");
+}

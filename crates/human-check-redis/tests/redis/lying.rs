@@ -1,0 +1,184 @@
+use super::*;
+use human_check::Claimed;
+use human_check_guard::{AttemptKey, AttemptStore};
+use human_check_redis::RedisAttempts;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+/// Answers whatever arrives with these bytes.
+async fn liar(answer: &'static [u8]) -> RedisServer {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut buffer = [0; 4_096];
+                while let Ok(1..) = stream.read(&mut buffer).await {
+                    if stream.write_all(answer).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let url = Secret::new(format!("redis://127.0.0.1:{port}")).unwrap();
+    RedisServer::new(&url)
+        .unwrap()
+        .with_response_timeout(Duration::from_millis(200))
+}
+
+#[tokio::test]
+async fn only_ok_is_first_and_only_nil_is_before() {
+    let ok = spent(&liar(b"+OK\r\n").await);
+    assert_eq!(claim(&ok, "a").await.unwrap(), Claimed::First);
+    for nil in [&b"$-1\r\n"[..], b"*-1\r\n", b"_\r\n"] {
+        let nil = spent(&liar(nil).await);
+        assert_eq!(claim(&nil, "a").await.unwrap(), Claimed::Before);
+    }
+    for lie in [
+        &b":1\r\n"[..],
+        b":0\r\n",
+        b"+QUEUED\r\n",
+        b"+ok\r\n",
+        b"+OK \r\n",
+        b"$2\r\nOK\r\n",
+        b"$0\r\n\r\n",
+        b"*1\r\n+OK\r\n",
+        b"*0\r\n",
+        b"#t\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"\0\xff\r\n",
+    ] {
+        let store = spent(&liar(lie).await);
+        for token in ["a", "b", "c"] {
+            let claimed = claim(&store, token).await;
+            let error = claimed.expect_err(&String::from_utf8_lossy(lie));
+            let expected = ["store-protocol", "store-unreachable"];
+            assert!(
+                expected.contains(&error.reason()),
+                "{lie:?}: {}",
+                error.reason()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn error_replies_have_reasons() {
+    for (answer, expected) in [
+        (
+            &b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"[..],
+            "store-full",
+        ),
+        (
+            b"-READONLY You can't write against a read only replica.\r\n",
+            "store-readonly",
+        ),
+        (
+            b"-MISCONF Redis is configured to save RDB snapshots\r\n",
+            "store-readonly",
+        ),
+        (
+            b"-LOADING Redis is loading the dataset in memory\r\n",
+            "store-loading",
+        ),
+        (b"-NOAUTH Authentication required.\r\n", "store-auth"),
+        (b"-MOVED 3999 127.0.0.1:6381\r\n", "store-other"),
+        (b"-CLUSTERDOWN The cluster is down\r\n", "store-other"),
+        (b"-ERR unknown command\r\n", "store-other"),
+        (b"-\r\n", "store-other"),
+    ] {
+        let store = spent(&liar(answer).await);
+        let text = String::from_utf8_lossy(answer);
+        assert_eq!(reason(&store, "a").await, expected, "{text}");
+        assert_eq!(reason(&store, "a").await, expected, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_an_error_in_time() {
+    for (half, expected) in [(&b""[..], "store-timeout"), (b"$10\r\nOK", "store-timeout")] {
+        let store = spent(&liar(half).await);
+        let start = Instant::now();
+        assert_eq!(reason(&store, "a").await, expected);
+        assert!(start.elapsed() < Duration::from_millis(600));
+    }
+}
+
+#[tokio::test]
+async fn a_command_is_written_once_whatever_becomes_of_the_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let commands = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&commands);
+    // Takes one command on each connection and hangs up.
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = [0; 4_096];
+            if let Ok(1..) = stream.read(&mut buffer).await {
+                seen.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let url = Secret::new(format!("redis://127.0.0.1:{port}")).unwrap();
+    let store = spent(&RedisServer::new(&url).unwrap().with_connections(1));
+    for claims in 1..=5 {
+        assert_eq!(reason(&store, "a").await, "store-unreachable");
+        assert_eq!(commands.load(Ordering::Relaxed), claims);
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_is_never_answered_is_an_error_in_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let url = Secret::new(format!("redis://:hunter2@127.0.0.1:{port}")).unwrap();
+    let server = RedisServer::new(&url)
+        .unwrap()
+        .with_connect_timeout(Duration::from_millis(200));
+    let store = spent(&server);
+    let start = Instant::now();
+    assert_eq!(reason(&store, "a").await, "store-unreachable");
+    assert!(start.elapsed() < Duration::from_millis(600));
+}
+
+#[tokio::test]
+async fn a_password_that_the_server_repeats_is_not_shown() {
+    let answer = b"-ERR unknown command `AUTH`, with args beginning with: `hunter2`, \r\n";
+    let open = liar(answer).await;
+    let address = format!("{open:?}");
+    let port: String = address
+        .split("127.0.0.1:")
+        .nth(1)
+        .unwrap()
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    let url = Secret::new(format!("redis://:hunter2@127.0.0.1:{port}")).unwrap();
+    let store = spent(&RedisServer::new(&url).unwrap());
+    let error = claim(&store, "a").await.unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap();
+    let shown = format!("{error} {error:?} {cause} {cause:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[tokio::test]
+async fn lies_about_attempts_are_errors() {
+    for lie in [
+        &b"+OK\r\n"[..],
+        b":0\r\n",
+        b":-5\r\n",
+        b"$2\r\n-1\r\n",
+        b"$3\r\nabc\r\n",
+        b"*0\r\n",
+    ] {
+        let store = RedisAttempts::new(&liar(lie).await, &secret());
+        let key = AttemptKey::named("ada");
+        let text = String::from_utf8_lossy(lie);
+        assert!(store.add(&key, MINUTE).await.is_err(), "{text}");
+        assert!(store.count(&key).await.is_err(), "{text}");
+    }
+}

@@ -1,0 +1,53 @@
+//! The stores against a real redis-server, and against servers that lie.
+
+#![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+
+mod attempts;
+mod claims;
+mod failures;
+mod inspect;
+mod lying;
+mod server;
+#[cfg(feature = "rustls")]
+mod tls;
+
+use human_check::{Claim, ClaimError, Claimed, Secret, SpentTokens, Submission};
+use human_check_redis::{RedisServer, RedisSpent};
+use human_check_testkit::SCRIPTED;
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn secret() -> Secret {
+    Secret::new("the-secret-of-all-machines").unwrap()
+}
+
+fn spent(server: &RedisServer) -> RedisSpent {
+    RedisSpent::new(server, &secret())
+}
+
+async fn claim(store: &RedisSpent, token: &str) -> Result<Claimed, ClaimError> {
+    claim_for(store, token, MINUTE).await
+}
+
+async fn claim_for(store: &RedisSpent, token: &str, life: Duration) -> Result<Claimed, ClaimError> {
+    let submission = Submission::new().with_token(&SCRIPTED, token);
+    store
+        .claim(Claim::answer(&submission, &SCRIPTED), life)
+        .await
+}
+
+async fn reason(store: &RedisSpent, token: &str) -> &'static str {
+    claim(store, token).await.unwrap_err().reason()
+}
+
+/// Asks again until it is so. Fails after ten seconds.
+async fn until(mut so: impl AsyncFnMut() -> bool) {
+    for _ in 0..2_000 {
+        if so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it never became so");
+}

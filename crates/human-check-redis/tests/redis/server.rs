@@ -1,0 +1,132 @@
+//! A real redis-server on a random loopback port, gone with its directory when it is dropped.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use human_check::Secret;
+use human_check_redis::RedisServer;
+use redis::Value;
+use tempfile::TempDir;
+
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    options: Vec<String>,
+    directory: TempDir,
+    child: Option<Child>,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// With lines as of redis.conf, such as `maxmemory 2mb`.
+    pub(crate) fn with(options: &[&str]) -> Self {
+        let mut server = Self {
+            port: 0,
+            options: options.iter().map(|line| (*line).to_owned()).collect(),
+            directory: tempfile::tempdir().unwrap(),
+            child: None,
+        };
+        for _ in 0..5 {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            server.port = listener.local_addr().unwrap().port();
+            drop(listener);
+            if server.launch() {
+                return server;
+            }
+        }
+        panic!("redis-server did not start on any of five ports");
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn url(&self) -> Secret {
+        Secret::new(format!("redis://127.0.0.1:{}", self.port)).unwrap()
+    }
+
+    pub(crate) fn client(&self) -> RedisServer {
+        RedisServer::new(&self.url()).unwrap()
+    }
+
+    /// Ends the process at once, with whatever it held.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// On the same port.
+    pub(crate) fn start_again(&mut self) {
+        assert!(self.launch(), "redis-server did not start again");
+    }
+
+    /// Asks it by its Unix socket, which no test pauses or kills.
+    pub(crate) fn run(&self, words: &[&str]) -> Value {
+        self.try_run(words).unwrap()
+    }
+
+    fn try_run(&self, words: &[&str]) -> redis::RedisResult<Value> {
+        let socket = self.directory().join("socket");
+        let mut url = format!("redis+unix://{}", socket.display());
+        let password = |line: &String| line.strip_prefix("requirepass ").map(str::to_owned);
+        if let Some(password) = self.options.iter().find_map(password) {
+            url = format!("{url}?pass={password}");
+        }
+        let mut connection = redis::Client::open(url)?.get_connection()?;
+        let mut command = redis::Cmd::new();
+        for word in words {
+            command.arg(*word);
+        }
+        command.query(&mut connection)
+    }
+
+    /// False when it ended, for example because somebody took the port.
+    fn launch(&mut self) -> bool {
+        let mut lines = vec![
+            format!("port {}", self.port),
+            "bind 127.0.0.1".to_owned(),
+            "save \"\"".to_owned(),
+            format!("unixsocket {}", self.directory().join("socket").display()),
+        ];
+        lines.extend(self.options.iter().cloned());
+        let file = self.directory().join("redis.conf");
+        std::fs::write(&file, lines.join("\n")).unwrap();
+        let spawned = Command::new("redis-server")
+            .arg(&file)
+            .current_dir(self.directory())
+            .stdout(Stdio::null())
+            .spawn();
+        let mut child = spawned.unwrap_or_else(|error| {
+            panic!("cannot run redis-server ({error}); install it, on Debian: apt-get install redis-server")
+        });
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            if child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            if self.try_run(&["PING"]).is_ok() {
+                self.child = Some(child);
+                return true;
+            }
+            if Instant::now() > deadline {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("redis-server was started and does not answer");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
