@@ -21,3 +21,24 @@ pub fn token() -> String {
         .take(1_024)
         .collect()
 }
+
+/// One of many tokens that all differ, of at least 16 bytes.
+pub fn token_number(number: usize, length: usize) -> String {
+    let mut token = format!("{number:016x}");
+    let rest = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_0123456789";
+    while token.len() < length {
+        token.push_str(&rest[..rest.len().min(length - token.len())]);
+    }
+    token
+}
+
+/// The one in the middle.
+pub fn median(figures: Vec<f64>) -> f64 {
+    percentile(figures, 0.5)
+}
+
+/// The one that this share of them does not exceed.
+pub fn percentile(mut figures: Vec<f64>, share: f64) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[((figures.len() - 1) as f64 * share) as usize]
+}
