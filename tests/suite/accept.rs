@@ -41,7 +41,8 @@ async fn of_two_answers_both_must_hold() {
             let expected = new_says == Some(true) && old_says == Some(true);
             assert_eq!(passed, expected, "{new_says:?} {old_says:?}");
             let speaks = match (new_says, old_says) {
-                (Some(true), None) | (None, _) => Err(ErrorKind::Unavailable),
+                (None, None) => Err(ErrorKind::Unavailable),
+                (Some(true), None) | (None, Some(true)) => Err(ErrorKind::Declined),
                 _ => Ok(()),
             };
             assert_eq!(outcome.map(|_| ()).map_err(|e| e.kind()), speaks);
@@ -87,6 +88,30 @@ async fn whose_answer_arrived_decides_who_judges_and_nobody_else_is_asked() {
     assert_eq!((new.submissions().len(), old.submissions().len()), (2, 2));
     let counted = (shares.new_only(), shares.old_only(), shares.both());
     assert_eq!(counted, (1, 1, 1));
+}
+
+#[tokio::test]
+async fn an_outage_of_the_old_vendor_alone_opens_nothing() {
+    for (new_down, old_down, new, old, kind) in [
+        (false, true, false, true, ErrorKind::Declined),
+        (false, true, true, true, ErrorKind::Declined),
+        (true, false, true, false, ErrorKind::Unavailable),
+        (true, true, true, true, ErrorKind::Unavailable),
+    ] {
+        let vendor = |down| {
+            if down {
+                Scripted::unavailable()
+            } else {
+                Scripted::human()
+            }
+        };
+        let check = vendor(new_down).accepting(&NEW);
+        let check = check
+            .also_accepting(vendor(old_down).accepting(&OLD))
+            .unwrap();
+        let error = check.check(&submission(new, old)).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{new_down} {old_down} {new} {old}");
+    }
 }
 
 #[tokio::test]

@@ -169,6 +169,26 @@ async fn it_recovers_by_itself_with_one_probe() {
     }
 }
 
+#[tokio::test]
+async fn a_vendor_that_is_back_and_will_not_judge_is_not_called_down() {
+    for (back, kind) in [
+        (Scripted::declined(), ErrorKind::Declined),
+        (Scripted::misconfigured(), ErrorKind::Misconfigured),
+        (Scripted::protocol(), ErrorKind::Protocol),
+    ] {
+        let down = Scripted::unavailable();
+        let vendor = (1..5).fold(down, |script, _| script.then(&Scripted::unavailable()));
+        let (check, clock) = watched(vendor.then(&back));
+        for _ in 0..5 {
+            check.check(&asked()).await.unwrap_err();
+        }
+        clock.advance(Duration::from_secs(6));
+        for _ in 0..20 {
+            assert_eq!(check.check(&asked()).await.unwrap_err().kind(), kind);
+        }
+    }
+}
+
 /// Waits for permission.
 #[derive(Debug)]
 struct Gated(Arc<tokio::sync::Semaphore>, Scripted);

@@ -42,8 +42,12 @@ impl Surroundings<'_> {
     pub(crate) fn compose(&self, model: &Model) -> Result<Composed, ConfigError> {
         let table = &model.check;
         let total = Duration::from_millis(table.deadline_ms.unwrap_or(3_000));
-        if total.is_zero() {
-            return Err(self.wrong("check.deadline_ms", "is zero", "write milliseconds"));
+        if total < Duration::from_millis(100) {
+            return Err(self.wrong(
+                "check.deadline_ms",
+                format!("is {} ms, in which no vendor can answer", total.as_millis()),
+                "write 100 or more",
+            ));
         }
         let mut widgets = Vec::new();
         let mut seen = vec![("check.use", table.vendor.as_str())];
@@ -106,6 +110,13 @@ impl Surroundings<'_> {
                     "sample" => self.placed("check.shadow.sample", e),
                     _ => self.placed("check.shadow.vendor", e),
                 })?;
+            if shadow.deadline_ms == Some(0) || shadow.in_flight == Some(0) {
+                return Err(self.wrong(
+                    "check.shadow",
+                    "leaves no time or no room for a second opinion",
+                    "write numbers above zero for deadline_ms and in_flight, or leave them out",
+                ));
+            }
             if let Some(most) = shadow.in_flight {
                 compared = compared.with_most(most);
             }
@@ -161,9 +172,29 @@ impl Surroundings<'_> {
         let held = account.build(&exchange);
         let held = held.map_err(|error| self.in_vendor(name, error))?;
         let limited = Limit::new(held, table.in_flight.unwrap_or(512));
-        let mut policy = breaker(table.breaker.unwrap_or_default());
-        // A vendor that is given up before it counts as slow would never be left alone.
-        policy.slow = policy.slow.min(total / 2);
+        let breaker_table = table.breaker.unwrap_or_default();
+        let mut policy = breaker(breaker_table);
+        if policy.slow >= total {
+            // A vendor that is given up before it counts as slow would never be left alone.
+            if breaker_table.slow_ms.is_some() {
+                return Err(self.wrong(
+                    &format!("vendors.{name}.breaker.slow_ms"),
+                    format!(
+                        "is not below the {} ms that an answer may take",
+                        total.as_millis()
+                    ),
+                    "write less, or raise check.deadline_ms",
+                ));
+            }
+            policy.slow = total * 9 / 10;
+        }
+        if table.in_flight == Some(0) {
+            return Err(self.wrong(
+                &format!("vendors.{name}.in_flight"),
+                "is zero, so nobody would ever be asked about",
+                "write how many checks may be under way, such as 512",
+            ));
+        }
         let watched = Breaker::new(limited, policy)
             .map_err(|error| self.placed(&format!("vendors.{name}.breaker"), error))?;
         Ok((Arc::new(watched), widget, table.allow_testing_keys))
@@ -249,10 +280,14 @@ impl Surroundings<'_> {
                 self.wrong(path, problem, format!("set {shown} to the secret"))
             })?,
             SecretRef::File(file) => {
-                let file = self.directory.join(file);
-                self.secrets.read(&file).map_err(|error| {
-                    let shown = file.display();
-                    let problem = format!("is in {shown}, which cannot be read ({error})");
+                let path_of_file = self.directory.join(file);
+                self.secrets.read(&path_of_file).map_err(|error| {
+                    // What is no path may be the secret itself, in the wrong place.
+                    let shown = match file.contains([':', '@']) || !file.contains(['/', '.']) {
+                        true => "that `file` names".to_owned(),
+                        false => path_of_file.display().to_string(),
+                    };
+                    let problem = format!("is in the file {shown}, which cannot be read ({error})");
                     self.wrong(path, problem, "check the path and its permissions")
                 })?
             }

@@ -360,9 +360,13 @@ impl Deployment {
         let look = move || {
             use std::sync::mpsc::RecvTimeoutError::Timeout;
             while stopped.recv_timeout(interval) == Err(Timeout) {
-                let message = match deployment.reload() {
-                    Ok(_) => String::new(),
-                    Err(error) => error.to_string(),
+                // What an application does to its guards may panic; the next edit is to be seen all the
+                // same. Nothing is changed before everything is built.
+                let reload = std::panic::AssertUnwindSafe(|| deployment.reload());
+                let message = match std::panic::catch_unwind(reload) {
+                    Ok(Ok(_)) => String::new(),
+                    Ok(Err(error)) => error.to_string(),
+                    Err(_) => "setting up a guard panicked".to_owned(),
                 };
                 if !message.is_empty() && message != complaint {
                     tracing::error!(

@@ -95,7 +95,7 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
             "use = \"old\"",
             "use = \"old\"\ndeadline_ms = 0",
             13,
-            &["deadline_ms", "zero"],
+            &["deadline_ms", "100 or more"],
         ),
         ("use = \"old\"", "", 11, &["check", "use"]),
         (

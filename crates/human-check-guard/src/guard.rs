@@ -1,6 +1,6 @@
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use human_check::{ConfigError, Enforce, HumanCheck, Provider, Widget};
 
@@ -32,8 +32,12 @@ pub struct Guard {
 struct Live {
     now: RwLock<Arc<Inner>>,
     /// Guards for other policies, which follow this one.
-    others: Mutex<Vec<(RoutePolicy, Arc<Live>)>>,
+    others: Mutex<Vec<(RoutePolicy, Weak<Live>)>>,
 }
+
+/// One change at a time, and no guard is made of another in the middle of one: it would be made of what
+/// is being replaced, and miss that.
+static CHANGING: Mutex<()> = Mutex::new(());
 
 impl Live {
     fn new(inner: Arc<Inner>) -> Arc<Self> {
@@ -54,6 +58,9 @@ impl Live {
     ) -> Result<(), ConfigError> {
         let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         for (policy, other) in others.iter() {
+            let Some(other) = other.upgrade() else {
+                continue;
+            };
             let site = Arc::clone(&successor.site);
             other.plan(Guard::assemble(site, policy.clone())?.inner, changes)?;
         }
@@ -96,13 +103,15 @@ impl Guard {
     ///
     /// As for [`new`](Self::new).
     pub fn with_policy(&self, policy: RoutePolicy) -> Result<Self, ConfigError> {
+        let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
         let guard = Self::assemble(Arc::clone(&self.current().inner.site), policy.clone())?;
         let Some(live) = &self.live else {
             return Ok(guard);
         };
         let other = Live::new(Arc::clone(&guard.inner));
         let mut others = live.others.lock().unwrap_or_else(PoisonError::into_inner);
-        others.push((policy, Arc::clone(&other)));
+        others.retain(|(_, other)| other.strong_count() > 0);
+        others.push((policy, Arc::downgrade(&other)));
         Ok(Self {
             live: Some(other),
             ..guard
@@ -169,6 +178,7 @@ impl Guard {
     /// [`ConfigError`] when one of the first is not [replaceable](Self::replaceable), or the policy of a
     /// guard made of it does not fit its successor. Then all stay as they are.
     pub fn replace(pairs: &[(&Self, &Self)]) -> Result<(), ConfigError> {
+        let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changes = Vec::new();
         for (guard, successor) in pairs {
             let Some(live) = &guard.live else {

@@ -6,14 +6,17 @@ use async_trait::async_trait;
 
 use crate::counter::count;
 use crate::{
-    CheckError, Clock, ConfigError, HumanCheck, Provider, Reports, Submission, SystemClock, Verdict,
+    CheckError, Clock, ConfigError, ErrorKind, HumanCheck, Provider, Reports, Submission,
+    SystemClock, Verdict,
 };
 
 /// Accepts the answers of two checks, for the weeks in which pages move from one vendor to the other.
 ///
-/// May change no outcome of the check that judges. Which one that is depends on whose answer
+/// May change no verdict of the check that judges. Which one that is depends on whose answer
 /// arrived, by provider and not by the visitor's word. Where both arrived, both must hold, the new
 /// one is asked first, and its facts are the verdict's. With no answer at all the new one refuses.
+/// An outage of one vendor while the other could judge is [`ErrorKind::Declined`], but for visitors
+/// who sent the new one's answer alone: it is the vendor in use.
 ///
 /// After the [sunset](Self::until) the old check is dead: it is not asked, and its answers are no
 /// answers.
@@ -139,18 +142,33 @@ impl<N: HumanCheck, O: HumanCheck> Accept<N, O> {
                 "an answer of a vendor that is not accepted any more; a page still shows its widget"
             );
         }
-        if !over && old && !new {
-            return self.old.check(submission).await;
+        if over || !old {
+            return self.new.check(submission).await;
         }
-        let verdict = self.new.check(submission).await?;
-        let facts = match verdict {
-            Verdict::Human(facts) if old && !over => facts,
-            verdict => return Ok(verdict),
+        // Somebody else can judge when the old vendor cannot, so its trouble is no outage: otherwise a
+        // bot would send its answer alone where routes open on one.
+        let old = || async {
+            let outcome = self.old.check(submission).await;
+            outcome.map_err(|error| error.at_least(ErrorKind::Declined))
         };
-        Ok(match self.old.check(submission).await? {
-            Verdict::Human(old) => Verdict::Human(facts.with_beside(old)),
-            refused @ Verdict::NotHuman(_) => refused,
-        })
+        if !new {
+            return old().await;
+        }
+        match self.new.check(submission).await {
+            Ok(Verdict::Human(facts)) => Ok(match old().await? {
+                Verdict::Human(old) => Verdict::Human(facts.with_beside(old)),
+                refused @ Verdict::NotHuman(_) => refused,
+            }),
+            // The same the other way round: what the old vendor refuses is refused.
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                match self.old.check(submission).await {
+                    Ok(Verdict::Human(_)) => Err(error.at_least(ErrorKind::Declined)),
+                    Ok(refused) => Ok(refused),
+                    Err(old) => Err(error.at_least(old.kind())),
+                }
+            }
+            outcome => outcome,
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
 ///
 /// Dropping its future drops the check's. That counts as slow where it already was, so that a shorter
 /// deadline outside hides nothing, and as nothing otherwise. A probe that is dropped makes room for
-/// another.
+/// two, so that somebody who hangs up on every probe does not keep the vendor away from all others.
 #[derive(Clone)]
 pub struct Breaker<C> {
     check: C,
@@ -118,7 +118,9 @@ impl<C: HumanCheck> Breaker<C> {
     fn signal(&self, outcome: &Result<Verdict, CheckError>, took: Duration) -> Signal {
         match outcome {
             Err(error) if error.kind() == ErrorKind::Unavailable => return Signal::Failed,
-            Err(_) => return Signal::Nothing,
+            // A limit inside, or a token that was never asked about, says nothing of the vendor.
+            Err(error) if !error.token_may_be_spent() => return Signal::Nothing,
+            Err(_) => return Signal::Spoke,
             Ok(Verdict::NotHuman(refusal)) if is_local(refusal.reason()) => return Signal::Nothing,
             Ok(_) => {}
         }
@@ -159,7 +161,7 @@ impl<C: HumanCheck> Drop for Call<'_, C> {
             if self.took() >= self.breaker.policy.slow {
                 Signal::Slow
             } else {
-                Signal::Nothing
+                Signal::Dropped
             }
         });
         let now = self.breaker.clock.uptime();

@@ -6,6 +6,9 @@ use crate::BreakerPolicy;
 
 const SLOTS: usize = 10;
 
+/// No more are let through at once, however many hung up.
+const MOST_PROBES: u32 = 32;
+
 #[derive(Debug)]
 pub(crate) struct State {
     policy: BreakerPolicy,
@@ -22,8 +25,19 @@ pub(crate) struct State {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Phase {
     Closed,
-    HalfOpen { probing: bool },
+    HalfOpen(Probes),
     Open { until: Duration },
+}
+
+/// The probes of one half-open phase.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Probes {
+    running: u32,
+    /// Those whose callers hung up before there was an answer. Each makes room for one more at once,
+    /// so that somebody who keeps hanging up cannot keep the one place to himself.
+    dropped: u32,
+    /// When the last one was let through.
+    since: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,6 +65,11 @@ pub(crate) enum Signal {
     Slow,
     /// Nothing: it was not asked, or a visitor may have brought it about.
     Nothing,
+    /// It spoke, if only to say that it would not judge or that our key is wrong. A visitor may have
+    /// brought that about, so while all is well it says nothing; that the vendor is back it does say.
+    Spoke,
+    /// The caller hung up before it answered.
+    Dropped,
 }
 
 /// What changed, for the log.
@@ -82,12 +101,16 @@ impl State {
             if now < until {
                 return Err(until - now);
             }
-            self.enter(Phase::HalfOpen { probing: false });
+            self.enter(Phase::HalfOpen(Probes::default()));
         }
-        let probe = match self.phase {
-            Phase::HalfOpen { probing: true } => return Err(Duration::from_secs(1)),
-            Phase::HalfOpen { probing: false } => {
-                self.phase = Phase::HalfOpen { probing: true };
+        let probe = match &mut self.phase {
+            Phase::HalfOpen(probes) => {
+                let stuck = now.saturating_sub(probes.since) >= self.policy.longest_open;
+                if probes.running > probes.dropped && !stuck {
+                    return Err(Duration::from_secs(1));
+                }
+                probes.running = probes.running.saturating_add(1);
+                probes.since = now;
                 true
             }
             Phase::Closed | Phase::Open { .. } => false,
@@ -111,7 +134,7 @@ impl State {
         }
         if ticket.probe {
             return match signal {
-                Signal::Good => {
+                Signal::Good | Signal::Spoke => {
                     self.enter(Phase::Closed);
                     self.consecutive = 0;
                     self.window = [Slot::default(); SLOTS];
@@ -119,14 +142,19 @@ impl State {
                     Some(Change::Closed)
                 }
                 Signal::Failed | Signal::Slow => Some(self.open("probe-failed", now, jitter)),
-                Signal::Nothing => {
-                    self.phase = Phase::HalfOpen { probing: false };
+                Signal::Nothing | Signal::Dropped => {
+                    if let Phase::HalfOpen(probes) = &mut self.phase {
+                        probes.running = probes.running.saturating_sub(1);
+                        if signal == Signal::Dropped {
+                            probes.dropped = (probes.dropped + 1).min(MOST_PROBES);
+                        }
+                    }
                     None
                 }
             };
         }
         match signal {
-            Signal::Nothing => return None,
+            Signal::Nothing | Signal::Spoke | Signal::Dropped => return None,
             Signal::Failed => self.consecutive = self.consecutive.saturating_add(1),
             Signal::Good | Signal::Slow => self.consecutive = 0,
         }
@@ -330,6 +358,48 @@ mod tests {
             state.report(probe, Signal::Good, SECOND * 7, 0.5),
             Some(Change::Closed)
         );
+    }
+
+    #[test]
+    fn a_vendor_that_speaks_again_is_back_whatever_it_says() {
+        let mut state = state();
+        for _ in 0..5 {
+            call(&mut state, Signal::Failed, SECOND);
+        }
+        let probe = state.admit(SECOND * 7).unwrap();
+        let change = state.report(probe, Signal::Spoke, SECOND * 7, 0.5);
+        assert_eq!(change, Some(Change::Closed));
+    }
+
+    #[test]
+    fn whoever_hangs_up_on_probes_cannot_keep_the_place_to_himself() {
+        let mut state = state();
+        for _ in 0..5 {
+            call(&mut state, Signal::Failed, SECOND);
+        }
+        let now = SECOND * 7;
+        let mut bot = state.admit(now).unwrap();
+        for _ in 0..3 {
+            state.report(bot, Signal::Dropped, now, 0.5);
+            bot = state.admit(now).unwrap();
+        }
+        // He holds one again, and there is room for somebody honest.
+        let honest = state.admit(now).unwrap();
+        let change = state.report(honest, Signal::Good, now, 0.5);
+        assert_eq!(change, Some(Change::Closed));
+        state.report(bot, Signal::Dropped, now, 0.5);
+        assert!(state.admit(now).is_ok());
+    }
+
+    #[test]
+    fn a_probe_that_never_ends_makes_room_in_the_end() {
+        let mut state = state();
+        for _ in 0..5 {
+            call(&mut state, Signal::Failed, SECOND);
+        }
+        let _hung = state.admit(SECOND * 7).unwrap();
+        assert!(state.admit(SECOND * 66).is_err());
+        assert!(state.admit(SECOND * 67).is_ok());
     }
 
     #[test]

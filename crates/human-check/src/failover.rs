@@ -14,7 +14,8 @@ use crate::{
 /// widgets.
 ///
 /// Where both are asked in vain, the error is the second's, of the [kind](ErrorKind) that gives a
-/// route less reason to open.
+/// route less reason to open. Without an answer for the second, the first one's outage is no outage but
+/// [`ErrorKind::Declined`]: otherwise a bot would leave that answer out where routes open on outages.
 ///
 /// Dropping its future gives up whichever of them is being asked. It keeps no deadline for both
 /// together; put a `Deadline` around it.
@@ -84,7 +85,9 @@ impl<A: HumanCheck, B: HumanCheck> HumanCheck for Failover<A, B> {
             outcome => return outcome,
         };
         if !submission.answers_any(self.second.accepts()) {
-            return Err(error);
+            // Somebody could have told, and was given nothing to tell by. If that were an outage, a bot
+            // would leave the second answer out where routes open on one.
+            return Err(error.at_least(ErrorKind::Declined));
         }
         let second = submission.addressee(self.second.accepts());
         count!(
