@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::fmt;
+use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -75,18 +76,25 @@ impl<'a> Claim<'a> {
 
     /// The digest that stands for the token under `key`.
     pub fn digest(&self, key: &DigestKey) -> [u8; 16] {
-        let mut parts = vec![self.provider().name().as_bytes()];
-        match self.0 {
-            What::Named(_, id) => parts.push(id),
-            What::Answer(submission, provider) => {
-                let mut values: Vec<_> = submission.values(provider).collect();
-                // In one order and without copies, however the visitor arranged them.
-                values.sort_unstable();
-                values.dedup();
-                let values = values.into_iter();
-                parts.extend(values.flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]));
-            }
+        let whose = self.provider().name().as_bytes();
+        let (submission, provider) = match self.0 {
+            What::Named(_, id) => return key.digest(&[whose, id]),
+            What::Answer(submission, provider) => (submission, provider),
+        };
+        // Nearly everybody sends one value, or the same twice, and that needs no list.
+        let mut values = submission.values(provider);
+        if let Some((name, text)) = values.next()
+            && values.all(|other| other == (name, text))
+        {
+            return key.digest(&[whose, name.as_bytes(), text.as_bytes()]);
         }
+        let mut values: Vec<_> = submission.values(provider).collect();
+        // In one order and without copies, however the visitor arranged them.
+        values.sort_unstable();
+        values.dedup();
+        let mut parts = vec![whose];
+        let values = values.into_iter();
+        parts.extend(values.flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]));
         key.digest(&parts)
     }
 }
@@ -179,14 +187,24 @@ impl Error for ClaimError {
     }
 }
 
-#[async_trait]
 impl<S: SpentTokens + ?Sized> SpentTokens for std::sync::Arc<S> {
     fn longest_life(&self) -> Duration {
         (**self).longest_life()
     }
 
-    async fn claim(&self, claim: Claim<'_>, life: Duration) -> Result<Claimed, ClaimError> {
-        (**self).claim(claim, life).await
+    // Written as the attribute would expand it, but handing on the inner future instead of boxing it
+    // once more.
+    fn claim<'store, 'claim, 'future>(
+        &'store self,
+        claim: Claim<'claim>,
+        life: Duration,
+    ) -> Pin<Box<dyn Future<Output = Result<Claimed, ClaimError>> + Send + 'future>>
+    where
+        'store: 'future,
+        'claim: 'future,
+        Self: 'future,
+    {
+        (**self).claim(claim, life)
     }
 }
 
