@@ -180,6 +180,13 @@ fn server(
         table.digest_secret.as_ref(),
         "HUMAN_CHECK_DIGEST_SECRET",
     )?;
+    if secret.expose().len() < 16 {
+        return Err(around.wrong(
+            &format!("{path}.digest_secret"),
+            "is shorter than 16 characters, so whoever reads the server could guess it",
+            "make a long random one, for example with `openssl rand -hex 32`, the same on all machines",
+        ));
+    }
     Ok((server, secret))
 }
 
