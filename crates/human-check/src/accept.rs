@@ -23,8 +23,8 @@ use crate::{
 ///
 /// Dropping its future gives up whichever of them is being asked.
 ///
-/// A policy around both holds the verdict of whichever judged. Rules that only one vendor can meet
-/// belong on that vendor, inside.
+/// A policy around both holds the facts of whichever judged, and of both where both did. Rules that
+/// only one vendor can meet belong on that vendor, inside.
 #[derive(Clone, Debug)]
 pub struct Accept<N, O> {
     new: N,

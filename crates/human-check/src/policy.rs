@@ -191,20 +191,24 @@ impl Policy {
         Ok(())
     }
 
-    /// Turns a human verdict that breaks a rule into a refusal. Refusals stay as they are.
+    /// Turns a human verdict that breaks a rule into a refusal. Refusals stay as they are. Where
+    /// several vendors judged, each one's facts are held to every rule.
     pub fn judge(&self, verdict: Verdict, submission: &Submission, now: SystemTime) -> Verdict {
-        match verdict {
-            Verdict::Human(facts) => match self.broken_by(&facts, submission, now) {
-                Some(Reason::TestingCredentials) => Verdict::NotHuman(
-                    Refusal::new(Reason::TestingCredentials)
-                        .with_facts(facts)
-                        .alerting(),
-                ),
-                Some(reason) => Verdict::NotHuman(Refusal::new(reason).with_facts(facts)),
-                None => Verdict::Human(facts),
-            },
-            refused @ Verdict::NotHuman(_) => refused,
-        }
+        let facts = match verdict {
+            Verdict::Human(facts) => facts,
+            refused @ Verdict::NotHuman(_) => return refused,
+        };
+        let broken = facts
+            .all()
+            .find_map(|judged| self.broken_by(judged, submission, now));
+        let Some(reason) = broken else {
+            return Verdict::Human(facts);
+        };
+        let refusal = Refusal::new(reason).with_facts(facts);
+        Verdict::NotHuman(match reason {
+            Reason::TestingCredentials => refusal.alerting(),
+            _ => refusal,
+        })
     }
 
     fn broken_by(&self, facts: &Facts, submission: &Submission, now: SystemTime) -> Option<Reason> {
