@@ -185,3 +185,26 @@ fn two_checks_of_one_vendor_cannot_be_told_apart() {
         .unwrap_err();
     assert!(error.to_string().contains("scripted"), "{error}");
 }
+
+#[tokio::test]
+async fn a_policy_around_both_holds_the_answer_beside_as_well() {
+    let facts = |provider, host| {
+        let mut facts = human_check::Facts::new(provider);
+        facts.hostname = human_check::Hostname::parse(host);
+        facts
+    };
+    for (old_host, passes) in [("www.example.com", true), ("evil.example", false)] {
+        let reports = human_check::Reports::nothing().always(human_check::Fact::Hostname);
+        let new = Scripted::human_with(facts(&NEW, "www.example.com")).accepting(&NEW);
+        let old = Scripted::human_with(facts(&OLD, old_host)).accepting(&OLD);
+        let both = new
+            .reporting(reports)
+            .also_accepting(old.reporting(reports))
+            .unwrap();
+        let policy = human_check::Policy::new();
+        let policy = policy.with_hostnames(["www.example.com"]).unwrap();
+        let check = both.enforce(policy).unwrap();
+        let verdict = check.check(&submission(true, true)).await.unwrap();
+        assert_eq!(verdict.is_human(), passes, "{old_host}");
+    }
+}
