@@ -39,7 +39,7 @@ impl Write for Log {
 ///
 /// One subscriber for the whole process: subscribers that come and go in parallel tests would
 /// switch each other's events off.
-fn recorded(work: impl FnOnce()) -> String {
+pub(crate) fn recorded(work: impl FnOnce()) -> String {
     static SUBSCRIBER: Once = Once::new();
     SUBSCRIBER.call_once(|| {
         let recording = dynamic_filter_fn(|_, _| LOG.with_borrow(Option::is_some));

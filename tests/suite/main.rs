@@ -8,6 +8,7 @@
 
 mod absence;
 mod accept;
+mod bounds;
 mod breaker;
 mod canary;
 mod captchala;

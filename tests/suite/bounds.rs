@@ -1,0 +1,262 @@
+//! No storm of retries, no queue of calls, no check beyond its time, no flood of one complaint.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use human_check::{
+    BreakerPolicy, CheckError, Claim, ClaimError, Claimed, ErrorKind, Facts, HumanCheck,
+    HumanCheckExt, Provider, Reason, Reports, SpentTokens, Submission, Verdict,
+};
+use human_check_testkit::Scripted;
+
+static FIRST: Provider = Provider::new("first", &["first-response"]);
+
+const WAIT: Duration = Duration::from_secs(3);
+
+fn token() -> Submission {
+    Submission::new().with_token(&FIRST, "token")
+}
+
+fn kind(outcome: &Result<Verdict, CheckError>) -> Option<ErrorKind> {
+    outcome.as_ref().err().map(CheckError::kind)
+}
+
+fn reason(outcome: &Result<Verdict, CheckError>) -> Option<Reason> {
+    let verdict = outcome.as_ref().ok()?;
+    verdict.refusal().map(human_check::Refusal::reason)
+}
+
+fn human() -> Scripted {
+    Scripted::human_with(Facts::new(&FIRST)).accepting(&FIRST)
+}
+
+fn unsent() -> CheckError {
+    CheckError::new(ErrorKind::Unavailable, &FIRST, "connect").with_token_unspent()
+}
+
+/// One step, by nobody in particular.
+fn poll<T>(future: &mut Pin<Box<dyn Future<Output = T> + Send + '_>>) -> Poll<T> {
+    let mut context = Context::from_waker(Waker::noop());
+    future.as_mut().poll(&mut context)
+}
+
+/// Says yes so often, and then that nothing could be sent. Counts.
+fn failing_after(calls: &Arc<AtomicUsize>, quiet: usize) -> Scripted {
+    let calls = Arc::clone(calls);
+    let play = move |_: &Submission| {
+        if calls.fetch_add(1, Ordering::Relaxed) < quiet {
+            return Ok(Verdict::Human(Facts::new(&FIRST)));
+        }
+        Err(unsent())
+    };
+    Scripted::playing(play).accepting(&FIRST)
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_are_at_most_a_tenth_of_the_calls_and_a_burst_of_ten() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let check = failing_after(&calls, 0).retry();
+    for n in 1..=2_000 {
+        let outcome = check.check(&token()).await;
+        assert_eq!(kind(&outcome), Some(ErrorKind::Unavailable));
+        assert!(calls.load(Ordering::Relaxed) <= n + n / 10 + 10, "{n}");
+    }
+    // And they are made.
+    assert!(calls.load(Ordering::Relaxed) >= 2_200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_saved_up_in_quiet_times_is_no_larger() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let check = failing_after(&calls, 10_000).retry();
+    for _ in 0..10_000 {
+        assert!(check.check(&token()).await.unwrap().is_human());
+    }
+    for _ in 0..100 {
+        assert!(check.check(&token()).await.is_err());
+    }
+    assert!(calls.load(Ordering::Relaxed) - 10_000 <= 100 + 10 + 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_sent_is_asked_once_more_after_its_wait() {
+    let inner = Scripted::playing(|_| Err(unsent())).accepting(&FIRST);
+    let inner = inner.then(&human());
+    let start = tokio::time::Instant::now();
+    let outcome = inner.clone().retry().check(&token()).await;
+    assert!(outcome.unwrap().is_human());
+    let waited = start.elapsed().as_millis();
+    assert!((50..=251).contains(&waited), "{waited} ms");
+    assert_eq!(inner.submissions().len(), 2);
+    // Once, and not until it works.
+    let inner = Scripted::playing(|_| Err(unsent())).accepting(&FIRST);
+    assert!(inner.clone().retry().check(&token()).await.is_err());
+    assert_eq!(inner.submissions().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_else_is_asked_again() {
+    type Error = fn() -> CheckError;
+    let errors: [Error; 6] = [
+        // It may have been sent.
+        || CheckError::new(ErrorKind::Unavailable, &FIRST, "reset"),
+        // Whoever names a time does not want to be asked before.
+        || unsent().with_retry_after(Some(Duration::from_secs(7))),
+        || CheckError::new(ErrorKind::Declined, &FIRST, "quota").with_token_unspent(),
+        || CheckError::new(ErrorKind::Misconfigured, &FIRST, "secret").with_token_unspent(),
+        || CheckError::new(ErrorKind::Protocol, &FIRST, "nonsense").with_token_unspent(),
+        || CheckError::new(ErrorKind::Unclaimed, &FIRST, "store").with_token_unspent(),
+    ];
+    for error in errors {
+        let inner = Scripted::playing(move |_| Err(error())).accepting(&FIRST);
+        assert!(inner.clone().retry().check(&token()).await.is_err());
+        assert_eq!(inner.submissions().len(), 1, "{}", error());
+    }
+    for inner in [human(), Scripted::refused(Reason::Invalid)] {
+        assert!(inner.clone().retry().check(&token()).await.is_ok());
+        assert_eq!(inner.submissions().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_open_breaker_is_not_asked_again() {
+    let inner = Scripted::unavailable().accepting(&FIRST);
+    let breaker = inner.clone().breaker(BreakerPolicy::default());
+    let check = breaker.unwrap().retry();
+    for _ in 0..50 {
+        assert!(check.check(&token()).await.is_err());
+    }
+    assert_eq!(inner.submissions().len(), 5);
+}
+
+/// Never answers, and knows how often it was asked.
+#[derive(Clone, Debug, Default)]
+struct Endless(Arc<AtomicUsize>);
+
+#[async_trait]
+impl HumanCheck for Endless {
+    fn accepts(&self) -> &[Provider] {
+        std::slice::from_ref(&FIRST)
+    }
+
+    fn reports(&self) -> Reports {
+        Reports::nothing()
+    }
+
+    async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn beyond_the_limit_nobody_waits_and_a_place_is_free_when_given_up() {
+    let inner = Endless::default();
+    let check = inner.clone().limit(3);
+    let submission = token();
+    for round in 0..3 {
+        let mut running: Vec<_> = (0..3).map(|_| check.check(&submission)).collect();
+        for call in &mut running {
+            assert!(poll(call).is_pending());
+        }
+        // A clone shares the places.
+        let clone = check.clone();
+        for _ in 0..1_000 {
+            let Poll::Ready(outcome) = poll(&mut clone.check(&submission)) else {
+                panic!("it is queued");
+            };
+            let error = outcome.unwrap_err();
+            let said = (error.kind(), error.reason(), error.token_may_be_spent());
+            assert_eq!(said, (ErrorKind::Declined, "too-many-in-flight", false));
+        }
+        let outcome = check.check(&Submission::new()).await;
+        assert_eq!(reason(&outcome), Some(Reason::Missing));
+        let garbled = Submission::new().with_token(&FIRST, "a b");
+        let outcome = check.check(&garbled).await;
+        assert_eq!(reason(&outcome), Some(Reason::Malformed));
+        assert_eq!(inner.0.load(Ordering::Relaxed), 4 * round + 3);
+        // One place for the one that was given up.
+        drop(running.pop());
+        let mut last = check.check(&submission);
+        assert!(poll(&mut last).is_pending());
+        let outcome = check.check(&submission).await;
+        assert_eq!(kind(&outcome), Some(ErrorKind::Declined));
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_panics_gives_its_place_back() {
+    let check = Scripted::playing(|_| panic!("the check panics")).accepting(&FIRST);
+    let check = Arc::new(check.limit(1));
+    for _ in 0..5 {
+        let check = Arc::clone(&check);
+        let call = tokio::spawn(async move { check.check(&token()).await });
+        // Not `Declined`: there was a place, each time.
+        assert!(call.await.unwrap_err().is_panic());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_ends_what_never_ends_and_changes_nothing_that_comes_in_time() {
+    let start = tokio::time::Instant::now();
+    let error = Endless::default().deadline(WAIT).check(&token()).await;
+    let error = error.unwrap_err();
+    assert_eq!(start.elapsed(), WAIT);
+    let said = (error.kind(), error.reason(), error.token_may_be_spent());
+    assert_eq!(said, (ErrorKind::Unavailable, "deadline", true));
+    for inner in [
+        human(),
+        Scripted::refused(Reason::Invalid),
+        Scripted::protocol(),
+    ] {
+        let alone = format!("{:?}", inner.check(&token()).await);
+        let outcome = inner.deadline(WAIT).check(&token()).await;
+        assert_eq!(format!("{outcome:?}"), alone);
+    }
+}
+
+/// Fails while it is told to.
+#[derive(Clone, Debug, Default)]
+struct Flapping(Arc<AtomicBool>);
+
+#[async_trait]
+impl SpentTokens for Flapping {
+    fn longest_life(&self) -> Duration {
+        Duration::from_secs(600)
+    }
+
+    async fn claim(&self, _: Claim<'_>, _: Duration) -> Result<Claimed, ClaimError> {
+        if self.0.load(Ordering::Relaxed) {
+            Err(ClaimError::new("read-only"))
+        } else {
+            Ok(Claimed::First)
+        }
+    }
+}
+
+#[test]
+fn trouble_with_the_store_is_logged_once_per_change() {
+    let store = Flapping::default();
+    let log = crate::canary::recorded(|| {
+        let check = human().single_use(store.clone());
+        let submission = token();
+        for down in [false, true, false, true, false] {
+            store.0.store(down, Ordering::Relaxed);
+            for _ in 0..50 {
+                let Poll::Ready(outcome) = poll(&mut check.check(&submission)) else {
+                    panic!("it waits for something");
+                };
+                assert_eq!(kind(&outcome), down.then_some(ErrorKind::Unclaimed));
+            }
+        }
+    });
+    let times = |text: &str| log.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(times("the store of spent tokens fails"), 2, "{log}");
+    assert_eq!(times("the store of spent tokens works again"), 2, "{log}");
+    assert_eq!(times("read-only"), 2, "{log}");
+}
