@@ -204,9 +204,17 @@ async fn a_store_in_trouble_denies_and_never_as_an_outage_of_the_vendor() {
     assert_eq!(error.kind(), ErrorKind::Unclaimed);
     assert!(second.submissions().is_empty());
 
+    // A store that never answers is given up, and is no outage of the vendor either.
+    let second = Duration::from_secs(1);
     let stalled = Scripted::human().single_use(Trouble::Stalling);
-    let stalled = stalled.deadline(Duration::from_secs(3));
-    assert!(stalled.check(&token("a")).await.is_err());
+    let stalled = stalled.with_store_deadline(second).deadline(second * 3);
+    let start = tokio::time::Instant::now();
+    let error = stalled.check(&token("a")).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (ErrorKind::Unclaimed, "store-timeout")
+    );
+    assert_eq!(start.elapsed(), second);
 }
 
 #[test]

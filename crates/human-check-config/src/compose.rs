@@ -36,6 +36,9 @@ pub(crate) struct Composed {
     pub(crate) testing: bool,
 }
 
+/// How long all claims of one decision may take, after the vendors.
+const STORE_DEADLINE: Duration = Duration::from_secs(1);
+
 type Shared = Arc<dyn HumanCheck>;
 
 impl Surroundings<'_> {
@@ -95,7 +98,8 @@ impl Surroundings<'_> {
         }
         let mut check: Shared = Arc::new(Deadline::new(check, total));
         if let Some(store) = &self.stores.spent {
-            check = Arc::new(ReplayGuard::new(check, Arc::clone(store)));
+            let guard = ReplayGuard::new(check, Arc::clone(store));
+            check = Arc::new(guard.with_store_deadline(STORE_DEADLINE));
         }
         if let Some(shadow) = &table.shadow {
             self.another(&mut seen, "check.shadow.vendor", &shadow.vendor)?;

@@ -24,6 +24,8 @@ pub struct ReplayGuard<C, S> {
     check: C,
     store: S,
     life: Duration,
+    #[cfg(feature = "tokio")]
+    deadline: Option<Duration>,
     failing: AtomicBool,
 }
 
@@ -36,6 +38,8 @@ impl<C: HumanCheck, S: SpentTokens> ReplayGuard<C, S> {
             check,
             store,
             life,
+            #[cfg(feature = "tokio")]
+            deadline: None,
             failing: AtomicBool::new(false),
         }
     }
@@ -56,6 +60,31 @@ impl<C: HumanCheck, S: SpentTokens> ReplayGuard<C, S> {
         }
         self.life = life;
         Ok(self)
+    }
+
+    /// Gives the store up after so long, over all answers that are to be claimed: `Unclaimed`, reason
+    /// `store-timeout`. For stores that may never answer. A `Deadline` around this check must leave
+    /// room for it, or a store that hangs looks like an outage of the vendor.
+    #[cfg(feature = "tokio")]
+    #[must_use]
+    pub fn with_store_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Claims within the deadline, where there is one.
+    async fn claim_in_time(
+        &self,
+        submission: &Submission,
+        facts: &Facts,
+    ) -> Result<Claimed, ClaimError> {
+        #[cfg(feature = "tokio")]
+        if let Some(deadline) = self.deadline {
+            let claim = self.claim(submission, facts);
+            let claimed = tokio::time::timeout(deadline, claim).await;
+            return claimed.unwrap_or_else(|_| Err(ClaimError::new("store-timeout")));
+        }
+        self.claim(submission, facts).await
     }
 
     async fn claim(&self, submission: &Submission, facts: &Facts) -> Result<Claimed, ClaimError> {
@@ -100,7 +129,7 @@ impl<C: HumanCheck, S: SpentTokens> HumanCheck for ReplayGuard<C, S> {
             Verdict::Human(facts) => facts,
             refused @ Verdict::NotHuman(_) => return Ok(refused),
         };
-        let claimed = self.claim(submission, &facts).await;
+        let claimed = self.claim_in_time(submission, &facts).await;
         self.note(claimed.as_ref().err());
         match claimed {
             Ok(Claimed::First) => {
