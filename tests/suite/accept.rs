@@ -208,3 +208,25 @@ async fn a_policy_around_both_holds_the_answer_beside_as_well() {
         assert_eq!(verdict.is_human(), passes, "{old_host}");
     }
 }
+
+#[tokio::test]
+async fn a_refusal_is_put_down_to_who_refused() {
+    let refusing = || Scripted::refused(Reason::Invalid);
+    for (new, old, sent, by) in [
+        (refusing(), Scripted::human(), (true, true), "new"),
+        (Scripted::human(), refusing(), (true, true), "old"),
+        (Scripted::unavailable(), refusing(), (true, true), "old"),
+        (Scripted::human(), refusing(), (false, true), "old"),
+    ] {
+        let check = new
+            .accepting(&NEW)
+            .also_accepting(old.accepting(&OLD))
+            .unwrap();
+        let verdict = check.check(&submission(sent.0, sent.1)).await.unwrap();
+        assert_eq!(
+            verdict.refusal().unwrap().provider().unwrap().name(),
+            by,
+            "{sent:?}"
+        );
+    }
+}

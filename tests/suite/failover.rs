@@ -118,3 +118,19 @@ fn one_vendor_cannot_stand_in_for_itself_since_that_would_show_a_token_twice() {
         .unwrap_err();
     assert!(error.to_string().contains("one"), "{error}");
 }
+
+#[tokio::test]
+async fn a_refusal_is_put_down_to_who_refused() {
+    for (first, second, by) in [
+        (Scripted::refused(Reason::Invalid), Scripted::human(), "one"),
+        (
+            Scripted::unavailable(),
+            Scripted::refused(Reason::Invalid),
+            "two",
+        ),
+    ] {
+        let check = one(first).or_else(two(second)).unwrap();
+        let verdict = check.check(&both()).await.unwrap();
+        assert_eq!(verdict.refusal().unwrap().provider().unwrap().name(), by);
+    }
+}

@@ -143,7 +143,7 @@ async fn decide(guard: &Guard, submission: &Submission) -> Decided {
     match guard.check().check(submission).await {
         Ok(Verdict::Human(facts)) => (Ok(Visitor::Human(Human::new(facts))), None, ""),
         Ok(Verdict::NotHuman(refusal)) => {
-            let provider = refusal.facts().map(|facts| facts.provider.clone());
+            let provider = refusal.provider().cloned();
             let denial = match refusal.reason() {
                 Reason::Malformed => Denial::InvalidToken,
                 Reason::Missing => Denial::ChallengeRequired,

@@ -143,19 +143,13 @@ impl<N: HumanCheck, O: HumanCheck> Accept<N, O> {
             );
         }
         if over || !old {
-            return self.new.check(submission).await;
+            return self.ask_new(submission).await;
         }
-        // Somebody else can judge when the old vendor cannot, so its trouble is no outage: otherwise a
-        // bot would send its answer alone where routes open on one.
-        let old = || async {
-            let outcome = self.old.check(submission).await;
-            outcome.map_err(|error| error.at_least(ErrorKind::Declined))
-        };
         if !new {
-            return old().await;
+            return self.ask_old(submission).await;
         }
-        match self.new.check(submission).await {
-            Ok(Verdict::Human(facts)) => Ok(match old().await? {
+        match self.ask_new(submission).await {
+            Ok(Verdict::Human(facts)) => Ok(match self.ask_old(submission).await? {
                 Verdict::Human(old) => Verdict::Human(facts.with_beside(old)),
                 refused @ Verdict::NotHuman(_) => refused,
             }),
@@ -163,11 +157,25 @@ impl<N: HumanCheck, O: HumanCheck> Accept<N, O> {
             Err(error) if error.kind() == ErrorKind::Unavailable => {
                 match self.old.check(submission).await {
                     Ok(Verdict::Human(_)) => Err(error.at_least(ErrorKind::Declined)),
-                    Ok(refused) => Ok(refused),
+                    Ok(refused) => Ok(refused.by(submission.addressee(self.old.accepts()))),
                     Err(old) => Err(error.at_least(old.kind())),
                 }
             }
             outcome => outcome,
+        }
+    }
+
+    async fn ask_new(&self, submission: &Submission) -> Result<Verdict, CheckError> {
+        let verdict = self.new.check(submission).await?;
+        Ok(verdict.by(submission.addressee(self.new.accepts())))
+    }
+
+    /// Somebody else can judge when the old vendor cannot, so its trouble is no outage: otherwise a bot
+    /// would send its answer alone where routes open on one.
+    async fn ask_old(&self, submission: &Submission) -> Result<Verdict, CheckError> {
+        match self.old.check(submission).await {
+            Ok(verdict) => Ok(verdict.by(submission.addressee(self.old.accepts()))),
+            Err(error) => Err(error.at_least(ErrorKind::Declined)),
         }
     }
 }

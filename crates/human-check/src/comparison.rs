@@ -47,15 +47,12 @@ impl Opinion {
         outcome: &Result<Verdict, CheckError>,
         latency: Duration,
     ) -> Self {
-        let facts = match outcome {
-            Ok(Verdict::Human(facts)) => Some(facts),
-            Ok(Verdict::NotHuman(refusal)) => refusal.facts(),
-            Err(_) => None,
+        let (facts, judge) = match outcome {
+            Ok(Verdict::Human(facts)) => (Some(facts), Some(&facts.provider)),
+            Ok(Verdict::NotHuman(refusal)) => (refusal.facts(), refusal.provider()),
+            Err(error) => (None, Some(error.provider())),
         };
-        let judge = match outcome {
-            Err(error) => error.provider(),
-            Ok(_) => facts.map_or(provider, |facts| &facts.provider),
-        };
+        let judge = judge.unwrap_or(provider);
         Self {
             provider: judge.name().to_owned(),
             outcome: match outcome {

@@ -82,7 +82,10 @@ impl<A: HumanCheck, B: HumanCheck> HumanCheck for Failover<A, B> {
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
         let error = match self.first.check(submission).await {
             Err(error) if self.fails_over(error.kind()) => error,
-            outcome => return outcome,
+            outcome => {
+                let first = submission.addressee(self.first.accepts());
+                return outcome.map(|verdict| verdict.by(first));
+            }
         };
         if !submission.answers_any(self.second.accepts()) {
             // Somebody could have told, and was given nothing to tell by. If that were an outage, a bot
@@ -103,6 +106,8 @@ impl<A: HumanCheck, B: HumanCheck> HumanCheck for Failover<A, B> {
             "failed over"
         );
         let outcome = self.second.check(submission).await;
-        outcome.map_err(|second| second.at_least(error.kind()))
+        outcome
+            .map(|verdict| verdict.by(second))
+            .map_err(|second| second.at_least(error.kind()))
     }
 }

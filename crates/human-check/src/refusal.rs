@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{Fact, Facts};
+use crate::{Fact, Facts, Provider};
 
 /// A visitor who did not pass, and why.
 ///
@@ -11,6 +11,7 @@ pub struct Refusal {
     reason: Reason,
     codes: Vec<String>,
     facts: Option<Box<Facts>>,
+    provider: Option<Provider>,
     alert: bool,
 }
 
@@ -21,6 +22,7 @@ impl Refusal {
             reason,
             codes: Vec::new(),
             facts: None,
+            provider: None,
             alert: false,
         }
     }
@@ -36,6 +38,15 @@ impl Refusal {
     #[must_use]
     pub fn with_facts(mut self, facts: Facts) -> Self {
         self.facts = Some(Box::new(facts));
+        self
+    }
+
+    /// The same with who refused, where nothing says so yet. For combinators of several vendors.
+    #[must_use]
+    pub fn by(mut self, provider: &Provider) -> Self {
+        if self.provider().is_none() {
+            self.provider = Some(provider.clone());
+        }
         self
     }
 
@@ -62,6 +73,13 @@ impl Refusal {
     /// A score that was too low is here, for routes that want to offer a harder challenge.
     pub fn facts(&self) -> Option<&Facts> {
         self.facts.as_deref()
+    }
+
+    /// Who refused, where that is known: a vendor that said nothing else of the visitor names itself
+    /// only behind a check of several.
+    pub fn provider(&self) -> Option<&Provider> {
+        let by_facts = self.facts.as_ref().map(|facts| &facts.provider);
+        self.provider.as_ref().or(by_facts)
     }
 
     /// Whether the site's owner should hear of it.

@@ -1,4 +1,4 @@
-use crate::{Facts, Reason, Refusal, Submission};
+use crate::{Facts, Provider, Reason, Refusal, Submission};
 
 /// What a vendor decided. Somebody has spoken, as opposed to [`CheckError`](crate::CheckError).
 #[derive(Clone, Debug)]
@@ -14,6 +14,14 @@ impl Verdict {
     /// A refusal for `reason`, with nothing else to say.
     pub fn refused(reason: Reason) -> Self {
         Self::NotHuman(Refusal::new(reason))
+    }
+
+    /// The same, and a refusal says that it is `provider`'s, where nothing says so yet.
+    pub(crate) fn by(self, provider: &Provider) -> Self {
+        match self {
+            Self::NotHuman(refusal) => Self::NotHuman(refusal.by(provider)),
+            human @ Self::Human(_) => human,
+        }
     }
 
     /// Whether the visitor passed.
