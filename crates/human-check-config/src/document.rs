@@ -96,11 +96,15 @@ impl Document {
         serde_path_to_error::deserialize(value).map_err(|error| {
             let path = error.path().to_string();
             let message = one_line(error.inner().message());
-            ConfigError::new(
-                self.at(&path),
-                message,
-                "correct it; docs/configuration.md and the schema list every key",
-            )
+            // What we say of a key ourselves brings its remedy along.
+            let (problem, remedy) = match message.split_once("; ") {
+                Some((problem, remedy)) => (problem.to_owned(), remedy.to_owned()),
+                None => (
+                    message,
+                    "correct it; docs/configuration.md and the schema list every key".to_owned(),
+                ),
+            };
+            ConfigError::new(self.at(&path), problem, remedy)
         })
     }
 

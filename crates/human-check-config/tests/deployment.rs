@@ -43,6 +43,8 @@ fn error_of(text: &str) -> String {
         Err(error) => error.to_string(),
     };
     assert!(!error.contains("CANARY"), "{error}");
+    let remedies = error.matches("; write").count() + error.matches("; correct").count();
+    assert!(remedies <= 1, "one remedy is enough: {error}");
     error
 }
 
