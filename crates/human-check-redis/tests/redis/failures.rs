@@ -67,10 +67,16 @@ async fn callers_who_give_up_early_do_not_keep_a_dead_connection() {
     server.run(&["CLIENT", "PAUSE", "60000", "WRITE"]);
     let early = tokio::time::timeout(Duration::from_millis(20), claim(&store, "a")).await;
     assert!(early.is_err());
+    // Longer than the patience with the one that answers nothing any more.
     tokio::time::sleep(Duration::from_millis(150)).await;
-    let _ = tokio::time::timeout(Duration::from_millis(50), claim(&store, "b")).await;
-    // One to replace the dead one, one for each of the two questions.
-    assert_eq!(connections(&server) - before, 1 + 2);
+    let _ = claim(&store, "b").await;
+    // The order to pause came over one connection, and each look at the count takes one.
+    let mut own = 1;
+    until(async || {
+        own += 1;
+        connections(&server) - before == own + 1
+    })
+    .await;
 }
 
 /// How many the server has accepted, the one that asks included.
