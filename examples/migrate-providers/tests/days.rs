@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use human_check_config::Deployment;
 use human_check_testkit::{Emulator, Fault, Mint, Site};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
@@ -46,6 +47,7 @@ struct Shop {
     emulator: Emulator,
     directory: tempfile::TempDir,
     address: SocketAddr,
+    deployment: Deployment,
 }
 
 impl Shop {
@@ -96,14 +98,18 @@ impl Shop {
     }
 
     fn edit(&self, check: &str, shows: &[&str]) {
+        let before = self.deployment.summary();
         Self::write(&self.emulator, self.directory.path(), check);
         let start = Instant::now();
-        while self.page() != shows {
+        // Two days may show the same widgets, so these alone do not tell that it is in force.
+        while self.deployment.summary() == before {
             assert!(
                 start.elapsed() < Duration::from_secs(30),
                 "{check} is not seen"
             );
+            std::thread::yield_now();
         }
+        assert_eq!(self.page(), shows);
     }
 
     fn metric(&self, name: &str) -> u64 {
@@ -133,15 +139,16 @@ fn one_vendor_becomes_the_other_without_a_refused_visitor() {
         emulator,
         directory,
         address,
+        deployment,
     });
 
     // Visitors who open a page, take their time, and sign up, all the while.
     let (over, signed_up) = (
         Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicUsize::new(0)),
+        Arc::new([const { AtomicUsize::new(0) }; 3]),
     );
     let crowd: Vec<_> = (0..3)
-        .map(|_| {
+        .map(|visitor: usize| {
             let (shop, over, signed_up) =
                 (Arc::clone(&shop), Arc::clone(&over), Arc::clone(&signed_up));
             std::thread::spawn(move || {
@@ -150,16 +157,22 @@ fn one_vendor_becomes_the_other_without_a_refused_visitor() {
                     std::thread::yield_now();
                     let answer = shop.visit(&page);
                     assert!(answer.starts_with("HTTP/1.1 200"), "{page:?}: {answer}");
-                    signed_up.fetch_add(1, Ordering::Relaxed);
+                    signed_up[visitor].fetch_add(1, Ordering::Relaxed);
                 }
             })
         })
         .collect();
-    // Each day lasts until some more have signed up.
+    // Each day lasts until every visitor has signed up some more, so that no page of the day before is
+    // open any longer.
     let live_on = || {
-        let until = signed_up.load(Ordering::Relaxed) + 20;
+        let counts = || signed_up.each_ref().map(|n| n.load(Ordering::Relaxed));
+        let before = counts();
         let start = Instant::now();
-        while signed_up.load(Ordering::Relaxed) < until {
+        while counts()
+            .iter()
+            .zip(before)
+            .any(|(now, then)| *now < then + 7)
+        {
             assert!(
                 start.elapsed() < Duration::from_secs(60),
                 "nobody signs up any more"
