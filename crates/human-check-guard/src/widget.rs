@@ -125,7 +125,16 @@ impl Page {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if !written.scripts.contains(&script) {
             written.scripts.push(script);
+            if let Some(href) = widget.stylesheet_href() {
+                html.push_str("<link rel=\"stylesheet\"");
+                attribute(&mut html, "href", &href);
+                self.push_nonce(&mut html);
+                html.push('>');
+            }
             html.push_str("<script");
+            if facts.module {
+                html.push_str(" type=\"module\"");
+            }
             attribute(&mut html, "src", &widget.script_src());
             html.push_str(" async defer");
             self.push_nonce(&mut html);
@@ -144,7 +153,8 @@ impl Page {
 
     /// The element that becomes the widget, for inside a form. One for each form.
     pub fn element(&self, widget: &Widget) -> Html {
-        let mut html = String::from("<div");
+        let element = widget.facts().element;
+        let mut html = format!("<{element}");
         for (name, value) in widget.attributes() {
             attribute(&mut html, name, value);
         }
@@ -155,7 +165,9 @@ impl Page {
             // Browsers bring back what a hidden input held, and a spent answer is worth nothing.
             html.push_str(" value=\"\" autocomplete=\"off\">");
         }
-        html.push_str("</div><noscript><p>");
+        html.push_str("</");
+        html.push_str(element);
+        html.push_str("><noscript><p>");
         escape(&self.noscript, &mut html);
         html.push_str("</p></noscript>");
         Html(html)
@@ -276,6 +288,29 @@ mod tests {
              data-tabindex=\"2\"></div><noscript><p>JavaScript is needed to complete the human \
              check.</p></noscript>"
         );
+    }
+
+    #[test]
+    fn a_module_and_its_style_sheet_are_loaded_and_its_own_element_is_written() {
+        static OWN: WidgetFacts = WidgetFacts {
+            module: true,
+            stylesheet: Some("own.css"),
+            element: "own-widget",
+            ..WidgetFacts::new("/captcha/own.js", "own", "challenge")
+        };
+        let widget = Widget::new(&ACME, "/challenge?a=1&b=2", &OWN).unwrap();
+        let page = Page::new()
+            .with_nonce("bm9uY2U")
+            .unwrap()
+            .with_noscript("none");
+        assert_eq!(
+            page.html(&widget).as_str(),
+            "<link rel=\"stylesheet\" href=\"/captcha/own.css\" nonce=\"bm9uY2U\">\
+             <script type=\"module\" src=\"/captcha/own.js\" async defer nonce=\"bm9uY2U\"></script>\
+             <own-widget class=\"own\" challenge=\"/challenge?a=1&amp;b=2\"></own-widget>\
+             <noscript><p>none</p></noscript>"
+        );
+        assert_eq!(page.script(&widget).as_str(), "", "once is enough");
     }
 
     #[test]

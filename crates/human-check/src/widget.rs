@@ -155,30 +155,33 @@ impl Widget {
         Ok(self)
     }
 
-    /// Loads the script from elsewhere, such as an emulator or `www.recaptcha.net`.
+    /// Loads the script from elsewhere, such as an emulator, `www.recaptcha.net`, or a path on the page's
+    /// own origin.
     ///
     /// Replaces origin and path; what the query says stays.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is not an absolute address of host and path alone.
+    /// [`ConfigError`] when it is neither an absolute address of host and path alone nor a path that
+    /// begins with a single slash.
     pub fn with_script_url(mut self, url: impl Into<String>) -> Result<Self, ConfigError> {
         let url = url.into();
         // The origin goes into a policy, where `;` and `,` would start something new.
         let host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
         let path = |c: char| c.is_ascii_alphanumeric() || "/.-_~%+@:".contains(c);
-        let fits = split_origin(&url).is_some_and(|(origin, rest)| {
-            let authority = origin.split_once("://").map_or("", |(_, after)| after);
-            authority.starts_with(|c: char| c.is_ascii_alphanumeric())
-                && authority.chars().all(host)
-                && rest.starts_with('/')
-                && rest.chars().all(path)
-        });
+        let (origin, rest) = split_origin(&url).unwrap_or(("", &url));
+        let authority = origin.split_once("://").map_or("", |(_, after)| after);
+        let from = authority.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && authority.chars().all(host);
+        // `//host/path` would be another host's.
+        let own = origin.is_empty() && !rest.starts_with("//");
+        let fits = (from || own) && rest.starts_with('/') && rest.chars().all(path);
         if !fits {
             return Err(ConfigError::new(
                 "script_url",
                 format!("is {url:?}"),
-                "write scheme, host and path alone, such as `https://www.recaptcha.net/recaptcha/api.js`",
+                "write scheme, host and path alone, such as `https://www.recaptcha.net/recaptcha/api.js`, \
+                 or the path on your own site",
             ));
         }
         self.script_url = Some(url);
@@ -285,6 +288,14 @@ impl Widget {
         src
     }
 
+    /// The address of the style sheet, where the widget has one: beside the script.
+    pub fn stylesheet_href(&self) -> Option<String> {
+        let name = self.facts.stylesheet?;
+        let script = self.script_url();
+        let folder = script.rfind('/').map_or("", |end| &script[..=end]);
+        Some(format!("{folder}{name}"))
+    }
+
     /// The attributes of the element, in order: its class first, then the site key. Not escaped.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
         let facts = self.facts;
@@ -307,14 +318,14 @@ impl Widget {
     ///
     /// Where the script comes from elsewhere, that origin takes the place of the vendor's.
     pub fn csp_sources(&self) -> Vec<(&'static str, Vec<&str>)> {
-        let moved = self.script_url.as_deref().and_then(origin);
-        let usual = origin(self.facts.script).unwrap_or_default();
+        let moved = self.script_url.as_deref().map(origin);
+        let usual = origin(self.facts.script);
         let directives = self.facts.sources.directives().into_iter();
         let needed = directives.filter(|(_, sources)| !sources.is_empty());
         needed
             .map(|(directive, sources)| {
                 let kept = sources.iter().copied();
-                let kept = kept.filter(|source| moved.is_none() || origin(source) != Some(usual));
+                let kept = kept.filter(|source| moved.is_none() || origin(source) != usual);
                 (directive, moved.into_iter().chain(kept).collect())
             })
             .collect()
@@ -387,8 +398,13 @@ fn split_origin(url: &str) -> Option<(&str, &str)> {
     Some(url.split_at(end.map_or(url.len(), |end| scheme.len() + end)))
 }
 
-fn origin(url: &str) -> Option<&str> {
-    split_origin(url).map(|(origin, _)| origin)
+/// The origin as a policy writes it. Paths are on the page's own.
+fn origin(url: &str) -> &str {
+    match split_origin(url) {
+        Some((origin, _)) => origin,
+        None if url.starts_with('/') => "'self'",
+        None => url,
+    }
 }
 
 fn percent_encode(text: &str, into: &mut String) {
@@ -579,8 +595,12 @@ mod tests {
     fn a_script_comes_from_an_absolute_address_without_a_query() {
         for bad in [
             "",
-            "/api.js",
             "api.js",
+            "./api.js",
+            "/api.js?x=1",
+            "/a;b.js",
+            "/a b.js",
+            "/\"><script>",
             "//host/api.js",
             "javascript:alert(1)",
             "https://",
@@ -599,5 +619,41 @@ mod tests {
             assert!(full().with_script_url(bad).is_err(), "{bad:?}");
         }
         assert!(full().with_script_url("https://host:8443/a/api.js").is_ok());
+        assert!(full().with_script_url("/captcha/api.js").is_ok());
+    }
+
+    #[test]
+    fn a_script_of_the_page_s_own_origin_is_allowed_as_such() {
+        static OWN: WidgetFacts = WidgetFacts {
+            stylesheet: Some("widget.css"),
+            sources: WidgetSources {
+                script: &["'self'"],
+                worker: &["'self'"],
+                ..WidgetSources::NONE
+            },
+            ..WidgetFacts::new("/captcha/widget.js", "own", "data-challenge")
+        };
+        let own = || Widget::new(&ACME, "/challenge", &OWN).unwrap();
+        let widget = own();
+        assert_eq!(
+            widget.stylesheet_href().unwrap(),
+            "/captcha/widget.css",
+            "beside the script"
+        );
+        let moved = own().with_script_url("/static/a.js").unwrap();
+        assert_eq!(moved.stylesheet_href().unwrap(), "/static/widget.css");
+        let policy = [
+            ("script-src", vec!["'self'"]),
+            ("worker-src", vec!["'self'"]),
+        ];
+        assert_eq!(widget.csp_sources(), policy);
+        assert_eq!(moved.csp_sources(), policy);
+        let moved = own().with_script_url("https://cdn.example/a.js").unwrap();
+        assert_eq!(moved.csp_sources()[0].1, ["https://cdn.example"]);
+        let brought_home = full().with_script_url("/a.js").unwrap();
+        assert_eq!(
+            brought_home.csp_sources()[0].1,
+            ["'self'", "https://cdn.example"]
+        );
     }
 }

@@ -14,8 +14,15 @@
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct WidgetFacts {
-    /// Where the vendor's script comes from: an absolute address without a query.
+    /// Where the script comes from, without a query: an absolute address, or a path on the page's own
+    /// origin where a site serves it itself.
     pub script: &'static str,
+    /// Whether the script is a module.
+    pub module: bool,
+    /// A style sheet that stands beside the script, by its file name.
+    pub stylesheet: Option<&'static str>,
+    /// The name of the element.
+    pub element: &'static str,
     /// Query parameters that the script is always loaded with.
     pub parameters: &'static [(&'static str, &'static str)],
     /// The query parameter that takes the site key, where the script wants it.
@@ -24,7 +31,7 @@ pub struct WidgetFacts {
     pub language_parameter: Option<&'static str>,
     /// The class by which the script finds the element.
     pub class: &'static str,
-    /// The attribute for the site key.
+    /// The attribute for the site key, or for whatever else tells the widget whose challenges to show.
     pub site_key_attribute: &'static str,
     /// The attribute for the action, where the widget carries one.
     pub action: Option<WidgetText>,
@@ -60,6 +67,9 @@ impl WidgetFacts {
     ) -> Self {
         Self {
             script,
+            module: false,
+            stylesheet: None,
+            element: "div",
             parameters: &[],
             site_key_parameter: None,
             language_parameter: None,
