@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use human_check::{ErrorKind, HumanCheck, Reason, Secret};
+use human_check::{ChallengeIssuer, ChallengeRequest, ErrorKind, HumanCheck, Reason, Secret};
 use human_check_captchala::{CaptchaLa, ServerTokenRequest};
 use human_check_config::Vendor;
 use human_check_testkit::emulator::CaptchaLaShape;
@@ -184,6 +184,31 @@ async fn a_server_token_binds_what_is_solved_with_it() {
     assert_eq!(
         emulator.mint(&mint).unwrap_err().to_string(),
         "server_token_expired"
+    );
+}
+
+#[tokio::test]
+async fn a_page_s_challenge_is_a_server_token_for_its_action_and_user() {
+    let emulator = Emulator::start().await.unwrap();
+    emulator.configure(|knobs| knobs.server_token_required = true);
+    let check = captchala(&emulator);
+    let request = ChallengeRequest::new()
+        .with_action("signup")
+        .with_binding("user_42");
+    let challenge = check.issue(&request).await.unwrap();
+    assert_eq!(challenge.life(), Some(Duration::from_secs(300)));
+    let page: serde_json::Value = serde_json::from_str(challenge.json()).unwrap();
+    let mint = Mint::for_provider("captchala").server_token(page["server_token"].as_str().unwrap());
+    for _ in 0..3 {
+        let good = submission(Vendor::CaptchaLa, emulator.mint(&mint).unwrap())
+            .expecting_action("signup")
+            .expecting_binding("user_42");
+        assert!(check.check(&good).await.unwrap().is_human());
+    }
+    let error = check.issue(&ChallengeRequest::new()).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (ErrorKind::Misconfigured, "action-missing")
     );
 }
 

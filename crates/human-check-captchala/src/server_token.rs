@@ -2,11 +2,15 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use human_check::{CheckError, ConfigError, ErrorKind};
+use human_check::{
+    Challenge, ChallengeIssuer, ChallengeRequest, CheckError, ConfigError, ErrorKind, Provider,
+    async_trait,
+};
 use human_check_http::Reply;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::validate::Envelope;
+use crate::{CAPTCHALA, CaptchaLa};
 
 /// Which server token to mint (section 9.1).
 #[derive(Clone, Debug)]
@@ -109,6 +113,37 @@ impl fmt::Debug for ServerToken {
             .field("expires_in", &self.expires_in)
             .field("issued_at", &self.issued_at)
             .finish()
+    }
+}
+
+/// A server token for each challenge, as `{"server_token":"sct_..."}`, good for three uses since the
+/// widget starts one ahead (section 9.1). A binding becomes its uid. It is tied to no address; see
+/// [`ServerTokenRequest::with_client_ip`] for why.
+///
+/// A request must name an action, without which the service issues nothing.
+#[async_trait]
+impl ChallengeIssuer for CaptchaLa {
+    fn provider(&self) -> &Provider {
+        &CAPTCHALA
+    }
+
+    async fn issue(&self, request: &ChallengeRequest) -> Result<Challenge, CheckError> {
+        let action = request.action().unwrap_or_default();
+        let mut wanted = ServerTokenRequest::new(action)
+            .map_err(|error| {
+                CheckError::new(ErrorKind::Misconfigured, &CAPTCHALA, "action-missing")
+                    .with_source(error)
+            })?
+            .with_max_uses(3);
+        if let Some(uid) = request.binding() {
+            wanted = wanted.with_uid(uid);
+        }
+        let issued = self.issue_server_token(&wanted).await?;
+        let challenge = Challenge::new(json!({"server_token": issued.token}).to_string());
+        Ok(match issued.expires_in {
+            Some(life) => challenge.with_life(life),
+            None => challenge,
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 mod accept;
 mod breaker;
 mod breaker_state;
+mod challenge;
 mod check;
 mod clock;
 mod comparison;
@@ -43,6 +44,7 @@ mod widget_facts;
 pub use accept::{Accept, Shares};
 pub use async_trait::async_trait;
 pub use breaker::{Breaker, BreakerPolicy};
+pub use challenge::{Challenge, ChallengeIssuer, ChallengeRequest};
 pub use check::{HumanCheck, HumanCheckExt};
 pub use clock::{Clock, SystemClock};
 pub use comparison::{Comparison, ComparisonSink, Opinion, Outcome};
