@@ -8,6 +8,7 @@
 
 mod absence;
 mod accept;
+mod altcha;
 mod bounds;
 mod breaker;
 mod canary;

@@ -1,0 +1,288 @@
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use human_check::{
+    ChallengeRequest, CheckError, Claim, Claimed, Clock, ConfigError, Detail, ErrorKind, Fact,
+    HumanCheck, Provider, Reason, Refusal, Reports, SingleUse, SpentTokens, Submission,
+    SystemClock, TOKEN_CAP, Verdict,
+};
+
+use crate::answer::Answer;
+use crate::derivations::{Derivations, NotRun};
+use crate::{Difficulty, Keys};
+
+/// The proof of work and the field that its widget adds (section 3).
+pub static ALTCHA: Provider = Provider::new("altcha", &["altcha"]);
+
+/// How far the clocks of machines that share a store may differ.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// A proof of work of our own: makes challenges and judges their answers, and asks nobody.
+///
+/// Whoever passes has spent CPU time on a challenge of this site, made for this action, once. That is
+/// all: it says nothing of who, and an attacker may spend it, too. See `docs/providers/altcha.md`.
+///
+/// A store of spent tokens belongs to it, since the protocol remembers nothing and the same answer would
+/// pass until its challenge ends. There is none without:
+///
+/// ```compile_fail,E0061
+/// # use human_check::Secret;
+/// # use human_check_altcha::{Altcha, Keys};
+/// # let secret = Secret::new("from openssl rand -base64 32").unwrap();
+/// let check = Altcha::new(Keys::new(secret).unwrap(), "www.example.com");
+/// ```
+///
+/// Share one between the guard and the challenge endpoint: `Arc<Altcha<_>>` is both a check and a
+/// [`ChallengeIssuer`](human_check::ChallengeIssuer). Several machines share secret, site and store.
+///
+/// # Runtime
+///
+/// Derivations run on tokio's threads for blocking work, so challenges are made, and answers found by
+/// [chance](Difficulty::with_zeros) judged, inside of a tokio runtime.
+pub struct Altcha<S> {
+    pub(crate) provider: Provider,
+    pub(crate) keys: Keys,
+    pub(crate) site: String,
+    pub(crate) life: Duration,
+    pub(crate) difficulty: Arc<dyn Fn(&ChallengeRequest) -> Difficulty + Send + Sync>,
+    pub(crate) derivations: Derivations,
+    pub(crate) clock: Box<dyn Clock>,
+    store: S,
+}
+
+impl<S: SpentTokens> Altcha<S> {
+    /// Challenges for one site, which live five minutes and are [standard](Difficulty::standard).
+    ///
+    /// `site` is a name of yours, such as the host: answers to challenges of another site of the same
+    /// secret do not pass. Nobody but you says it, so the verdict does not call it a hostname.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the site is no short name of printable ASCII, or the store forgets within
+    /// six minutes.
+    pub fn new(keys: Keys, site: impl Into<String>, store: S) -> Result<Self, ConfigError> {
+        let site = site.into();
+        if site.is_empty() || site.len() > 255 || !site.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(ConfigError::new(
+                "site",
+                format!("is {site:?}"),
+                "name the site with 1 to 255 letters, digits or signs, such as `www.example.com`",
+            ));
+        }
+        // Half of the cores, so that a flood of challenges leaves the rest to everything else.
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self {
+            provider: ALTCHA.clone(),
+            keys,
+            site,
+            life: Duration::ZERO,
+            difficulty: Arc::new(|_| Difficulty::default()),
+            derivations: Derivations::new(cores.div_ceil(2), 64),
+            clock: Box::new(SystemClock),
+            store,
+        }
+        .with_life(Duration::from_secs(300))
+    }
+
+    /// Lets challenges live so long instead, in whole seconds. The widget asks for another when one ends
+    /// while the page is open.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when it is under ten seconds or above a day, or with a minute for clocks that
+    /// differ longer than the store remembers.
+    pub fn with_life(mut self, life: Duration) -> Result<Self, ConfigError> {
+        let longest = self.store.longest_life();
+        let sensible = Duration::from_secs(10)..=Duration::from_secs(86_400);
+        if !sensible.contains(&life) || life + SKEW > longest {
+            return Err(ConfigError::new(
+                "life",
+                format!(
+                    "is {life:?}, and the store remembers for {longest:?}, one minute of which is for \
+                     clocks that differ"
+                ),
+                "write ten seconds to a day, and give the store a minute more",
+            ));
+        }
+        self.life = Duration::from_secs(life.as_secs());
+        Ok(self)
+    }
+
+    /// Asks every visitor for the same work.
+    #[must_use]
+    pub fn with_difficulty(self, difficulty: Difficulty) -> Self {
+        self.with_difficulty_for(move |_| difficulty)
+    }
+
+    /// Asks each visitor for the work that `difficulty` says, such as more from who comes again:
+    ///
+    /// ```
+    /// # use human_check::{ChallengeRequest, MemorySpent, Secret};
+    /// # use human_check_altcha::{Altcha, Difficulty, Keys};
+    /// # let keys = Keys::new(Secret::new("p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa")?)?;
+    /// let check = Altcha::new(keys, "www.example.com", MemorySpent::new(100_000))?
+    ///     .with_difficulty_for(|request| {
+    ///         // Twice the work for each five challenges that this address took lately.
+    ///         Difficulty::standard().times(1 << (request.earlier() / 5).min(4))
+    ///     });
+    /// # Ok::<(), human_check::ConfigError>(())
+    /// ```
+    ///
+    /// It is called for every challenge, so it must not block. An attacker has many addresses.
+    #[must_use]
+    pub fn with_difficulty_for(
+        mut self,
+        difficulty: impl Fn(&ChallengeRequest) -> Difficulty + Send + Sync + 'static,
+    ) -> Self {
+        self.difficulty = Arc::new(difficulty);
+        self
+    }
+
+    /// Lets so many derivations run at a time, with so many waiting. Default: half of the cores, 64.
+    ///
+    /// Beyond that a challenge is not made and an answer that needs one not judged: `Declined`, reason
+    /// `derivations-busy`, which opens no route.
+    #[must_use]
+    pub fn with_derivations(mut self, running: NonZeroUsize, waiting: usize) -> Self {
+        self.derivations = Derivations::new(running.get(), waiting);
+        self
+    }
+
+    /// Looks for the answer in other fields. The widget has to be told too.
+    #[must_use]
+    pub fn with_form_fields<F: Into<String>>(
+        mut self,
+        fields: impl IntoIterator<Item = F>,
+    ) -> Self {
+        self.provider = self.provider.with_fields(fields);
+        self
+    }
+
+    /// Tells the time by another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    async fn judge(&self, submission: &Submission) -> Result<Verdict, CheckError> {
+        let now = self.clock.now();
+        let field = submission.token(&ALTCHA, TOKEN_CAP);
+        let answer = match field.and_then(|field| Answer::open(field, &self.keys, now)) {
+            Ok(answer) => answer,
+            Err(refusal) => return Ok(refusal.into()),
+        };
+        let answer = Arc::new(answer);
+        let right = if answer.needs_derivation() {
+            let answer = Arc::clone(&answer);
+            let derived = self.derivations.run(move || answer.is_right()).await;
+            derived.map_err(not_run)?
+        } else {
+            answer.is_right()
+        };
+        // Signed by us, and still not to be derived: our processes do not agree on the algorithms.
+        let right = right.map_err(|_| {
+            CheckError::new(ErrorKind::Misconfigured, &ALTCHA, "algorithm-unsupported")
+        })?;
+        let mut facts = answer.facts(&ALTCHA);
+        let refused = |reason, facts| Ok(Refusal::new(reason).with_facts(facts).into());
+        if !right {
+            return refused(Reason::Invalid, facts);
+        }
+        match answer.site() {
+            Some(site) if site == self.site => facts.details.push(("site", Detail::Text(site))),
+            _ => return refused(Reason::WrongSiteKey, facts),
+        }
+        facts.single_use = SingleUse::Store;
+        let verdict = Verdict::Human(facts).held_to(submission);
+        let Verdict::Human(facts) = verdict else {
+            return Ok(verdict);
+        };
+        // Last, so that only what would pass takes a place in the store.
+        let left = answer.ends().duration_since(now).unwrap_or_default();
+        let claim = Claim::named(&ALTCHA, answer.signature());
+        match self.store.claim(claim, left + SKEW).await {
+            Ok(Claimed::First) => Ok(Verdict::Human(facts)),
+            Ok(Claimed::Before) => refused(Reason::Spent, facts),
+            Err(error) => {
+                let reason = error.reason();
+                Err(CheckError::new(ErrorKind::Unclaimed, &ALTCHA, reason).with_source(error))
+            }
+        }
+    }
+}
+
+pub(crate) fn not_run(why: NotRun) -> CheckError {
+    match why {
+        // Whoever floods us causes it, so it is no outage.
+        NotRun::Busy => CheckError::new(ErrorKind::Declined, &ALTCHA, "derivations-busy")
+            .with_retry_after(Some(Duration::from_secs(1)))
+            .with_token_unspent(),
+        NotRun::Lost => {
+            CheckError::new(ErrorKind::Protocol, &ALTCHA, "derivation-lost").with_token_unspent()
+        }
+    }
+}
+
+/// The answer is judged against the signed challenge that it carries (section 4): ended, forged,
+/// unsolved, made for something else, used before. Only a challenge of ours is ever derived from.
+///
+/// Dropping the future while the store is asked leaves the answer claimed or not.
+#[async_trait]
+impl<S: SpentTokens> HumanCheck for Altcha<S> {
+    fn accepts(&self) -> &[Provider] {
+        std::slice::from_ref(&self.provider)
+    }
+
+    fn reports(&self) -> Reports {
+        Reports::nothing()
+            .sometimes(Fact::Action)
+            .sometimes(Fact::Binding)
+    }
+
+    async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
+        let outcome = self.judge(submission).await;
+        explain(&outcome);
+        outcome
+    }
+}
+
+/// The one event that explains a decision.
+fn explain(outcome: &Result<Verdict, CheckError>) {
+    let (class, reason, codes): (_, _, &[String]) = match outcome {
+        Ok(Verdict::Human(_)) => ("human", "", &[]),
+        Ok(Verdict::NotHuman(refusal)) => ("not-human", refusal.reason().name(), refusal.codes()),
+        Err(error) => {
+            tracing::warn!(
+                target: "human_check",
+                provider = ALTCHA.name(),
+                outcome = error.kind().name(),
+                reason = error.reason(),
+                error = error as &dyn std::error::Error,
+                "checked"
+            );
+            return;
+        }
+    };
+    tracing::debug!(
+        target: "human_check",
+        provider = ALTCHA.name(),
+        outcome = class,
+        reason,
+        codes = ?codes,
+        "checked"
+    );
+}
+
+impl<S: fmt::Debug> fmt::Debug for Altcha<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Altcha")
+            .field("site", &self.site)
+            .field("life", &self.life)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}

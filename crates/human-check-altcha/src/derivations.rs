@@ -1,0 +1,105 @@
+use std::sync::Arc;
+
+use tokio::sync::{AcquireError, Semaphore, TryAcquireError};
+
+/// Runs key derivations away from the threads that serve requests, so many at a time and with so
+/// many waiting, and no more: each is milliseconds of a core and, for some algorithms, megabytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Derivations {
+    running: Arc<Semaphore>,
+    admitted: Arc<Semaphore>,
+}
+
+/// Why one was not run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum NotRun {
+    /// Too many are waiting already.
+    Busy,
+    /// It panicked, or the runtime is shutting down.
+    Lost,
+}
+
+impl Derivations {
+    pub(crate) fn new(running: usize, waiting: usize) -> Self {
+        let most = Semaphore::MAX_PERMITS;
+        Self {
+            running: Arc::new(Semaphore::new(running.min(most))),
+            admitted: Arc::new(Semaphore::new(running.saturating_add(waiting).min(most))),
+        }
+    }
+
+    /// One that is under way when its caller gives up runs to its end and holds its place until then;
+    /// otherwise callers who come and go could have any number run.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        derivation: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NotRun> {
+        let admitted = Arc::clone(&self.admitted).try_acquire_owned();
+        let admitted = admitted.map_err(|error| match error {
+            TryAcquireError::NoPermits => NotRun::Busy,
+            TryAcquireError::Closed => NotRun::Lost,
+        })?;
+        let running = Arc::clone(&self.running).acquire_owned().await;
+        let running = running.map_err(|_: AcquireError| NotRun::Lost)?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _places = (admitted, running);
+            derivation()
+        });
+        done.await.map_err(|_| NotRun::Lost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_too_much_is_turned_away_and_what_was_given_up_keeps_its_place() {
+        let pool = Derivations::new(1, 1);
+        let (go, wait) = mpsc::channel::<()>();
+        let (began, has_begun) = tokio::sync::oneshot::channel();
+        let first = tokio::spawn({
+            let pool = pool.clone();
+            async move {
+                let work = move || {
+                    let _ = began.send(());
+                    let _ = wait.recv();
+                };
+                pool.run(work).await
+            }
+        });
+        has_begun.await.unwrap();
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        let mut second = Box::pin(pool.run(|| 2));
+        assert!(
+            futures_poll(second.as_mut()).await.is_none(),
+            "the first still runs, so the second waits"
+        );
+        assert_eq!(pool.run(|| 3).await, Err(NotRun::Busy));
+        go.send(()).unwrap();
+        assert_eq!(second.await, Ok(2));
+        assert_eq!(pool.run(|| 4).await, Ok(4));
+    }
+
+    #[tokio::test]
+    async fn one_that_panics_frees_its_place() {
+        let pool = Derivations::new(1, 0);
+        let lost = pool.run(|| panic!("for the test")).await;
+        assert_eq!(lost, Err::<(), _>(NotRun::Lost));
+        assert_eq!(pool.run(|| 1).await, Ok(1));
+    }
+
+    /// Polls once.
+    async fn futures_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+        std::future::poll_fn(|context| {
+            std::task::Poll::Ready(match future.as_mut().poll(context) {
+                std::task::Poll::Ready(output) => Some(output),
+                std::task::Poll::Pending => None,
+            })
+        })
+        .await
+    }
+}

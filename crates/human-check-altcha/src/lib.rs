@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+mod altcha_check;
+mod answer;
+mod derivations;
+mod difficulty;
+mod issue;
+mod keys;
+mod payload;
+mod widget;
+mod widget_files;
+
+pub use altcha_check::{ALTCHA, Altcha};
+pub use answer::look_into;
+pub use difficulty::Difficulty;
+pub use keys::Keys;
+pub use widget::widget;
+pub use widget_files::{WidgetFile, WidgetFiles};

@@ -1,0 +1,212 @@
+use std::fs;
+use std::path::Path;
+
+use human_check::ConfigError;
+use serde::Deserialize;
+
+/// Everything that the widget loads, to be served in one folder of the site's own.
+///
+/// The files come from the npm package `altcha`, version 3, which speaks this protocol; nothing of it
+/// is part of this crate. Held in memory, about half a megabyte with all languages.
+///
+/// ```no_run
+/// use human_check_altcha::WidgetFiles;
+///
+/// // After `npm install altcha@3` in this folder.
+/// let files = WidgetFiles::from_npm("node_modules")?;
+/// let script = files.get("widget.js").unwrap();
+/// assert_eq!(script.content_type(), "text/javascript");
+/// # Ok::<(), human_check::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct WidgetFiles {
+    files: Vec<WidgetFile>,
+    version: String,
+}
+
+/// One of the [`WidgetFiles`].
+#[derive(Clone)]
+pub struct WidgetFile {
+    name: String,
+    content: Vec<u8>,
+}
+
+const FILES: [(&str, &str); 7] = [
+    ("altcha.min.js", "dist/external/altcha.min.js"),
+    ("altcha.css", "dist/external/altcha.css"),
+    ("workers/pbkdf2.js", "dist/workers/pbkdf2.js"),
+    ("workers/sha.js", "dist/workers/sha.js"),
+    ("workers/scrypt.js", "dist/workers/scrypt.js"),
+    ("workers/argon2id.js", "dist/workers/argon2id.js"),
+    // Its licence asks to go with it.
+    ("LICENSE.txt", "LICENSE.txt"),
+];
+
+impl WidgetFiles {
+    /// Reads them from a folder `node_modules`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the package is not there, is of another major version, or lacks a file.
+    pub fn from_npm(node_modules: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let package = node_modules.as_ref().join("altcha");
+        let read = |name: &str| {
+            fs::read(package.join(name)).map_err(|error| {
+                ConfigError::new(
+                    "widget",
+                    format!("lacks {} ({error})", package.join(name).display()),
+                    "run `npm install altcha@3` beside it",
+                )
+            })
+        };
+        let version = version(&read("package.json")?);
+        let version = version.filter(|version| version.starts_with("3."));
+        let version = version.ok_or_else(|| {
+            ConfigError::new(
+                "widget",
+                format!("is of another version in {}", package.display()),
+                "run `npm install altcha@3`: other major versions speak another protocol",
+            )
+        })?;
+        let mut files = vec![WidgetFile {
+            name: "widget.js".to_owned(),
+            content: include_bytes!("widget.js").to_vec(),
+        }];
+        for (name, source) in FILES {
+            files.push(WidgetFile {
+                name: name.to_owned(),
+                content: read(source)?,
+            });
+        }
+        // Languages come and go with its versions, and a page in English needs none.
+        let languages = fs::read_dir(package.join("dist/i18n"))
+            .into_iter()
+            .flatten();
+        for entry in languages.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let speaks_one = name
+                .strip_suffix(".js")
+                .is_some_and(|language| matches!(language.len(), 2 | 5));
+            if speaks_one {
+                files.push(WidgetFile {
+                    content: read(&format!("dist/i18n/{name}"))?,
+                    name: format!("i18n/{name}"),
+                });
+            }
+        }
+        Ok(Self { files, version })
+    }
+
+    /// The file of that name, relative to the folder.
+    pub fn get(&self, name: &str) -> Option<&WidgetFile> {
+        self.files.iter().find(|file| file.name == name)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &WidgetFile> {
+        self.files.iter()
+    }
+
+    /// The version of the package.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+impl WidgetFile {
+    /// Its path in the folder, such as `workers/sha.js`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its bytes.
+    pub fn content(&self) -> &[u8] {
+        &self.content
+    }
+
+    /// What it is, for the header `Content-Type`.
+    pub fn content_type(&self) -> &'static str {
+        match self.name.rsplit('.').next() {
+            Some("js") => "text/javascript",
+            Some("css") => "text/css",
+            _ => "text/plain; charset=utf-8",
+        }
+    }
+}
+
+impl std::fmt::Debug for WidgetFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} bytes)", self.name, self.content.len())
+    }
+}
+
+fn version(package: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Package {
+        version: String,
+    }
+    let package: Package = serde_json::from_slice(package).ok()?;
+    Some(package.version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn installed(version: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let package = folder.path().join("altcha");
+        for (_, source) in FILES {
+            let path = package.join(source);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, source).unwrap();
+        }
+        let manifest = format!(r#"{{"name":"altcha","version":"{version}"}}"#);
+        fs::write(package.join("package.json"), manifest).unwrap();
+        fs::create_dir_all(package.join("dist/i18n")).unwrap();
+        for name in ["de.js", "pt-br.js", "all.js", "de.d.ts", "de.umd.cjs"] {
+            fs::write(package.join("dist/i18n").join(name), name).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn what_is_served_is_what_was_installed() {
+        let folder = installed("3.2.2");
+        let files = WidgetFiles::from_npm(folder.path()).unwrap();
+        assert_eq!(files.version(), "3.2.2");
+        let mut names: Vec<_> = files.iter().map(WidgetFile::name).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "LICENSE.txt",
+                "altcha.css",
+                "altcha.min.js",
+                "i18n/de.js",
+                "i18n/pt-br.js",
+                "widget.js",
+                "workers/argon2id.js",
+                "workers/pbkdf2.js",
+                "workers/scrypt.js",
+                "workers/sha.js",
+            ]
+        );
+        let style = files.get("altcha.css").unwrap();
+        assert_eq!(style.content_type(), "text/css");
+        assert_eq!(style.content(), b"dist/external/altcha.css");
+        assert!(files.get("../package.json").is_none());
+    }
+
+    #[test]
+    fn a_package_that_is_missing_or_of_another_version_says_what_to_install() {
+        let nothing = tempfile::tempdir().unwrap();
+        let old = installed("2.3.0");
+        let torn = installed("3.0.0");
+        fs::remove_file(torn.path().join("altcha/dist/workers/sha.js")).unwrap();
+        for folder in [nothing, old, torn] {
+            let error = WidgetFiles::from_npm(folder.path()).unwrap_err();
+            assert!(error.remedy().contains("npm install altcha@3"), "{error}");
+        }
+    }
+}

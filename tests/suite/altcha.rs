@@ -1,0 +1,575 @@
+//! The proof of work against the contract's vectors, and every way around it that the official crate
+//! leaves open.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use altcha::{Payload, VerifySolutionOptions};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use human_check::{
+    Assurance, Challenge, ChallengeIssuer, ChallengeRequest, Claim, ClaimError, Claimed, ErrorKind,
+    HumanCheck, MemorySpent, Reason, Secret, SingleUse, SpentTokens, Submission,
+};
+use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys, look_into};
+use human_check_testkit::conformance::{Fixture, Wanted};
+use human_check_testkit::{ManualClock, conformance, solve};
+use serde_json::{Value, json};
+
+const SECRET: &str = "test-secret-0123456789abcdef0123";
+const SITE: &str = "www.example.com";
+
+fn keys(secret: &str) -> Keys {
+    Keys::new(Secret::new(secret).unwrap()).unwrap()
+}
+
+/// Quick to solve without the browser's speed.
+fn easy() -> Difficulty {
+    Difficulty::sha().with_tries(50).unwrap()
+}
+
+fn altcha(clock: &ManualClock) -> Altcha<MemorySpent> {
+    let store = MemorySpent::with(1_000, Duration::from_secs(600), clock.clone());
+    Altcha::new(keys(SECRET), SITE, store)
+        .unwrap()
+        .with_difficulty(easy())
+        .with_clock(clock.clone())
+}
+
+async fn answered(altcha: &impl ChallengeIssuer, request: &ChallengeRequest) -> String {
+    solve(altcha.issue(request).await.unwrap().json()).unwrap()
+}
+
+fn sent(field: impl Into<String>) -> Submission {
+    Submission::new().with_token(&ALTCHA, field)
+}
+
+async fn reason(check: &impl HumanCheck, submission: &Submission) -> Option<Reason> {
+    let verdict = check.check(submission).await.unwrap();
+    verdict.refusal().map(human_check::Refusal::reason)
+}
+
+/// The payload with something changed in it.
+fn changed(field: &str, change: impl FnOnce(&mut Value)) -> String {
+    let mut payload = serde_json::from_slice(&STANDARD.decode(field).unwrap()).unwrap();
+    change(&mut payload);
+    STANDARD.encode(payload.to_string())
+}
+
+fn cases() -> Vec<Value> {
+    let text = include_str!("../vectors/altcha.vectors.json");
+    let cases: Vec<Value> = serde_json::from_str(text).unwrap();
+    assert_eq!(cases.len(), 33);
+    cases
+}
+
+fn text<'a>(case: &'a Value, name: &str) -> &'a str {
+    case[name].as_str().unwrap_or_else(|| panic!("{case}"))
+}
+
+fn keys_of(case: &Value) -> Keys {
+    let secret = Secret::new(text(case, "secret")).unwrap();
+    match case["key_secret"].as_str() {
+        Some(second) => Keys::with_key_secret(secret, Secret::new(second).unwrap()),
+        None => Keys::new(secret),
+    }
+    .unwrap()
+}
+
+#[test]
+fn every_vector_is_judged_as_the_contract_asks() {
+    for case in cases() {
+        let name = text(&case, "name");
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(case["now"].as_u64().unwrap());
+        let submission = sent(text(&case, "field"));
+        let refusal = match submission.token(&ALTCHA, human_check::TOKEN_CAP) {
+            Ok(field) => look_into(field, &keys_of(&case), now),
+            Err(refusal) => Some(refusal),
+        };
+        let codes = refusal.as_ref().map_or(&[][..], |refusal| refusal.codes());
+        let code = codes.first().map_or("", String::as_str);
+        let judged = match refusal.as_ref().map(human_check::Refusal::reason) {
+            None => "pass",
+            Some(Reason::Expired) => "expired",
+            Some(Reason::Invalid) if code == "signature" => "tampered",
+            Some(Reason::Invalid) => "rejected",
+            Some(Reason::Malformed) => "malformed",
+            Some(Reason::Missing) => "missing",
+            Some(other) => panic!("{name}: {other}"),
+        };
+        assert_eq!(judged, text(&case, "expected"), "{name}");
+        let recognised = match name {
+            "v1_payload" => "pow-v1-payload",
+            "sentinel_payload" => "sentinel-payload",
+            "widget_test_mode" => "widget-test-payload",
+            _ => continue,
+        };
+        assert_eq!(code, recognised, "{name}");
+    }
+}
+
+/// Wherever we say yes the official crate's own verification says so too, and where only we say no, it
+/// is its clock or its shape.
+#[test]
+fn nothing_passes_that_the_official_crate_refuses() {
+    for case in cases() {
+        let name = text(&case, "name");
+        let Ok(json) = STANDARD.decode(text(&case, "field")) else {
+            continue;
+        };
+        let Ok(payload) = serde_json::from_slice::<Payload>(&json) else {
+            assert_ne!(text(&case, "expected"), "pass", "{name}");
+            continue;
+        };
+        let mut options = VerifySolutionOptions::new(
+            &payload.challenge,
+            &payload.solution,
+            text(&case, "secret"),
+        );
+        options.hmac_key_signature_secret = case["key_secret"].as_str().map(str::to_owned);
+        let crate_says = altcha::verify_solution(options).unwrap().verified;
+        let we_say = text(&case, "expected") == "pass";
+        let by_our_clock = name == "expired_by_injected_clock";
+        assert_eq!(crate_says, we_say || by_our_clock, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_passes_once_and_the_verdict_says_what_it_proves() {
+    let clock = ManualClock::now();
+    let check = altcha(&clock);
+    let request = ChallengeRequest::new()
+        .with_action("signup")
+        .with_binding("sitzung-ü-7 100%");
+    let submission = sent(answered(&check, &request).await)
+        .expecting_action("signup")
+        .expecting_binding("sitzung-ü-7 100%");
+    let verdict = check.check(&submission).await.unwrap();
+    let facts = verdict.human().unwrap();
+    assert_eq!(facts.assurance, Assurance::ProofOfWork);
+    assert_eq!(facts.single_use, SingleUse::Store);
+    assert!(facts.hostname.is_none(), "nobody said where it was shown");
+    assert_eq!(facts.detail("site").unwrap().text(), Some(SITE));
+    assert_eq!(reason(&check, &submission).await, Some(Reason::Spent));
+}
+
+#[tokio::test]
+async fn no_respelling_of_an_answer_passes_a_second_time() {
+    let clock = ManualClock::now();
+    type Respelling = fn(&str) -> String;
+    let drawn: [(&str, Respelling); 7] = [
+        ("as it was", str::to_owned),
+        ("no time", |field| {
+            changed(field, |p| drop(p["solution"]["time"].take()))
+        }),
+        ("another time", |field| {
+            changed(field, |p| p["solution"]["time"] = json!(1.5))
+        }),
+        ("more members", |field| {
+            changed(field, |p| {
+                p["x"] = json!(1);
+                p["challenge"]["parameters"]["zzz"] = json!(1);
+            })
+        }),
+        ("pretty", |field| {
+            let payload: Value = serde_json::from_slice(&STANDARD.decode(field).unwrap()).unwrap();
+            STANDARD.encode(format!("{payload:#}"))
+        }),
+        ("another counter", |field| {
+            changed(field, |p| p["solution"]["counter"] = json!(0))
+        }),
+        ("capitals", |field| {
+            changed(field, |p| {
+                let key = p["solution"]["derivedKey"].as_str().unwrap();
+                p["solution"]["derivedKey"] = json!(key.to_uppercase());
+            })
+        }),
+    ];
+    for (first, spell) in drawn {
+        let check = altcha(&clock);
+        let field = answered(&check, &ChallengeRequest::new()).await;
+        assert_eq!(reason(&check, &sent(spell(&field))).await, None, "{first}");
+        for (second, respell) in drawn {
+            assert_eq!(
+                reason(&check, &sent(respell(&field))).await,
+                Some(Reason::Spent),
+                "{first}, then {second}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_serves_one_action_one_binding_and_one_site() {
+    let clock = ManualClock::now();
+    let check = altcha(&clock);
+    let request = ChallengeRequest::new()
+        .with_action("comment")
+        .with_binding("alice");
+    let field = answered(&check, &request).await;
+    let other_form = sent(field.clone()).expecting_action("signup");
+    assert_eq!(reason(&check, &other_form).await, Some(Reason::WrongAction));
+    let other_session = sent(field.clone()).expecting_binding("bob");
+    assert_eq!(
+        reason(&check, &other_session).await,
+        Some(Reason::WrongBinding)
+    );
+    let elsewhere = Altcha::new(keys(SECRET), "blog.example.com", MemorySpent::new(10)).unwrap();
+    assert_eq!(
+        reason(&elsewhere, &sent(field.clone())).await,
+        Some(Reason::WrongSiteKey)
+    );
+    assert_eq!(
+        reason(&check, &sent(field).expecting_action("comment")).await,
+        None,
+        "what was refused was not spent"
+    );
+    let unbound = answered(&check, &ChallengeRequest::new()).await;
+    let wanted = sent(unbound).expecting_action("signup");
+    assert_eq!(
+        reason(&check, &wanted).await.unwrap().name(),
+        "action-absent"
+    );
+}
+
+#[tokio::test]
+async fn a_challenge_ends_by_our_clock_and_always() {
+    let clock = ManualClock::now();
+    let check = altcha(&clock).with_life(Duration::from_secs(60)).unwrap();
+    let field = answered(&check, &ChallengeRequest::new()).await;
+    clock.advance(Duration::from_secs(59));
+    assert_eq!(reason(&check, &sent(field)).await, None);
+    let field = answered(&check, &ChallengeRequest::new()).await;
+    clock.advance(Duration::from_secs(61));
+    assert_eq!(reason(&check, &sent(field)).await, Some(Reason::Expired));
+    // Everything else about these is right, and the secret is ours.
+    for never in [None, Some(0)] {
+        let mut parameters: altcha::ChallengeParameters = serde_json::from_value(json!({
+            "algorithm": "SHA-256", "cost": 1, "keyLength": 32, "keyPrefix": "0",
+            "nonce": "00".repeat(16), "salt": "11".repeat(16), "data": {"site": SITE},
+        }))
+        .unwrap();
+        parameters.expires_at = never;
+        let hmac = altcha::HmacAlgorithm::Sha256;
+        let endless = altcha::sign_challenge(&hmac, &mut parameters, None, SECRET, None).unwrap();
+        let field = solve(&serde_json::to_string(&endless).unwrap()).unwrap();
+        let verdict = check.check(&sent(field)).await.unwrap();
+        let refusal = verdict.refusal().unwrap();
+        assert_eq!(refusal.reason(), Reason::Invalid);
+        assert_eq!(refusal.codes(), ["no-expiry"]);
+    }
+}
+
+/// A store whose memory ends exactly when a claim says.
+#[derive(Debug, Default)]
+struct Asked(std::sync::Mutex<Vec<Duration>>);
+
+#[human_check::async_trait]
+impl SpentTokens for Asked {
+    fn longest_life(&self) -> Duration {
+        Duration::from_secs(600)
+    }
+
+    async fn claim(&self, claim: Claim<'_>, life: Duration) -> Result<Claimed, ClaimError> {
+        assert_eq!(claim.provider(), &ALTCHA);
+        self.0.lock().unwrap().push(life);
+        Ok(Claimed::First)
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_remembered_for_longer_than_any_clock_lets_it_pass() {
+    let clock = ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
+    let store = Arc::new(Asked::default());
+    let check = Altcha::new(keys(SECRET), SITE, Arc::clone(&store))
+        .unwrap()
+        .with_difficulty(easy())
+        .with_clock(clock.clone());
+    let field = answered(&check, &ChallengeRequest::new()).await;
+    clock.advance(Duration::from_secs(100));
+    assert_eq!(reason(&check, &sent(field)).await, None);
+    let asked = store.0.lock().unwrap().clone();
+    assert_eq!(asked, [Duration::from_secs(300 - 100 + 60)]);
+}
+
+#[tokio::test]
+async fn what_the_store_cannot_tell_is_nobody_s_yes() {
+    let clock = ManualClock::now();
+    let full = MemorySpent::with(0, Duration::from_secs(600), clock.clone());
+    let check = Altcha::new(keys(SECRET), SITE, full)
+        .unwrap()
+        .with_difficulty(easy());
+    let field = answered(&check, &ChallengeRequest::new()).await;
+    let error = check.check(&sent(field)).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (ErrorKind::Unclaimed, "store-full")
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_forgets_too_soon_or_a_weak_secret_is_no_check() {
+    let short = MemorySpent::with_life(10, Duration::from_secs(359));
+    let error = Altcha::new(keys(SECRET), SITE, short).unwrap_err();
+    assert_eq!(error.field(), "life");
+    let altcha = || Altcha::new(keys(SECRET), SITE, MemorySpent::new(10)).unwrap();
+    for life in [0, 9, 541, 86_401] {
+        assert!(
+            altcha().with_life(Duration::from_secs(life)).is_err(),
+            "{life}"
+        );
+    }
+    assert!(altcha().with_life(Duration::from_secs(540)).is_ok());
+    for site in ["", "two words", "ü"] {
+        let error = Altcha::new(keys(SECRET), site, MemorySpent::new(10)).unwrap_err();
+        assert_eq!(error.field(), "site");
+    }
+    // With an empty secret the official crate signs nothing at all, and anybody can sign with it.
+    assert!(Secret::new("").is_err());
+    assert!(Keys::new(Secret::new("short").unwrap()).is_err());
+}
+
+#[tokio::test]
+async fn the_previous_secret_still_opens_what_it_signed_and_signs_nothing() {
+    let before = "a-secret-from-last-year-0123456789";
+    let clock = ManualClock::now();
+    let store = MemorySpent::new(100);
+    let with = |keys| {
+        Altcha::new(keys, SITE, store.clone())
+            .unwrap()
+            .with_difficulty(easy())
+            .with_clock(clock.clone())
+    };
+    let (old, new) = (with(keys(before)), with(keys(SECRET).or(keys(before))));
+    let (unaware, chance) = (
+        with(keys(SECRET)),
+        with(keys(before)).with_difficulty(easy().with_zeros(1).unwrap()),
+    );
+    let field = answered(&old, &ChallengeRequest::new()).await;
+    assert_eq!(
+        reason(&unaware, &sent(&*field)).await,
+        Some(Reason::Invalid)
+    );
+    assert_eq!(reason(&new, &sent(&*field)).await, None);
+    assert_eq!(reason(&new, &sent(&*field)).await, Some(Reason::Spent));
+    let derived = answered(&chance, &ChallengeRequest::new()).await;
+    assert_eq!(reason(&new, &sent(derived)).await, None);
+    let fresh = answered(&new, &ChallengeRequest::new()).await;
+    assert_eq!(reason(&old, &sent(fresh)).await, Some(Reason::Invalid));
+}
+
+#[tokio::test]
+async fn every_algorithm_and_both_ways_of_searching_are_solved_and_judged() {
+    let clock = ManualClock::now();
+    let few = |difficulty: Difficulty| difficulty.with_tries(3).unwrap();
+    for difficulty in [
+        few(Difficulty::light()),
+        few(Difficulty::standard()),
+        few(Difficulty::sha()),
+        few(Difficulty::scrypt()),
+        few(Difficulty::argon2id()),
+        Difficulty::light().with_zeros(1).unwrap(),
+        Difficulty::sha().with_zeros(2).unwrap(),
+    ] {
+        let check = altcha(&clock).with_difficulty(difficulty);
+        let field = answered(&check, &ChallengeRequest::new()).await;
+        let wrong = changed(&field, |p| {
+            p["solution"]["derivedKey"] = json!("0".repeat(64));
+        });
+        assert_eq!(
+            reason(&check, &sent(wrong)).await,
+            Some(Reason::Invalid),
+            "{difficulty:?}"
+        );
+        assert_eq!(reason(&check, &sent(&*field)).await, None, "{difficulty:?}");
+        assert_eq!(reason(&check, &sent(field)).await, Some(Reason::Spent));
+    }
+}
+
+#[tokio::test]
+async fn whoever_comes_again_works_more() {
+    let clock = ManualClock::now();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let check = altcha(&clock).with_difficulty_for({
+        let seen = Arc::clone(&seen);
+        move |request| {
+            seen.store(request.earlier() as usize, Ordering::Relaxed);
+            easy()
+                .with_zeros(1 + u8::from(request.earlier() > 4))
+                .unwrap()
+        }
+    });
+    let prefix = |challenge: &Challenge| {
+        let json: Value = serde_json::from_str(challenge.json()).unwrap();
+        json["parameters"]["keyPrefix"].as_str().unwrap().to_owned()
+    };
+    let first = check.issue(&ChallengeRequest::new()).await.unwrap();
+    let again = ChallengeRequest::new().with_earlier(5);
+    let fifth = check.issue(&again).await.unwrap();
+    assert_eq!((prefix(&first), prefix(&fifth)), ("0".into(), "00".into()));
+    assert_eq!(seen.load(Ordering::Relaxed), 5);
+}
+
+#[tokio::test]
+async fn what_browsers_garble_is_not_in_the_signed_data() {
+    let clock = ManualClock::now();
+    let check = altcha(&clock);
+    let request = ChallengeRequest::new()
+        .with_action("größe 🙂\u{e9}")
+        .with_binding("a%20b \u{1}\"'</script>");
+    let challenge = check.issue(&request).await.unwrap();
+    assert!(challenge.json().is_ascii());
+    let json: Value = serde_json::from_str(challenge.json()).unwrap();
+    for (name, value) in json["parameters"]["data"].as_object().unwrap() {
+        assert!(value.is_string(), "{name} is {value}");
+    }
+    let submission = sent(solve(challenge.json()).unwrap())
+        .expecting_action("größe 🙂\u{e9}")
+        .expecting_binding("a%20b \u{1}\"'</script>");
+    assert_eq!(reason(&check, &submission).await, None);
+    let long = ChallengeRequest::new().with_binding("x".repeat(513));
+    let error = check.issue(&long).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Misconfigured);
+}
+
+/// Nothing here may cost a derivation: with this cost one would take longer than anybody waits.
+#[tokio::test]
+async fn what_we_did_not_sign_is_refused_without_a_derivation() {
+    let clock = ManualClock::now();
+    let check = altcha(&clock);
+    let field = answered(&check, &ChallengeRequest::new()).await;
+    let costly = |p: &mut Value| {
+        p["challenge"]["parameters"]["cost"] = json!(u32::MAX);
+        p["challenge"]["parameters"]
+            .as_object_mut()
+            .unwrap()
+            .remove("keySignature");
+    };
+    let deep = format!(
+        "{{\"challenge\":{}1{},\"solution\":{{}}}}",
+        "[".repeat(2_000),
+        "]".repeat(2_000)
+    );
+    let deep_data = changed(&field, |p| {
+        costly(p);
+        let nested = (0..100).fold(json!(1), |inner, _| json!([inner]));
+        p["challenge"]["parameters"]["data"]["deep"] = nested;
+    });
+    for (what, field, expected) in [
+        ("tampered", changed(&field, costly), Reason::Invalid),
+        (
+            "signed by nobody",
+            changed(&field, |p| {
+                costly(p);
+                p["challenge"].as_object_mut().unwrap().remove("signature");
+            }),
+            Reason::Invalid,
+        ),
+        (
+            "argon2id with four TiB",
+            changed(&field, |p| {
+                costly(p);
+                p["challenge"]["parameters"]["algorithm"] = json!("ARGON2ID");
+                p["challenge"]["parameters"]["memoryCost"] = json!(u32::MAX);
+            }),
+            Reason::Invalid,
+        ),
+        ("deep", STANDARD.encode(deep), Reason::Malformed),
+        ("deep data", deep_data, Reason::Invalid),
+        (
+            "oversized",
+            changed(&field, |p| p["x"] = json!("a".repeat(9_000))),
+            Reason::Malformed,
+        ),
+        (
+            "no padding",
+            field.trim_end_matches('=').to_owned() + "A",
+            Reason::Malformed,
+        ),
+        ("url alphabet", "-_-_".to_owned(), Reason::Malformed),
+        ("not base64", "%%%".to_owned(), Reason::Malformed),
+        ("null", STANDARD.encode("null"), Reason::Malformed),
+        ("a list", STANDARD.encode("[]"), Reason::Malformed),
+    ] {
+        assert_eq!(reason(&check, &sent(field)).await, Some(expected), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_requests_is_turned_away_and_opens_nothing() {
+    let clock = ManualClock::now();
+    let check = Arc::new(
+        altcha(&clock)
+            .with_difficulty(Difficulty::standard())
+            .with_derivations(NonZeroUsize::MIN, 3),
+    );
+    let mut flood = tokio::task::JoinSet::new();
+    for _ in 0..500 {
+        let check = Arc::clone(&check);
+        flood.spawn(async move { check.issue(&ChallengeRequest::new()).await });
+    }
+    let outcomes = flood.join_all().await;
+    let made = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    // One thread spawned them all before any could finish.
+    assert_eq!(made, 4);
+    for error in outcomes.into_iter().filter_map(Result::err) {
+        assert_eq!(
+            (error.kind(), error.reason()),
+            (ErrorKind::Declined, "derivations-busy")
+        );
+        assert!(error.retry_after().is_some() && !error.token_may_be_spent());
+    }
+    assert!(check.issue(&ChallengeRequest::new()).await.is_ok());
+}
+
+#[tokio::test]
+async fn nothing_printed_holds_the_secret_or_an_answer() {
+    let clock = ManualClock::now();
+    let check = altcha(&clock);
+    let challenge = check.issue(&ChallengeRequest::new()).await.unwrap();
+    let field = solve(challenge.json()).unwrap();
+    let submission = sent(&*field);
+    let verdict = check.check(&submission).await.unwrap();
+    let printed = format!(
+        "{check:?} {challenge:?} {submission:?} {verdict:?} {:?}",
+        keys(SECRET)
+    );
+    assert!(
+        !printed.contains(SECRET) && !printed.contains(&field[..40]),
+        "{printed}"
+    );
+}
+
+/// Solves what the check itself issues, on a thread of its own: the suite asks without waiting.
+async fn fixture(difficulty: Difficulty) -> Fixture {
+    let check = Arc::new(altcha(&ManualClock::now()).with_difficulty(difficulty));
+    let issuer = Arc::clone(&check);
+    let good = move |wanted: &Wanted| {
+        let mut request = ChallengeRequest::new();
+        if let Some(action) = &wanted.action {
+            request = request.with_action(action.clone());
+        }
+        if let Some(binding) = &wanted.binding {
+            request = request.with_binding(binding);
+        }
+        let issuer = Arc::clone(&issuer);
+        let issued = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            runtime.block_on(answered(&issuer, &request))
+        });
+        sent(issued.join().unwrap())
+    };
+    Fixture::new(check, good)
+        .with_bad(|| sent(text(&cases()[0], "field")))
+        .with_secret(SECRET)
+}
+
+conformance!(drawn, super::fixture(super::easy()));
+conformance!(
+    by_chance,
+    super::fixture(super::easy().with_zeros(1).unwrap())
+);
