@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
-use human_check_guard::Refused;
+use human_check_guard::{Answer, Refused};
 
 /// Why a handler did not run.
 #[derive(Debug)]
@@ -29,30 +29,36 @@ impl std::error::Error for HumanError {}
 
 impl ResponseError for HumanError {
     fn status_code(&self) -> StatusCode {
-        let status = match self {
+        status(match self {
             Self::Refused(refused) => refused.answer().status,
             Self::Unconfigured => 500,
-        };
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        })
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status_code());
-        let Self::Refused(refused) = self else {
-            return response.finish();
-        };
-        let answer = refused.answer();
-        for (name, value) in &answer.headers {
-            let value = match value {
-                Cow::Borrowed(value) => Ok(HeaderValue::from_static(value)),
-                Cow::Owned(value) => HeaderValue::from_str(value),
-            };
-            if let Ok(value) = value {
-                response.insert_header((HeaderName::from_static(name), value));
-            }
+        match self {
+            Self::Refused(refused) => send(refused.answer()),
+            Self::Unconfigured => HttpResponse::build(self.status_code()).finish(),
         }
-        response.body(answer.body.clone())
     }
+}
+
+pub(crate) fn send(answer: &Answer) -> HttpResponse {
+    let mut response = HttpResponse::build(status(answer.status));
+    for (name, value) in &answer.headers {
+        let value = match value {
+            Cow::Borrowed(value) => Ok(HeaderValue::from_static(value)),
+            Cow::Owned(value) => HeaderValue::from_str(value),
+        };
+        if let Ok(value) = value {
+            response.insert_header((HeaderName::from_static(name), value));
+        }
+    }
+    response.body(answer.body.clone())
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 type Handler = dyn Fn(Refused, &HttpRequest) -> Error + Send + Sync;

@@ -1,6 +1,7 @@
 //! actix-web extractors and middleware for human-check.
 #![doc = include_str!("../README.md")]
 
+mod challenges;
 mod error;
 mod extract;
 mod head;
@@ -10,6 +11,7 @@ mod payload;
 
 human_check_guard::proof_types!();
 
+pub use challenges::challenges;
 pub use error::{ErrorHandler, HumanError};
 pub use extract::{Carrier, Guarded, HumanForm, HumanJson, HumanMultipart, HumanQuery};
 pub use head::Head;

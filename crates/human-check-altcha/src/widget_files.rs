@@ -1,5 +1,5 @@
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use human_check::ConfigError;
 use serde::Deserialize;
@@ -107,6 +107,23 @@ impl WidgetFiles {
         self.files.iter()
     }
 
+    /// Writes them into a folder, for any server of static files. Makes the folder, and replaces what
+    /// has the same names there.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be written.
+    pub fn write_to(&self, folder: impl AsRef<Path>) -> io::Result<()> {
+        for file in &self.files {
+            let path = folder.as_ref().join(&file.name);
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::write(path, &file.content)?;
+        }
+        Ok(())
+    }
+
     /// The version of the package.
     pub fn version(&self) -> &str {
         &self.version
@@ -196,6 +213,13 @@ mod tests {
         assert_eq!(style.content_type(), "text/css");
         assert_eq!(style.content(), b"dist/external/altcha.css");
         assert!(files.get("../package.json").is_none());
+        let written = tempfile::tempdir().unwrap();
+        let served = written.path().join("static/captcha");
+        files.write_to(&served).unwrap();
+        for file in files.iter() {
+            let content = fs::read(served.join(file.name())).unwrap();
+            assert_eq!(content, file.content(), "{}", file.name());
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod body;
+mod challenges;
 mod extract;
 mod head;
 mod layer;
@@ -9,6 +10,7 @@ mod rejection;
 
 human_check_guard::proof_types!();
 
+pub use challenges::challenges;
 pub use extract::{Guarded, HumanForm, HumanJson, HumanMultipart};
 pub use head::Head;
 pub use human_check_guard as guard;

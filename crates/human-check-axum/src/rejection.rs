@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::http::header::ALLOW;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use human_check_guard::Refused;
+use human_check_guard::{Answer, Refused};
 
 /// Why a handler did not run: its own extractor's reason, or the guard's.
 #[derive(Debug)]
@@ -40,7 +40,10 @@ impl<E: IntoResponse> IntoResponse for Rejection<E> {
 
 /// The response that a refusal is answered with.
 pub fn respond(refused: Refused) -> Response {
-    let answer = refused.into_answer();
+    send(refused.into_answer())
+}
+
+pub(crate) fn send(answer: Answer) -> Response {
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() =
         StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

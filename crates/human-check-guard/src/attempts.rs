@@ -17,14 +17,12 @@ pub struct AttemptKey(String);
 impl AttemptKey {
     /// The attempts from one address. An IPv6 visitor has a whole /64 and is counted by it.
     pub fn address(ip: IpAddr) -> Self {
-        Self(match ip.to_canonical() {
-            IpAddr::V4(ip) => format!("ip:{ip}"),
-            IpAddr::V6(ip) => {
-                let network = ip.segments();
-                let [a, b, c, d, ..] = network;
-                format!("ip:{a:x}:{b:x}:{c:x}:{d:x}")
-            }
-        })
+        Self(format!("ip:{}", network(ip)))
+    }
+
+    /// The challenges that one address took, which are no attempts at anything else.
+    pub(crate) fn challenges(ip: IpAddr) -> Self {
+        Self(format!("challenges:{}", network(ip)))
     }
 
     /// The attempts on one account, or of whatever else you name.
@@ -35,6 +33,16 @@ impl AttemptKey {
     /// The key as text, for stores that live elsewhere. It may hold an address or a name: digest it.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+fn network(ip: IpAddr) -> String {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}")
+        }
     }
 }
 

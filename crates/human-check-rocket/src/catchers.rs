@@ -1,3 +1,4 @@
+use human_check_guard::Answer;
 use rocket::Request;
 use rocket::catcher::{BoxFuture, Catcher};
 use rocket::http::{ContentType, Status};
@@ -31,10 +32,12 @@ fn answer<'r>(status: Status, request: &'r Request<'_>) -> BoxFuture<'r> {
 }
 
 fn respond(refused: human_check_guard::Refused) -> Response<'static> {
-    let status = error::status(&refused);
-    let answer = refused.into_answer();
+    send(refused.into_answer())
+}
+
+pub(crate) fn send(answer: Answer) -> Response<'static> {
     let mut response = Response::new();
-    response.set_status(status);
+    response.set_status(Status::from_code(answer.status).unwrap_or(Status::InternalServerError));
     for (name, value) in answer.headers {
         response.set_raw_header(name, value);
     }

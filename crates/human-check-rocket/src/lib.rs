@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod catchers;
+mod challenges;
 mod data_guard;
 mod error;
 mod fairing;
@@ -14,6 +15,7 @@ mod tap_form;
 human_check_guard::proof_types!();
 
 pub use catchers::{catchers, refusal};
+pub use challenges::challenges;
 pub use data_guard::{HumanForm, HumanJson};
 pub use error::HumanError;
 pub use fairing::{HumanFairing, guard_from};

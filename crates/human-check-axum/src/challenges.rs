@@ -1,0 +1,33 @@
+use axum::extract::Request;
+use axum::routing::{MethodRouter, get};
+use human_check_guard::Challenges;
+
+use crate::Head;
+use crate::rejection::send;
+
+/// The endpoint that hands challenges to pages: GET, answered as [`Challenges`] says.
+///
+/// ```
+/// # use human_check::{Challenge, ChallengeIssuer, ChallengeRequest, CheckError, Provider};
+/// # static ACME: Provider = Provider::new("acme", &["acme-response"]);
+/// # #[derive(Debug)] struct Issuer;
+/// # #[human_check::async_trait] impl ChallengeIssuer for Issuer {
+/// #     fn provider(&self) -> &Provider { &ACME }
+/// #     async fn issue(&self, _: &ChallengeRequest) -> Result<Challenge, CheckError> {
+/// #         Ok(Challenge::new("{}"))
+/// #     }
+/// # }
+/// # let issuer = Issuer;
+/// use axum::Router;
+/// use human_check_axum::{challenges, guard::Challenges};
+///
+/// let endpoint = challenges(Challenges::new(issuer).for_action("signup"));
+/// let app: Router = Router::new().route("/human-check-altcha/challenge", endpoint);
+/// ```
+pub fn challenges<S: Clone + Send + Sync + 'static>(challenges: Challenges) -> MethodRouter<S> {
+    get(async move |request: Request| {
+        let (parts, _) = request.into_parts();
+        let heard = challenges.hear(&Head(&parts));
+        send(heard.answer().await)
+    })
+}
