@@ -188,7 +188,7 @@ fn assess(state: &mut State, body: &serde_json::Map<String, Value>) -> Outgoing 
     let known = state.token(PROVIDER, &token).cloned();
     let reason = invalid_reason(state, &token, known.as_ref(), &site_key);
     let name = format!("projects/{PROJECT_NUMBER}/assessments/{}", hex(16));
-    state.assessments.push(name.clone());
+    state.assessments.insert(name.clone(), ());
     if reason.is_none()
         && let Some(token) = state.token(PROVIDER, &token)
     {
@@ -283,7 +283,7 @@ fn invalid_reason(
 }
 
 fn annotate(state: &State, name: &str, body: &serde_json::Map<String, Value>) -> Outgoing {
-    if !state.assessments.iter().any(|known| known == name) {
+    if state.assessments.get(name).is_none() {
         return error(404, "NOT_FOUND", None, "assessment not found");
     }
     let annotation = body.get("annotation").and_then(Value::as_str);

@@ -11,6 +11,7 @@ mod fault;
 mod generic;
 mod hcaptcha;
 mod http;
+mod kept;
 mod mint;
 mod recaptcha;
 mod server;

@@ -1,6 +1,6 @@
 //! What the emulated vendors remember.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::fault::Faults;
 use super::http::Seen;
+use super::kept::Kept;
 use super::site::Site;
 
 /// How many requests are remembered.
@@ -19,12 +20,12 @@ const MOST_SEEN: usize = 10_000;
 pub(super) struct State {
     clock: Arc<dyn Clock>,
     pub(super) sites: Vec<Site>,
-    pub(super) tokens: HashMap<String, Token>,
-    pub(super) server_tokens: HashMap<String, ServerToken>,
+    pub(super) tokens: Kept<Token>,
+    pub(super) server_tokens: Kept<ServerToken>,
     /// Access tokens of the emulated Google Cloud, and when they end.
-    pub(super) access_tokens: HashMap<String, SystemTime>,
+    pub(super) access_tokens: Kept<SystemTime>,
     /// Names of assessments, which may be annotated.
-    pub(super) assessments: Vec<String>,
+    pub(super) assessments: Kept<()>,
     pub(super) knobs: Knobs,
     pub(super) faults: Faults,
     pub(super) seen: VecDeque<Seen>,
@@ -118,10 +119,10 @@ impl State {
         Self {
             clock,
             sites: Site::built_in(),
-            tokens: HashMap::new(),
-            server_tokens: HashMap::new(),
-            access_tokens: HashMap::new(),
-            assessments: Vec::new(),
+            tokens: Kept::new(),
+            server_tokens: Kept::new(),
+            access_tokens: Kept::new(),
+            assessments: Kept::new(),
             knobs: Knobs::default(),
             faults: Faults::default(),
             seen: VecDeque::new(),

@@ -1,0 +1,60 @@
+//! A memory that forgets its oldest, so that an emulator may run for weeks.
+
+use std::collections::{HashMap, VecDeque};
+
+/// How much of a kind is kept.
+const MOST: usize = 10_000;
+
+/// Values by a name that the emulator made up itself, and so never twice.
+pub(super) struct Kept<T> {
+    values: HashMap<String, T>,
+    oldest_first: VecDeque<String>,
+}
+
+impl<T> Kept<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            values: HashMap::new(),
+            oldest_first: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn insert(&mut self, name: String, value: T) {
+        if self.oldest_first.len() >= MOST
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.values.remove(&oldest);
+        }
+        self.oldest_first.push_back(name.clone());
+        self.values.insert(name, value);
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&T> {
+        self.values.get(name)
+    }
+
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut T> {
+        self.values.get_mut(name)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_makes_room_for_the_newest() {
+        let mut kept = Kept::new();
+        for n in 0..=MOST {
+            kept.insert(n.to_string(), n);
+        }
+        assert_eq!(kept.len(), MOST);
+        assert_eq!(kept.get("0"), None);
+        assert_eq!(kept.get("1"), Some(&1));
+        assert_eq!(kept.get(&MOST.to_string()), Some(&MOST));
+    }
+}
