@@ -22,6 +22,16 @@ const PATHS: [(&str, &str); 10] = [
     ("mcaptcha", "/api/v1/pow/siteverify"),
 ];
 
+/// The vendors whose scripts it serves, and where.
+const SCRIPTS: [(&str, &str); 6] = [
+    ("turnstile", "/turnstile/v0/api.js"),
+    ("hcaptcha", "/1/api.js"),
+    ("recaptcha-v2", "/recaptcha/api.js"),
+    ("recaptcha-v3", "/recaptcha/api.js"),
+    ("recaptcha-enterprise", "/recaptcha/enterprise.js"),
+    ("captchala", "/captchala-loader.js"),
+];
+
 /// Prints base URL, keys and how to mint tokens.
 ///
 /// # Errors
@@ -44,6 +54,9 @@ pub fn introduce(out: &mut impl Write, emulator: &Emulator, json: bool) -> io::R
         writeln!(out, "  endpoint  {base}{path}")?;
         writeln!(out, "  site key  {}", site.site_key)?;
         writeln!(out, "  secret    {}", site.secret)?;
+        if let Some((_, script)) = SCRIPTS.iter().find(|(name, _)| *name == provider) {
+            writeln!(out, "  script    {base}{script}")?;
+        }
     }
     writeln!(
         out,
@@ -57,6 +70,10 @@ Mint a token (solved on www.example.com unless you say otherwise):
 
 Verify it (from the repository: cargo run -- instead of human-check):
   HUMAN_CHECK_SECRET={} human-check verify --provider turnstile --base-url {base} --token TOKEN
+
+Show a widget: load its script in a page, with the site key where the vendor wants it. What its visitors get:
+  curl -d '{{\"visitors_are_bots\":true}}' {base}/emulator/knobs
+  further members: token_life_ms, challenge_life_ms; without any, everybody is human and nothing is hurried
 
 Break every vendor's replies, until healed or with \"times\":N for the next N (Turnstile is asked twice):
   curl -d '{{\"fault\":{{\"html\":{{\"status\":503}}}}}}' {base}/emulator/fail

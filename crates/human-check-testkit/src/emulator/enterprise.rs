@@ -263,11 +263,7 @@ fn invalid_reason(
             "KEY_MISMATCH"
         });
     }
-    let within = |domain: &String| {
-        let rest = token.hostname.strip_suffix(domain.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    };
-    if site.is_some_and(|s| !s.domains.is_empty() && !s.domains.iter().any(within)) {
+    if site.is_some_and(|site| !site.allows(&token.hostname)) {
         return Some("DOMAIN_MISMATCH");
     }
     if state.is_older(token, LIFE) {

@@ -1,6 +1,7 @@
 //! Just enough HTTP/1.1 to be a server that can also break the rules.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde_json::Value;
 
@@ -17,6 +18,8 @@ pub struct Seen {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
+    /// Who asked.
+    pub(super) peer: Option<IpAddr>,
     /// HTTP/1.0.
     old: bool,
 }
@@ -177,6 +180,7 @@ pub(super) fn parse(buffer: &[u8]) -> Result<Option<(Seen, usize)>, ()> {
             })
             .collect(),
         body: Vec::new(),
+        peer: None,
         old: request.version == Some(0),
     };
     let chunked = seen

@@ -4,6 +4,7 @@
 //! in the order the contracts give, answers with the vendors' exact JSON, and misbehaves on
 //! request. Where a contract only infers a behaviour the emulator follows the inference.
 
+mod browser;
 mod captchala;
 mod control;
 mod enterprise;

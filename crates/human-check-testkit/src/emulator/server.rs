@@ -1,6 +1,7 @@
 //! Connections: reading requests, and answering them well or badly.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::fault::Fault;
 use super::http::{self, Outgoing, Seen};
 use super::state::State;
-use super::{captchala, control, enterprise, generic, hcaptcha, recaptcha, turnstile};
+use super::{browser, captchala, control, enterprise, generic, hcaptcha, recaptcha, turnstile};
 
 /// Replies are made no larger, whatever is asked for.
 const OVERSIZED_CAP: usize = 16 << 20;
@@ -29,12 +30,12 @@ pub(super) async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                if let Ok((stream, _)) = accepted {
+                if let Ok((stream, peer)) = accepted {
                     lock(&state).connections += 1;
                     let state = Arc::clone(&state);
                     connections.spawn(async move {
                         // A peer that goes away is no news.
-                        let _ = converse(stream, &state).await;
+                        let _ = converse(stream, peer.ip(), &state).await;
                     });
                 }
             }
@@ -53,12 +54,12 @@ fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn converse(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
+async fn converse(mut stream: TcpStream, peer: IpAddr, state: &Mutex<State>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = Vec::new();
     loop {
         let mut invited = false;
-        let request = loop {
+        let mut request = loop {
             match http::parse(&buffer) {
                 Ok(Some((request, used))) => {
                     buffer.drain(..used);
@@ -81,8 +82,14 @@ async fn converse(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()>
                 }
             }
         };
-        if control::is_control(&request.path) {
-            let reply = control::answer(&mut lock(state), &request);
+        request.peer = Some(peer);
+        // Faults are for those who ask about tokens, and not for who gives the orders or wants one.
+        let undisturbed = if control::is_control(&request.path) {
+            Some(control::answer(&mut lock(state), &request))
+        } else {
+            browser::answer(&mut lock(state), &request)
+        };
+        if let Some(reply) = undisturbed {
             stream.write_all(&whole(&reply)).await?;
             if request.is_last() {
                 return Ok(());

@@ -48,6 +48,15 @@ impl Site {
         }
     }
 
+    /// Whether the vendor lets the widget be shown on this host.
+    pub(super) fn allows(&self, host: &str) -> bool {
+        let within = |domain: &String| {
+            let rest = host.strip_suffix(domain.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        self.domains.is_empty() || self.domains.iter().any(within)
+    }
+
     /// Our own site at a vendor.
     ///
     /// # Panics

@@ -37,6 +37,13 @@ pub(super) struct State {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Knobs {
+    /// Every vendor's tokens live no longer than this, at the widget and at the service.
+    pub token_life_ms: Option<u64>,
+    /// Widgets give up waiting for a click after this.
+    pub challenge_life_ms: Option<u64>,
+    /// Widgets hand out what a bot would get: a bad score, or where the vendor gives none a token that is
+    /// refused.
+    pub visitors_are_bots: bool,
     /// Turnstile: testing secrets take only the dummy token, as the documentation says.
     pub strict_test_tokens: bool,
     /// hCaptcha: every answer has a score, as for Enterprise accounts.
@@ -157,10 +164,14 @@ impl State {
             .filter(|token| token.provider == provider)
     }
 
+    /// Whether it outlived this many seconds, or the life that a knob gives it.
     pub(super) fn is_older(&self, token: &Token, life: u64) -> bool {
+        let usual = Duration::from_secs(life);
+        let own = self.knobs.token_life_ms.map(Duration::from_millis);
+        let life = own.map_or(usual, |own| own.min(usual));
         self.now()
             .duration_since(token.issued)
-            .is_ok_and(|age| age > Duration::from_secs(life))
+            .is_ok_and(|age| age > life)
     }
 }
 
