@@ -54,6 +54,8 @@ export const test = base.extend({
       expect: (pattern) => expected.push(pattern),
       allow: (...names) => names.forEach((name) => hosts.add(name)),
     });
+    // Whatever is still asked of a host that a test mapped is of no interest.
+    await context.unrouteAll({ behavior: "ignoreErrors" });
     // Reports of the last moment are on their way from the pages.
     await Promise.all(context.pages().map((page) => page.evaluate(() => 0).catch(() => {})));
     const unexpected = seen.filter((text) => !expected.some((pattern) => pattern.test(text)));

@@ -61,7 +61,7 @@
     document.documentElement.dataset.theme = task.theme || "light";
     const answer = await ask(false);
     if (asked !== round) { return; }
-    if (answer.error !== undefined) {
+    if (answer.error !== undefined && !task.complainsLate) {
       fail(answer, false);
     } else if (now) {
       tell("opened");

@@ -22,6 +22,8 @@ function render(container, given) {
     mode: invisible ? "invisible" : "checkbox",
     theme: set.theme,
     language: set.hl || query.get("hl"),
+    // Pages answer an error with a reset, so one that came without their doing would come for ever.
+    complainsLate: true,
   };
   const look = {
     title: "Widget containing checkbox for hCaptcha security challenge (emulated)",

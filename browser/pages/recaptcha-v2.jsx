@@ -1,0 +1,24 @@
+import { useRef } from "react";
+import ReCAPTCHA from "react-google-recaptcha";
+import { note, stage } from "./stage.jsx";
+
+const { siteKey, size, enterprise } = document.getElementById("root").dataset;
+window.recaptchaOptions = { enterprise: enterprise === "true" };
+
+stage(function Page() {
+  const widget = useRef();
+  return (
+    <>
+      <ReCAPTCHA
+        ref={widget}
+        sitekey={siteKey}
+        size={size || "normal"}
+        onChange={note("solved")}
+        onExpired={note("expired")}
+        onErrored={note("failed")}
+      />
+      <button onClick={() => widget.current.reset()}>Reset</button>
+      <button onClick={() => widget.current.executeAsync().then(note("executed"))}>Execute</button>
+    </>
+  );
+});
