@@ -11,6 +11,7 @@ pub mod report;
 mod token_lines;
 pub mod vendors;
 pub mod verify;
+pub mod widget_package;
 
 use std::path::Path;
 
