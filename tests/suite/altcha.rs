@@ -418,7 +418,7 @@ async fn what_browsers_garble_is_not_in_the_signed_data() {
     let check = altcha(&clock);
     let request = ChallengeRequest::new()
         .with_action("größe 🙂\u{e9}")
-        .with_binding("a%20b \u{1}\"'</script>");
+        .with_binding("a%20b \u{1}\"',[{\\</script>");
     let challenge = check.issue(&request).await.unwrap();
     assert!(challenge.json().is_ascii());
     let json: Value = serde_json::from_str(challenge.json()).unwrap();
@@ -427,7 +427,7 @@ async fn what_browsers_garble_is_not_in_the_signed_data() {
     }
     let submission = sent(solve(challenge.json()).unwrap())
         .expecting_action("größe 🙂\u{e9}")
-        .expecting_binding("a%20b \u{1}\"'</script>");
+        .expecting_binding("a%20b \u{1}\"',[{\\</script>");
     assert_eq!(reason(&check, &submission).await, None);
     let long = ChallengeRequest::new().with_binding("x".repeat(513));
     let error = check.issue(&long).await.unwrap_err();
@@ -454,7 +454,7 @@ async fn what_we_did_not_sign_is_refused_without_a_derivation() {
     );
     let deep_data = changed(&field, |p| {
         costly(p);
-        let nested = (0..100).fold(json!(1), |inner, _| json!([inner]));
+        let nested = (0..50).fold(json!(1), |inner, _| json!([inner]));
         p["challenge"]["parameters"]["data"]["deep"] = nested;
     });
     for (what, field, expected) in [
@@ -475,6 +475,21 @@ async fn what_we_did_not_sign_is_refused_without_a_derivation() {
                 p["challenge"]["parameters"]["memoryCost"] = json!(u32::MAX);
             }),
             Reason::Invalid,
+        ),
+        (
+            "stuffed with members",
+            changed(&field, |p| {
+                let many = (0..400).map(|n| (format!("{n:x}"), json!(1)));
+                p["challenge"]["parameters"]["data"] = many.collect();
+            }),
+            Reason::Malformed,
+        ),
+        (
+            "stuffed with elements",
+            changed(&field, |p| {
+                p["challenge"]["parameters"]["data"]["x"] = json!(vec![1; 1_500]);
+            }),
+            Reason::Malformed,
         ),
         ("deep", STANDARD.encode(deep), Reason::Malformed),
         ("deep data", deep_data, Reason::Invalid),

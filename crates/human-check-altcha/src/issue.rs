@@ -77,8 +77,16 @@ fn make(
     serde_json::to_string(&challenge).map_err(|_| Failed)
 }
 
-/// Everything but printable ASCII, and the sign that marks it.
-const GARBLED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
+/// Everything but printable ASCII, the sign that marks it, and those that JSON is made of, of which
+/// an answer may hold few.
+const GARBLED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'%')
+    .add(b'"')
+    .add(b',')
+    .add(b'[')
+    .add(b'{')
+    .add(b'\\');
 
 fn bound(text: &str) -> Result<Value, CheckError> {
     let encoded = utf8_percent_encode(text, GARBLED).to_string();

@@ -112,7 +112,8 @@ fn cache() -> PathBuf {
         .join("widget")
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -1,0 +1,223 @@
+//! What proofs of work cost the server, in one thread.
+//!
+//! `bench-proof-of-work presets N` makes N challenges of each preset and judges their answers.
+//! `bench-proof-of-work forged N` judges N forgeries of several kinds, against one SHA-256 derivation.
+//! `bench-proof-of-work memory N` holds N judgements open while the store thinks.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark that fails says so and prints what it finds"
+)]
+
+use std::alloc::System;
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use human_check::{
+    ChallengeIssuer, ChallengeRequest, Claim, ClaimError, Claimed, HumanCheck, MemorySpent, Secret,
+    SpentTokens, Submission, async_trait,
+};
+use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys};
+use human_check_bench::median;
+use human_check_testkit::solve;
+use serde_json::{Value, json};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tokio::runtime::{Builder, Runtime};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn altcha<S: SpentTokens>(difficulty: Difficulty, store: S) -> Altcha<S> {
+    let keys = Keys::new(Secret::new("bench-secret-0123456789abcdef0123").unwrap()).unwrap();
+    let altcha = Altcha::new(keys, "www.example.com", store).unwrap();
+    altcha.with_difficulty(difficulty)
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().build().unwrap()
+}
+
+async fn answer(altcha: &impl ChallengeIssuer) -> Submission {
+    let request = ChallengeRequest::new().with_action("signup");
+    let field = solve(altcha.issue(&request).await.unwrap().json()).unwrap();
+    Submission::new().with_token(&ALTCHA, field)
+}
+
+/// Microseconds of one, in the median of rounds.
+fn each(n: usize, mut one: impl FnMut()) -> f64 {
+    let rounds = (0..11).map(|_| {
+        let start = Instant::now();
+        (0..n).for_each(|_| one());
+        start.elapsed().as_secs_f64() * 1e6 / n as f64
+    });
+    median(rounds.collect())
+}
+
+fn presets(n: usize) {
+    let runtime = runtime();
+    for (name, difficulty) in [
+        ("light", Difficulty::light()),
+        ("standard", Difficulty::standard()),
+        ("sha", Difficulty::sha()),
+        ("scrypt", Difficulty::scrypt()),
+        ("argon2id", Difficulty::argon2id()),
+    ] {
+        let heavy = matches!(name, "scrypt" | "argon2id");
+        let n = if heavy { 5 } else { n };
+        // How many tries a visitor needs makes no difference to the server.
+        for (way, difficulty) in [
+            ("drawn", difficulty.with_tries(1).unwrap()),
+            ("chance", difficulty.with_zeros(1).unwrap()),
+        ] {
+            let altcha = altcha(difficulty, MemorySpent::new(10_000_000));
+            let request = ChallengeRequest::new().with_action("signup");
+            let issue = each(n, || {
+                runtime.block_on(altcha.issue(&request)).unwrap();
+            });
+            let answers: Vec<_> = (0..n * 11)
+                .map(|_| runtime.block_on(answer(&altcha)))
+                .collect();
+            let mut answers = answers.iter();
+            let verify = each(n, || {
+                let verdict = runtime.block_on(altcha.check(answers.next().unwrap()));
+                assert!(verdict.unwrap().is_human());
+            });
+            let both = 1e6 / (issue + verify);
+            println!("| `{name}`, {way} | {issue:.0} | {verify:.0} | {both:.0} |");
+        }
+    }
+}
+
+/// An answer of ours with something changed in it, as an attacker without our secret sends it.
+fn forged(field: &str, change: impl FnOnce(&mut Value)) -> Submission {
+    let mut payload: Value = serde_json::from_slice(&STANDARD.decode(field).unwrap()).unwrap();
+    change(&mut payload);
+    Submission::new().with_token(&ALTCHA, STANDARD.encode(payload.to_string()))
+}
+
+fn forgeries(n: usize) {
+    let runtime = runtime();
+    let altcha = altcha(
+        Difficulty::light().with_tries(1).unwrap(),
+        MemorySpent::new(10),
+    );
+    let challenge = runtime
+        .block_on(altcha.issue(&ChallengeRequest::new()))
+        .unwrap();
+    let field = solve(challenge.json()).unwrap();
+    let costly = |p: &mut Value| {
+        let parameters = &mut p["challenge"]["parameters"];
+        parameters["cost"] = json!(u32::MAX);
+        parameters.as_object_mut().unwrap().remove("keySignature");
+    };
+    let stuffed = |members: u32| {
+        move |p: &mut Value| {
+            costly(p);
+            let data: BTreeMap<_, _> = (0..members).map(|n| (format!("{n:x}"), n % 10)).collect();
+            p["challenge"]["parameters"]["data"] = json!(data);
+        }
+    };
+    for (what, submission) in [
+        ("tampered, as long as usual", forged(&field, costly)),
+        (
+            "tampered, all members that are read",
+            forged(&field, stuffed(28)),
+        ),
+        (
+            "tampered, stuffed with members",
+            forged(&field, stuffed(400)),
+        ),
+        (
+            "tampered, one long text",
+            forged(&field, |p| {
+                costly(p);
+                p["challenge"]["parameters"]["data"]["x"] = json!("a".repeat(2_000));
+            }),
+        ),
+        (
+            "not base64",
+            Submission::new().with_token(&ALTCHA, "%".repeat(700)),
+        ),
+        (
+            "not JSON",
+            Submission::new().with_token(&ALTCHA, STANDARD.encode("[".repeat(500))),
+        ),
+    ] {
+        let bytes = submission.token(&ALTCHA, 65_536).unwrap().len();
+        let mut reason = None;
+        let took = each(n, || {
+            let verdict = runtime.block_on(altcha.check(&submission)).unwrap();
+            reason = verdict.refusal().map(human_check::Refusal::reason);
+        });
+        println!("| {what} | {bytes} | {took:.1} | {} |", reason.unwrap());
+    }
+}
+
+/// Never answers.
+#[derive(Debug)]
+struct Thinking;
+
+#[async_trait]
+impl SpentTokens for Thinking {
+    fn longest_life(&self) -> Duration {
+        Duration::from_secs(3_600)
+    }
+
+    async fn claim(&self, _: Claim<'_>, _: Duration) -> Result<Claimed, ClaimError> {
+        pending().await
+    }
+}
+
+fn memory(n: usize) {
+    let runtime = runtime();
+    let altcha = altcha(Difficulty::light().with_tries(1).unwrap(), Thinking);
+    let submissions: Vec<_> = (0..n).map(|_| runtime.block_on(answer(&altcha))).collect();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut open = Vec::with_capacity(n);
+    let region = Region::new(ALLOCATOR);
+    for submission in &submissions {
+        let mut judged = altcha.check(submission);
+        assert!(judged.as_mut().poll(&mut context).is_pending());
+        open.push(judged);
+    }
+    let change = region.change();
+    let held = change.bytes_allocated as f64 - change.bytes_deallocated as f64;
+    println!(
+        "{:.0} bytes held by each of {n} judgements under way",
+        held / n as f64
+    );
+    drop(open);
+    for (name, difficulty) in [
+        ("scrypt", Difficulty::scrypt()),
+        ("argon2id", Difficulty::argon2id()),
+    ] {
+        let altcha = self::altcha(difficulty.with_zeros(1).unwrap(), MemorySpent::new(10));
+        let submission = runtime.block_on(answer(&altcha));
+        let region = Region::new(ALLOCATOR);
+        assert!(
+            runtime
+                .block_on(altcha.check(&submission))
+                .unwrap()
+                .is_human()
+        );
+        let mebibytes = region.change().bytes_allocated as f64 / f64::from(1 << 20);
+        println!("{mebibytes:.1} MiB allocated for one judgement with a derivation of {name}");
+    }
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let mode = arguments.next().unwrap_or_default();
+    let n = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(200);
+    match mode.as_str() {
+        "presets" => presets(n),
+        "forged" => forgeries(n),
+        "memory" => memory(n),
+        _ => println!("presets N, forged N or memory N"),
+    }
+}
