@@ -42,11 +42,14 @@ enum Command {
     ///
     /// Needs no account and no network beyond this machine.
     Demo {
-        /// One JSON object a line instead of a table.
+        /// Print the table and end.
         #[arg(long)]
+        once: bool,
+        /// One JSON object a line instead of a table.
+        #[arg(long, requires = "once")]
         json: bool,
         /// Show all three reCAPTCHA products.
-        #[arg(long)]
+        #[arg(long, requires = "once")]
         all: bool,
     },
     /// Say what a configuration file amounts to, or what is wrong with it and where.
@@ -278,7 +281,9 @@ fn fail(problem: &dyn std::fmt::Display) -> ExitCode {
 async fn run(command: Command) -> io::Result<u8> {
     match command {
         Command::Compare(args) => compare(args).await,
-        Command::Demo { json, all } => demo::run(&mut io::stdout().lock(), json, all).await,
+        Command::Demo { json, all, .. } => {
+            demo::once::run(&mut io::stdout().lock(), json, all).await
+        }
         Command::Emulate { addr, json } => {
             let emulator = Emulator::start_with(addr, SystemClock)
                 .await

@@ -343,7 +343,7 @@ fn explain_reads_one_reply_and_says_why() {
 
 #[test]
 fn the_demo_shows_every_outcome_of_every_vendor() {
-    let output = run(human_check(&["demo", "--all", "--json"]), b"");
+    let output = run(human_check(&["demo", "--once", "--all", "--json"]), b"");
     assert_eq!(code(&output), 0, "{}", err(&output));
     let answers: Vec<Value> = out(&output)
         .lines()
@@ -395,7 +395,7 @@ fn the_demo_shows_every_outcome_of_every_vendor() {
             "declined"
         );
     }
-    let table = run(human_check(&["demo"]), b"");
+    let table = run(human_check(&["demo", "--once"]), b"");
     assert!(out(&table).contains("a good token") && out(&table).contains("captchala"));
 }
 
