@@ -38,11 +38,15 @@ enum Command {
     ///
     /// Exit code: 0, 3 when lines could not be read or something is misconfigured, 130 when interrupted.
     Compare(CompareArgs),
-    /// Verify good and bad tokens with four vendors against the emulator, side by side.
+    /// Serve a site with emulated vendors to try everything in a browser, until interrupted.
     ///
-    /// Needs no account and no network beyond this machine.
+    /// Needs no account and no network beyond this machine. With --once it verifies good and bad tokens with
+    /// four vendors instead, prints them side by side and ends.
     Demo {
-        /// Print the table and end.
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:8642", conflicts_with = "once")]
+        addr: SocketAddr,
+        /// Print a table and end.
         #[arg(long)]
         once: bool,
         /// One JSON object a line instead of a table.
@@ -281,8 +285,21 @@ fn fail(problem: &dyn std::fmt::Display) -> ExitCode {
 async fn run(command: Command) -> io::Result<u8> {
     match command {
         Command::Compare(args) => compare(args).await,
-        Command::Demo { json, all, .. } => {
-            demo::once::run(&mut io::stdout().lock(), json, all).await
+        Command::Demo {
+            once: true,
+            json,
+            all,
+            ..
+        } => demo::once::run(&mut io::stdout().lock(), json, all).await,
+        Command::Demo { addr, .. } => {
+            let interrupted = tokio::spawn(tokio::signal::ctrl_c());
+            // It listens for the signal from its first turn on, and has that before anybody is told where.
+            tokio::task::yield_now().await;
+            let stop = async {
+                // One that cannot be waited for ends the demo as well.
+                let _ = interrupted.await;
+            };
+            demo::run(&mut io::stdout().lock(), addr, stop).await
         }
         Command::Emulate { addr, json } => {
             let emulator = Emulator::start_with(addr, SystemClock)

@@ -429,3 +429,40 @@ fn emulate_introduces_itself_and_serves() {
     assert_eq!(code(&output), 3);
     assert!(err(&output).contains("--addr"), "{}", err(&output));
 }
+
+#[test]
+fn the_demo_serves_until_it_is_interrupted_and_names_a_way_out_of_a_taken_port() {
+    use std::io::{BufRead, BufReader, Read};
+    let mut child = human_check(&["demo", "--addr", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap());
+    let mut url = String::new();
+    told.read_line(&mut url).unwrap();
+    let mut line = String::new();
+    told.read_line(&mut line).unwrap();
+    assert!(line.contains("Ctrl-C"), "{line}");
+    let address = url.trim().strip_prefix("http://").unwrap();
+    let address = address.strip_suffix('/').unwrap();
+    let output = run(human_check(&["demo", "--addr", address]), b"");
+    assert_eq!(code(&output), 3);
+    assert!(err(&output).contains("--addr"), "{}", err(&output));
+    // Somebody reads along, which must not hold the end up.
+    let mut events = std::net::TcpStream::connect(address).unwrap();
+    let request = format!("GET /log/events HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    events.write_all(request.as_bytes()).unwrap();
+    let mut head = [0; 12];
+    events.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    if cfg!(unix) {
+        let interrupt = Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status();
+        assert!(interrupt.unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    } else {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

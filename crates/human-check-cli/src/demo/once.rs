@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use human_check::{ConfigError, HumanCheck, HumanCheckExt, Policy, Secret, Submission};
-use human_check_http::{Endpoint, Exchange, HyperTransport};
-use human_check_testkit::emulator::PROJECT;
+use human_check_http::{Exchange, HyperTransport};
 use human_check_testkit::{Emulator, Fault, Mint, Site};
 
+use human_check_config::Vendor;
+
+use super::lineup;
 use crate::answer::Answer;
-use human_check_config::{Setup, Vendor};
 
 /// Without `--all`, one product of each vendor.
 const SHORT: [Vendor; 4] = [
@@ -160,7 +161,7 @@ impl<'a> Stage<'a> {
         title: &str,
     ) -> Result<(Answer, Duration), Box<dyn std::error::Error + Send + Sync>> {
         let name = vendor.provider().name();
-        let mint = self.mint(name, scene);
+        let mint = Self::mint(vendor, scene);
         let check = self.check(vendor, matches!(scene, Scene::WrongSecret))?;
         if matches!(scene, Scene::QuotaSpent) {
             self.emulator.configure(|knobs| knobs.quota_spent = true);
@@ -198,15 +199,10 @@ impl<'a> Stage<'a> {
         ))
     }
 
-    fn mint(&self, provider: &str, scene: Scene) -> Mint {
-        let good_and_bad = match provider {
-            "hcaptcha" => Some((0.1, 0.9)),
-            "captchala" => Some((12.0, 95.0)),
-            "recaptcha-v3" | "recaptcha-enterprise" => Some((0.9, 0.1)),
-            _ => None,
-        };
+    fn mint(vendor: Vendor, scene: Scene) -> Mint {
+        let provider = vendor.provider().name();
         let mut mint = Mint::for_provider(provider).hostname(HOST);
-        if let Some((good, bad)) = good_and_bad {
+        if let Some((good, bad)) = lineup::scores(vendor) {
             mint = mint.score(if matches!(scene, Scene::LowScore) {
                 bad
             } else {
@@ -232,22 +228,9 @@ impl<'a> Stage<'a> {
         vendor: Vendor,
         wrong_secret: bool,
     ) -> Result<impl HumanCheck + use<>, ConfigError> {
-        let site = Site::own(vendor.provider().name());
-        let mut setup = Setup::new(vendor);
-        let secret = if wrong_secret {
-            "not-the-secret".to_owned()
-        } else {
-            site.secret
-        };
-        setup.secret = Some(Secret::new(secret)?);
-        setup.site_key = Some(site.site_key);
-        setup.project = Some(PROJECT.to_owned());
-        setup.base = Some(Endpoint::parse(&self.emulator.base_url())?);
-        match vendor {
-            Vendor::Hcaptcha => setup.max_risk = Some(0.5),
-            Vendor::CaptchaLa => setup.max_risk = Some(50.0),
-            Vendor::RecaptchaV3 | Vendor::RecaptchaEnterprise => setup.min_score = Some(0.5),
-            Vendor::RecaptchaV2 | Vendor::Turnstile => {}
+        let mut setup = lineup::setup(vendor, self.emulator)?;
+        if wrong_secret {
+            setup.secret = Some(Secret::new("not-the-secret")?);
         }
         let mut policy = Policy::new().with_hostnames([HOST])?;
         if let Some(score) = setup.policy_score()? {

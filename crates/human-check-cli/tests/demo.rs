@@ -1,0 +1,291 @@
+//! The demo as a browser meets it: real sockets, real forms.
+
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use human_check_cli::demo::Demo;
+use reqwest::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST};
+use reqwest::{Client, Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+const PROVIDERS: [(&str, &str); 6] = [
+    ("turnstile", "cf-turnstile-response"),
+    ("hcaptcha", "h-captcha-response"),
+    ("recaptcha-v2", "g-recaptcha-response"),
+    ("recaptcha-v3", "g-recaptcha-response"),
+    ("recaptcha-enterprise", "g-recaptcha-response"),
+    ("captchala", "captchala_token"),
+];
+
+struct Site {
+    url: String,
+    client: Client,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<std::io::Result<()>>,
+}
+
+impl Site {
+    async fn start() -> Self {
+        let demo = Demo::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+            .await
+            .unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let url = demo.url();
+        let served = tokio::spawn(demo.serve(async {
+            let _ = stopped.await;
+        }));
+        Self {
+            url,
+            client: Client::builder().no_proxy().build().unwrap(),
+            stop,
+            served,
+        }
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        let request = self.client.get(format!("{}{path}", self.url));
+        let request = request.header(ACCEPT, "text/html,*/*;q=0.8");
+        request.send().await.unwrap()
+    }
+
+    async fn text(&self, path: &str) -> String {
+        self.get(path).await.text().await.unwrap()
+    }
+
+    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> (StatusCode, String) {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        let request = self.client.post(format!("{}{path}", self.url));
+        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let response = request.body(form).send().await.unwrap();
+        (response.status(), response.text().await.unwrap())
+    }
+
+    /// A token as the widget on the page would get it, from where the page gets its script.
+    async fn mint(&self, provider: &str) -> String {
+        let page = self.text(&format!("?provider={provider}")).await;
+        let script = page.split("<script src=\"").nth(1).unwrap();
+        let emulator: String = script.split('/').take(3).collect::<Vec<_>>().join("/");
+        let score = match provider {
+            "hcaptcha" => Some(0.1),
+            "captchala" => Some(10.0),
+            "recaptcha-v3" | "recaptcha-enterprise" => Some(0.9),
+            _ => None,
+        };
+        let mint = json!({"provider": provider, "hostname": "127.0.0.1", "action": "signup", "score": score});
+        let request = self.client.post(format!("{emulator}/emulator/mint"));
+        let reply = request.body(mint.to_string()).send().await.unwrap();
+        let reply: Value = serde_json::from_slice(&reply.bytes().await.unwrap()).unwrap();
+        reply["token"].as_str().unwrap().to_owned()
+    }
+}
+
+fn header(response: &Response, name: impl reqwest::header::AsHeaderName) -> &str {
+    response.headers()[name].to_str().unwrap()
+}
+
+#[tokio::test]
+async fn every_page_is_sent_with_a_strict_policy() {
+    let site = Site::start().await;
+    let mut pages: Vec<String> = ["", "log", "metrics"].map(str::to_owned).into();
+    pages.extend(PROVIDERS.map(|(provider, _)| format!("?provider={provider}")));
+    let mut nonces = Vec::new();
+    for page in pages {
+        let response = site.get(&page).await;
+        assert_eq!(response.status(), 200, "{page}");
+        let policy = header(&response, CONTENT_SECURITY_POLICY).to_owned();
+        for part in [
+            "default-src 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "object-src 'none'",
+        ] {
+            assert!(policy.contains(part), "{page}: {policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{page}: {policy}");
+        assert_eq!(header(&response, "x-content-type-options"), "nosniff");
+        assert!(response.headers().contains_key("referrer-policy"));
+        let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next();
+        let nonce = nonce.unwrap().to_owned();
+        assert!(nonce.len() >= 22, "{nonce}");
+        let body = response.text().await.unwrap();
+        for script in body.split("<script").skip(1) {
+            let tag = script.split('>').next().unwrap();
+            assert!(tag.contains(&format!("nonce=\"{nonce}\"")), "{page}: {tag}");
+        }
+        assert!(!body.contains(" style=") && !body.contains(" onclick="));
+        assert!(body.contains("<html lang=\"en\">") && body.contains("<main "));
+        nonces.push(nonce);
+    }
+    let all = nonces.len();
+    nonces.sort_unstable();
+    nonces.dedup();
+    assert_eq!(nonces.len(), all, "a nonce is drawn for each response");
+    for asset in ["demo.css", "demo.js", "icon.svg"] {
+        assert_eq!(site.get(asset).await.status(), 200, "{asset}");
+    }
+    assert_eq!(site.get("nowhere").await.status(), 404);
+    assert_eq!(site.get("?provider=nobody").await.status(), 404);
+}
+
+#[tokio::test]
+async fn other_names_and_other_sites_are_turned_away() {
+    let site = Site::start().await;
+    let status = async |name, value: &str, post: bool| {
+        let url = format!("{}log", site.url);
+        let request = if post {
+            site.client.post(url)
+        } else {
+            site.client.get(url)
+        };
+        let request = request.header(name, value);
+        request.send().await.unwrap().status()
+    };
+    assert_eq!(status(HOST, "evil.example", false).await, 421);
+    assert_eq!(status(HOST, "localhost.evil.example", false).await, 421);
+    assert_eq!(status(HOST, "localhost:8642", false).await, 200);
+    let from = reqwest::header::HeaderName::from_static("sec-fetch-site");
+    assert_eq!(status(from.clone(), "cross-site", true).await, 403);
+    assert_eq!(status(from.clone(), "cross-site", false).await, 200);
+    // Not turned away, though no such form.
+    assert_ne!(status(from, "same-origin", true).await, 403);
+}
+
+#[tokio::test]
+async fn a_token_lets_somebody_in_once_with_every_vendor() {
+    let site = Site::start().await;
+    for (provider, field) in PROVIDERS {
+        let path = format!("signup/{provider}");
+        let token = site.mint(provider).await;
+        let form = [
+            ("name", "Ada"),
+            ("email", "ada@example.com"),
+            (field, &token),
+        ];
+        let (status, page) = site.post(&path, &form).await;
+        assert_eq!(status, 200, "{provider}: {page}");
+        assert!(page.contains("You are in") && page.contains("Ada"));
+        let again = format!("name=\"{field}\" value=\"{token}\"");
+        assert!(page.contains(&again), "{provider} can be sent again");
+        let (status, page) = site.post(&path, &form).await;
+        assert_eq!(status, 403, "{provider}: {page}");
+        assert!(page.contains("verification-failed"), "for the operator");
+        assert!(page.contains("value=\"Ada\""), "what was typed is kept");
+        assert!(!page.contains(&token), "a refused token is not repeated");
+    }
+}
+
+#[tokio::test]
+async fn what_was_typed_is_kept_and_escaped_when_the_check_is_missing() {
+    let site = Site::start().await;
+    let name = "\"><script>alert(1)</script>";
+    let form = [("name", name), ("email", "ada@example.com")];
+    let (status, page) = site.post("signup/turnstile", &form).await;
+    assert_eq!(status, 403);
+    assert!(page.contains("challenge-required") && page.contains("value=\"ada@example.com\""));
+    assert!(!page.contains("<script>alert"), "{page}");
+    assert!(page.contains("alert(1)"), "it is kept nevertheless");
+    let token = site.mint("turnstile").await;
+    let form = [
+        ("name", name),
+        ("email", "ada@example.com"),
+        ("cf-turnstile-response", &token),
+    ];
+    let (status, page) = site.post("signup/turnstile", &form).await;
+    assert_eq!(status, 200);
+    assert!(!page.contains("<script>alert"), "{page}");
+    // Not such a form at all: nobody is asked.
+    let (status, _) = site.post("signup/turnstile", &[("name", "Ada")]).await;
+    assert_eq!(status, 422);
+}
+
+#[tokio::test]
+async fn the_log_shows_decisions_and_tells_them_as_they_are_made() {
+    let site = Site::start().await;
+    let before = site.text("log").await;
+    assert!(before.contains("data-last=\"0\""));
+    let (_, _) = site
+        .post("signup/hcaptcha", &[("name", "A"), ("email", "a@b.c")])
+        .await;
+    let shown = site.text("log").await;
+    assert!(shown.contains("data-last=\"1\"") && shown.contains("challenge-required"));
+    let mut events = site.get("log/events?after=0").await;
+    assert_eq!(header(&events, CONTENT_TYPE), "text/event-stream");
+    let mut told = String::new();
+    while !told.contains("challenge-required") {
+        told += std::str::from_utf8(&events.chunk().await.unwrap().unwrap()).unwrap();
+    }
+    let token = site.mint("hcaptcha").await;
+    let form = [
+        ("name", "A"),
+        ("email", "a@b.c"),
+        ("h-captcha-response", &token),
+    ];
+    let (status, _) = site.post("signup/hcaptcha", &form).await;
+    assert_eq!(status, 200);
+    while !told.contains("\"decision\":\"human\"") {
+        told += std::str::from_utf8(&events.chunk().await.unwrap().unwrap()).unwrap();
+    }
+    assert!(told.contains("id: 2") || told.contains("id:2"), "{told}");
+    assert!(!told.contains(&token) && !told.contains("127.0.0.1"));
+    let resumed = site.client.get(format!("{}log/events?after=0", site.url));
+    let mut resumed = resumed.header("last-event-id", "1").send().await.unwrap();
+    let first = resumed.chunk().await.unwrap().unwrap();
+    assert!(
+        std::str::from_utf8(&first)
+            .unwrap()
+            .contains("\"number\":2")
+    );
+}
+
+#[tokio::test]
+async fn the_log_keeps_the_latest_two_hundred() {
+    let site = Site::start().await;
+    for _ in 0..203 {
+        site.post("signup/turnstile", &[("name", "A"), ("email", "a@b.c")])
+            .await;
+    }
+    let shown = site.text("log").await;
+    assert!(shown.contains("data-last=\"203\""));
+    assert_eq!(shown.matches("<tr data-number=").count(), 200);
+}
+
+#[tokio::test]
+async fn metrics_are_text_for_scrapers_and_a_page_for_people() {
+    let site = Site::start().await;
+    site.post("signup/turnstile", &[("name", "A"), ("email", "a@b.c")])
+        .await;
+    let request = site.client.get(format!("{}metrics", site.url));
+    let response = request.send().await.unwrap();
+    assert!(header(&response, CONTENT_TYPE).starts_with("text/plain; version=0.0.4"));
+    assert_eq!(header(&response, "vary"), "accept");
+    let text = response.text().await.unwrap();
+    let counter = text.lines().find(|line| {
+        line.starts_with("human_guard_decisions_total{")
+            && line.contains("route=\"signup\"")
+            && line.contains("decision=\"challenge-required\"")
+    });
+    let count = counter.and_then(|line| line.rsplit(' ').next()).unwrap();
+    assert!(count.parse::<u64>().unwrap() >= 1, "{text}");
+    let page = site.text("metrics").await;
+    assert!(page.contains("<html") && page.contains("challenge-required"));
+    assert!(page.contains("How each request was decided"), "{page}");
+}
+
+#[tokio::test]
+async fn it_ends_while_somebody_reads_along() {
+    let site = Site::start().await;
+    let mut events = site.get("log/events").await;
+    assert_eq!(events.status(), 200);
+    site.stop.send(()).unwrap();
+    site.served.await.unwrap().unwrap();
+    assert!(
+        events.chunk().await.unwrap().is_none(),
+        "the stream ended in order"
+    );
+}
