@@ -88,10 +88,17 @@ fn header(response: &Response, name: impl reqwest::header::AsHeaderName) -> &str
     response.headers()[name].to_str().unwrap()
 }
 
+/// The number in the first cell that is marked so.
+fn number_after(page: &str, mark: &str) -> u64 {
+    let rest = page.split(mark).nth(1).unwrap_or_else(|| panic!("{mark}"));
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap()
+}
+
 #[tokio::test]
 async fn every_page_is_sent_with_a_strict_policy() {
     let site = Site::start().await;
-    let mut pages: Vec<String> = ["", "log", "metrics"].map(str::to_owned).into();
+    let mut pages: Vec<String> = ["", "pretend", "log", "metrics"].map(str::to_owned).into();
     pages.extend(PROVIDERS.map(|(provider, _)| format!("?provider={provider}")));
     let mut nonces = Vec::new();
     for page in pages {
@@ -137,7 +144,7 @@ async fn every_page_is_sent_with_a_strict_policy() {
 async fn other_names_and_other_sites_are_turned_away() {
     let site = Site::start().await;
     let status = async |name, value: &str, post: bool| {
-        let url = format!("{}log", site.url);
+        let url = format!("{}pretend", site.url);
         let request = if post {
             site.client.post(url)
         } else {
@@ -202,6 +209,63 @@ async fn what_was_typed_is_kept_and_escaped_when_the_check_is_missing() {
     // Not such a form at all: nobody is asked.
     let (status, _) = site.post("signup/turnstile", &[("name", "Ada")]).await;
     assert_eq!(status, 422);
+}
+
+#[tokio::test]
+async fn every_scene_ends_as_it_should_with_every_vendor() {
+    let site = Site::start().await;
+    for (provider, _) in PROVIDERS {
+        let silent = matches!(provider, "turnstile" | "hcaptcha");
+        let quota = if silent {
+            (200, "human")
+        } else {
+            (503, "verification-unavailable")
+        };
+        for (scene, (status, decision)) in [
+            ("human", (200, "human")),
+            ("bot", (403, "verification-failed")),
+            ("slow-vendor", (200, "human")),
+            ("vendor-down", (503, "verification-unavailable")),
+            ("quota-spent", quota),
+            ("replay", (403, "verification-failed")),
+        ] {
+            let wish = [("provider", provider), ("scene", scene)];
+            let (shown, page) = site.post("pretend", &wish).await;
+            assert_eq!(shown, 200, "{provider}, {scene}: {page}");
+            let told = number_after(&page, "data-status=\"");
+            assert_eq!(told, status, "{provider}, {scene}");
+            assert!(
+                page.contains(&format!("\">{decision}</span>")),
+                "{provider}, {scene}"
+            );
+            for what in [
+                "The decision",
+                "The status",
+                "What the visitor sees",
+                "What the operator sees",
+            ] {
+                assert!(page.contains(what));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_vendor_that_is_down_for_one_is_up_for_others() {
+    let site = Site::start().await;
+    let token = site.mint("turnstile").await;
+    let wish = [("provider", "turnstile"), ("scene", "vendor-down")];
+    let form = [
+        ("name", "Ada"),
+        ("email", "ada@example.com"),
+        ("cf-turnstile-response", &token),
+    ];
+    let (pretended, signed_up) = tokio::join!(
+        site.post("pretend", &wish),
+        site.post("signup/turnstile", &form)
+    );
+    assert_eq!(number_after(&pretended.1, "data-status=\""), 503);
+    assert_eq!(signed_up.0, 200);
 }
 
 #[tokio::test]

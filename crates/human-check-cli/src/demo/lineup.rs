@@ -6,8 +6,8 @@ use std::time::Duration;
 use human_check::{ConfigError, HumanCheck, HumanCheckExt, Policy, Provider, Secret, Widget};
 use human_check_config::{Setup, Vendor};
 use human_check_http::{Endpoint, Exchange};
-use human_check_testkit::emulator::PROJECT;
-use human_check_testkit::{Emulator, Site};
+use human_check_testkit::emulator::{MintError, PROJECT};
+use human_check_testkit::{Emulator, Mint, Site};
 
 /// One that the demo can put in front of a form.
 ///
@@ -16,6 +16,13 @@ use human_check_testkit::{Emulator, Site};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Contender {
     Vendor(Vendor),
+}
+
+/// What a token is to say about whoever brings it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Solver {
+    Human,
+    Bot,
 }
 
 /// Where the demo's visitors are: the names that a browser may have for this machine.
@@ -121,6 +128,28 @@ impl Contender {
         }
     }
 
+    /// The answer that a visitor of this kind would bring from the widget.
+    pub(crate) fn answer(
+        self,
+        emulator: &Emulator,
+        solver: Solver,
+        action: &str,
+    ) -> Result<String, MintError> {
+        match self {
+            Self::Vendor(vendor) => {
+                let mint = Mint::for_provider(self.name())
+                    .hostname(HOSTNAMES[0])
+                    .action(action);
+                emulator.mint(&match (scores(vendor), solver) {
+                    (Some((human, _)), Solver::Human) => mint.score(human),
+                    (Some((_, bot)), Solver::Bot) => mint.score(bot),
+                    (None, Solver::Human) => mint,
+                    (None, Solver::Bot) => mint.unsolved(),
+                })
+            }
+        }
+    }
+
     /// Whether it says what the visitor was doing.
     pub(crate) fn has_action(self) -> bool {
         match self {
@@ -132,6 +161,13 @@ impl Contender {
     pub(crate) fn has_score(self) -> bool {
         match self {
             Self::Vendor(vendor) => scores(vendor).is_some(),
+        }
+    }
+
+    /// Whether a site hears of it when its quota is spent. Others go on as ever.
+    pub(crate) fn tells_of_its_quota(self) -> bool {
+        match self {
+            Self::Vendor(vendor) => !matches!(vendor, Vendor::Hcaptcha | Vendor::Turnstile),
         }
     }
 }

@@ -7,6 +7,7 @@ mod log;
 mod metrics;
 pub mod once;
 mod page;
+mod pretend;
 mod signup;
 mod site;
 

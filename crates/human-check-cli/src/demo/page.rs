@@ -19,8 +19,12 @@ pub(crate) struct Frame {
 }
 
 /// The pages, in the order of the navigation.
-pub(crate) const PAGES: [(&str, &str); 3] =
-    [("/", "Sign up"), ("/log", "Log"), ("/metrics", "Metrics")];
+pub(crate) const PAGES: [(&str, &str); 4] = [
+    ("/", "Sign up"),
+    ("/pretend", "Pretend"),
+    ("/log", "Log"),
+    ("/metrics", "Metrics"),
+];
 
 impl Frame {
     pub(crate) fn new(title: &'static str, here: &'static str, nonce: Nonce) -> Self {

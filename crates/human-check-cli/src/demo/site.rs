@@ -25,7 +25,7 @@ use super::headers::{Nonce, protect};
 use super::lineup::{Contender, limits};
 use super::log::{self, Log};
 use super::page::Trouble;
-use super::{metrics, signup};
+use super::{metrics, pretend, signup};
 
 /// Room for the tokens of ten minutes, longer than any of them lives.
 const SPENT: usize = 10_000;
@@ -47,6 +47,7 @@ struct Parts {
     doors: Vec<Door>,
     log: Log,
     recorder: PrometheusHandle,
+    stages: pretend::Stages,
 }
 
 /// A vendor in front of the sign-up.
@@ -95,6 +96,7 @@ impl App {
             doors,
             log,
             recorder: metrics::recorder()?,
+            stages: pretend::Stages::new(),
         })))
     }
 
@@ -110,9 +112,14 @@ impl App {
         &self.0.recorder
     }
 
+    pub(crate) fn stages(&self) -> &pretend::Stages {
+        &self.0.stages
+    }
+
     fn router(&self) -> Router {
         let mut router = Router::new()
             .route("/", get(signup::page))
+            .route("/pretend", get(pretend::page).post(pretend::perform))
             .route("/log", get(log::page))
             .route("/log/events", get(log::events))
             .route("/metrics", get(metrics::page))
