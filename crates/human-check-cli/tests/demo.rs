@@ -95,11 +95,19 @@ fn number_after(page: &str, mark: &str) -> u64 {
     digits.parse().unwrap()
 }
 
+fn agreement(page: &str) -> [u64; 4] {
+    ["both", "first-only", "second-only", "neither"]
+        .map(|cell| number_after(page, &format!("data-cell=\"{cell}\">")))
+}
+
 #[tokio::test]
 async fn every_page_is_sent_with_a_strict_policy() {
     let site = Site::start().await;
-    let mut pages: Vec<String> = ["", "pretend", "log", "metrics"].map(str::to_owned).into();
+    let mut pages: Vec<String> = ["", "side-by-side", "pretend", "log", "metrics"]
+        .map(str::to_owned)
+        .into();
     pages.extend(PROVIDERS.map(|(provider, _)| format!("?provider={provider}")));
+    pages.push("side-by-side?first=captchala&second=recaptcha-v3".to_owned());
     let mut nonces = Vec::new();
     for page in pages {
         let response = site.get(&page).await;
@@ -209,6 +217,69 @@ async fn what_was_typed_is_kept_and_escaped_when_the_check_is_missing() {
     // Not such a form at all: nobody is asked.
     let (status, _) = site.post("signup/turnstile", &[("name", "Ada")]).await;
     assert_eq!(status, 422);
+}
+
+#[tokio::test]
+async fn two_vendors_are_counted_side_by_side() {
+    let site = Site::start().await;
+    let path = "side-by-side?first=turnstile&second=hcaptcha";
+    let empty = site.text(path).await;
+    assert!(empty.contains("Nobody was compared yet"));
+    let (first, second) = (site.mint("turnstile").await, site.mint("hcaptcha").await);
+    let form = [
+        ("cf-turnstile-response", first.as_str()),
+        ("h-captcha-response", &second),
+    ];
+    let (status, page) = site.post(path, &form).await;
+    assert_eq!(status, 200, "{page}");
+    assert_eq!(agreement(&page), [1, 0, 0, 0]);
+    // The same again: the first refuses, and so does the second.
+    let (status, page) = site.post(path, &form).await;
+    assert_eq!(status, 403);
+    assert_eq!(agreement(&page), [1, 0, 0, 1]);
+    let (status, page) = site.post(path, &[]).await;
+    assert_eq!(status, 403);
+    assert_eq!(agreement(&page), [1, 0, 0, 1], "nobody was asked");
+    let (status, page) = site
+        .post("side-by-side/simulate?first=turnstile&second=hcaptcha", &[])
+        .await;
+    assert_eq!(status, 200, "{page}");
+    assert_eq!(agreement(&page).iter().sum::<u64>(), 52);
+    assert!(page.contains("id=\"kappa\"") && page.contains("turnstile") && page.contains(" ms"));
+    let other = site
+        .text("side-by-side?first=hcaptcha&second=turnstile")
+        .await;
+    assert!(
+        other.contains("Nobody was compared yet"),
+        "roles are kept apart"
+    );
+}
+
+#[tokio::test]
+async fn every_pair_can_be_simulated_or_says_why_not() {
+    let site = Site::start().await;
+    for (first, _) in PROVIDERS {
+        for (second, _) in PROVIDERS {
+            let page = site
+                .text(&format!("side-by-side?first={first}&second={second}"))
+                .await;
+            let google = first.starts_with("recaptcha") && second.starts_with("recaptcha");
+            let alike = first == second || google;
+            assert_eq!(
+                page.contains("cannot share a form"),
+                alike,
+                "{first} and {second}"
+            );
+        }
+    }
+    let (status, page) = site
+        .post(
+            "side-by-side/simulate?first=captchala&second=recaptcha-v3",
+            &[],
+        )
+        .await;
+    assert_eq!(status, 200, "{page}");
+    assert_eq!(agreement(&page).iter().sum::<u64>(), 50);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod metrics;
 pub mod once;
 mod page;
 mod pretend;
+mod side_by_side;
 mod signup;
 mod site;
 

@@ -19,8 +19,9 @@ pub(crate) struct Frame {
 }
 
 /// The pages, in the order of the navigation.
-pub(crate) const PAGES: [(&str, &str); 4] = [
+pub(crate) const PAGES: [(&str, &str); 5] = [
     ("/", "Sign up"),
+    ("/side-by-side", "Side by side"),
     ("/pretend", "Pretend"),
     ("/log", "Log"),
     ("/metrics", "Metrics"),

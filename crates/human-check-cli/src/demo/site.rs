@@ -25,7 +25,8 @@ use super::headers::{Nonce, protect};
 use super::lineup::{Contender, limits};
 use super::log::{self, Log};
 use super::page::Trouble;
-use super::{metrics, pretend, signup};
+use super::side_by_side::Records;
+use super::{metrics, pretend, side_by_side, signup};
 
 /// Room for the tokens of ten minutes, longer than any of them lives.
 const SPENT: usize = 10_000;
@@ -46,6 +47,7 @@ struct Parts {
     _emulator: Emulator,
     doors: Vec<Door>,
     log: Log,
+    records: Records,
     recorder: PrometheusHandle,
     stages: pretend::Stages,
 }
@@ -54,6 +56,8 @@ struct Parts {
 #[derive(Clone, Debug)]
 pub(crate) struct Door {
     pub(crate) contender: Contender,
+    /// Lets each token pass once, also where another form asks it.
+    pub(crate) check: Arc<dyn HumanCheck>,
     pub(crate) guard: Guard,
 }
 
@@ -72,12 +76,16 @@ impl Door {
         if check.reports().of(Fact::Action) != Presence::Never {
             policy = policy.with_action(ACTION);
         }
-        let guard = Guard::builder(check)
+        let guard = Guard::builder(Arc::clone(&check))
             .with_widget(contender.widget(emulator)?)
             .with_observer(log.clone())
             .with_observer(Metrics)
             .build(policy)?;
-        Ok(Self { contender, guard })
+        Ok(Self {
+            contender,
+            check,
+            guard,
+        })
     }
 }
 
@@ -95,6 +103,7 @@ impl App {
             _emulator: emulator,
             doors,
             log,
+            records: Records::new(),
             recorder: metrics::recorder()?,
             stages: pretend::Stages::new(),
         })))
@@ -108,6 +117,10 @@ impl App {
         &self.0.log
     }
 
+    pub(crate) fn records(&self) -> &Records {
+        &self.0.records
+    }
+
     pub(crate) fn recorder(&self) -> &PrometheusHandle {
         &self.0.recorder
     }
@@ -119,6 +132,11 @@ impl App {
     fn router(&self) -> Router {
         let mut router = Router::new()
             .route("/", get(signup::page))
+            .route(
+                "/side-by-side",
+                get(side_by_side::page).post(side_by_side::submit),
+            )
+            .route("/side-by-side/simulate", post(side_by_side::simulate))
             .route("/pretend", get(pretend::page).post(pretend::perform))
             .route("/log", get(log::page))
             .route("/log/events", get(log::events))
