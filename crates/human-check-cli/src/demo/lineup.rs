@@ -123,7 +123,18 @@ impl Contender {
                     Vendor::Turnstile => "/turnstile/v0/api.js",
                 };
                 let script = format!("{}{path}", emulator.base_url());
-                setup(vendor, emulator)?.widget()?.with_script_url(script)
+                let widget = setup(vendor, emulator)?.widget()?;
+                // Light or dark as the page is, where the vendor can follow.
+                let follows = widget
+                    .facts()
+                    .theme
+                    .is_some_and(|t| t.values.contains(&"auto"));
+                let widget = if follows {
+                    widget.with_theme("auto")?
+                } else {
+                    widget
+                };
+                widget.with_script_url(script)
             }
         }
     }

@@ -92,6 +92,8 @@ impl Door {
 impl App {
     async fn new() -> io::Result<Self> {
         let emulator = Emulator::start().await?;
+        // Its risk is what the demo judges by, and other accounts have none.
+        emulator.configure(|knobs| knobs.hcaptcha_enterprise = true);
         let log = Log::new();
         let doors = || -> Result<Vec<Door>, ConfigError> {
             let exchange = Exchange::new(HyperTransport::new()?).with_limits(limits());
