@@ -40,12 +40,18 @@ enum Command {
     Compare(CompareArgs),
     /// Serve a site with emulated vendors to try everything in a browser, until interrupted.
     ///
-    /// Needs no account and no network beyond this machine. With --once it verifies good and bad tokens with
-    /// four vendors instead, prints them side by side and ends.
+    /// Needs no account. npm, where it is installed, fetches the widget of the proof of work once; all others
+    /// need no network beyond this machine. With --once it verifies good and bad tokens with four vendors
+    /// instead, prints them side by side and ends.
     Demo {
         /// Where to listen.
         #[arg(long, default_value = "127.0.0.1:8642", conflicts_with = "once")]
         addr: SocketAddr,
+        /// A folder node_modules with the npm package altcha 3, for the widget of the proof of work.
+        ///
+        /// Otherwise npm fetches it once, where it is installed, and it is kept in the user's cache.
+        #[arg(long, value_name = "FOLDER", conflicts_with = "once")]
+        widget: Option<PathBuf>,
         /// Print a table and end.
         #[arg(long)]
         once: bool,
@@ -291,7 +297,7 @@ async fn run(command: Command) -> io::Result<u8> {
             all,
             ..
         } => demo::once::run(&mut io::stdout().lock(), json, all).await,
-        Command::Demo { addr, .. } => {
+        Command::Demo { addr, widget, .. } => {
             let interrupted = tokio::spawn(tokio::signal::ctrl_c());
             // It listens for the signal from its first turn on, and has that before anybody is told where.
             tokio::task::yield_now().await;
@@ -299,7 +305,8 @@ async fn run(command: Command) -> io::Result<u8> {
                 // One that cannot be waited for ends the demo as well.
                 let _ = interrupted.await;
             };
-            demo::run(&mut io::stdout().lock(), addr, stop).await
+            let (mut out, mut errors) = (io::stdout().lock(), io::stderr());
+            demo::run(&mut out, &mut errors, addr, widget.as_deref(), stop).await
         }
         Command::Emulate { addr, json } => {
             let emulator = Emulator::start_with(addr, SystemClock)

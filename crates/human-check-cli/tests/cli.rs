@@ -433,8 +433,9 @@ fn emulate_introduces_itself_and_serves() {
 #[test]
 fn the_demo_serves_until_it_is_interrupted_and_names_a_way_out_of_a_taken_port() {
     use std::io::{BufRead, BufReader, Read};
-    let mut child = human_check(&["demo", "--addr", "127.0.0.1:0"])
+    let mut child = human_check(&["demo", "--addr", "127.0.0.1:0", "--widget", "nowhere"])
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut told = BufReader::new(child.stdout.take().unwrap());

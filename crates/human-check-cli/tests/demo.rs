@@ -2,16 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 
+use human_check_altcha::WidgetFiles;
 use human_check_cli::demo::Demo;
 use reqwest::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-const PROVIDERS: [(&str, &str); 6] = [
+const PROVIDERS: [(&str, &str); 7] = [
+    ("altcha", "altcha"),
     ("turnstile", "cf-turnstile-response"),
     ("hcaptcha", "h-captcha-response"),
     ("recaptcha-v2", "g-recaptcha-response"),
@@ -29,9 +32,12 @@ struct Site {
 
 impl Site {
     async fn start() -> Self {
-        let demo = Demo::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-            .await
-            .unwrap();
+        Self::start_with(Err("widget is missing in this test".to_owned())).await
+    }
+
+    async fn start_with(widget: Result<WidgetFiles, String>) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let demo = Demo::new(listener, widget).await.unwrap();
         let (stop, stopped) = oneshot::channel();
         let url = demo.url();
         let served = tokio::spawn(demo.serve(async {
@@ -67,6 +73,10 @@ impl Site {
 
     /// A token as the widget on the page would get it, from where the page gets its script.
     async fn mint(&self, provider: &str) -> String {
+        if provider == "altcha" {
+            let challenge = self.text("human-check-altcha/challenge").await;
+            return human_check_testkit::solve(&challenge).unwrap();
+        }
         let page = self.text(&format!("?provider={provider}")).await;
         let script = page.split("<script src=\"").nth(1).unwrap();
         let emulator: String = script.split('/').take(3).collect::<Vec<_>>().join("/");
@@ -286,17 +296,21 @@ async fn every_pair_can_be_simulated_or_says_why_not() {
 async fn every_scene_ends_as_it_should_with_every_vendor() {
     let site = Site::start().await;
     for (provider, _) in PROVIDERS {
-        let silent = matches!(provider, "turnstile" | "hcaptcha");
+        let silent = matches!(provider, "altcha" | "turnstile" | "hcaptcha");
         let quota = if silent {
             (200, "human")
         } else {
             (503, "verification-unavailable")
         };
+        let down = match provider {
+            "altcha" => (200, "human"),
+            _ => (503, "verification-unavailable"),
+        };
         for (scene, (status, decision)) in [
             ("human", (200, "human")),
             ("bot", (403, "verification-failed")),
             ("slow-vendor", (200, "human")),
-            ("vendor-down", (503, "verification-unavailable")),
+            ("vendor-down", down),
             ("quota-spent", quota),
             ("replay", (403, "verification-failed")),
         ] {
@@ -423,4 +437,43 @@ async fn it_ends_while_somebody_reads_along() {
         events.chunk().await.unwrap().is_none(),
         "the stream ended in order"
     );
+}
+
+#[tokio::test]
+async fn the_widget_of_the_proof_of_work_is_served_where_it_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("altcha");
+    for file in [
+        "dist/external/altcha.min.js",
+        "dist/external/altcha.css",
+        "dist/workers/pbkdf2.js",
+        "dist/workers/sha.js",
+        "dist/workers/scrypt.js",
+        "dist/workers/argon2id.js",
+        "LICENSE.txt",
+    ] {
+        std::fs::create_dir_all(package.join(file).parent().unwrap()).unwrap();
+        std::fs::write(package.join(file), file).unwrap();
+    }
+    std::fs::write(package.join("package.json"), r#"{"version":"3.2.2"}"#).unwrap();
+    let site = Site::start_with(Ok(WidgetFiles::from_npm(folder.path()).unwrap())).await;
+    let page = site.text("").await;
+    assert!(page.contains("<altcha-widget") && page.contains("action=\"/signup/altcha\""));
+    for (file, kind) in [("widget.js", "text/javascript"), ("altcha.css", "text/css")] {
+        let response = site.get(&format!("human-check-altcha/{file}")).await;
+        assert_eq!(response.status(), 200, "{file}");
+        assert_eq!(header(&response, CONTENT_TYPE), kind);
+    }
+    let other = site.get("human-check-altcha/..%2fpackage.json").await;
+    assert_eq!(other.status(), 404);
+
+    let without = Site::start().await;
+    let page = without.text("").await;
+    assert!(
+        page.contains("action=\"/signup/turnstile\""),
+        "the first that can be met"
+    );
+    let page = without.text("?provider=altcha").await;
+    assert!(page.contains("widget is missing in this test"), "{page}");
+    assert!(!page.contains("<altcha-widget"));
 }

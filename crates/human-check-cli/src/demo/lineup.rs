@@ -1,20 +1,28 @@
 //! Who can stand at the door of the demo, and how each is set up against the emulator.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use human_check::{ConfigError, HumanCheck, HumanCheckExt, Policy, Provider, Secret, Widget};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use human_check::{
+    ChallengeIssuer, ChallengeRequest, ConfigError, HumanCheck, HumanCheckExt, MemorySpent, Policy,
+    Provider, Secret, Widget,
+};
+use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys};
 use human_check_config::{Setup, Vendor};
+use human_check_guard::Challenges;
 use human_check_http::{Endpoint, Exchange};
-use human_check_testkit::emulator::{MintError, PROJECT};
-use human_check_testkit::{Emulator, Mint, Site};
+use human_check_testkit::emulator::PROJECT;
+use human_check_testkit::{Emulator, Mint, Site, solve};
+use uuid::Uuid;
 
-/// One that the demo can put in front of a form.
-///
-/// A check that needs no vendor, such as an embedded proof of work, is another variant here: each
-/// method below then says in one arm what is different about it. Nothing else knows the variants.
+/// One that the demo can put in front of a form. Nothing outside of this file knows the variants.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Contender {
+    /// A proof of work of our own.
+    Altcha,
     Vendor(Vendor),
 }
 
@@ -25,12 +33,22 @@ pub(crate) enum Solver {
     Bot,
 }
 
+/// What the forms are for, as the widgets declare it.
+pub(crate) const ACTION: &str = "signup";
+
+/// Where the proof of work's widget gets its challenges, and everything else that it loads.
+pub(crate) const CHALLENGES: &str = "/human-check-altcha/challenge";
+
+/// Room for the tokens of ten minutes, longer than any of them lives.
+const SPENT: usize = 10_000;
+
 /// Where the demo's visitors are: the names that a browser may have for this machine.
 const HOSTNAMES: [&str; 2] = ["127.0.0.1", "localhost"];
 
 impl Contender {
-    /// All of them, in the order of the page. The first is the one that a new visitor meets.
-    pub(crate) const ALL: [Self; 6] = [
+    /// All of them, in the order of the page. A new visitor meets the first one that has a widget.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Altcha,
         Self::Vendor(Vendor::Turnstile),
         Self::Vendor(Vendor::Hcaptcha),
         Self::Vendor(Vendor::RecaptchaV2),
@@ -54,6 +72,7 @@ impl Contender {
     /// Whose answers it takes.
     pub(crate) fn provider(self) -> &'static Provider {
         match self {
+            Self::Altcha => &ALTCHA,
             Self::Vendor(vendor) => vendor.provider(),
         }
     }
@@ -66,6 +85,7 @@ impl Contender {
     /// What people call it.
     pub(crate) fn title(self) -> &'static str {
         match self {
+            Self::Altcha => "ALTCHA",
             Self::Vendor(Vendor::CaptchaLa) => "CaptchaLa",
             Self::Vendor(Vendor::Hcaptcha) => "hCaptcha",
             Self::Vendor(Vendor::RecaptchaEnterprise) => "reCAPTCHA Enterprise",
@@ -78,6 +98,9 @@ impl Contender {
     /// What a visitor meets.
     pub(crate) fn manner(self) -> &'static str {
         match self {
+            Self::Altcha => {
+                "No vendor at all: the browser does some work, and this site checks it."
+            }
             Self::Vendor(Vendor::CaptchaLa) => {
                 "A box to click; a risk comes back with the verdict."
             }
@@ -93,27 +116,10 @@ impl Contender {
         }
     }
 
-    /// The check behind the rules that the demo holds everybody to, asked at an emulator.
-    pub(crate) fn check(
-        self,
-        emulator: &Emulator,
-        exchange: &Exchange,
-    ) -> Result<Arc<dyn HumanCheck>, ConfigError> {
-        match self {
-            Self::Vendor(vendor) => {
-                let setup = setup(vendor, emulator)?;
-                let mut policy = Policy::new().with_hostnames(HOSTNAMES)?;
-                if let Some(score) = setup.policy_score()? {
-                    policy = policy.with_min_score(score);
-                }
-                Ok(Arc::new(setup.build(exchange)?.enforce(policy)?))
-            }
-        }
-    }
-
-    /// What the page shows, with its script from the emulator.
+    /// What the page shows, with its script from the emulator, or from this site.
     pub(crate) fn widget(self, emulator: &Emulator) -> Result<Widget, ConfigError> {
         match self {
+            Self::Altcha => human_check_altcha::widget(CHALLENGES),
             Self::Vendor(vendor) => {
                 let path = match vendor {
                     Vendor::CaptchaLa => "/captchala-loader.js",
@@ -139,31 +145,10 @@ impl Contender {
         }
     }
 
-    /// The answer that a visitor of this kind would bring from the widget.
-    pub(crate) fn answer(
-        self,
-        emulator: &Emulator,
-        solver: Solver,
-        action: &str,
-    ) -> Result<String, MintError> {
-        match self {
-            Self::Vendor(vendor) => {
-                let mint = Mint::for_provider(self.name())
-                    .hostname(HOSTNAMES[0])
-                    .action(action);
-                emulator.mint(&match (scores(vendor), solver) {
-                    (Some((human, _)), Solver::Human) => mint.score(human),
-                    (Some((_, bot)), Solver::Bot) => mint.score(bot),
-                    (None, Solver::Human) => mint,
-                    (None, Solver::Bot) => mint.unsolved(),
-                })
-            }
-        }
-    }
-
     /// Whether it says what the visitor was doing.
     pub(crate) fn has_action(self) -> bool {
         match self {
+            Self::Altcha => true,
             Self::Vendor(vendor) => !matches!(vendor, Vendor::Hcaptcha | Vendor::RecaptchaV2),
         }
     }
@@ -171,16 +156,118 @@ impl Contender {
     /// Whether it says how human a visitor looks.
     pub(crate) fn has_score(self) -> bool {
         match self {
+            Self::Altcha => false,
             Self::Vendor(vendor) => scores(vendor).is_some(),
         }
+    }
+
+    /// Whether somebody else is asked, who may be slow, down or out of quota.
+    pub(crate) fn is_vendor(self) -> bool {
+        matches!(self, Self::Vendor(_))
     }
 
     /// Whether a site hears of it when its quota is spent. Others go on as ever.
     pub(crate) fn tells_of_its_quota(self) -> bool {
         match self {
+            Self::Altcha => false,
             Self::Vendor(vendor) => !matches!(vendor, Vendor::Hcaptcha | Vendor::Turnstile),
         }
     }
+}
+
+/// A contender at work: its check behind the demo's rules, which lets each answer pass once.
+#[derive(Clone, Debug)]
+pub(crate) struct Doorkeeper {
+    pub(crate) contender: Contender,
+    pub(crate) check: Arc<dyn HumanCheck>,
+    /// Where the challenges are made here.
+    own: Option<Arc<Altcha<MemorySpent>>>,
+}
+
+impl Doorkeeper {
+    /// Asks at an emulator whoever is to be asked. `work` is how much a proof of work takes.
+    pub(crate) fn new(
+        contender: Contender,
+        emulator: &Emulator,
+        exchange: &Exchange,
+        work: Difficulty,
+    ) -> Result<Self, ConfigError> {
+        let spent = MemorySpent::new(SPENT);
+        match contender {
+            Contender::Altcha => {
+                let secret = [(); 2]
+                    .map(|()| Uuid::new_v4().simple().to_string())
+                    .concat();
+                let keys = Keys::new(Secret::new(secret)?)?;
+                let altcha = Altcha::new(keys, HOSTNAMES[0], spent)?.with_difficulty(work);
+                let altcha = Arc::new(altcha);
+                Ok(Self {
+                    contender,
+                    check: Arc::clone(&altcha) as Arc<dyn HumanCheck>,
+                    own: Some(altcha),
+                })
+            }
+            Contender::Vendor(vendor) => {
+                let setup = setup(vendor, emulator)?;
+                let mut policy = Policy::new().with_hostnames(HOSTNAMES)?;
+                if let Some(score) = setup.policy_score()? {
+                    policy = policy.with_min_score(score);
+                }
+                let check = setup.build(exchange)?.enforce(policy)?;
+                Ok(Self {
+                    contender,
+                    check: Arc::new(check.single_use(spent)),
+                    own: None,
+                })
+            }
+        }
+    }
+
+    /// What hands challenges to pages, where they are made here.
+    pub(crate) fn challenges(&self) -> Option<Challenges> {
+        let own = self.own.as_ref()?;
+        Some(Challenges::new(Arc::clone(own)).for_action(ACTION))
+    }
+
+    /// The answer that a visitor of this kind would bring from the widget.
+    pub(crate) async fn answer(
+        &self,
+        emulator: &Emulator,
+        solver: Solver,
+    ) -> Result<String, Box<dyn Error + Send + Sync>> {
+        match self.contender {
+            Contender::Altcha => {
+                let own = self.own.as_ref().ok_or("no challenges are made here")?;
+                let request = ChallengeRequest::new().with_action(ACTION);
+                let challenge = own.issue(&request).await?;
+                let solved = match solver {
+                    Solver::Human => solve(challenge.json()),
+                    // Skips the work, and says that it is done.
+                    Solver::Bot => skip(challenge.json()),
+                };
+                Ok(solved.ok_or("the challenge was not solved")?)
+            }
+            Contender::Vendor(vendor) => {
+                let mint = Mint::for_provider(vendor.provider().name())
+                    .hostname(HOSTNAMES[0])
+                    .action(ACTION);
+                Ok(emulator.mint(&match (scores(vendor), solver) {
+                    (Some((human, _)), Solver::Human) => mint.score(human),
+                    (Some((_, bot)), Solver::Bot) => mint.score(bot),
+                    (None, Solver::Human) => mint,
+                    (None, Solver::Bot) => mint.unsolved(),
+                })?)
+            }
+        }
+    }
+}
+
+/// An answer as the widget would post it, with a solution out of the air.
+fn skip(challenge: &str) -> Option<String> {
+    let challenge: serde_json::Value = serde_json::from_str(challenge).ok()?;
+    let solution = serde_json::json!({"counter": 1, "derivedKey": "00".repeat(32), "time": 1});
+    let payload = serde_json::json!({"challenge": challenge, "solution": solution});
+    Some(STANDARD.encode(payload.to_string()))
 }
 
 /// How long the demo waits for a vendor: less than a service would, so that nobody is bored.
@@ -189,6 +276,16 @@ pub(crate) fn limits() -> human_check_http::Limits {
     limits.attempt = Duration::from_millis(800);
     limits.total = Duration::from_millis(1_200);
     limits
+}
+
+/// How much work a browser is asked for: less than a service would ask, for the same reason.
+pub(crate) fn work() -> Result<Difficulty, ConfigError> {
+    Difficulty::light().with_tries(200)
+}
+
+/// How much work is done for visitors who are made up.
+pub(crate) fn made_up_work() -> Result<Difficulty, ConfigError> {
+    Difficulty::sha().with_tries(9)
 }
 
 /// What a vendor says of a human and of a bot, on its own scale. `None` where it has no scores.

@@ -20,10 +20,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_service::Service;
 
 use super::headers::Nonce;
-use super::lineup::{Contender, Solver, limits};
+use super::lineup::{Contender, Doorkeeper, Solver, limits, made_up_work};
 use super::log::{Entry, Log, witness, witnessed};
 use super::page::{Frame, PAGES, Trouble, show};
-use super::site::{ACTION, App, Door};
+use super::site::{App, Door};
 
 /// How many emulators may be started beside the visitors' one.
 const STAGES: usize = 4;
@@ -104,12 +104,21 @@ impl Scene {
     }
 
     fn note(self, contender: Contender) -> Option<String> {
-        (self == Self::QuotaSpent && !contender.tells_of_its_quota()).then(|| {
-            format!(
-                "{} does not tell a site about its quota, so it answers as ever.",
-                contender.title()
-            )
-        })
+        let name = contender.title();
+        match self {
+            Self::SlowVendor | Self::VendorDown | Self::QuotaSpent if !contender.is_vendor() => {
+                Some(format!(
+                    "{name} is part of this site. There is no vendor, so none can be in trouble."
+                ))
+            }
+            Self::QuotaSpent if !contender.tells_of_its_quota() => Some(format!(
+                "{name} does not tell a site about its quota, so it answers as ever."
+            )),
+            Self::Bot if !contender.is_vendor() => Some(format!(
+                "{name} cannot tell a bot that does the work from anybody else. This one skipped it."
+            )),
+            _ => None,
+        }
     }
 }
 
@@ -186,14 +195,14 @@ async fn play(
 ) -> Result<Played, Box<dyn std::error::Error + Send + Sync>> {
     let emulator = Emulator::start().await?;
     let exchange = Exchange::new(HyperTransport::new()?).with_limits(limits());
-    let door = Door::new(contender, &emulator, &exchange, "pretend", log)?;
-    let mut route = route(door.guard);
+    let keeper = Doorkeeper::new(contender, &emulator, &exchange, made_up_work()?)?;
     emulator.configure(|knobs| knobs.quota_spent = scene == Scene::QuotaSpent);
     let solver = match scene {
         Scene::Bot => Solver::Bot,
         _ => Solver::Human,
     };
-    let answer = contender.answer(&emulator, solver, ACTION)?;
+    let answer = keeper.answer(&emulator, solver).await?;
+    let mut route = route(Door::new(keeper, None, "pretend", log)?.guard);
     match scene {
         Scene::SlowVendor => emulator.fail(Fault::delay(Duration::from_millis(500)), None),
         Scene::VendorDown => emulator.fail(Fault::Html { status: 503 }, None),

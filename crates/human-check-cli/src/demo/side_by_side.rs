@@ -23,10 +23,10 @@ use serde::Deserialize;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::headers::Nonce;
-use super::lineup::{Contender, Solver, limits};
+use super::lineup::{Contender, Doorkeeper, Solver, limits, made_up_work};
 use super::page::{Frame, PAGES, Trouble, show};
 use super::signup::{Advice, Operator, advice, status, unread};
-use super::site::{ACTION, App};
+use super::site::App;
 
 /// How many comparisons are kept, of all pairs together.
 const KEPT: usize = 2_000;
@@ -93,14 +93,15 @@ struct Pair {
 }
 
 impl Pair {
-    fn of(choice: &Choice) -> Option<Self> {
-        let named = |name: &Option<String>, usual: usize| match name {
-            None => Some(Contender::ALL[usual]),
-            Some(name) => Contender::named(name),
+    fn of(app: &App, choice: &Choice) -> Option<Self> {
+        let mut usual = app.usual();
+        let mut named = |name: &Option<String>| {
+            let usual = usual.next();
+            name.as_ref().map_or(usual, |name| Contender::named(name))
         };
         Some(Self {
-            first: named(&choice.first, 0)?,
-            second: named(&choice.second, 1)?,
+            first: named(&choice.first)?,
+            second: named(&choice.second)?,
         })
     }
 
@@ -127,7 +128,10 @@ fn guard(app: &App, pair: Pair) -> Result<(Guard, Receiver<Comparison>), ConfigE
             .ok_or_else(|| ConfigError::new("vendor", "has no door", "choose another"))
     };
     let (first, second) = (door(pair.first)?, door(pair.second)?);
-    let (check, comparisons) = compared(Arc::clone(&first.check), Arc::clone(&second.check))?;
+    let (check, comparisons) = compared(
+        Arc::clone(&first.keeper.check),
+        Arc::clone(&second.keeper.check),
+    )?;
     let mut builder = Guard::builder(check)
         .with_observer(app.log().clone())
         .with_observer(Metrics);
@@ -262,7 +266,7 @@ pub(crate) async fn page(
     Query(choice): Query<Choice>,
     Extension(nonce): Extension<Nonce>,
 ) -> Response {
-    match Pair::of(&choice) {
+    match Pair::of(&app, &choice) {
         Some(pair) => shown(StatusCode::OK, &app, pair, nonce, None),
         None => unknown(nonce),
     }
@@ -275,7 +279,7 @@ pub(crate) async fn submit(
     Extension(nonce): Extension<Nonce>,
     mut request: Request,
 ) -> Response {
-    let Some(pair) = Pair::of(&choice) else {
+    let Some(pair) = Pair::of(&app, &choice) else {
         return unknown(nonce);
     };
     let (guard, comparisons) = match guard(&app, pair) {
@@ -316,7 +320,7 @@ pub(crate) async fn simulate(
     Query(choice): Query<Choice>,
     Extension(nonce): Extension<Nonce>,
 ) -> Response {
-    let Some(pair) = Pair::of(&choice) else {
+    let Some(pair) = Pair::of(&app, &choice) else {
         return unknown(nonce);
     };
     // An emulator of their own, so that their tokens are gone with it.
@@ -330,16 +334,15 @@ pub(crate) async fn simulate(
 async fn crowd(app: &App, pair: Pair) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let emulator = Emulator::start().await?;
     let exchange = Exchange::new(HyperTransport::new()?).with_limits(limits());
-    let (check, comparisons) = compared(
-        pair.first.check(&emulator, &exchange)?,
-        pair.second.check(&emulator, &exchange)?,
-    )?;
+    let keeper = |contender| Doorkeeper::new(contender, &emulator, &exchange, made_up_work()?);
+    let (first, second) = (keeper(pair.first)?, keeper(pair.second)?);
+    let (check, comparisons) = compared(Arc::clone(&first.check), Arc::clone(&second.check))?;
     let mut visitors = Vec::with_capacity(VISITORS);
     for visitor in visitors_at_hand() {
         let mut submission = Submission::new();
-        for (contender, looks) in [(pair.first, visitor.0), (pair.second, visitor.1)] {
-            let answer = contender.answer(&emulator, looks, ACTION)?;
-            submission = submission.with_token(contender.provider(), answer);
+        for (keeper, looks) in [(&first, visitor.0), (&second, visitor.1)] {
+            let answer = keeper.answer(&emulator, looks).await?;
+            submission = submission.with_token(keeper.contender.provider(), answer);
         }
         visitors.push(submission);
     }

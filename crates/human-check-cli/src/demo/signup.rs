@@ -98,6 +98,8 @@ struct Shown {
     frame: Frame,
     here: Contender,
     widget: Html,
+    /// Why there is no widget.
+    missing: Option<String>,
     name: String,
     email: String,
     refused: Option<(Advice, Operator)>,
@@ -127,11 +129,11 @@ pub(crate) async fn page(
     Extension(nonce): Extension<Nonce>,
 ) -> Response {
     let contender = match &choice.provider {
-        None => Some(Contender::ALL[0]),
+        None => app.usual().next(),
         Some(name) => Contender::named(name),
     };
     match contender.and_then(|contender| app.door(contender)) {
-        Some(door) => form(StatusCode::OK, nonce, door, Posted::default(), None),
+        Some(door) => form(StatusCode::OK, &app, nonce, door, Posted::default(), None),
         None => Trouble::page(
             StatusCode::NOT_FOUND,
             nonce,
@@ -173,7 +175,7 @@ pub(crate) async fn submit(
             let denial = refused.denial();
             let status = status(denial);
             let refused = (advice(denial), Operator::new(status, None));
-            form(status, nonce, door, posted, Some(refused))
+            form(status, &app, nonce, door, posted, Some(refused))
         }
         (Err(refused), None) => human_check_axum::respond(refused),
     }
@@ -199,6 +201,7 @@ pub(crate) fn unread(nonce: Nonce, rejection: &Rejection<FormRejection>) -> Resp
 
 fn form(
     status: StatusCode,
+    app: &App,
     nonce: Nonce,
     door: &Door,
     posted: Posted,
@@ -214,7 +217,11 @@ fn form(
     let shown = Shown {
         widget: page.html_of(guard.widgets()),
         frame: Frame::new("Sign up", "/", nonce),
-        here: door.contender,
+        here: door.contender(),
+        missing: app
+            .no_widget()
+            .filter(|_| !door.has_widget())
+            .map(str::to_owned),
         name: posted.name,
         email: posted.email,
         refused,

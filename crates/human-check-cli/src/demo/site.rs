@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRef, Request};
+use axum::extract::{FromRef, Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use human_check::{ConfigError, Fact, HumanCheck, HumanCheckExt, MemorySpent, Presence};
+use human_check::{ConfigError, Fact, HumanCheck, Presence, Widget};
+use human_check_altcha::WidgetFiles;
+use human_check_axum::challenges;
 use human_check_guard::{Guard, Metrics, RoutePolicy};
 use human_check_http::{Exchange, HyperTransport};
 use human_check_testkit::Emulator;
@@ -22,20 +24,14 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::headers::{Nonce, protect};
-use super::lineup::{Contender, limits};
+use super::lineup::{ACTION, CHALLENGES, Contender, Doorkeeper, limits, work};
 use super::log::{self, Log};
 use super::page::Trouble;
 use super::side_by_side::Records;
 use super::{metrics, pretend, side_by_side, signup};
 
-/// Room for the tokens of ten minutes, longer than any of them lives.
-const SPENT: usize = 10_000;
-
 /// How long requests that are under way may take once the demo is to end.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// What the forms are for, as the widgets declare it.
-pub(crate) const ACTION: &str = "signup";
 
 /// What all handlers share.
 #[derive(Clone, Debug)]
@@ -46,64 +42,77 @@ struct Parts {
     /// Runs as long as the demo.
     _emulator: Emulator,
     doors: Vec<Door>,
+    /// The files of the proof of work's widget, or why there are none.
+    widget: Result<WidgetFiles, String>,
     log: Log,
     records: Records,
     recorder: PrometheusHandle,
     stages: pretend::Stages,
 }
 
-/// A vendor in front of the sign-up.
+/// A doorkeeper in front of a form.
 #[derive(Clone, Debug)]
 pub(crate) struct Door {
-    pub(crate) contender: Contender,
-    /// Lets each token pass once, also where another form asks it.
-    pub(crate) check: Arc<dyn HumanCheck>,
+    pub(crate) keeper: Doorkeeper,
     pub(crate) guard: Guard,
 }
 
 impl Door {
-    /// The same, whichever emulator is behind it and whatever the form is called in the log.
+    /// `route` is what the form is called in the log. Without a widget the form can be posted by
+    /// whoever has an answer from elsewhere.
     pub(crate) fn new(
-        contender: Contender,
-        emulator: &Emulator,
-        exchange: &Exchange,
+        keeper: Doorkeeper,
+        widget: Option<Widget>,
         route: &'static str,
         log: &Log,
     ) -> Result<Self, ConfigError> {
-        let check = contender.check(emulator, exchange)?;
-        let check: Arc<dyn HumanCheck> = Arc::new(check.single_use(MemorySpent::new(SPENT)));
         let mut policy = RoutePolicy::closed_on_outage(route);
-        if check.reports().of(Fact::Action) != Presence::Never {
+        if keeper.check.reports().of(Fact::Action) != Presence::Never {
             policy = policy.with_action(ACTION);
         }
-        let guard = Guard::builder(Arc::clone(&check))
-            .with_widget(contender.widget(emulator)?)
+        let mut guard = Guard::builder(Arc::clone(&keeper.check))
             .with_observer(log.clone())
-            .with_observer(Metrics)
-            .build(policy)?;
+            .with_observer(Metrics);
+        if let Some(widget) = widget {
+            guard = guard.with_widget(widget);
+        }
         Ok(Self {
-            contender,
-            check,
-            guard,
+            keeper,
+            guard: guard.build(policy)?,
         })
+    }
+
+    pub(crate) fn contender(&self) -> Contender {
+        self.keeper.contender
+    }
+
+    pub(crate) fn has_widget(&self) -> bool {
+        !self.guard.widgets().is_empty()
     }
 }
 
 impl App {
-    async fn new() -> io::Result<Self> {
+    async fn new(widget: Result<WidgetFiles, String>) -> io::Result<Self> {
         let emulator = Emulator::start().await?;
         // Its risk is what the demo judges by, and other accounts have none.
         emulator.configure(|knobs| knobs.hcaptcha_enterprise = true);
         let log = Log::new();
         let doors = || -> Result<Vec<Door>, ConfigError> {
             let exchange = Exchange::new(HyperTransport::new()?).with_limits(limits());
-            let door = |contender| Door::new(contender, &emulator, &exchange, "signup", &log);
+            let door = |contender: Contender| {
+                let keeper = Doorkeeper::new(contender, &emulator, &exchange, work()?)?;
+                // A vendor's comes from its emulator.
+                let shown = contender.is_vendor() || widget.is_ok();
+                let shown = shown.then(|| contender.widget(&emulator)).transpose()?;
+                Door::new(keeper, shown, "signup", &log)
+            };
             Contender::ALL.into_iter().map(door).collect()
         };
         let doors = doors().map_err(io::Error::other)?;
         Ok(Self(Arc::new(Parts {
             _emulator: emulator,
             doors,
+            widget,
             log,
             records: Records::new(),
             recorder: metrics::recorder()?,
@@ -112,7 +121,19 @@ impl App {
     }
 
     pub(crate) fn door(&self, contender: Contender) -> Option<&Door> {
-        self.0.doors.iter().find(|door| door.contender == contender)
+        let mut doors = self.0.doors.iter();
+        doors.find(|door| door.contender() == contender)
+    }
+
+    /// Whom a new visitor meets, the first of them alone or with the next.
+    pub(crate) fn usual(&self) -> impl Iterator<Item = Contender> {
+        let doors = self.0.doors.iter();
+        doors.filter(|door| door.has_widget()).map(Door::contender)
+    }
+
+    /// Why the proof of work has no widget.
+    pub(crate) fn no_widget(&self) -> Option<&str> {
+        self.0.widget.as_ref().err().map(String::as_str)
     }
 
     pub(crate) fn log(&self) -> &Log {
@@ -146,13 +167,17 @@ impl App {
             .route("/demo.css", get(style))
             .route("/demo.js", get(script))
             .route("/icon.svg", get(icon))
+            .route("/human-check-altcha/{*file}", get(widget_file))
             .fallback(nothing_here);
         for door in &self.0.doors {
-            let path = format!("/signup/{}", door.contender.name());
+            if let Some(own) = door.keeper.challenges() {
+                router = router.route(CHALLENGES, challenges(own));
+            }
+            let path = format!("/signup/{}", door.contender().name());
             let signup = Router::new()
                 .route(&path, post(signup::submit))
                 .layer(Extension(door.guard.clone()))
-                .layer(Extension(door.contender));
+                .layer(Extension(door.contender()));
             router = router.merge(signup);
         }
         router
@@ -191,6 +216,17 @@ async fn script() -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], script)
 }
 
+async fn widget_file(State(app): State<App>, Path(file): Path<String>) -> Response {
+    let files = app.0.widget.as_ref().ok();
+    match files.and_then(|files| files.get(&file)) {
+        Some(file) => {
+            let kind = [(CONTENT_TYPE, file.content_type())];
+            (kind, file.content().to_vec()).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
 async fn icon() -> impl IntoResponse {
     let icon = include_str!("../../templates/icon.svg");
     ([(CONTENT_TYPE, "image/svg+xml")], icon)
@@ -206,14 +242,17 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Starts its emulator and listens.
+    /// Starts its emulator on a listener. `widget` holds the files of the proof of work's widget, or says
+    /// to visitors why there are none.
     ///
     /// # Errors
     ///
-    /// When the address is taken.
-    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        let app = App::new().await?;
+    /// When there is no port for the emulator.
+    pub async fn new(
+        listener: TcpListener,
+        widget: Result<WidgetFiles, String>,
+    ) -> io::Result<Self> {
+        let app = App::new(widget).await?;
         Ok(Self {
             address: listener.local_addr()?,
             listener,
@@ -238,6 +277,8 @@ impl Demo {
     /// When the listener fails.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         let router = self.app.router();
+        // Challenges are counted by address.
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let log = self.app.log().clone();
         let (ends, ending) = oneshot::channel();
         let stop = async move {
@@ -252,7 +293,7 @@ impl Demo {
             }
         };
         tokio::select! {
-            served = async { axum::serve(self.listener, router).with_graceful_shutdown(stop).await } => served,
+            served = async { axum::serve(self.listener, service).with_graceful_shutdown(stop).await } => served,
             () = impatience => Ok(()),
         }?;
         self.upkeep.abort();
