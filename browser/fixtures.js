@@ -24,7 +24,7 @@ export const test = base.extend({
   },
 
   /**
-   * What went wrong so far, each a text of one line.
+   * What went wrong so far on the pages of the test's own context, each a text of one line.
    *
    * A test that means something to go wrong says so with `trouble.expect(pattern)`, and fails when it
    * does not happen. A host that a test maps somewhere is no stranger after `trouble.allow(host)`.
@@ -43,12 +43,14 @@ export const test = base.extend({
       if (/Content Security Policy/i.test(message.text())) { seen.push(`policy: ${message.text()}`); }
     });
     context.on("weberror", (error) => { seen.push(`error: ${error.error().message}`); });
-    context.on("request", (request) => {
-      const url = new URL(request.url());
+    const ask = (address) => {
+      const url = new URL(address);
       if (/^(https?|wss?):$/.test(url.protocol) && !hosts.has(url.hostname)) {
         seen.push(`stranger: ${url.hostname} is asked`);
       }
-    });
+    };
+    context.on("request", (request) => ask(request.url()));
+    context.on("page", (page) => page.on("websocket", (socket) => ask(socket.url())));
     await use({
       seen,
       expect: (pattern) => expected.push(pattern),

@@ -4,7 +4,7 @@
 import path from "node:path";
 import { build } from "esbuild";
 import { expect, policy, test as base } from "./site.js";
-import { VENDORS, standIn, verify } from "./vendors.js";
+import { SOURCES, standIn, verify } from "./vendors.js";
 
 /** `bundle(name)` is the script of a page, made once a worker. */
 const test = base.extend({
@@ -34,7 +34,7 @@ const test = base.extend({
       const attributes = Object.entries(all).map(([key, value]) => `data-${key}="${value}"`).join(" ");
       site.add("/page.js", { type: "text/javascript", body: await bundle(name) });
       site.add("/", {
-        policy: policy(VENDORS[vendor].sources),
+        policy: policy(SOURCES[vendor]),
         body: `<!doctype html><title>${name}</title><div id="root" ${attributes}></div><script src="/page.js"></script>`,
       });
       await page.goto(`${site.base}/`);

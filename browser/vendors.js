@@ -1,17 +1,13 @@
 // The vendors as a page's maker sees them, and as his server asks them.
 
-const GOOGLE = {
-  "script-src": ["https://www.google.com/recaptcha/", "https://www.gstatic.com/recaptcha/"],
-  "frame-src": ["https://www.google.com/recaptcha/", "https://recaptcha.google.com/recaptcha/"],
-  "connect-src": ["https://www.google.com/recaptcha/"],
-  "img-src": ["https://www.gstatic.com/recaptcha/"],
-};
-const HCAPTCHA = ["https://hcaptcha.com", "https://*.hcaptcha.com"];
-const CAPTCHALA = ["https://cdn.captcha-cdn.net", "https://cdn.captchala.com"];
+import { readFileSync } from "node:fs";
+
+/** What each adapter states for a page's policy. */
+export const SOURCES = JSON.parse(readFileSync(new URL("sources.json", import.meta.url), "utf8"));
 
 /**
- * `script` is the path of the vendor's script, `host` where it really is, `hosts` all that a page may ask,
- * and `sources` what the adapter states for a page's policy.
+ * `script` is the path of the vendor's script, `host` where it really is, and `hosts` all that a page
+ * may ask.
  */
 export const VENDORS = {
   "turnstile": {
@@ -21,8 +17,6 @@ export const VENDORS = {
     siteverify: "/turnstile/v0/siteverify",
     className: "cf-turnstile",
     fields: ["cf-turnstile-response"],
-    life: 300_000,
-    sources: { "script-src": ["https://challenges.cloudflare.com"], "frame-src": ["https://challenges.cloudflare.com"] },
   },
   "hcaptcha": {
     script: "/1/api.js",
@@ -31,7 +25,6 @@ export const VENDORS = {
     siteverify: "/siteverify",
     className: "h-captcha",
     fields: ["h-captcha-response", "g-recaptcha-response"],
-    sources: { "script-src": HCAPTCHA, "frame-src": HCAPTCHA, "style-src": HCAPTCHA, "connect-src": HCAPTCHA },
   },
   "recaptcha-v2": {
     script: "/recaptcha/api.js",
@@ -40,14 +33,12 @@ export const VENDORS = {
     siteverify: "/recaptcha/api/siteverify",
     className: "g-recaptcha",
     fields: ["g-recaptcha-response"],
-    sources: GOOGLE,
   },
   "recaptcha-v3": {
     script: "/recaptcha/api.js",
     host: "https://www.google.com",
     hosts: ["www.google.com"],
     siteverify: "/recaptcha/api/siteverify",
-    sources: GOOGLE,
   },
   "recaptcha-enterprise": {
     script: "/recaptcha/enterprise.js",
@@ -55,28 +46,20 @@ export const VENDORS = {
     hosts: ["www.google.com"],
     className: "g-recaptcha",
     fields: ["g-recaptcha-response"],
-    sources: GOOGLE,
   },
   "captchala": {
     script: "/captchala-loader.js",
     host: "https://cdn.captcha-cdn.net",
     hosts: ["cdn.captcha-cdn.net", "cdn.captchala.com", "apiv1.captcha.la", "fallbackapiv1.captchala.com"],
-    sources: {
-      "script-src": CAPTCHALA,
-      "style-src": [...CAPTCHALA, "'unsafe-inline'"],
-      "connect-src": ["https://apiv1.captcha.la", "https://fallbackapiv1.captchala.com"],
-      "img-src": [...CAPTCHALA, "https://apiv1.captcha.la", "data:", "blob:"],
-      "worker-src": ["blob:"],
-    },
   },
 };
 
 /** What a page's policy has to allow when the script comes from `origin`, as the adapters say. */
 export function moved(vendor, origin) {
-  const { sources, host } = VENDORS[vendor];
+  const { host } = VENDORS[vendor];
   const kept = (source) => !(source === host || source.startsWith(`${host}/`));
   return Object.fromEntries(
-    Object.entries(sources).map(([name, list]) => [name, [origin, ...list.filter(kept)]]),
+    Object.entries(SOURCES[vendor]).map(([name, list]) => [name, [origin, ...list.filter(kept)]]),
   );
 }
 

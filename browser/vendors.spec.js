@@ -2,18 +2,18 @@
 
 import { readFileSync } from "node:fs";
 import { expect, policy, test } from "./site.js";
-import { VENDORS, moved, verify } from "./vendors.js";
+import { SOURCES, VENDORS, moved, standIn, verify } from "./vendors.js";
 
 const BOX = "I am human (emulated)";
 
 /** A page with a form, and what goes into it. */
-function form(emulator, vendor, { inside, query = "", script = "" }) {
+function form(emulator, vendor, { inside, query = "", script = "", origin = emulator.base }) {
   return {
-    policy: policy(moved(vendor, emulator.base)),
+    policy: policy(origin === emulator.base ? moved(vendor, origin) : SOURCES[vendor]),
     body: `<!doctype html><title>form</title>
       <script src="/listener.js"></script>
       ${script}
-      <script src="${emulator.base}${VENDORS[vendor].script}${query}" defer></script>
+      <script src="${origin}${VENDORS[vendor].script}${query}" defer></script>
       <form method="post" action="/sent">${inside}<button id="send">Send</button></form>`,
   };
 }
@@ -264,17 +264,18 @@ test.describe("recaptcha", () => {
 test.describe("captchala", () => {
   const glue = readFileSync(new URL("../crates/human-check-captchala/src/widget_loader.js", import.meta.url), "utf8");
 
-  function page_(site, emulator, data = "") {
+  function addPage(site, emulator, origin) {
     site.add("/glue.js", { type: "text/javascript", body: glue });
     site.add("/", form(emulator, "captchala", {
+      origin,
       inside: `<div class="human-check-captchala" data-app-key="${emulator.site("captchala").site_key}"
-        data-action="signup" ${data}><input type="hidden" name="captchala_token"></div><script src="/glue.js"></script>`,
+        data-action="signup"><input type="hidden" name="captchala_token"></div><script src="/glue.js"></script>`,
     }));
   }
   const button = (page) => page.getByRole("checkbox", { name: BOX });
 
   test("our glue fills its field from the keyboard, and posts it", async ({ page, site, emulator }) => {
-    page_(site, emulator);
+    addPage(site, emulator);
     await page.goto(`${site.base}/`);
     await button(page).press("Enter");
     await expect(button(page)).toBeChecked();
@@ -284,8 +285,18 @@ test.describe("captchala", () => {
     expect(await verify(emulator, "captchala", token)).toEqual({ success: true, action: "signup", hostname: "127.0.0.1" });
   });
 
+  test("on the vendor's own hosts it keeps to the policy for those", async ({ page, context, trouble, site, emulator }) => {
+    await standIn(context, trouble, emulator, "captchala");
+    addPage(site, emulator, VENDORS.captchala.host);
+    const asked = page.waitForRequest((request) => request.method() === "POST");
+    await page.goto(`${site.base}/`);
+    await button(page).click();
+    await expect(page.locator('[name="captchala_token"]')).toHaveValue(/^pt_/);
+    expect(new URL((await asked).url()).hostname).toBe("apiv1.captcha.la");
+  });
+
   test("our glue starts anew, and a bot gets nothing", async ({ page, site, emulator }) => {
-    page_(site, emulator);
+    addPage(site, emulator);
     await page.goto(`${site.base}/`);
     const field = page.locator('[name="captchala_token"]');
     await button(page).click();

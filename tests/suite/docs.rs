@@ -10,7 +10,9 @@ fn read_all(folder: &Path, ending: &str, all: &mut Vec<(PathBuf, String)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() && name != "target" && !name.starts_with('.') {
+        // What is built, and what others wrote.
+        let foreign = ["node_modules", "target"].contains(&name.as_str());
+        if path.is_dir() && !foreign && !name.starts_with('.') {
             read_all(&path, ending, all);
         } else if name.ends_with(ending) {
             let text = std::fs::read_to_string(&path).unwrap();

@@ -11,6 +11,7 @@ mod accept;
 mod altcha;
 mod bounds;
 mod breaker;
+mod browser;
 mod canary;
 mod captchala;
 mod combinators;
