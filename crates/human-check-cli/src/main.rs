@@ -6,10 +6,12 @@ use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use human_check::{ConfigError, SystemClock};
+use human_check_altcha::Difficulty;
 use human_check_cli::answer::Answer;
 use human_check_cli::explain::{Case, KeyName, Rules, explain};
 use human_check_cli::verify::{self, Verify};
@@ -52,6 +54,18 @@ enum Command {
         /// Otherwise npm fetches it once, where it is installed, and it is kept in the user's cache.
         #[arg(long, value_name = "FOLDER", conflicts_with = "once")]
         widget: Option<PathBuf>,
+        /// How much work the proof of work asks for.
+        #[arg(long, default_value = "light", conflicts_with = "once",
+            value_parser = ["light", "standard", "sha", "scrypt", "argon2id"])]
+        difficulty: String,
+        /// How long one of its challenges can be answered, in seconds.
+        #[arg(
+            long,
+            default_value_t = 300,
+            value_name = "SECONDS",
+            conflicts_with = "once"
+        )]
+        challenge_life: u64,
         /// Print a table and end.
         #[arg(long)]
         once: bool,
@@ -297,7 +311,17 @@ async fn run(command: Command) -> io::Result<u8> {
             all,
             ..
         } => demo::once::run(&mut io::stdout().lock(), json, all).await,
-        Command::Demo { addr, widget, .. } => {
+        Command::Demo {
+            addr,
+            widget,
+            difficulty,
+            challenge_life,
+            ..
+        } => {
+            let work = demo::Work {
+                difficulty: Difficulty::named(&difficulty).unwrap_or_default(),
+                life: Duration::from_secs(challenge_life),
+            };
             let interrupted = tokio::spawn(tokio::signal::ctrl_c());
             // It listens for the signal from its first turn on, and has that before anybody is told where.
             tokio::task::yield_now().await;
@@ -306,7 +330,7 @@ async fn run(command: Command) -> io::Result<u8> {
                 let _ = interrupted.await;
             };
             let (mut out, mut errors) = (io::stdout().lock(), io::stderr());
-            demo::run(&mut out, &mut errors, addr, widget.as_deref(), stop).await
+            demo::run(&mut out, &mut errors, addr, widget.as_deref(), work, stop).await
         }
         Command::Emulate { addr, json } => {
             let emulator = Emulator::start_with(addr, SystemClock)

@@ -5,7 +5,7 @@
 use std::net::Ipv4Addr;
 
 use human_check_altcha::WidgetFiles;
-use human_check_cli::demo::Demo;
+use human_check_cli::demo::{Demo, Work};
 use reqwest::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ impl Site {
 
     async fn start_with(widget: Result<WidgetFiles, String>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let demo = Demo::new(listener, widget).await.unwrap();
+        let demo = Demo::new(listener, widget, Work::default()).await.unwrap();
         let (stop, stopped) = oneshot::channel();
         let url = demo.url();
         let served = tokio::spawn(demo.serve(async {

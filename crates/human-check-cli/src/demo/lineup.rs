@@ -190,7 +190,7 @@ impl Doorkeeper {
         contender: Contender,
         emulator: &Emulator,
         exchange: &Exchange,
-        work: Difficulty,
+        work: Work,
     ) -> Result<Self, ConfigError> {
         let spent = MemorySpent::new(SPENT);
         match contender {
@@ -199,7 +199,9 @@ impl Doorkeeper {
                     .map(|()| Uuid::new_v4().simple().to_string())
                     .concat();
                 let keys = Keys::new(Secret::new(secret)?)?;
-                let altcha = Altcha::new(keys, HOSTNAMES[0], spent)?.with_difficulty(work);
+                let altcha = Altcha::new(keys, HOSTNAMES[0], spent)?
+                    .with_difficulty(work.difficulty)
+                    .with_life(work.life)?;
                 let altcha = Arc::new(altcha);
                 Ok(Self {
                     contender,
@@ -278,14 +280,33 @@ pub(crate) fn limits() -> human_check_http::Limits {
     limits
 }
 
-/// How much work a browser is asked for: less than a service would ask, for the same reason.
-pub(crate) fn work() -> Result<Difficulty, ConfigError> {
-    Difficulty::light().with_tries(200)
+/// What the proof of work asks of a browser.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// How much of it.
+    pub difficulty: Difficulty,
+    /// Until when a challenge can be answered.
+    pub life: Duration,
 }
 
-/// How much work is done for visitors who are made up.
-pub(crate) fn made_up_work() -> Result<Difficulty, ConfigError> {
-    Difficulty::sha().with_tries(9)
+impl Default for Work {
+    /// As little as a service may ask, for the same reason.
+    fn default() -> Self {
+        Self {
+            difficulty: Difficulty::light(),
+            life: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Work {
+    /// What is done for visitors who are made up.
+    pub(crate) fn made_up() -> Result<Self, ConfigError> {
+        Ok(Self {
+            difficulty: Difficulty::sha().with_tries(9)?,
+            ..Self::default()
+        })
+    }
 }
 
 /// What a vendor says of a human and of a bot, on its own scale. `None` where it has no scores.

@@ -16,6 +16,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 
+pub use lineup::Work;
 pub use site::Demo;
 use tokio::net::TcpListener;
 
@@ -28,12 +29,13 @@ use crate::widget_package;
 ///
 /// # Errors
 ///
-/// When the address is taken, which the error says, or `out` cannot be written.
+/// When the address is taken, which the error says, the work makes no sense, or `out` cannot be written.
 pub async fn run(
     out: &mut impl Write,
     errors: &mut impl Write,
     address: SocketAddr,
     node_modules: Option<&Path>,
+    work: Work,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<u8> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
@@ -52,7 +54,7 @@ pub async fn run(
     if let Err(why) = &widget {
         writeln!(errors, "human-check: the {why}")?;
     }
-    let demo = Demo::new(listener, widget).await?;
+    let demo = Demo::new(listener, widget, work).await?;
     writeln!(out, "{}", demo.url())?;
     writeln!(
         out,

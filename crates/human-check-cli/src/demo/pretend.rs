@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_service::Service;
 
 use super::headers::Nonce;
-use super::lineup::{Contender, Doorkeeper, Solver, limits, made_up_work};
+use super::lineup::{Contender, Doorkeeper, Solver, Work, limits};
 use super::log::{Entry, Log, witness, witnessed};
 use super::page::{Frame, PAGES, Trouble, show};
 use super::site::{App, Door};
@@ -195,7 +195,7 @@ async fn play(
 ) -> Result<Played, Box<dyn std::error::Error + Send + Sync>> {
     let emulator = Emulator::start().await?;
     let exchange = Exchange::new(HyperTransport::new()?).with_limits(limits());
-    let keeper = Doorkeeper::new(contender, &emulator, &exchange, made_up_work()?)?;
+    let keeper = Doorkeeper::new(contender, &emulator, &exchange, Work::made_up()?)?;
     emulator.configure(|knobs| knobs.quota_spent = scene == Scene::QuotaSpent);
     let solver = match scene {
         Scene::Bot => Solver::Bot,

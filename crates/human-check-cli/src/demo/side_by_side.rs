@@ -23,7 +23,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::headers::Nonce;
-use super::lineup::{Contender, Doorkeeper, Solver, limits, made_up_work};
+use super::lineup::{Contender, Doorkeeper, Solver, Work, limits};
 use super::page::{Frame, PAGES, Trouble, show};
 use super::signup::{Advice, Operator, advice, status, unread};
 use super::site::App;
@@ -334,7 +334,7 @@ pub(crate) async fn simulate(
 async fn crowd(app: &App, pair: Pair) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let emulator = Emulator::start().await?;
     let exchange = Exchange::new(HyperTransport::new()?).with_limits(limits());
-    let keeper = |contender| Doorkeeper::new(contender, &emulator, &exchange, made_up_work()?);
+    let keeper = |contender| Doorkeeper::new(contender, &emulator, &exchange, Work::made_up()?);
     let (first, second) = (keeper(pair.first)?, keeper(pair.second)?);
     let (check, comparisons) = compared(Arc::clone(&first.check), Arc::clone(&second.check))?;
     let mut visitors = Vec::with_capacity(VISITORS);

@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::headers::{Nonce, protect};
-use super::lineup::{ACTION, CHALLENGES, Contender, Doorkeeper, limits, work};
+use super::lineup::{ACTION, CHALLENGES, Contender, Doorkeeper, Work, limits};
 use super::log::{self, Log};
 use super::page::Trouble;
 use super::side_by_side::Records;
@@ -92,7 +92,7 @@ impl Door {
 }
 
 impl App {
-    async fn new(widget: Result<WidgetFiles, String>) -> io::Result<Self> {
+    async fn new(widget: Result<WidgetFiles, String>, work: Work) -> io::Result<Self> {
         let emulator = Emulator::start().await?;
         // Its risk is what the demo judges by, and other accounts have none.
         emulator.configure(|knobs| knobs.hcaptcha_enterprise = true);
@@ -100,7 +100,7 @@ impl App {
         let doors = || -> Result<Vec<Door>, ConfigError> {
             let exchange = Exchange::new(HyperTransport::new()?).with_limits(limits());
             let door = |contender: Contender| {
-                let keeper = Doorkeeper::new(contender, &emulator, &exchange, work()?)?;
+                let keeper = Doorkeeper::new(contender, &emulator, &exchange, work)?;
                 // A vendor's comes from its emulator.
                 let shown = contender.is_vendor() || widget.is_ok();
                 let shown = shown.then(|| contender.widget(&emulator)).transpose()?;
@@ -247,12 +247,13 @@ impl Demo {
     ///
     /// # Errors
     ///
-    /// When there is no port for the emulator.
+    /// When there is no port for the emulator, or the work makes no sense.
     pub async fn new(
         listener: TcpListener,
         widget: Result<WidgetFiles, String>,
+        work: Work,
     ) -> io::Result<Self> {
-        let app = App::new(widget).await?;
+        let app = App::new(widget, work).await?;
         Ok(Self {
             address: listener.local_addr()?,
             listener,

@@ -1,0 +1,231 @@
+// The demo as a person uses it: in a real browser, with the real widget of the proof of work.
+
+import path from "node:path";
+import AxeBuilder from "@axe-core/playwright";
+import { FIELDS, PICTURES, complete, sendAnyway, startDemo, typeIn } from "./demo.js";
+import { expect, test as base } from "./fixtures.js";
+
+const test = base.extend({
+  demo: [async ({}, use) => {
+    const demo = await startDemo();
+    await use(demo);
+    await demo.stop();
+  }, { scope: "worker" }],
+});
+
+const PAGES = ["/", "/side-by-side", "/pretend", "/log", "/metrics"];
+const entered = (page) => expect(page.getByRole("heading", { name: "You are in" })).toBeVisible();
+const reason = (page, text) => expect(page.locator(".operator").getByText(text, { exact: true })).toBeVisible();
+
+/** The status of the page that `act` leads to. */
+async function status(page, act) {
+  const [response] = await Promise.all([
+    page.waitForResponse((response) => response.request().isNavigationRequest() && response.request().method() === "POST"),
+    act(),
+  ]);
+  return response.status();
+}
+
+test.describe("the proof of work", () => {
+  test("a person solves it and is in, and the same again is refused", async ({ page, demo }) => {
+    await page.goto(demo.base);
+    await typeIn(page);
+    await complete(page, "altcha", "altcha");
+    expect(await status(page, () => page.getByRole("button", { name: "Sign up" }).click())).toBe(200);
+    await entered(page);
+    expect(await status(page, () => page.getByRole("button", { name: "Submit the same again" }).click())).toBe(403);
+    await expect(page.getByRole("alert")).toContainText("We could not let you in");
+    await reason(page, "spent");
+  });
+
+  test("it is solved without a mouse", async ({ page, demo }) => {
+    await page.goto(demo.base);
+    await page.getByLabel("Name").focus();
+    await page.keyboard.type("Ada");
+    await page.keyboard.press("Tab");
+    await page.keyboard.type("ada@example.com");
+    await expect(page.locator("altcha-widget input[type=checkbox]")).toBeVisible();
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Space");
+    await expect(page.locator("altcha-widget input[type=checkbox]")).toBeChecked();
+    await page.getByRole("button", { name: "Sign up" }).focus();
+    await page.keyboard.press("Enter");
+    await entered(page);
+  });
+
+  test("unsolved it stops the browser, and whoever sends it anyway", async ({ page, demo }) => {
+    await page.goto(demo.base);
+    await typeIn(page, 'Ada "<b>" Lovelace');
+    await expect(page.locator("altcha-widget input[type=checkbox]")).toBeVisible();
+    await page.getByRole("button", { name: "Sign up" }).click();
+    await expect(page).toHaveURL(`${demo.base}/`);
+    expect(await status(page, () => sendAnyway(page))).toBe(403);
+    await expect(page.getByRole("alert")).toContainText("One step is missing");
+    await expect(page.getByLabel("Name")).toHaveValue('Ada "<b>" Lovelace');
+  });
+
+  test("a challenge that has ended is refused, and the next one passes", async ({ page }) => {
+    const demo = await startDemo("--challenge-life", "10");
+    try {
+      await page.goto(demo.base);
+      await typeIn(page);
+      await page.locator("altcha-widget").evaluate((widget) => {
+        widget.addEventListener("statechange", (event) => { window.ended ||= event.detail.state === "expired"; });
+      });
+      await complete(page, "altcha", "altcha");
+      const answer = await page.locator("[name=altcha]").inputValue();
+      await page.waitForFunction(() => window.ended);
+      await expect(page.locator("altcha-widget input[type=checkbox]")).not.toBeChecked();
+      // A challenge ends with its last second, which the browser's clock may be ahead of.
+      await page.waitForFunction((then) => Date.now() > then, Date.now() + 1_100);
+      const sent = () => page.locator("[name=altcha]").evaluate((input, value) => {
+        input.value = value;
+        input.form.submit();
+      }, answer);
+      expect(await status(page, sent)).toBe(403);
+      await reason(page, "expired");
+      await complete(page, "altcha", "altcha");
+      await page.getByRole("button", { name: "Sign up" }).click();
+      await entered(page);
+    } finally {
+      await demo.stop();
+    }
+  });
+
+  test("an answer that was tampered with is refused", async ({ page, demo }) => {
+    await page.goto(demo.base);
+    await typeIn(page);
+    await complete(page, "altcha", "altcha");
+    await page.locator("[name=altcha]").evaluate((input) => {
+      const payload = JSON.parse(atob(input.value));
+      payload.challenge.parameters.expiresAt += 3600;
+      input.value = btoa(JSON.stringify(payload));
+    });
+    expect(await status(page, () => sendAnyway(page))).toBe(403);
+    await reason(page, "invalid");
+  });
+
+  test("without JavaScript the page says what is needed, and lets nobody in", async ({ browser, demo }) => {
+    const context = await browser.newContext({ javaScriptEnabled: false });
+    const page = await context.newPage();
+    await page.goto(demo.base);
+    const message = page.locator("noscript p");
+    await expect(message).toBeVisible();
+    // The driver does not read what is in there by itself.
+    expect(await message.evaluate((p) => p.textContent)).toContain("This check runs in JavaScript");
+    await typeIn(page);
+    expect(await status(page, () => page.getByRole("button", { name: "Sign up" }).click())).toBe(403);
+    await expect(page.getByRole("alert")).toContainText("One step is missing");
+    await context.close();
+  });
+
+  test("challenges are not kept by caches, and not handed out without end", async ({ page }) => {
+    // Of its own, since all browsers of these tests have one address.
+    const demo = await startDemo();
+    await page.goto(demo.base);
+    const answers = await page.evaluate(async () => {
+      const ask = () => fetch("/human-check-altcha/challenge").then((r) => [r.status, r.headers.get("cache-control")]);
+      return Promise.all(Array.from({ length: 40 }, ask));
+    });
+    expect(answers.every(([, cache]) => cache === "no-store")).toBe(true);
+    expect(answers.some(([status]) => status === 429), "thirty a minute").toBe(true);
+    await page.locator("altcha-widget label").click();
+    await expect(page.locator("altcha-widget")).toContainText("Try again later");
+    await demo.stop();
+  });
+});
+
+for (const [provider, field] of Object.entries(FIELDS).filter(([provider]) => provider !== "altcha")) {
+  test(`${provider} lets a person in, once`, async ({ page, demo }) => {
+    await page.goto(`${demo.base}/?provider=${provider}`);
+    await typeIn(page);
+    await complete(page, provider, field);
+    expect(await status(page, () => page.getByRole("button", { name: "Sign up" }).click())).toBe(200);
+    await entered(page);
+    expect(await status(page, () => page.getByRole("button", { name: "Submit the same again" }).click())).toBe(403);
+  });
+}
+
+for (const [first, second] of [["turnstile", "hcaptcha"], ["captchala", "recaptcha-v2"], ["altcha", "turnstile"]]) {
+  test(`${first} and ${second} stand on one form and are compared`, async ({ page, demo }) => {
+    await page.goto(`${demo.base}/side-by-side?first=${first}&second=${second}`);
+    for (const provider of [first, second]) {
+      await complete(page, provider, FIELDS[provider]);
+    }
+    await page.getByRole("button", { name: "Send" }).click();
+    await expect(page.locator("#agreement [data-cell=both]")).toHaveText("1");
+    await page.getByRole("button", { name: /Simulate 50/ }).click();
+    await expect(page.getByRole("heading", { name: "What 51 visitors say" })).toBeVisible();
+  });
+}
+
+test("pretending shows the decision, the status, and both sides", async ({ page, demo }) => {
+  await page.goto(`${demo.base}/pretend`);
+  for (const [scene, status] of [["A human", "200"], ["A bot", "403"], ["A replay", "403"]]) {
+    await page.getByRole("radio", { name: "ALTCHA" }).check();
+    await page.getByRole("button", { name: scene }).click();
+    await expect(page.locator("#result")).toHaveAttribute("data-status", status);
+  }
+  for (const [scene, status] of [["A slow vendor", "200"], ["A vendor that is down", "503"], ["A spent quota", "503"]]) {
+    await page.getByRole("radio", { name: "reCAPTCHA v3" }).check();
+    await page.getByRole("button", { name: scene }).click();
+    await expect(page.locator("#result")).toHaveAttribute("data-status", status);
+  }
+});
+
+test("the log follows what happens elsewhere", async ({ context, page, demo }) => {
+  await page.goto(`${demo.base}/log`);
+  await expect(page.locator("#live")).toBeVisible();
+  const before = await page.locator("#decisions tbody tr").count();
+  const other = await context.newPage();
+  await other.goto(`${demo.base}/pretend`);
+  await other.getByRole("radio", { name: "Turnstile" }).check();
+  await other.getByRole("button", { name: "A bot" }).click();
+  await expect.poll(() => page.locator("#decisions tbody tr").count()).toBeGreaterThan(before);
+});
+
+test("every page has a strict policy with a nonce of its own", async ({ page, demo }) => {
+  const nonces = new Set();
+  for (const address of [...PAGES, ...Object.keys(FIELDS).map((provider) => `/?provider=${provider}`), "/nothing"]) {
+    const response = await page.goto(demo.base + address, { waitUntil: "load" });
+    const policy = response.headers()["content-security-policy"];
+    expect(policy, address).toMatch(/default-src 'self'/);
+    expect(policy, address).not.toMatch(/unsafe-/);
+    nonces.add(policy.match(/'nonce-([^']+)'/)[1]);
+  }
+  expect(nonces.size).toBe(PAGES.length + Object.keys(FIELDS).length + 1);
+});
+
+for (const [device, viewport] of [["desktop", { width: 1280, height: 900 }], ["phone", { width: 390, height: 844 }]]) {
+  for (const colorScheme of ["light", "dark"]) {
+    test(`it looks right and is accessible: ${device}, ${colorScheme}`, async ({ browser, demo }) => {
+      const context = await browser.newContext({ viewport, colorScheme, isMobile: device === "phone" });
+      const page = await context.newPage();
+      for (const address of PAGES) {
+        await page.goto(demo.base + address);
+        if (address === "/side-by-side") { await page.getByRole("button", { name: /Simulate 50/ }).click(); }
+        if (address === "/pretend") { await page.getByRole("button", { name: "A bot" }).click(); }
+        if (address === "/") { await expect(page.locator("altcha-widget input[type=checkbox]")).toBeVisible(); }
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        expect(wide, `${address} scrolls sideways`).toBeLessThanOrEqual(0);
+        const { violations } = await new AxeBuilder({ page })
+          // What is inside of the widget is its maker's.
+          .exclude("altcha-widget").exclude("iframe").analyze();
+        expect(violations.map(({ id, nodes }) => `${address} ${id}: ${nodes[0].html}`)).toEqual([]);
+        const name = address === "/" ? "signup" : address.slice(1);
+        await page.screenshot({ path: path.join(PICTURES, `${device}-${colorScheme}-${name}.png`), fullPage: address !== "/log" });
+      }
+      await context.close();
+    });
+  }
+}
+
+test("the picture of the README", async ({ browser, demo }) => {
+  const context = await browser.newContext({ viewport: { width: 1100, height: 720 }, deviceScaleFactor: 1 });
+  const page = await context.newPage();
+  await page.goto(demo.base);
+  await typeIn(page, "Ada Lovelace");
+  await complete(page, "altcha", "altcha");
+  await page.screenshot({ path: path.join(PICTURES, "readme.png") });
+  await context.close();
+});
