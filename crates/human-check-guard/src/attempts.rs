@@ -103,6 +103,21 @@ pub trait AttemptStore: fmt::Debug + Send + Sync + 'static {
     async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError>;
 }
 
+#[async_trait]
+impl<S: AttemptStore + ?Sized> AttemptStore for Arc<S> {
+    async fn add(&self, key: &AttemptKey, window: Duration) -> Result<u32, StoreError> {
+        (**self).add(key, window).await
+    }
+
+    async fn count(&self, key: &AttemptKey) -> Result<u32, StoreError> {
+        (**self).count(key).await
+    }
+
+    async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {
+        (**self).clear(key).await
+    }
+}
+
 /// Attempts counted in this process, for so many keys and no more.
 ///
 /// When it is full, ended windows are dropped; if that frees nothing, keys it does not know count

@@ -3,10 +3,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use human_check::{ChallengeIssuer, ChallengeRequest, CheckError, ConfigError, ErrorKind};
+use human_check::{
+    ChallengeIssuer, ChallengeRequest, CheckError, ConfigError, ErrorKind, Provider,
+};
 use serde_json::json;
 
-use crate::{Answer, AttemptKey, AttemptStore, ClientAddress, MemoryAttempts, RequestHead};
+use crate::{Answer, AttemptKey, AttemptStore, ClientAddress, Guard, MemoryAttempts, RequestHead};
 
 /// What an endpoint answers that hands challenges to pages, minus the framework.
 ///
@@ -31,9 +33,10 @@ pub struct Challenges(Arc<Inner>);
 #[derive(Clone)]
 struct Inner {
     issuer: Arc<dyn ChallengeIssuer>,
+    guard: Option<Guard>,
     action: Option<Cow<'static, str>>,
     binding: Option<Binding>,
-    client: ClientAddress,
+    client: Option<ClientAddress>,
     attempts: Arc<dyn AttemptStore>,
     most: u32,
     window: Duration,
@@ -47,13 +50,22 @@ impl Challenges {
     pub fn new(issuer: impl ChallengeIssuer) -> Self {
         Self(Arc::new(Inner {
             issuer: Arc::new(issuer),
+            guard: None,
             action: None,
             binding: None,
-            client: ClientAddress::socket(),
+            client: None,
             attempts: Arc::new(MemoryAttempts::new(100_000)),
             most: 30,
             window: Duration::from_secs(60),
         }))
+    }
+
+    /// For a form that leads to the routes of `guard`: ties challenges to its action, and learns
+    /// visitors' addresses as it does. Follows it when it is [replaced](Guard::replace). What is said
+    /// here besides comes first.
+    #[must_use]
+    pub fn for_guard(self, guard: Guard) -> Self {
+        self.with(|inner| inner.guard = Some(guard))
     }
 
     /// Ties them to what the page's form is for. The route that expects this action takes no other.
@@ -75,7 +87,7 @@ impl Challenges {
     /// Learns visitors' addresses from a proxy. Default: the socket's address, and no header.
     #[must_use]
     pub fn with_client_address(self, client: ClientAddress) -> Self {
-        self.with(|inner| inner.client = client)
+        self.with(|inner| inner.client = Some(client))
     }
 
     /// Counts elsewhere, for several machines or by another clock.
@@ -100,6 +112,11 @@ impl Challenges {
         Ok(self.with(|inner| (inner.most, inner.window) = (most, window)))
     }
 
+    /// Whose challenges they are.
+    pub fn provider(&self) -> &Provider {
+        self.0.issuer.provider()
+    }
+
     fn with(self, change: impl FnOnce(&mut Inner)) -> Self {
         let mut inner = Arc::unwrap_or_clone(self.0);
         change(&mut inner);
@@ -108,9 +125,17 @@ impl Challenges {
 
     /// Hears a request, and makes the answer apart from it, so that no future holds the request.
     pub fn hear(&self, head: &dyn RequestHead) -> Heard {
-        let address = self.0.client.resolve(head);
+        let guard = self.0.guard.as_ref().map(Guard::current);
+        let address = match (&self.0.client, &guard) {
+            (None, Some(guard)) => guard.client_ip(head),
+            (None, None) => ClientAddress::socket().resolve(head),
+            (Some(client), _) => client.resolve(head),
+        };
+        let theirs = guard
+            .as_ref()
+            .and_then(|guard| guard.policy().action.as_ref());
         let mut request = ChallengeRequest::new();
-        if let Some(action) = &self.0.action {
+        if let Some(action) = self.0.action.as_ref().or(theirs) {
             request = request.with_action(action.clone());
         }
         if let Some(ip) = address {
@@ -355,6 +380,49 @@ mod tests {
             .unwrap();
         assert_eq!(challenges.hear(&From(None)).answer().await.status, 200);
         assert_eq!(challenges.hear(&From(None)).answer().await.status, 429);
+    }
+
+    #[tokio::test]
+    async fn a_guard_says_what_for_and_from_where_also_after_it_was_replaced() {
+        use crate::RoutePolicy;
+        use human_check_testkit::Scripted;
+
+        let guard = |action, client| {
+            let policy = RoutePolicy::closed_on_outage("signup").with_action(action);
+            let builder =
+                Guard::builder(Scripted::human().reporting(
+                    human_check::Reports::nothing().sometimes(human_check::Fact::Action),
+                ));
+            builder.with_client_address(client).build(policy).unwrap()
+        };
+        let behind = ClientAddress::x_forwarded_for(["10.0.0.1"]).unwrap();
+        let first = guard("signup", ClientAddress::socket()).replaceable();
+        let issuer = Arc::new(Issuer::default());
+        let challenges = Challenges::new(Arc::clone(&issuer)).for_guard(first.clone());
+        assert_eq!(
+            challenges.hear(&from("10.0.0.1")).answer().await.status,
+            200
+        );
+        Guard::replace(&[(&first, &guard("register", behind))]).unwrap();
+        assert_eq!(
+            challenges.hear(&from("10.0.0.1")).answer().await.status,
+            200
+        );
+        let own = challenges.for_action("login");
+        assert_eq!(own.hear(&from("10.0.0.1")).answer().await.status, 200);
+        let asked = issuer.asked.lock().unwrap();
+        let seen = asked.iter().map(|request| {
+            let ip = request.client_ip().unwrap();
+            (request.action().unwrap(), ip.to_string())
+        });
+        assert_eq!(
+            seen.collect::<Vec<_>>(),
+            [
+                ("signup", "10.0.0.1".to_owned()),
+                ("register", "203.0.113.9".to_owned()),
+                ("login", "203.0.113.9".to_owned()),
+            ]
+        );
     }
 
     /// Cannot count.
