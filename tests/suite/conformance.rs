@@ -72,18 +72,7 @@ pub(crate) fn fixture(
 async fn vendor(vendor: Vendor) -> Fixture {
     let emulator = Emulator::start().await.unwrap();
     let check = check(vendor, &emulator, &exchange());
-    fixture(emulator, check, name(vendor))
-}
-
-fn name(vendor: Vendor) -> &'static str {
-    match vendor {
-        Vendor::CaptchaLa => "captchala",
-        Vendor::Hcaptcha => "hcaptcha",
-        Vendor::RecaptchaEnterprise => "recaptcha-enterprise",
-        Vendor::RecaptchaV2 => "recaptcha-v2",
-        Vendor::RecaptchaV3 => "recaptcha-v3",
-        Vendor::Turnstile => "turnstile",
-    }
+    fixture(emulator, check, vendor.provider().name())
 }
 
 async fn siteverify(index: usize) -> Fixture {

@@ -84,7 +84,8 @@ fn named() -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
-const ADAPTERS: [&str; 4] = [
+const ADAPTERS: [&str; 5] = [
+    "human-check-altcha",
     "human-check-captchala",
     "human-check-hcaptcha",
     "human-check-recaptcha",
@@ -124,6 +125,15 @@ fn adapters_never_see_the_http_client() {
         for other in ADAPTERS {
             assert!(!named[adapter].contains(other), "{adapter} names {other}");
         }
+    }
+}
+
+#[test]
+fn the_proof_of_work_asks_nobody() {
+    let tree = tree("human-check-altcha");
+    assert!(tree.contains("human-check"), "{tree:?}");
+    for name in ["http", "human-check-http", "hyper", "reqwest", "rustls"] {
+        assert!(!tree.contains(name), "human-check-altcha pulls in {name}");
     }
 }
 

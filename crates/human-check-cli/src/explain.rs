@@ -299,6 +299,12 @@ impl Clock for Fixed {
 /// A message when the case itself cannot be read. A check that the library refuses to build is an
 /// answer, `misconfigured`.
 pub async fn explain(case: Case) -> Result<Answer, String> {
+    if case.provider == Vendor::Altcha {
+        return Err(
+            "`provider` is altcha, which sends no reply; `human-check verify --provider altcha` looks into an answer"
+                .to_owned(),
+        );
+    }
     let reply = reply(&case)?;
     let now = match &case.now {
         None => SystemTime::now(),

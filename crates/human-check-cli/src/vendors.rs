@@ -27,6 +27,13 @@ impl NamedCheck {
 
     fn of(account: Account, exchange: &Exchange) -> Result<Self, ConfigError> {
         let (name, vendor) = (account.name.clone(), account.setup.vendor);
+        if vendor == Vendor::Altcha {
+            return Err(ConfigError::new(
+                format!("vendors.{name}.provider"),
+                "is altcha, which judges an answer once and within minutes, so a file of them compares nothing",
+                "leave it out here, and compare it behind live traffic, with [check.shadow]",
+            ));
+        }
         let check = account.build(exchange).map_err(|error| {
             let field = format!("vendors.{name}.{}", error.field());
             ConfigError::new(field, error.problem().to_owned(), error.remedy().to_owned())
@@ -52,7 +59,7 @@ pub fn from_file(
 ) -> Result<Vec<NamedCheck>, ConfigError> {
     let accounts = accounts(path, emulator.is_none())?.into_iter();
     let at_emulator = |mut account: Account| {
-        if let Some(emulator) = emulator {
+        if let Some(emulator) = emulator.filter(|_| account.setup.vendor != Vendor::Altcha) {
             move_to_emulator(&mut account.setup, emulator)?;
         }
         NamedCheck::of(account, exchange)
@@ -75,7 +82,9 @@ pub fn emulated(
         let name = vendor.provider().name().to_owned();
         if checks.iter().all(|check| check.name != name) {
             let mut setup = Setup::new(vendor);
-            move_to_emulator(&mut setup, emulator)?;
+            if vendor != Vendor::Altcha {
+                move_to_emulator(&mut setup, emulator)?;
+            }
             let account = Account {
                 name,
                 setup,

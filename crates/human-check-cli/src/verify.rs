@@ -2,8 +2,12 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
-use human_check::{ConfigError, Enforce, HumanCheck, Secret};
+use human_check::{
+    ConfigError, Enforce, Facts, HumanCheck, Reports, Secret, Submission, TOKEN_CAP, Verdict,
+};
+use human_check_altcha::{ALTCHA, Keys, look_into};
 use human_check_http::{Exchange, HyperTransport};
 use human_check_recaptcha::{Credential, ServiceAccount};
 
@@ -44,7 +48,7 @@ impl std::fmt::Debug for Verify {
     }
 }
 
-/// Asks the vendor.
+/// Asks the vendor. An answer of altcha's is only looked into, so it stays good for its one use.
 ///
 /// # Errors
 ///
@@ -78,7 +82,28 @@ pub async fn run(question: Verify) -> Result<Answer, ConfigError> {
     if let Some(ip) = question.client_ip {
         submission = submission.with_client_ip(ip);
     }
+    if question.vendor == Vendor::Altcha {
+        // Looking tells nothing that a rule could be held to, and whoever gives one wants it held.
+        policy.applicable_to(Reports::nothing())?;
+        return Ok(Answer::new(None, &Ok(look(&submission, setup.secret)?)));
+    }
     let exchange = Exchange::new(HyperTransport::new()?);
     let check = Enforce::new(setup.build(&exchange)?, policy)?;
     Ok(Answer::new(None, &check.check(&submission).await))
+}
+
+fn look(submission: &Submission, secret: Option<Secret>) -> Result<Verdict, ConfigError> {
+    let secret = secret.ok_or_else(|| {
+        let remedy = "set HUMAN_CHECK_SECRET or give --secret-file";
+        ConfigError::new("secret", "is missing", remedy)
+    })?;
+    let keys = Keys::new(secret)?;
+    let refusal = match submission.token(&ALTCHA, TOKEN_CAP) {
+        Ok(field) => look_into(field, &keys, SystemTime::now()),
+        Err(refusal) => Some(refusal),
+    };
+    Ok(match refusal {
+        Some(refusal) => refusal.into(),
+        None => Verdict::Human(Facts::new(&ALTCHA)).held_to(submission),
+    })
 }

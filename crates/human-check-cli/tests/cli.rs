@@ -244,6 +244,52 @@ fn bad_configuration_names_the_setting_and_the_remedy() {
 }
 
 #[test]
+fn an_answer_of_altcha_is_looked_into_and_nothing_else() {
+    use human_check::{ChallengeIssuer, ChallengeRequest, MemorySpent, Secret};
+    use human_check_altcha::{Altcha, Difficulty, Keys};
+
+    let secret = "p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa";
+    let keys = Keys::new(Secret::new(secret).unwrap()).unwrap();
+    let altcha = Altcha::new(keys, "www.example.com", MemorySpent::new(1)).unwrap();
+    let altcha = altcha.with_difficulty(Difficulty::sha());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let request = ChallengeRequest::new();
+    let challenge = runtime.block_on(altcha.issue(&request)).unwrap();
+    let field = human_check_testkit::solve(challenge.json()).unwrap();
+    let look = |secret: &str, more: &[&str]| {
+        let arguments = ["verify", "--provider", "altcha", "--token", "-"];
+        let mut command = human_check(&[&arguments, more].concat());
+        command.env("HUMAN_CHECK_SECRET", secret);
+        run(command, field.as_bytes())
+    };
+    let looked = look(secret, &[]);
+    assert_eq!((code(&looked), err(&looked).as_str()), (0, ""));
+    let other = "N3wqT8mZ4vR1tK1nW6yB3hD9sF5gJ0cL";
+    assert_eq!(code(&look(other, &[])), 1);
+    for (secret, more, word) in [
+        (secret, &["--action", "signup"][..], "action"),
+        (secret, &["--hostname", "a.example"], "hostnames"),
+        (secret, &["--min-score", "0.5"], "min_score"),
+        ("short", &[], "openssl"),
+        ("", &[], "secret"),
+    ] {
+        let refused = look(secret, more);
+        assert_eq!(code(&refused), 3, "{more:?}");
+        assert!(err(&refused).contains(word), "{}", err(&refused));
+    }
+    let bound = look(secret, &["--binding", "user-7"]);
+    assert_eq!(code(&bound), 1, "nothing is known of it");
+    let explain = human_check(&["explain", "--provider", "altcha", "-"]);
+    let explained = run(explain, b"{}");
+    assert_eq!(code(&explained), 3);
+    assert!(
+        err(&explained).contains("verify --provider altcha"),
+        "{}",
+        err(&explained)
+    );
+}
+
+#[test]
 fn explain_answers_each_line_and_survives_bad_ones() {
     let lines = [
         r#"{"name":"good","provider":"recaptcha-v3","status":200,"headers":{},"body":"{\"success\":true,\"score\":0.9,\"action\":\"login\",\"hostname\":\"example.com\"}","policy":{"hostnames":["example.com"],"action":"login","min_score":0.5}}"#,

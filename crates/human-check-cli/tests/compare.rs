@@ -362,6 +362,33 @@ fn vendors_come_from_a_file_and_what_is_wrong_with_it_shows_no_secret() {
     assert_eq!(stage.records().len(), 2);
 }
 
+#[test]
+fn a_proof_of_work_is_compared_behind_live_traffic_only() {
+    let stage = Stage::new("altcha");
+    let (text, _) = stage.tokens(1);
+    let input = stage.write("tokens.jsonl", &text);
+    let output = stage.file("out.jsonl");
+    let secret = stage.write("secret.txt", "p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa");
+    let file = format!(
+        "[vendors.pow]\nprovider=\"altcha\"\nsite=\"www.example.com\"\nsecret={{file=\"{secret}\"}}\n"
+    );
+    let file = stage.write("vendors.toml", &file);
+    let base = stage.emulator.base_url();
+    for whom in [
+        &["--vendors", &file][..],
+        &["--vendors", &file, "--emulator", &base],
+        &["--vendor", "altcha", "--emulator", &base],
+    ] {
+        let compared = run(&[&["compare", &input, "--output", &output], whom].concat());
+        assert_eq!(code(&compared), 3, "{whom:?}");
+        assert!(
+            err(&compared).contains("[check.shadow]"),
+            "{}",
+            err(&compared)
+        );
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupted_run_finishes_what_is_under_way() {

@@ -9,6 +9,7 @@ use crate::document::Document;
 use crate::model::VendorTables;
 use crate::secrets::Secrets;
 use crate::stores::{Sinks, Stores};
+use crate::vendor::WithIssuer;
 
 /// An account with one vendor, as a table `[vendors.NAME]` describes it.
 #[derive(Debug)]
@@ -28,6 +29,14 @@ impl Account {
     ///
     /// [`ConfigError`] when something is missing, wrong, or does not fit the vendor.
     pub fn build(self, exchange: &Exchange) -> Result<Enforce<Box<dyn HumanCheck>>, ConfigError> {
+        Ok(self.build_both(exchange)?.0)
+    }
+
+    /// The same, and what issues challenges for it, where the application has to.
+    pub(crate) fn build_both(
+        self,
+        exchange: &Exchange,
+    ) -> Result<WithIssuer<Enforce<Box<dyn HumanCheck>>>, ConfigError> {
         let mut policy = Policy::new();
         if self.setup.testing == TestingCredentials::Allowed {
             policy = policy.allowing_testing_credentials();
@@ -38,7 +47,8 @@ impl Account {
         if let Some(hostnames) = &self.hostnames {
             policy = policy.with_hostnames(hostnames)?;
         }
-        Enforce::new(self.setup.build(exchange)?, policy)
+        let (check, issuer) = self.setup.build_both(exchange)?;
+        Ok((Enforce::new(check, policy)?, issuer))
     }
 }
 

@@ -6,15 +6,17 @@ use std::time::{Duration, SystemTime};
 
 use human_check::{
     Accept, Breaker, BreakerPolicy, ConfigError, Deadline, Failover, HumanCheck, Limit,
-    ReplayGuard, Secret, Shadow, TestingCredentials, Widget,
+    MemorySpent, ReplayGuard, Secret, Shadow, SpentTokens, TestingCredentials, Widget,
 };
 use human_check_http::{Exchange, Limits};
 
 use crate::document::Document;
+use crate::in_time::InTime;
 use crate::model::{AcceptTable, BreakerTable, Model, SecretRef, VendorTable};
 use crate::secrets::Secrets;
 use crate::stores::{Sinks, Stores};
-use crate::{Account, Setup, base_url};
+use crate::vendor::Issuer;
+use crate::{Account, ProofOfWork, Setup, Vendor, base_url};
 
 /// What surrounds a file: the environment, the directory it is in, what outlives a reload.
 pub(crate) struct Surroundings<'a> {
@@ -32,6 +34,8 @@ pub(crate) struct Surroundings<'a> {
 pub(crate) struct Composed {
     pub(crate) check: Arc<dyn HumanCheck>,
     pub(crate) widgets: Vec<Widget>,
+    /// What makes challenges for them.
+    pub(crate) issuers: Vec<Issuer>,
     /// Whether a vendor's testing keys may prove a human.
     pub(crate) testing: bool,
 }
@@ -39,7 +43,21 @@ pub(crate) struct Composed {
 /// How long all claims of one decision may take, after the vendors.
 const STORE_DEADLINE: Duration = Duration::from_secs(1);
 
+/// The role of a vendor that only compares.
+const SHADOW: &str = "check.shadow.vendor";
+
+/// How many answers to a shadowed proof of work are remembered.
+const COMPARED: usize = 100_000;
+
 type Shared = Arc<dyn HumanCheck>;
+
+/// One vendor, set up.
+struct Built {
+    check: Shared,
+    widget: Widget,
+    issuer: Option<Issuer>,
+    testing: bool,
+}
 
 impl Surroundings<'_> {
     pub(crate) fn compose(&self, model: &Model) -> Result<Composed, ConfigError> {
@@ -52,7 +70,7 @@ impl Surroundings<'_> {
                 "write 100 or more",
             ));
         }
-        let mut widgets = Vec::new();
+        let (mut widgets, mut issuers) = (Vec::new(), Vec::new());
         let mut seen = vec![("check.use", table.vendor.as_str())];
         let mut testing = false;
         // Where somebody stands in for the first vendor, there must be time left for that.
@@ -61,12 +79,13 @@ impl Surroundings<'_> {
             None => total,
         };
         let mut vendor = |path: &'static str, name: &str, show: bool| {
-            let (check, widget, tests) = self.vendor(model, path, name, each)?;
-            testing |= tests;
+            let built = self.vendor(model, path, name, each)?;
+            testing |= built.testing;
+            issuers.extend(built.issuer);
             if show {
-                widgets.push(widget);
+                widgets.push(built.widget);
             }
-            Ok::<Shared, ConfigError>(check)
+            Ok::<Shared, ConfigError>(built.check)
         };
 
         let mut check = vendor("check.use", &table.vendor, true)?;
@@ -102,8 +121,8 @@ impl Surroundings<'_> {
             check = Arc::new(guard.with_store_deadline(STORE_DEADLINE));
         }
         if let Some(shadow) = &table.shadow {
-            self.another(&mut seen, "check.shadow.vendor", &shadow.vendor)?;
-            let second = vendor("check.shadow.vendor", &shadow.vendor, true)?;
+            self.another(&mut seen, SHADOW, &shadow.vendor)?;
+            let second = vendor(SHADOW, &shadow.vendor, true)?;
             let sink = self
                 .sinks
                 .open(&self.directory.join(&shadow.file))
@@ -112,7 +131,7 @@ impl Surroundings<'_> {
                 .and_then(|compared| compared.with_sample(shadow.sample.unwrap_or(1.0)))
                 .map_err(|e| match e.field() {
                     "sample" => self.placed("check.shadow.sample", e),
-                    _ => self.placed("check.shadow.vendor", e),
+                    _ => self.placed(SHADOW, e),
                 })?;
             if shadow.deadline_ms == Some(0) || shadow.in_flight == Some(0) {
                 return Err(self.wrong(
@@ -132,6 +151,7 @@ impl Surroundings<'_> {
         Ok(Composed {
             check,
             widgets,
+            issuers,
             testing,
         })
     }
@@ -157,7 +177,7 @@ impl Surroundings<'_> {
         role: &'static str,
         name: &str,
         total: Duration,
-    ) -> Result<(Shared, Widget, bool), ConfigError> {
+    ) -> Result<Built, ConfigError> {
         let Some(table) = model.vendors.get(name) else {
             let known: Vec<_> = model.vendors.keys().map(String::as_str).collect();
             let remedy = match known.as_slice() {
@@ -166,15 +186,29 @@ impl Surroundings<'_> {
             };
             return Err(self.wrong(role, format!("names {name:?}, which is no vendor"), remedy));
         };
-        let account = self.account(name, table, true)?;
+        let mut account = self.account(name, table, true)?;
+        let ours = table.provider == Vendor::Altcha;
+        if ours {
+            account.setup.proof_of_work.spent = Some(self.spent(role, name, table, total)?);
+        }
         let widget = account.setup.widget();
         let widget = widget.map_err(|error| self.in_vendor(name, error))?;
         let mut limits = Limits::default();
         limits.total = total;
         limits.attempt = limits.attempt.min(total);
         let exchange = self.exchange.clone().with_limits(limits);
-        let held = account.build(&exchange);
-        let held = held.map_err(|error| self.in_vendor(name, error))?;
+        let held = account.build_both(&exchange);
+        let (held, issuer) = held.map_err(|error| self.in_vendor(name, error))?;
+        let built = |check| Built {
+            check,
+            widget,
+            issuer,
+            testing: table.allow_testing_keys,
+        };
+        if ours {
+            // Asked over no network, so there is nothing to limit and nothing to leave alone.
+            return Ok(built(Arc::new(held)));
+        }
         let limited = Limit::new(held, table.in_flight.unwrap_or(512));
         let breaker_table = table.breaker.unwrap_or_default();
         let mut policy = breaker(breaker_table);
@@ -201,7 +235,46 @@ impl Surroundings<'_> {
         }
         let watched = Breaker::new(limited, policy)
             .map_err(|error| self.placed(&format!("vendors.{name}.breaker"), error))?;
-        Ok((Arc::new(watched), widget, table.allow_testing_keys))
+        Ok(built(Arc::new(watched)))
+    }
+
+    /// Where altcha remembers its answers: with all others, but apart where it only compares, so that a
+    /// second opinion neither spends an answer nor fills the store that decisions need.
+    fn spent(
+        &self,
+        role: &str,
+        name: &str,
+        table: &VendorTable,
+        total: Duration,
+    ) -> Result<Arc<dyn SpentTokens>, ConfigError> {
+        let Some(store) = &self.stores.spent else {
+            return Err(self.wrong(
+                &format!("vendors.{name}.provider"),
+                "is altcha, whose answers pass again and again where nobody remembers them",
+                "add a table [single_use], for example with store = \"memory\"",
+            ));
+        };
+        let life = table.challenge_life_s.unwrap_or(300);
+        let most = store
+            .longest_life()
+            .as_secs()
+            .saturating_sub(60)
+            .min(86_400);
+        if !(10..=most).contains(&life) {
+            return Err(self.wrong(
+                &format!("vendors.{name}.challenge_life_s"),
+                format!("is {life}, and challenges live for 10 to {most} seconds with this store"),
+                format!("write 10 to {most}, or leave it out for 300"),
+            ));
+        }
+        if role == SHADOW {
+            let life = Duration::from_secs(life + 60);
+            return Ok(Arc::new(MemorySpent::with_life(COMPARED, life)));
+        }
+        Ok(Arc::new(InTime {
+            store: Arc::clone(store),
+            after: STORE_DEADLINE.min(total / 3),
+        }))
     }
 
     /// What a vendor's table says, without looking at whether it fits together.
@@ -221,11 +294,32 @@ impl Surroundings<'_> {
                 "name it in up to 64 letters, digits, `-` and `_`",
             ));
         }
+        self.refuse_foreign_keys(name, table)?;
         let mut setup = Setup::new(table.provider);
-        setup.site_key = Some(table.site_key.clone());
+        setup.site_key = table.site_key.clone();
+        if setup.site_key.is_none() && table.provider != Vendor::Altcha {
+            return Err(self.wrong(
+                &format!("vendors.{name}.site_key"),
+                "is missing",
+                "copy it from the vendor's dashboard",
+            ));
+        }
         if with_secret {
             setup.secret = Some(self.vendor_secret(name, table)?);
         }
+        setup.proof_of_work = ProofOfWork {
+            site: table.site.clone(),
+            previous_secret: match &table.previous_secret {
+                Some(reference) if with_secret => {
+                    let path = format!("vendors.{name}.previous_secret");
+                    Some(self.secret(&path, Some(reference), "")?)
+                }
+                _ => None,
+            },
+            difficulty: table.difficulty.map(Into::into),
+            challenge_life: table.challenge_life_s.map(Duration::from_secs),
+            spent: None,
+        };
         setup.project = table.project.clone();
         setup.key = table.enterprise_key;
         setup.min_score = table.min_score;
@@ -244,10 +338,46 @@ impl Surroundings<'_> {
         })
     }
 
+    /// A setting that is ignored looks like a rule.
+    fn refuse_foreign_keys(&self, name: &str, table: &VendorTable) -> Result<(), ConfigError> {
+        let foreign: &[&str] = match table.provider {
+            Vendor::Altcha => &[
+                "accept_offline_tokens",
+                "allow_testing_keys",
+                "base_url",
+                "breaker",
+                "enterprise_key",
+                "hostnames",
+                "in_flight",
+                "max_risk",
+                "min_score",
+                "project",
+            ],
+            _ => &["challenge_life_s", "difficulty", "previous_secret", "site"],
+        };
+        for key in foreign {
+            let path = format!("vendors.{name}.{key}");
+            if !self.document.has(&path) {
+                continue;
+            }
+            let why = match *key {
+                "base_url" | "breaker" | "in_flight" => ", which is asked over no network",
+                "hostnames" => ", whose answers do not say where they were solved",
+                _ => "",
+            };
+            let vendor = table.provider.provider();
+            let problem = format!("means nothing for {vendor}{why}");
+            return Err(self.wrong(&path, problem, "leave it out"));
+        }
+        Ok(())
+    }
+
     fn in_vendor(&self, name: &str, error: ConfigError) -> ConfigError {
         let key = match error.field() {
             // What adapters and policies call it, where the file has another word.
+            "challenge" => "site_key",
             "key" => "enterprise_key",
+            "life" => "challenge_life_s",
             "risk" => "max_risk",
             "score" => "min_score",
             "testing" => "allow_testing_keys",

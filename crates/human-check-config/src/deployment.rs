@@ -4,16 +4,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use human_check::{ConfigError, HumanCheck};
-use human_check_guard::{Guard, GuardBuilder, OnOutage, RoutePolicy, Settings, Trigger};
+use human_check::{ConfigError, HumanCheck, Provider};
+use human_check_guard::{
+    Challenges, Guard, GuardBuilder, OnOutage, RoutePolicy, Settings, Trigger,
+};
 use human_check_http::{Exchange, HyperTransport};
 
+use crate::Vendor;
+use crate::challenges::Present;
 use crate::compose::{Composed, Surroundings};
 use crate::document::{Document, OVERRIDE, Override};
 use crate::model::{ChallengeTable, Model, RouteTable};
 use crate::secrets::Secrets;
 use crate::stores::{Sinks, Stores};
 use crate::summary::summary;
+use crate::vendor::Issuer;
 
 /// Everything a configuration file describes: the check, and a guard for each of its routes.
 ///
@@ -44,6 +49,8 @@ struct Now {
     secrets: Secrets,
     summary: String,
     check: Arc<dyn HumanCheck>,
+    issuers: Vec<Issuer>,
+    issuing: Option<&'static Provider>,
 }
 
 type Customise = Arc<dyn Fn(&str, GuardBuilder) -> GuardBuilder + Send + Sync>;
@@ -226,6 +233,8 @@ impl Deployment {
                 secrets,
                 summary: summary(&model),
                 check: built.check,
+                issuers: built.issuers,
+                issuing: issuing(&model),
             }),
             source,
             exchange,
@@ -248,6 +257,39 @@ impl Deployment {
                 format!("add a table [routes.{name}] with at least on_outage = \"refuse\""),
             )
         })
+    }
+
+    /// What an endpoint answers that hands challenges to pages whose forms lead to the route called
+    /// `name`: for its action, counted in the deployment's store of attempts. It follows every reload.
+    ///
+    /// They are those of altcha, whose widget cannot do without; else server tokens of CaptchaLa, for
+    /// which the route needs an action. `None` when the configuration has neither vendor. One that
+    /// nothing refers to yet is enough: its endpoint answers 503 until a reload puts it to use.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the configuration has no such route.
+    pub fn challenges(&self, name: &str) -> Result<Option<Challenges>, ConfigError> {
+        let guard = self.guard(name)?;
+        let issuing = self.now().issuing;
+        Ok(issuing.map(|provider| {
+            let deployment = self.clone();
+            Challenges::new(Present {
+                deployment,
+                provider,
+            })
+            .for_guard(guard)
+            .with_attempts(Arc::clone(&self.0.stores.attempts))
+        }))
+    }
+
+    /// What issues this vendor's challenges at the moment.
+    pub(crate) fn issuer(&self, provider: &Provider) -> Option<Issuer> {
+        let now = self.now();
+        let mut issuers = now.issuers.iter();
+        issuers
+            .find(|issuer| issuer.provider() == provider)
+            .cloned()
     }
 
     /// The names of the routes.
@@ -333,6 +375,8 @@ impl Deployment {
             secrets,
             summary: summary(&model),
             check: built.check,
+            issuers: built.issuers,
+            issuing: issuing(&model),
         };
         tracing::info!(
             target: "human_check_config",
@@ -407,8 +451,25 @@ pub struct Watch {
     _stop: std::sync::mpsc::Sender<()>,
 }
 
+/// Whose challenges pages fetch. A vendor in use comes before one that waits in the file.
+fn issuing(model: &Model) -> Option<&'static Provider> {
+    let used = model.check.vendors();
+    let issuing = model
+        .vendors
+        .iter()
+        .filter(|(_, table)| table.provider.issues_challenges());
+    let first = issuing.min_by_key(|(name, table)| {
+        (
+            !used.contains(&name.as_str()),
+            table.provider != Vendor::Altcha,
+        )
+    });
+    first.map(|(_, table)| table.provider.provider())
+}
+
 struct Built {
     check: Arc<dyn HumanCheck>,
+    issuers: Vec<Issuer>,
     guards: BTreeMap<String, Guard>,
 }
 
@@ -450,6 +511,7 @@ fn build(
     }
     Ok(Built {
         check: composed.check,
+        issuers: composed.issuers,
         guards,
     })
 }
@@ -485,6 +547,7 @@ fn guard(
     let placed = |error: ConfigError| {
         // Settings and policies do not know which table a key is in.
         let key = match error.field() {
+            "max_age" => "max_age_s",
             "score" => "min_score",
             field => field,
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use human_check_altcha::Difficulty;
 use human_check_guard::OnOutage;
 use schemars::JsonSchema;
 use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
@@ -41,11 +42,20 @@ pub(crate) struct VendorTables {
 pub(crate) struct VendorTable {
     /// Which vendor.
     pub(crate) provider: Vendor,
-    /// The public key, which pages show.
-    pub(crate) site_key: String,
+    /// The public key, which pages show. For altcha the address that pages fetch challenges from,
+    /// by default `/human-check-altcha/challenge`.
+    pub(crate) site_key: Option<String>,
     /// Where the secret is. Default: the variable `HUMAN_CHECK_SECRET_…` with this vendor's name
     /// in capitals.
     pub(crate) secret: Option<SecretRef>,
+    /// Where the secret before that one is, whose challenges still pass. altcha only.
+    pub(crate) previous_secret: Option<SecretRef>,
+    /// A name of the site, which is signed into challenges. Required for altcha, and only there.
+    pub(crate) site: Option<String>,
+    /// How much work a challenge is: light, standard (default) or sha. altcha only.
+    pub(crate) difficulty: Option<DifficultyName>,
+    /// How long a challenge can be answered, in seconds. Default 300. altcha only.
+    pub(crate) challenge_life_s: Option<u64>,
     /// The Google Cloud project. reCAPTCHA Enterprise only.
     pub(crate) project: Option<String>,
     /// What kind of key it is. reCAPTCHA Enterprise only.
@@ -71,6 +81,28 @@ pub(crate) struct VendorTable {
     pub(crate) in_flight: Option<usize>,
     /// When to stop asking for a while.
     pub(crate) breaker: Option<BreakerTable>,
+}
+
+/// How much work a challenge is.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum DifficultyName {
+    /// Hardly noticeable.
+    Light,
+    /// For browsers that can do nothing else.
+    Sha,
+    /// What a sign-up form can ask for.
+    Standard,
+}
+
+impl From<DifficultyName> for Difficulty {
+    fn from(name: DifficultyName) -> Self {
+        match name {
+            DifficultyName::Light => Self::light(),
+            DifficultyName::Sha => Self::sha(),
+            DifficultyName::Standard => Self::standard(),
+        }
+    }
 }
 
 /// When to stop asking a vendor for a while. What is left out has its default.
@@ -111,6 +143,17 @@ pub(crate) struct CheckTable {
     pub(crate) shadow: Option<ShadowTable>,
     /// How long a decision may take, in milliseconds, failover included. Default 3000.
     pub(crate) deadline_ms: Option<u64>,
+}
+
+impl CheckTable {
+    /// The names of all that have a role.
+    pub(crate) fn vendors(&self) -> Vec<&str> {
+        let accept = self.accept.as_ref().map(|accept| &accept.vendor);
+        let shadow = self.shadow.as_ref().map(|shadow| &shadow.vendor);
+        let others = [self.failover.as_ref(), accept, shadow];
+        let all = std::iter::once(&self.vendor).chain(others.into_iter().flatten());
+        all.map(String::as_str).collect()
+    }
 }
 
 /// A vendor whose answers are still accepted beside those of the one in use.

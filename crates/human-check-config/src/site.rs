@@ -1,10 +1,12 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use human_check::{ConfigError, HumanCheck, Secret, TestingCredentials, Widget};
-use human_check_guard::{Guard, GuardBuilder, OnOutage, Settings};
+use human_check::{ConfigError, HumanCheck, MemorySpent, Secret, TestingCredentials, Widget};
+use human_check_altcha::Difficulty;
+use human_check_guard::{Challenges, Guard, GuardBuilder, OnOutage, Settings};
 use human_check_http::{Exchange, HyperTransport};
 
+use crate::vendor::Issuer;
 use crate::{EnterpriseKey, Setup, Vendor, base_url};
 
 /// One vendor and one guard's settings, as the environment describes them.
@@ -20,14 +22,16 @@ pub struct Site {
     pub widget: Widget,
     /// What the guard is told.
     pub settings: Settings,
+    issuer: Option<Issuer>,
 }
 
 const PREFIX: &str = "HUMAN_CHECK_";
 
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 20] = [
     "ACTION",
     "BASE_URL",
     "CLIENT_ADDRESS",
+    "DIFFICULTY",
     "ENTERPRISE_KEY",
     "FIELD",
     "HEADER",
@@ -39,10 +43,15 @@ const KNOWN: [&str; 17] = [
     "PROVIDER",
     "SECRET",
     "SECRET_FILE",
+    "SITE",
     "SITE_KEY",
     "TESTING_KEYS",
     "TRUSTED_PROXIES",
+    WIDGET,
 ];
+
+/// Where an application that serves altcha's widget finds it. Nothing of it is read here.
+const WIDGET: &str = "WIDGET";
 
 impl Site {
     /// Reads the environment of this process.
@@ -87,8 +96,25 @@ impl Site {
             variables.refuse(&["ENTERPRISE_KEY", "PROJECT"], vendor)?;
         }
         let mut setup = Setup::new(vendor);
-        setup.site_key =
-            Some(variables.required("SITE_KEY", "copy it from the vendor's dashboard")?);
+        if vendor == Vendor::Altcha {
+            let theirs = [
+                "BASE_URL",
+                "HOSTNAMES",
+                "MAX_RISK",
+                "MIN_SCORE",
+                "TESTING_KEYS",
+            ];
+            variables.refuse(&theirs, vendor)?;
+            setup.site_key = variables.get("SITE_KEY").map(str::to_owned);
+            let site = variables.required("SITE", "name the site, such as www.example.com")?;
+            setup.proof_of_work.site = Some(site);
+            setup.proof_of_work.difficulty = variables.difficulty()?;
+            setup.proof_of_work.spent = Some(Arc::new(MemorySpent::new(1_000_000)));
+        } else {
+            variables.refuse(&["DIFFICULTY", "SITE"], vendor)?;
+            let remedy = "copy it from the vendor's dashboard";
+            setup.site_key = Some(variables.required("SITE_KEY", remedy)?);
+        }
         setup.secret = Some(variables.secret()?);
         setup.testing = match variables.get("TESTING_KEYS") {
             None => TestingCredentials::Refused,
@@ -141,11 +167,12 @@ impl Site {
         settings.allow_testing_credentials = setup.testing.allowed();
 
         let widget = setup.widget()?;
-        let check = setup.build(&Exchange::new(HyperTransport::new()?))?;
+        let (check, issuer) = setup.build_both(&Exchange::new(HyperTransport::new()?))?;
         Ok(Self {
             check: Arc::from(check),
             widget,
             settings,
+            issuer,
         })
     }
 
@@ -164,11 +191,27 @@ impl Site {
         settings.route = Some(route.into());
         settings.build(self.builder()).map_err(as_variable)
     }
+
+    /// What an endpoint answers that hands challenges to pages whose forms lead to this route, where
+    /// the application makes them: altcha's, or CaptchaLa's server tokens.
+    ///
+    /// # Errors
+    ///
+    /// As for [`guard`](Self::guard).
+    pub fn challenges(&self, route: impl Into<String>) -> Result<Option<Challenges>, ConfigError> {
+        let guard = self.guard(route)?;
+        let issuer = self.issuer.clone();
+        Ok(issuer.map(|issuer| Challenges::new(issuer).for_guard(guard)))
+    }
 }
 
 /// Names the variable behind a setting.
 fn as_variable(error: ConfigError) -> ConfigError {
-    let name = error.field().to_ascii_uppercase();
+    let name = match error.field() {
+        // What altcha's widget calls it.
+        "challenge" => "SITE_KEY".to_owned(),
+        field => field.to_ascii_uppercase(),
+    };
     if !KNOWN.contains(&name.as_str()) {
         return error;
     }
@@ -181,8 +224,9 @@ fn as_variable(error: ConfigError) -> ConfigError {
 pub(crate) fn refuse_beside_a_file(
     variables: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
 ) -> Result<(), ConfigError> {
-    // A file may refer to a secret by any name.
-    let ignored = |name: &&str| KNOWN.contains(name) && !name.starts_with("SECRET");
+    // A file may refer to a secret by any name, and says nothing of where the widget is.
+    let ignored =
+        |name: &&str| KNOWN.contains(name) && !name.starts_with("SECRET") && *name != WIDGET;
     for (name, value) in variables {
         let Some(name) = name.to_str() else { continue };
         let short = name.strip_prefix(PREFIX).filter(ignored);
@@ -286,11 +330,24 @@ impl Variables {
     }
 
     fn vendor(&self) -> Result<Vendor, ConfigError> {
-        let names = "write turnstile, hcaptcha, recaptcha-v2, recaptcha-v3, recaptcha-enterprise or captchala";
+        let names = "write turnstile, hcaptcha, recaptcha-v2, recaptcha-v3, recaptcha-enterprise, captchala or altcha";
         let name = self.required("PROVIDER", names)?;
         let known = Vendor::ALL.into_iter();
         let mut known = known.filter(|vendor| vendor.provider().name().eq_ignore_ascii_case(&name));
         known.next().ok_or_else(|| wrong("PROVIDER", names))
+    }
+
+    fn difficulty(&self) -> Result<Option<Difficulty>, ConfigError> {
+        let unknown = || wrong("DIFFICULTY", "write light, standard or sha");
+        // Others would need more of the adapter than configuration builds.
+        let known = |name: &&str| ["light", "standard", "sha"].contains(name);
+        match self.get("DIFFICULTY") {
+            None => Ok(None),
+            Some(name) => {
+                let named = Some(name).filter(known).and_then(Difficulty::named);
+                named.map(Some).ok_or_else(unknown)
+            }
+        }
     }
 
     fn secret(&self) -> Result<Secret, ConfigError> {

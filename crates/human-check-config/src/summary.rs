@@ -1,10 +1,13 @@
 //! What a configuration amounts to, in a few lines for whoever wrote it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use human_check_guard::OnOutage;
 
+use crate::Vendor;
 use crate::model::{Model, StoreKind};
+use crate::proof_of_work::CHALLENGES;
 
 pub(crate) fn summary(model: &Model) -> String {
     let mut text = String::new();
@@ -22,10 +25,9 @@ pub(crate) fn summary(model: &Model) -> String {
         )
     };
     let check = &model.check;
-    let mut used = vec![&check.vendor];
+    let used = check.vendors();
     line("decides", vendor(&check.vendor));
     if let Some(name) = &check.failover {
-        used.push(name);
         let when = match check.failover_when_declined {
             true => "when that is unavailable or will not judge",
             false => "when that is unavailable",
@@ -33,7 +35,6 @@ pub(crate) fn summary(model: &Model) -> String {
         line("failover", format!("{}, {when}", vendor(name)));
     }
     if let Some(accept) = &check.accept {
-        used.push(&accept.vendor);
         let until = match &accept.until {
             Some(until) => format!("until {until}"),
             None => "without an end".to_owned(),
@@ -44,7 +45,6 @@ pub(crate) fn summary(model: &Model) -> String {
         );
     }
     if let Some(shadow) = &check.shadow {
-        used.push(&shadow.vendor);
         let share = shadow.sample.unwrap_or(1.0) * 100.0;
         let vendor = vendor(&shadow.vendor);
         line(
@@ -52,7 +52,10 @@ pub(crate) fn summary(model: &Model) -> String {
             format!("{vendor}, {share} % of visitors, into {}", shadow.file),
         );
     }
-    let unused = model.vendors.keys().filter(|name| !used.contains(name));
+    let unused = model
+        .vendors
+        .keys()
+        .filter(|name| !used.contains(&name.as_str()));
     let unused: Vec<_> = unused.map(|name| vendor(name)).collect();
     if !unused.is_empty() {
         line("unused", unused.join(", "));
@@ -63,6 +66,23 @@ pub(crate) fn summary(model: &Model) -> String {
         Some(StoreKind::Redis) => "remembered on a Redis server",
     };
     line("single use", single_use.to_owned());
+    for (name, table) in &model.vendors {
+        if table.provider == Vendor::Altcha && used.contains(&name.as_str()) {
+            let at = table.site_key.as_deref().unwrap_or(CHALLENGES);
+            line(
+                "challenges",
+                format!("pages fetch those of {name} from {at}"),
+            );
+            let routes = model.routes.values();
+            let actions: BTreeSet<_> = routes.filter_map(|route| route.action.as_ref()).collect();
+            if actions.len() > 1 {
+                line(
+                    "",
+                    "warning: routes expect different actions, and a challenge is for one".into(),
+                );
+            }
+        }
+    }
     for (name, route) in &model.routes {
         let opens: Vec<_> = [
             ("an outage", Some(route.on_outage)),
@@ -88,7 +108,9 @@ pub(crate) fn summary(model: &Model) -> String {
         line(&format!("/{name}"), rest);
         let hosts = used.iter().all(|name| {
             let vendor = model.vendors.get(*name);
-            vendor.is_some_and(|vendor| vendor.hostnames.is_some())
+            // altcha's answers say no host, so its advice could not be followed.
+            vendor
+                .is_some_and(|table| table.hostnames.is_some() || table.provider == Vendor::Altcha)
         });
         if route.hostnames.is_none() && !hosts {
             line(

@@ -1,4 +1,9 @@
-use human_check::{ConfigError, HumanCheck, Provider, Score, Secret, TestingCredentials, Widget};
+use std::sync::Arc;
+
+use human_check::{
+    ChallengeIssuer, ConfigError, HumanCheck, Provider, Score, Secret, TestingCredentials, Widget,
+};
+use human_check_altcha::ALTCHA;
 use human_check_captchala::{CAPTCHALA, CaptchaLa};
 use human_check_hcaptcha::{HCAPTCHA, Hcaptcha};
 use human_check_http::{Endpoint, Exchange};
@@ -10,11 +15,16 @@ use human_check_turnstile::{TURNSTILE, Turnstile};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::ProofOfWork;
+use crate::proof_of_work::CHALLENGES;
+
 /// The vendors that can be chosen by name.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Vendor {
+    /// ALTCHA's proof of work, which we judge ourselves.
+    Altcha,
     /// CaptchaLa.
     #[cfg_attr(feature = "clap", value(name = "captchala"))]
     #[serde(rename = "captchala")]
@@ -33,7 +43,18 @@ pub enum Vendor {
 
 impl Vendor {
     /// All of them, in the order that tables show them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
+        Self::Turnstile,
+        Self::Hcaptcha,
+        Self::RecaptchaV2,
+        Self::RecaptchaV3,
+        Self::RecaptchaEnterprise,
+        Self::CaptchaLa,
+        Self::Altcha,
+    ];
+
+    /// Those that are asked over the network.
+    pub const REMOTE: [Self; 6] = [
         Self::Turnstile,
         Self::Hcaptcha,
         Self::RecaptchaV2,
@@ -45,6 +66,7 @@ impl Vendor {
     /// Its adapter's provider.
     pub fn provider(self) -> &'static Provider {
         match self {
+            Self::Altcha => &ALTCHA,
             Self::CaptchaLa => &CAPTCHALA,
             Self::Hcaptcha => &HCAPTCHA,
             Self::RecaptchaEnterprise => &RECAPTCHA_ENTERPRISE,
@@ -52,6 +74,11 @@ impl Vendor {
             Self::RecaptchaV3 => &RECAPTCHA_V3,
             Self::Turnstile => &TURNSTILE,
         }
+    }
+
+    /// Whether the application makes the challenges that its pages show.
+    pub(crate) fn issues_challenges(self) -> bool {
+        matches!(self, Self::Altcha | Self::CaptchaLa)
     }
 }
 
@@ -76,7 +103,8 @@ pub enum EnterpriseKey {
 pub struct Setup {
     /// The vendor.
     pub vendor: Vendor,
-    /// Site key or app key.
+    /// Site key or app key; for altcha where pages fetch challenges, if not from
+    /// `/human-check-altcha/challenge`.
     pub site_key: Option<String>,
     /// Secret, or API key of reCAPTCHA Enterprise.
     pub secret: Option<Secret>,
@@ -98,7 +126,15 @@ pub struct Setup {
     pub base: Option<Endpoint>,
     /// The form fields that the answer arrives in, where the page renames them.
     pub fields: Vec<String>,
+    /// What is altcha's alone.
+    pub proof_of_work: ProofOfWork,
 }
+
+/// What makes challenges for pages.
+pub(crate) type Issuer = Arc<dyn ChallengeIssuer>;
+
+/// A check, and what issues challenges for it where the application has to.
+pub(crate) type WithIssuer<C> = (C, Option<Issuer>);
 
 impl Setup {
     /// A vendor with nothing set.
@@ -116,6 +152,7 @@ impl Setup {
             offline: false,
             base: None,
             fields: Vec::new(),
+            proof_of_work: ProofOfWork::default(),
         }
     }
 
@@ -149,6 +186,14 @@ impl Setup {
     ///
     /// [`ConfigError`] when something is missing or wrong.
     pub fn build(self, exchange: &Exchange) -> Result<Box<dyn HumanCheck>, ConfigError> {
+        Ok(self.build_both(exchange)?.0)
+    }
+
+    /// The adapter, and what issues challenges for it, where the application has to.
+    pub(crate) fn build_both(
+        self,
+        exchange: &Exchange,
+    ) -> Result<WithIssuer<Box<dyn HumanCheck>>, ConfigError> {
         let missing = |field, remedy| ConfigError::new(field, "is missing", remedy);
         let base = self.base;
         let fields = self.fields;
@@ -172,7 +217,17 @@ impl Setup {
                 Box::new(adapter)
             }};
         }
-        Ok(match self.vendor {
+        let mut issuer: Option<Issuer> = None;
+        let check: Box<dyn HumanCheck> = match self.vendor {
+            Vendor::Altcha => {
+                let mut altcha = self.proof_of_work.build(secret?)?;
+                if !fields.is_empty() {
+                    altcha = altcha.with_form_fields(fields);
+                }
+                let altcha = Arc::new(altcha);
+                issuer = Some(Arc::clone(&altcha) as Issuer);
+                Box::new(altcha)
+            }
             Vendor::Turnstile => {
                 let turnstile = if testing {
                     Turnstile::for_testing(exchange, secret?)?
@@ -228,9 +283,12 @@ impl Setup {
                 if self.offline {
                     captchala = captchala.accepting_offline_tokens();
                 }
-                fitted!(captchala, &base)
+                let captchala = Arc::new(*fitted!(captchala, &base));
+                issuer = Some(Arc::clone(&captchala) as Issuer);
+                Box::new(captchala)
             }
-        })
+        };
+        Ok((check, issuer))
     }
 
     /// The vendor's widget, as its page shows it for these settings.
@@ -239,7 +297,8 @@ impl Setup {
     ///
     /// [`ConfigError`] when the site key is missing or wrong, or the field cannot be renamed.
     pub fn widget(&self) -> Result<Widget, ConfigError> {
-        let site_key = self.site_key.clone().ok_or_else(|| {
+        let default = (self.vendor == Vendor::Altcha).then(|| CHALLENGES.to_owned());
+        let site_key = self.site_key.clone().or(default).ok_or_else(|| {
             ConfigError::new(
                 "site_key",
                 "is missing",
@@ -247,6 +306,7 @@ impl Setup {
             )
         })?;
         let widget = match self.vendor {
+            Vendor::Altcha => human_check_altcha::widget(site_key),
             Vendor::Turnstile => human_check_turnstile::widget(site_key),
             Vendor::Hcaptcha => human_check_hcaptcha::widget(site_key),
             Vendor::RecaptchaV2 => human_check_recaptcha::widget_v2(site_key),

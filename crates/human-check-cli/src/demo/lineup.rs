@@ -10,7 +10,7 @@ use human_check::{
     ChallengeIssuer, ChallengeRequest, ConfigError, HumanCheck, HumanCheckExt, MemorySpent, Policy,
     Provider, Secret, Widget,
 };
-use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys};
+use human_check_altcha::{Altcha, Difficulty, Keys};
 use human_check_config::{Setup, Vendor};
 use human_check_guard::Challenges;
 use human_check_http::{Endpoint, Exchange};
@@ -18,13 +18,9 @@ use human_check_testkit::emulator::PROJECT;
 use human_check_testkit::{Emulator, Mint, Site, solve};
 use uuid::Uuid;
 
-/// One that the demo can put in front of a form. Nothing outside of this file knows the variants.
+/// One that the demo can put in front of a form. Nothing outside of this file knows the vendor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Contender {
-    /// A proof of work of our own.
-    Altcha,
-    Vendor(Vendor),
-}
+pub(crate) struct Contender(Vendor);
 
 /// What a token is to say about whoever brings it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,13 +44,13 @@ const HOSTNAMES: [&str; 2] = ["127.0.0.1", "localhost"];
 impl Contender {
     /// All of them, in the order of the page. A new visitor meets the first one that has a widget.
     pub(crate) const ALL: [Self; 7] = [
-        Self::Altcha,
-        Self::Vendor(Vendor::Turnstile),
-        Self::Vendor(Vendor::Hcaptcha),
-        Self::Vendor(Vendor::RecaptchaV2),
-        Self::Vendor(Vendor::RecaptchaV3),
-        Self::Vendor(Vendor::RecaptchaEnterprise),
-        Self::Vendor(Vendor::CaptchaLa),
+        Self(Vendor::Altcha),
+        Self(Vendor::Turnstile),
+        Self(Vendor::Hcaptcha),
+        Self(Vendor::RecaptchaV2),
+        Self(Vendor::RecaptchaV3),
+        Self(Vendor::RecaptchaEnterprise),
+        Self(Vendor::CaptchaLa),
     ];
 
     /// By the name in an address.
@@ -71,10 +67,7 @@ impl Contender {
 
     /// Whose answers it takes.
     pub(crate) fn provider(self) -> &'static Provider {
-        match self {
-            Self::Altcha => &ALTCHA,
-            Self::Vendor(vendor) => vendor.provider(),
-        }
+        self.0.provider()
     }
 
     /// The form field that its answer is posted in.
@@ -84,94 +77,82 @@ impl Contender {
 
     /// What people call it.
     pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::Altcha => "ALTCHA",
-            Self::Vendor(Vendor::CaptchaLa) => "CaptchaLa",
-            Self::Vendor(Vendor::Hcaptcha) => "hCaptcha",
-            Self::Vendor(Vendor::RecaptchaEnterprise) => "reCAPTCHA Enterprise",
-            Self::Vendor(Vendor::RecaptchaV2) => "reCAPTCHA v2",
-            Self::Vendor(Vendor::RecaptchaV3) => "reCAPTCHA v3",
-            Self::Vendor(Vendor::Turnstile) => "Turnstile",
+        match self.0 {
+            Vendor::Altcha => "ALTCHA",
+            Vendor::CaptchaLa => "CaptchaLa",
+            Vendor::Hcaptcha => "hCaptcha",
+            Vendor::RecaptchaEnterprise => "reCAPTCHA Enterprise",
+            Vendor::RecaptchaV2 => "reCAPTCHA v2",
+            Vendor::RecaptchaV3 => "reCAPTCHA v3",
+            Vendor::Turnstile => "Turnstile",
         }
     }
 
     /// What a visitor meets.
     pub(crate) fn manner(self) -> &'static str {
-        match self {
-            Self::Altcha => {
+        match self.0 {
+            Vendor::Altcha => {
                 "No vendor at all: the browser does some work, and this site checks it."
             }
-            Self::Vendor(Vendor::CaptchaLa) => {
-                "A box to click; a risk comes back with the verdict."
-            }
-            Self::Vendor(Vendor::Hcaptcha) => "A checkbox, now and then a puzzle.",
-            Self::Vendor(Vendor::RecaptchaEnterprise) => {
+            Vendor::CaptchaLa => "A box to click; a risk comes back with the verdict.",
+            Vendor::Hcaptcha => "A checkbox, now and then a puzzle.",
+            Vendor::RecaptchaEnterprise => {
                 "Nothing to click. A score and an assessment, asked of Google Cloud."
             }
-            Self::Vendor(Vendor::RecaptchaV2) => "The checkbox everybody knows.",
-            Self::Vendor(Vendor::RecaptchaV3) => {
+            Vendor::RecaptchaV2 => "The checkbox everybody knows.",
+            Vendor::RecaptchaV3 => {
                 "Nothing to click. The score is asked for when the form is sent."
             }
-            Self::Vendor(Vendor::Turnstile) => "A box that mostly ticks itself.",
+            Vendor::Turnstile => "A box that mostly ticks itself.",
         }
     }
 
     /// What the page shows, with its script from the emulator, or from this site.
     pub(crate) fn widget(self, emulator: &Emulator) -> Result<Widget, ConfigError> {
-        match self {
-            Self::Altcha => human_check_altcha::widget(CHALLENGES),
-            Self::Vendor(vendor) => {
-                let path = match vendor {
-                    Vendor::CaptchaLa => "/captchala-loader.js",
-                    Vendor::Hcaptcha => "/1/api.js",
-                    Vendor::RecaptchaEnterprise => "/recaptcha/enterprise.js",
-                    Vendor::RecaptchaV2 | Vendor::RecaptchaV3 => "/recaptcha/api.js",
-                    Vendor::Turnstile => "/turnstile/v0/api.js",
-                };
-                let script = format!("{}{path}", emulator.base_url());
-                let widget = setup(vendor, emulator)?.widget()?;
-                // Light or dark as the page is, where the vendor can follow.
-                let follows = widget
-                    .facts()
-                    .theme
-                    .is_some_and(|t| t.values.contains(&"auto"));
-                let widget = if follows {
-                    widget.with_theme("auto")?
-                } else {
-                    widget
-                };
-                widget.with_script_url(script)
-            }
-        }
+        let path = match self.0 {
+            Vendor::Altcha => return human_check_altcha::widget(CHALLENGES),
+            Vendor::CaptchaLa => "/captchala-loader.js",
+            Vendor::Hcaptcha => "/1/api.js",
+            Vendor::RecaptchaEnterprise => "/recaptcha/enterprise.js",
+            Vendor::RecaptchaV2 | Vendor::RecaptchaV3 => "/recaptcha/api.js",
+            Vendor::Turnstile => "/turnstile/v0/api.js",
+        };
+        let script = format!("{}{path}", emulator.base_url());
+        let widget = setup(self.0, emulator)?.widget()?;
+        // Light or dark as the page is, where the vendor can follow.
+        let follows = widget
+            .facts()
+            .theme
+            .is_some_and(|t| t.values.contains(&"auto"));
+        let widget = if follows {
+            widget.with_theme("auto")?
+        } else {
+            widget
+        };
+        widget.with_script_url(script)
     }
 
     /// Whether it says what the visitor was doing.
     pub(crate) fn has_action(self) -> bool {
-        match self {
-            Self::Altcha => true,
-            Self::Vendor(vendor) => !matches!(vendor, Vendor::Hcaptcha | Vendor::RecaptchaV2),
-        }
+        !matches!(self.0, Vendor::Hcaptcha | Vendor::RecaptchaV2)
     }
 
     /// Whether it says how human a visitor looks.
     pub(crate) fn has_score(self) -> bool {
-        match self {
-            Self::Altcha => false,
-            Self::Vendor(vendor) => scores(vendor).is_some(),
-        }
+        scores(self.0).is_some()
     }
 
     /// Whether somebody else is asked, who may be slow, down or out of quota.
     pub(crate) fn is_vendor(self) -> bool {
-        matches!(self, Self::Vendor(_))
+        self.0 != Vendor::Altcha
     }
 
     /// Whether a site hears of it when its quota is spent. Others go on as ever.
     pub(crate) fn tells_of_its_quota(self) -> bool {
-        match self {
-            Self::Altcha => false,
-            Self::Vendor(vendor) => !matches!(vendor, Vendor::Hcaptcha | Vendor::Turnstile),
-        }
+        !matches!(
+            self.0,
+            Vendor::Altcha | Vendor::Hcaptcha | Vendor::Turnstile
+        )
     }
 }
 
@@ -193,8 +174,8 @@ impl Doorkeeper {
         work: Work,
     ) -> Result<Self, ConfigError> {
         let spent = MemorySpent::new(SPENT);
-        match contender {
-            Contender::Altcha => {
+        match contender.0 {
+            Vendor::Altcha => {
                 let secret = [(); 2]
                     .map(|()| Uuid::new_v4().simple().to_string())
                     .concat();
@@ -209,7 +190,7 @@ impl Doorkeeper {
                     own: Some(altcha),
                 })
             }
-            Contender::Vendor(vendor) => {
+            vendor => {
                 let setup = setup(vendor, emulator)?;
                 let mut policy = Policy::new().with_hostnames(HOSTNAMES)?;
                 if let Some(score) = setup.policy_score()? {
@@ -237,8 +218,8 @@ impl Doorkeeper {
         emulator: &Emulator,
         solver: Solver,
     ) -> Result<String, Box<dyn Error + Send + Sync>> {
-        match self.contender {
-            Contender::Altcha => {
+        match self.contender.0 {
+            Vendor::Altcha => {
                 let own = self.own.as_ref().ok_or("no challenges are made here")?;
                 let request = ChallengeRequest::new().with_action(ACTION);
                 let challenge = own.issue(&request).await?;
@@ -249,7 +230,7 @@ impl Doorkeeper {
                 };
                 Ok(solved.ok_or("the challenge was not solved")?)
             }
-            Contender::Vendor(vendor) => {
+            vendor => {
                 let mint = Mint::for_provider(vendor.provider().name())
                     .hostname(HOSTNAMES[0])
                     .action(ACTION);
@@ -315,7 +296,7 @@ pub(super) fn scores(vendor: Vendor) -> Option<(f64, f64)> {
         Vendor::CaptchaLa => Some((12.0, 95.0)),
         Vendor::Hcaptcha => Some((0.1, 0.9)),
         Vendor::RecaptchaEnterprise | Vendor::RecaptchaV3 => Some((0.9, 0.1)),
-        Vendor::RecaptchaV2 | Vendor::Turnstile => None,
+        Vendor::Altcha | Vendor::RecaptchaV2 | Vendor::Turnstile => None,
     }
 }
 
@@ -331,7 +312,7 @@ pub(super) fn setup(vendor: Vendor, emulator: &Emulator) -> Result<Setup, Config
         Vendor::Hcaptcha => setup.max_risk = Some(0.5),
         Vendor::CaptchaLa => setup.max_risk = Some(50.0),
         Vendor::RecaptchaV3 | Vendor::RecaptchaEnterprise => setup.min_score = Some(0.5),
-        Vendor::RecaptchaV2 | Vendor::Turnstile => {}
+        Vendor::Altcha | Vendor::RecaptchaV2 | Vendor::Turnstile => {}
     }
     Ok(setup)
 }

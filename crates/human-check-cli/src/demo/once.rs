@@ -76,7 +76,7 @@ const HOST: &str = "www.example.com";
 pub async fn run(out: &mut impl Write, json: bool, all: bool) -> io::Result<u8> {
     let emulator = Emulator::start().await?;
     let stage = Stage::new(&emulator).map_err(io::Error::other)?;
-    let vendors: &[Vendor] = if all { &Vendor::ALL } else { &SHORT };
+    let vendors: &[Vendor] = if all { &Vendor::REMOTE } else { &SHORT };
     if !json {
         writeln!(
             out,

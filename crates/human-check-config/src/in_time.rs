@@ -1,0 +1,69 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use human_check::{Claim, ClaimError, Claimed, SpentTokens};
+
+/// A store that is given up after a while. For a check that asks it by itself: a deadline around the
+/// whole check would make an outage of it, and routes may open on one.
+#[derive(Debug)]
+pub(crate) struct InTime {
+    pub(crate) store: Arc<dyn SpentTokens>,
+    pub(crate) after: Duration,
+}
+
+#[async_trait]
+impl SpentTokens for InTime {
+    fn longest_life(&self) -> Duration {
+        self.store.longest_life()
+    }
+
+    async fn claim(&self, claim: Claim<'_>, life: Duration) -> Result<Claimed, ClaimError> {
+        let claimed = tokio::time::timeout(self.after, self.store.claim(claim, life)).await;
+        claimed.unwrap_or_else(|_| Err(ClaimError::new("store-timeout")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use human_check::{CheckError, ErrorKind, HumanCheck, Secret, Submission};
+    use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys};
+
+    use super::*;
+
+    /// Never answers.
+    #[derive(Debug)]
+    struct Hung;
+
+    #[async_trait]
+    impl SpentTokens for Hung {
+        fn longest_life(&self) -> Duration {
+            Duration::from_secs(600)
+        }
+
+        async fn claim(&self, _: Claim<'_>, _: Duration) -> Result<Claimed, ClaimError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_hangs_is_no_outage_that_opens_routes() {
+        use human_check::{ChallengeIssuer, ChallengeRequest, Deadline};
+
+        let store = InTime {
+            store: Arc::new(Hung),
+            after: Duration::from_secs(1),
+        };
+        let secret = Secret::new("p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa").unwrap();
+        let altcha = Altcha::new(Keys::new(secret).unwrap(), "www.example.com", store).unwrap();
+        let altcha = Arc::new(altcha.with_difficulty(Difficulty::sha().with_tries(9).unwrap()));
+        let challenge = altcha.issue(&ChallengeRequest::new()).await.unwrap();
+        let field = human_check_testkit::solve(challenge.json()).unwrap();
+        let check = Deadline::new(altcha, Duration::from_secs(3));
+        let outcome = check
+            .check(&Submission::new().with_token(&ALTCHA, field))
+            .await;
+        let kind = outcome.as_ref().map_err(CheckError::kind);
+        assert_eq!(kind.unwrap_err(), ErrorKind::Unclaimed);
+    }
+}
