@@ -165,7 +165,7 @@ pub(crate) fn with(set_up: impl Fn(GuardBuilder) -> GuardBuilder) -> Vec<App> {
             .unwrap();
         App {
             framework,
-            address: serve(framework, Guards { signup, comments }),
+            address: serve(framework, Guards::new(signup, comments)),
             vendor,
         }
     };

@@ -16,6 +16,7 @@ mod fixture;
 mod framing;
 mod http2;
 mod own_answers;
+mod proof_of_work;
 mod rocket_only;
 mod sources;
 mod vendors;

@@ -42,10 +42,8 @@ fn site(provider: &str, more: &[(&str, &str)]) -> Site {
 }
 
 fn guards(site: &Site) -> Guards {
-    Guards {
-        signup: site.guard("signup").unwrap(),
-        comments: site.guard("comments").unwrap(),
-    }
+    let guard = |route| site.guard(route).unwrap();
+    Guards::new(guard("signup"), guard("comments"))
 }
 
 #[test]

@@ -14,7 +14,7 @@ use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ContentType
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, Error, HttpResponse, HttpServer, ResponseError, guard, web};
 use example_pages::{Age, Comment, FileEcho, Guards, Signup, commented, index, signed_up};
-use human_check_actix_web::{Human, HumanForm, HumanJson, HumanMultipart};
+use human_check_actix_web::{Human, HumanForm, HumanJson, HumanMultipart, challenges};
 
 /// The server, ready to be awaited.
 ///
@@ -35,6 +35,12 @@ pub fn server(guards: Guards, listener: TcpListener) -> std::io::Result<Server> 
 /// The routes, for an `App`.
 pub fn routes(guards: Guards) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
+        if let Some(proof_of_work) = &guards.proof_of_work {
+            let endpoint = challenges(proof_of_work.challenges.clone());
+            config
+                .route("/human-check-altcha/challenge", endpoint)
+                .route("/human-check-altcha/{name:.*}", web::get().to(widget_file));
+        }
         config
             .app_data(
                 web::FormConfig::default()
@@ -77,6 +83,16 @@ async fn home(guards: web::Data<Guards>) -> HttpResponse {
         .insert_header((CONTENT_SECURITY_POLICY, page.policy))
         .content_type(ContentType::html())
         .body(page.body)
+}
+
+async fn widget_file(guards: web::Data<Guards>, name: web::Path<String>) -> HttpResponse {
+    let proof_of_work = guards.proof_of_work.as_ref();
+    match proof_of_work.and_then(|widget| widget.file(&name)) {
+        Some(file) => HttpResponse::Ok()
+            .content_type(file.content_type())
+            .body(file.content().to_vec()),
+        None => HttpResponse::NotFound().finish(),
+    }
 }
 
 async fn signup_form(form: HumanForm<Signup>) -> HttpResponse {

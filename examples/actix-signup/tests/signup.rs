@@ -10,10 +10,7 @@ use human_check_testkit::Scripted;
 fn guards() -> Guards {
     let policy = RoutePolicy::closed_on_outage("example");
     let guard = Guard::new(Scripted::human(), policy).expect("the policy fits");
-    Guards {
-        signup: guard.clone(),
-        comments: guard,
-    }
+    Guards::new(guard.clone(), guard)
 }
 
 #[actix_web::test]

@@ -5,15 +5,16 @@ mod signup;
 
 use std::net::{SocketAddr, TcpListener};
 
-use axum::extract::{FromRef, State};
+use axum::extract::{FromRef, Path, State};
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use example_pages::{Comment, Guards, commented, index};
 use human_check::ConfigError;
-use human_check_axum::Human;
 use human_check_axum::guard::Guard;
+use human_check_axum::{Human, challenges};
 
 /// What handlers share. The guard of routes that name none is the sign-up's.
 #[derive(Clone, Debug)]
@@ -37,12 +38,19 @@ pub fn app(guards: Guards) -> Result<Router, ConfigError> {
     let logins = login::Logins::new(&guards.signup)?;
     let login = post(login::login).layer(Extension(logins.guard.clone()));
     let comments = post(comment).layer(Extension(guards.comments.clone()));
-    let app = App { guards, logins };
-    Ok(Router::new()
+    let mut routes = Router::new()
         .route("/", get(home))
         .route("/signup", post(signup::signup))
         .route("/comments", comments)
-        .route("/login", login.get(login::form))
+        .route("/login", login.get(login::form));
+    if let Some(proof_of_work) = &guards.proof_of_work {
+        let endpoint = challenges(proof_of_work.challenges.clone());
+        routes = routes
+            .route("/human-check-altcha/challenge", endpoint)
+            .route("/human-check-altcha/{*name}", get(widget_file));
+    }
+    let app = App { guards, logins };
+    Ok(routes
         .layer(axum::middleware::map_response(
             async |response: axum::response::Response| ([("x-example", "axum")], response),
         ))
@@ -63,6 +71,14 @@ pub async fn serve(app: Router, listener: TcpListener) -> std::io::Result<()> {
 async fn home(State(app): State<App>) -> impl IntoResponse {
     let page = index(&app.guards);
     ([(CONTENT_SECURITY_POLICY, page.policy)], Html(page.body))
+}
+
+async fn widget_file(State(app): State<App>, Path(name): Path<String>) -> impl IntoResponse {
+    let proof_of_work = app.guards.proof_of_work.as_ref();
+    let file = proof_of_work.and_then(|widget| widget.file(&name));
+    let file = file.ok_or(StatusCode::NOT_FOUND)?;
+    let content_type = [(CONTENT_TYPE, file.content_type())];
+    Ok::<_, StatusCode>((content_type, file.content().to_vec()))
 }
 
 // The token comes in the header, so the body is the application's alone.

@@ -16,10 +16,7 @@ use tower::ServiceExt;
 fn app() -> Router {
     let policy = RoutePolicy::closed_on_outage("example");
     let guard = Guard::new(Scripted::human(), policy).expect("the policy fits");
-    let guards = Guards {
-        signup: guard.clone(),
-        comments: guard,
-    };
+    let guards = Guards::new(guard.clone(), guard);
     example_axum_login::app(guards).expect("the policy fits")
 }
 

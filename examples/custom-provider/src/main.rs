@@ -36,7 +36,7 @@ fn guards() -> Result<Guards, ConfigError> {
     }
     let signup = builder.build(signup)?;
     let comments = signup.clone();
-    Ok(Guards { signup, comments })
+    Ok(Guards::new(signup, comments))
 }
 
 #[tokio::main]

@@ -2,6 +2,8 @@
 //!
 //! Nothing here is part of human-check. An application has templates of its own.
 
+mod proof_of_work;
+
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::str::FromStr;
 
@@ -12,6 +14,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
+pub use proof_of_work::ProofOfWork;
+
 /// The guards of an example: one for each kind of route.
 #[derive(Clone, Debug)]
 pub struct Guards {
@@ -19,9 +23,20 @@ pub struct Guards {
     pub signup: Guard,
     /// `POST /comments`: a token in the header.
     pub comments: Guard,
+    /// What the pages need besides, where challenges are made here.
+    pub proof_of_work: Option<ProofOfWork>,
 }
 
 impl Guards {
+    /// Guards in front of somebody else's challenges.
+    pub fn new(signup: Guard, comments: Guard) -> Self {
+        Self {
+            signup,
+            comments,
+            proof_of_work: None,
+        }
+    }
+
     /// By the environment: the file that `HUMAN_CHECK_CONFIG` names, see [`Deployment`], or one vendor
     /// in variables, see [`Site`]. Changes of the file are seen as long as the watch lives.
     ///
@@ -33,6 +48,7 @@ impl Guards {
             let guards = Self {
                 signup: deployment.guard("signup")?,
                 comments: deployment.guard("comments")?,
+                proof_of_work: ProofOfWork::from_env(deployment.challenges("signup")?)?,
             };
             return Ok((guards, Some(deployment.watch())));
         }
@@ -40,6 +56,7 @@ impl Guards {
         let guards = Self {
             signup: site.guard("signup")?,
             comments: site.guard("comments")?,
+            proof_of_work: ProofOfWork::from_env(site.challenges("signup")?)?,
         };
         Ok((guards, None))
     }
@@ -230,7 +247,7 @@ const SCRIPT: &str = r#"
 document.getElementById("comment")?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target;
-  const field = form.querySelector("[name$=response],[name$=token]");
+  const field = form.querySelector("[name$=response],[name$=token],[name=altcha]");
   const answer = await fetch("/comments", {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-Captcha-Token": field?.value ?? "" },

@@ -1,11 +1,15 @@
 //! Comments and a sign-up behind human-check with Rocket.
 
 use example_pages::{Age, Comment, FileEcho, Guards, Signup, commented, index, signed_up};
-use human_check_rocket::{GuardRoutes, Human, HumanFairing, HumanForm, HumanJson, catchers};
+use human_check_rocket::{
+    GuardRoutes, Human, HumanFairing, HumanForm, HumanJson, catchers, challenges,
+};
 use rocket::config::LogLevel;
 use rocket::data::{Limits, ToByteUnit};
 use rocket::form::{self, FromFormField, ValueField};
 use rocket::fs::TempFile;
+use rocket::http::uri::Segments;
+use rocket::http::uri::fmt::Path;
 use rocket::http::{ContentType, Header};
 use rocket::response::content::RawHtml;
 use rocket::serde::json::Json;
@@ -25,13 +29,19 @@ pub fn config() -> Config {
 
 /// The application.
 pub fn rocket(guards: Guards, config: Config) -> Rocket<Build> {
-    rocket::custom(config)
+    let mut rocket = rocket::custom(config)
         .attach(HumanFairing::new(guards.signup.clone()))
         .mount("/", routes![home, signup_json, signup_form])
         // Screened by the header before anything else of the route runs.
         .mount("/", guards.comments.routes(routes![comment]))
-        .register("/", catchers())
-        .manage(guards)
+        .register("/", catchers());
+    if let Some(proof_of_work) = &guards.proof_of_work {
+        let endpoint = challenges(proof_of_work.challenges.clone());
+        rocket = rocket
+            .mount("/human-check-altcha/challenge", endpoint)
+            .mount("/human-check-altcha", routes![widget_file]);
+    }
+    rocket.manage(guards)
 }
 
 #[derive(Responder)]
@@ -47,6 +57,14 @@ fn home(guards: &State<Guards>) -> Page {
         body: RawHtml(page.body),
         policy: Header::new("Content-Security-Policy", page.policy),
     }
+}
+
+#[get("/<name..>")]
+fn widget_file(name: Segments<'_, Path>, guards: &State<Guards>) -> Option<(ContentType, Vec<u8>)> {
+    let name = name.collect::<Vec<_>>().join("/");
+    let file = guards.proof_of_work.as_ref()?.file(&name)?;
+    let kind = file.content_type().parse().ok()?;
+    Some((kind, file.content().to_vec()))
 }
 
 #[derive(FromForm)]

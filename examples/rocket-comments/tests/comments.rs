@@ -10,10 +10,7 @@ use rocket::local::blocking::Client;
 fn a_human_comments_and_nobody_else_does() {
     let policy = RoutePolicy::closed_on_outage("example");
     let guard = Guard::new(Scripted::human(), policy).expect("the policy fits");
-    let guards = Guards {
-        signup: guard.clone(),
-        comments: guard,
-    };
+    let guards = Guards::new(guard.clone(), guard);
     let rocket = example_rocket_comments::rocket(guards, example_rocket_comments::config());
     let client = Client::untracked(rocket).expect("it ignites");
     let comment = || {
