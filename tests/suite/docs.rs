@@ -47,6 +47,21 @@ fn every_test_that_a_promise_names_exists() {
 }
 
 #[test]
+fn every_configuration_that_the_page_shows_whole_is_one() {
+    let page = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let mut whole = 0;
+    for block in page.split("```toml\n").skip(1) {
+        let text = block.split("```").next().unwrap();
+        // Nobody's secrets are on this machine.
+        let text = text.replace("file = \"/run/secrets/", "env = \"");
+        let secret = |_: &str| Some("p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa".to_owned());
+        human_check_config::Deployment::from_text(&text, secret).unwrap();
+        whole += 1;
+    }
+    assert_eq!(whole, 2);
+}
+
+#[test]
 fn every_link_between_pages_leads_somewhere() {
     for (page, text) in files(".md") {
         for link in text.split("](").skip(1) {
