@@ -1,26 +1,28 @@
-// The project's program as a child process, on a port of its own choice.
+// The project's programs as child processes, on ports of their own choice.
 
 import { spawn } from "node:child_process";
 import path from "node:path";
 import { createInterface } from "node:readline";
 
-const BINARY = process.env.HUMAN_CHECK_BIN
-  || path.resolve(import.meta.dirname, "../target/debug/human-check");
+/** Where cargo puts them. */
+const PROGRAMS = process.env.HUMAN_CHECK_BIN
+  ? path.dirname(process.env.HUMAN_CHECK_BIN)
+  : path.resolve(import.meta.dirname, "../target/debug");
 
 /**
- * Starts `human-check` and waits for the first line of its output that `ready` makes something of.
+ * Starts a program, by default `human-check`, and waits for the first line of its output that `ready` makes something of.
  *
  * @returns what `ready` made, and `stop` to end the program and wait until it is gone
  */
-export async function start(args, ready, env = {}) {
-  const child = spawn(BINARY, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+export async function start(args, ready, env = {}, program = "human-check") {
+  const child = spawn(path.join(PROGRAMS, program), args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
   const gone = new Promise((resolve) => child.once("close", resolve));
   const stop = () => { child.kill(); return gone; };
   let complaint = "";
   child.stderr.on("data", (text) => { complaint = (complaint + text).slice(-4000); });
   const started = await new Promise((resolve, reject) => {
     child.once("error", reject);
-    gone.then((code) => reject(new Error(`human-check ${args[0]} ended with ${code}: ${complaint}`)));
+    gone.then((code) => reject(new Error(`${[program, ...args].join(" ")} ended with ${code}: ${complaint}`)));
     createInterface({ input: child.stdout }).on("line", (line) => {
       const made = ready(line);
       if (made) { resolve(made); }

@@ -1,0 +1,87 @@
+// The pages of the three example applications, each by its framework's own means: with the proof of work,
+// whose challenges and widget they serve themselves, and with a vendor.
+
+import path from "node:path";
+import { expect, start, test as base } from "./fixtures.js";
+import { standIn } from "./vendors.js";
+
+const EXAMPLES = ["example-actix-signup", "example-axum-login", "example-rocket-comments"];
+const SECRET = "a-secret-for-the-tests-0123456789";
+const WIDGET = path.resolve(import.meta.dirname, "node_modules");
+
+const test = base.extend({
+  /** `run(program, variables)` is the address of a running example. */
+  run: async ({}, use) => {
+    const running = [];
+    await use(async (program, variables) => {
+      const env = { ADDR: "127.0.0.1:0", ...variables };
+      const example = await start([], (line) => line.match(/^http:\S+$/)?.[0], env, program);
+      running.push(example);
+      return example.started;
+    });
+    await Promise.all(running.map(({ stop }) => stop()));
+  },
+});
+
+const altcha = { HUMAN_CHECK_PROVIDER: "altcha", HUMAN_CHECK_SITE: "localhost", HUMAN_CHECK_SECRET: SECRET,
+  HUMAN_CHECK_DIFFICULTY: "light", HUMAN_CHECK_WIDGET: WIDGET };
+
+/** Sends the form and returns status and body of what came back. */
+async function send(page) {
+  const [response] = await Promise.all([
+    page.waitForResponse((response) => response.request().method() === "POST"),
+    page.getByRole("button", { name: "Sign up" }).click(),
+  ]);
+  return { status: response.status(), body: await response.text() };
+}
+
+for (const program of EXAMPLES) {
+  test(`${program} takes a proof of work once, for what it was made`, async ({ page, run }) => {
+    const base = await run(program, { ...altcha, HUMAN_CHECK_ACTION: "signup" });
+    await page.goto(base);
+    const form = page.locator("form[action='/signup']");
+    await page.getByLabel("E-mail").fill("ada@example.com");
+    await form.locator("altcha-widget label").click();
+    await expect(form.locator("altcha-widget input[type=checkbox]")).toBeChecked();
+    const answer = await form.locator("[name=altcha]").inputValue();
+    const first = await send(page);
+    expect(first.status).toBe(200);
+    expect(JSON.parse(first.body)).toMatchObject({ ok: true, fields: { email: "ada@example.com" } });
+
+    await page.goto(base);
+    await page.getByLabel("E-mail").fill("ada@example.com");
+    const sent = page.waitForResponse((response) => response.request().method() === "POST");
+    await form.evaluate((form, value) => {
+      form.querySelector("[name=altcha]").value = value;
+      form.submit();
+    }, answer);
+    expect((await sent).status()).toBe(403);
+  });
+
+  test(`${program} takes a vendor's token from its page`, async ({ page, context, trouble, emulator, run }) => {
+    const { site_key, secret } = emulator.site("turnstile");
+    const base = await run(program, { HUMAN_CHECK_PROVIDER: "turnstile", HUMAN_CHECK_SITE_KEY: site_key,
+      HUMAN_CHECK_SECRET: secret, HUMAN_CHECK_BASE_URL: emulator.base, HUMAN_CHECK_HOSTNAMES: "127.0.0.1" });
+    await standIn(context, trouble, emulator, "turnstile");
+    await page.goto(base);
+    await page.getByLabel("E-mail").fill("ada@example.com");
+    const form = page.locator("form[action='/signup']");
+    const box = form.frameLocator("iframe").getByRole("checkbox");
+    await expect(box).toBeEnabled();
+    await box.check();
+    await expect(form.locator("[name='cf-turnstile-response']")).not.toHaveValue("");
+    expect((await send(page)).status).toBe(200);
+  });
+
+  test(`${program} sends a comment by script with a proof of work`, async ({ page, run }) => {
+    await page.goto(await run(program, altcha));
+    const form = page.locator("#comment");
+    await form.getByLabel("Comment").fill("hello");
+    await form.locator("altcha-widget label").click();
+    await expect(form.locator("altcha-widget input[type=checkbox]")).toBeChecked();
+    await form.getByRole("button", { name: "Send" }).click();
+    await expect(form.getByRole("status")).toHaveText("Thank you.");
+    await form.getByRole("button", { name: "Send" }).click();
+    await expect(form.getByRole("status")).not.toHaveText("Thank you.");
+  });
+}
