@@ -119,6 +119,19 @@ test.describe("the proof of work", () => {
     await context.close();
   });
 
+  for (const preset of ["standard", "sha", "scrypt", "argon2id"]) {
+    test(`its ${preset} work is done and checked`, async ({ page }) => {
+      const demo = await startDemo("--difficulty", preset);
+      await page.goto(demo.base);
+      await typeIn(page);
+      await page.locator("altcha-widget label").click();
+      // A machine with other work may need a while.
+      await expect(page.locator("altcha-widget input[type=checkbox]")).toBeChecked({ timeout: 20_000 });
+      expect(await status(page, () => page.getByRole("button", { name: "Sign up" }).click())).toBe(200);
+      await demo.stop();
+    });
+  }
+
   test("challenges are not kept by caches, and not handed out without end", async ({ page }) => {
     // Of its own, since all browsers of these tests have one address.
     const demo = await startDemo();

@@ -141,6 +141,14 @@ impl WidgetFile {
         &self.content
     }
 
+    /// The policy that it needs to be sent with, where it needs one: the workers of scrypt and Argon2id
+    /// compile WebAssembly. A worker obeys the `Content-Security-Policy` of its own response and not
+    /// the page's, so a site that puts `default-src 'self'` on everything has to put this on them.
+    pub fn policy(&self) -> Option<&'static str> {
+        let compiles = ["workers/argon2id.js", "workers/scrypt.js"].contains(&&*self.name);
+        compiles.then_some("default-src 'none'; script-src 'wasm-unsafe-eval'")
+    }
+
     /// What it is, for the header `Content-Type`.
     pub fn content_type(&self) -> &'static str {
         match self.name.rsplit('.').next() {

@@ -52,7 +52,8 @@ pub(crate) async fn protect(mut request: Request, next: Next) -> Response {
     let sources = response.extensions_mut().remove::<CspSources>();
     let policy = policy(sources.unwrap_or_default(), &nonce);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    // What is no page may come with one of its own.
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // The frames of widgets may know from which origin they are shown, and no more.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("strict-origin"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::extract::{FromRef, Path, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -221,7 +221,10 @@ async fn widget_file(State(app): State<App>, Path(file): Path<String>) -> Respon
     match files.and_then(|files| files.get(&file)) {
         Some(file) => {
             let kind = [(CONTENT_TYPE, file.content_type())];
-            (kind, file.content().to_vec()).into_response()
+            let policy = file
+                .policy()
+                .map(|policy| [(CONTENT_SECURITY_POLICY, policy)]);
+            (kind, policy, file.content().to_vec()).into_response()
         }
         None => StatusCode::NOT_FOUND.into_response(),
     }
