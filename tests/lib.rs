@@ -11,6 +11,7 @@ macro_rules! pages {
 
 pages! {
     Readme "../README.md"
+    Altcha "../docs/providers/altcha.md"
     ActixWeb "../docs/actix-web.md"
     Axum "../docs/axum.md"
     CaptchaLa "../docs/providers/captchala.md"
