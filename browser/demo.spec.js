@@ -234,7 +234,7 @@ for (const [device, viewport] of [["desktop", { width: 1280, height: 900 }], ["p
 }
 
 test("the picture of the README", async ({ browser, demo }) => {
-  const context = await browser.newContext({ viewport: { width: 1100, height: 720 }, deviceScaleFactor: 1 });
+  const context = await browser.newContext({ viewport: { width: 1100, height: 800 }, deviceScaleFactor: 1 });
   const page = await context.newPage();
   await page.goto(demo.base);
   await typeIn(page, "Ada Lovelace");

@@ -441,8 +441,28 @@ fn the_demo_shows_every_outcome_of_every_vendor() {
             "declined"
         );
     }
+    for (title, expected) in [
+        ("a good token", "human"),
+        ("no token", "missing"),
+        ("not a token", "malformed"),
+        ("a forged token", "invalid"),
+        ("a token used before", "spent"),
+        ("an expired token", "expired"),
+        ("somebody else's token", "wrong-site-key"),
+        ("our secret is wrong", "invalid"),
+    ] {
+        let name = format!("altcha: {title}");
+        let answer = answers.iter().find(|a| a["name"] == name.as_str());
+        let answer = answer.unwrap_or_else(|| panic!("{name} is shown"));
+        let told = answer["reason"].as_str();
+        let told = told.or(answer["outcome"].as_str());
+        assert_eq!(told, Some(expected), "{name}");
+    }
     let table = run(human_check(&["demo", "--once"]), b"");
-    assert!(out(&table).contains("a good token") && out(&table).contains("captchala"));
+    let table = out(&table);
+    for shown in ["a good token", "altcha", "captchala", "(asks nobody)"] {
+        assert!(table.contains(shown), "{table}");
+    }
 }
 
 #[test]

@@ -246,7 +246,7 @@ impl Doorkeeper {
 }
 
 /// An answer as the widget would post it, with a solution out of the air.
-fn skip(challenge: &str) -> Option<String> {
+pub(super) fn skip(challenge: &str) -> Option<String> {
     let challenge: serde_json::Value = serde_json::from_str(challenge).ok()?;
     let solution = serde_json::json!({"counter": 1, "derivedKey": "00".repeat(32), "time": 1});
     let payload = serde_json::json!({"challenge": challenge, "solution": solution});

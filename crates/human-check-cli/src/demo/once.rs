@@ -4,17 +4,24 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
-use human_check::{ConfigError, HumanCheck, HumanCheckExt, Policy, Secret, Submission};
+use human_check::{
+    ChallengeIssuer, ChallengeRequest, ConfigError, HumanCheck, HumanCheckExt, MemorySpent, Policy,
+    Secret, Submission,
+};
+use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys};
 use human_check_http::{Exchange, HyperTransport};
-use human_check_testkit::{Emulator, Fault, Mint, Site};
+use human_check_testkit::{Emulator, Fault, ManualClock, Mint, Site, solve};
 
 use human_check_config::Vendor;
+
+use uuid::Uuid;
 
 use super::lineup;
 use crate::answer::Answer;
 
 /// Without `--all`, one product of each vendor.
-const SHORT: [Vendor; 4] = [
+const SHORT: [Vendor; 5] = [
+    Vendor::Altcha,
     Vendor::Turnstile,
     Vendor::Hcaptcha,
     Vendor::RecaptchaV3,
@@ -43,6 +50,11 @@ impl Scene {
     /// Why a scene cannot happen with a vendor.
     fn says_nothing_to(self, vendor: Vendor) -> Option<&'static str> {
         match (self, vendor) {
+            (Self::LowScore, Vendor::Altcha) => Some("(has no score)"),
+            (Self::Outage | Self::QuotaSpent | Self::Stalled, Vendor::Altcha) => {
+                Some("(asks nobody)")
+            }
+            (Self::WrongHost, Vendor::Altcha) => Some("(names no host)"),
             (Self::LowScore, Vendor::RecaptchaV2 | Vendor::Turnstile) => Some("(has no score)"),
             (Self::QuotaSpent, Vendor::Hcaptcha | Vendor::Turnstile) => Some("(tells nobody)"),
             _ => None,
@@ -76,11 +88,11 @@ const HOST: &str = "www.example.com";
 pub async fn run(out: &mut impl Write, json: bool, all: bool) -> io::Result<u8> {
     let emulator = Emulator::start().await?;
     let stage = Stage::new(&emulator).map_err(io::Error::other)?;
-    let vendors: &[Vendor] = if all { &Vendor::REMOTE } else { &SHORT };
+    let vendors: &[Vendor] = if all { &Vendor::ALL } else { &SHORT };
     if !json {
         writeln!(
             out,
-            "Emulated vendors on {}. Every cell is one call of `HumanCheck::check`.\n",
+            "A proof of work of our own, and emulated vendors on {}. Every cell is one call of `HumanCheck::check`.\n",
             emulator.base_url()
         )?;
     }
@@ -88,7 +100,7 @@ pub async fn run(out: &mut impl Write, json: bool, all: bool) -> io::Result<u8> 
     table
         .load_preset(UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(if all { 150 } else { 110 })
+        .set_width(if all { 165 } else { 120 })
         .set_header(
             std::iter::once("what happens").chain(vendors.iter().map(|v| v.provider().name())),
         );
@@ -119,6 +131,7 @@ Outcomes: human; not-human (the vendor or a rule said no: 403); unavailable (nob
 declined (the vendor would not judge: 503); misconfigured (ours to mend: 500); protocol (nonsense: 503).
 Scores are on one scale, 1 = human; hCaptcha gives them to Enterprise accounts. Turnstile is asked twice
 when it is down, under one idempotency key, so it takes longer to say so. The others' tokens would be spent.
+A proof of work that was signed with another secret cannot be told from a forgery.
 
 Next: `emulate` serves these vendors for your own program, `explain` reads a vendor's reply, `verify`
 asks a real one (`cargo run -- emulate`, and so on)."
@@ -160,6 +173,9 @@ impl<'a> Stage<'a> {
         scene: Scene,
         title: &str,
     ) -> Result<(Answer, Duration), Box<dyn std::error::Error + Send + Sync>> {
+        if vendor == Vendor::Altcha {
+            return proof_of_work(scene, title).await;
+        }
         let name = vendor.provider().name();
         let mint = Self::mint(vendor, scene);
         let check = self.check(vendor, matches!(scene, Scene::WrongSecret))?;
@@ -238,4 +254,50 @@ impl<'a> Stage<'a> {
         }
         setup.build(&self.exchange)?.enforce(policy)
     }
+}
+
+/// The same scenes where nobody is asked.
+async fn proof_of_work(
+    scene: Scene,
+    title: &str,
+) -> Result<(Answer, Duration), Box<dyn std::error::Error + Send + Sync>> {
+    let clock = ManualClock::now();
+    let secret = || Secret::new(Uuid::new_v4().simple().to_string());
+    let (ours, another) = (secret()?, secret()?);
+    let altcha = |site: &str, secret: &Secret| -> Result<_, ConfigError> {
+        let spent = MemorySpent::new(10);
+        let altcha = Altcha::new(Keys::new(secret.clone())?, site, spent)?;
+        let work = Difficulty::sha().with_tries(99)?;
+        Ok(altcha.with_difficulty(work).with_clock(clock.clone()))
+    };
+    let check = altcha(HOST, &ours)?;
+    let issuer = match scene {
+        Scene::Foreign => &altcha("www.example.net", &ours)?,
+        Scene::WrongSecret => &altcha(HOST, &another)?,
+        _ => &check,
+    };
+    let challenge = issuer.issue(&ChallengeRequest::new()).await?;
+    let answer = match scene {
+        Scene::Malformed => Some("what is\nthis?".to_owned()),
+        Scene::Forged => lineup::skip(challenge.json()),
+        _ => solve(challenge.json()),
+    };
+    let submission = match (scene, answer) {
+        (Scene::Missing, _) => Submission::new(),
+        (_, Some(answer)) => Submission::new().with_token(&ALTCHA, answer),
+        (_, None) => return Err("the challenge was not solved".into()),
+    };
+    match scene {
+        Scene::Expired => clock.advance(Duration::from_secs(600)),
+        Scene::Spent => {
+            let first = check.check(&submission).await?;
+            debug_assert!(first.is_human());
+        }
+        _ => {}
+    }
+    let start = Instant::now();
+    let outcome = check.check(&submission).await;
+    let took = start.elapsed();
+    let name = format!("{}: {title}", ALTCHA.name());
+    Ok((Answer::new(Some(name), &outcome), took))
 }
