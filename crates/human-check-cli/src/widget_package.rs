@@ -31,7 +31,11 @@ pub async fn find(
         return WidgetFiles::from_npm(folder);
     }
     let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
-    kept_or_fetched(&cache(), npm.as_ref(), out).await
+    match cache() {
+        Some(cache) => kept_or_fetched(&cache, npm.as_ref(), out).await,
+        // Not in a folder that others can write to: what is found there is served as scripts.
+        None => Err(absent("there is no home folder to keep it in")),
+    }
 }
 
 async fn kept_or_fetched(
@@ -49,15 +53,17 @@ async fn kept_or_fetched(
         folder.display()
     )
     .and_then(|()| out.flush());
-    fetch(folder, npm).await.map_err(|why| {
-        ConfigError::new(
-            "widget",
-            format!("of ALTCHA is not here, and {why}"),
-            "install Node.js with npm, or run `npm install altcha@3` anywhere and name its folder \
-             node_modules with --widget; the other providers work without",
-        )
-    })?;
+    fetch(folder, npm).await.map_err(|why| absent(&why))?;
     WidgetFiles::from_npm(&node_modules)
+}
+
+fn absent(why: &str) -> ConfigError {
+    ConfigError::new(
+        "widget",
+        format!("of ALTCHA is not here, and {why}"),
+        "install Node.js with npm, or run `npm install altcha@3` anywhere and name its folder \
+         node_modules with --widget; the other providers work without",
+    )
 }
 
 /// Into a folder beside the last one first, so that no half of it is ever found.
@@ -101,15 +107,12 @@ async fn install(folder: &Path, npm: &OsStr) -> Result<(), String> {
     }
 }
 
-fn cache() -> PathBuf {
+fn cache() -> Option<PathBuf> {
     let named = env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty());
     let folder = named
         .map(PathBuf::from)
-        .or_else(|| env::home_dir().map(|home| home.join(".cache")));
-    folder
-        .unwrap_or_else(env::temp_dir)
-        .join("human-check")
-        .join("widget")
+        .or_else(|| env::home_dir().map(|home| home.join(".cache")))?;
+    Some(folder.join("human-check").join("widget"))
 }
 
 #[cfg(test)]
