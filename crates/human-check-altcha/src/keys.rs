@@ -138,7 +138,7 @@ fn strong(secret: &Secret) -> Result<(), ConfigError> {
     let problem = if text.len() < SHORTEST {
         format!("has {} characters", text.len())
     } else if kinds.len() < 8 {
-        format!("repeats {} characters", kinds.len())
+        format!("is made of {} different characters only", kinds.len())
     } else {
         return Ok(());
     };
