@@ -4,10 +4,8 @@ import { spawn } from "node:child_process";
 import path from "node:path";
 import { createInterface } from "node:readline";
 
-/** Where cargo puts them. */
-const PROGRAMS = process.env.HUMAN_CHECK_BIN
-  ? path.dirname(process.env.HUMAN_CHECK_BIN)
-  : path.resolve(import.meta.dirname, "../target/debug");
+/** Where cargo puts them. Not named `HUMAN_CHECK_…`, of which the programs refuse what they do not know. */
+const PROGRAMS = process.env.PROGRAMS || path.resolve(import.meta.dirname, "../target/debug");
 
 /**
  * Starts a program, by default `human-check`, and waits for the first line of its output that `ready` makes something of.
