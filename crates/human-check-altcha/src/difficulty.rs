@@ -134,6 +134,9 @@ impl Difficulty {
     /// sixteen times the work. Challenges then cost nothing to make and answers a derivation to verify,
     /// so this suits pages that are shown far more often than they are sent. The wait has no end.
     ///
+    /// Wrong answers to one challenge cost the server a derivation each, and under a deadline waiting for
+    /// a turn looks like an outage: keep it off routes that open on one, and limit rates before them.
+    ///
     /// # Errors
     ///
     /// [`ConfigError`] when it is zero, which asks for no work, or above five.
