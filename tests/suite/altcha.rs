@@ -10,8 +10,8 @@ use altcha::{Payload, VerifySolutionOptions};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use human_check::{
-    Assurance, Challenge, ChallengeIssuer, ChallengeRequest, Claim, ClaimError, Claimed, ErrorKind,
-    HumanCheck, MemorySpent, Reason, Secret, SingleUse, SpentTokens, Submission,
+    Assurance, Challenge, ChallengeIssuer, ChallengeRequest, Claim, ClaimError, Claimed, Clock,
+    ErrorKind, HumanCheck, MemorySpent, Reason, Secret, SingleUse, SpentTokens, Submission,
 };
 use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys, look_into};
 use human_check_testkit::conformance::{Fixture, Wanted};
@@ -311,17 +311,17 @@ async fn what_the_store_cannot_tell_is_nobody_s_yes() {
 
 #[tokio::test]
 async fn a_store_that_forgets_too_soon_or_a_weak_secret_is_no_check() {
-    let short = MemorySpent::with_life(10, Duration::from_secs(359));
+    let short = MemorySpent::with_life(10, Duration::from_secs(419));
     let error = Altcha::new(keys(SECRET), SITE, short).unwrap_err();
     assert_eq!(error.field(), "life");
     let altcha = || Altcha::new(keys(SECRET), SITE, MemorySpent::new(10)).unwrap();
-    for life in [0, 9, 541, 86_401] {
+    for life in [0, 9, 481, 86_401] {
         assert!(
             altcha().with_life(Duration::from_secs(life)).is_err(),
             "{life}"
         );
     }
-    assert!(altcha().with_life(Duration::from_secs(540)).is_ok());
+    assert!(altcha().with_life(Duration::from_secs(480)).is_ok());
     for site in ["", "two words", "ü"] {
         let error = Altcha::new(keys(SECRET), site, MemorySpent::new(10)).unwrap_err();
         assert_eq!(error.field(), "site");
@@ -343,10 +343,7 @@ async fn the_previous_secret_still_opens_what_it_signed_and_signs_nothing() {
             .with_clock(clock.clone())
     };
     let (old, new) = (with(keys(before)), with(keys(SECRET).or(keys(before))));
-    let (unaware, chance) = (
-        with(keys(SECRET)),
-        with(keys(before)).with_difficulty(easy().with_zeros(1).unwrap()),
-    );
+    let unaware = with(keys(SECRET));
     let field = answered(&old, &ChallengeRequest::new()).await;
     assert_eq!(
         reason(&unaware, &sent(&*field)).await,
@@ -354,14 +351,12 @@ async fn the_previous_secret_still_opens_what_it_signed_and_signs_nothing() {
     );
     assert_eq!(reason(&new, &sent(&*field)).await, None);
     assert_eq!(reason(&new, &sent(&*field)).await, Some(Reason::Spent));
-    let derived = answered(&chance, &ChallengeRequest::new()).await;
-    assert_eq!(reason(&new, &sent(derived)).await, None);
     let fresh = answered(&new, &ChallengeRequest::new()).await;
     assert_eq!(reason(&old, &sent(fresh)).await, Some(Reason::Invalid));
 }
 
 #[tokio::test]
-async fn every_algorithm_and_both_ways_of_searching_are_solved_and_judged() {
+async fn every_algorithm_is_solved_and_judged() {
     let clock = ManualClock::now();
     let few = |difficulty: Difficulty| difficulty.with_tries(3).unwrap();
     for difficulty in [
@@ -370,8 +365,6 @@ async fn every_algorithm_and_both_ways_of_searching_are_solved_and_judged() {
         few(Difficulty::sha()),
         few(Difficulty::scrypt()),
         few(Difficulty::argon2id()),
-        Difficulty::light().with_zeros(1).unwrap(),
-        Difficulty::sha().with_zeros(2).unwrap(),
     ] {
         let check = altcha(&clock).with_difficulty(difficulty);
         let field = answered(&check, &ChallengeRequest::new()).await;
@@ -396,19 +389,22 @@ async fn whoever_comes_again_works_more() {
         let seen = Arc::clone(&seen);
         move |request| {
             seen.store(request.earlier() as usize, Ordering::Relaxed);
-            easy()
-                .with_zeros(1 + u8::from(request.earlier() > 4))
-                .unwrap()
+            // PBKDF2 for newcomers, so that it shows.
+            match request.earlier() {
+                0..5 => Difficulty::light().with_tries(1).unwrap(),
+                _ => easy(),
+            }
         }
     });
-    let prefix = |challenge: &Challenge| {
+    let algorithm = |challenge: &Challenge| {
         let json: Value = serde_json::from_str(challenge.json()).unwrap();
-        json["parameters"]["keyPrefix"].as_str().unwrap().to_owned()
+        json["parameters"]["algorithm"].as_str().unwrap().to_owned()
     };
     let first = check.issue(&ChallengeRequest::new()).await.unwrap();
     let again = ChallengeRequest::new().with_earlier(5);
     let fifth = check.issue(&again).await.unwrap();
-    assert_eq!((prefix(&first), prefix(&fifth)), ("0".into(), "00".into()));
+    assert_eq!(algorithm(&first), "PBKDF2/SHA-256");
+    assert_eq!(algorithm(&fifth), "SHA-256");
     assert_eq!(seen.load(Ordering::Relaxed), 5);
 }
 
@@ -429,7 +425,7 @@ async fn what_browsers_garble_is_not_in_the_signed_data() {
         .expecting_action("größe 🙂\u{e9}")
         .expecting_binding("a%20b \u{1}\"',[{\\</script>");
     assert_eq!(reason(&check, &submission).await, None);
-    let long = ChallengeRequest::new().with_binding("x".repeat(513));
+    let long = ChallengeRequest::new().with_binding("x".repeat(1_025));
     let error = check.issue(&long).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Misconfigured);
 }
@@ -512,6 +508,53 @@ async fn what_we_did_not_sign_is_refused_without_a_derivation() {
     }
 }
 
+/// One signed challenge must not buy derivations: a wrong answer spends nothing, so it could be sent
+/// again and again, and whoever waits for a turn under a deadline would look like an outage.
+#[tokio::test]
+async fn no_answer_costs_a_derivation_even_to_a_challenge_signed_with_our_secret() {
+    let clock = ManualClock::now();
+    let check = altcha(&clock);
+    let ends = clock.now() + Duration::from_secs(60);
+    let ends = ends.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    // As other software with the same secret makes them, and too costly to derive here.
+    let mut parameters: altcha::ChallengeParameters = serde_json::from_value(json!({
+        "algorithm": "PBKDF2/SHA-256", "cost": u32::MAX, "keyLength": 32, "keyPrefix": "",
+        "expiresAt": ends.as_secs(), "nonce": "00".repeat(16), "salt": "11".repeat(16),
+        "data": {"site": SITE},
+    }))
+    .unwrap();
+    let hmac = altcha::HmacAlgorithm::Sha256;
+    let challenge = altcha::sign_challenge(&hmac, &mut parameters, None, SECRET, None).unwrap();
+    for counter in 0..100 {
+        let solution = json!({"counter": counter, "derivedKey": "00".repeat(32)});
+        let payload = json!({"challenge": challenge, "solution": solution}).to_string();
+        let verdict = check.check(&sent(STANDARD.encode(payload))).await.unwrap();
+        let refusal = verdict.refusal().unwrap();
+        assert_eq!(refusal.reason(), Reason::Invalid);
+        assert_eq!(refusal.codes(), ["unsigned-key"]);
+    }
+}
+
+#[tokio::test]
+async fn clocks_that_differ_by_a_minute_are_no_trouble_and_by_more_no_error() {
+    let (ahead, here) = (ManualClock::now(), ManualClock::now());
+    let with = |clock: &ManualClock| {
+        let store = MemorySpent::with(10, Duration::from_secs(600), here.clone());
+        let altcha = Altcha::new(keys(SECRET), SITE, store).unwrap();
+        let altcha = altcha.with_life(Duration::from_secs(480)).unwrap();
+        altcha.with_difficulty(easy()).with_clock(clock.clone())
+    };
+    let (issuer, check) = (with(&ahead), with(&here));
+    ahead.advance(Duration::from_secs(59));
+    let field = answered(&issuer, &ChallengeRequest::new()).await;
+    assert_eq!(reason(&check, &sent(&*field)).await, None);
+    assert_eq!(reason(&check, &sent(field)).await, Some(Reason::Spent));
+    ahead.advance(Duration::from_secs(10));
+    let field = answered(&issuer, &ChallengeRequest::new()).await;
+    let verdict = check.check(&sent(field)).await.unwrap();
+    assert_eq!(verdict.refusal().unwrap().codes(), ["outlives-store"]);
+}
+
 #[tokio::test]
 async fn a_flood_of_requests_is_turned_away_and_opens_nothing() {
     let clock = ManualClock::now();
@@ -558,8 +601,8 @@ async fn nothing_printed_holds_the_secret_or_an_answer() {
 }
 
 /// Solves what the check itself issues, on a thread of its own: the suite asks without waiting.
-async fn fixture(difficulty: Difficulty) -> Fixture {
-    let check = Arc::new(altcha(&ManualClock::now()).with_difficulty(difficulty));
+async fn fixture() -> Fixture {
+    let check = Arc::new(altcha(&ManualClock::now()));
     let issuer = Arc::clone(&check);
     let good = move |wanted: &Wanted| {
         let mut request = ChallengeRequest::new();
@@ -583,8 +626,4 @@ async fn fixture(difficulty: Difficulty) -> Fixture {
         .with_secret(SECRET)
 }
 
-conformance!(drawn, super::fixture(super::easy()));
-conformance!(
-    by_chance,
-    super::fixture(super::easy().with_zeros(1).unwrap())
-);
+conformance!(conforms, super::fixture());

@@ -20,6 +20,10 @@ pub static ALTCHA: Provider = Provider::new("altcha", &["altcha"]);
 /// How far the clocks of machines that share a store may differ.
 const SKEW: Duration = Duration::from_secs(60);
 
+/// How much longer than challenges live a store has to remember: the maker's clock may be a minute ahead
+/// of the judge's, and another judge's a minute behind it.
+pub const CLOCKS: Duration = Duration::from_secs(120);
+
 /// A proof of work of our own: makes challenges and judges their answers, and asks nobody.
 ///
 /// Whoever passes has spent CPU time on a challenge of this site, made for this action, once. That is
@@ -40,8 +44,8 @@ const SKEW: Duration = Duration::from_secs(60);
 ///
 /// # Runtime
 ///
-/// Derivations run on tokio's threads for blocking work, so challenges are made, and answers found by
-/// [chance](Difficulty::with_zeros) judged, inside of a tokio runtime.
+/// Derivations run on tokio's threads for blocking work, so challenges are made inside of a tokio
+/// runtime. Judging an answer derives nothing.
 pub struct Altcha<S> {
     pub(crate) provider: Provider,
     pub(crate) keys: Keys,
@@ -62,14 +66,14 @@ impl<S: SpentTokens> Altcha<S> {
     /// # Errors
     ///
     /// [`ConfigError`] when the site is no short name of printable ASCII, or the store forgets within
-    /// six minutes.
+    /// seven minutes.
     pub fn new(keys: Keys, site: impl Into<String>, store: S) -> Result<Self, ConfigError> {
         let site = site.into();
         if site.is_empty() || site.len() > 255 || !site.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(ConfigError::new(
                 "site",
                 format!("is {site:?}"),
-                "name the site with 1 to 255 letters, digits or signs, such as `www.example.com`",
+                "name the site with 1 to 255 letters, digits, dots and hyphens, such as `www.example.com`",
             ));
         }
         // Half of the cores, so that a flood of challenges leaves the rest to everything else.
@@ -92,19 +96,19 @@ impl<S: SpentTokens> Altcha<S> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is under ten seconds or above a day, or with a minute for clocks that
-    /// differ longer than the store remembers.
+    /// [`ConfigError`] when it is under ten seconds or above a day, or with [two minutes](CLOCKS) longer
+    /// than the store remembers.
     pub fn with_life(mut self, life: Duration) -> Result<Self, ConfigError> {
         let longest = self.store.longest_life();
         let sensible = Duration::from_secs(10)..=Duration::from_secs(86_400);
-        if !sensible.contains(&life) || life + SKEW > longest {
+        if !sensible.contains(&life) || life + CLOCKS > longest {
             return Err(ConfigError::new(
                 "life",
                 format!(
-                    "is {life:?}, and the store remembers for {longest:?}, one minute of which is for \
+                    "is {life:?}, and the store remembers for {longest:?}, two minutes of which are for \
                      clocks that differ"
                 ),
-                "write ten seconds to a day, and give the store a minute more",
+                "write ten seconds to a day, and give the store two minutes more",
             ));
         }
         self.life = Duration::from_secs(life.as_secs());
@@ -143,8 +147,8 @@ impl<S: SpentTokens> Altcha<S> {
 
     /// Lets so many derivations run at a time, with so many waiting. Default: half of the cores, 64.
     ///
-    /// Beyond that a challenge is not made and an answer that needs one not judged: `Declined`, reason
-    /// `derivations-busy`, which opens no route.
+    /// Beyond that a challenge is not made: `Declined`, reason `derivations-busy`. Answers are judged
+    /// all the same, as they need none.
     #[must_use]
     pub fn with_derivations(mut self, running: NonZeroUsize, waiting: usize) -> Self {
         self.derivations = Derivations::new(running.get(), waiting);
@@ -175,22 +179,17 @@ impl<S: SpentTokens> Altcha<S> {
             Ok(answer) => answer,
             Err(refusal) => return Ok(refusal.into()),
         };
-        let answer = Arc::new(answer);
-        let right = if answer.needs_derivation() {
-            let answer = Arc::clone(&answer);
-            let derived = self.derivations.run(move || answer.is_right()).await;
-            derived.map_err(not_run)?
-        } else {
-            answer.is_right()
-        };
-        // Signed by us, and still not to be derived: our processes do not agree on the algorithms.
-        let right = right.map_err(|_| {
-            CheckError::new(ErrorKind::Misconfigured, &ALTCHA, "algorithm-unsupported")
-        })?;
         let mut facts = answer.facts(&ALTCHA);
         let refused = |reason, facts| Ok(Refusal::new(reason).with_facts(facts).into());
-        if !right {
-            return refused(Reason::Invalid, facts);
+        let invalid = |code: &str, facts| {
+            let refusal = Refusal::new(Reason::Invalid).with_facts(facts);
+            Ok(refusal.with_codes(vec![code.to_owned()]).into())
+        };
+        match answer.is_right() {
+            Some(true) => {}
+            Some(false) => return refused(Reason::Invalid, facts),
+            // Whoever holds one could have any number of derivations for it.
+            None => return invalid("unsigned-key", facts),
         }
         match answer.site() {
             Some(site) if site == self.site => facts.details.push(("site", Detail::Text(site))),
@@ -201,10 +200,15 @@ impl<S: SpentTokens> Altcha<S> {
         let Verdict::Human(facts) = verdict else {
             return Ok(verdict);
         };
+        // Longer than a check of this life makes them, such as before it was shortened, and than the store
+        // remembers: it could pass again. As an error of the store it would open routes to that.
+        let life = answer.ends().duration_since(now).unwrap_or_default() + SKEW;
+        if life > self.store.longest_life() {
+            return invalid("outlives-store", facts);
+        }
         // Last, so that only what would pass takes a place in the store.
-        let left = answer.ends().duration_since(now).unwrap_or_default();
         let claim = Claim::named(&ALTCHA, answer.signature());
-        match self.store.claim(claim, left + SKEW).await {
+        match self.store.claim(claim, life).await {
             Ok(Claimed::First) => Ok(Verdict::Human(facts)),
             Ok(Claimed::Before) => refused(Reason::Spent, facts),
             Err(error) => {

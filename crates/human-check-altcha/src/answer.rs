@@ -37,18 +37,18 @@ impl Answer {
         Ok(Self { payload, key, ends })
     }
 
-    /// Whether finding out takes a derivation.
-    pub(crate) fn needs_derivation(&self) -> bool {
-        self.payload.challenge.parameters.key_signature.is_none()
+    /// Whether the work was done (step 4). `None` for a challenge that does not hold the signed key,
+    /// which takes a derivation to find out and is none that we make.
+    pub(crate) fn is_right(&self) -> Option<bool> {
+        let parameters = &self.payload.challenge.parameters;
+        let signature = parameters.key_signature.as_deref()?;
+        let key = hex::decode(&self.payload.solution.derived_key);
+        Some(key.is_ok_and(|key| self.key.signed(&key, signature)))
     }
 
-    /// Whether the work was done (step 4).
-    pub(crate) fn is_right(&self) -> Result<bool, Failed> {
+    /// The same for a challenge without.
+    fn is_right_by_derivation(&self) -> Result<bool, Failed> {
         let (parameters, solution) = (&self.payload.challenge.parameters, &self.payload.solution);
-        if let Some(signature) = &parameters.key_signature {
-            let key = hex::decode(&solution.derived_key);
-            return Ok(key.is_ok_and(|key| self.key.signed(&key, signature)));
-        }
         let key = hex::encode(derive(parameters, solution.counter)?);
         // A key that fits its counter proves nothing; that it begins as asked for is the work.
         Ok(same(&key, &solution.derived_key) && key.starts_with(&parameters.key_prefix))
@@ -99,16 +99,18 @@ const FAR: Duration = Duration::from_secs(253_402_300_799);
 
 /// Judges a field without a store: whether it answers a challenge of ours rightly and in time.
 ///
-/// `None` when it does. For looking into a payload that puzzles you and for tests; it derives a key on
-/// the calling thread where the challenge needs one, looks at no action and no site, and lets the same
-/// answer pass again and again, so no route may rest on it.
+/// `None` when it does. For looking into a payload that puzzles you and for tests. Challenges of other
+/// software with the same secret, which a check refuses, are judged too; those without a signed key cost
+/// a derivation on the calling thread. It looks at no action and no site and lets the same answer
+/// pass again and again, so no route may rest on it.
 pub fn look_into(field: &str, keys: &Keys, now: SystemTime) -> Option<Refusal> {
     let answer = match Answer::open(field, keys, now) {
         Ok(answer) => answer,
         Err(refusal) => return Some(refusal),
     };
-    match answer.is_right() {
-        Ok(true) => None,
-        Ok(false) | Err(Failed) => Some(Refusal::new(Reason::Invalid)),
-    }
+    let right = match answer.is_right() {
+        Some(right) => right,
+        None => answer.is_right_by_derivation().unwrap_or(false),
+    };
+    (!right).then(|| Refusal::new(Reason::Invalid))
 }

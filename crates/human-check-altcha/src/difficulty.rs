@@ -17,7 +17,9 @@ pub struct Difficulty {
     algorithm: Algorithm,
     cost: u32,
     memory: Option<u32>,
-    search: Search,
+    /// The counter is drawn from 0 up to here when the challenge is made, so nobody waits longer, and
+    /// answers are judged without a derivation. (The protocol's deterministic mode, section 2.)
+    tries: u32,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,17 +30,6 @@ enum Algorithm {
     #[cfg(feature = "memory-hard")]
     Scrypt,
     Sha,
-}
-
-/// How the counter is to be found.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Search {
-    /// It was drawn from 0 up to here when the challenge was made. Nobody waits longer than that, and
-    /// answers are verified without a derivation. (The protocol's deterministic mode, section 2.)
-    Drawn(u32),
-    /// The key has to begin with so many hexadecimal zeros. Challenges are made without a derivation;
-    /// answers need one, and one visitor in a hundred waits five times the mean. (Probabilistic mode.)
-    Chance(u8),
 }
 
 /// The most tries and the highest cost that a mistake in a configuration can ask for.
@@ -62,7 +53,7 @@ impl Difficulty {
             algorithm: Algorithm::Sha,
             cost: 10,
             memory: None,
-            search: Search::Drawn(8_000),
+            tries: 8_000,
         }
     }
 
@@ -74,7 +65,7 @@ impl Difficulty {
             algorithm: Algorithm::Scrypt,
             cost: 16_384,
             memory: None,
-            search: Search::Drawn(24),
+            tries: 24,
         }
     }
 
@@ -85,7 +76,7 @@ impl Difficulty {
             algorithm: Algorithm::Argon2id,
             cost: 2,
             memory: Some(19_456),
-            search: Search::Drawn(24),
+            tries: 24,
         }
     }
 
@@ -94,7 +85,7 @@ impl Difficulty {
             algorithm: Algorithm::Pbkdf2,
             cost,
             memory: None,
-            search: Search::Drawn(tries),
+            tries,
         }
     }
 
@@ -126,72 +117,33 @@ impl Difficulty {
                 "write 1 to 1000000; the presets have 24 to 8000",
             ));
         }
-        self.search = Search::Drawn(tries);
+        self.tries = tries;
         Ok(self)
     }
 
-    /// The same derivation, until the key begins with so many hexadecimal zeros, each of which makes
-    /// sixteen times the work. Challenges then cost nothing to make and answers a derivation to verify,
-    /// so this suits pages that are shown far more often than they are sent. The wait has no end.
-    ///
-    /// Wrong answers to one challenge cost the server a derivation each, and under a deadline waiting for
-    /// a turn looks like an outage: keep it off routes that open on one, and limit rates before them.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] when it is zero, which asks for no work, or above five.
-    pub fn with_zeros(mut self, zeros: u8) -> Result<Self, ConfigError> {
-        if !(1..=5).contains(&zeros) {
-            return Err(ConfigError::new(
-                "zeros",
-                format!("is {zeros}"),
-                "write 1 to 5; 2 is 256 tries in the mean",
-            ));
-        }
-        self.search = Search::Chance(zeros);
-        Ok(self)
-    }
-
-    /// So many times the work, for visitors who come again and again. Grows in steps of sixteen where
-    /// [chance](Self::with_zeros) decides; never beyond a million tries.
+    /// So many times the tries, for visitors who come again and again; never beyond a million.
     #[must_use]
     pub fn times(mut self, factor: u32) -> Self {
-        self.search = match self.search {
-            Search::Drawn(tries) => Search::Drawn(tries.saturating_mul(factor.max(1)).min(MOST)),
-            Search::Chance(zeros) => {
-                let more = (1..=5).find(|more| 16_u32.pow(*more) > factor.max(1));
-                let more = more.map_or(5, |more| more as u8 - 1);
-                Search::Chance((zeros + more).min(5))
-            }
-        };
+        self.tries = self.tries.saturating_mul(factor.max(1)).min(MOST);
         self
     }
 
-    /// Unsigned parameters with a nonce and a salt of their own, and the counter that solves them
-    /// where one was drawn.
-    pub(crate) fn draw(self) -> Result<(ChallengeParameters, Option<u32>), Failed> {
+    /// Unsigned parameters with a nonce and a salt of their own, and the counter that solves them.
+    pub(crate) fn draw(self) -> Result<(ChallengeParameters, u32), Failed> {
         let challenge = altcha::create_challenge(CreateChallengeOptions {
             algorithm: self.algorithm.name().to_owned(),
             cost: self.cost,
             memory_cost: self.memory,
-            key_prefix: match self.search {
-                Search::Drawn(_) => String::new(),
-                Search::Chance(zeros) => "0".repeat(zeros.into()),
-            },
+            // Told once the key is known.
+            key_prefix: String::new(),
             ..CreateChallengeOptions::default()
         });
         let parameters = challenge.map_err(|_| Failed)?.parameters;
-        let counter = match self.search {
-            Search::Chance(_) => None,
-            Search::Drawn(tries) => {
-                let mut random = [0; 8];
-                getrandom::fill(&mut random).map_err(|_| Failed)?;
-                // A bias of tries / 2^64 gains nobody anything.
-                let drawn = u64::from_le_bytes(random) % (u64::from(tries) + 1);
-                Some(drawn as u32)
-            }
-        };
-        Ok((parameters, counter))
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|_| Failed)?;
+        // A bias of tries / 2^64 gains nobody anything.
+        let drawn = u64::from_le_bytes(random) % (u64::from(self.tries) + 1);
+        Ok((parameters, drawn as u32))
     }
 }
 
@@ -248,7 +200,6 @@ mod tests {
     fn a_difficulty_without_work_cannot_be_asked_for() {
         let any = Difficulty::light();
         assert!(any.with_tries(0).is_err() && any.with_tries(MOST + 1).is_err());
-        assert!(any.with_zeros(0).is_err() && any.with_zeros(6).is_err());
         assert_eq!(any.times(0), any, "never less");
     }
 
@@ -257,21 +208,12 @@ mod tests {
         let light = Difficulty::light();
         assert_eq!(light.times(4), light.with_tries(4_000).unwrap());
         assert_eq!(light.times(u32::MAX), light.with_tries(MOST).unwrap());
-        let chance = light.with_zeros(2).unwrap();
-        for (factor, zeros) in [(1, 2), (15, 2), (16, 3), (256, 4), (u32::MAX, 5)] {
-            assert_eq!(
-                chance.times(factor),
-                light.with_zeros(zeros).unwrap(),
-                "{factor}"
-            );
-        }
     }
 
     #[test]
     fn counters_are_drawn_from_the_whole_range() {
         let two = Difficulty::sha().with_tries(1).unwrap();
-        let drawn: std::collections::HashSet<_> =
-            (0..200).map(|_| two.draw().unwrap().1.unwrap()).collect();
+        let drawn: std::collections::HashSet<_> = (0..200).map(|_| two.draw().unwrap().1).collect();
         assert_eq!(drawn.len(), 2, "0 and 1: an attacker gains by neither end");
     }
 

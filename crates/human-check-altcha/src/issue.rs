@@ -17,7 +17,7 @@ use crate::{ALTCHA, Altcha, Difficulty};
 /// Makes challenges (section 2), each tied to the site, and to the action and binding asked for.
 ///
 /// Everybody who loads the page can read those two. What is neither printable ASCII nor short travels
-/// percent-encoded, up to 512 bytes: browsers garble everything else in the signed data (section 3),
+/// percent-encoded, up to 1,024 bytes: browsers garble everything else in the signed data (section 3),
 /// and numbers, of which there are none in it.
 #[async_trait]
 impl<S: SpentTokens> ChallengeIssuer for Altcha<S> {
@@ -65,15 +65,10 @@ fn make(
     let (mut parameters, counter) = difficulty.draw()?;
     parameters.data = Some(data);
     parameters.expires_at = Some(ends);
-    let solution = match counter {
-        Some(counter) => Some(derive(&parameters, counter)?),
-        None => None,
-    };
-    if let Some(solution) = &solution {
-        // The half that is told; the other half cannot be guessed from it (section 2).
-        parameters.key_prefix = hex::encode(&solution[..solution.len() / 2]);
-    }
-    let challenge = key.sign(parameters, solution.as_deref()).ok_or(Failed)?;
+    let solution = derive(&parameters, counter)?;
+    // The half that is told; the other half cannot be guessed from it (section 2).
+    parameters.key_prefix = hex::encode(&solution[..solution.len() / 2]);
+    let challenge = key.sign(parameters, Some(&solution)).ok_or(Failed)?;
     serde_json::to_string(&challenge).map_err(|_| Failed)
 }
 
@@ -90,7 +85,7 @@ const GARBLED: &AsciiSet = &CONTROLS
 
 fn bound(text: &str) -> Result<Value, CheckError> {
     let encoded = utf8_percent_encode(text, GARBLED).to_string();
-    if encoded.len() > 512 {
+    if encoded.len() > 1_024 {
         return Err(CheckError::new(
             ErrorKind::Misconfigured,
             &ALTCHA,

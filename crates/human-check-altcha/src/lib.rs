@@ -10,7 +10,7 @@ mod payload;
 mod widget;
 mod widget_files;
 
-pub use altcha_check::{ALTCHA, Altcha};
+pub use altcha_check::{ALTCHA, Altcha, CLOCKS};
 pub use answer::look_into;
 pub use difficulty::Difficulty;
 pub use keys::Keys;

@@ -8,6 +8,7 @@ use human_check::{
     Accept, Breaker, BreakerPolicy, ConfigError, Deadline, Failover, HumanCheck, Limit,
     MemorySpent, ReplayGuard, Secret, Shadow, SpentTokens, TestingCredentials, Widget,
 };
+use human_check_altcha::CLOCKS;
 use human_check_http::{Exchange, Limits};
 
 use crate::document::Document;
@@ -258,7 +259,7 @@ impl Surroundings<'_> {
         let most = store
             .longest_life()
             .as_secs()
-            .saturating_sub(60)
+            .saturating_sub(CLOCKS.as_secs())
             .min(86_400);
         if !(10..=most).contains(&life) {
             return Err(self.wrong(
@@ -268,7 +269,7 @@ impl Surroundings<'_> {
             ));
         }
         if role == SHADOW {
-            let life = Duration::from_secs(life + 60);
+            let life = Duration::from_secs(life) + CLOCKS;
             return Ok(Arc::new(MemorySpent::with_life(COMPARED, life)));
         }
         Ok(Arc::new(InTime {

@@ -89,15 +89,15 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
         ),
         (
             own,
-            "challenge_life_s = 541",
+            "challenge_life_s = 481",
             5,
-            &["vendors.pow.challenge_life_s", "10 to 540"],
+            &["vendors.pow.challenge_life_s", "10 to 480"],
         ),
         (
             own,
             "challenge_life_s = 9",
             5,
-            &["vendors.pow.challenge_life_s", "10 to 540"],
+            &["vendors.pow.challenge_life_s", "10 to 480"],
         ),
         (
             own,

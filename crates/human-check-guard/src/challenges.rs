@@ -18,6 +18,7 @@ use crate::{Answer, AttemptKey, AttemptStore, ClientAddress, Guard, MemoryAttemp
 /// | | |
 /// | --- | --- |
 /// | 200 | the challenge, as JSON |
+/// | 400 | what it is to be bound to is longer than 256 bytes, such as a cookie that was tampered with |
 /// | 429 | this address took too many; `Retry-After` |
 /// | 503 | none could be had now: the issuer is busy or down; `Retry-After` |
 /// | 500 | our configuration is wrong |
@@ -25,8 +26,8 @@ use crate::{Answer, AttemptKey, AttemptStore, ClientAddress, Guard, MemoryAttemp
 /// Failures are JSON with a member `error`, a sentence that a widget may show.
 ///
 /// An unknown address, such as behind a Unix socket, shares one count with all other unknown ones. A
-/// store that is full counts addresses that it does not know as having taken very many; one that
-/// fails counts nobody, since a challenge lets nobody in.
+/// store that is full counts addresses that it does not know as having taken very many. One that fails
+/// turns nobody away, since a challenge lets nobody in, and the issuer is told the most there can be.
 #[derive(Clone)]
 pub struct Challenges(Arc<Inner>);
 
@@ -41,6 +42,9 @@ struct Inner {
     most: u32,
     window: Duration,
 }
+
+/// In bytes. Sessions and accounts have shorter names.
+const LONGEST_BINDING: usize = 256;
 
 type Binding = Arc<dyn Fn(&dyn RequestHead) -> Option<String> + Send + Sync>;
 
@@ -179,6 +183,11 @@ pub struct Heard {
 impl Heard {
     /// The answer. Dropping the future leaves the request counted or not.
     pub async fn answer(self) -> Answer {
+        // A visitor may have written it, and no error of ours may come of that.
+        let bound = self.request.binding().map_or(0, str::len);
+        if bound > LONGEST_BINDING {
+            return failure(400, "Please load the page again.", None);
+        }
         let Inner {
             issuer,
             attempts,
@@ -194,7 +203,7 @@ impl Heard {
                     error = &error as &dyn std::error::Error,
                     "challenges are not counted"
                 );
-                0
+                *most
             }
         };
         if taken > *most {
@@ -456,8 +465,23 @@ mod tests {
             seen.push(heard.answer().await.status);
         }
         assert_eq!(seen, [200, 200, 429, 200], "no known address suffers");
-        let broken = Challenges::new(Issuer::default()).with_attempts(Broken);
+        let issuer = Arc::new(Issuer::default());
+        let broken = Challenges::new(Arc::clone(&issuer)).with_attempts(Broken);
         assert_eq!(broken.hear(&from("203.0.113.7")).answer().await.status, 200);
+        let asked = issuer.asked.lock().unwrap();
+        assert_eq!(asked[0].earlier(), 29, "nobody gets the easiest work by it");
+    }
+
+    #[tokio::test]
+    async fn what_a_visitor_wants_bound_is_no_error_of_ours_however_long() {
+        let issuer = Arc::new(Issuer::default());
+        for (length, status) in [(256, 200), (257, 400), (100_000, 400)] {
+            let challenges = Challenges::new(Arc::clone(&issuer))
+                .bound_to(move |_| Some("ü".repeat(length / 2) + &"x".repeat(length % 2)));
+            let answer = challenges.hear(&from("203.0.113.7")).answer().await;
+            assert_eq!(answer.status, status, "{length}");
+        }
+        assert_eq!(issuer.asked.lock().unwrap().len(), 1);
     }
 
     #[tokio::test]
