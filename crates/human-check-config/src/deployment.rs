@@ -42,11 +42,18 @@ struct Inner {
     customise: Customise,
     guards: BTreeMap<String, Guard>,
     now: Mutex<Now>,
+    /// Held by whoever reloads. Never waited for by a request.
+    read: Mutex<Read>,
 }
 
-struct Now {
+/// What the configuration in force was read from.
+struct Read {
     text: String,
     secrets: Secrets,
+}
+
+/// The configuration in force.
+struct Now {
     summary: String,
     check: Arc<dyn HumanCheck>,
     issuers: Vec<Issuer>,
@@ -228,9 +235,11 @@ impl Deployment {
         let guards = guards.map(|(name, guard)| (name, guard.replaceable()));
         Ok(Self(Arc::new(Inner {
             guards: guards.collect(),
-            now: Mutex::new(Now {
+            read: Mutex::new(Read {
                 text: text.to_owned(),
                 secrets,
+            }),
+            now: Mutex::new(Now {
                 summary: summary(&model),
                 check: built.check,
                 issuers: built.issuers,
@@ -327,9 +336,11 @@ impl Deployment {
     /// As for [`load`](Self::load). The old configuration then stays in force.
     pub fn reload(&self) -> Result<bool, ConfigError> {
         let inner = &*self.0;
-        let mut now = self.now();
+        // One at a time. What is in force stays readable meanwhile: files may hang, and what an application
+        // does to its guards may look at it.
+        let mut read = inner.read.lock().unwrap_or_else(PoisonError::into_inner);
         let text = inner.source.text()?;
-        if text == now.text && !now.secrets.have_changed() {
+        if text == read.text && !read.secrets.have_changed() {
             return Ok(false);
         }
         let secrets = Secrets::default();
@@ -370,14 +381,13 @@ impl Deployment {
             );
         }
         Guard::replace(&pairs).map_err(|error| around.placed("routes", error))?;
-        *now = Now {
-            text,
-            secrets,
+        *self.now() = Now {
             summary: summary(&model),
             check: built.check,
             issuers: built.issuers,
             issuing: issuing(&model),
         };
+        *read = Read { text, secrets };
         tracing::info!(
             target: "human_check_config",
             file = inner.source.name(),

@@ -534,3 +534,49 @@ fn a_watched_file_is_reloaded_by_itself() {
         std::thread::yield_now();
     }
 }
+
+/// A file on a share that is gone, a slow secret, an application that looks at what is in force: none of
+/// them may hold requests, which ask what is in force.
+#[test]
+fn what_is_in_force_can_be_asked_while_a_reload_hangs() {
+    use std::sync::mpsc;
+
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "0x4AAAAAAADemoSecret").unwrap();
+    let text = FILE.replace("use = \"old\"", "use = \"new\"").replace(
+        "site_key = \"0x4AAAAAAADemoSiteKey\"",
+        "site_key = \"0x4AAAAAAADemoSiteKey\"\nsecret = { file = \"secret\" }",
+    );
+    let file = folder.path().join("human-check.toml");
+    std::fs::write(&file, &text).unwrap();
+    let (hangs, hung) = mpsc::channel();
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let deployment = Deployment::load_with(&file, move |_, builder| {
+        if !first.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            hangs.send(()).unwrap();
+            wait.lock().unwrap().recv().unwrap();
+        }
+        builder
+    })
+    .unwrap();
+    std::fs::write(&file, text + "action = \"signup\"\n").unwrap();
+    let reload = std::thread::spawn({
+        let deployment = deployment.clone();
+        move || deployment.reload().unwrap()
+    });
+    hung.recv().unwrap();
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn({
+        let deployment = deployment.clone();
+        move || {
+            let _ = tell.send((deployment.summary(), deployment.check().accepts().len()));
+        }
+    });
+    let (_, vendors) = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(vendors, 1);
+    go.send(()).unwrap();
+    assert!(reload.join().unwrap(), "and it goes on");
+}
