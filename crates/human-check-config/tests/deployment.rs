@@ -569,11 +569,8 @@ fn what_is_in_force_can_be_asked_while_a_reload_hangs() {
     });
     hung.recv().unwrap();
     let (tell, told) = mpsc::channel();
-    std::thread::spawn({
-        let deployment = deployment.clone();
-        move || {
-            let _ = tell.send((deployment.summary(), deployment.check().accepts().len()));
-        }
+    std::thread::spawn(move || {
+        let _ = tell.send((deployment.summary(), deployment.check().accepts().len()));
     });
     let (_, vendors) = told.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!(vendors, 1);
