@@ -338,6 +338,49 @@ async fn captchala_issues_tokens_for_both_published_requests() {
     );
 }
 
+/// Any page in a browser on the same machine can send these, by a form or by a name that leads here.
+#[tokio::test]
+async fn pages_in_a_browser_give_no_orders() {
+    let emulator = Emulator::start().await.unwrap();
+    let mint = r#"{"provider":"turnstile"}"#;
+    for header in [
+        "origin: https://evil.example",
+        "origin: null",
+        "sec-fetch-site: cross-site",
+        "sec-fetch-site: same-origin",
+    ] {
+        for (method, path, body) in [
+            ("POST", "/emulator/mint", mint),
+            ("POST", "/emulator/knobs", r#"{"quota_spent":true}"#),
+            ("POST", "/emulator/fail", r#"{"fault":"stall"}"#),
+            ("GET", "/emulator/sites", ""),
+            ("GET", "/emulator/requests", ""),
+        ] {
+            let kind = format!("text/plain\r\n{header}");
+            let (status, _) = ask(&emulator, method, path, &kind, body).await;
+            assert_eq!(status, 403, "{header}: {path}");
+        }
+    }
+    // Typed into the address bar.
+    let typed = format!("{JSON}\r\nsec-fetch-site: none");
+    let (status, _) = ask(&emulator, "GET", "/emulator/sites", &typed, "").await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn what_it_remembers_is_bounded() {
+    let emulator = Emulator::start().await.unwrap();
+    let long = format!("response={}", "a".repeat(500_000));
+    let form = "application/x-www-form-urlencoded";
+    ask(&emulator, "POST", "/turnstile/v0/siteverify", form, &long).await;
+    assert_eq!(emulator.requests()[0].body.len(), 16_384);
+    let fault = r#"{"fault":{"html":{"status":503}},"times":1}"#;
+    for n in 0..1_001 {
+        let (status, _) = ask(&emulator, "POST", "/emulator/fail", JSON, fault).await;
+        assert_eq!(status, if n < 1_000 { 200 } else { 400 }, "{n}");
+    }
+}
+
 #[tokio::test]
 async fn the_control_api_serves_clients_in_other_processes() {
     let emulator = Emulator::start().await.unwrap();

@@ -23,11 +23,23 @@ struct Fail {
     times: Option<usize>,
 }
 
+/// Any page that somebody has open could give orders to an emulator on his machine, or to one that a name
+/// of its own leads to. Browsers say at least one of these of every page's POST, and programs neither.
+fn comes_from_a_page(request: &Seen) -> bool {
+    let from = request.header("sec-fetch-site");
+    request.header("origin").is_some() || from.is_some_and(|from| from != "none")
+}
+
 pub(super) fn answer(state: &mut State, request: &Seen) -> Outgoing {
     let wrong = |problem: &dyn std::fmt::Display| {
         Outgoing::json(400, &json!({"error": problem.to_string()}))
     };
-    match (request.method.as_str(), &request.path[PREFIX.len()..]) {
+    let what = &request.path[PREFIX.len()..];
+    if what != "elsewhere" && comes_from_a_page(request) {
+        let error = "orders come from programs, and this one from a page in a browser";
+        return Outgoing::json(403, &json!({"error": error}));
+    }
+    match (request.method.as_str(), what) {
         ("GET", "sites") => Outgoing::json(200, &json!(state.sites)),
         ("GET", "requests") => {
             let seen: Vec<_> = state.seen.iter().map(|s| format!("{s:?}")).collect();
@@ -47,10 +59,10 @@ pub(super) fn answer(state: &mut State, request: &Seen) -> Outgoing {
         },
         ("POST", "fail") => match serde_json::from_slice::<Fail>(&request.body) {
             Err(problem) => wrong(&problem),
-            Ok(Fail { fault, times }) => {
-                state.faults.push(fault, times);
-                Outgoing::json(200, &json!({}))
-            }
+            Ok(Fail { fault, times }) => match state.faults.push(fault, times) {
+                true => Outgoing::json(200, &json!({})),
+                false => wrong(&"too many faults wait already; heal first"),
+            },
         },
         ("POST", "heal") => {
             state.faults.clear();

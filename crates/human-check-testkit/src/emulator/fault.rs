@@ -95,15 +95,24 @@ impl Fault {
     }
 }
 
+/// So many may wait.
+const MOST_FAULTS: usize = 1_000;
+
 /// The faults to come, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Faults(VecDeque<(Fault, Option<usize>)>);
 
 impl Faults {
-    pub(super) fn push(&mut self, fault: Fault, times: Option<usize>) {
-        if times != Some(0) {
-            self.0.push_back((fault, times));
+    /// Whether there was room for it.
+    pub(super) fn push(&mut self, fault: Fault, times: Option<usize>) -> bool {
+        if times == Some(0) {
+            return true;
         }
+        if self.0.len() >= MOST_FAULTS {
+            return false;
+        }
+        self.0.push_back((fault, times));
+        true
     }
 
     pub(super) fn clear(&mut self) {

@@ -113,9 +113,10 @@ impl Emulator {
         self.state().mint(mint)
     }
 
-    /// Misbehaves for the next `times` requests to a vendor, or for ever with `None`.
+    /// Misbehaves for the next `times` requests to a vendor, or for ever with `None`. Up to a thousand such
+    /// orders wait for their turn, and further ones are lost.
     pub fn fail(&self, fault: Fault, times: Option<usize>) {
-        self.state().faults.push(fault, times);
+        let _there_was_room = self.state().faults.push(fault, times);
     }
 
     /// Behaves again.
@@ -133,7 +134,8 @@ impl Emulator {
         self.state().sites.push(site);
     }
 
-    /// The requests to vendors so far, oldest first; the last ten thousand of them.
+    /// The requests to vendors so far, oldest first; the last ten thousand of them, with the first 16 KiB
+    /// of each body.
     pub fn requests(&self) -> Vec<Seen> {
         self.state().seen.iter().cloned().collect()
     }

@@ -15,6 +15,9 @@ use super::kept::Kept;
 use super::site::Site;
 
 /// How many requests are remembered.
+/// Vendors are sent a kilobyte or two.
+const MOST_OF_A_BODY: usize = 16_384;
+
 const MOST_SEEN: usize = 10_000;
 
 pub(super) struct State {
@@ -142,7 +145,9 @@ impl State {
         if self.seen.len() >= MOST_SEEN {
             self.seen.pop_front();
         }
-        self.seen.push_back(request.clone());
+        let mut seen = request.clone();
+        seen.body.truncate(MOST_OF_A_BODY);
+        self.seen.push_back(seen);
     }
 
     pub(super) fn now(&self) -> SystemTime {
