@@ -66,26 +66,36 @@ fn absent(why: &str) -> ConfigError {
     )
 }
 
-/// Into a folder beside the last one first, so that no half of it is ever found.
+/// Into a folder beside the last one first, so that no half of it is ever found. One of its own name,
+/// since others may be at it, on another machine that shares the cache too.
 async fn fetch(folder: &Path, npm: &OsStr) -> Result<(), String> {
-    let name = format!("{}-{}", folder.display(), std::process::id());
-    let beside = PathBuf::from(name);
-    let fetched = install(&beside, npm).await.and_then(|()| {
-        // Of another version, or torn.
-        let _ = fs::remove_dir_all(folder);
-        match fs::rename(&beside, folder) {
-            // Somebody else was as quick.
-            Err(_) if folder.join("node_modules").exists() => Ok(()),
-            moved => moved.map_err(|error| format!("it cannot be kept ({error})")),
-        }
-    });
-    let _ = fs::remove_dir_all(&beside);
-    fetched
+    let kept = |error: io::Error| format!("it cannot be kept ({error})");
+    let around = folder.parent().unwrap_or(folder);
+    fs::create_dir_all(around).map_err(kept)?;
+    // Gone when this ends, however it does.
+    let beside = tempfile::Builder::new()
+        .prefix("widget-")
+        .tempdir_in(around)
+        .map_err(kept)?;
+    install(beside.path(), npm).await?;
+    let is_whole = |folder: &Path| WidgetFiles::from_npm(folder.join("node_modules")).is_ok();
+    if !is_whole(beside.path()) {
+        return Err("npm installed something else".to_owned());
+    }
+    // Somebody else was quicker.
+    if is_whole(folder) {
+        return Ok(());
+    }
+    // Of another version, or torn.
+    let _ = fs::remove_dir_all(folder);
+    match fs::rename(beside.path(), folder) {
+        Err(_) if is_whole(folder) => Ok(()),
+        moved => moved.map_err(kept),
+    }
 }
 
 async fn install(folder: &Path, npm: &OsStr) -> Result<(), String> {
-    let written = fs::create_dir_all(folder)
-        .and_then(|()| fs::write(folder.join("package.json"), MANIFEST))
+    let written = fs::write(folder.join("package.json"), MANIFEST)
         .and_then(|()| fs::write(folder.join("package-lock.json"), LOCK));
     written.map_err(|error| format!("{} cannot be written ({error})", folder.display()))?;
     let npm = Command::new(npm)
@@ -108,9 +118,10 @@ async fn install(folder: &Path, npm: &OsStr) -> Result<(), String> {
 }
 
 fn cache() -> Option<PathBuf> {
-    let named = env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty());
+    // What is relative is to be ignored, says the specification.
+    let named = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let folder = named
-        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
         .or_else(|| env::home_dir().map(|home| home.join(".cache")))?;
     Some(folder.join("human-check").join("widget"))
 }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use human_check_altcha::WidgetFiles;
 use human_check_cli::demo::{Demo, Work};
-use reqwest::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST};
+use reqwest::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -180,8 +180,14 @@ async fn other_names_and_other_sites_are_turned_away() {
     let from = reqwest::header::HeaderName::from_static("sec-fetch-site");
     assert_eq!(status(from.clone(), "cross-site", true).await, 403);
     assert_eq!(status(from.clone(), "cross-site", false).await, 200);
+    // Browsers that do not say it say this.
+    for origin in ["http://evil.example", "null", "http://127.0.0.1:1"] {
+        assert_eq!(status(ORIGIN, origin, true).await, 403, "{origin}");
+    }
     // Not turned away, though no such form.
     assert_ne!(status(from, "same-origin", true).await, 403);
+    let own = site.url.trim_end_matches('/').to_owned();
+    assert_ne!(status(ORIGIN, &own, true).await, 403);
 }
 
 #[tokio::test]

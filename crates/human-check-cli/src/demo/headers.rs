@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use axum::extract::Request;
 use axum::http::header::{
-    CONTENT_SECURITY_POLICY, HOST, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, HOST, HeaderName, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Method, StatusCode};
@@ -87,7 +87,14 @@ fn refusal(request: &Request) -> Option<(StatusCode, &'static str)> {
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let elsewhere = |site| !matches!(site, "same-origin" | "none");
-    if !reads && header(&SEC_FETCH_SITE).is_some_and(elsewhere) {
+    let foreign = |origin: &str| {
+        let of = origin.split_once("://").map(|(_, authority)| authority);
+        of.is_none() || of != header(&HOST)
+    };
+    // Older browsers say the one and not the other.
+    if !reads
+        && (header(&SEC_FETCH_SITE).is_some_and(elsewhere) || header(&ORIGIN).is_some_and(foreign))
+    {
         return Some((
             StatusCode::FORBIDDEN,
             "The demo takes forms from its own pages only.\n",
