@@ -232,7 +232,7 @@ pub(crate) fn not_run(why: NotRun) -> CheckError {
 }
 
 /// The answer is judged against the signed challenge that it carries (section 4): ended, forged,
-/// unsolved, made for something else, used before. Only a challenge of ours is ever derived from.
+/// unsolved, made for something else, used before. No key is derived for it.
 ///
 /// Dropping the future while the store is asked leaves the answer claimed or not.
 #[async_trait]

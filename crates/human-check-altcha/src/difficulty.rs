@@ -32,7 +32,7 @@ enum Algorithm {
     Sha,
 }
 
-/// The most tries and the highest cost that a mistake in a configuration can ask for.
+/// The most tries that a mistake can ask for.
 const MOST: u32 = 1_000_000;
 
 impl Difficulty {
