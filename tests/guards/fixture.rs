@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use example_pages::Guards;
-use human_check::{
+use human_check_core::{
     CheckError, ErrorKind, Facts, HumanCheck, Provider, Reason, Refusal, Reports, Submission,
     Verdict,
 };
@@ -82,7 +82,7 @@ impl HumanCheck for Vendor {
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let token = match submission.token(&HCAPTCHA, human_check::TOKEN_CAP) {
+        let token = match submission.token(&HCAPTCHA, human_check_core::TOKEN_CAP) {
             Ok(token) => token,
             Err(refusal) => return Ok(refusal.into()),
         };

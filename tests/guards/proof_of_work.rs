@@ -7,9 +7,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use example_pages::{Guards, ProofOfWork};
-use human_check::{MemorySpent, Secret};
 use human_check_altcha::{Altcha, Difficulty, Keys, widget};
 use human_check_config::Site;
+use human_check_core::{MemorySpent, Secret};
 use human_check_guard::{Challenges, Guard, RoutePolicy};
 use human_check_testkit::{ManualClock, solve};
 

@@ -132,7 +132,7 @@ const INVALID: (u16, &str, usize) = (400, "invalid-token", 0);
 const FAILED: (u16, &str, usize) = (403, "verification-failed", 1);
 
 fn rows() -> Vec<Row> {
-    let long = "a".repeat(human_check::TOKEN_CAP + 1);
+    let long = "a".repeat(human_check_core::TOKEN_CAP + 1);
     let longer = "a".repeat(20_000);
     vec![
         row("absent", &[], MISSING),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use human_check::{
+use human_check_core::{
     Clock, ErrorKind, HumanCheck, HumanCheckExt, MemorySpent, Provider, Reason, Submission,
 };
 use human_check_testkit::{ManualClock, Scripted};
@@ -53,7 +53,7 @@ async fn of_two_answers_both_must_hold() {
 fn pair() -> (Scripted, Scripted) {
     (
         Scripted::human().accepting(&NEW),
-        Scripted::human_with(human_check::Facts::new(&OLD)).accepting(&OLD),
+        Scripted::human_with(human_check_core::Facts::new(&OLD)).accepting(&OLD),
     )
 }
 
@@ -120,7 +120,7 @@ async fn after_its_sunset_the_old_vendor_is_dead() {
     let (new, old) = pair();
     let strict = Scripted::playing(|submission| {
         Ok(match submission.token(&NEW, 100) {
-            Ok(_) => human_check::Verdict::Human(human_check::Facts::new(&NEW)),
+            Ok(_) => human_check_core::Verdict::Human(human_check_core::Facts::new(&NEW)),
             Err(refusal) => refusal.into(),
         })
     });
@@ -159,7 +159,7 @@ async fn after_its_sunset_the_old_vendor_is_dead() {
 #[tokio::test]
 async fn both_tokens_are_spent_when_both_were_judged() {
     let (new, old) = pair();
-    let new = Scripted::human_with(human_check::Facts::new(&NEW))
+    let new = Scripted::human_with(human_check_core::Facts::new(&NEW))
         .accepting(new.accepts().first().unwrap());
     let check = new
         .also_accepting(old)
@@ -189,19 +189,19 @@ fn two_checks_of_one_vendor_cannot_be_told_apart() {
 #[tokio::test]
 async fn a_policy_around_both_holds_the_answer_beside_as_well() {
     let facts = |provider, host| {
-        let mut facts = human_check::Facts::new(provider);
-        facts.hostname = human_check::Hostname::parse(host);
+        let mut facts = human_check_core::Facts::new(provider);
+        facts.hostname = human_check_core::Hostname::parse(host);
         facts
     };
     for (old_host, passes) in [("www.example.com", true), ("evil.example", false)] {
-        let reports = human_check::Reports::nothing().always(human_check::Fact::Hostname);
+        let reports = human_check_core::Reports::nothing().always(human_check_core::Fact::Hostname);
         let new = Scripted::human_with(facts(&NEW, "www.example.com")).accepting(&NEW);
         let old = Scripted::human_with(facts(&OLD, old_host)).accepting(&OLD);
         let both = new
             .reporting(reports)
             .also_accepting(old.reporting(reports))
             .unwrap();
-        let policy = human_check::Policy::new();
+        let policy = human_check_core::Policy::new();
         let policy = policy.with_hostnames(["www.example.com"]).unwrap();
         let check = both.enforce(policy).unwrap();
         let verdict = check.check(&submission(true, true)).await.unwrap();

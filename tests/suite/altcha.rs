@@ -9,11 +9,11 @@ use std::time::{Duration, SystemTime};
 use altcha::{Payload, VerifySolutionOptions};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use human_check::{
+use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys, look_into};
+use human_check_core::{
     Assurance, Challenge, ChallengeIssuer, ChallengeRequest, Claim, ClaimError, Claimed, Clock,
     ErrorKind, HumanCheck, MemorySpent, Reason, Secret, SingleUse, SpentTokens, Submission,
 };
-use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys, look_into};
 use human_check_testkit::conformance::{Fixture, Wanted};
 use human_check_testkit::{ManualClock, conformance, solve};
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ fn sent(field: impl Into<String>) -> Submission {
 
 async fn reason(check: &impl HumanCheck, submission: &Submission) -> Option<Reason> {
     let verdict = check.check(submission).await.unwrap();
-    verdict.refusal().map(human_check::Refusal::reason)
+    verdict.refusal().map(human_check_core::Refusal::reason)
 }
 
 /// The payload with something changed in it.
@@ -84,13 +84,13 @@ fn every_vector_is_judged_as_the_contract_asks() {
         let name = text(&case, "name");
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(case["now"].as_u64().unwrap());
         let submission = sent(text(&case, "field"));
-        let refusal = match submission.token(&ALTCHA, human_check::TOKEN_CAP) {
+        let refusal = match submission.token(&ALTCHA, human_check_core::TOKEN_CAP) {
             Ok(field) => look_into(field, &keys_of(&case), now),
             Err(refusal) => Some(refusal),
         };
         let codes = refusal.as_ref().map_or(&[][..], |refusal| refusal.codes());
         let code = codes.first().map_or("", String::as_str);
-        let judged = match refusal.as_ref().map(human_check::Refusal::reason) {
+        let judged = match refusal.as_ref().map(human_check_core::Refusal::reason) {
             None => "pass",
             Some(Reason::Expired) => "expired",
             Some(Reason::Invalid) if code == "signature" => "tampered",
@@ -266,7 +266,7 @@ async fn a_challenge_ends_by_our_clock_and_always() {
 #[derive(Debug, Default)]
 struct Asked(std::sync::Mutex<Vec<Duration>>);
 
-#[human_check::async_trait]
+#[human_check_core::async_trait]
 impl SpentTokens for Asked {
     fn longest_life(&self) -> Duration {
         Duration::from_secs(600)

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use human_check::{
+use human_check_core::{
     BreakerPolicy, CheckError, Claim, ClaimError, Claimed, ErrorKind, Facts, HumanCheck,
     HumanCheckExt, Provider, Reason, Reports, SpentTokens, Submission, Verdict,
 };
@@ -28,7 +28,7 @@ fn kind(outcome: &Result<Verdict, CheckError>) -> Option<ErrorKind> {
 
 fn reason(outcome: &Result<Verdict, CheckError>) -> Option<Reason> {
     let verdict = outcome.as_ref().ok()?;
-    verdict.refusal().map(human_check::Refusal::reason)
+    verdict.refusal().map(human_check_core::Refusal::reason)
 }
 
 fn human() -> Scripted {

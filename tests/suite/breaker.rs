@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use human_check::{
+use human_check_core::{
     Breaker, BreakerPolicy, CheckError, ErrorKind, Facts, HumanCheck, HumanCheckExt, Provider,
     Reason, Reports, Submission, Verdict,
 };
@@ -106,7 +106,7 @@ struct Slow {
     takes: Duration,
 }
 
-#[human_check::async_trait]
+#[human_check_core::async_trait]
 impl HumanCheck for Slow {
     fn accepts(&self) -> &[Provider] {
         std::slice::from_ref(&SCRIPTED)
@@ -193,7 +193,7 @@ async fn a_vendor_that_is_back_and_will_not_judge_is_not_called_down() {
 #[derive(Debug)]
 struct Gated(Arc<tokio::sync::Semaphore>, Scripted);
 
-#[human_check::async_trait]
+#[human_check_core::async_trait]
 impl HumanCheck for Gated {
     fn accepts(&self) -> &[Provider] {
         std::slice::from_ref(&SCRIPTED)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use human_check::{ConfigError, Widget};
+use human_check_core::{ConfigError, Widget};
 
 type Sources = BTreeMap<String, Vec<String>>;
 

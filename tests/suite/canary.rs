@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::io::{self, Write};
 use std::sync::Once;
 
-use human_check::{HumanCheck, Secret};
 use human_check_config::Vendor;
+use human_check_core::{HumanCheck, Secret};
 use human_check_testkit::{Emulator, Fault};
 use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::prelude::*;
@@ -62,7 +62,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// Everything that can be printed of an outcome.
-fn printed(outcome: &Result<human_check::Verdict, human_check::CheckError>) -> String {
+fn printed(outcome: &Result<human_check_core::Verdict, human_check_core::CheckError>) -> String {
     let mut text = format!("{outcome:?} {outcome:#?}");
     if let Err(error) = outcome {
         text.push_str(&error.to_string());
@@ -72,7 +72,7 @@ fn printed(outcome: &Result<human_check::Verdict, human_check::CheckError>) -> S
             cause = error.source();
         }
     }
-    if let Ok(human_check::Verdict::NotHuman(refusal)) = outcome {
+    if let Ok(human_check_core::Verdict::NotHuman(refusal)) = outcome {
         text.push_str(&refusal.to_string());
     }
     text
@@ -133,7 +133,7 @@ fn nothing_printed_or_logged_holds_a_token_or_a_secret() {
                 for name in GENERIC {
                     let check = generic(name, &emulator, &hasty_exchange());
                     let submission =
-                        human_check::Submission::new().with_token(&check.accepts()[0], TOKEN);
+                        human_check_core::Submission::new().with_token(&check.accepts()[0], TOKEN);
                     output.push_str(&format!("{check:?}"));
                     output.push_str(&printed(&check.check(&submission).await));
                 }
@@ -194,7 +194,9 @@ async fn what_we_print_of_keys_and_files_is_redacted() {
 /// The events of ours that `checks` gives rise to.
 fn events(checks: impl Future<Output = ()>) -> Vec<String> {
     let log = recorded(|| block_on(checks));
-    let ours = log.lines().filter(|line| line.contains(" human_check: "));
+    let ours = log
+        .lines()
+        .filter(|line| line.contains(" human_check_core: "));
     ours.map(str::to_owned).collect()
 }
 
@@ -210,7 +212,7 @@ fn one_event_explains_a_decision() {
         let emulator = Emulator::start().await.unwrap();
         let check = crate::support::check(Vendor::Hcaptcha, &emulator, &hasty_exchange());
         let _ = check.check(&submission(Vendor::Hcaptcha, "forged")).await;
-        let _ = check.check(&human_check::Submission::new()).await;
+        let _ = check.check(&human_check_core::Submission::new()).await;
     });
     assert_eq!(asked.len(), 2, "{asked:?}");
     says(
@@ -268,7 +270,7 @@ fn enterprise_explains_a_decision_once_however_many_calls_it_took() {
 
 #[test]
 fn a_rule_that_refuses_is_explained_too() {
-    use human_check::{HumanCheckExt, Policy};
+    use human_check_core::{HumanCheckExt, Policy};
     let refused = events(async {
         let emulator = Emulator::start().await.unwrap();
         let check = crate::support::check(Vendor::Turnstile, &emulator, &hasty_exchange());

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use human_check::{ChallengeIssuer, ChallengeRequest, ErrorKind, HumanCheck, Reason, Secret};
 use human_check_captchala::{CaptchaLa, ServerTokenRequest};
 use human_check_config::Vendor;
+use human_check_core::{ChallengeIssuer, ChallengeRequest, ErrorKind, HumanCheck, Reason, Secret};
 use human_check_testkit::emulator::CaptchaLaShape;
 use human_check_testkit::{Emulator, ManualClock, Mint, Site};
 
@@ -139,7 +139,11 @@ async fn every_published_shape_is_read() {
             .await
             .unwrap();
         let facts = verdict.human().unwrap();
-        assert_eq!(facts.score.map(human_check::Score::raw), risk, "{shape:?}");
+        assert_eq!(
+            facts.score.map(human_check_core::Score::raw),
+            risk,
+            "{shape:?}"
+        );
         assert_eq!(facts.hostname.is_some(), host, "{shape:?}");
     }
 }

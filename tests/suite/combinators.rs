@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use human_check::{
+use human_check_config::Vendor;
+use human_check_core::{
     BreakerPolicy, Comparison, ComparisonSink, HumanCheck, HumanCheckExt, MemorySpent, Policy,
 };
-use human_check_config::Vendor;
 use human_check_testkit::conformance::Fixture;
 use human_check_testkit::{Emulator, conformance};
 
@@ -120,7 +120,7 @@ conformance!(through_whole_stack, super::whole_stack());
 #[derive(Debug)]
 struct Swapped<C> {
     check: C,
-    accepts: Vec<human_check::Provider>,
+    accepts: Vec<human_check_core::Provider>,
 }
 
 impl<C: HumanCheck> Swapped<C> {
@@ -131,20 +131,20 @@ impl<C: HumanCheck> Swapped<C> {
     }
 }
 
-#[human_check::async_trait]
+#[human_check_core::async_trait]
 impl<C: HumanCheck> HumanCheck for Swapped<C> {
-    fn accepts(&self) -> &[human_check::Provider] {
+    fn accepts(&self) -> &[human_check_core::Provider] {
         &self.accepts
     }
 
-    fn reports(&self) -> human_check::Reports {
+    fn reports(&self) -> human_check_core::Reports {
         self.check.reports()
     }
 
     async fn check(
         &self,
-        submission: &human_check::Submission,
-    ) -> Result<human_check::Verdict, human_check::CheckError> {
+        submission: &human_check_core::Submission,
+    ) -> Result<human_check_core::Verdict, human_check_core::CheckError> {
         self.check.check(submission).await
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use human_check::{Enforce, HumanCheck, HumanCheckExt, Policy, Submission};
 use human_check_captchala::CAPTCHALA;
 use human_check_config::Vendor;
+use human_check_core::{Enforce, HumanCheck, HumanCheckExt, Policy, Submission};
 use human_check_http::{Exchange, ReqwestTransport};
 use human_check_testkit::conformance::{Fixture, Wanted};
 use human_check_testkit::{Emulator, Fault, Mint, Site, conformance};

@@ -1,8 +1,10 @@
 //! What is wrong when a check is built fails then, naming the field and the remedy.
 
-use human_check::{ConfigError, Enforce, HumanCheckExt, Policy, Score, Secret, TestingCredentials};
 use human_check_captchala::CaptchaLa;
 use human_check_config::{Setup, Vendor};
+use human_check_core::{
+    ConfigError, Enforce, HumanCheckExt, Policy, Score, Secret, TestingCredentials,
+};
 use human_check_hcaptcha::Hcaptcha;
 use human_check_http::{CannedTransport, Endpoint, Exchange, Reply};
 use human_check_recaptcha::{Credential, KeyKind, RecaptchaEnterprise, RecaptchaV2, RecaptchaV3};

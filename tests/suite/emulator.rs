@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use human_check::{HumanCheck, Reason, Refusal};
 use human_check_config::Vendor;
+use human_check_core::{HumanCheck, Reason, Refusal};
 use human_check_testkit::{Emulator, ManualClock, Mint, Site};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -107,7 +107,7 @@ async fn the_vendors_behind_the_generic_adapter_know_their_tokens() {
         let check = generic(name, &emulator, &exchange());
         let provider = check.accepts()[0].clone();
         let mint = |mint: Mint| {
-            human_check::Submission::new().with_token(&provider, emulator.mint(&mint).unwrap())
+            human_check_core::Submission::new().with_token(&provider, emulator.mint(&mint).unwrap())
         };
         let good = mint(Mint::for_provider(name).hostname(HOST));
         assert!(check.check(&good).await.unwrap().is_human(), "{name}");

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use human_check::{ErrorKind, HumanCheck, Reason, Score, Secret};
 use human_check_config::Vendor;
+use human_check_core::{ErrorKind, HumanCheck, Reason, Score, Secret};
 use human_check_http::Exchange;
 use human_check_recaptcha::{
     Annotation, AnnotationReason, Credential, KeyKind, MetadataServer, RecaptchaEnterprise,
@@ -146,7 +146,7 @@ async fn an_access_token_that_is_never_taken_does_not_double_the_calls() {
         async fn access_token(
             &self,
             _: &Exchange,
-        ) -> Result<human_check_recaptcha::AccessToken, human_check::CheckError> {
+        ) -> Result<human_check_recaptcha::AccessToken, human_check_core::CheckError> {
             let token = Secret::new("ya29.never-issued").unwrap();
             // A life without end must not overflow either.
             let expires_in = Duration::MAX;
@@ -314,7 +314,7 @@ async fn the_kind_of_key_decides_what_a_human_is() {
             .await
             .unwrap();
         assert_eq!(
-            verdict.refusal().map(human_check::Refusal::reason),
+            verdict.refusal().map(human_check_core::Refusal::reason),
             expected,
             "{kind:?} {score}"
         );
@@ -331,7 +331,7 @@ async fn the_kind_of_key_decides_what_a_human_is() {
             .await
             .unwrap();
         assert_eq!(
-            verdict.refusal().map(human_check::Refusal::reason),
+            verdict.refusal().map(human_check_core::Refusal::reason),
             expected,
             "{challenge}"
         );

@@ -1,6 +1,6 @@
 //! Who is asked when the first vendor fails, and by whose doing.
 
-use human_check::{ErrorKind, HumanCheck, HumanCheckExt, Provider, Reason, Submission};
+use human_check_core::{ErrorKind, HumanCheck, HumanCheckExt, Provider, Reason, Submission};
 use human_check_testkit::Scripted;
 
 static ONE: Provider = Provider::new("one", &["one-response"]);
@@ -48,7 +48,8 @@ async fn only_an_outage_falls_through_and_a_spent_quota_where_that_was_opted_in(
     ] {
         let first = one(first);
         let check = first.clone().or_else(two(Scripted::human())).unwrap();
-        let passed = |outcome: Result<human_check::Verdict, _>| outcome.is_ok_and(|v| v.is_human());
+        let passed =
+            |outcome: Result<human_check_core::Verdict, _>| outcome.is_ok_and(|v| v.is_human());
         assert_eq!(passed(check.check(&both()).await), plain);
         assert_eq!(
             passed(check.also_when_declined().check(&both()).await),

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use human_check::{
+use human_check_config::Vendor;
+use human_check_core::{
     BreakerPolicy, CheckError, Comparison, ComparisonSink, ErrorKind, HumanCheck, HumanCheckExt,
     MemorySpent, Policy, Submission, Verdict,
 };
-use human_check_config::Vendor;
 use human_check_http::Exchange;
 use human_check_testkit::{Emulator, Fault};
 
@@ -210,7 +210,7 @@ fn visitors(emulator: &Emulator) -> Vec<Submission> {
         good.clone(),
         good.with_token(provider, "another"),
         Submission::new().with_token(Vendor::Turnstile.provider(), "forged"),
-        Submission::new().with_token(&human_check::Provider::named("foreign"), "x"),
+        Submission::new().with_token(&human_check_core::Provider::named("foreign"), "x"),
     ]
 }
 

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use human_check::{
+use human_check_core::{
     CheckError, Comparison, ComparisonSink, Facts, HumanCheck, HumanCheckExt, MemorySpent, Outcome,
     Provider, Reason, Reports, Submission, Verdict,
 };
@@ -102,7 +102,7 @@ async fn a_token_is_never_shown_to_a_vendor_it_was_not_made_for() {
 async fn what_the_second_vendor_never_reports_is_not_held_against_it() {
     for reports in [
         Reports::nothing(),
-        Reports::nothing().sometimes(human_check::Fact::Action),
+        Reports::nothing().sometimes(human_check_core::Fact::Action),
     ] {
         let (told, receiver) = sink();
         let second = Scripted::human().accepting(&TWO).reporting(reports);
@@ -132,7 +132,7 @@ struct Broken {
     panics: bool,
 }
 
-#[human_check::async_trait]
+#[human_check_core::async_trait]
 impl HumanCheck for Broken {
     fn accepts(&self) -> &[Provider] {
         std::slice::from_ref(&TWO)
@@ -195,7 +195,7 @@ async fn beyond_its_places_comparisons_are_dropped_and_not_queued() {
 #[derive(Debug)]
 struct Gated(Arc<tokio::sync::Semaphore>);
 
-#[human_check::async_trait]
+#[human_check_core::async_trait]
 impl HumanCheck for Gated {
     fn accepts(&self) -> &[Provider] {
         std::slice::from_ref(&TWO)

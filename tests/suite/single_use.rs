@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use human_check::{
+use human_check_core::{
     Claim, ClaimError, Claimed, Clock, ErrorKind, HumanCheck, HumanCheckExt, MemorySpent, Reason,
     SingleUse, SpentTokens, Submission,
 };
@@ -150,7 +150,7 @@ impl Default for Stepping {
     }
 }
 
-#[human_check::async_trait]
+#[human_check_core::async_trait]
 impl SpentTokens for Stepping {
     fn longest_life(&self) -> Duration {
         self.0.longest_life()
@@ -171,7 +171,7 @@ enum Trouble {
     Stalling,
 }
 
-#[human_check::async_trait]
+#[human_check_core::async_trait]
 impl SpentTokens for Trouble {
     fn longest_life(&self) -> Duration {
         Duration::from_secs(600)
@@ -194,7 +194,7 @@ async fn a_store_in_trouble_denies_and_never_as_an_outage_of_the_vendor() {
     let error = check.check(&token("a")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unclaimed);
     // Failover does not ask anybody else: the token was good, and is spent.
-    let second = Scripted::human().accepting(&human_check::Provider::new("two", &["two"]));
+    let second = Scripted::human().accepting(&human_check_core::Provider::new("two", &["two"]));
     let error = check
         .or_else(second.clone())
         .unwrap()

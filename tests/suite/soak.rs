@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use human_check::{
+use human_check_core::{
     BreakerPolicy, CheckError, HumanCheck, HumanCheckExt, MemorySpent, Provider, Reason, Reports,
     Submission, Verdict,
 };
@@ -29,7 +29,7 @@ fn descriptors() -> usize {
 #[derive(Debug)]
 struct Refusing;
 
-#[human_check::async_trait]
+#[human_check_core::async_trait]
 impl HumanCheck for Refusing {
     fn accepts(&self) -> &[Provider] {
         std::slice::from_ref(&SCRIPTED)
@@ -142,7 +142,7 @@ fn soak(length: Duration) {
         limits.attempt = Duration::from_millis(100);
         limits.total = Duration::from_millis(200);
         let exchange = Exchange::new(HyperTransport::new().unwrap()).with_limits(limits);
-        let secret = human_check::Secret::new("0x4AAAAAAASoak").unwrap();
+        let secret = human_check_core::Secret::new("0x4AAAAAAASoak").unwrap();
         let turnstile = Turnstile::new(&exchange, secret)
             .unwrap()
             .at(vendor().await.at_path("/"));

@@ -1,7 +1,7 @@
 //! Checks over an emulator, as the suites need them.
 
-use human_check::{HumanCheck, Secret, Submission};
 use human_check_config::{EnterpriseKey, Setup, Vendor};
+use human_check_core::{HumanCheck, Secret, Submission};
 use human_check_http::{Dialect, Endpoint, Exchange, HyperTransport, Limits, SiteVerify};
 use human_check_testkit::emulator::PROJECT;
 use human_check_testkit::{Emulator, Mint, Site};

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use human_check::{ErrorKind, HumanCheck, Secret, Submission, TestingCredentials};
 use human_check_captchala::{CAPTCHALA, CaptchaLa, ServerTokenRequest};
 use human_check_cli::answer::Answer;
 use human_check_cli::explain::{Case, explain};
 use human_check_config::{EnterpriseKey, Setup, Vendor};
+use human_check_core::{ErrorKind, HumanCheck, Secret, Submission, TestingCredentials};
 use human_check_http::{
     CannedTransport, Exchange, Limits, Reply, Request, SendError, SendErrorKind,
 };
@@ -297,7 +297,7 @@ async fn every_recaptcha_vector_means_what_the_contract_says() {
 }
 
 async fn annotate_vector(vector: &Value) -> Result<(), String> {
-    use human_check::{Detail, Facts};
+    use human_check_core::{Detail, Facts};
     use human_check_recaptcha::{
         Annotation, AnnotationReason, Credential, KeyKind, RECAPTCHA_ENTERPRISE,
         RecaptchaEnterprise,
@@ -595,7 +595,7 @@ async fn captchala_vector(vector: Value) -> Result<(), String> {
         if let Some(action) = means.get("action") {
             expect(
                 "action",
-                &json!(facts.action.as_ref().map(human_check::Action::as_str)),
+                &json!(facts.action.as_ref().map(human_check_core::Action::as_str)),
                 action,
             )?;
         }

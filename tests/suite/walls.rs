@@ -94,7 +94,7 @@ const ADAPTERS: [&str; 5] = [
 
 #[test]
 fn the_core_has_no_http_no_tls_no_framework_no_json_and_few_crates() {
-    let tree = tree("human-check");
+    let tree = tree("human-check-core");
     for name in [
         "http",
         "hyper",
@@ -131,7 +131,7 @@ fn adapters_never_see_the_http_client() {
 #[test]
 fn the_proof_of_work_asks_nobody() {
     let tree = tree("human-check-altcha");
-    assert!(tree.contains("human-check"), "{tree:?}");
+    assert!(tree.contains("human-check-core"), "{tree:?}");
     for name in ["http", "human-check-http", "hyper", "reqwest", "rustls"] {
         assert!(!tree.contains(name), "human-check-altcha pulls in {name}");
     }
@@ -251,7 +251,7 @@ fn version(text: &str) -> Vec<u32> {
 #[test]
 fn secrets_live_in_one_type_without_display_or_serialize() {
     use std::fmt::Display;
-    static_assertions::assert_not_impl_any!(human_check::Secret: Display, serde::Serialize, PartialEq, AsRef<str>);
-    static_assertions::assert_not_impl_any!(human_check::Submission: Display, serde::Serialize);
+    static_assertions::assert_not_impl_any!(human_check_core::Secret: Display, serde::Serialize, PartialEq, AsRef<str>);
+    static_assertions::assert_not_impl_any!(human_check_core::Submission: Display, serde::Serialize);
     static_assertions::assert_not_impl_any!(human_check_http::Request: Display, serde::Serialize);
 }

@@ -11,10 +11,10 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use human_check::{
+use human_check_bench::{HOST, SECRET, token};
+use human_check_core::{
     Action, Facts, Hostname, HumanCheck, HumanCheckExt, Policy, Score, Secret, Submission, Verdict,
 };
-use human_check_bench::{HOST, SECRET, token};
 use human_check_http::{Endpoint, Exchange, HyperTransport, ReqwestTransport};
 use human_check_turnstile::{TURNSTILE, Turnstile};
 use serde_json::json;

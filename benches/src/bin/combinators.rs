@@ -15,11 +15,11 @@ use std::alloc::System;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use human_check::{
+use human_check_bench::{median, percentile, token_number};
+use human_check_core::{
     BreakerPolicy, CheckError, Comparison, ComparisonSink, Fact, Facts, HumanCheck, HumanCheckExt,
     MemorySpent, Policy, Provider, Reports, Score, Submission, TOKEN_CAP, Verdict, async_trait,
 };
-use human_check_bench::{median, percentile, token_number};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use human_check::{CheckError, Facts, HumanCheck, Provider, Reports, Submission, Verdict};
 use human_check_bench::token;
+use human_check_core::{CheckError, Facts, HumanCheck, Provider, Reports, Submission, Verdict};
 use human_check_guard::{Fields, Guard, RoutePolicy, scan};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,7 +38,7 @@ impl HumanCheck for Stub {
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
         Ok(match submission.token(&ACME, 8_192) {
-            Ok("bad") => Verdict::refused(human_check::Reason::Invalid),
+            Ok("bad") => Verdict::refused(human_check_core::Reason::Invalid),
             Ok(_) => Verdict::Human(Facts::new(&ACME)),
             Err(refusal) => refusal.into(),
         })

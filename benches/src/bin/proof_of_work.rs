@@ -18,12 +18,12 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use human_check::{
+use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys};
+use human_check_bench::median;
+use human_check_core::{
     ChallengeIssuer, ChallengeRequest, Claim, ClaimError, Claimed, HumanCheck, MemorySpent, Secret,
     SpentTokens, Submission, async_trait,
 };
-use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys};
-use human_check_bench::median;
 use human_check_testkit::solve;
 use serde_json::{Value, json};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -150,7 +150,7 @@ fn forgeries(n: usize) {
         let mut reason = None;
         let took = each(n, || {
             let verdict = runtime.block_on(altcha.check(&submission)).unwrap();
-            reason = verdict.refusal().map(human_check::Refusal::reason);
+            reason = verdict.refusal().map(human_check_core::Refusal::reason);
         });
         println!("| {what} | {bytes} | {took:.1} | {} |", reason.unwrap());
     }

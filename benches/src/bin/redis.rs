@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use human_check::{Claim, Claimed, Provider, Secret, SpentTokens, Submission};
+use human_check_core::{Claim, Claimed, Provider, Secret, SpentTokens, Submission};
 use human_check_redis::{RedisServer, RedisSpent};
 use redis::aio::MultiplexedConnection;
 

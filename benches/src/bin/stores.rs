@@ -11,11 +11,11 @@
 use std::alloc::System;
 use std::time::{Duration, Instant};
 
-use human_check::{
+use human_check_bench::{median, token_number};
+use human_check_core::{
     Claim, ClaimError, Claimed, DigestKey, MemorySpent, Provider, SpentTokens, Submission,
     async_trait,
 };
-use human_check_bench::{median, token_number};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::runtime::{Builder, Runtime};
 

@@ -9,10 +9,10 @@ use crate::error::send;
 /// Make the [`Challenges`] outside of the closure of `HttpServer::new`, which runs once per worker.
 ///
 /// ```
-/// # use human_check::{Challenge, ChallengeIssuer, ChallengeRequest, CheckError, Provider};
+/// # use human_check_core::{Challenge, ChallengeIssuer, ChallengeRequest, CheckError, Provider};
 /// # static ACME: Provider = Provider::new("acme", &["acme-response"]);
 /// # #[derive(Debug)] struct Issuer;
-/// # #[human_check::async_trait] impl ChallengeIssuer for Issuer {
+/// # #[human_check_core::async_trait] impl ChallengeIssuer for Issuer {
 /// #     fn provider(&self) -> &Provider { &ACME }
 /// #     async fn issue(&self, _: &ChallengeRequest) -> Result<Challenge, CheckError> {
 /// #         Ok(Challenge::new("{}"))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use human_check::{
+use human_check_core::{
     ChallengeRequest, CheckError, Claim, Claimed, Clock, ConfigError, Detail, ErrorKind, Fact,
     HumanCheck, Provider, Reason, Refusal, Reports, SingleUse, SpentTokens, Submission,
     SystemClock, TOKEN_CAP, Verdict,
@@ -33,14 +33,14 @@ pub const CLOCKS: Duration = Duration::from_secs(120);
 /// pass until its challenge ends. There is none without:
 ///
 /// ```compile_fail,E0061
-/// # use human_check::Secret;
+/// # use human_check_core::Secret;
 /// # use human_check_altcha::{Altcha, Keys};
 /// # let secret = Secret::new("from openssl rand -base64 32").unwrap();
 /// let check = Altcha::new(Keys::new(secret).unwrap(), "www.example.com");
 /// ```
 ///
 /// Share one between the guard and the challenge endpoint: `Arc<Altcha<_>>` is both a check and a
-/// [`ChallengeIssuer`](human_check::ChallengeIssuer). Several machines share secret, site and store.
+/// [`ChallengeIssuer`](human_check_core::ChallengeIssuer). Several machines share secret, site and store.
 ///
 /// # Runtime
 ///
@@ -124,7 +124,7 @@ impl<S: SpentTokens> Altcha<S> {
     /// Asks each visitor for the work that `difficulty` says, such as more from who comes again:
     ///
     /// ```
-    /// # use human_check::{ChallengeRequest, MemorySpent, Secret};
+    /// # use human_check_core::{ChallengeRequest, MemorySpent, Secret};
     /// # use human_check_altcha::{Altcha, Difficulty, Keys};
     /// # let keys = Keys::new(Secret::new("p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa")?)?;
     /// let check = Altcha::new(keys, "www.example.com", MemorySpent::new(100_000))?
@@ -132,7 +132,7 @@ impl<S: SpentTokens> Altcha<S> {
     ///         // Twice the work for each five challenges that this address took lately.
     ///         Difficulty::standard().times(1 << (request.earlier() / 5).min(4))
     ///     });
-    /// # Ok::<(), human_check::ConfigError>(())
+    /// # Ok::<(), human_check_core::ConfigError>(())
     /// ```
     ///
     /// It is called for every challenge, so it must not block. An attacker has many addresses.

@@ -1,7 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use altcha::Payload;
-use human_check::{Action, Assurance, Detail, Facts, Provider, Reason, Refusal};
+use human_check_core::{Action, Assurance, Detail, Facts, Provider, Reason, Refusal};
 use percent_encoding::percent_decode_str;
 
 use crate::difficulty::{Failed, derive};

@@ -1,5 +1,5 @@
 use altcha::{ChallengeParameters, CreateChallengeOptions, SolveChallengeOptions};
-use human_check::ConfigError;
+use human_check_core::ConfigError;
 
 /// How much work a challenge is: which key derivation, what one costs, and how many of them.
 ///

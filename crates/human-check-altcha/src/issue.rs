@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use human_check::{
+use human_check_core::{
     Challenge, ChallengeIssuer, ChallengeRequest, CheckError, ErrorKind, Provider, SpentTokens,
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};

@@ -2,7 +2,7 @@ use std::fmt;
 
 use altcha::{Challenge, ChallengeParameters, HmacAlgorithm};
 use hmac::{Hmac, Mac};
-use human_check::{ConfigError, Secret};
+use human_check_core::{ConfigError, Secret};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 

@@ -1,7 +1,7 @@
 use altcha::Payload;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use human_check::{Reason, Refusal};
+use human_check_core::{Reason, Refusal};
 use serde::Deserialize;
 use serde_json::Value;
 

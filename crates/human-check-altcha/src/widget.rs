@@ -1,4 +1,4 @@
-use human_check::{ConfigError, Widget, WidgetChoice, WidgetFacts, WidgetSources};
+use human_check_core::{ConfigError, Widget, WidgetChoice, WidgetFacts, WidgetSources};
 
 use crate::ALTCHA;
 

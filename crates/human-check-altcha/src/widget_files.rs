@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::{fs, io};
 
-use human_check::ConfigError;
+use human_check_core::ConfigError;
 use serde::Deserialize;
 
 /// Everything that the widget loads, to be served in one folder of the site's own.
@@ -16,7 +16,7 @@ use serde::Deserialize;
 /// let files = WidgetFiles::from_npm("node_modules")?;
 /// let script = files.get("widget.js").unwrap();
 /// assert_eq!(script.content_type(), "text/javascript");
-/// # Ok::<(), human_check::ConfigError>(())
+/// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct WidgetFiles {

@@ -8,10 +8,10 @@ use crate::rejection::send;
 /// The endpoint that hands challenges to pages: GET, answered as [`Challenges`] says.
 ///
 /// ```
-/// # use human_check::{Challenge, ChallengeIssuer, ChallengeRequest, CheckError, Provider};
+/// # use human_check_core::{Challenge, ChallengeIssuer, ChallengeRequest, CheckError, Provider};
 /// # static ACME: Provider = Provider::new("acme", &["acme-response"]);
 /// # #[derive(Debug)] struct Issuer;
-/// # #[human_check::async_trait] impl ChallengeIssuer for Issuer {
+/// # #[human_check_core::async_trait] impl ChallengeIssuer for Issuer {
 /// #     fn provider(&self) -> &Provider { &ACME }
 /// #     async fn issue(&self, _: &ChallengeRequest) -> Result<Challenge, CheckError> {
 /// #         Ok(Challenge::new("{}"))

@@ -10,7 +10,7 @@ pub use widget::widget;
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue};
-use human_check::{
+use human_check_core::{
     CheckError, ConfigError, ErrorKind, Fact, HumanCheck, Provider, Reason, Refusal, Reports,
     Secret, Submission, Verdict,
 };

@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use human_check::{
+use human_check_core::{
     Challenge, ChallengeIssuer, ChallengeRequest, CheckError, ConfigError, ErrorKind, Provider,
     async_trait,
 };

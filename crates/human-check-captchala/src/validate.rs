@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use human_check::{
+use human_check_core::{
     Action, CheckError, Detail, ErrorKind, Facts, Hostname, Reason, Refusal, Score, SingleUse,
     Verdict,
 };

@@ -1,4 +1,4 @@
-use human_check::{ConfigError, Widget, WidgetChoice, WidgetFacts, WidgetSources, WidgetText};
+use human_check_core::{ConfigError, Widget, WidgetChoice, WidgetFacts, WidgetSources, WidgetText};
 
 use crate::CAPTCHALA;
 

@@ -1,6 +1,6 @@
 //! What the program says about one check, to people and to machines.
 
-use human_check::{CheckError, ConfigError, ErrorKind, Facts, Verdict};
+use human_check_core::{CheckError, ConfigError, ErrorKind, Facts, Verdict};
 use serde::Serialize;
 
 /// One line of machine output.

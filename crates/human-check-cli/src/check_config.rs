@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use human_check::ConfigError;
 use human_check_config::Deployment;
+use human_check_core::ConfigError;
 
 /// Builds everything that the file describes and says what it is. Asks no vendor; a store on a
 /// server is asked about its settings.

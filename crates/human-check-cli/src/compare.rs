@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use human_check::{Comparison, HumanCheck, Opinion, Outcome, Submission};
 use human_check_compare::Record;
+use human_check_core::{Comparison, HumanCheck, Opinion, Outcome, Submission};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinSet;
 

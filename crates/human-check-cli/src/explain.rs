@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use human_check::{
+use human_check_core::{
     Clock, ConfigError, Enforce, HumanCheck, Policy, Secret, Submission, TestingCredentials,
 };
 use human_check_http::{CannedTransport, Exchange, Limits, Reply, json, timestamp};

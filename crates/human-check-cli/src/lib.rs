@@ -15,7 +15,7 @@ pub mod widget_package;
 
 use std::path::Path;
 
-use human_check::ConfigError;
+use human_check_core::ConfigError;
 
 /// Reads a file that a setting names, without white space around its text.
 pub(crate) fn read_setting(field: &'static str, path: &Path) -> Result<String, ConfigError> {

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use human_check::{ConfigError, SystemClock};
 use human_check_altcha::Difficulty;
 use human_check_cli::answer::Answer;
 use human_check_cli::explain::{Case, KeyName, Rules, explain};
 use human_check_cli::verify::{self, Verify};
 use human_check_cli::{check_config, compare, demo, emulate, report, vendors};
 use human_check_config::{EnterpriseKey, Vendor};
+use human_check_core::{ConfigError, SystemClock};
 use human_check_http::{Exchange, HyperTransport};
 use human_check_testkit::Emulator;
 

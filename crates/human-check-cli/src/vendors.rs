@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use human_check::{ConfigError, Fact, HumanCheck, Presence, Secret};
 use human_check_config::{Account, Setup, Vendor, accounts, base_url};
+use human_check_core::{ConfigError, Fact, HumanCheck, Presence, Secret};
 use human_check_http::Exchange;
 use human_check_testkit::Site;
 use human_check_testkit::emulator::PROJECT;

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use human_check::{
+use human_check_altcha::{ALTCHA, Keys, look_into};
+use human_check_core::{
     ConfigError, Enforce, Facts, HumanCheck, Reports, Secret, Submission, TOKEN_CAP, Verdict,
 };
-use human_check_altcha::{ALTCHA, Keys, look_into};
 use human_check_http::{Exchange, HyperTransport};
 use human_check_recaptcha::{Credential, ServiceAccount};
 

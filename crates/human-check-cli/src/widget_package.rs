@@ -7,8 +7,8 @@ use std::process::Stdio;
 use std::time::Duration;
 use std::{env, fs};
 
-use human_check::ConfigError;
 use human_check_altcha::WidgetFiles;
+use human_check_core::ConfigError;
 use tokio::process::Command;
 
 /// What npm is told to install: exactly one version, whose content the lock file knows.

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use human_check_testkit::{Emulator, Fault, Mint, Site};
 use serde_json::Value;
 
-fn human_check(arguments: &[&str]) -> Command {
+fn human_check_core(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_human-check"));
     command.args(arguments);
     for name in [
@@ -67,7 +67,7 @@ fn verify(emulator: &Emulator, token: &str, secret: &str, more: &[&str]) -> Outp
         &base,
     ];
     arguments.extend(more);
-    let mut command = human_check(&arguments);
+    let mut command = human_check_core(&arguments);
     command.env("HUMAN_CHECK_SECRET", secret);
     run(command, b"")
 }
@@ -135,7 +135,10 @@ fn verify_takes_secrets_from_environment_and_file_only() {
             "--secret-file",
             file,
         ];
-        let output = run(human_check(&arguments), format!("{token}\n").as_bytes());
+        let output = run(
+            human_check_core(&arguments),
+            format!("{token}\n").as_bytes(),
+        );
         std::fs::remove_file(&path).unwrap();
         assert_eq!(code(&output), 0, "{}{}", out(&output), err(&output));
         let argued = [
@@ -148,7 +151,7 @@ fn verify_takes_secrets_from_environment_and_file_only() {
             "s",
         ];
         assert_eq!(
-            code(&run(human_check(&argued), b"")),
+            code(&run(human_check_core(&argued), b"")),
             3,
             "there is no such argument"
         );
@@ -229,7 +232,7 @@ fn bad_configuration_names_the_setting_and_the_remedy() {
         ),
         (vec!["verify"], None, "--provider"),
     ] {
-        let mut command = human_check(&arguments);
+        let mut command = human_check_core(&arguments);
         if let Some(secret) = secret {
             command.env("HUMAN_CHECK_SECRET", secret);
         }
@@ -245,8 +248,8 @@ fn bad_configuration_names_the_setting_and_the_remedy() {
 
 #[test]
 fn an_answer_of_altcha_is_looked_into_and_nothing_else() {
-    use human_check::{ChallengeIssuer, ChallengeRequest, MemorySpent, Secret};
     use human_check_altcha::{Altcha, Difficulty, Keys};
+    use human_check_core::{ChallengeIssuer, ChallengeRequest, MemorySpent, Secret};
 
     let secret = "p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa";
     let keys = Keys::new(Secret::new(secret).unwrap()).unwrap();
@@ -258,7 +261,7 @@ fn an_answer_of_altcha_is_looked_into_and_nothing_else() {
     let field = human_check_testkit::solve(challenge.json()).unwrap();
     let look = |secret: &str, more: &[&str]| {
         let arguments = ["verify", "--provider", "altcha", "--token", "-"];
-        let mut command = human_check(&[&arguments, more].concat());
+        let mut command = human_check_core(&[&arguments, more].concat());
         command.env("HUMAN_CHECK_SECRET", secret);
         run(command, field.as_bytes())
     };
@@ -279,7 +282,7 @@ fn an_answer_of_altcha_is_looked_into_and_nothing_else() {
     }
     let bound = look(secret, &["--binding", "user-7"]);
     assert_eq!(code(&bound), 1, "nothing is known of it");
-    let explain = human_check(&["explain", "--provider", "altcha", "-"]);
+    let explain = human_check_core(&["explain", "--provider", "altcha", "-"]);
     let explained = run(explain, b"{}");
     assert_eq!(code(&explained), 3);
     assert!(
@@ -316,7 +319,7 @@ fn explain_answers_each_line_and_survives_bad_ones() {
         r#"["hcaptcha",200,"{}"]"#,
     ];
     let output = run(
-        human_check(&["explain", "--jsonl"]),
+        human_check_core(&["explain", "--jsonl"]),
         refused.join("\n").as_bytes(),
     );
     assert_eq!(
@@ -326,11 +329,11 @@ fn explain_answers_each_line_and_survives_bad_ones() {
         err(&output)
     );
     let pasted = r#"{"provider":"0x4-a-secret","status":"another-secret","body":"x"}"#;
-    let output = run(human_check(&["explain", "--jsonl"]), pasted.as_bytes());
+    let output = run(human_check_core(&["explain", "--jsonl"]), pasted.as_bytes());
     assert!(!err(&output).contains("secret"), "{}", err(&output));
     let mut input = lines.join("\n").into_bytes();
     input.extend_from_slice(b"\n\xff\xfe\n");
-    let output = run(human_check(&["explain", "--jsonl"]), &input);
+    let output = run(human_check_core(&["explain", "--jsonl"]), &input);
     let answers: Vec<Value> = out(&output)
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -368,7 +371,7 @@ fn explain_answers_each_line_and_survives_bad_ones() {
 fn explain_reads_one_reply_and_says_why() {
     let reply = br#"{"success":false,"error-codes":["invalid-input-secret"]}"#;
     let output = run(
-        human_check(&["explain", "--provider", "turnstile", "--status", "400", "-"]),
+        human_check_core(&["explain", "--provider", "turnstile", "--status", "400", "-"]),
         reply,
     );
     assert_eq!(code(&output), 0);
@@ -380,7 +383,7 @@ fn explain_reads_one_reply_and_says_why() {
         assert!(out(&output).contains(part), "{part}: {}", out(&output));
     }
     let missing = run(
-        human_check(&["explain", "--provider", "turnstile", "no-such-file"]),
+        human_check_core(&["explain", "--provider", "turnstile", "no-such-file"]),
         b"",
     );
     assert_eq!(code(&missing), 3);
@@ -389,7 +392,10 @@ fn explain_reads_one_reply_and_says_why() {
 
 #[test]
 fn the_demo_shows_every_outcome_of_every_vendor() {
-    let output = run(human_check(&["demo", "--once", "--all", "--json"]), b"");
+    let output = run(
+        human_check_core(&["demo", "--once", "--all", "--json"]),
+        b"",
+    );
     assert_eq!(code(&output), 0, "{}", err(&output));
     let answers: Vec<Value> = out(&output)
         .lines()
@@ -458,7 +464,7 @@ fn the_demo_shows_every_outcome_of_every_vendor() {
         let told = told.or(answer["outcome"].as_str());
         assert_eq!(told, Some(expected), "{name}");
     }
-    let table = run(human_check(&["demo", "--once"]), b"");
+    let table = run(human_check_core(&["demo", "--once"]), b"");
     let table = out(&table);
     for shown in ["a good token", "altcha", "captchala", "(asks nobody)"] {
         assert!(table.contains(shown), "{table}");
@@ -468,7 +474,7 @@ fn the_demo_shows_every_outcome_of_every_vendor() {
 #[test]
 fn emulate_introduces_itself_and_serves() {
     use std::io::{BufRead, BufReader, Read};
-    let mut child = human_check(&["emulate", "--addr", "127.0.0.1:0", "--json"])
+    let mut child = human_check_core(&["emulate", "--addr", "127.0.0.1:0", "--json"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -491,7 +497,7 @@ fn emulate_introduces_itself_and_serves() {
     assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output = run(human_check(&["emulate", "--addr", &address]), b"");
+    let output = run(human_check_core(&["emulate", "--addr", &address]), b"");
     assert_eq!(code(&output), 3);
     assert!(err(&output).contains("--addr"), "{}", err(&output));
 }
@@ -499,7 +505,7 @@ fn emulate_introduces_itself_and_serves() {
 #[test]
 fn the_demo_serves_until_it_is_interrupted_and_names_a_way_out_of_a_taken_port() {
     use std::io::{BufRead, BufReader, Read};
-    let mut child = human_check(&["demo", "--addr", "127.0.0.1:0", "--widget", "nowhere"])
+    let mut child = human_check_core(&["demo", "--addr", "127.0.0.1:0", "--widget", "nowhere"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -512,7 +518,7 @@ fn the_demo_serves_until_it_is_interrupted_and_names_a_way_out_of_a_taken_port()
     assert!(line.contains("Ctrl-C"), "{line}");
     let address = url.trim().strip_prefix("http://").unwrap();
     let address = address.strip_suffix('/').unwrap();
-    let output = run(human_check(&["demo", "--addr", address]), b"");
+    let output = run(human_check_core(&["demo", "--addr", address]), b"");
     assert_eq!(code(&output), 3);
     assert!(err(&output).contains("--addr"), "{}", err(&output));
     // Somebody reads along, which must not hold the end up.

@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 
 const VENDORS: [&str; 2] = ["turnstile", "hcaptcha"];
 
-fn human_check(arguments: &[&str]) -> Command {
+fn human_check_core(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_human-check"));
     command.args(arguments).stdin(Stdio::null());
     command
 }
 
 fn run(arguments: &[&str]) -> Output {
-    human_check(arguments).output().unwrap()
+    human_check_core(arguments).output().unwrap()
 }
 
 fn out(output: &Output) -> String {
@@ -107,7 +107,7 @@ impl Stage {
             arguments.extend(["--vendor", vendor]);
         }
         arguments.extend(more);
-        human_check(&arguments)
+        human_check_core(&arguments)
     }
 
     fn records(&self) -> Vec<Value> {
@@ -316,7 +316,7 @@ fn vendors_come_from_a_file_and_what_is_wrong_with_it_shows_no_secret() {
     let compare = |file: &str, variable: &str| {
         let path = stage.write("vendors.toml", file);
         let mut command =
-            human_check(&["compare", &input, "--output", &output, "--vendors", &path]);
+            human_check_core(&["compare", &input, "--output", &output, "--vendors", &path]);
         command.env("TURNSTILE_SECRET", variable).output().unwrap()
     };
     for (turnstile, problem) in [

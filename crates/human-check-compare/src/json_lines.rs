@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use human_check::{Comparison, ComparisonSink, ConfigError};
+use human_check_core::{Comparison, ComparisonSink, ConfigError};
 
 use crate::Record;
 use crate::rotating_file::RotatingFile;
@@ -46,10 +46,10 @@ impl Default for Keep {
 /// Dropping it, or [`close`](Self::close), waits until everything is written.
 ///
 /// ```
-/// use human_check::HumanCheckExt;
+/// use human_check_core::HumanCheckExt;
 /// use human_check_compare::JsonLines;
-/// # use human_check::HumanCheck;
-/// # fn compared(current: impl HumanCheck, candidate: impl HumanCheck) -> Result<(), human_check::ConfigError> {
+/// # use human_check_core::HumanCheck;
+/// # fn compared(current: impl HumanCheck, candidate: impl HumanCheck) -> Result<(), human_check_core::ConfigError> {
 ///
 /// let sink = JsonLines::open("comparisons.jsonl")?;
 /// let check = current.shadowed_by(candidate, sink)?;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use human_check::ConfigError;
+use human_check_core::ConfigError;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 

@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use human_check::{Comparison, Opinion, Outcome};
+use human_check_core::{Comparison, Opinion, Outcome};
 use jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use human_check::{Opinion, Outcome};
+use human_check_core::{Opinion, Outcome};
 use jiff::Timestamp;
 
 use crate::{

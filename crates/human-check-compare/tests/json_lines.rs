@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use human_check::{Comparison, ComparisonSink, HumanCheck, HumanCheckExt, Opinion, Outcome};
 use human_check_compare::{JsonLines, Keep, Lines, Record};
+use human_check_core::{Comparison, ComparisonSink, HumanCheck, HumanCheckExt, Opinion, Outcome};
 
 /// A folder that is gone after the test.
 struct Folder(PathBuf);
@@ -202,7 +202,7 @@ fn what_cannot_be_opened_is_a_matter_of_configuration() {
 
 #[tokio::test]
 async fn it_stands_behind_live_traffic() {
-    use human_check::{Provider, Submission};
+    use human_check_core::{Provider, Submission};
     use human_check_testkit::Scripted;
     let folder = Folder::new("live");
     let path = folder.file("comparisons.jsonl");
@@ -228,22 +228,22 @@ async fn it_stands_behind_live_traffic() {
 }
 
 #[derive(Debug)]
-struct Renamed<C>(C, [human_check::Provider; 1]);
+struct Renamed<C>(C, [human_check_core::Provider; 1]);
 
-#[human_check::async_trait]
+#[human_check_core::async_trait]
 impl<C: HumanCheck> HumanCheck for Renamed<C> {
-    fn accepts(&self) -> &[human_check::Provider] {
+    fn accepts(&self) -> &[human_check_core::Provider] {
         &self.1
     }
 
-    fn reports(&self) -> human_check::Reports {
+    fn reports(&self) -> human_check_core::Reports {
         self.0.reports()
     }
 
     async fn check(
         &self,
-        submission: &human_check::Submission,
-    ) -> Result<human_check::Verdict, human_check::CheckError> {
+        submission: &human_check_core::Submission,
+    ) -> Result<human_check_core::Verdict, human_check_core::CheckError> {
         self.0.check(submission).await
     }
 }

@@ -5,9 +5,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use human_check::{Comparison, Opinion, Outcome};
 use human_check_compare::report::{Report, html, terminal};
 use human_check_compare::{Prices, Record, Statistics};
+use human_check_core::{Comparison, Opinion, Outcome};
 
 fn report(first: &str) -> Report {
     let opinion = |provider: &str, passed: bool, score: f64| Opinion {

@@ -4,8 +4,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use human_check::{Comparison, Opinion, Outcome};
 use human_check_compare::{Kappa, Record, Statistics, Warning};
+use human_check_core::{Comparison, Opinion, Outcome};
 use proptest::prelude::*;
 
 fn opinion(provider: &str, outcome: Outcome, score: Option<f64>) -> Opinion {

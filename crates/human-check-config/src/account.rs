@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use human_check::{ConfigError, Enforce, HumanCheck, Policy, TestingCredentials};
+use human_check_core::{ConfigError, Enforce, HumanCheck, Policy, TestingCredentials};
 use human_check_http::{Exchange, HyperTransport};
 
 use crate::Setup;

@@ -1,7 +1,9 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use human_check::{Challenge, ChallengeIssuer, ChallengeRequest, CheckError, ErrorKind, Provider};
+use human_check_core::{
+    Challenge, ChallengeIssuer, ChallengeRequest, CheckError, ErrorKind, Provider,
+};
 
 use crate::Deployment;
 

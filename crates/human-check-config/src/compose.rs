@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use human_check::{
+use human_check_altcha::CLOCKS;
+use human_check_core::{
     Accept, Breaker, BreakerPolicy, ConfigError, Deadline, Failover, HumanCheck, Limit,
     MemorySpent, ReplayGuard, Secret, Shadow, SpentTokens, TestingCredentials, Widget,
 };
-use human_check_altcha::CLOCKS;
 use human_check_http::{Exchange, Limits};
 
 use crate::document::Document;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use human_check::{ConfigError, HumanCheck, Provider};
+use human_check_core::{ConfigError, HumanCheck, Provider};
 use human_check_guard::{
     Challenges, Guard, GuardBuilder, OnOutage, RoutePolicy, Settings, Trigger,
 };
@@ -29,7 +29,7 @@ use crate::vendor::Issuer;
 /// let signup = deployment.guard("signup")?;
 /// // From now on, whatever is written into the file reaches `signup` and its clones.
 /// let _watch = deployment.watch();
-/// # Ok::<(), human_check::ConfigError>(())
+/// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone)]
 pub struct Deployment(Arc<Inner>);

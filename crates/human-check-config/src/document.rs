@@ -1,6 +1,6 @@
 //! A configuration file as text, so that errors can say where in it they are.
 
-use human_check::ConfigError;
+use human_check_core::ConfigError;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 

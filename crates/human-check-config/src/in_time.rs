@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use human_check::{Claim, ClaimError, Claimed, SpentTokens};
+use human_check_core::{Claim, ClaimError, Claimed, SpentTokens};
 
 /// A store that is given up after a while. For a check that asks it by itself: a deadline around the
 /// whole check would make an outage of it, and routes may open on one.
@@ -26,8 +26,8 @@ impl SpentTokens for InTime {
 
 #[cfg(test)]
 mod tests {
-    use human_check::{CheckError, ErrorKind, HumanCheck, Secret, Submission};
     use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys};
+    use human_check_core::{CheckError, ErrorKind, HumanCheck, Secret, Submission};
 
     use super::*;
 
@@ -48,7 +48,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_store_that_hangs_is_no_outage_that_opens_routes() {
-        use human_check::{ChallengeIssuer, ChallengeRequest, Deadline};
+        use human_check_core::{ChallengeIssuer, ChallengeRequest, Deadline};
 
         let store = InTime {
             store: Arc::new(Hung),

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use human_check::{ConfigError, Secret, SpentTokens};
 use human_check_altcha::{Altcha, Difficulty, Keys};
+use human_check_core::{ConfigError, Secret, SpentTokens};
 
 /// What altcha needs besides a secret, and nobody else.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use human_check::{ConfigError, HumanCheck, MemorySpent, Secret, TestingCredentials, Widget};
 use human_check_altcha::Difficulty;
+use human_check_core::{ConfigError, HumanCheck, MemorySpent, Secret, TestingCredentials, Widget};
 use human_check_guard::{Challenges, Guard, GuardBuilder, OnOutage, Settings};
 use human_check_http::{Exchange, HyperTransport};
 

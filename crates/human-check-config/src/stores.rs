@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use human_check::{Comparison, ComparisonSink, ConfigError, MemorySpent, Secret, SpentTokens};
 use human_check_compare::JsonLines;
+use human_check_core::{Comparison, ComparisonSink, ConfigError, MemorySpent, Secret, SpentTokens};
 use human_check_guard::{AttemptStore, MemoryAttempts};
 use human_check_redis::{RedisAttempts, RedisServer, RedisSpent};
 

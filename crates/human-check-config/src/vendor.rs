@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use human_check::{
-    ChallengeIssuer, ConfigError, HumanCheck, Provider, Score, Secret, TestingCredentials, Widget,
-};
 use human_check_altcha::ALTCHA;
 use human_check_captchala::{CAPTCHALA, CaptchaLa};
+use human_check_core::{
+    ChallengeIssuer, ConfigError, HumanCheck, Provider, Score, Secret, TestingCredentials, Widget,
+};
 use human_check_hcaptcha::{HCAPTCHA, Hcaptcha};
 use human_check_http::{Endpoint, Exchange};
 use human_check_recaptcha::{

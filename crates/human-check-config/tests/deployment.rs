@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use human_check::{HumanCheck, Submission, TOKEN_CAP};
 use human_check_config::Deployment;
+use human_check_core::{HumanCheck, Submission, TOKEN_CAP};
 use human_check_testkit::{Emulator, Fault, Mint};
 
 const FILE: &str = r#"
@@ -378,7 +378,7 @@ impl Site {
         let mut submission = Submission::new();
         for provider in providers {
             let known = check.accepts().iter().find(|p| p.name() == *provider);
-            let fallback = human_check::Provider::named((*provider).to_owned());
+            let fallback = human_check_core::Provider::named((*provider).to_owned());
             let token = self.token(provider);
             submission = submission.with_token(known.unwrap_or(&fallback), token);
         }

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use human_check::{HumanCheck, Provider, Submission};
 use human_check_config::{Deployment, Site};
+use human_check_core::{HumanCheck, Provider, Submission};
 use human_check_guard::{Challenges, RequestHead};
 use human_check_testkit::{Emulator, Mint, Site as Keys, solve};
 
@@ -510,7 +510,7 @@ async fn a_second_opinion_spends_no_answer() {
     assert!(decided.is_human(), "no route has let this answer in yet");
 }
 
-fn site(changes: &[(&str, &str)]) -> Result<Site, human_check::ConfigError> {
+fn site(changes: &[(&str, &str)]) -> Result<Site, human_check_core::ConfigError> {
     let mut variables = vec![
         ("PROVIDER", "altcha"),
         ("SITE", "www.example.com"),

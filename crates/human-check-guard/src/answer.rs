@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use human_check::{Provider, Widget};
+use human_check_core::{Provider, Widget};
 use serde_json::json;
 
 use crate::{Denial, Guard, prefers_html};

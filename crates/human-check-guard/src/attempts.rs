@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use human_check::{Clock, SystemClock};
+use human_check_core::{Clock, SystemClock};
 
 /// Whose attempts are counted: a visitor's address, an account, both.
 ///

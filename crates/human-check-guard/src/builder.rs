@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use human_check::{ConfigError, HumanCheck, Widget};
+use human_check_core::{ConfigError, HumanCheck, Widget};
 
 use crate::look::PROVIDER_HEADER;
 use crate::{ClientAddress, Denial, Fields, Guard, Observer, RoutePolicy};

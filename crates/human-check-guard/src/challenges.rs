@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use human_check::{
+use human_check_core::{
     ChallengeIssuer, ChallengeRequest, CheckError, ConfigError, ErrorKind, Provider,
 };
 use serde_json::json;
@@ -274,7 +274,7 @@ mod tests {
     use std::net::IpAddr;
     use std::sync::Mutex;
 
-    use human_check::{Challenge, Provider, async_trait};
+    use human_check_core::{Challenge, Provider, async_trait};
 
     use super::*;
     use crate::StoreError;
@@ -398,10 +398,9 @@ mod tests {
 
         let guard = |action, client| {
             let policy = RoutePolicy::closed_on_outage("signup").with_action(action);
-            let builder =
-                Guard::builder(Scripted::human().reporting(
-                    human_check::Reports::nothing().sometimes(human_check::Fact::Action),
-                ));
+            let builder = Guard::builder(Scripted::human().reporting(
+                human_check_core::Reports::nothing().sometimes(human_check_core::Fact::Action),
+            ));
             builder.with_client_address(client).build(policy).unwrap()
         };
         let behind = ClientAddress::x_forwarded_for(["10.0.0.1"]).unwrap();

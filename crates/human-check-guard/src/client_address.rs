@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 
-use human_check::ConfigError;
+use human_check_core::ConfigError;
 use ipnet::IpNet;
 
 use crate::RequestHead;

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use human_check::{ConfigError, Widget};
+use human_check_core::{ConfigError, Widget};
 
 /// What a Content-Security-Policy has to allow for the widgets of a page.
 ///
@@ -8,7 +8,7 @@ use human_check::{ConfigError, Widget};
 /// the sources go into the policy that is there already:
 ///
 /// ```
-/// # use human_check::{Provider, Widget, WidgetFacts, WidgetSources};
+/// # use human_check_core::{Provider, Widget, WidgetFacts, WidgetSources};
 /// # use human_check_guard::CspSources;
 /// # static ACME: Provider = Provider::new("acme", &["acme-response"]);
 /// # static FACTS: WidgetFacts = WidgetFacts {
@@ -21,7 +21,7 @@ use human_check::{ConfigError, Widget};
 ///     sources.merge_into("default-src 'self'"),
 ///     "default-src 'self'; script-src 'self' https://acme.example"
 /// );
-/// # Ok::<(), human_check::ConfigError>(())
+/// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 ///
 /// `Display` writes the sources alone, as a start for a page that has no policy yet.
@@ -302,7 +302,7 @@ fn runs_inline(sources: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use human_check::{Provider, WidgetFacts, WidgetSources};
+    use human_check_core::{Provider, WidgetFacts, WidgetSources};
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use human_check::{CheckError, ErrorKind, Provider, Reason, Submission, Verdict};
+use human_check_core::{CheckError, ErrorKind, Provider, Reason, Submission, Verdict};
 
 use crate::answer::Reply;
 use crate::{DecisionEvent, Demand, Denial, Guard, Human, Refused, Signals, Unproven, Visitor};

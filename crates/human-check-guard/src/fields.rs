@@ -1,4 +1,4 @@
-use human_check::{HumanCheck, Provider, Submission};
+use human_check_core::{HumanCheck, Provider, Submission};
 
 /// Where hCaptcha and Turnstile post a copy of their token for scripts written for reCAPTCHA,
 /// unless told not to.

@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use human_check::{ConfigError, Enforce, HumanCheck, Provider, Widget};
+use human_check_core::{ConfigError, Enforce, HumanCheck, Provider, Widget};
 
 use crate::answer;
 use crate::builder::Site;
@@ -20,7 +20,7 @@ use crate::{
 /// # let turnstile = human_check_testkit::Scripted::human();
 /// let signup = Guard::new(turnstile, RoutePolicy::closed_on_outage("signup"))?;
 /// let newsletter = signup.with_policy(RoutePolicy::open_on_outage("newsletter"))?;
-/// # Ok::<(), human_check::ConfigError>(())
+/// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone)]
 pub struct Guard {
@@ -303,7 +303,7 @@ impl fmt::Debug for Guard {
 
 #[cfg(test)]
 mod tests {
-    use human_check::{Fact, Reports, Score};
+    use human_check_core::{Fact, Reports, Score};
     use human_check_testkit::Scripted;
 
     use super::*;
@@ -339,7 +339,7 @@ mod tests {
             Guard::new(check, RoutePolicy::closed_on_outage(name)).unwrap()
         };
         let (first, second) = (scoring("a").replaceable(), scoring("b").replaceable());
-        let floor = human_check::Policy::new().with_min_score(Score::humanity(0.5).unwrap());
+        let floor = human_check_core::Policy::new().with_min_score(Score::humanity(0.5).unwrap());
         let policy = RoutePolicy::closed_on_outage("c").requiring(floor);
         let derived = second.with_policy(policy).unwrap();
         // The successor of the second reports no score, which the derived one demands.

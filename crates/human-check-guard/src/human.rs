@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use human_check::{ErrorKind, Facts};
+use human_check_core::{ErrorKind, Facts};
 
 use crate::{Denial, Outcome, Refused};
 

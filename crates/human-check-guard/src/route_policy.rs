@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use human_check::{ConfigError, ErrorKind, Fact, Policy, Presence, Reports};
+use human_check_core::{ConfigError, ErrorKind, Fact, Policy, Presence, Reports};
 
 use crate::Trigger;
 
@@ -9,14 +9,14 @@ use crate::Trigger;
 /// The outage decision has no default: it is in the constructor's name.
 ///
 /// ```
-/// use human_check::Policy;
+/// use human_check_core::Policy;
 /// use human_check_guard::RoutePolicy;
 ///
 /// let payment = RoutePolicy::closed_on_outage("payment")
 ///     .with_action("pay")
 ///     .requiring(Policy::new().with_hostnames(["shop.example"])?);
 /// let newsletter = RoutePolicy::open_on_outage("newsletter");
-/// # Ok::<(), human_check::ConfigError>(())
+/// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct RoutePolicy {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use human_check::{ConfigError, Policy, Score};
+use human_check_core::{ConfigError, Policy, Score};
 use serde::Deserialize;
 
 use crate::{BodyLimits, ClientAddress, Guard, GuardBuilder, RoutePolicy};

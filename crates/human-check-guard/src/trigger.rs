@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use human_check::ConfigError;
+use human_check_core::ConfigError;
 
 use crate::{AttemptKey, AttemptStore};
 

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use human_check::{ConfigError, Widget};
+use human_check_core::{ConfigError, Widget};
 
 use crate::csp::checked_nonce;
 
@@ -42,7 +42,7 @@ impl fmt::Display for Html {
 /// the head or beside the element; elements belong inside their form.
 ///
 /// ```
-/// # use human_check::{Provider, Widget, WidgetFacts};
+/// # use human_check_core::{Provider, Widget, WidgetFacts};
 /// # use human_check_guard::Page;
 /// # static ACME: Provider = Provider::new("acme", &["acme-response"]);
 /// # static FACTS: WidgetFacts =
@@ -57,10 +57,10 @@ impl fmt::Display for Html {
 /// );
 /// assert!(form.contains(r#"<div class="acme" data-sitekey="key"></div>"#));
 /// assert_eq!(page.script(&widget).as_str(), "", "once is enough");
-/// # Ok::<(), human_check::ConfigError>(())
+/// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 ///
-/// The one inline script there can be is a vendor's [glue](human_check::WidgetFacts::glue), which
+/// The one inline script there can be is a vendor's [glue](human_check_core::WidgetFacts::glue), which
 /// holds nothing of yours. A policy that forbids inline scripts lets it run by the nonce.
 #[derive(Debug)]
 pub struct Page {
@@ -227,7 +227,7 @@ fn escape(text: &str, into: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use human_check::{Provider, WidgetChoice, WidgetFacts, WidgetText};
+    use human_check_core::{Provider, WidgetChoice, WidgetFacts, WidgetText};
 
     use super::*;
 

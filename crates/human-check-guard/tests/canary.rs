@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use human_check::Reason;
+use human_check_core::Reason;
 use human_check_guard::{Answers, Guard, Human, RequestHead, RoutePolicy};
 use human_check_testkit::Scripted;
 

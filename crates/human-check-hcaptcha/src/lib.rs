@@ -5,7 +5,7 @@ mod widget;
 pub use widget::widget;
 
 use async_trait::async_trait;
-use human_check::{
+use human_check_core::{
     Assurance, CheckError, ConfigError, Detail, Fact, Facts, Hostname, HumanCheck, Provider,
     Reason, Refusal, Reports, Score, Secret, SingleUse, Submission, TestingCredentials, Verdict,
 };

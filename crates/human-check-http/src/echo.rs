@@ -1,6 +1,6 @@
 //! Keeps tokens and secrets that a vendor repeats at us out of everything we hand on.
 
-use human_check::{CheckError, Detail, Facts, Refusal, Verdict};
+use human_check_core::{CheckError, Detail, Facts, Refusal, Verdict};
 use memchr::memmem;
 
 const REDACTED: &str = "[redacted]";
@@ -129,12 +129,15 @@ mod tests {
 
     #[test]
     fn a_fact_that_is_a_secret_is_no_fact() {
-        static ACME: human_check::Provider = human_check::Provider::new("acme", &[]);
+        static ACME: human_check_core::Provider = human_check_core::Provider::new("acme", &[]);
         let secret = "0x4AAAAAAACanarySecret";
         let mut facts = Facts::new(&ACME);
-        facts.action = Some(human_check::Action::exact(format!("x{}", &secret[..20])));
+        facts.action = Some(human_check_core::Action::exact(format!(
+            "x{}",
+            &secret[..20]
+        )));
         facts.app = Some(secret.to_owned());
-        facts.hostname = human_check::Hostname::parse(secret);
+        facts.hostname = human_check_core::Hostname::parse(secret);
         facts.details = vec![("text", Detail::Text(secret.to_owned()))];
         let facts = scrub_facts(facts, &[secret]);
         assert!(facts.action.is_none() && facts.app.is_none() && facts.hostname.is_none());

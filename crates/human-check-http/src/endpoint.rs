@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::Uri;
-use human_check::ConfigError;
+use human_check_core::ConfigError;
 use url::{Host, Url};
 
 /// A vendor's URL that a secret may be sent to.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use human_check::{CheckError, ErrorKind, Provider, Refusal, Submission, TOKEN_CAP, Verdict};
+use human_check_core::{CheckError, ErrorKind, Provider, Refusal, Submission, TOKEN_CAP, Verdict};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Level;
 
@@ -402,7 +402,7 @@ impl Default for RetryBudget {
 mod tests {
     use super::*;
     use crate::CannedTransport;
-    use human_check::{Facts, Reason};
+    use human_check_core::{Facts, Reason};
     use std::error::Error as _;
 
     static ACME: Provider = Provider::new("acme", &["acme-response"]);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use human_check::ConfigError;
+use human_check_core::ConfigError;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 

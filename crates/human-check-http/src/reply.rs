@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use human_check::{CheckError, ErrorKind, Provider};
+use human_check_core::{CheckError, ErrorKind, Provider};
 
 /// What a vendor answered: status, headers, body.
 ///

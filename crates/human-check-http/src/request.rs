@@ -3,7 +3,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
-use human_check::ConfigError;
+use human_check_core::ConfigError;
 
 use crate::Endpoint;
 

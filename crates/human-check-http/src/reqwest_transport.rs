@@ -2,7 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use human_check::ConfigError;
+use human_check_core::ConfigError;
 
 use crate::lanes::{CONNECT, IDLE, Lanes};
 use crate::{Reply, Request, SendError, SendErrorKind, Transport};

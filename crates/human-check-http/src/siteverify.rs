@@ -3,7 +3,7 @@
 //! An adapter says what each code means; who wins when several arrive, and what a status or a
 //! missing boolean means, is the same for all and decided here.
 
-use human_check::{
+use human_check_core::{
     CheckError, ErrorKind, Facts, Provider, Reason, Refusal, TestingCredentials, Verdict,
 };
 use serde::Deserialize;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use human_check::ConfigError;
+use human_check_core::ConfigError;
 use rustls_platform_verifier::Verifier;
 
 /// Verifies what the operating system trusts, and `roots` (DER) besides.

@@ -1,6 +1,6 @@
 //! annotateAssessment (recaptcha.md section 3.7).
 
-use human_check::CheckError;
+use human_check_core::CheckError;
 use human_check_http::{Endpoint, Reply, Request};
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -1,6 +1,6 @@
 //! What an assessment says (recaptcha.md sections 3.4 and 3.5).
 
-use human_check::{
+use human_check_core::{
     Action, Assurance, CheckError, Detail, ErrorKind, Fact, Facts, Hostname, Reason, Refusal,
     Score, SingleUse, Verdict,
 };

@@ -1,7 +1,7 @@
 //! v2 and v3: siteverify (recaptcha.md section 2).
 
 use async_trait::async_trait;
-use human_check::{
+use human_check_core::{
     Action, Assurance, CheckError, ConfigError, ErrorKind, Fact, Facts, Hostname, HumanCheck,
     Provider, Reason, Refusal, Reports, Score, Secret, SingleUse, Submission, TestingCredentials,
     Verdict,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
-use human_check::{CheckError, ConfigError, ErrorKind, Secret};
+use human_check_core::{CheckError, ConfigError, ErrorKind, Secret};
 use human_check_http::json::{Number, Text};
 use human_check_http::{Endpoint, Exchange, Reply, Request, json};
 use serde::Deserialize;

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use human_check::{
+use human_check_core::{
     CheckError, ConfigError, Detail, ErrorKind, Fact, Facts, HumanCheck, Provider, Reports, Score,
     Secret, Submission, Verdict,
 };

@@ -1,6 +1,6 @@
 //! Google's error envelope (recaptcha.md section 3.6).
 
-use human_check::{CheckError, ErrorKind};
+use human_check_core::{CheckError, ErrorKind};
 use human_check_http::json::{Number, Object, Objects, Text};
 use human_check_http::{Reply, json};
 use serde::Deserialize;

@@ -19,7 +19,7 @@ pub use enterprise::{KeyKind, RecaptchaEnterprise};
 pub use service_account::ServiceAccount;
 pub use widget::{widget_enterprise_checkbox, widget_enterprise_score, widget_v2, widget_v3};
 
-use human_check::Provider;
+use human_check_core::Provider;
 
 /// reCAPTCHA v2, checkbox or invisible (recaptcha.md section 9.2).
 pub static RECAPTCHA_V2: Provider = Provider::new("recaptcha-v2", &["g-recaptcha-response"]);

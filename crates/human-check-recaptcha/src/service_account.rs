@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use human_check::{CheckError, Clock, ConfigError, ErrorKind, Secret, SystemClock};
+use human_check_core::{CheckError, Clock, ConfigError, ErrorKind, Secret, SystemClock};
 use human_check_http::{Endpoint, Exchange, FormBody, Request};
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};

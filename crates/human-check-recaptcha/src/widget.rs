@@ -1,4 +1,4 @@
-use human_check::{ConfigError, Widget, WidgetChoice, WidgetFacts, WidgetSources, WidgetText};
+use human_check_core::{ConfigError, Widget, WidgetChoice, WidgetFacts, WidgetSources, WidgetText};
 
 use crate::{RECAPTCHA_ENTERPRISE, RECAPTCHA_V2, RECAPTCHA_V3};
 
@@ -126,7 +126,7 @@ pub fn widget_enterprise_score(site_key: impl Into<String>) -> Result<Widget, Co
 
 #[cfg(test)]
 mod tests {
-    use human_check::Provider;
+    use human_check_core::Provider;
 
     use super::*;
 

@@ -2,7 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use human_check::Secret;
+use human_check_core::Secret;
 use human_check_guard::{AttemptKey, AttemptStore, StoreError};
 use redis::{Cmd, Value};
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use human_check::{ConfigError, Secret};
+use human_check_core::{ConfigError, Secret};
 use redis::io::tcp::TcpSettings;
 use redis::{Client, Cmd, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, Value};
 use tokio::sync::Semaphore;

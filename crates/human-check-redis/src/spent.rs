@@ -2,7 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use human_check::{Claim, ClaimError, Claimed, DigestKey, Secret, SpentTokens};
+use human_check_core::{Claim, ClaimError, Claimed, DigestKey, Secret, SpentTokens};
 use redis::{Cmd, Value};
 
 use crate::key::key;

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use human_check::{HumanCheck, ReplayGuard, Secret, Submission, Verdict};
+use human_check_core::{HumanCheck, ReplayGuard, Secret, Submission, Verdict};
 use human_check_redis::{RedisServer, RedisSpent};
 use human_check_testkit::{SCRIPTED, Scripted};
 use server::Server;

@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use human_check::ConfigError;
+use human_check_core::ConfigError;
 use human_check_guard::{CspSources, Guard, GuardBuilder, Settings};
 use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::figment::Figment;

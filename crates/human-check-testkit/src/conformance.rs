@@ -11,7 +11,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use human_check::{
+use human_check_core::{
     ErrorKind, Fact, HumanCheck, Policy, Presence, Provider, Reason, Score, SingleUse, Submission,
     TOKEN_CAP, Verdict,
 };
@@ -114,7 +114,7 @@ impl Fixture {
 
     async fn reason(&self, submission: &Submission) -> Option<Reason> {
         let verdict = self.check.check(submission).await.expect("somebody speaks");
-        verdict.refusal().map(human_check::Refusal::reason)
+        verdict.refusal().map(human_check_core::Refusal::reason)
     }
 
     /// The reason, when nobody was asked for it.
@@ -159,9 +159,9 @@ where
 /// Stamps the suite for one check: a module of that name with one test per behaviour.
 ///
 /// ```
-/// use human_check::{Facts, Reason, HumanCheck, Submission, Verdict};
+/// use human_check_core::{Facts, Reason, HumanCheck, Submission, Verdict};
 /// use human_check_testkit::conformance::{Fixture, Wanted};
-/// # use human_check::{async_trait, CheckError, Provider, Reports};
+/// # use human_check_core::{async_trait, CheckError, Provider, Reports};
 /// # static ACME: Provider = Provider::new("acme", &["acme-response"]);
 /// # #[derive(Debug)] struct Acme;
 /// # #[async_trait] impl HumanCheck for Acme {
@@ -454,7 +454,7 @@ pub mod behaviours {
             // Of several vendors one may report what the others never do. It must have, then.
             Presence::Never if fixture.check.accepts().len() > 1 => {
                 let verdict = fixture.check.check(&right).await.expect("somebody speaks");
-                let stated = |facts: &human_check::Facts| {
+                let stated = |facts: &human_check_core::Facts| {
                     facts.action.as_ref().is_some_and(|a| a.matches("login"))
                 };
                 assert!(verdict.human().is_none_or(stated), "{verdict:?}");
@@ -486,7 +486,7 @@ pub mod behaviours {
             Presence::Never if fixture.check.accepts().len() > 1 => {
                 let verdict = fixture.check.check(&right).await.expect("somebody speaks");
                 let stated =
-                    |facts: &human_check::Facts| facts.binding.as_deref() == Some("session-1");
+                    |facts: &human_check_core::Facts| facts.binding.as_deref() == Some("session-1");
                 assert!(verdict.human().is_none_or(stated), "{verdict:?}");
             }
             Presence::Never => assert!(fixture.reason(&right).await.is_some()),

@@ -1,12 +1,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use human_check::Clock;
+use human_check_core::Clock;
 
 /// A clock that stands still until it is moved. Clones are the same clock.
 ///
 /// ```
-/// use human_check::Clock;
+/// use human_check_core::Clock;
 /// use human_check_testkit::ManualClock;
 /// use std::time::Duration;
 ///

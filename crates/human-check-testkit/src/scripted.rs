@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use human_check::{
+use human_check_core::{
     CheckError, ErrorKind, Facts, HumanCheck, Provider, Reason, Refusal, Reports, Submission,
     Verdict,
 };
@@ -17,7 +17,7 @@ type Play = Arc<dyn Fn(&Submission) -> Result<Verdict, CheckError> + Send + Sync
 /// Clones share script and memory, so keep one and give the other to the application.
 ///
 /// ```
-/// use human_check::{HumanCheck, Reason, Submission};
+/// use human_check_core::{HumanCheck, Reason, Submission};
 /// use human_check_testkit::Scripted;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

@@ -5,7 +5,7 @@ mod widget;
 pub use widget::widget;
 
 use async_trait::async_trait;
-use human_check::{
+use human_check_core::{
     Action, Assurance, CheckError, ConfigError, Detail, ErrorKind, Fact, Facts, Hostname,
     HumanCheck, Provider, Reason, Reports, Secret, SingleUse, Submission, TestingCredentials,
     Verdict,

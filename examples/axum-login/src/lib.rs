@@ -12,9 +12,9 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use example_pages::{Comment, Guards, commented, index};
-use human_check::ConfigError;
 use human_check_axum::guard::Guard;
 use human_check_axum::{Human, challenges};
+use human_check_core::ConfigError;
 
 /// What handlers share. The guard of routes that name none is the sign-up's.
 #[derive(Clone, Debug)]

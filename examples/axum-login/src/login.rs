@@ -9,12 +9,12 @@ use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Response};
 use example_pages::page;
-use human_check::ConfigError;
 use human_check_axum::guard::{
     AttemptKey, AttemptStore, Guard, MemoryAttempts, Refused, RoutePolicy, StoreError, Trigger,
     Visitor,
 };
 use human_check_axum::{Head, HumanForm, respond};
+use human_check_core::ConfigError;
 use serde::Deserialize;
 
 use crate::App;

@@ -4,7 +4,7 @@
 //! `{"status":"ok"|"failed","message":"…","host":"example.com:443"}`.
 
 use async_trait::async_trait;
-use human_check::{
+use human_check_core::{
     CheckError, ConfigError, ErrorKind, Fact, Facts, Hostname, HumanCheck, Provider, Reason,
     Refusal, Reports, Secret, SingleUse, Submission, Verdict, Widget, WidgetFacts,
 };

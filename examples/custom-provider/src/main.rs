@@ -6,7 +6,7 @@ use std::error::Error;
 
 use example_custom_provider::{SmartCaptcha, widget};
 use example_pages::Guards;
-use human_check::{ConfigError, Policy, Secret};
+use human_check_core::{ConfigError, Policy, Secret};
 use human_check_guard::{Guard, RoutePolicy};
 use human_check_http::{Endpoint, Exchange, HyperTransport};
 

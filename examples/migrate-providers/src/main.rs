@@ -5,7 +5,7 @@ use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let usual = "info,human_check=debug,human_check_guard=debug";
+    let usual = "info,human_check_core=debug,human_check_guard=debug";
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| usual.into()))
         .with_writer(std::io::stderr)

@@ -7,8 +7,8 @@ mod proof_of_work;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::str::FromStr;
 
-use human_check::ConfigError;
 use human_check_config::{Deployment, Site, Watch};
+use human_check_core::ConfigError;
 use human_check_guard::{CspSources, Guard, Page};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -216,7 +216,7 @@ pub fn index(guards: &Guards) -> Html {
 /// A page with a body of the caller's, and a fresh nonce for its scripts.
 pub fn page(
     title: &str,
-    widgets: &[human_check::Widget],
+    widgets: &[human_check_core::Widget],
     body: impl FnOnce(&Page) -> String,
 ) -> Html {
     let nonce = uuid::Uuid::new_v4().simple().to_string();

@@ -1,8 +1,8 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use human_check::ConfigError;
 use human_check_altcha::{ALTCHA, WidgetFile, WidgetFiles};
+use human_check_core::ConfigError;
 use human_check_guard::Challenges;
 
 /// What pages with altcha's widget fetch from this application, all of it below `/human-check-altcha/`.

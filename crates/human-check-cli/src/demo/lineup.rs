@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use human_check::{
+use human_check_altcha::{Altcha, Difficulty, Keys};
+use human_check_config::{Setup, Vendor};
+use human_check_core::{
     ChallengeIssuer, ChallengeRequest, ConfigError, HumanCheck, HumanCheckExt, MemorySpent, Policy,
     Provider, Secret, Widget,
 };
-use human_check_altcha::{Altcha, Difficulty, Keys};
-use human_check_config::{Setup, Vendor};
 use human_check_guard::Challenges;
 use human_check_http::{Endpoint, Exchange};
 use human_check_testkit::emulator::PROJECT;

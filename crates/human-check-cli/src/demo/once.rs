@@ -4,11 +4,11 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
-use human_check::{
+use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys};
+use human_check_core::{
     ChallengeIssuer, ChallengeRequest, ConfigError, HumanCheck, HumanCheckExt, MemorySpent, Policy,
     Secret, Submission,
 };
-use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys};
 use human_check_http::{Exchange, HyperTransport};
 use human_check_testkit::{Emulator, Fault, ManualClock, Mint, Site, solve};
 

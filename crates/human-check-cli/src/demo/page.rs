@@ -4,7 +4,7 @@ use askama::Template;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use human_check::Widget;
+use human_check_core::Widget;
 use human_check_guard::CspSources;
 
 use super::headers::Nonce;

@@ -11,11 +11,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use futures_util::StreamExt;
 use futures_util::stream::iter;
-use human_check::{
-    Comparison, ComparisonSink, ConfigError, HumanCheck, HumanCheckExt, Shadow, Submission,
-};
 use human_check_axum::{HumanForm, Rejection};
 use human_check_compare::{Agreement, Kappa, ProviderStatistics, Record, Statistics};
+use human_check_core::{
+    Comparison, ComparisonSink, ConfigError, HumanCheck, HumanCheckExt, Shadow, Submission,
+};
 use human_check_guard::{Guard, Html, Metrics, Page, Refused, RoutePolicy, Visitor};
 use human_check_http::{Exchange, HyperTransport};
 use human_check_testkit::Emulator;

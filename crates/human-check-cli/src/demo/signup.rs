@@ -8,8 +8,8 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Form};
-use human_check::Facts;
 use human_check_axum::{Guarded, Rejection};
+use human_check_core::Facts;
 use human_check_guard::{Denial, Html, Page, Refused, Visitor};
 use serde::Deserialize;
 

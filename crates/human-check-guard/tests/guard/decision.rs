@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use human_check::{ErrorKind, Fact, Facts, HumanCheck, Policy, Provider, Reason, Reports};
+use human_check_core::{ErrorKind, Fact, Facts, HumanCheck, Policy, Provider, Reason, Reports};
 use human_check_guard::{
     Answers, ClientAddress, DecisionEvent, Denial, Guard, Human, Observer, OnOutage, Outcome,
     Refused, RoutePolicy, Settings, Trigger, Unproven, Visitor,
@@ -182,7 +182,7 @@ async fn a_header_token_counts_and_must_agree_with_the_body() {
     let check = Scripted::playing(|submission| {
         let [provider] = [&human_check_testkit::SCRIPTED];
         Ok(match submission.token(provider, 100) {
-            Ok(_) => human_check::Verdict::Human(Facts::new(provider)),
+            Ok(_) => human_check_core::Verdict::Human(Facts::new(provider)),
             Err(refusal) => refusal.into(),
         })
     });
@@ -255,8 +255,8 @@ impl HumanCheck for Two {
 
     async fn check(
         &self,
-        submission: &human_check::Submission,
-    ) -> Result<human_check::Verdict, human_check::CheckError> {
+        submission: &human_check_core::Submission,
+    ) -> Result<human_check_core::Verdict, human_check_core::CheckError> {
         self.0.check(submission).await
     }
 }
@@ -435,7 +435,8 @@ async fn a_vendor_that_asks_for_patience_gets_it_within_reason() {
     let wait = Duration::from_secs(86_400);
     let check = Scripted::playing(move |_| {
         let provider = &human_check_testkit::SCRIPTED;
-        let error = human_check::CheckError::new(ErrorKind::Unavailable, provider, "rate-limited");
+        let error =
+            human_check_core::CheckError::new(ErrorKind::Unavailable, provider, "rate-limited");
         Err(error.with_retry_after(Some(wait)).with_token_unspent())
     });
     let refused = refused(&check, &Head::new()).await;

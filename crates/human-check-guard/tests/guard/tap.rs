@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use human_check::Provider;
+use human_check_core::Provider;
 use human_check_guard::{Answers, Fields, Guard, RoutePolicy, Tapped, scan, tapping};
 use human_check_testkit::Scripted;
 use proptest::prelude::*;

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use human_check::{
+use human_check_core::{
     CheckError, ConfigError, ErrorKind, HumanCheck, Provider, Reason, Refusal, Reports, Score,
     Secret, Submission, Verdict,
 };
@@ -10,14 +10,14 @@ use crate::{Exchange, Question, Retry};
 /// Any vendor that speaks a [`Dialect`].
 ///
 /// ```
-/// use human_check::Secret;
+/// use human_check_core::Secret;
 /// use human_check_http::{CannedTransport, Dialect, Endpoint, Exchange, Reply, SiteVerify};
 ///
 /// # let transport = CannedTransport::always(Reply::new(200, r#"{"success":true}"#));
 /// let exchange = Exchange::new(transport); // in a service: HyperTransport::new()?
 /// let instance = Endpoint::parse("https://cap.example.com")?;
 /// let cap = SiteVerify::new(&exchange, Dialect::cap(&instance, "site-key")?, Secret::new("key-secret")?)?;
-/// # Ok::<(), human_check::ConfigError>(())
+/// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct SiteVerify {

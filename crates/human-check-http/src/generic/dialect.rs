@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue};
-use human_check::{
+use human_check_core::{
     Action, Assurance, CheckError, ConfigError, ErrorKind, Fact, Facts, Hostname, Provider, Reason,
     Reports, Score, Secret, SingleUse, Submission, TestingCredentials, Verdict,
 };

@@ -12,7 +12,7 @@ mod tests {
     use super::*;
     use crate::siteverify::Blame;
     use crate::{CannedTransport, Endpoint, Exchange, Reply, timestamp};
-    use human_check::{HumanCheck, Provider, Reason, Secret, Submission, Verdict};
+    use human_check_core::{HumanCheck, Provider, Reason, Secret, Submission, Verdict};
 
     fn outcome(dialect: &Dialect, status: u16, body: &'static str) -> String {
         match dialect.judge(&Reply::new(status, body)) {

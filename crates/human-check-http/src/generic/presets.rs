@@ -1,7 +1,7 @@
 //! Vendors that a dialect describes whole. Contract: others.md.
 
 use http::HeaderName;
-use human_check::{Assurance, ConfigError, Provider, Reason};
+use human_check_core::{Assurance, ConfigError, Provider, Reason};
 
 use super::Dialect;
 use crate::Endpoint;

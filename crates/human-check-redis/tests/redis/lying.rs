@@ -1,5 +1,5 @@
 use super::*;
-use human_check::Claimed;
+use human_check_core::Claimed;
 use human_check_guard::{AttemptKey, AttemptStore};
 use human_check_redis::RedisAttempts;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ mod server;
 #[cfg(feature = "rustls")]
 mod tls;
 
-use human_check::{Claim, ClaimError, Claimed, Secret, SpentTokens, Submission};
+use human_check_core::{Claim, ClaimError, Claimed, Secret, SpentTokens, Submission};
 use human_check_redis::{RedisServer, RedisSpent};
 use human_check_testkit::SCRIPTED;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use human_check::Secret;
+use human_check_core::Secret;
 use human_check_redis::RedisServer;
 use redis::Value;
 use tempfile::TempDir;

@@ -23,7 +23,7 @@ mod turnstile;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use human_check::{Clock, SystemClock};
+use human_check_core::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use human_check::Clock;
+use human_check_core::Clock;
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -9,7 +9,7 @@ use crate::ConfigError;
 /// it counts when it is made, and keeps the vendor's own number.
 ///
 /// ```
-/// use human_check::Score;
+/// use human_check_core::Score;
 ///
 /// let recaptcha = Score::humanity(0.9)?;
 /// let hcaptcha = Score::risk(0.1, 1.0)?;
@@ -18,7 +18,7 @@ use crate::ConfigError;
 /// assert!(hcaptcha.at_least(Score::risk(0.1, 1.0)?));
 /// assert!((captchala.human() - 0.88).abs() < 1e-9);
 /// assert_eq!(captchala.raw(), 12.0);
-/// # Ok::<(), human_check::ConfigError>(())
+/// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq)]
 pub struct Score {

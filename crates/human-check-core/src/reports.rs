@@ -61,7 +61,7 @@ pub enum Presence {
 /// tests by it.
 ///
 /// ```
-/// use human_check::{Fact, Presence, Reports};
+/// use human_check_core::{Fact, Presence, Reports};
 ///
 /// const REPORTS: Reports = Reports::nothing()
 ///     .always(Fact::Hostname)

@@ -4,7 +4,7 @@
 /// static that starts from [`new`](Self::new), so that a field added later is no change for them:
 ///
 /// ```
-/// use human_check::{WidgetChoice, WidgetFacts, WidgetSources};
+/// use human_check_core::{WidgetChoice, WidgetFacts, WidgetSources};
 ///
 /// static ACME_WIDGET: WidgetFacts = WidgetFacts {
 ///     theme: Some(WidgetChoice { attribute: "data-theme", values: &["light", "dark"] }),

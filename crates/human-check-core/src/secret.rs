@@ -12,12 +12,12 @@ use crate::ConfigError;
 /// search for that word finds every use.
 ///
 /// ```
-/// use human_check::Secret;
+/// use human_check_core::Secret;
 ///
 /// let secret = Secret::new("0x4AAAAAAAexample")?;
 /// assert_eq!(format!("{secret:?}"), "Secret([redacted])");
 /// assert!(Secret::new("  ").is_err());
-/// # Ok::<(), human_check::ConfigError>(())
+/// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone)]
 pub struct Secret(Arc<Zeroizing<String>>);

@@ -13,7 +13,7 @@ impl Hostname {
     /// Reads what a vendor or a configuration calls a host. `None` when it cannot be one.
     ///
     /// ```
-    /// use human_check::Hostname;
+    /// use human_check_core::Hostname;
     ///
     /// assert_eq!(Hostname::parse("WWW.Example.COM.:8443").unwrap().as_str(), "www.example.com");
     /// assert!(Hostname::parse("https://example.com").is_none());

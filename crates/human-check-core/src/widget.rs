@@ -8,7 +8,7 @@ use crate::{ConfigError, Provider};
 /// Site keys are public, unlike secrets: every visitor sees them.
 ///
 /// ```
-/// use human_check::{Provider, Widget, WidgetFacts};
+/// use human_check_core::{Provider, Widget, WidgetFacts};
 ///
 /// static ACME: Provider = Provider::new("acme", &["acme-response"]);
 /// static ACME_WIDGET: WidgetFacts =
@@ -17,7 +17,7 @@ use crate::{ConfigError, Provider};
 /// let widget = Widget::new(&ACME, "0xSITEKEY", &ACME_WIDGET)?;
 /// assert_eq!(widget.field(), "acme-response");
 /// assert!(widget.with_theme("dark").is_err(), "it has no themes");
-/// # Ok::<(), human_check::ConfigError>(())
+/// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Widget {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// Adapters publish theirs as a static, so that nothing else needs a table of field names:
 ///
 /// ```
-/// use human_check::Provider;
+/// use human_check_core::Provider;
 ///
 /// static ACME: Provider = Provider::new("acme", &["acme-response"]);
 /// assert_eq!(ACME.name(), "acme");

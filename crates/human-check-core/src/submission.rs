@@ -17,7 +17,7 @@ const KEEP_CAP: usize = 65_536;
 /// expectations come from the server. `Debug` shows which parts are there and none of their text.
 ///
 /// ```
-/// use human_check::{Provider, Submission};
+/// use human_check_core::{Provider, Submission};
 ///
 /// static ACME: Provider = Provider::new("acme", &["acme-response"]);
 /// let submission = Submission::new()

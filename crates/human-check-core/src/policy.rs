@@ -12,13 +12,13 @@ use crate::{
 /// has one rule, that answers to a vendor's testing keys are refused.
 ///
 /// ```
-/// use human_check::{Policy, Score};
+/// use human_check_core::{Policy, Score};
 ///
 /// let policy = Policy::new()
 ///     .with_hostnames(["www.example.com", "*.shop.example.com"])?
 ///     .with_action("signup")
 ///     .with_min_score(Score::humanity(0.5)?);
-/// # Ok::<(), human_check::ConfigError>(())
+/// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Policy {
