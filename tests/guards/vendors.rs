@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use example_pages::Guards;
 use human_check_config::Site;
-use human_check_testkit::{Emulator, Mint, Site as Keys};
+use human_check_emulator::{Emulator, Mint, Site as Keys};
 
 use crate::client::{Connection, Request};
 use crate::fixture::{Framework, in_tokio, serve};

@@ -7,7 +7,7 @@ use std::sync::Once;
 
 use human_check_config::Vendor;
 use human_check_core::{HumanCheck, Secret};
-use human_check_testkit::{Emulator, Fault};
+use human_check_emulator::{Emulator, Fault};
 use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::prelude::*;
 
@@ -163,8 +163,8 @@ fn nothing_printed_or_logged_holds_a_token_or_a_secret() {
 
 #[tokio::test]
 async fn what_we_print_of_keys_and_files_is_redacted() {
+    use human_check_emulator::service_account_file;
     use human_check_recaptcha::{Credential, ServiceAccount};
-    use human_check_testkit::emulator::service_account_file;
     let secret = Secret::new(SECRET).unwrap();
     let key = Credential::api_key(secret.clone()).unwrap();
     let file = Secret::multiline(service_account_file("http://127.0.0.1:1")).unwrap();

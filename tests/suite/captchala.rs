@@ -5,8 +5,9 @@ use std::time::Duration;
 use human_check_captchala::{CaptchaLa, ServerTokenRequest};
 use human_check_config::Vendor;
 use human_check_core::{ChallengeIssuer, ChallengeRequest, ErrorKind, HumanCheck, Reason, Secret};
-use human_check_testkit::emulator::CaptchaLaShape;
-use human_check_testkit::{Emulator, ManualClock, Mint, Site};
+use human_check_emulator::CaptchaLaShape;
+use human_check_emulator::{Emulator, Mint, Site};
+use human_check_testkit::ManualClock;
 
 use crate::support::{base, exchange, minted, submission};
 

@@ -7,8 +7,9 @@ use human_check_config::Vendor;
 use human_check_core::{
     BreakerPolicy, Comparison, ComparisonSink, HumanCheck, HumanCheckExt, MemorySpent, Policy,
 };
+use human_check_emulator::Emulator;
+use human_check_testkit::conformance;
 use human_check_testkit::conformance::Fixture;
-use human_check_testkit::{Emulator, conformance};
 
 use crate::conformance::fixture;
 use crate::support::{HOST, check, hasty_exchange};

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use human_check_captchala::CAPTCHALA;
 use human_check_config::Vendor;
 use human_check_core::{Enforce, HumanCheck, HumanCheckExt, Policy, Submission};
+use human_check_emulator::{Emulator, Fault, Mint, Site};
 use human_check_http::{Exchange, ReqwestTransport};
+use human_check_testkit::conformance;
 use human_check_testkit::conformance::{Fixture, Wanted};
-use human_check_testkit::{Emulator, Fault, Mint, Site, conformance};
 
 use crate::support::{GENERIC, HOST, base, check, exchange, generic, setup};
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use human_check_config::Vendor;
 use human_check_core::{HumanCheck, Reason, Refusal};
-use human_check_testkit::{Emulator, ManualClock, Mint, Site};
+use human_check_emulator::{Emulator, Mint, Site};
+use human_check_testkit::ManualClock;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

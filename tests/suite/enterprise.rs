@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use human_check_config::Vendor;
 use human_check_core::{ErrorKind, HumanCheck, Reason, Score, Secret};
+use human_check_emulator::{Emulator, Fault, Mint, Site};
+use human_check_emulator::{PROJECT, service_account_file};
 use human_check_http::Exchange;
 use human_check_recaptcha::{
     Annotation, AnnotationReason, Credential, KeyKind, MetadataServer, RecaptchaEnterprise,
     ServiceAccount,
 };
-use human_check_testkit::emulator::{PROJECT, service_account_file};
-use human_check_testkit::{Emulator, Fault, ManualClock, Mint, Site};
+use human_check_testkit::ManualClock;
 
 use crate::support::{base, exchange, minted, submission};
 

@@ -75,7 +75,7 @@ async fn the_second_is_asked_only_about_an_answer_of_its_own() {
 
 #[tokio::test]
 async fn whoever_leaves_out_the_first_answer_is_refused_by_the_first() {
-    let emulated = human_check_testkit::Emulator::start().await.unwrap();
+    let emulated = human_check_emulator::Emulator::start().await.unwrap();
     let turnstile = crate::support::check(
         human_check_config::Vendor::Turnstile,
         &emulated,

@@ -9,8 +9,8 @@ use human_check_core::{
     BreakerPolicy, CheckError, Comparison, ComparisonSink, ErrorKind, HumanCheck, HumanCheckExt,
     MemorySpent, Policy, Submission, Verdict,
 };
+use human_check_emulator::{Emulator, Fault};
 use human_check_http::Exchange;
-use human_check_testkit::{Emulator, Fault};
 
 use crate::support::{HOST, check, exchange, hasty_exchange, minted};
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use human_check_config::Vendor;
 use human_check_core::{CheckError, ErrorKind, HumanCheck, Verdict};
+use human_check_emulator::{Emulator, Fault};
 use human_check_http::Exchange;
-use human_check_testkit::{Emulator, Fault};
 
 use crate::support::{check, exchange, hasty_exchange, minted};
 
@@ -244,7 +244,7 @@ async fn one_connection_serves_a_thousand_checks() {
 async fn prewarming_opens_the_connection_and_spends_nothing() {
     use human_check_turnstile::Turnstile;
     let emulator = Emulator::start().await.unwrap();
-    let site = human_check_testkit::Site::own("turnstile");
+    let site = human_check_emulator::Site::own("turnstile");
     let secret = human_check_core::Secret::new(site.secret).unwrap();
     let at = crate::support::base(&emulator).at_path("/turnstile/v0/siteverify");
     let check = Turnstile::new(&exchange(), secret).unwrap().at(at);

@@ -2,9 +2,9 @@
 
 use human_check_config::{EnterpriseKey, Setup, Vendor};
 use human_check_core::{HumanCheck, Secret, Submission};
+use human_check_emulator::PROJECT;
+use human_check_emulator::{Emulator, Mint, Site};
 use human_check_http::{Dialect, Endpoint, Exchange, HyperTransport, Limits, SiteVerify};
-use human_check_testkit::emulator::PROJECT;
-use human_check_testkit::{Emulator, Mint, Site};
 
 pub(crate) const HOST: &str = "www.example.com";
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use human_check_testkit::{Emulator, Site};
+use human_check_emulator::{Emulator, Site};
 use serde_json::json;
 
 /// The vendors and where each is asked.

@@ -17,8 +17,8 @@ use human_check_cli::verify::{self, Verify};
 use human_check_cli::{check_config, compare, demo, emulate, report, vendors};
 use human_check_config::{EnterpriseKey, Vendor};
 use human_check_core::{ConfigError, SystemClock};
+use human_check_emulator::Emulator;
 use human_check_http::{Exchange, HyperTransport};
-use human_check_testkit::Emulator;
 
 /// Human verification behind one trait: try it, test against it, look into it.
 #[derive(Parser)]

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use human_check_config::{Account, Setup, Vendor, accounts, base_url};
 use human_check_core::{ConfigError, Fact, HumanCheck, Presence, Secret};
+use human_check_emulator::PROJECT;
+use human_check_emulator::Site;
 use human_check_http::Exchange;
-use human_check_testkit::Site;
-use human_check_testkit::emulator::PROJECT;
 
 /// A vendor under the name that the file of tokens gives it.
 #[derive(Debug)]

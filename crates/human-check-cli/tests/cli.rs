@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use human_check_testkit::{Emulator, Fault, Mint, Site};
+use human_check_emulator::{Emulator, Fault, Mint, Site};
 use serde_json::Value;
 
 fn human_check_core(arguments: &[&str]) -> Command {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use human_check_testkit::{Emulator, Fault, Mint, Site};
+use human_check_emulator::{Emulator, Fault, Mint, Site};
 use serde_json::{Value, json};
 
 const VENDORS: [&str; 2] = ["turnstile", "hcaptcha"];

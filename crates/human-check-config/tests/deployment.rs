@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use human_check_config::Deployment;
 use human_check_core::{HumanCheck, Submission, TOKEN_CAP};
-use human_check_testkit::{Emulator, Fault, Mint};
+use human_check_emulator::{Emulator, Fault, Mint};
 
 const FILE: &str = r#"
 [vendors.old]
@@ -353,7 +353,7 @@ impl Site {
         let base = self.emulator.base_url();
         let mut text = String::new();
         for provider in ["hcaptcha", "turnstile"] {
-            let own = human_check_testkit::Site::own(provider);
+            let own = human_check_emulator::Site::own(provider);
             let name = if provider == "hcaptcha" { "old" } else { "new" };
             let secret = directory.join(format!("{name}-{}", self.emulator.address().port()));
             std::fs::write(&secret, &own.secret).unwrap();

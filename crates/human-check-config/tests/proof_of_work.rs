@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use human_check_config::{Deployment, Site};
 use human_check_core::{HumanCheck, Provider, Submission};
+use human_check_emulator::{Emulator, Mint, Site as Keys};
 use human_check_guard::{Challenges, RequestHead};
-use human_check_testkit::{Emulator, Mint, Site as Keys, solve};
+use human_check_testkit::solve;
 
 static ALTCHA: Provider = Provider::new("altcha", &["altcha"]);
 
@@ -459,7 +460,7 @@ async fn a_secret_is_replaced_without_refusing_anybody() {
 async fn it_stands_in_for_a_vendor_that_is_down() {
     let (files, deployment) = Files::new("use = \"old\"\nfailover = \"pow\"", "").await;
     let challenges = deployment.challenges("signup").unwrap().unwrap();
-    let down = human_check_testkit::Fault::status(503);
+    let down = human_check_emulator::Fault::status(503);
     files.emulator.fail(down, None);
     let check = deployment.check();
     let turnstile = check.accepts()[0].clone();

@@ -1,12 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 pub mod conformance;
-pub mod emulator;
 mod manual_clock;
 mod proof_of_work;
 mod scripted;
 
-pub use emulator::{Emulator, Fault, Mint, Site};
 pub use manual_clock::ManualClock;
 pub use proof_of_work::solve;
 pub use scripted::{SCRIPTED, Scripted};

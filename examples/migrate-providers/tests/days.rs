@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use human_check_config::Deployment;
-use human_check_testkit::{Emulator, Fault, Mint, Site};
+use human_check_emulator::{Emulator, Fault, Mint, Site};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 fn ask(address: SocketAddr, request: &str) -> String {

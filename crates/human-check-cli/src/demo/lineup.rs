@@ -12,10 +12,11 @@ use human_check_core::{
     ChallengeIssuer, ChallengeRequest, ConfigError, HumanCheck, HumanCheckExt, MemorySpent, Policy,
     Provider, Secret, Widget,
 };
+use human_check_emulator::PROJECT;
+use human_check_emulator::{Emulator, Mint, Site};
 use human_check_guard::Challenges;
 use human_check_http::{Endpoint, Exchange};
-use human_check_testkit::emulator::PROJECT;
-use human_check_testkit::{Emulator, Mint, Site, solve};
+use human_check_testkit::solve;
 use uuid::Uuid;
 
 /// One that the demo can put in front of a form. Nothing outside of this file knows the vendor.

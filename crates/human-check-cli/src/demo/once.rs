@@ -9,8 +9,9 @@ use human_check_core::{
     ChallengeIssuer, ChallengeRequest, ConfigError, HumanCheck, HumanCheckExt, MemorySpent, Policy,
     Secret, Submission,
 };
+use human_check_emulator::{Emulator, Fault, Mint, Site};
 use human_check_http::{Exchange, HyperTransport};
-use human_check_testkit::{Emulator, Fault, ManualClock, Mint, Site, solve};
+use human_check_testkit::{ManualClock, solve};
 
 use human_check_config::Vendor;
 

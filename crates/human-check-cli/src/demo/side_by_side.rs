@@ -16,9 +16,9 @@ use human_check_compare::{Agreement, Kappa, ProviderStatistics, Record, Statisti
 use human_check_core::{
     Comparison, ComparisonSink, ConfigError, HumanCheck, HumanCheckExt, Shadow, Submission,
 };
+use human_check_emulator::Emulator;
 use human_check_guard::{Guard, Html, Metrics, Page, Refused, RoutePolicy, Visitor};
 use human_check_http::{Exchange, HyperTransport};
-use human_check_testkit::Emulator;
 use serde::Deserialize;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 

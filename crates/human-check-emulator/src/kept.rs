@@ -6,20 +6,20 @@ use std::collections::{HashMap, VecDeque};
 const MOST: usize = 10_000;
 
 /// Values by a name that the emulator made up itself, and so never twice.
-pub(super) struct Kept<T> {
+pub(crate) struct Kept<T> {
     values: HashMap<String, T>,
     oldest_first: VecDeque<String>,
 }
 
 impl<T> Kept<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             values: HashMap::new(),
             oldest_first: VecDeque::new(),
         }
     }
 
-    pub(super) fn insert(&mut self, name: String, value: T) {
+    pub(crate) fn insert(&mut self, name: String, value: T) {
         if self.oldest_first.len() >= MOST
             && let Some(oldest) = self.oldest_first.pop_front()
         {
@@ -29,15 +29,15 @@ impl<T> Kept<T> {
         self.values.insert(name, value);
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&T> {
+    pub(crate) fn get(&self, name: &str) -> Option<&T> {
         self.values.get(name)
     }
 
-    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut T> {
         self.values.get_mut(name)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.values.len()
     }
 }

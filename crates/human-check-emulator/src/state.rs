@@ -9,10 +9,10 @@ use human_check_core::Clock;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::fault::Faults;
-use super::http::Seen;
-use super::kept::Kept;
-use super::site::Site;
+use crate::fault::Faults;
+use crate::http::Seen;
+use crate::kept::Kept;
+use crate::site::Site;
 
 /// How many requests are remembered.
 /// Vendors are sent a kilobyte or two.
@@ -20,19 +20,19 @@ const MOST_OF_A_BODY: usize = 16_384;
 
 const MOST_SEEN: usize = 10_000;
 
-pub(super) struct State {
+pub(crate) struct State {
     clock: Arc<dyn Clock>,
-    pub(super) sites: Vec<Site>,
-    pub(super) tokens: Kept<Token>,
-    pub(super) server_tokens: Kept<ServerToken>,
+    pub(crate) sites: Vec<Site>,
+    pub(crate) tokens: Kept<Token>,
+    pub(crate) server_tokens: Kept<ServerToken>,
     /// Access tokens of the emulated Google Cloud, and when they end.
-    pub(super) access_tokens: Kept<SystemTime>,
+    pub(crate) access_tokens: Kept<SystemTime>,
     /// Names of assessments, which may be annotated.
-    pub(super) assessments: Kept<()>,
-    pub(super) knobs: Knobs,
-    pub(super) faults: Faults,
-    pub(super) seen: VecDeque<Seen>,
-    pub(super) connections: usize,
+    pub(crate) assessments: Kept<()>,
+    pub(crate) knobs: Knobs,
+    pub(crate) faults: Faults,
+    pub(crate) seen: VecDeque<Seen>,
+    pub(crate) connections: usize,
 }
 
 /// Settings of the emulated services.
@@ -96,36 +96,36 @@ pub enum CaptchaLaShape {
 
 /// A token that a visitor may hand in.
 #[derive(Clone, Debug)]
-pub(super) struct Token {
-    pub(super) provider: String,
-    pub(super) site_key: String,
-    pub(super) hostname: String,
-    pub(super) action: Option<String>,
-    pub(super) binding: Option<String>,
-    pub(super) score: Option<f64>,
-    pub(super) issued: SystemTime,
-    pub(super) solved: bool,
-    pub(super) browser_error: bool,
-    pub(super) interactive: bool,
-    pub(super) app: Option<String>,
-    pub(super) user_ip: Option<String>,
+pub(crate) struct Token {
+    pub(crate) provider: String,
+    pub(crate) site_key: String,
+    pub(crate) hostname: String,
+    pub(crate) action: Option<String>,
+    pub(crate) binding: Option<String>,
+    pub(crate) score: Option<f64>,
+    pub(crate) issued: SystemTime,
+    pub(crate) solved: bool,
+    pub(crate) browser_error: bool,
+    pub(crate) interactive: bool,
+    pub(crate) app: Option<String>,
+    pub(crate) user_ip: Option<String>,
     /// Set when it was verified: the idempotency key and the answer, where the vendor keeps them.
-    pub(super) redeemed: Option<(Option<String>, Value)>,
+    pub(crate) redeemed: Option<(Option<String>, Value)>,
 }
 
 /// A server token of `CaptchaLa`.
 #[derive(Clone, Debug)]
-pub(super) struct ServerToken {
-    pub(super) site_key: String,
-    pub(super) action: String,
-    pub(super) ip: Option<String>,
-    pub(super) uid: Option<String>,
-    pub(super) uses_left: u64,
-    pub(super) expires: SystemTime,
+pub(crate) struct ServerToken {
+    pub(crate) site_key: String,
+    pub(crate) action: String,
+    pub(crate) ip: Option<String>,
+    pub(crate) uid: Option<String>,
+    pub(crate) uses_left: u64,
+    pub(crate) expires: SystemTime,
 }
 
 impl State {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
             sites: Site::built_in(),
@@ -141,7 +141,7 @@ impl State {
     }
 
     /// Remembers a request, and forgets the oldest of too many.
-    pub(super) fn see(&mut self, request: &Seen) {
+    pub(crate) fn see(&mut self, request: &Seen) {
         if self.seen.len() >= MOST_SEEN {
             self.seen.pop_front();
         }
@@ -150,12 +150,12 @@ impl State {
         self.seen.push_back(seen);
     }
 
-    pub(super) fn now(&self) -> SystemTime {
+    pub(crate) fn now(&self) -> SystemTime {
         self.clock.now()
     }
 
     /// The site with this secret.
-    pub(super) fn site_by_secret(&self, provider: &str, secret: &str) -> Option<Site> {
+    pub(crate) fn site_by_secret(&self, provider: &str, secret: &str) -> Option<Site> {
         let mut sites = self.sites.iter();
         sites
             .find(|site| site.provider == provider && site.secret == secret)
@@ -163,14 +163,14 @@ impl State {
     }
 
     /// A token of this vendor, good or bad.
-    pub(super) fn token(&mut self, provider: &str, text: &str) -> Option<&mut Token> {
+    pub(crate) fn token(&mut self, provider: &str, text: &str) -> Option<&mut Token> {
         self.tokens
             .get_mut(text)
             .filter(|token| token.provider == provider)
     }
 
     /// Whether it outlived this many seconds, or the life that a knob gives it.
-    pub(super) fn is_older(&self, token: &Token, life: u64) -> bool {
+    pub(crate) fn is_older(&self, token: &Token, life: u64) -> bool {
         let usual = Duration::from_secs(life);
         let own = self.knobs.token_life_ms.map(Duration::from_millis);
         let life = own.map_or(usual, |own| own.min(usual));
@@ -191,7 +191,7 @@ impl fmt::Debug for State {
 }
 
 /// A time as the vendors print it, with milliseconds or in whole seconds.
-pub(super) fn rfc3339(time: SystemTime, milliseconds: bool) -> String {
+pub(crate) fn rfc3339(time: SystemTime, milliseconds: bool) -> String {
     let format = if milliseconds {
         "%Y-%m-%dT%H:%M:%S%.3fZ"
     } else {
@@ -201,7 +201,7 @@ pub(super) fn rfc3339(time: SystemTime, milliseconds: bool) -> String {
         .map_or_else(|_| String::new(), |t| t.strftime(format).to_string())
 }
 
-pub(super) fn unix(time: SystemTime) -> u64 {
+pub(crate) fn unix(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
 }

@@ -3,14 +3,14 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::fault::Fault;
-use super::http::{Outgoing, Seen};
-use super::mint::Mint;
-use super::state::State;
+use crate::fault::Fault;
+use crate::http::{Outgoing, Seen};
+use crate::mint::Mint;
+use crate::state::State;
 
 const PREFIX: &str = "/emulator/";
 
-pub(super) fn is_control(path: &str) -> bool {
+pub(crate) fn is_control(path: &str) -> bool {
     path.starts_with(PREFIX)
 }
 
@@ -30,7 +30,7 @@ fn comes_from_a_page(request: &Seen) -> bool {
     request.header("origin").is_some() || from.is_some_and(|from| from != "none")
 }
 
-pub(super) fn answer(state: &mut State, request: &Seen) -> Outgoing {
+pub(crate) fn answer(state: &mut State, request: &Seen) -> Outgoing {
     let wrong = |problem: &dyn std::fmt::Display| {
         Outgoing::json(400, &json!({"error": problem.to_string()}))
     };

@@ -9,10 +9,10 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use super::http::{Outgoing, Seen};
-use super::mint::hex;
-use super::site::{PROJECT, PROJECT_NUMBER, SERVICE_ACCOUNT_EMAIL, SERVICE_ACCOUNT_KEY};
-use super::state::{State, Token, rfc3339, unix};
+use crate::http::{Outgoing, Seen};
+use crate::mint::hex;
+use crate::site::{PROJECT, PROJECT_NUMBER, SERVICE_ACCOUNT_EMAIL, SERVICE_ACCOUNT_KEY};
+use crate::state::{State, Token, rfc3339, unix};
 
 const LIFE: u64 = 120;
 const PROVIDER: &str = "recaptcha-enterprise";
@@ -34,7 +34,7 @@ const REASONS: [&str; 14] = [
     "SOCIAL_SPAM",
 ];
 
-pub(super) fn answer(state: &mut State, request: &Seen) -> Outgoing {
+pub(crate) fn answer(state: &mut State, request: &Seen) -> Outgoing {
     if let Err(refusal) = authenticate(state, request) {
         return refusal;
     }
@@ -301,7 +301,7 @@ fn annotate(state: &State, name: &str, body: &serde_json::Map<String, Value>) ->
 }
 
 /// The OAuth token endpoint: checks who signed the assertion and that it is still good.
-pub(super) fn token(state: &mut State, request: &Seen) -> Outgoing {
+pub(crate) fn token(state: &mut State, request: &Seen) -> Outgoing {
     let form = request.form();
     let field = |name: &str| {
         form.iter()
@@ -318,7 +318,7 @@ pub(super) fn token(state: &mut State, request: &Seen) -> Outgoing {
 }
 
 /// The metadata server, which answers only who says the magic words.
-pub(super) fn metadata(state: &mut State, request: &Seen) -> Outgoing {
+pub(crate) fn metadata(state: &mut State, request: &Seen) -> Outgoing {
     if request.header("metadata-flavor") != Some("Google") {
         return Outgoing::text(
             403,

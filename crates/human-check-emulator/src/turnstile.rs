@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::http::{Outgoing, Seen};
-use super::state::{State, rfc3339};
+use crate::http::{Outgoing, Seen};
+use crate::state::{State, rfc3339};
 
 const LIFE: u64 = 300;
 const DUMMY_TOKEN: &str = "XXXX.DUMMY.TOKEN.XXXX";
 
-pub(super) fn siteverify(state: &mut State, request: &Seen) -> Outgoing {
+pub(crate) fn siteverify(state: &mut State, request: &Seen) -> Outgoing {
     if request.method != "POST" {
         return Outgoing::text(405, "text/plain", "");
     }

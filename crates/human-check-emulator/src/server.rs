@@ -10,10 +10,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::fault::Fault;
-use super::http::{self, Outgoing, Seen};
-use super::state::State;
-use super::{browser, captchala, control, enterprise, generic, hcaptcha, recaptcha, turnstile};
+use crate::fault::Fault;
+use crate::http::{self, Outgoing, Seen};
+use crate::state::State;
+use crate::{browser, captchala, control, enterprise, generic, hcaptcha, recaptcha, turnstile};
 
 /// Replies are made no larger, whatever is asked for.
 const OVERSIZED_CAP: usize = 16 << 20;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Larger requests end the connection.
 const REQUEST_CAP: usize = 1 << 20;
 
-pub(super) async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
+pub(crate) async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
     // Dropped with this task, which ends every connection.
     let mut connections = JoinSet::new();
     loop {

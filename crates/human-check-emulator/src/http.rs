@@ -19,7 +19,7 @@ pub struct Seen {
     /// The body.
     pub body: Vec<u8>,
     /// Who asked.
-    pub(super) peer: Option<IpAddr>,
+    pub(crate) peer: Option<IpAddr>,
     /// HTTP/1.0.
     old: bool,
 }
@@ -56,24 +56,24 @@ impl Seen {
     }
 
     /// Whether the client wants the connection closed after the answer.
-    pub(super) fn is_last(&self) -> bool {
+    pub(crate) fn is_last(&self) -> bool {
         let wish = self.header("connection").unwrap_or("").to_ascii_lowercase();
         wish.contains("close") || self.old && !wish.contains("keep-alive")
     }
 
-    pub(super) fn query_pairs(&self) -> Vec<(String, String)> {
+    pub(crate) fn query_pairs(&self) -> Vec<(String, String)> {
         form_urlencoded::parse(self.query.as_bytes())
             .into_owned()
             .collect()
     }
 
-    pub(super) fn content_type(&self) -> &str {
+    pub(crate) fn content_type(&self) -> &str {
         let whole = self.header("content-type").unwrap_or("");
         whole.split(';').next().unwrap_or("").trim()
     }
 
     /// The fields of a multipart body. Files and encodings are none of the emulator's business.
-    pub(super) fn multipart(&self) -> Option<Vec<(String, String)>> {
+    pub(crate) fn multipart(&self) -> Option<Vec<(String, String)>> {
         let boundary = self.header("content-type")?.split("boundary=").nth(1)?;
         let boundary = boundary.split(';').next()?.trim().trim_matches('"');
         let body = String::from_utf8_lossy(&self.body);
@@ -95,15 +95,15 @@ impl Seen {
 
 /// A reply about to be sent.
 #[derive(Clone, Debug)]
-pub(super) struct Outgoing {
-    pub(super) status: u16,
-    pub(super) content_type: &'static str,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Outgoing {
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Outgoing {
-    pub(super) fn json(status: u16, body: &Value) -> Self {
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
         Self {
             status,
             content_type: "application/json",
@@ -112,7 +112,7 @@ impl Outgoing {
         }
     }
 
-    pub(super) fn text(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn text(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
             content_type,
@@ -121,7 +121,7 @@ impl Outgoing {
         }
     }
 
-    pub(super) fn head(&self, length: Option<usize>) -> String {
+    pub(crate) fn head(&self, length: Option<usize>) -> String {
         let mut head = format!(
             "HTTP/1.1 {} {}\r\ncontent-type: {}\r\n",
             self.status,
@@ -157,7 +157,7 @@ fn reason_phrase(status: u16) -> &'static str {
 }
 
 /// Reads a request from what has arrived so far: `Ok(None)` when more is needed.
-pub(super) fn parse(buffer: &[u8]) -> Result<Option<(Seen, usize)>, ()> {
+pub(crate) fn parse(buffer: &[u8]) -> Result<Option<(Seen, usize)>, ()> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut headers);
     let httparse::Status::Complete(head) = request.parse(buffer).map_err(|_| ())? else {

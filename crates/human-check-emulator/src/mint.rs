@@ -2,41 +2,41 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::state::{State, Token};
+use crate::state::{State, Token};
 
 /// Which token to make. What is left out is what an honest visitor's token would have.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mint {
-    pub(super) provider: String,
+    pub(crate) provider: String,
     #[serde(default)]
-    pub(super) site_key: Option<String>,
+    pub(crate) site_key: Option<String>,
     #[serde(default)]
-    pub(super) hostname: Option<String>,
+    pub(crate) hostname: Option<String>,
     #[serde(default)]
-    pub(super) action: Option<String>,
+    pub(crate) action: Option<String>,
     #[serde(default)]
-    pub(super) binding: Option<String>,
+    pub(crate) binding: Option<String>,
     #[serde(default)]
-    pub(super) score: Option<f64>,
+    pub(crate) score: Option<f64>,
     #[serde(default)]
-    pub(super) age_s: u64,
+    pub(crate) age_s: u64,
     #[serde(default)]
-    pub(super) unsolved: bool,
+    pub(crate) unsolved: bool,
     #[serde(default)]
-    pub(super) browser_error: bool,
+    pub(crate) browser_error: bool,
     #[serde(default)]
-    pub(super) interactive: bool,
+    pub(crate) interactive: bool,
     #[serde(default)]
-    pub(super) app: Option<String>,
+    pub(crate) app: Option<String>,
     #[serde(default)]
-    pub(super) user_ip: Option<String>,
+    pub(crate) user_ip: Option<String>,
     #[serde(default)]
-    pub(super) kind: Option<String>,
+    pub(crate) kind: Option<String>,
     #[serde(default)]
-    pub(super) length: Option<usize>,
+    pub(crate) length: Option<usize>,
     #[serde(default)]
-    pub(super) server_token: Option<String>,
+    pub(crate) server_token: Option<String>,
 }
 
 /// Longer tokens than any vendor's, for tests of caps.
@@ -44,7 +44,7 @@ const LONGEST: usize = 65_536;
 
 /// A token that cannot be made.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct MintError(pub(super) String);
+pub struct MintError(pub(crate) String);
 
 impl std::fmt::Display for MintError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -176,7 +176,7 @@ impl Mint {
 }
 
 impl State {
-    pub(super) fn mint(&mut self, mint: &Mint) -> Result<String, MintError> {
+    pub(crate) fn mint(&mut self, mint: &Mint) -> Result<String, MintError> {
         let mut sites = self
             .sites
             .iter()
@@ -277,7 +277,7 @@ impl State {
     }
 }
 
-pub(super) fn hex(digits: usize) -> String {
+pub(crate) fn hex(digits: usize) -> String {
     std::iter::repeat_with(|| fastrand::digit(16))
         .take(digits)
         .collect()

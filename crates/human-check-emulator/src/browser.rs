@@ -6,10 +6,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::http::{Outgoing, Seen};
-use super::mint::Mint;
-use super::site::Site;
-use super::state::State;
+use crate::http::{Outgoing, Seen};
+use crate::mint::Mint;
+use crate::site::Site;
+use crate::state::State;
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
@@ -84,7 +84,7 @@ enum Mode {
 struct Complaint(String, &'static str);
 
 /// Answers a browser, if this is for one.
-pub(super) fn answer(state: &mut State, request: &Seen) -> Option<Outgoing> {
+pub(crate) fn answer(state: &mut State, request: &Seen) -> Option<Outgoing> {
     let asked = PLACES.iter().find(|place| {
         let rest = request.path.strip_prefix(place.directory);
         rest == Some("/answer")

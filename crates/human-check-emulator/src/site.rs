@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 /// The Google Cloud project of the emulated reCAPTCHA Enterprise, and its number.
 pub const PROJECT: &str = "demo-project";
-pub(super) const PROJECT_NUMBER: &str = "850000000068";
+pub(crate) const PROJECT_NUMBER: &str = "850000000068";
 
 /// Who the emulated token endpoint knows.
 pub const SERVICE_ACCOUNT_EMAIL: &str = "demo@demo-project.iam.gserviceaccount.example";
 
 /// A private key made for this emulator. It opens nothing else.
-pub(super) const SERVICE_ACCOUNT_KEY: &str = include_str!("service-account.pem");
+pub(crate) const SERVICE_ACCOUNT_KEY: &str = include_str!("service-account.pem");
 
 /// A service account's key file whose assertions the emulator's `/token` takes.
 pub fn service_account_file(base_url: &str) -> String {
@@ -49,7 +49,7 @@ impl Site {
     }
 
     /// Whether the vendor lets the widget be shown on this host.
-    pub(super) fn allows(&self, host: &str) -> bool {
+    pub(crate) fn allows(&self, host: &str) -> bool {
         let within = |domain: &String| {
             let rest = host.strip_suffix(domain.as_str());
             rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))

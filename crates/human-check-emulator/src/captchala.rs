@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::http::{Outgoing, Seen};
-use super::mint::hex;
-use super::state::{CaptchaLaShape, ServerToken, State, Token, unix};
+use crate::http::{Outgoing, Seen};
+use crate::mint::hex;
+use crate::state::{CaptchaLaShape, ServerToken, State, Token, unix};
 
 const PASS_LIFE: u64 = 120;
 const DEGRADED_LIFE: u64 = 300;
 const PROVIDER: &str = "captchala";
 
-pub(super) fn answer(state: &mut State, request: &Seen) -> Outgoing {
+pub(crate) fn answer(state: &mut State, request: &Seen) -> Outgoing {
     if request.method != "POST" {
         return json(
             405,

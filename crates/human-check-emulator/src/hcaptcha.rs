@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::http::{Outgoing, Seen};
-use super::state::{State, rfc3339};
+use crate::http::{Outgoing, Seen};
+use crate::state::{State, rfc3339};
 
 const LIFE: u64 = 120;
 const DUMMY_SECRET: &str = "0x0000000000000000000000000000000000000000";
@@ -31,7 +31,7 @@ const DUMMIES: [Dummy; 3] = [
     ),
 ];
 
-pub(super) fn siteverify(state: &mut State, request: &Seen) -> Outgoing {
+pub(crate) fn siteverify(state: &mut State, request: &Seen) -> Outgoing {
     if request.method != "POST" {
         return Outgoing::text(405, "text/plain", "");
     }

@@ -83,7 +83,7 @@ impl Fault {
     }
 
     /// Whether the vendor never gets to judge.
-    pub(super) fn comes_first(&self) -> bool {
+    pub(crate) fn comes_first(&self) -> bool {
         matches!(
             self,
             Self::Html { .. }
@@ -100,11 +100,11 @@ const MOST_FAULTS: usize = 1_000;
 
 /// The faults to come, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Faults(VecDeque<(Fault, Option<usize>)>);
+pub(crate) struct Faults(VecDeque<(Fault, Option<usize>)>);
 
 impl Faults {
     /// Whether there was room for it.
-    pub(super) fn push(&mut self, fault: Fault, times: Option<usize>) -> bool {
+    pub(crate) fn push(&mut self, fault: Fault, times: Option<usize>) -> bool {
         if times == Some(0) {
             return true;
         }
@@ -115,11 +115,11 @@ impl Faults {
         true
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
-    pub(super) fn next(&mut self) -> Option<Fault> {
+    pub(crate) fn next(&mut self) -> Option<Fault> {
         let (fault, times) = self.0.front_mut()?;
         let fault = fault.clone();
         if let Some(times) = times {

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::http::{Outgoing, Seen};
-use super::state::{State, Token, rfc3339};
+use crate::http::{Outgoing, Seen};
+use crate::state::{State, Token, rfc3339};
 
 /// Cap's redeem token lives two hours. The others publish no life; this is a guess.
 const CAP_LIFE: u64 = 7_200;
 const LIFE: u64 = 300;
 
-pub(super) fn answer(state: &mut State, request: &Seen) -> Option<Outgoing> {
+pub(crate) fn answer(state: &mut State, request: &Seen) -> Option<Outgoing> {
     let path = request.path.trim_matches('/');
     match path {
         "captchafox/siteverify" => Some(captchafox(state, request)),
@@ -102,7 +102,7 @@ fn captchafox(state: &mut State, request: &Seen) -> Outgoing {
             200,
             &json!({
                 "success": true,
-                "challenge_ts": super::state::unix(token.issued),
+                "challenge_ts": crate::state::unix(token.issued),
                 "hostname": token.hostname,
             }),
         ),

@@ -1,8 +1,4 @@
-//! The vendors' services on a loopback port, as their contracts describe them.
-//!
-//! One server speaks for all of them, since their paths differ. It keeps keys and tokens, judges
-//! in the order the contracts give, answers with the vendors' exact JSON, and misbehaves on
-//! request. Where a contract only infers a behaviour the emulator follows the inference.
+#![doc = include_str!("../README.md")]
 
 mod browser;
 mod captchala;
@@ -38,7 +34,7 @@ use state::State;
 /// The emulator, running until it is dropped.
 ///
 /// ```
-/// use human_check_testkit::{Emulator, Mint};
+/// use human_check_emulator::{Emulator, Mint};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// let emulator = Emulator::start().await.unwrap();

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use human_check_testkit::{Emulator, Fault, Site};
+use human_check_emulator::{Emulator, Fault, Site};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
