@@ -4,7 +4,8 @@ use human_check_config::{EnterpriseKey, Setup, Vendor};
 use human_check_core::{HumanCheck, Secret, Submission};
 use human_check_emulator::PROJECT;
 use human_check_emulator::{Emulator, Mint, Site};
-use human_check_http::{Dialect, Endpoint, Exchange, HyperTransport, Limits, SiteVerify};
+use human_check_http::{Endpoint, Exchange, HyperTransport, Limits};
+use human_check_siteverify::{Dialect, SiteVerify};
 
 pub(crate) const HOST: &str = "www.example.com";
 

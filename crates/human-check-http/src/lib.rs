@@ -5,7 +5,6 @@ mod canned;
 mod echo;
 mod endpoint;
 mod exchange;
-mod generic;
 #[cfg(feature = "rustls")]
 mod hyper_transport;
 pub mod json;
@@ -23,7 +22,6 @@ mod transport;
 pub use canned::CannedTransport;
 pub use endpoint::Endpoint;
 pub use exchange::{Asked, Exchange, Limits, Question, Retry};
-pub use generic::{Dialect, ScoreScale, SiteVerify};
 #[cfg(feature = "rustls")]
 pub use hyper_transport::HyperTransport;
 pub use reply::{Reply, timestamp};

@@ -89,7 +89,11 @@ pub fn read<'r, A: Answer + Deserialize<'r>>(
 
 /// What a 5xx or 429 means when its body names codes: whose fault a known code says it is, and
 /// otherwise the outage. Never a yes.
-pub(crate) fn overrule(
+///
+/// # Errors
+///
+/// `outage` itself, or what [`decide`] says.
+pub fn overrule(
     outage: CheckError,
     reply: &Reply,
     success: Option<bool>,

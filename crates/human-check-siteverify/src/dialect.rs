@@ -7,9 +7,9 @@ use human_check_core::{
 };
 use serde_json::{Map, Value};
 
-use crate::json::{self, Codes};
-use crate::siteverify::{self, Blame};
-use crate::{Endpoint, FormBody, Reply, Request, timestamp};
+use human_check_http::json::{self, Codes};
+use human_check_http::siteverify::{self, Blame};
+use human_check_http::{Endpoint, FormBody, Reply, Request, timestamp};
 
 type Name = Cow<'static, str>;
 
@@ -24,23 +24,23 @@ type Name = Cow<'static, str>;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Dialect {
-    pub(super) provider: Provider,
-    pub(super) endpoint: Endpoint,
-    pub(super) json: bool,
-    pub(super) secret_header: Option<HeaderName>,
-    pub(super) secret: Name,
-    pub(super) token: Name,
-    pub(super) client_ip: Option<Name>,
-    pub(super) constants: Vec<(Name, String)>,
-    pub(super) success: Name,
-    pub(super) codes: Name,
-    pub(super) hostname: Option<Name>,
-    pub(super) action: Option<Name>,
-    pub(super) solved_at: Option<Name>,
-    pub(super) score: Option<(Name, ScoreScale)>,
-    pub(super) rules: Vec<(Option<u16>, Option<Name>, Blame)>,
-    pub(super) unanswered: Option<char>,
-    pub(super) assurance: Assurance,
+    pub(crate) provider: Provider,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) json: bool,
+    pub(crate) secret_header: Option<HeaderName>,
+    pub(crate) secret: Name,
+    pub(crate) token: Name,
+    pub(crate) client_ip: Option<Name>,
+    pub(crate) constants: Vec<(Name, String)>,
+    pub(crate) success: Name,
+    pub(crate) codes: Name,
+    pub(crate) hostname: Option<Name>,
+    pub(crate) action: Option<Name>,
+    pub(crate) solved_at: Option<Name>,
+    pub(crate) score: Option<(Name, ScoreScale)>,
+    pub(crate) rules: Vec<(Option<u16>, Option<Name>, Blame)>,
+    pub(crate) unanswered: Option<char>,
+    pub(crate) assurance: Assurance,
 }
 
 /// Which way a vendor's score counts.
@@ -340,7 +340,7 @@ impl Dialect {
         facts
     }
 
-    pub(super) fn reports(&self) -> Reports {
+    pub(crate) fn reports(&self) -> Reports {
         let mut reports = Reports::nothing();
         for (read, fact) in [
             (self.hostname.is_some(), Fact::Hostname),

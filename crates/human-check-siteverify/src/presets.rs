@@ -3,9 +3,9 @@
 use http::HeaderName;
 use human_check_core::{Assurance, ConfigError, Provider, Reason};
 
-use super::Dialect;
-use crate::Endpoint;
-use crate::siteverify::Blame;
+use crate::Dialect;
+use human_check_http::Endpoint;
+use human_check_http::siteverify::Blame;
 
 impl Dialect {
     /// Cap Standalone. `instance` is its base URL.

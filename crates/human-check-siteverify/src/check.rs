@@ -4,14 +4,15 @@ use human_check_core::{
     Secret, Submission, Verdict,
 };
 
-use super::{Dialect, ScoreScale};
-use crate::{Exchange, Question, Retry};
+use crate::{Dialect, ScoreScale};
+use human_check_http::{Exchange, Question, Retry};
 
 /// Any vendor that speaks a [`Dialect`].
 ///
 /// ```
 /// use human_check_core::Secret;
-/// use human_check_http::{CannedTransport, Dialect, Endpoint, Exchange, Reply, SiteVerify};
+/// use human_check_http::{CannedTransport, Endpoint, Exchange, Reply};
+/// use human_check_siteverify::{Dialect, SiteVerify};
 ///
 /// # let transport = CannedTransport::always(Reply::new(200, r#"{"success":true}"#));
 /// let exchange = Exchange::new(transport); // in a service: HyperTransport::new()?

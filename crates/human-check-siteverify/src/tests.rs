@@ -1,0 +1,226 @@
+use crate::{Dialect, ScoreScale, SiteVerify};
+use human_check_core::{HumanCheck, Provider, Reason, Secret, Submission, Verdict};
+use human_check_http::siteverify::Blame;
+use human_check_http::{CannedTransport, Endpoint, Exchange, Reply, timestamp};
+
+fn outcome(dialect: &Dialect, status: u16, body: &'static str) -> String {
+    match dialect.judge(&Reply::new(status, body)) {
+        Ok(Verdict::Human(_)) => "human".into(),
+        Ok(Verdict::NotHuman(refusal)) => {
+            let alert = if refusal.is_alert() { "!" } else { "" };
+            format!("{}{alert}", refusal.reason())
+        }
+        Err(error) => format!("{} {}", error.kind(), error.reason()),
+    }
+}
+
+fn instance() -> Endpoint {
+    Endpoint::literal("https://captcha.example/base/")
+}
+
+#[test]
+fn cap_refuses_by_status_and_string() {
+    let cap = Dialect::cap(&instance(), "key").unwrap();
+    assert_eq!(cap.endpoint.url().path(), "/base/key/siteverify");
+    for (status, body, expected) in [
+        (200, r#"{"success":true}"#, "human"),
+        (200, r#"{"success":"true"}"#, "protocol no-verdict"),
+        (200, "{}", "protocol no-verdict"),
+        (
+            404,
+            r#"{"success":false,"error":"Token not found"}"#,
+            "invalid",
+        ),
+        (
+            403,
+            r#"{"success":false,"error":"Token expired"}"#,
+            "expired",
+        ),
+        (
+            403,
+            r#"{"error":"Invalid site key or secret"}"#,
+            "misconfigured secret",
+        ),
+        (
+            404,
+            r#"{"error":"Invalid site key or secret"}"#,
+            "wrong-site-key!",
+        ),
+        (
+            400,
+            r#"{"error":"Missing required parameters"}"#,
+            "invalid!",
+        ),
+        (404, "<html>", "misconfigured request-rejected"),
+        (
+            403,
+            r#"{"error":"something new"}"#,
+            "misconfigured request-rejected",
+        ),
+        (500, r#"{"success":true}"#, "unavailable server-error"),
+    ] {
+        assert_eq!(outcome(&cap, status, body), expected, "{status} {body}");
+    }
+}
+
+#[test]
+fn friendly_captcha_reads_nested_members() {
+    let friendly = Dialect::friendly_captcha("site").unwrap();
+    let yes = r#"{"success":true,"data":{"event_id":"e","challenge":{"timestamp":"2023-08-04T13:01:25Z","origin":"https://example.com"}}}"#;
+    let verdict = friendly.judge(&Reply::new(200, yes)).unwrap();
+    let facts = verdict.human().unwrap();
+    assert_eq!(facts.hostname.as_ref().unwrap().as_str(), "example.com");
+    assert_eq!(facts.solved_at, timestamp("2023-08-04T13:01:25Z"));
+    let old =
+        r#"{"success":true,"data":{"challenge":{"timestamp":1691154085,"origin":"example.com"}}}"#;
+    let verdict = friendly.judge(&Reply::new(200, old)).unwrap();
+    assert_eq!(
+        verdict.human().unwrap().solved_at,
+        timestamp("2023-08-04T13:01:25Z")
+    );
+    for (status, code, expected) in [
+        (200, "response_invalid", "invalid"),
+        (200, "response_timeout", "expired"),
+        (200, "response_duplicate", "spent"),
+        (400, "sitekey_invalid", "misconfigured site_key"),
+        (401, "auth_invalid", "misconfigured secret"),
+        (200, "new_code", "other"),
+    ] {
+        let body = format!(r#"{{"success":false,"error":{{"error_code":"{code}","detail":"x"}}}}"#);
+        assert_eq!(outcome(&friendly, status, body.leak()), expected);
+    }
+    let request = friendly
+        .build(&Secret::new("api-key").unwrap(), "t", &Submission::new())
+        .unwrap();
+    assert_eq!(request.headers()["x-api-key"], "api-key");
+    assert!(request.headers()["x-api-key"].is_sensitive());
+    assert_eq!(
+        request.body().as_ref(),
+        br#"{"response":"t","sitekey":"site"}"#
+    );
+}
+
+#[test]
+fn mcaptcha_and_captchafox_speak_their_dialects() {
+    let mcaptcha = Dialect::mcaptcha(&instance(), "key").unwrap();
+    for (status, body, expected) in [
+        (200, r#"{"valid":true}"#, "human"),
+        (200, r#"{"valid":false}"#, "other"),
+        (200, r#"{"success":true}"#, "protocol no-verdict"),
+        (401, r#"{"error":"wrong"}"#, "misconfigured secret"),
+        (404, "", "misconfigured site_key"),
+        (400, r#"{"error":"x"}"#, "other!"),
+    ] {
+        assert_eq!(
+            outcome(&mcaptcha, status, body),
+            expected,
+            "{status} {body}"
+        );
+    }
+    let fox = Dialect::captchafox("site").unwrap();
+    assert_eq!(
+        outcome(
+            &fox,
+            200,
+            r#"{"success":false,"error-codes":["invalid-input-secret"]}"#
+        ),
+        "misconfigured secret"
+    );
+    let submission = Submission::new().with_client_ip("203.0.113.7".parse().unwrap());
+    let request = fox
+        .build(&Secret::new("s").unwrap(), "t", &submission)
+        .unwrap();
+    assert_eq!(
+        request.body().as_ref(),
+        b"secret=s&response=t&sitekey=site&remoteIp=203.0.113.7"
+    );
+}
+
+#[test]
+fn an_error_of_another_shape_beside_success_is_no_pass() {
+    let friendly = Dialect::friendly_captcha("site").unwrap();
+    for error in [
+        r#""auth_invalid""#,
+        r#"{"code":"x"}"#,
+        r#"["x"]"#,
+        r#"{"error_code":""}"#,
+        "5",
+        "true",
+    ] {
+        let body = format!(r#"{{"success":true,"error":{error}}}"#);
+        assert_eq!(
+            outcome(&friendly, 200, body.leak()),
+            "protocol success-contradicted",
+            "{error}"
+        );
+    }
+    assert_eq!(
+        outcome(&friendly, 200, r#"{"success":true,"error":null}"#),
+        "human"
+    );
+    let fox = Dialect::captchafox("site").unwrap();
+    for (status, code, expected) in [
+        (500, "invalid-input-response", "invalid"),
+        (429, "timeout-or-duplicate", "expired-or-spent"),
+        (503, "invalid-input-secret", "misconfigured secret"),
+        (500, "new-code", "unavailable server-error"),
+    ] {
+        let body = format!(r#"{{"success":false,"error-codes":["{code}"]}}"#);
+        assert_eq!(
+            outcome(&fox, status, body.leak()),
+            expected,
+            "{status} {code}"
+        );
+    }
+}
+
+#[test]
+fn a_dialect_that_would_lose_a_member_or_a_score_is_refused() {
+    let exchange = Exchange::new(CannedTransport::always(Reply::new(200, "")));
+    static ACME: Provider = Provider::new("acme", &["acme-response"]);
+    let dialect = Dialect::new(ACME.clone(), instance());
+    for name in ["response", "secret", "remoteip"] {
+        let twice = dialect.clone().with_constant(name, "fixed");
+        assert!(
+            SiteVerify::new(&exchange, twice, Secret::new("s").unwrap()).is_err(),
+            "{name}"
+        );
+    }
+    for out_of in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let endless = dialect
+            .clone()
+            .with_score_at("score", ScoreScale::Risk(out_of));
+        assert!(
+            SiteVerify::new(&exchange, endless, Secret::new("s").unwrap()).is_err(),
+            "{out_of}"
+        );
+    }
+    assert!(Dialect::friendly_captcha(" ").is_err() && Dialect::cap(&instance(), "").is_err());
+}
+
+#[test]
+fn what_is_said_of_a_code_last_counts() {
+    static ACME: Provider = Provider::new("acme", &["acme-response"]);
+    let dialect = Dialect::new(ACME.clone(), instance())
+        .blaming("bad-request", Blame::Visitor(Reason::Malformed));
+    let body = r#"{"success":false,"error-codes":["bad-request"]}"#;
+    assert_eq!(outcome(&dialect, 200, body), "malformed");
+    let dialect = dialect.blaming_status(418, None, Blame::Owner("teapot"));
+    assert_eq!(outcome(&dialect, 418, body), "misconfigured teapot");
+    assert_eq!(outcome(&dialect, 400, body), "malformed");
+}
+
+#[tokio::test]
+async fn a_widget_that_is_not_done_is_not_asked_about() {
+    let vendor = CannedTransport::always(Reply::new(200, r#"{"success":true}"#));
+    let check = SiteVerify::new(
+        &Exchange::new(vendor.clone()),
+        Dialect::friendly_captcha("site").unwrap(),
+        Secret::new("k").unwrap(),
+    )
+    .unwrap();
+    let submission = Submission::new().with_token(&check.accepts()[0], ".SOLVING");
+    let verdict = check.check(&submission).await.unwrap();
+    assert_eq!(verdict.refusal().unwrap().reason(), Reason::Missing);
+    assert_eq!(vendor.requests().len(), 0);
+}
