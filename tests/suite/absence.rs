@@ -1,7 +1,7 @@
 //! Absence never helps: no subset of a reply's members passes where the whole did not, and with
 //! every rule set, only replies that still hold every fact pass.
 
-use human_check_cli::explain::{Case, explain};
+use human_check_explain::{Case, explain};
 use serde_json::{Map, Value, json};
 
 async fn outcome(provider: &str, status: u16, body: &Value, policy: &Value) -> String {

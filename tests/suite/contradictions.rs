@@ -1,6 +1,6 @@
 //! Evidence that contradicts a yes, in every odd type and spelling, is never lost on the way.
 
-use human_check_cli::explain::{Case, explain};
+use human_check_explain::{Case, explain};
 use serde_json::{Value, json};
 
 async fn answer(provider: &str, body: Value, more: Value) -> (String, String) {

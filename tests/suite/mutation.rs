@@ -1,6 +1,6 @@
 //! Property tests: whatever happens to a good reply, it never panics and never passes on less.
 
-use human_check_cli::explain::{Case, explain};
+use human_check_explain::{Case, explain};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 
 use human_check_captchala::{CAPTCHALA, CaptchaLa, ServerTokenRequest};
-use human_check_cli::answer::Answer;
-use human_check_cli::explain::{Case, explain};
 use human_check_config::{EnterpriseKey, Setup, Vendor};
 use human_check_core::{ErrorKind, HumanCheck, Secret, Submission, TestingCredentials};
+use human_check_explain::{Case, Explanation, explain};
 use human_check_http::{
     CannedTransport, Exchange, Limits, Reply, Request, SendError, SendErrorKind,
 };
@@ -34,7 +33,12 @@ fn text<'v>(value: &'v Value, member: &str) -> &'v str {
     value[member].as_str().unwrap_or("")
 }
 
-async fn explained(vector: &Value, provider: &str, policy: Value, token: Option<&str>) -> Answer {
+async fn explained(
+    vector: &Value,
+    provider: &str,
+    policy: Value,
+    token: Option<&str>,
+) -> Explanation {
     let response = &vector["response"];
     let case = json!({
         "name": vector["name"],
@@ -546,7 +550,7 @@ async fn captchala_vector(vector: Value) -> Result<(), String> {
         submission = submission.with_client_ip(ip.parse().unwrap());
     }
     let outcome = check.check(&submission).await;
-    let answer = Answer::new(None, &outcome);
+    let answer = Explanation::new(None, &outcome);
     let calls = vendor.requests().len() as u64;
     if let Some((expected, expected_calls)) = captchala_exception(text(&vector, "name")) {
         expect("outcome", answer.outcome, expected)?;
@@ -709,7 +713,7 @@ async fn explain_reads_captchala_like_the_adapter() {
         if let Some(uid) = input["expected_uid"].as_str() {
             submission = submission.expecting_binding(uid);
         }
-        let adapter = Answer::new(answer.name.clone(), &check.check(&submission).await);
+        let adapter = Explanation::new(answer.name.clone(), &check.check(&submission).await);
         expect("answer", answer, adapter)
     })
     .await;

@@ -12,7 +12,7 @@ use human_check_core::ConfigError;
 /// # Errors
 ///
 /// When nothing can be printed. The inner error is the file's.
-pub async fn run(out: &mut impl Write, file: &Path) -> io::Result<Result<(), ConfigError>> {
+pub(crate) async fn run(out: &mut impl Write, file: &Path) -> io::Result<Result<(), ConfigError>> {
     let deployment = match Deployment::look_at(file) {
         Ok(deployment) => deployment,
         Err(error) => return Ok(Err(error)),

@@ -18,15 +18,15 @@ use crate::vendors::NamedCheck;
 
 /// What to compare.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     /// The file of tokens.
-    pub input: PathBuf,
+    pub(crate) input: PathBuf,
     /// Where records go. Those that are there are not asked about again.
-    pub output: PathBuf,
+    pub(crate) output: PathBuf,
     /// Whom to ask.
-    pub vendors: Vec<NamedCheck>,
+    pub(crate) vendors: Vec<NamedCheck>,
     /// How many lines are under way at once.
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
 }
 
 /// The code of a run that was interrupted, as shells have it.
@@ -48,7 +48,7 @@ struct Counts {
 /// # Errors
 ///
 /// When a file cannot be read or written.
-pub async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
+pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
     let name = run.input.display().to_string();
     let named =
         |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}; check the path"));

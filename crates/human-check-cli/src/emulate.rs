@@ -37,7 +37,7 @@ const SCRIPTS: [(&str, &str); 6] = [
 /// # Errors
 ///
 /// When `out` cannot be written.
-pub fn introduce(out: &mut impl Write, emulator: &Emulator, json: bool) -> io::Result<()> {
+pub(crate) fn introduce(out: &mut impl Write, emulator: &Emulator, json: bool) -> io::Result<()> {
     let base = emulator.base_url();
     if json {
         let line = json!({"base_url": base, "sites": Site::built_in()});

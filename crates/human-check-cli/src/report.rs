@@ -9,15 +9,15 @@ use human_check_compare::{Lines, Prices, Tally};
 
 /// What to report on, and how.
 #[derive(Clone, Debug)]
-pub struct Question {
+pub(crate) struct Question {
     /// Files of records.
-    pub files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
     /// One JSON object instead of tables.
-    pub json: bool,
+    pub(crate) json: bool,
     /// Where to write a page, too.
-    pub html: Option<PathBuf>,
+    pub(crate) html: Option<PathBuf>,
     /// What the providers charge, and for how many checks a month.
-    pub prices: Option<(PathBuf, u64)>,
+    pub(crate) prices: Option<(PathBuf, u64)>,
 }
 
 /// Reports to `out`, and tells `errors` of lines that are no records.
@@ -27,7 +27,11 @@ pub struct Question {
 /// # Errors
 ///
 /// When a file cannot be read or written, or the prices are wrong.
-pub fn run(question: &Question, out: &mut impl Write, errors: &mut impl Write) -> io::Result<u8> {
+pub(crate) fn run(
+    question: &Question,
+    out: &mut impl Write,
+    errors: &mut impl Write,
+) -> io::Result<u8> {
     let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, format!("{error}"));
     // Before the files, which may be long.
     let prices = match &question.prices {

@@ -10,18 +10,18 @@ use human_check_http::Exchange;
 
 /// A vendor under the name that the file of tokens gives it.
 #[derive(Debug)]
-pub struct NamedCheck {
+pub(crate) struct NamedCheck {
     /// The name.
-    pub name: String,
+    pub(crate) name: String,
     /// Which vendor.
-    pub vendor: Vendor,
+    pub(crate) vendor: Vendor,
     /// The check behind its rules.
-    pub check: Box<dyn HumanCheck>,
+    pub(crate) check: Box<dyn HumanCheck>,
 }
 
 impl NamedCheck {
     /// Whether an expected action may be asked for.
-    pub fn reports_action(&self) -> bool {
+    pub(crate) fn reports_action(&self) -> bool {
         self.check.reports().of(Fact::Action) != Presence::Never
     }
 
@@ -52,7 +52,7 @@ impl NamedCheck {
 ///
 /// [`ConfigError`] that names the line or the setting, and shows no value: it may be a secret that
 /// somebody wrote into the wrong place.
-pub fn from_file(
+pub(crate) fn from_file(
     path: &Path,
     emulator: Option<&str>,
     exchange: &Exchange,
@@ -72,7 +72,7 @@ pub fn from_file(
 /// # Errors
 ///
 /// [`ConfigError`] when the address is wrong.
-pub fn emulated(
+pub(crate) fn emulated(
     vendors: &[Vendor],
     emulator: &str,
     exchange: &Exchange,

@@ -11,33 +11,32 @@ use human_check_core::{
 use human_check_http::{Exchange, HyperTransport};
 use human_check_recaptcha::{Credential, ServiceAccount};
 
-use crate::answer::Answer;
-use crate::explain::Rules;
 use crate::read_setting;
 use human_check_config::{Setup, Vendor, base_url};
+use human_check_explain::{Explanation, Rules};
 
 /// What to verify, and with what.
-pub struct Verify {
+pub(crate) struct Verify {
     /// The vendor.
-    pub vendor: Vendor,
+    pub(crate) vendor: Vendor,
     /// The token.
-    pub token: String,
+    pub(crate) token: String,
     /// Site key or app key.
-    pub site_key: Option<String>,
+    pub(crate) site_key: Option<String>,
     /// The secret from the environment.
-    pub secret: Option<String>,
+    pub(crate) secret: Option<String>,
     /// A file that holds the secret, which comes before the environment.
-    pub secret_file: Option<PathBuf>,
+    pub(crate) secret_file: Option<PathBuf>,
     /// A service account's key file.
-    pub service_account: Option<PathBuf>,
+    pub(crate) service_account: Option<PathBuf>,
     /// The Google Cloud project.
-    pub project: Option<String>,
+    pub(crate) project: Option<String>,
     /// Where to ask instead of the vendor.
-    pub base_url: Option<String>,
+    pub(crate) base_url: Option<String>,
     /// The visitor's address.
-    pub client_ip: Option<IpAddr>,
+    pub(crate) client_ip: Option<IpAddr>,
     /// What the verdict must satisfy.
-    pub rules: Rules,
+    pub(crate) rules: Rules,
 }
 
 impl std::fmt::Debug for Verify {
@@ -53,7 +52,7 @@ impl std::fmt::Debug for Verify {
 /// # Errors
 ///
 /// [`ConfigError`] when the question cannot be asked with these settings.
-pub async fn run(question: Verify) -> Result<Answer, ConfigError> {
+pub(crate) async fn run(question: Verify) -> Result<Explanation, ConfigError> {
     let rules = &question.rules;
     let mut setup = Setup::new(question.vendor);
     setup.site_key = question.site_key;
@@ -85,11 +84,14 @@ pub async fn run(question: Verify) -> Result<Answer, ConfigError> {
     if question.vendor == Vendor::Altcha {
         // Looking tells nothing that a rule could be held to, and whoever gives one wants it held.
         policy.applicable_to(Reports::nothing())?;
-        return Ok(Answer::new(None, &Ok(look(&submission, setup.secret)?)));
+        return Ok(Explanation::new(
+            None,
+            &Ok(look(&submission, setup.secret)?),
+        ));
     }
     let exchange = Exchange::new(HyperTransport::new()?);
     let check = Enforce::new(setup.build(&exchange)?, policy)?;
-    Ok(Answer::new(None, &check.check(&submission).await))
+    Ok(Explanation::new(None, &check.check(&submission).await))
 }
 
 fn look(submission: &Submission, secret: Option<Secret>) -> Result<Verdict, ConfigError> {

@@ -1,5 +1,4 @@
-//! What a first look at the library shows: a [site](Demo) to play with, and [`once`], a table that
-//! ends by itself.
+#![doc = include_str!("../README.md")]
 
 mod headers;
 mod lineup;
@@ -11,6 +10,7 @@ mod pretend;
 mod side_by_side;
 mod signup;
 mod site;
+mod widget_package;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -19,8 +19,6 @@ use std::path::Path;
 pub use lineup::Work;
 pub use site::Demo;
 use tokio::net::TcpListener;
-
-use crate::widget_package;
 
 /// Serves the demo at `address` until `stop`, after it told `out` where.
 ///

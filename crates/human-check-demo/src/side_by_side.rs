@@ -22,11 +22,11 @@ use human_check_http::{Exchange, HyperTransport};
 use serde::Deserialize;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::headers::Nonce;
-use super::lineup::{Contender, Doorkeeper, Solver, Work, limits};
-use super::page::{Frame, PAGES, Trouble, show};
-use super::signup::{Advice, Operator, advice, status, unread};
-use super::site::App;
+use crate::headers::Nonce;
+use crate::lineup::{Contender, Doorkeeper, Solver, Work, limits};
+use crate::page::{Frame, PAGES, Trouble, show};
+use crate::signup::{Advice, Operator, advice, status, unread};
+use crate::site::App;
 
 /// How many comparisons are kept, of all pairs together.
 const KEPT: usize = 2_000;

@@ -13,9 +13,9 @@ use axum::response::{IntoResponse, Response};
 use human_check_guard::prefers_html;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-use super::headers::Nonce;
-use super::page::{Frame, PAGES, show};
-use super::site::App;
+use crate::headers::Nonce;
+use crate::page::{Frame, PAGES, show};
+use crate::site::App;
 
 /// What is counted in this process. There is one recorder for it, as everything counts into that.
 pub(crate) fn recorder() -> io::Result<PrometheusHandle> {

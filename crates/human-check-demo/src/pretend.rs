@@ -19,11 +19,11 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_service::Service;
 
-use super::headers::Nonce;
-use super::lineup::{Contender, Doorkeeper, Solver, Work, limits};
-use super::log::{Entry, Log, witness, witnessed};
-use super::page::{Frame, PAGES, Trouble, show};
-use super::site::{App, Door};
+use crate::headers::Nonce;
+use crate::lineup::{Contender, Doorkeeper, Solver, Work, limits};
+use crate::log::{Entry, Log, witness, witnessed};
+use crate::page::{Frame, PAGES, Trouble, show};
+use crate::site::{App, Door};
 
 /// How many emulators may be started beside the visitors' one.
 const STAGES: usize = 4;

@@ -247,7 +247,7 @@ impl Doorkeeper {
 }
 
 /// An answer as the widget would post it, with a solution out of the air.
-pub(super) fn skip(challenge: &str) -> Option<String> {
+pub(crate) fn skip(challenge: &str) -> Option<String> {
     let challenge: serde_json::Value = serde_json::from_str(challenge).ok()?;
     let solution = serde_json::json!({"counter": 1, "derivedKey": "00".repeat(32), "time": 1});
     let payload = serde_json::json!({"challenge": challenge, "solution": solution});
@@ -292,7 +292,7 @@ impl Work {
 }
 
 /// What a vendor says of a human and of a bot, on its own scale. `None` where it has no scores.
-pub(super) fn scores(vendor: Vendor) -> Option<(f64, f64)> {
+pub(crate) fn scores(vendor: Vendor) -> Option<(f64, f64)> {
     match vendor {
         Vendor::CaptchaLa => Some((12.0, 95.0)),
         Vendor::Hcaptcha => Some((0.1, 0.9)),
@@ -302,7 +302,7 @@ pub(super) fn scores(vendor: Vendor) -> Option<(f64, f64)> {
 }
 
 /// A vendor with the emulator's keys, and with a threshold where it has scores.
-pub(super) fn setup(vendor: Vendor, emulator: &Emulator) -> Result<Setup, ConfigError> {
+pub(crate) fn setup(vendor: Vendor, emulator: &Emulator) -> Result<Setup, ConfigError> {
     let site = Site::own(vendor.provider().name());
     let mut setup = Setup::new(vendor);
     setup.secret = Some(Secret::new(site.secret)?);

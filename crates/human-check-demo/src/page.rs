@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use human_check_core::Widget;
 use human_check_guard::CspSources;
 
-use super::headers::Nonce;
+use crate::headers::Nonce;
 
 /// The frame of a page, for its template.
 #[derive(Debug)]

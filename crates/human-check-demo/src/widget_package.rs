@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 ///
 /// One sentence for people that says what to install. The demo goes on without.
-pub async fn find(
+pub(crate) async fn find(
     node_modules: Option<&Path>,
     out: &mut impl Write,
 ) -> Result<WidgetFiles, ConfigError> {

@@ -1,11 +1,9 @@
-//! What the program says about one check, to people and to machines.
-
 use human_check_core::{CheckError, ConfigError, ErrorKind, Facts, Verdict};
 use serde::Serialize;
 
 /// One line of machine output.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Answer {
+pub struct Explanation {
     /// The name that the question came with.
     pub name: Option<String>,
     /// `human`, `not-human`, `unavailable`, `declined`, `misconfigured` or `protocol`.
@@ -28,7 +26,7 @@ pub struct Answer {
     pub causes: Vec<String>,
 }
 
-impl Answer {
+impl Explanation {
     /// Words an outcome.
     pub fn new(name: Option<String>, outcome: &Result<Verdict, CheckError>) -> Self {
         let answer =

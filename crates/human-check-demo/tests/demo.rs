@@ -5,7 +5,7 @@
 use std::net::Ipv4Addr;
 
 use human_check_altcha::WidgetFiles;
-use human_check_cli::demo::{Demo, Work};
+use human_check_demo::{Demo, Work};
 use reqwest::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};

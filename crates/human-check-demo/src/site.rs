@@ -23,12 +23,12 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::headers::{Nonce, protect};
-use super::lineup::{ACTION, CHALLENGES, Contender, Doorkeeper, Work, limits};
-use super::log::{self, Log};
-use super::page::Trouble;
-use super::side_by_side::Records;
-use super::{metrics, pretend, side_by_side, signup};
+use crate::headers::{Nonce, protect};
+use crate::lineup::{ACTION, CHALLENGES, Contender, Doorkeeper, Work, limits};
+use crate::log::{self, Log};
+use crate::page::Trouble;
+use crate::side_by_side::Records;
+use crate::{metrics, pretend, side_by_side, signup};
 
 /// How long requests that are under way may take once the demo is to end.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -207,12 +207,12 @@ async fn nothing_here(Extension(nonce): Extension<Nonce>) -> Response {
 }
 
 async fn style() -> impl IntoResponse {
-    let style = include_str!("../../templates/demo.css");
+    let style = include_str!("../templates/demo.css");
     ([(CONTENT_TYPE, "text/css; charset=utf-8")], style)
 }
 
 async fn script() -> impl IntoResponse {
-    let script = include_str!("../../templates/demo.js");
+    let script = include_str!("../templates/demo.js");
     ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], script)
 }
 
@@ -231,7 +231,7 @@ async fn widget_file(State(app): State<App>, Path(file): Path<String>) -> Respon
 }
 
 async fn icon() -> impl IntoResponse {
-    let icon = include_str!("../../templates/icon.svg");
+    let icon = include_str!("../templates/icon.svg");
     ([(CONTENT_TYPE, "image/svg+xml")], icon)
 }
 

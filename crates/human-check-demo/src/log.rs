@@ -20,9 +20,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender, channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::headers::Nonce;
-use super::page::{Frame, PAGES, show};
-use super::site::App;
+use crate::headers::Nonce;
+use crate::page::{Frame, PAGES, show};
+use crate::site::App;
 
 /// How many decisions are kept.
 const KEPT: usize = 200;

@@ -13,11 +13,11 @@ use human_check_core::Facts;
 use human_check_guard::{Denial, Html, Page, Refused, Visitor};
 use serde::Deserialize;
 
-use super::headers::Nonce;
-use super::lineup::Contender;
-use super::log::{Entry, witnessed};
-use super::page::{Frame, PAGES, Trouble, show};
-use super::site::{App, Door};
+use crate::headers::Nonce;
+use crate::lineup::Contender;
+use crate::log::{Entry, witnessed};
+use crate::page::{Frame, PAGES, Trouble, show};
+use crate::site::{App, Door};
 
 /// What somebody signs up with, and the answer to the challenge beside it.
 ///

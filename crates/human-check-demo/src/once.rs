@@ -17,8 +17,8 @@ use human_check_config::Vendor;
 
 use uuid::Uuid;
 
-use super::lineup;
-use crate::answer::Answer;
+use crate::lineup;
+use human_check_explain::Explanation;
 
 /// Without `--all`, one product of each vendor.
 const SHORT: [Vendor; 5] = [
@@ -141,7 +141,7 @@ asks a real one (`cargo run -- emulate`, and so on)."
     Ok(0)
 }
 
-fn cell(answer: &Answer, took: Duration) -> String {
+fn cell(answer: &Explanation, took: Duration) -> String {
     let mut lines = vec![answer.outcome.to_owned()];
     lines.extend(answer.reason.clone());
     let score = answer.score.map(|score| format!("score {score:.2}, "));
@@ -173,7 +173,7 @@ impl<'a> Stage<'a> {
         vendor: Vendor,
         scene: Scene,
         title: &str,
-    ) -> Result<(Answer, Duration), Box<dyn std::error::Error + Send + Sync>> {
+    ) -> Result<(Explanation, Duration), Box<dyn std::error::Error + Send + Sync>> {
         if vendor == Vendor::Altcha {
             return proof_of_work(scene, title).await;
         }
@@ -211,7 +211,7 @@ impl<'a> Stage<'a> {
         self.emulator.heal();
         self.emulator.configure(|knobs| knobs.quota_spent = false);
         Ok((
-            Answer::new(Some(format!("{name}: {title}")), &outcome),
+            Explanation::new(Some(format!("{name}: {title}")), &outcome),
             took,
         ))
     }
@@ -261,7 +261,7 @@ impl<'a> Stage<'a> {
 async fn proof_of_work(
     scene: Scene,
     title: &str,
-) -> Result<(Answer, Duration), Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<(Explanation, Duration), Box<dyn std::error::Error + Send + Sync>> {
     let clock = ManualClock::now();
     let secret = || Secret::new(Uuid::new_v4().simple().to_string());
     let (ours, another) = (secret()?, secret()?);
@@ -300,5 +300,5 @@ async fn proof_of_work(
     let outcome = check.check(&submission).await;
     let took = start.elapsed();
     let name = format!("{}: {title}", ALTCHA.name());
-    Ok((Answer::new(Some(name), &outcome), took))
+    Ok((Explanation::new(Some(name), &outcome), took))
 }

@@ -1,0 +1,131 @@
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use human_check_config::{EnterpriseKey, Setup, Vendor};
+use human_check_core::{Clock, Enforce, HumanCheck, Secret};
+use human_check_http::{CannedTransport, Exchange, Limits, Reply, timestamp};
+use serde_json::Value;
+
+use crate::{Case, Explanation};
+
+#[derive(Debug)]
+struct Fixed(SystemTime);
+
+impl Clock for Fixed {
+    fn now(&self) -> SystemTime {
+        self.0
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// Explains one case by running it through the vendor's adapter, with the reply in the vendor's place.
+///
+/// # Errors
+///
+/// A message when the case itself cannot be read. A check that the library refuses to build is an
+/// answer, `misconfigured`.
+pub async fn explain(case: Case) -> Result<Explanation, String> {
+    if case.provider == Vendor::Altcha {
+        return Err(
+            "`provider` is altcha, which sends no reply; `human-check verify --provider altcha` looks into an answer"
+                .to_owned(),
+        );
+    }
+    let reply = reply(&case)?;
+    let now = match &case.now {
+        None => SystemTime::now(),
+        Some(text) => {
+            timestamp(text).ok_or_else(|| format!("`now` is {text:?}, not an RFC 3339 time"))?
+        }
+    };
+    let rules = case.policy.unwrap_or_default();
+    if !rules.key_belongs_to(case.provider) {
+        return Err(format!(
+            "`key` is not a kind of key that {} has",
+            case.provider.provider()
+        ));
+    }
+    let thresholds = [
+        ("min_score", rules.min_score, 1.0),
+        ("max_risk", rules.max_risk, 100.0),
+    ];
+    for (name, value, most) in thresholds {
+        if value.is_some_and(|value| !(0.0..=most).contains(&value)) {
+            return Err(format!("`{name}` is outside 0 to {most}"));
+        }
+    }
+    // Rules that are wrong in themselves are the question's fault; rules that do not fit the
+    // vendor are an answer.
+    let mut policy = rules.policy().map_err(|e| e.to_string())?;
+    let submission = rules.submission().map_err(|e| e.to_string())?;
+    let token = case.token.unwrap_or_else(|| "pt_explained".to_owned());
+    let submission = submission.with_token(case.provider.provider(), token);
+
+    let mut setup = Setup::new(case.provider);
+    // Without a site key of ours there is nothing to compare the reply's with.
+    let site_key = case.site_key.or_else(|| named_site_key(&reply));
+    setup.site_key = Some(site_key.unwrap_or_else(|| "explained".to_owned()));
+    setup.secret = Some(Secret::new("explained-offline").map_err(|e| e.to_string())?);
+    setup.project = Some("explained".to_owned());
+    setup.testing = rules.testing();
+    setup.max_risk = rules.max_risk;
+    setup.min_score = rules.min_score;
+    setup.offline = rules.allow_offline == Some(true);
+    setup.key = rules.enterprise_key();
+    match (case.provider, setup.min_score, setup.key) {
+        // Without a threshold every score passes.
+        (Vendor::RecaptchaV3, None, _) => setup.min_score = Some(0.0),
+        (Vendor::RecaptchaEnterprise, None, Some(EnterpriseKey::Score)) => {
+            setup.min_score = Some(0.0);
+        }
+        // Without a threshold or a kind the token's validity decides.
+        (Vendor::RecaptchaEnterprise, None, None) => setup.key = Some(EnterpriseKey::Checkbox),
+        _ => {}
+    }
+    if let Some(score) = setup.policy_score().map_err(|e| e.to_string())? {
+        policy = policy.with_min_score(score);
+    }
+
+    let mut limits = Limits::default();
+    // Under the shortest pause before a second attempt: the same reply would come again.
+    limits.total = Duration::from_millis(40);
+    let exchange = Exchange::new(CannedTransport::always(reply)).with_limits(limits);
+    let check = setup
+        .build(&exchange)
+        .and_then(|check| Enforce::new(check, policy))
+        .map(|check| check.with_clock(Fixed(now)));
+    Ok(match check {
+        Ok(check) => Explanation::new(case.name, &check.check(&submission).await),
+        Err(error) => Explanation::misconfigured(case.name, &error),
+    })
+}
+
+fn reply(case: &Case) -> Result<Reply, String> {
+    if !(100..=999).contains(&case.status) {
+        return Err(format!("`status` is {}, not an HTTP status", case.status));
+    }
+    let body = match case.enc.as_deref() {
+        None => case.body.clone().into_bytes(),
+        Some("b64") => STANDARD
+            .decode(&case.body)
+            .map_err(|_| "`body` is not base64, as `enc` says".to_owned())?,
+        Some(other) => return Err(format!("`enc` is {other:?}; only `b64` is known")),
+    };
+    let mut reply = Reply::new(case.status, body);
+    for (name, value) in case.headers.iter().flatten() {
+        let bad = || format!("`headers` holds {name:?}, which cannot be an HTTP header");
+        let name = name.parse().map_err(|_| bad())?;
+        reply = reply.with_header(name, value.parse().map_err(|_| bad())?);
+    }
+    Ok(reply)
+}
+
+fn named_site_key(reply: &Reply) -> Option<String> {
+    let members: Value = serde_json::from_slice(reply.body()).ok()?;
+    let named = members.get("sitekey")?.as_str()?;
+    (!named.trim().is_empty()).then(|| named.to_owned())
+}
