@@ -29,7 +29,7 @@ export async function start(args, ready, env = {}, program = "human-check") {
   return { started, stop };
 }
 
-/** An emulator of the vendors: where it is, its keys, and its orders. */
+/** An emulator of the providers: where it is, its keys, and its orders. */
 export async function startEmulator() {
   const { started, stop } = await start(["emulate", "--json", "--addr", "127.0.0.1:0"], JSON.parse);
   const base = started.base_url;
@@ -42,7 +42,7 @@ export async function startEmulator() {
   return {
     base,
     stop,
-    /** Our own site at a vendor. */
+    /** Our own site at a provider. */
     site: (provider) => started.sites.find((site) => site.provider === provider),
     /** Sets every knob, those left out to their default. */
     knobs: (knobs) => post("knobs", knobs),

@@ -47,7 +47,7 @@ export async function complete(page, provider, field) {
   await expect.poll(() => page.locator(`[name="${field}"]`).first().inputValue()).not.toBe("");
 }
 
-/** By which each vendor's script finds its element. */
+/** By which each provider's script finds its element. */
 const CLASSES = { "turnstile": "cf-turnstile", "hcaptcha": "h-captcha", "recaptcha-v2": "g-recaptcha" };
 
 /** The name of the field that each provider's answer is posted in. */

@@ -13,7 +13,7 @@ const test = base.extend({
   }, { scope: "worker" }],
 });
 
-const PAGES = ["/", "/side-by-side", "/pretend", "/log", "/metrics"];
+const PAGES = ["/", "/side-by-side", "/simulate", "/log", "/metrics"];
 const entered = (page) => expect(page.getByRole("heading", { name: "You are in" })).toBeVisible();
 const reason = (page, text) => expect(page.locator(".operator").getByText(text, { exact: true })).toBeVisible();
 
@@ -35,7 +35,7 @@ test.describe("the proof of work", () => {
     await entered(page);
     expect(await status(page, () => page.getByRole("button", { name: "Submit the same again" }).click())).toBe(403);
     await expect(page.getByRole("alert")).toContainText("We could not let you in");
-    await reason(page, "spent");
+    await reason(page, "replayed");
   });
 
   test("it is solved without a mouse", async ({ page, demo }) => {
@@ -65,7 +65,7 @@ test.describe("the proof of work", () => {
   });
 
   test("a challenge that has ended is refused, and the next one passes", async ({ page }) => {
-    const demo = await startDemo("--challenge-life", "10");
+    const demo = await startDemo("--challenge-ttl", "10");
     try {
       await page.goto(demo.base);
       await typeIn(page);
@@ -172,14 +172,14 @@ for (const [first, second] of [["turnstile", "hcaptcha"], ["captchala", "recaptc
   });
 }
 
-test("pretending shows the decision, the status, and both sides", async ({ page, demo }) => {
-  await page.goto(`${demo.base}/pretend`);
+test("simulating shows the decision, the status, and both sides", async ({ page, demo }) => {
+  await page.goto(`${demo.base}/simulate`);
   for (const [scene, status] of [["A human", "200"], ["A bot", "403"], ["A replay", "403"]]) {
     await page.getByRole("radio", { name: "ALTCHA" }).check();
     await page.getByRole("button", { name: scene }).click();
     await expect(page.locator("#result")).toHaveAttribute("data-status", status);
   }
-  for (const [scene, status] of [["A slow vendor", "200"], ["A vendor that is down", "503"], ["A spent quota", "503"]]) {
+  for (const [scene, status] of [["A slow provider", "200"], ["A provider that is down", "503"], ["A spent quota", "503"]]) {
     await page.getByRole("radio", { name: "reCAPTCHA v3" }).check();
     await page.getByRole("button", { name: scene }).click();
     await expect(page.locator("#result")).toHaveAttribute("data-status", status);
@@ -191,7 +191,7 @@ test("the log follows what happens elsewhere", async ({ context, page, demo }) =
   await expect(page.locator("#live")).toBeVisible();
   const before = await page.locator("#decisions tbody tr").count();
   const other = await context.newPage();
-  await other.goto(`${demo.base}/pretend`);
+  await other.goto(`${demo.base}/simulate`);
   await other.getByRole("radio", { name: "Turnstile" }).check();
   await other.getByRole("button", { name: "A bot" }).click();
   await expect.poll(() => page.locator("#decisions tbody tr").count()).toBeGreaterThan(before);
@@ -217,7 +217,7 @@ for (const [device, viewport] of [["desktop", { width: 1280, height: 900 }], ["p
       for (const address of PAGES) {
         await page.goto(demo.base + address);
         if (address === "/side-by-side") { await page.getByRole("button", { name: /Simulate 50/ }).click(); }
-        if (address === "/pretend") { await page.getByRole("button", { name: "A bot" }).click(); }
+        if (address === "/simulate") { await page.getByRole("button", { name: "A bot" }).click(); }
         if (address === "/") { await expect(page.locator("altcha-widget input[type=checkbox]")).toBeVisible(); }
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         expect(wide, `${address} scrolls sideways`).toBeLessThanOrEqual(0);

@@ -1,9 +1,9 @@
 // The pages of the three example applications, each by its framework's own means: with the proof of work,
-// whose challenges and widget they serve themselves, and with a vendor.
+// whose challenges and widget they serve themselves, and with a provider.
 
 import path from "node:path";
 import { expect, start, test as base } from "./fixtures.js";
-import { standIn } from "./vendors.js";
+import { standIn } from "./providers.js";
 
 const EXAMPLES = ["example-actix-signup", "example-axum-login", "example-rocket-comments"];
 const SECRET = "a-secret-for-the-tests-0123456789";
@@ -58,7 +58,7 @@ for (const program of EXAMPLES) {
     expect((await sent).status()).toBe(403);
   });
 
-  test(`${program} takes a vendor's token from its page`, async ({ page, context, trouble, emulator, run }) => {
+  test(`${program} takes a provider's token from its page`, async ({ page, context, trouble, emulator, run }) => {
     const { site_key, secret } = emulator.site("turnstile");
     const base = await run(program, { HUMAN_CHECK_PROVIDER: "turnstile", HUMAN_CHECK_SITE_KEY: site_key,
       HUMAN_CHECK_SECRET: secret, HUMAN_CHECK_BASE_URL: emulator.base, HUMAN_CHECK_HOSTNAMES: "127.0.0.1" });

@@ -1,10 +1,10 @@
-// The vendors' own packages for React, and those that people use for reCAPTCHA, against the emulator in the
-// place of the vendors' hosts. They ask for what they need of a vendor's script, so they hold ours to it.
+// The providers' own packages for React, and those that people use for reCAPTCHA, against the emulator in the
+// place of the providers' hosts. They ask for what they need of a provider's script, so they hold ours to it.
 
 import path from "node:path";
 import { build } from "esbuild";
 import { expect, policy, test as base } from "./site.js";
-import { SOURCES, standIn, verify } from "./vendors.js";
+import { SOURCES, standIn, verify } from "./providers.js";
 
 /** `bundle(name)` is the script of a page, made once a worker. */
 const test = base.extend({
@@ -28,13 +28,13 @@ const test = base.extend({
 
   /** Opens the page of a package, with these data for it. */
   open: async ({ page, context, trouble, site, emulator, bundle }, use) => {
-    await use(async (name, vendor, data = {}) => {
-      await standIn(context, trouble, emulator, vendor);
-      const all = { "site-key": emulator.site(vendor).site_key, ...data };
+    await use(async (name, provider, data = {}) => {
+      await standIn(context, trouble, emulator, provider);
+      const all = { "site-key": emulator.site(provider).site_key, ...data };
       const attributes = Object.entries(all).map(([key, value]) => `data-${key}="${value}"`).join(" ");
       site.add("/page.js", { type: "text/javascript", body: await bundle(name) });
       site.add("/", {
-        policy: policy(SOURCES[vendor]),
+        policy: policy(SOURCES[provider]),
         body: `<!doctype html><title>${name}</title><div id="root" ${attributes}></div><script src="/page.js"></script>`,
       });
       await page.goto(`${site.base}/`);
@@ -64,10 +64,10 @@ const BOXES = [
   ["recaptcha-v2", "recaptcha-enterprise", { enterprise: true }],
 ];
 
-for (const [name, vendor, data] of BOXES) {
-  test.describe(`${name} for ${vendor}`, () => {
+for (const [name, provider, data] of BOXES) {
+  test.describe(`${name} for ${provider}`, () => {
     test("a box that is ticked is a token, and another after a reset", async ({ page, emulator, open }) => {
-      await open(name, vendor, data);
+      await open(name, provider, data);
       await expect(box(page)).toBeEnabled();
       await box(page).press("Space");
       const first = await heard(page, "solved");
@@ -77,15 +77,15 @@ for (const [name, vendor, data] of BOXES) {
       const second = await heard(page, "solved", 2);
       expect(second).not.toBe(first);
       for (const token of [first, second]) {
-        const verdict = await verify(emulator, vendor, token);
+        const verdict = await verify(emulator, provider, token);
         expect(verdict).toMatchObject({ success: true, hostname: "127.0.0.1" });
-        if (vendor === "turnstile") { expect(verdict).toMatchObject({ action: "signup", cdata: "session_1" }); }
+        if (provider === "turnstile") { expect(verdict).toMatchObject({ action: "signup", cdata: "session_1" }); }
       }
-      expect((await verify(emulator, vendor, first)).success, "a token is good once").toBe(false);
+      expect((await verify(emulator, provider, first)).success, "a token is good once").toBe(false);
     });
 
     test("nothing is left when it is gone, and it can come back", async ({ page, open }) => {
-      await open(name, vendor, data);
+      await open(name, provider, data);
       await box(page).check();
       await heard(page, "solved");
       await press(page, "Unmount");
@@ -96,8 +96,8 @@ for (const [name, vendor, data] of BOXES) {
     });
 
     test("an expired token is told", async ({ page, emulator, open }) => {
-      await emulator.knobs({ token_life_ms: 300 });
-      await open(name, vendor, data);
+      await emulator.knobs({ token_ttl_ms: 300 });
+      await open(name, provider, data);
       await box(page).check();
       await heard(page, "solved");
       await heard(page, "expired");
@@ -105,17 +105,17 @@ for (const [name, vendor, data] of BOXES) {
     });
 
     test("a key that nobody knows is told", async ({ page, open }) => {
-      await open(name, vendor, { ...data, "site-key": "0xnobody" });
+      await open(name, provider, { ...data, "site-key": "0xnobody" });
       // Which hCaptcha finds out when it is asked for a challenge.
-      if (vendor === "hcaptcha") { await box(page).click(); }
-      const code = { turnstile: "110100", hcaptcha: "invalid-data" }[vendor] ?? null;
+      if (provider === "hcaptcha") { await box(page).click(); }
+      const code = { turnstile: "110100", hcaptcha: "invalid-data" }[provider] ?? null;
       expect(await heard(page, "failed") ?? null).toBe(code);
     });
   });
 }
 
 test("turnstile speaks the language it is told, and says that it asks and gives up", async ({ page, emulator, open }) => {
-  await emulator.knobs({ challenge_life_ms: 200 });
+  await emulator.knobs({ challenge_ttl_ms: 200 });
   await open("turnstile", "turnstile");
   await expect(page.frameLocator("iframe").getByLabel("Ich bin ein Mensch")).toBeVisible();
   await expect.poll(async () => (await all(page, "timedOut")).length).toBeGreaterThan(0);
@@ -123,19 +123,19 @@ test("turnstile speaks the language it is told, and says that it asks and gives 
 });
 
 test("hcaptcha says that a challenge was not taken", async ({ page, emulator, open }) => {
-  await emulator.knobs({ challenge_life_ms: 200 });
+  await emulator.knobs({ challenge_ttl_ms: 200 });
   await open("hcaptcha", "hcaptcha");
   await expect.poll(async () => (await all(page, "timedOut")).length).toBeGreaterThan(0);
 });
 
-for (const [name, vendor, data] of BOXES.filter(([name]) => name !== "turnstile")) {
-  test(`an invisible ${vendor} is asked by the page`, async ({ page, emulator, open }) => {
-    await open(name, vendor, { ...data, size: "invisible" });
+for (const [name, provider, data] of BOXES.filter(([name]) => name !== "turnstile")) {
+  test(`an invisible ${provider} is asked by the page`, async ({ page, emulator, open }) => {
+    await open(name, provider, { ...data, size: "invisible" });
     await expect(page.locator("iframe")).toBeHidden();
     await press(page, "Execute");
     const token = await heard(page, "executed");
     expect(await heard(page, "solved")).toBe(token);
-    expect(await verify(emulator, vendor, token)).toMatchObject({ success: true, hostname: "127.0.0.1" });
+    expect(await verify(emulator, provider, token)).toMatchObject({ success: true, hostname: "127.0.0.1" });
   });
 }
 
@@ -146,17 +146,17 @@ test("an invisible hcaptcha with a wrong key rejects", async ({ page, open }) =>
   expect(await heard(page, "failed")).toBe("invalid-data");
 });
 
-for (const [vendor, data] of [["recaptcha-v3", {}], ["recaptcha-enterprise", { enterprise: true }]]) {
-  test.describe(`scores for ${vendor}`, () => {
+for (const [provider, data] of [["recaptcha-v3", {}], ["recaptcha-enterprise", { enterprise: true }]]) {
+  test.describe(`scores for ${provider}`, () => {
     test("every question is a token for its action", async ({ page, emulator, open }) => {
-      await open("recaptcha-v3", vendor, data);
+      await open("recaptcha-v3", provider, data);
       await press(page, "Execute");
       const first = await heard(page, "executed");
       await press(page, "Execute");
       const second = await heard(page, "executed", 2);
       expect(second).not.toBe(first);
       for (const token of [first, second]) {
-        const verdict = await verify(emulator, vendor, token);
+        const verdict = await verify(emulator, provider, token);
         expect(verdict).toMatchObject({ success: true, hostname: "127.0.0.1", action: "checkout/pay" });
         expect(verdict.score).toBeGreaterThan(0.5);
       }
@@ -165,7 +165,7 @@ for (const [vendor, data] of [["recaptcha-v3", {}], ["recaptcha-enterprise", { e
     });
 
     test("nothing is left when it is gone, and it can come back", async ({ page, open }) => {
-      await open("recaptcha-v3", vendor, data);
+      await open("recaptcha-v3", provider, data);
       await press(page, "Execute");
       await heard(page, "executed");
       await press(page, "Unmount");
@@ -178,15 +178,15 @@ for (const [vendor, data] of [["recaptcha-v3", {}], ["recaptcha-enterprise", { e
 
     test("a bot gets a low score", async ({ page, emulator, open }) => {
       await emulator.knobs({ visitors_are_bots: true });
-      await open("recaptcha-v3", vendor, data);
+      await open("recaptcha-v3", provider, data);
       await press(page, "Execute");
-      const verdict = await verify(emulator, vendor, await heard(page, "executed"));
+      const verdict = await verify(emulator, provider, await heard(page, "executed"));
       expect(verdict.success).toBe(true);
       expect(verdict.score).toBeCloseTo(0.1);
     });
 
     test("a key that nobody knows is told", async ({ page, open }) => {
-      await open("recaptcha-v3", vendor, { ...data, "site-key": "nobody" });
+      await open("recaptcha-v3", provider, { ...data, "site-key": "nobody" });
       await press(page, "Execute");
       expect(String(await heard(page, "rejected"))).toContain("Invalid site key");
     });

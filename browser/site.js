@@ -5,7 +5,7 @@ import { test as base } from "./fixtures.js";
 
 export { expect } from "./fixtures.js";
 
-/** Our tests' own page script: it writes down what the vendor's script calls. */
+/** Our tests' own page script: it writes down what the provider's script calls. */
 const LISTENER = `
   window.heard = [];
   for (const name of ["solved", "expired", "failed", "timedOut"]) {

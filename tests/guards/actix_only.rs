@@ -13,11 +13,11 @@ use human_check_guard::{BodyLimits, Guard, RoutePolicy, Trigger};
 use serde::Deserialize;
 
 use crate::client::{Connection, Request};
-use crate::fixture::{Vendor, listen};
+use crate::fixture::{ProviderKind, listen};
 use crate::sources::{form, multipart};
 
-fn guard(vendor: &Vendor) -> Guard {
-    Guard::new(vendor.clone(), RoutePolicy::closed_on_outage("site")).unwrap()
+fn guard(provider: &ProviderKind) -> Guard {
+    Guard::new(provider.clone(), RoutePolicy::fail_closed("site")).unwrap()
 }
 
 fn serve(routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static) -> Connection {
@@ -60,15 +60,15 @@ fn a_route_without_a_guard_fails_and_says_so_in_the_log() {
 
 #[test]
 fn the_nearest_guard_decides() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let lazy = site
-        .with_policy(RoutePolicy::closed_on_outage("lazy").challenging(Trigger::when(|_| false)))
+        .with_policy(RoutePolicy::fail_closed("lazy").with_trigger(Trigger::when(|_| false)))
         .unwrap();
     let mut connection = serve(move |config| {
         let visitor = async |visitor: MaybeHuman| match visitor.human() {
             Some(_) => "human",
-            None => "unproven",
+            None => "unverified",
         };
         config
             .app_data(site.clone())
@@ -83,7 +83,7 @@ fn the_nearest_guard_decides() {
     let mut send = |request: &Request| connection.send(request).unwrap();
     assert_eq!(send(&Request::post("/maybe")).status, 403);
     assert_eq!(send(&header("/maybe", "good")).body, "human");
-    assert_eq!(send(&Request::post("/lazy/maybe")).body, "unproven");
+    assert_eq!(send(&Request::post("/lazy/maybe")).body, "unverified");
     assert_eq!(send(&header("/lazy/maybe", "good")).body, "human");
     assert_eq!(send(&header("/lazy/maybe", "bad")).status, 403);
     // A handler that wants proof is not run without, whatever the policy lets in.
@@ -92,10 +92,10 @@ fn the_nearest_guard_decides() {
 
 #[test]
 fn two_guards_registered_in_two_ways_are_nobodys_guess() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let strict = site
-        .with_policy(RoutePolicy::closed_on_outage("strict"))
+        .with_policy(RoutePolicy::fail_closed("strict"))
         .unwrap();
     let mut connection = serve(move |config| {
         config
@@ -125,14 +125,14 @@ fn two_guards_registered_in_two_ways_are_nobodys_guess() {
 
 #[test]
 fn error_handlers_of_the_application_are_called() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let mut connection = serve(move |config| {
         let forms = web::FormConfig::default().error_handler(|error, _| {
             InternalError::from_response(error, HttpResponse::ImATeapot().body("form")).into()
         });
         let refusals = ErrorHandler::new(|refused, request| {
-            let text = format!("{} {}", refused.denial().name(), request.path());
+            let text = format!("{} {}", refused.reason().name(), request.path());
             InternalError::new(text, StatusCode::UNAUTHORIZED).into()
         });
         config
@@ -151,7 +151,7 @@ fn error_handlers_of_the_application_are_called() {
     };
     let bad_form = send(&[("age", "old"), ("h-captcha-response", "good")]);
     assert_eq!((bad_form.status, bad_form.body.as_str()), (418, "form"));
-    assert_eq!(vendor.asked(), 0);
+    assert_eq!(provider.asked(), 0);
     let refused = send(&[("age", "3"), ("h-captcha-response", "bad")]);
     assert_eq!(
         (refused.status, refused.body.as_str()),
@@ -165,8 +165,8 @@ fn error_handlers_of_the_application_are_called() {
 
 #[test]
 fn a_scope_behind_the_middleware_is_asked_about_once() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let mut connection = serve(move |config| {
         config.app_data(site.clone()).service(
             web::scope("/api")
@@ -178,7 +178,7 @@ fn a_scope_behind_the_middleware_is_asked_about_once() {
     let mut send = |request: &Request| connection.send(request).unwrap();
     let echoed = send(&header("/api/echo", "good").body("text/plain", "exactly this"));
     assert_eq!((echoed.status, echoed.body.as_str()), (200, "exactly this"));
-    assert_eq!(vendor.asked(), 1);
+    assert_eq!(provider.asked(), 1);
     for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "POST"] {
         let request = Request::post("/api/any").method(method);
         assert_eq!(send(&request).status, 403, "{method}");
@@ -191,8 +191,8 @@ fn a_scope_behind_the_middleware_is_asked_about_once() {
 
 #[test]
 fn a_middleware_that_reads_bodies_hands_every_byte_on() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let mut connection = serve(move |config| {
         config.service(
             web::resource("/signup")
@@ -226,8 +226,8 @@ fn a_middleware_that_reads_bodies_hands_every_byte_on() {
 
 #[test]
 fn middleware_outside_sees_the_response_of_a_refusal() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let mut connection = serve(move |config| {
         config.service(
             web::scope("/api")
@@ -245,13 +245,13 @@ fn middleware_outside_sees_the_response_of_a_refusal() {
 
 #[test]
 fn refusals_of_the_middleware_can_be_answered_otherwise() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let mut connection = serve(move |config| {
         let middleware = HumanMiddleware::new(site.clone()).error_handler(|refused, request| {
             HttpResponse::ImATeapot().body(format!(
                 "{} {}",
-                refused.denial().name(),
+                refused.reason().name(),
                 request.path()
             ))
         });
@@ -269,9 +269,9 @@ fn refusals_of_the_middleware_can_be_answered_otherwise() {
 }
 
 #[test]
-fn several_proofs_in_one_handler_ask_once_however_slow_the_vendor() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+fn several_proofs_in_one_handler_ask_once_however_slow_the_provider() {
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let mut connection = serve(move |config| {
         config.app_data(site.clone()).route(
             "/",
@@ -279,16 +279,16 @@ fn several_proofs_in_one_handler_ask_once_however_slow_the_vendor() {
         );
     });
     connection.write(&header("/", "slow").bytes());
-    vendor.wait_for_a_question();
-    vendor.open();
+    provider.wait_for_a_question();
+    provider.open();
     assert_eq!(connection.read("POST").unwrap().body, "ran");
-    assert_eq!(vendor.asked(), 1);
+    assert_eq!(provider.asked(), 1);
 }
 
 #[test]
 fn a_proof_beside_a_form_asks_once_and_must_agree() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let mut connection = serve(move |config| {
         config
             .app_data(site.clone())
@@ -303,15 +303,15 @@ fn a_proof_beside_a_form_asks_once_and_must_agree() {
     });
     for path in ["/before", "/after"] {
         for (body, status) in [("", 200), ("slow", 200), ("good", 400)] {
-            let before = vendor.asked();
+            let before = provider.asked();
             let mut request = form(&[("age", "3"), ("h-captcha-response", body)]);
             path.clone_into(&mut request.path);
             connection.write(&request.header("x-captcha-token", "slow").bytes());
-            vendor.wait_for_a_question();
-            vendor.open();
+            provider.wait_for_a_question();
+            provider.open();
             let answer = connection.read("POST").unwrap();
             assert_eq!(answer.status, status, "{path} {body}");
-            assert_eq!(vendor.asked(), before + 1, "{path} {body}");
+            assert_eq!(provider.asked(), before + 1, "{path} {body}");
         }
     }
 }
@@ -319,8 +319,8 @@ fn a_proof_beside_a_form_asks_once_and_must_agree() {
 #[test]
 fn a_handler_that_takes_a_refusal_still_gets_its_body() {
     type Soft = Result<Human, actix_web::Error>;
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let mut connection = serve(move |config| {
         config
             .app_data(site.clone())
@@ -362,8 +362,8 @@ fn a_handler_that_takes_a_refusal_still_gets_its_body() {
 
 #[test]
 fn a_body_that_breaks_off_is_never_whole() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let address = {
         let connection = serve(move |config| {
             config.app_data(site.clone()).route(
@@ -396,14 +396,11 @@ fn a_body_that_breaks_off_is_never_whole() {
 
 #[test]
 fn a_refused_upgrade_is_not_waited_for() {
-    let vendor = Vendor::default();
-    let policy = RoutePolicy::closed_on_outage("site");
+    let provider = ProviderKind::default();
+    let policy = RoutePolicy::fail_closed("site");
     // Longer than the client waits for an answer.
-    let limits = BodyLimits {
-        body_deadline: std::time::Duration::from_secs(3_600),
-        ..BodyLimits::default()
-    };
-    let builder = Guard::builder(vendor).with_body_limits(limits);
+    let limits = BodyLimits::default().with_body_timeout(std::time::Duration::from_secs(3_600));
+    let builder = Guard::builder(provider).with_body_limits(limits);
     let site = builder.build(policy).unwrap();
     let mut connection = serve(move |config| {
         config
@@ -430,8 +427,8 @@ impl FromRequest for Impatient {
 
 #[test]
 fn a_proof_that_was_given_up_leaves_the_body_to_others() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let mut connection = serve(move |config| {
         config.app_data(site.clone()).route(
             "/",
@@ -450,8 +447,8 @@ fn a_proof_that_was_given_up_leaves_the_body_to_others() {
 
 #[test]
 fn a_body_that_an_upgrade_hides_is_capped_all_the_same() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let mut connection = serve(move |config| {
         config.app_data(site.clone()).service(
             web::resource("/")
@@ -469,8 +466,8 @@ fn a_body_that_an_upgrade_hides_is_capped_all_the_same() {
 
 #[test]
 fn a_token_in_the_address_counts_where_a_handler_asks_for_that() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let mut connection = serve(move |config| {
         config
             .app_data(site.clone())
@@ -491,7 +488,7 @@ fn a_token_in_the_address_counts_where_a_handler_asks_for_that() {
     assert_eq!(send("age=3&h-captcha-response=bad").status, 403);
     assert_eq!(send("age=3").status, 403);
     assert_eq!(send("age=old&h-captcha-response=good").status, 400);
-    assert_eq!(vendor.asked(), 2);
+    assert_eq!(provider.asked(), 2);
     let request =
         Request::post("/beside?age=3&h-captcha-response=good").body("text/plain", "exactly this");
     assert_eq!(connection.send(&request).unwrap().body, "exactly this");
@@ -499,8 +496,8 @@ fn a_token_in_the_address_counts_where_a_handler_asks_for_that() {
 
 #[test]
 fn a_body_beside_a_proof_reaches_its_own_extractor() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let mut connection = serve(move |config| {
         config
             .app_data(site.clone())

@@ -7,10 +7,10 @@ use axum::response::IntoResponse;
 use axum::routing::{any, post};
 use axum::{Extension, Form, Router};
 use human_check_axum::{Human, HumanForm, HumanLayer, HumanMultipart, MaybeHuman};
-use human_check_guard::{Guard, RoutePolicy, Trigger, Unproven};
+use human_check_guard::{Guard, RoutePolicy, Trigger, Unverified};
 
 use crate::client::{Connection, Request};
-use crate::fixture::{Vendor, in_tokio, listen};
+use crate::fixture::{ProviderKind, in_tokio, listen};
 use crate::sources::{form, multipart};
 
 #[derive(Clone)]
@@ -22,8 +22,8 @@ impl FromRef<State> for Guard {
     }
 }
 
-fn guard(vendor: &Vendor) -> Guard {
-    Guard::new(vendor.clone(), RoutePolicy::closed_on_outage("site")).unwrap()
+fn guard(provider: &ProviderKind) -> Guard {
+    Guard::new(provider.clone(), RoutePolicy::fail_closed("site")).unwrap()
 }
 
 fn serve(router: Router) -> Connection {
@@ -46,22 +46,22 @@ fn good() -> Request {
 
 #[test]
 fn two_proofs_in_one_handler_ask_once() {
-    let vendor = Vendor::default();
+    let provider = ProviderKind::default();
     let router = Router::new()
         .route("/", post(async |_: Human, _: MaybeHuman, _: Human| "ran"))
-        .with_state(State(guard(&vendor)));
+        .with_state(State(guard(&provider)));
     let mut connection = serve(router);
     assert_eq!(connection.send(&header("good")).unwrap().body, "ran");
-    assert_eq!(vendor.asked(), 1);
+    assert_eq!(provider.asked(), 1);
 }
 
 #[test]
 fn optional_means_absent_and_not_bad() {
-    let vendor = Vendor::default();
+    let provider = ProviderKind::default();
     let handler = async |human: Option<Human>| human.map_or("nobody", |_| "somebody");
     let router = Router::new()
         .route("/", post(handler))
-        .with_state(State(guard(&vendor)));
+        .with_state(State(guard(&provider)));
     let mut connection = serve(router);
     assert_eq!(connection.send(&Request::post("/")).unwrap().body, "nobody");
     assert_eq!(connection.send(&header("good")).unwrap().body, "somebody");
@@ -71,8 +71,8 @@ fn optional_means_absent_and_not_bad() {
 
 #[test]
 fn a_route_layer_asks_about_routes_only_and_once() {
-    let vendor = Vendor::default();
-    let guard = guard(&vendor);
+    let provider = ProviderKind::default();
+    let guard = guard(&provider);
     let router = Router::new()
         .route("/", post(async |_: Human, body: String| body))
         .route("/any", any(async || "ran"))
@@ -82,11 +82,11 @@ fn a_route_layer_asks_about_routes_only_and_once() {
     let mut send = |request: &Request| connection.send(request).unwrap();
     let echoed = send(&header("good").body("text/plain", "exactly this"));
     assert_eq!((echoed.status, echoed.body.as_str()), (200, "exactly this"));
-    assert_eq!(vendor.asked(), 1);
+    assert_eq!(provider.asked(), 1);
     let mut elsewhere = header("good");
     elsewhere.path = "/elsewhere".to_owned();
     assert_eq!(send(&elsewhere).status, 404);
-    assert_eq!(vendor.asked(), 1);
+    assert_eq!(provider.asked(), 1);
     for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "POST"] {
         let mut request = Request::post("/any").method(method);
         assert_eq!(send(&request).status, 403, "{method}");
@@ -97,8 +97,8 @@ fn a_route_layer_asks_about_routes_only_and_once() {
 
 #[test]
 fn a_layer_and_a_form_ask_once_and_must_agree() {
-    let vendor = Vendor::default();
-    let guard = guard(&vendor);
+    let provider = ProviderKind::default();
+    let guard = guard(&provider);
     let handler = async |_: HumanForm<Vec<(String, String)>>| "ran";
     let mapped = async |_: HumanForm<std::collections::HashMap<String, String>>| "ran";
     let router = Router::new()
@@ -112,7 +112,7 @@ fn a_layer_and_a_form_ask_once_and_must_agree() {
         (&[("h-captcha-response", "good")], 200),
         (&[("h-captcha-response", "bad")], 400),
     ] {
-        let before = vendor.asked();
+        let before = provider.asked();
         let mut request = form(body).header("x-captcha-token", "good");
         request.path = "/".to_owned();
         assert_eq!(
@@ -120,7 +120,7 @@ fn a_layer_and_a_form_ask_once_and_must_agree() {
             status,
             "{body:?}"
         );
-        assert_eq!(vendor.asked(), before + 1);
+        assert_eq!(provider.asked(), before + 1);
     }
     // A list has no members, so nothing is lifted out of it; the header's token was checked.
     let mut request = form(&[("a", "b")]).header("x-captcha-token", "good");
@@ -130,8 +130,8 @@ fn a_layer_and_a_form_ask_once_and_must_agree() {
 
 #[test]
 fn a_layer_that_reads_bodies_hands_every_byte_on() {
-    let vendor = Vendor::default();
-    let guard = guard(&vendor);
+    let provider = ProviderKind::default();
+    let guard = guard(&provider);
     let echo = async |body: axum::body::Bytes| body;
     let router = Router::new()
         .route("/signup", post(echo))
@@ -151,7 +151,7 @@ fn a_layer_that_reads_bodies_hands_every_byte_on() {
         assert_eq!(response.status, 200, "{response:?}");
         assert_eq!(response.body.as_bytes(), request.body);
     }
-    assert_eq!(vendor.asked(), 4);
+    assert_eq!(provider.asked(), 4);
     let hidden = Request::post("/signup").body("text/plain", "h-captcha-response=good");
     assert_eq!(connection.send(&hidden).unwrap().status, 403);
     let missing = form(&[("email", "a@b")]);
@@ -160,23 +160,23 @@ fn a_layer_that_reads_bodies_hands_every_byte_on() {
 
 #[test]
 fn the_nearest_guard_decides_and_another_ones_decision_proves_nothing() {
-    let vendor = Vendor::default();
-    let lazy = guard(&vendor)
-        .with_policy(RoutePolicy::closed_on_outage("lazy").challenging(Trigger::when(|_| false)))
+    let provider = ProviderKind::default();
+    let lazy = guard(&provider)
+        .with_policy(RoutePolicy::fail_closed("lazy").with_trigger(Trigger::when(|_| false)))
         .unwrap();
     let inner = Router::new().route("/inner", post(async |_: Human| "ran"));
     let router = Router::new()
         .route(
             "/lazy",
-            post(async |visitor: MaybeHuman| match visitor.unproven() {
-                Some(Unproven::NotChallenged) => "unproven",
+            post(async |visitor: MaybeHuman| match visitor.unverified() {
+                Some(Unverified::NotChallenged) => "unverified",
                 _ => "human",
             }),
         )
         .route("/lazy-strict", post(async |_: Human| "ran"))
         .layer(Extension(lazy))
         .merge(inner)
-        .with_state(State(guard(&vendor)));
+        .with_state(State(guard(&provider)));
     let mut connection = serve(router);
     let mut send = |path: &str, token: Option<&'static str>| {
         let request = Request::post(path);
@@ -186,7 +186,7 @@ fn the_nearest_guard_decides_and_another_ones_decision_proves_nothing() {
         };
         connection.send(&request).unwrap()
     };
-    assert_eq!(send("/lazy", None).body, "unproven");
+    assert_eq!(send("/lazy", None).body, "unverified");
     assert_eq!(send("/lazy", Some("good")).body, "human");
     assert_eq!(send("/lazy", Some("bad")).status, 403);
     // A handler that wants proof is not run without, whatever the policy lets in.
@@ -197,10 +197,10 @@ fn the_nearest_guard_decides_and_another_ones_decision_proves_nothing() {
 
 #[test]
 fn a_lazy_layer_in_front_of_a_strict_guard_changes_nothing() {
-    let vendor = Vendor::default();
-    let strict = guard(&vendor);
+    let provider = ProviderKind::default();
+    let strict = guard(&provider);
     let lazy = strict
-        .with_policy(RoutePolicy::closed_on_outage("lazy").observing_only())
+        .with_policy(RoutePolicy::fail_closed("lazy").with_observe_only())
         .unwrap();
     let router = Router::new()
         .route("/", post(async |_: Human| "ran"))
@@ -214,10 +214,10 @@ fn a_lazy_layer_in_front_of_a_strict_guard_changes_nothing() {
 
 #[test]
 fn refusals_of_a_layer_can_be_answered_otherwise() {
-    let vendor = Vendor::default();
-    let guard = guard(&vendor);
+    let provider = ProviderKind::default();
+    let guard = guard(&provider);
     let layer = HumanLayer::new(guard.clone()).error_handler(|refused| {
-        (axum::http::StatusCode::IM_A_TEAPOT, refused.denial().name()).into_response()
+        (axum::http::StatusCode::IM_A_TEAPOT, refused.reason().name()).into_response()
     });
     let router = Router::new()
         .route("/", post(async || "ran"))
@@ -232,11 +232,11 @@ fn refusals_of_a_layer_can_be_answered_otherwise() {
 
 #[test]
 fn a_form_on_get_is_no_way_in() {
-    let vendor = Vendor::default();
+    let provider = ProviderKind::default();
     let handler = async |_: HumanForm<std::collections::HashMap<String, String>>| "ran";
     let router = Router::new()
         .route("/", any(handler))
-        .with_state(State(guard(&vendor)));
+        .with_state(State(guard(&provider)));
     let mut connection = serve(router);
     let linked = Request::post("/?h-captcha-response=good").method("GET");
     assert_eq!(connection.send(&linked).unwrap().status, 405);
@@ -246,13 +246,13 @@ fn a_form_on_get_is_no_way_in() {
         request.path = "/".to_owned();
         assert_eq!(connection.send(&request).unwrap().status, 405, "{method}");
     }
-    assert_eq!(vendor.asked(), 0);
+    assert_eq!(provider.asked(), 0);
 }
 
 #[test]
 fn a_fallback_is_no_route() {
-    let vendor = Vendor::default();
-    let guard = guard(&vendor);
+    let provider = ProviderKind::default();
+    let guard = guard(&provider);
     let router = Router::new()
         .route("/", post(async || "ran"))
         .route_layer(HumanLayer::new(guard.clone()))
@@ -266,9 +266,9 @@ fn a_fallback_is_no_route() {
 
 #[test]
 fn a_route_that_observes_refuses_nobody_for_a_token() {
-    let vendor = Vendor::default();
-    let observing = RoutePolicy::closed_on_outage("observing").observing_only();
-    let guard = Guard::new(vendor, observing).unwrap();
+    let provider = ProviderKind::default();
+    let observing = RoutePolicy::fail_closed("observing").with_observe_only();
+    let guard = Guard::new(provider, observing).unwrap();
     let handler = async |_: HumanForm<std::collections::HashMap<String, String>, MaybeHuman>| "ran";
     let router = Router::new()
         .route("/signup", post(handler))
@@ -293,7 +293,7 @@ fn a_route_that_observes_refuses_nobody_for_a_token() {
 
 #[test]
 fn a_streamed_multipart_comes_after_the_check() {
-    let vendor = Vendor::default();
+    let provider = ProviderKind::default();
     let handler = async |parts: HumanMultipart| {
         let mut parts = parts.into_inner();
         let mut names = Vec::new();
@@ -304,7 +304,7 @@ fn a_streamed_multipart_comes_after_the_check() {
     };
     let router = Router::new()
         .route("/signup", post(handler))
-        .with_state(State(guard(&vendor)));
+        .with_state(State(guard(&provider)));
     let mut connection = serve(router);
     let request = multipart(&[("a", None, b"1"), ("h-captcha-response", None, b"good")]);
     // Here the application reads the parts by itself, and the token's is one of them.
@@ -323,16 +323,16 @@ fn a_form_beside_a_proof_may_cost_the_token_and_a_wrapped_one_does_not() {
         #[allow(dead_code, reason = "only its type matters")]
         age: u8,
     }
-    let vendor = Vendor::default();
+    let provider = ProviderKind::default();
     let router = Router::new()
         .route("/beside", post(async |_: Human, _: Form<Age>| "ran"))
         .route("/wrapped", post(async |_: HumanForm<Age>| "ran"))
-        .with_state(State(guard(&vendor)));
+        .with_state(State(guard(&provider)));
     let mut connection = serve(router);
     for (path, asked) in [("/wrapped", 0), ("/beside", 1)] {
         let mut request = form(&[("age", "old")]).header("x-captcha-token", "good");
         path.clone_into(&mut request.path);
         assert_eq!(connection.send(&request).unwrap().status, 422);
-        assert_eq!(vendor.asked(), asked, "{path}");
+        assert_eq!(provider.asked(), asked, "{path}");
     }
 }

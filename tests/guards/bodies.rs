@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::json;
 
 use crate::client::Request;
-use crate::fixture::{Framework, everywhere, with};
+use crate::fixture::{Framework, everywhere, limits, with};
 use crate::sources::{comment, form, multipart};
 
 const FIELD: &str = "h-captcha-response";
@@ -172,7 +172,7 @@ fn a_body_beyond_the_limit_is_refused_and_nobody_is_asked() {
             // A server may close before all of it is sent, and the client then sees only that.
             let refused = answer.as_ref().is_none_or(|answer| answer.status == 413);
             assert!(refused, "{:?} {answer:?}", app.framework);
-            assert_eq!(app.vendor.asked(), 0, "{:?}", app.framework);
+            assert_eq!(app.provider.asked(), 0, "{:?}", app.framework);
         }
     }
 }
@@ -180,10 +180,7 @@ fn a_body_beyond_the_limit_is_refused_and_nobody_is_asked() {
 #[test]
 fn a_smaller_limit_of_the_guard_holds_and_a_smaller_one_of_the_application_too() {
     let small = |builder: human_check_guard::GuardBuilder| {
-        builder.with_body_limits(human_check_guard::BodyLimits {
-            body: 100,
-            ..crate::fixture::LIMITS
-        })
+        builder.with_body_limits(limits().with_max_body_bytes(100))
     };
     let long = "x".repeat(200);
     for app in with(small) {
@@ -195,10 +192,7 @@ fn a_smaller_limit_of_the_guard_holds_and_a_smaller_one_of_the_application_too()
         );
     }
     let large = |builder: human_check_guard::GuardBuilder| {
-        builder.with_body_limits(human_check_guard::BodyLimits {
-            body: 10_000_000,
-            ..crate::fixture::LIMITS
-        })
+        builder.with_body_limits(limits().with_max_body_bytes(10_000_000))
     };
     // axum's limit is two megabytes for all, the other two are set to 64 KiB.
     let long = "x".repeat(2_200_000);
@@ -210,7 +204,7 @@ fn a_smaller_limit_of_the_guard_holds_and_a_smaller_one_of_the_application_too()
             "{:?}",
             app.framework
         );
-        assert_eq!(app.vendor.asked(), 0, "{:?}", app.framework);
+        assert_eq!(app.provider.asked(), 0, "{:?}", app.framework);
     }
 }
 
@@ -290,6 +284,6 @@ fn no_bytes_make_a_server_fail() {
                 app.framework
             );
         }
-        assert_eq!(app.vendor.asked(), 0);
+        assert_eq!(app.provider.asked(), 0);
     }
 }

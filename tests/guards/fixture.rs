@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use example_pages::Guards;
 use human_check_core::{
-    CheckError, ErrorKind, Facts, HumanCheck, Provider, Reason, Refusal, Reports, Submission,
+    Capabilities, CheckError, ErrorKind, Facts, HumanCheck, Provider, Reason, Refusal, Submission,
     Verdict,
 };
 use human_check_guard::{BodyLimits, Guard, GuardBuilder, RoutePolicy};
@@ -30,9 +30,9 @@ impl Framework {
     pub(crate) const ALL: [Self; 3] = [Self::Actix, Self::Axum, Self::Rocket];
 }
 
-/// A vendor whose tokens say what it will make of them.
+/// A provider whose tokens say what it will make of them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Vendor(Arc<Inner>);
+pub(crate) struct ProviderKind(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -41,7 +41,7 @@ struct Inner {
     gate: Notify,
 }
 
-impl Vendor {
+impl ProviderKind {
     /// How many tokens it was asked about. One that cannot be a token is not asked about.
     pub(crate) fn asked(&self) -> usize {
         self.0.asked.load(Ordering::SeqCst)
@@ -54,10 +54,10 @@ impl Vendor {
 
     /// Waits until a question is open, or gives up loudly.
     pub(crate) fn wait_for_a_question(&self) {
-        eventually("the vendor is asked", || self.in_flight() > 0);
+        eventually("the provider is asked", || self.in_flight() > 0);
     }
 
-    /// Answers a question about `slow`.
+    /// Replies to a question about `slow`.
     pub(crate) fn open(&self) {
         self.0.gate.notify_one();
     }
@@ -72,17 +72,17 @@ impl Drop for InFlight<'_> {
 }
 
 #[async_trait]
-impl HumanCheck for Vendor {
-    fn accepts(&self) -> &[Provider] {
+impl HumanCheck for ProviderKind {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&HCAPTCHA)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let token = match submission.token(&HCAPTCHA, human_check_core::TOKEN_CAP) {
+        let token = match submission.token_for(&HCAPTCHA, human_check_core::MAX_TOKEN_BYTES) {
             Ok(token) => token,
             Err(refusal) => return Ok(refusal.into()),
         };
@@ -98,7 +98,7 @@ impl HumanCheck for Vendor {
             }
             "down" => error(ErrorKind::Unavailable),
             "wrong-key" => error(ErrorKind::Misconfigured),
-            "spent" => Ok(Refusal::new(Reason::Spent).into()),
+            "spent" => Ok(Refusal::new(Reason::Replayed).into()),
             _ => Ok(Refusal::new(Reason::Invalid).into()),
         }
     }
@@ -118,7 +118,7 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 pub(crate) struct App {
     pub(crate) framework: Framework,
     pub(crate) address: SocketAddr,
-    pub(crate) vendor: Vendor,
+    pub(crate) provider: ProviderKind,
 }
 
 impl App {
@@ -132,41 +132,38 @@ impl App {
         answer.unwrap_or_else(|| panic!("{:?} closed without an answer", self.framework))
     }
 
-    /// The answer, and how many tokens the vendor was asked about for it.
+    /// The answer, and how many tokens the provider was asked about for it.
     pub(crate) fn ask(&self, request: &Request) -> (Response, usize) {
-        let before = self.vendor.asked();
+        let before = self.provider.asked();
         let response = self.send(request);
-        (response, self.vendor.asked() - before)
+        (response, self.provider.asked() - before)
     }
 }
 
 /// Reads as much as the default, and waits as long as a slow machine may need.
-pub(crate) const LIMITS: BodyLimits = BodyLimits {
-    body: 65_536,
-    body_deadline: Duration::from_secs(20),
-    upload: 2 * 1_024 * 1_024,
-    upload_deadline: Duration::from_secs(20),
-};
+pub(crate) fn limits() -> BodyLimits {
+    BodyLimits::default()
+        .with_body_timeout(Duration::from_secs(20))
+        .with_upload_timeout(Duration::from_secs(20))
+}
 
-/// The examples in front of a scripted vendor.
+/// The examples in front of a scripted provider.
 pub(crate) fn everywhere() -> Vec<App> {
-    with(|builder| builder.with_body_limits(LIMITS))
+    with(|builder| builder.with_body_limits(limits()))
 }
 
 pub(crate) fn with(set_up: impl Fn(GuardBuilder) -> GuardBuilder) -> Vec<App> {
     let start = |framework| {
-        let vendor = Vendor::default();
-        let builder = set_up(Guard::builder(vendor.clone()));
-        let signup = builder
-            .build(RoutePolicy::closed_on_outage("signup"))
-            .unwrap();
+        let provider = ProviderKind::default();
+        let builder = set_up(Guard::builder(provider.clone()));
+        let signup = builder.build(RoutePolicy::fail_closed("signup")).unwrap();
         let comments = signup
-            .with_policy(RoutePolicy::closed_on_outage("comments"))
+            .with_policy(RoutePolicy::fail_closed("comments"))
             .unwrap();
         App {
             framework,
             address: serve(framework, Guards::new(signup, comments)),
-            vendor,
+            provider,
         }
     };
     Framework::ALL.map(start).into()
@@ -223,7 +220,7 @@ pub(crate) fn launch(
         },
         ..example_rocket_comments::config()
     };
-    let (said, heard) = std::sync::mpsc::channel();
+    let (said, pending) = std::sync::mpsc::channel();
     in_tokio(move || {
         let say = rocket::fairing::AdHoc::on_liftoff("say", move |rocket| {
             let config = rocket.config();
@@ -233,5 +230,5 @@ pub(crate) fn launch(
         });
         build(config).attach(say).launch()
     });
-    heard.recv().unwrap()
+    pending.recv().unwrap()
 }

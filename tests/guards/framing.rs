@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use human_check_guard::BodyLimits;
-
 use crate::client::{Connection, Request};
-use crate::fixture::{App, Framework, LIMITS, eventually, everywhere, with};
+use crate::fixture::{App, Framework, eventually, everywhere, limits, with};
 use crate::sources::{comment, form, multipart};
 
 const FIELD: &str = "h-captcha-response";
@@ -33,11 +31,9 @@ fn a_body_that_drips_in_is_read() {
 
 #[test]
 fn an_unfinished_body_is_ended_within_the_deadline() {
-    let soon = BodyLimits {
-        body_deadline: Duration::from_millis(300),
-        upload_deadline: Duration::from_millis(300),
-        ..LIMITS
-    };
+    let soon = limits()
+        .with_body_timeout(Duration::from_millis(300))
+        .with_upload_timeout(Duration::from_millis(300));
     for app in with(|builder| builder.with_body_limits(soon)) {
         for request in [
             good(),
@@ -61,7 +57,7 @@ fn an_unfinished_body_is_ended_within_the_deadline() {
                 app.framework
             );
         }
-        assert_eq!(app.vendor.asked(), 0);
+        assert_eq!(app.provider.asked(), 0);
     }
 }
 
@@ -122,16 +118,16 @@ fn a_client_that_leaves_during_the_check_leaves_nothing_behind() {
             form(&[("email", "a@b"), (FIELD, "slow")]),
             comment().header("X-Captcha-Token", "slow"),
         ] {
-            let before = app.vendor.asked();
+            let before = app.provider.asked();
             let mut connection = app.connect();
             connection.write(&request.bytes());
-            eventually("the check begins", || app.vendor.asked() > before);
+            eventually("the check begins", || app.provider.asked() > before);
             drop(connection);
             // Rocket 0.5 and actix-web let the handler's future go on; either way it must end.
-            app.vendor.open();
+            app.provider.open();
             eventually("nothing is in flight", || {
-                app.vendor.open();
-                app.vendor.in_flight() == 0
+                app.provider.open();
+                app.provider.in_flight() == 0
             });
         }
         assert_eq!(app.send(&good()).status, 200, "{:?}", app.framework);

@@ -12,7 +12,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 
-use crate::fixture::{Vendor, in_tokio, listen};
+use crate::fixture::{ProviderKind, in_tokio, listen};
 
 #[derive(Deserialize)]
 struct Signup {
@@ -20,8 +20,8 @@ struct Signup {
 }
 
 fn guard() -> Guard {
-    let policy = RoutePolicy::closed_on_outage("site");
-    Guard::new(Vendor::default(), policy).unwrap()
+    let policy = RoutePolicy::fail_closed("site");
+    Guard::new(ProviderKind::default(), policy).unwrap()
 }
 
 fn actix() -> SocketAddr {

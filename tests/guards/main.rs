@@ -17,6 +17,6 @@ mod framing;
 mod http2;
 mod own_answers;
 mod proof_of_work;
+mod providers;
 mod rocket_only;
 mod sources;
-mod vendors;

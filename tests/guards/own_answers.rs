@@ -61,7 +61,7 @@ fn nobody_can_tell_why_a_token_was_refused() {
         for token in ["spent", "anything", "x"] {
             assert_eq!(answer(token), bad, "{:?} {token}", app.framework);
         }
-        let leaks = ["spent", "invalid", "expired", "bad"];
+        let leaks = ["spent", "replayed", "invalid", "expired", "bad"];
         assert!(
             leaks.iter().all(|leak| !bad.body.contains(leak)),
             "{:?}",
@@ -138,7 +138,7 @@ fn an_outage_and_a_wrong_key_are_told_apart() {
 #[test]
 fn a_page_of_the_application_replaces_ours() {
     let own = |builder: human_check_guard::GuardBuilder| {
-        builder.with_page(|denial, _| Some(format!("<p>own {}", denial.status())))
+        builder.with_refusal_page(|denial, _| Some(format!("<p>own {}", denial.status())))
     };
     for app in with(own) {
         let page = app.send(&form(&[("email", "a@b")]).header("accept", BROWSER));

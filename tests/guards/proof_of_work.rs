@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use example_pages::{Guards, ProofOfWork};
 use human_check_altcha::{Altcha, Difficulty, Keys, widget};
-use human_check_config::Site;
-use human_check_core::{MemorySpent, Secret};
-use human_check_guard::{Challenges, Guard, RoutePolicy};
+use human_check_config::Deployment;
+use human_check_core::{MemoryReplayStore, Secret};
+use human_check_guard::{ChallengeEndpoint, Guard, RoutePolicy};
 use human_check_testkit::{ManualClock, solve};
 
 use crate::client::{Connection, Request, Response};
@@ -42,7 +42,7 @@ fn installed() -> tempfile::TempDir {
     folder
 }
 
-fn with_widget(challenges: Challenges) -> ProofOfWork {
+fn with_widget(challenges: ChallengeEndpoint) -> ProofOfWork {
     let folder = installed();
     ProofOfWork::new(challenges, folder.path().into()).unwrap()
 }
@@ -63,18 +63,18 @@ impl App {
 
     fn start(framework: Framework, most: u32) -> Self {
         let clock = ManualClock::now();
-        let store = MemorySpent::with(1_000, Duration::from_secs(600), clock.clone());
+        let store = MemoryReplayStore::new(1_000).with_clock(clock.clone());
         let keys = Keys::new(Secret::new(SECRET).unwrap()).unwrap();
         let altcha = Altcha::new(keys, "www.example.com", store).unwrap();
         let altcha = altcha
             .with_difficulty(Difficulty::sha().with_tries(50).unwrap())
             .with_clock(clock.clone());
         let altcha = Arc::new(altcha);
-        let policy = |name| RoutePolicy::closed_on_outage(name).with_action("sign up");
+        let policy = |name| RoutePolicy::fail_closed(name).with_action("sign up");
         let builder = Guard::builder(Arc::clone(&altcha)).with_widget(widget(CHALLENGE).unwrap());
         let signup = builder.build(policy("signup")).unwrap();
-        let challenges = Challenges::new(altcha)
-            .for_guard(signup.clone())
+        let challenges = ChallengeEndpoint::new(altcha)
+            .with_guard(signup.clone())
             .with_rate(most, Duration::from_secs(60))
             .unwrap();
         let guards = Guards {
@@ -284,7 +284,7 @@ fn variables_are_enough_and_without_a_proof_of_work_nothing_of_it_is_there() {
     ];
     let variables =
         variables.map(|(name, value)| (format!("HUMAN_CHECK_{name}"), value.to_owned()));
-    let site = Site::from_vars(variables).unwrap();
+    let site = Deployment::builder().from_vars(variables).unwrap();
     let guard = |route| site.guard(route).unwrap();
     for framework in Framework::ALL {
         let challenges = site.challenges("signup").unwrap().unwrap();
@@ -318,7 +318,7 @@ fn a_widget_that_is_not_installed_ends_the_start_with_what_to_install() {
         let variables = [("PROVIDER", "altcha"), ("SITE", "x"), ("SECRET", SECRET)];
         let variables =
             variables.map(|(name, value)| (format!("HUMAN_CHECK_{name}"), value.into()));
-        let site = Site::from_vars(variables).unwrap();
+        let site = Deployment::builder().from_vars(variables).unwrap();
         site.challenges("signup").unwrap().unwrap()
     };
     let empty = tempfile::tempdir().unwrap();

@@ -1,5 +1,6 @@
 //! What only Rocket has: fairings, sentinels, catchers, wrapped routes and forwards.
 
+use human_check_config::Deployment;
 use human_check_guard::{Guard, RoutePolicy, Trigger};
 use human_check_rocket::{
     GuardRoutes, Human, HumanError, HumanFairing, HumanForm, HumanJson, MaybeHuman, catchers,
@@ -12,10 +13,10 @@ use rocket::response::content::RawHtml;
 use rocket::{Build, FromForm, Rocket, catch, get, post, routes};
 use serde::Deserialize;
 
-use crate::fixture::Vendor;
+use crate::fixture::ProviderKind;
 
-fn guard(vendor: &Vendor) -> Guard {
-    Guard::new(vendor.clone(), RoutePolicy::closed_on_outage("site")).unwrap()
+fn guard(provider: &ProviderKind) -> Guard {
+    Guard::new(provider.clone(), RoutePolicy::fail_closed("site")).unwrap()
 }
 
 fn quiet() -> Figment {
@@ -58,7 +59,7 @@ fn soft(human: Result<&Human, HumanError>) -> String {
 fn maybe(visitor: &MaybeHuman) -> &'static str {
     match visitor.human() {
         Some(_) => "human",
-        None => "unproven",
+        None => "unverified",
     }
 }
 
@@ -143,75 +144,53 @@ fn a_forgotten_fairing_stops_the_launch() {
 }
 
 #[test]
-fn a_wrong_configuration_stops_the_launch() {
-    let fairing = || HumanFairing::configured(Guard::builder(Vendor::default()));
-    for (what, figment) in [
-        ("no table", quiet()),
-        (
-            "no decision about outages",
-            quiet().merge(("human.route", "x")),
-        ),
-        (
-            "an unknown key",
-            quiet()
-                .merge(("human.on_outage", "refuse"))
-                .merge(("human.on_outrage", "x")),
-        ),
-        (
-            "a wrong value",
-            quiet().merge(("human.on_outage", "perhaps")),
-        ),
-        (
-            "an action that no verdict has",
-            quiet()
-                .merge(("human.on_outage", "refuse"))
-                .merge(("human.action", "x")),
-        ),
-        (
-            "proxies without a header",
-            quiet()
-                .merge(("human.on_outage", "refuse"))
-                .merge(("human.trusted_proxies", ["10.0.0.1"])),
-        ),
-    ] {
-        let rocket = rocket::custom(figment).attach(fairing());
-        let error = Client::untracked(rocket).unwrap_err();
-        assert!(
-            matches!(error.kind(), rocket::error::ErrorKind::FailedFairings(_)),
-            "{what}"
-        );
-    }
-    let right = quiet()
-        .merge(("human.on_outage", "refuse"))
-        .merge(("human.header", "X-Human"));
-    let fairing = HumanFairing::configured(Guard::builder(Vendor::default()));
+fn rockets_own_configuration_describes_a_deployment() {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "0x4AAAAAAADemoSecret").unwrap();
+    let figment = quiet()
+        .merge(("human_check.providers.main.kind", "turnstile"))
+        .merge((
+            "human_check.providers.main.site_key",
+            "0x4AAAAAAADemoSiteKey",
+        ))
+        .merge(("human_check.providers.main.secret.file", secret.path()))
+        .merge(("human_check.check.use", "main"))
+        .merge(("human_check.site.header", "X-Human"))
+        .merge(("human_check.routes.signup.on_outage", "fail-closed"));
+    let deployment = Deployment::builder()
+        .from_figment(&figment, "human_check")
+        .unwrap();
     let client = launch(
-        rocket::custom(right)
-            .attach(fairing)
+        rocket::custom(figment)
+            .attach(HumanFairing::new(deployment.guard("signup").unwrap()))
             .mount("/", routes![human]),
     );
-    let request = client.post("/human").header(Header::new("X-Human", "good"));
-    assert_eq!(send(request).0, 200);
+    // Not what a token looks like, so the provider is not called, and its header was found.
+    let request = client
+        .post("/human")
+        .header(Header::new("X-Human", "no token"));
+    assert_eq!(send(request).0, 400);
+    assert_eq!(send(client.post("/human")).0, 403);
 }
 
 #[test]
 fn several_guards_of_one_request_ask_once() {
-    let vendor = Vendor::default();
+    let provider = ProviderKind::default();
     let client = launch(
         plain()
-            .attach(HumanFairing::new(guard(&vendor)))
+            .attach(HumanFairing::new(guard(&provider)))
             .mount("/", routes![three]),
     );
     assert_eq!(send(with_token(client.post("/three"), "good")).1, "ran");
-    assert_eq!(vendor.asked(), 1);
+    assert_eq!(provider.asked(), 1);
 }
 
 #[test]
 fn each_policy_has_its_own_decision() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let lazy = site
-        .with_policy(RoutePolicy::closed_on_outage("lazy").challenging(Trigger::when(|_| false)))
+        .with_policy(RoutePolicy::fail_closed("lazy").with_trigger(Trigger::when(|_| false)))
         .unwrap();
     let client = launch(
         plain()
@@ -221,7 +200,7 @@ fn each_policy_has_its_own_decision() {
             .register("/", catchers()),
     );
     assert_eq!(send(client.post("/maybe")).0, 403);
-    assert_eq!(send(client.post("/lazy/maybe")).1, "unproven");
+    assert_eq!(send(client.post("/lazy/maybe")).1, "unverified");
     assert_eq!(send(with_token(client.post("/lazy/maybe"), "bad")).0, 403);
     assert_eq!(
         send(with_token(client.post("/lazy/maybe"), "good")).1,
@@ -254,10 +233,10 @@ impl<'r> rocket::request::FromRequest<'r> for Never {
 
 #[test]
 fn a_lenient_route_that_forwards_leaves_no_leniency_behind() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let observing = site
-        .with_policy(RoutePolicy::open_on_outage("observing").observing_only())
+        .with_policy(RoutePolicy::fail_open("observing").with_observe_only())
         .unwrap();
     let client = launch(
         plain()
@@ -273,8 +252,8 @@ fn a_lenient_route_that_forwards_leaves_no_leniency_behind() {
 
 #[test]
 fn wrapped_routes_are_screened_however_they_are_reached() {
-    let vendor = Vendor::default();
-    let site = guard(&vendor);
+    let provider = ProviderKind::default();
+    let site = guard(&provider);
     let client = launch(
         plain()
             .attach(HumanFairing::new(site.clone()))
@@ -296,18 +275,18 @@ fn wrapped_routes_are_screened_however_they_are_reached() {
             "{path}"
         );
     }
-    let before = vendor.asked();
+    let before = provider.asked();
     assert_eq!(
         send(with_token(client.post("/screened/human"), "good")).1,
         "ran"
     );
-    assert_eq!(vendor.asked(), before + 1);
+    assert_eq!(provider.asked(), before + 1);
     // Nobody is asked about what does not exist, and a refusal does not fall to the catch-all.
     assert_eq!(
         send(with_token(client.post("/screened/elsewhere"), "good")).0,
         404
     );
-    assert_eq!(vendor.asked(), before + 1);
+    assert_eq!(provider.asked(), before + 1);
     let by_form = client
         .post("/screened/open")
         .header(ContentType::Form)
@@ -317,10 +296,10 @@ fn wrapped_routes_are_screened_however_they_are_reached() {
 
 #[test]
 fn a_soft_guard_lets_the_handler_decide() {
-    let vendor = Vendor::default();
+    let provider = ProviderKind::default();
     let client = launch(
         plain()
-            .attach(HumanFairing::new(guard(&vendor)))
+            .attach(HumanFairing::new(guard(&provider)))
             .mount("/", routes![soft]),
     );
     assert_eq!(send(with_token(client.post("/soft"), "good")).1, "human");
@@ -333,10 +312,10 @@ fn a_soft_guard_lets_the_handler_decide() {
 
 #[test]
 fn strict_contextual_and_borrowing_types_work() {
-    let vendor = Vendor::default();
+    let provider = ProviderKind::default();
     let client = launch(
         plain()
-            .attach(HumanFairing::new(guard(&vendor)))
+            .attach(HumanFairing::new(guard(&provider)))
             .mount("/", routes![strict, contextual, json]),
     );
     let form = |path: &'static str, body: &'static str| {
@@ -344,7 +323,7 @@ fn strict_contextual_and_borrowing_types_work() {
     };
     assert_eq!(form("/strict", "age=3&h-captcha-response=good").1, "3");
     assert_eq!(form("/strict", "age=3&x=1&h-captcha-response=good").0, 422);
-    assert_eq!(vendor.asked(), 1);
+    assert_eq!(provider.asked(), 1);
     // A form in this context is never wrong, so the token is spent either way.
     assert_eq!(
         form("/contextual", "age=3&h-captcha-response=good").1,
@@ -355,7 +334,7 @@ fn strict_contextual_and_borrowing_types_work() {
         "invalid"
     );
     assert_eq!(form("/contextual", "age=3").0, 403);
-    assert_eq!(vendor.asked(), 3);
+    assert_eq!(provider.asked(), 3);
     let body = r#"{"text":"hello","h-captcha-response":"good"}"#;
     let request = client.post("/json").header(ContentType::JSON).body(body);
     assert_eq!(send(request).1, "hello");
@@ -366,16 +345,16 @@ fn own(request: &rocket::Request<'_>) -> String {
     let refused = human_check_rocket::refusal(request);
     refused.map_or_else(
         || "other".to_owned(),
-        |refused| format!("own {}", refused.denial().name()),
+        |refused| format!("own {}", refused.reason().name()),
     )
 }
 
 #[test]
 fn an_own_catcher_knows_the_refusal_and_the_headers_are_there_anyway() {
-    let vendor = Vendor::default();
+    let provider = ProviderKind::default();
     let client = launch(
         plain()
-            .attach(HumanFairing::new(guard(&vendor)))
+            .attach(HumanFairing::new(guard(&provider)))
             .mount("/", routes![human, forbidden])
             .register("/", rocket::catchers![own]),
     );
@@ -396,10 +375,10 @@ fn an_own_catcher_knows_the_refusal_and_the_headers_are_there_anyway() {
 
 #[test]
 fn an_errors_catcher_leaves_other_errors_alone() {
-    let vendor = Vendor::default();
+    let provider = ProviderKind::default();
     let client = launch(
         plain()
-            .attach(HumanFairing::new(guard(&vendor)))
+            .attach(HumanFairing::new(guard(&provider)))
             .mount("/", routes![strict])
             .register("/", catchers()),
     );
@@ -419,9 +398,9 @@ fn an_errors_catcher_leaves_other_errors_alone() {
 #[test]
 fn a_policy_of_the_application_lets_the_widget_in() {
     let widget = human_check_hcaptcha::widget("10000000-ffff-ffff-ffff-000000000001").unwrap();
-    let guard = Guard::builder(Vendor::default())
+    let guard = Guard::builder(ProviderKind::default())
         .with_widget(widget)
-        .build(RoutePolicy::closed_on_outage("site"))
+        .build(RoutePolicy::fail_closed("site"))
         .unwrap();
     let client = launch(
         plain()

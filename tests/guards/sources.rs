@@ -120,8 +120,8 @@ fn row(
 }
 
 impl Row {
-    fn header(mut self, outcome: (u16, &'static str, usize)) -> Self {
-        self.header = Some(outcome);
+    fn header(mut self, decision: (u16, &'static str, usize)) -> Self {
+        self.header = Some(decision);
         self
     }
 }
@@ -132,7 +132,7 @@ const INVALID: (u16, &str, usize) = (400, "invalid-token", 0);
 const FAILED: (u16, &str, usize) = (403, "verification-failed", 1);
 
 fn rows() -> Vec<Row> {
-    let long = "a".repeat(human_check_core::TOKEN_CAP + 1);
+    let long = "a".repeat(human_check_core::MAX_TOKEN_BYTES + 1);
     let longer = "a".repeat(20_000);
     vec![
         row("absent", &[], MISSING),
@@ -152,12 +152,12 @@ fn rows() -> Vec<Row> {
         row("with a space", &[(FIELD, "go od")], INVALID),
         row("not ASCII", &[(FIELD, "gööd")], INVALID).header((0, "", 0)),
         row(
-            "another vendor's",
+            "another provider's",
             &[("cf-turnstile-response", "good")],
             MISSING,
         ),
         row(
-            "another vendor's beside a good one",
+            "another provider's beside a good one",
             &[(FIELD, "good"), ("cf-turnstile-response", "x")],
             INVALID,
         )
@@ -173,7 +173,7 @@ fn rows() -> Vec<Row> {
             MISSING,
         ),
         row(
-            "vendor down",
+            "provider down",
             &[(FIELD, "down")],
             (503, "verification-unavailable", 1),
         ),
@@ -196,10 +196,10 @@ fn each_source_with_each_mistake_ends_alike() {
     all(|app| {
         for row in rows() {
             for source in SOURCES {
-                let outcome = match (source, row.header) {
+                let decision = match (source, row.header) {
                     // Servers differ in what they take for a header at all.
                     (Source::Header, Some((0, ..))) => continue,
-                    (Source::Header, Some(outcome)) => outcome,
+                    (Source::Header, Some(decision)) => decision,
                     _ => (row.status, row.problem, row.asked),
                 };
                 let fields: Vec<_> = row
@@ -209,7 +209,7 @@ fn each_source_with_each_mistake_ends_alike() {
                     .collect();
                 let (response, asked) = app.ask(&source.request(&fields));
                 let got = (response.status, response.problem(), asked);
-                let expected = (outcome.0, outcome.1.to_owned(), outcome.2);
+                let expected = (decision.0, decision.1.to_owned(), decision.2);
                 assert_eq!(
                     got, expected,
                     "{:?} {source:?}: {}\n{response:?}",

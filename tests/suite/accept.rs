@@ -1,9 +1,9 @@
-//! Two vendors at once, for the weeks of a migration.
+//! Two providers at once, for the weeks of a migration.
 
 use std::time::Duration;
 
 use human_check_core::{
-    Clock, ErrorKind, HumanCheck, HumanCheckExt, MemorySpent, Provider, Reason, Submission,
+    Clock, ErrorKind, HumanCheck, HumanCheckExt, MemoryReplayStore, Provider, Reason, Submission,
 };
 use human_check_testkit::{ManualClock, Scripted};
 
@@ -34,7 +34,7 @@ async fn of_two_answers_both_must_hold() {
         for (old, old_says) in outcomes {
             let check = new()
                 .accepting(&NEW)
-                .also_accepting(old().accepting(&OLD))
+                .dual_accept(old().accepting(&OLD))
                 .unwrap();
             let outcome = check.check(&submission(true, true)).await;
             let passed = outcome.as_ref().is_ok_and(|verdict| verdict.is_human());
@@ -60,8 +60,8 @@ fn pair() -> (Scripted, Scripted) {
 #[tokio::test]
 async fn whose_answer_arrived_decides_who_judges_and_nobody_else_is_asked() {
     let (new, old) = pair();
-    let check = new.clone().also_accepting(old.clone()).unwrap();
-    let shares = check.shares();
+    let check = new.clone().dual_accept(old.clone()).unwrap();
+    let counts = check.counts();
     assert!(
         check
             .check(&submission(true, false))
@@ -86,28 +86,28 @@ async fn whose_answer_arrived_decides_who_judges_and_nobody_else_is_asked() {
             .is_human()
     );
     assert_eq!((new.submissions().len(), old.submissions().len()), (2, 2));
-    let counted = (shares.new_only(), shares.old_only(), shares.both());
+    let counted = (counts.new_only(), counts.old_only(), counts.both());
     assert_eq!(counted, (1, 1, 1));
 }
 
 #[tokio::test]
-async fn an_outage_of_the_old_vendor_alone_opens_nothing() {
+async fn an_outage_of_the_old_provider_alone_opens_nothing() {
     for (new_down, old_down, new, old, kind) in [
         (false, true, false, true, ErrorKind::Declined),
         (false, true, true, true, ErrorKind::Declined),
         (true, false, true, false, ErrorKind::Unavailable),
         (true, true, true, true, ErrorKind::Unavailable),
     ] {
-        let vendor = |down| {
+        let provider = |down| {
             if down {
                 Scripted::unavailable()
             } else {
                 Scripted::human()
             }
         };
-        let check = vendor(new_down).accepting(&NEW);
+        let check = provider(new_down).accepting(&NEW);
         let check = check
-            .also_accepting(vendor(old_down).accepting(&OLD))
+            .dual_accept(provider(old_down).accepting(&OLD))
             .unwrap();
         let error = check.check(&submission(new, old)).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{new_down} {old_down} {new} {old}");
@@ -115,11 +115,11 @@ async fn an_outage_of_the_old_vendor_alone_opens_nothing() {
 }
 
 #[tokio::test]
-async fn after_its_sunset_the_old_vendor_is_dead() {
+async fn after_its_sunset_the_old_provider_is_dead() {
     let clock = ManualClock::now();
     let (new, old) = pair();
     let strict = Scripted::playing(|submission| {
-        Ok(match submission.token(&NEW, 100) {
+        Ok(match submission.token_for(&NEW, 100) {
             Ok(_) => human_check_core::Verdict::Human(human_check_core::Facts::new(&NEW)),
             Err(refusal) => refusal.into(),
         })
@@ -128,11 +128,11 @@ async fn after_its_sunset_the_old_vendor_is_dead() {
     let minute = Duration::from_secs(60);
     let check = strict
         .accepting(&NEW)
-        .also_accepting(old.clone())
+        .dual_accept(old.clone())
         .unwrap()
-        .until(clock.now() + minute)
+        .with_sunset(clock.now() + minute)
         .with_clock(clock.clone());
-    assert_eq!(check.accepts().len(), 2);
+    assert_eq!(check.providers().len(), 2);
     clock.advance(minute - Duration::from_millis(1));
     assert!(
         check
@@ -142,7 +142,7 @@ async fn after_its_sunset_the_old_vendor_is_dead() {
             .is_human()
     );
     clock.advance(Duration::from_millis(1));
-    assert_eq!(check.accepts(), std::slice::from_ref(&NEW));
+    assert_eq!(check.providers(), std::slice::from_ref(&NEW));
     let verdict = check.check(&submission(false, true)).await.unwrap();
     assert_eq!(verdict.refusal().unwrap().reason(), Reason::Missing);
     assert!(
@@ -153,18 +153,18 @@ async fn after_its_sunset_the_old_vendor_is_dead() {
             .is_human()
     );
     assert_eq!(old.submissions().len(), 1, "it is not asked any more");
-    assert_eq!(check.shares().after_sunset(), 1);
+    assert_eq!(check.counts().after_sunset(), 1);
 }
 
 #[tokio::test]
 async fn both_tokens_are_spent_when_both_were_judged() {
     let (new, old) = pair();
     let new = Scripted::human_with(human_check_core::Facts::new(&NEW))
-        .accepting(new.accepts().first().unwrap());
+        .accepting(new.providers().first().unwrap());
     let check = new
-        .also_accepting(old)
+        .dual_accept(old)
         .unwrap()
-        .single_use(MemorySpent::new(10));
+        .replay_guard(MemoryReplayStore::new(10));
     assert!(
         check
             .check(&submission(true, true))
@@ -174,14 +174,14 @@ async fn both_tokens_are_spent_when_both_were_judged() {
     );
     for again in [submission(false, true), submission(true, false)] {
         let verdict = check.check(&again).await.unwrap();
-        assert_eq!(verdict.refusal().unwrap().reason(), Reason::Spent);
+        assert_eq!(verdict.refusal().unwrap().reason(), Reason::Replayed);
     }
 }
 
 #[test]
-fn two_checks_of_one_vendor_cannot_be_told_apart() {
+fn two_checks_of_one_provider_cannot_be_told_apart() {
     let error = Scripted::human()
-        .also_accepting(Scripted::human())
+        .dual_accept(Scripted::human())
         .unwrap_err();
     assert!(error.to_string().contains("scripted"), "{error}");
 }
@@ -194,12 +194,13 @@ async fn a_policy_around_both_holds_the_answer_beside_as_well() {
         facts
     };
     for (old_host, passes) in [("www.example.com", true), ("evil.example", false)] {
-        let reports = human_check_core::Reports::nothing().always(human_check_core::Fact::Hostname);
+        let reports =
+            human_check_core::Capabilities::nothing().always(human_check_core::FactKind::Hostname);
         let new = Scripted::human_with(facts(&NEW, "www.example.com")).accepting(&NEW);
         let old = Scripted::human_with(facts(&OLD, old_host)).accepting(&OLD);
         let both = new
             .reporting(reports)
-            .also_accepting(old.reporting(reports))
+            .dual_accept(old.reporting(reports))
             .unwrap();
         let policy = human_check_core::Policy::new();
         let policy = policy.with_hostnames(["www.example.com"]).unwrap();
@@ -220,7 +221,7 @@ async fn a_refusal_is_put_down_to_who_refused() {
     ] {
         let check = new
             .accepting(&NEW)
-            .also_accepting(old.accepting(&OLD))
+            .dual_accept(old.accepting(&OLD))
             .unwrap();
         let verdict = check.check(&submission(sent.0, sent.1)).await.unwrap();
         assert_eq!(

@@ -9,10 +9,11 @@ use std::time::{Duration, SystemTime};
 use altcha::{Payload, VerifySolutionOptions};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys, look_into};
+use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys, inspect};
 use human_check_core::{
-    Assurance, Challenge, ChallengeIssuer, ChallengeRequest, Claim, ClaimError, Claimed, Clock,
-    ErrorKind, HumanCheck, MemorySpent, Reason, Secret, SingleUse, SpentTokens, Submission,
+    Challenge, ChallengeIssuer, ChallengeRequest, ClaimError, Claimed, Clock, ErrorKind,
+    EvidenceKind, HumanCheck, MemoryReplayStore, Reason, ReplayProtection, ReplayStore, Secret,
+    Submission, TokenId,
 };
 use human_check_testkit::conformance::{Fixture, Wanted};
 use human_check_testkit::{ManualClock, conformance, solve};
@@ -30,8 +31,8 @@ fn easy() -> Difficulty {
     Difficulty::sha().with_tries(50).unwrap()
 }
 
-fn altcha(clock: &ManualClock) -> Altcha<MemorySpent> {
-    let store = MemorySpent::with(1_000, Duration::from_secs(600), clock.clone());
+fn altcha(clock: &ManualClock) -> Altcha<MemoryReplayStore> {
+    let store = MemoryReplayStore::new(1_000).with_clock(clock.clone());
     Altcha::new(keys(SECRET), SITE, store)
         .unwrap()
         .with_difficulty(easy())
@@ -84,8 +85,8 @@ fn every_vector_is_judged_as_the_contract_asks() {
         let name = text(&case, "name");
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(case["now"].as_u64().unwrap());
         let submission = sent(text(&case, "field"));
-        let refusal = match submission.token(&ALTCHA, human_check_core::TOKEN_CAP) {
-            Ok(field) => look_into(field, &keys_of(&case), now),
+        let refusal = match submission.token_for(&ALTCHA, human_check_core::MAX_TOKEN_BYTES) {
+            Ok(field) => inspect(field, &keys_of(&case), now),
             Err(refusal) => Some(refusal),
         };
         let codes = refusal.as_ref().map_or(&[][..], |refusal| refusal.codes());
@@ -144,15 +145,15 @@ async fn an_answer_passes_once_and_the_verdict_says_what_it_proves() {
         .with_action("signup")
         .with_binding("sitzung-ü-7 100%");
     let submission = sent(answered(&check, &request).await)
-        .expecting_action("signup")
-        .expecting_binding("sitzung-ü-7 100%");
+        .with_expected_action("signup")
+        .with_expected_binding("sitzung-ü-7 100%");
     let verdict = check.check(&submission).await.unwrap();
-    let facts = verdict.human().unwrap();
-    assert_eq!(facts.assurance, Assurance::ProofOfWork);
-    assert_eq!(facts.single_use, SingleUse::Store);
+    let facts = verdict.facts().unwrap();
+    assert_eq!(facts.evidence, EvidenceKind::AltchaConfig);
+    assert_eq!(facts.replay_protection, ReplayProtection::Store);
     assert!(facts.hostname.is_none(), "nobody said where it was shown");
     assert_eq!(facts.detail("site").unwrap().text(), Some(SITE));
-    assert_eq!(reason(&check, &submission).await, Some(Reason::Spent));
+    assert_eq!(reason(&check, &submission).await, Some(Reason::Replayed));
 }
 
 #[tokio::test]
@@ -194,7 +195,7 @@ async fn no_respelling_of_an_answer_passes_a_second_time() {
         for (second, respell) in drawn {
             assert_eq!(
                 reason(&check, &sent(respell(&field))).await,
-                Some(Reason::Spent),
+                Some(Reason::Replayed),
                 "{first}, then {second}"
             );
         }
@@ -209,25 +210,26 @@ async fn an_answer_serves_one_action_one_binding_and_one_site() {
         .with_action("comment")
         .with_binding("alice");
     let field = answered(&check, &request).await;
-    let other_form = sent(field.clone()).expecting_action("signup");
+    let other_form = sent(field.clone()).with_expected_action("signup");
     assert_eq!(reason(&check, &other_form).await, Some(Reason::WrongAction));
-    let other_session = sent(field.clone()).expecting_binding("bob");
+    let other_session = sent(field.clone()).with_expected_binding("bob");
     assert_eq!(
         reason(&check, &other_session).await,
         Some(Reason::WrongBinding)
     );
-    let elsewhere = Altcha::new(keys(SECRET), "blog.example.com", MemorySpent::new(10)).unwrap();
+    let elsewhere =
+        Altcha::new(keys(SECRET), "blog.example.com", MemoryReplayStore::new(10)).unwrap();
     assert_eq!(
         reason(&elsewhere, &sent(field.clone())).await,
         Some(Reason::WrongSiteKey)
     );
     assert_eq!(
-        reason(&check, &sent(field).expecting_action("comment")).await,
+        reason(&check, &sent(field).with_expected_action("comment")).await,
         None,
         "what was refused was not spent"
     );
     let unbound = answered(&check, &ChallengeRequest::new()).await;
-    let wanted = sent(unbound).expecting_action("signup");
+    let wanted = sent(unbound).with_expected_action("signup");
     assert_eq!(
         reason(&check, &wanted).await.unwrap().name(),
         "action-absent"
@@ -237,7 +239,7 @@ async fn an_answer_serves_one_action_one_binding_and_one_site() {
 #[tokio::test]
 async fn a_challenge_ends_by_our_clock_and_always() {
     let clock = ManualClock::now();
-    let check = altcha(&clock).with_life(Duration::from_secs(60)).unwrap();
+    let check = altcha(&clock).with_ttl(Duration::from_secs(60)).unwrap();
     let field = answered(&check, &ChallengeRequest::new()).await;
     clock.advance(Duration::from_secs(59));
     assert_eq!(reason(&check, &sent(field)).await, None);
@@ -264,17 +266,17 @@ async fn a_challenge_ends_by_our_clock_and_always() {
 
 /// A store whose memory ends exactly when a claim says.
 #[derive(Debug, Default)]
-struct Asked(std::sync::Mutex<Vec<Duration>>);
+struct CallOutcome(std::sync::Mutex<Vec<Duration>>);
 
-#[human_check_core::async_trait]
-impl SpentTokens for Asked {
-    fn longest_life(&self) -> Duration {
+#[human_check_core::adapter::async_trait]
+impl ReplayStore for CallOutcome {
+    fn max_ttl(&self) -> Duration {
         Duration::from_secs(600)
     }
 
-    async fn claim(&self, claim: Claim<'_>, life: Duration) -> Result<Claimed, ClaimError> {
+    async fn claim(&self, claim: TokenId<'_>, ttl: Duration) -> Result<Claimed, ClaimError> {
         assert_eq!(claim.provider(), &ALTCHA);
-        self.0.lock().unwrap().push(life);
+        self.0.lock().unwrap().push(ttl);
         Ok(Claimed::First)
     }
 }
@@ -282,7 +284,7 @@ impl SpentTokens for Asked {
 #[tokio::test]
 async fn an_answer_is_remembered_for_longer_than_any_clock_lets_it_pass() {
     let clock = ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
-    let store = Arc::new(Asked::default());
+    let store = Arc::new(CallOutcome::default());
     let check = Altcha::new(keys(SECRET), SITE, Arc::clone(&store))
         .unwrap()
         .with_difficulty(easy())
@@ -297,7 +299,7 @@ async fn an_answer_is_remembered_for_longer_than_any_clock_lets_it_pass() {
 #[tokio::test]
 async fn what_the_store_cannot_tell_is_nobody_s_yes() {
     let clock = ManualClock::now();
-    let full = MemorySpent::with(0, Duration::from_secs(600), clock.clone());
+    let full = MemoryReplayStore::new(0).with_clock(clock.clone());
     let check = Altcha::new(keys(SECRET), SITE, full)
         .unwrap()
         .with_difficulty(easy());
@@ -305,25 +307,25 @@ async fn what_the_store_cannot_tell_is_nobody_s_yes() {
     let error = check.check(&sent(field)).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.reason()),
-        (ErrorKind::Unclaimed, "store-full")
+        (ErrorKind::StoreUnavailable, "store-full")
     );
 }
 
 #[tokio::test]
 async fn a_store_that_forgets_too_soon_or_a_weak_secret_is_no_check() {
-    let short = MemorySpent::with_life(10, Duration::from_secs(419));
+    let short = MemoryReplayStore::new(10).with_ttl(Duration::from_secs(419));
     let error = Altcha::new(keys(SECRET), SITE, short).unwrap_err();
-    assert_eq!(error.field(), "life");
-    let altcha = || Altcha::new(keys(SECRET), SITE, MemorySpent::new(10)).unwrap();
-    for life in [0, 9, 481, 86_401] {
+    assert_eq!(error.field(), "challenge_ttl");
+    let altcha = || Altcha::new(keys(SECRET), SITE, MemoryReplayStore::new(10)).unwrap();
+    for ttl in [0, 9, 481, 86_401] {
         assert!(
-            altcha().with_life(Duration::from_secs(life)).is_err(),
-            "{life}"
+            altcha().with_ttl(Duration::from_secs(ttl)).is_err(),
+            "{ttl}"
         );
     }
-    assert!(altcha().with_life(Duration::from_secs(480)).is_ok());
+    assert!(altcha().with_ttl(Duration::from_secs(480)).is_ok());
     for site in ["", "two words", "ü"] {
-        let error = Altcha::new(keys(SECRET), site, MemorySpent::new(10)).unwrap_err();
+        let error = Altcha::new(keys(SECRET), site, MemoryReplayStore::new(10)).unwrap_err();
         assert_eq!(error.field(), "site");
     }
     // With an empty secret the official crate signs nothing at all, and anybody can sign with it.
@@ -335,14 +337,17 @@ async fn a_store_that_forgets_too_soon_or_a_weak_secret_is_no_check() {
 async fn the_previous_secret_still_opens_what_it_signed_and_signs_nothing() {
     let before = "a-secret-from-last-year-0123456789";
     let clock = ManualClock::now();
-    let store = MemorySpent::new(100);
+    let store = MemoryReplayStore::new(100);
     let with = |keys| {
         Altcha::new(keys, SITE, store.clone())
             .unwrap()
             .with_difficulty(easy())
             .with_clock(clock.clone())
     };
-    let (old, new) = (with(keys(before)), with(keys(SECRET).or(keys(before))));
+    let (old, new) = (
+        with(keys(before)),
+        with(keys(SECRET).with_previous(keys(before))),
+    );
     let unaware = with(keys(SECRET));
     let field = answered(&old, &ChallengeRequest::new()).await;
     assert_eq!(
@@ -350,7 +355,7 @@ async fn the_previous_secret_still_opens_what_it_signed_and_signs_nothing() {
         Some(Reason::Invalid)
     );
     assert_eq!(reason(&new, &sent(&*field)).await, None);
-    assert_eq!(reason(&new, &sent(&*field)).await, Some(Reason::Spent));
+    assert_eq!(reason(&new, &sent(&*field)).await, Some(Reason::Replayed));
     let fresh = answered(&new, &ChallengeRequest::new()).await;
     assert_eq!(reason(&old, &sent(fresh)).await, Some(Reason::Invalid));
 }
@@ -377,7 +382,7 @@ async fn every_algorithm_is_solved_and_judged() {
             "{difficulty:?}"
         );
         assert_eq!(reason(&check, &sent(&*field)).await, None, "{difficulty:?}");
-        assert_eq!(reason(&check, &sent(field)).await, Some(Reason::Spent));
+        assert_eq!(reason(&check, &sent(field)).await, Some(Reason::Replayed));
     }
 }
 
@@ -422,8 +427,8 @@ async fn what_browsers_garble_is_not_in_the_signed_data() {
         assert!(value.is_string(), "{name} is {value}");
     }
     let submission = sent(solve(challenge.json()).unwrap())
-        .expecting_action("größe 🙂\u{e9}")
-        .expecting_binding("a%20b \u{1}\"',[{\\</script>");
+        .with_expected_action("größe 🙂\u{e9}")
+        .with_expected_binding("a%20b \u{1}\"',[{\\</script>");
     assert_eq!(reason(&check, &submission).await, None);
     let long = ChallengeRequest::new().with_binding("x".repeat(1_025));
     let error = check.issue(&long).await.unwrap_err();
@@ -539,16 +544,16 @@ async fn no_answer_costs_a_derivation_even_to_a_challenge_signed_with_our_secret
 async fn clocks_that_differ_by_a_minute_are_no_trouble_and_by_more_no_error() {
     let (ahead, here) = (ManualClock::now(), ManualClock::now());
     let with = |clock: &ManualClock| {
-        let store = MemorySpent::with(10, Duration::from_secs(600), here.clone());
+        let store = MemoryReplayStore::new(10).with_clock(here.clone());
         let altcha = Altcha::new(keys(SECRET), SITE, store).unwrap();
-        let altcha = altcha.with_life(Duration::from_secs(480)).unwrap();
+        let altcha = altcha.with_ttl(Duration::from_secs(480)).unwrap();
         altcha.with_difficulty(easy()).with_clock(clock.clone())
     };
     let (issuer, check) = (with(&ahead), with(&here));
     ahead.advance(Duration::from_secs(59));
     let field = answered(&issuer, &ChallengeRequest::new()).await;
     assert_eq!(reason(&check, &sent(&*field)).await, None);
-    assert_eq!(reason(&check, &sent(field)).await, Some(Reason::Spent));
+    assert_eq!(reason(&check, &sent(field)).await, Some(Reason::Replayed));
     ahead.advance(Duration::from_secs(10));
     let field = answered(&issuer, &ChallengeRequest::new()).await;
     let verdict = check.check(&sent(field)).await.unwrap();
@@ -627,3 +632,35 @@ async fn fixture() -> Fixture {
 }
 
 conformance!(conforms, super::fixture());
+
+/// Never replies.
+#[derive(Debug)]
+struct HungStore;
+
+#[async_trait]
+impl ReplayStore for HungStore {
+    fn max_ttl(&self) -> Duration {
+        Duration::from_secs(600)
+    }
+
+    async fn claim(&self, _: TokenId<'_>, _: Duration) -> Result<Claimed, ClaimError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_is_no_outage_that_fails_open() {
+    use human_check_core::{Timeout, TimeoutStore};
+
+    let store = TimeoutStore::new(HungStore, Duration::from_secs(1));
+    let keys = Keys::new(Secret::new("p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa").unwrap()).unwrap();
+    let altcha = Altcha::new(keys, "www.example.com", store).unwrap();
+    let altcha = Arc::new(altcha.with_difficulty(Difficulty::sha().with_tries(9).unwrap()));
+    let challenge = altcha.issue(&ChallengeRequest::new()).await.unwrap();
+    let field = human_check_testkit::solve(challenge.json()).unwrap();
+    let check = Timeout::new(altcha, Duration::from_secs(3));
+    let outcome = check
+        .check(&Submission::new().with_token(&ALTCHA, field))
+        .await;
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::StoreUnavailable);
+}

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use human_check_core::{
-    BreakerPolicy, CheckError, Claim, ClaimError, Claimed, ErrorKind, Facts, HumanCheck,
-    HumanCheckExt, Provider, Reason, Reports, SpentTokens, Submission, Verdict,
+    Capabilities, CheckError, CircuitBreakerPolicy, ClaimError, Claimed, ErrorKind, Facts,
+    HumanCheck, HumanCheckExt, Provider, Reason, ReplayStore, Submission, TokenId, Verdict,
 };
 use human_check_testkit::Scripted;
 
@@ -60,7 +60,7 @@ fn failing_after(calls: &Arc<AtomicUsize>, quiet: usize) -> Scripted {
 #[tokio::test(start_paused = true)]
 async fn retries_are_at_most_a_tenth_of_the_calls_and_a_burst_of_ten() {
     let calls = Arc::new(AtomicUsize::new(0));
-    let check = failing_after(&calls, 0).retry();
+    let check = failing_after(&calls, 0).retry_unsent();
     for n in 1..=2_000 {
         let outcome = check.check(&token()).await;
         assert_eq!(kind(&outcome), Some(ErrorKind::Unavailable));
@@ -73,7 +73,7 @@ async fn retries_are_at_most_a_tenth_of_the_calls_and_a_burst_of_ten() {
 #[tokio::test(start_paused = true)]
 async fn a_burst_saved_up_in_quiet_times_is_no_larger() {
     let calls = Arc::new(AtomicUsize::new(0));
-    let check = failing_after(&calls, 10_000).retry();
+    let check = failing_after(&calls, 10_000).retry_unsent();
     for _ in 0..10_000 {
         assert!(check.check(&token()).await.unwrap().is_human());
     }
@@ -88,14 +88,14 @@ async fn what_was_not_sent_is_asked_once_more_after_its_wait() {
     let inner = Scripted::playing(|_| Err(unsent())).accepting(&FIRST);
     let inner = inner.then(&human());
     let start = tokio::time::Instant::now();
-    let outcome = inner.clone().retry().check(&token()).await;
+    let outcome = inner.clone().retry_unsent().check(&token()).await;
     assert!(outcome.unwrap().is_human());
     let waited = start.elapsed().as_millis();
     assert!((50..=251).contains(&waited), "{waited} ms");
     assert_eq!(inner.submissions().len(), 2);
     // Once, and not until it works.
     let inner = Scripted::playing(|_| Err(unsent())).accepting(&FIRST);
-    assert!(inner.clone().retry().check(&token()).await.is_err());
+    assert!(inner.clone().retry_unsent().check(&token()).await.is_err());
     assert_eq!(inner.submissions().len(), 2);
 }
 
@@ -110,15 +110,15 @@ async fn nothing_else_is_asked_again() {
         || CheckError::new(ErrorKind::Declined, &FIRST, "quota").with_token_unspent(),
         || CheckError::new(ErrorKind::Misconfigured, &FIRST, "secret").with_token_unspent(),
         || CheckError::new(ErrorKind::Protocol, &FIRST, "nonsense").with_token_unspent(),
-        || CheckError::new(ErrorKind::Unclaimed, &FIRST, "store").with_token_unspent(),
+        || CheckError::new(ErrorKind::StoreUnavailable, &FIRST, "store").with_token_unspent(),
     ];
     for error in errors {
         let inner = Scripted::playing(move |_| Err(error())).accepting(&FIRST);
-        assert!(inner.clone().retry().check(&token()).await.is_err());
+        assert!(inner.clone().retry_unsent().check(&token()).await.is_err());
         assert_eq!(inner.submissions().len(), 1, "{}", error());
     }
     for inner in [human(), Scripted::refused(Reason::Invalid)] {
-        assert!(inner.clone().retry().check(&token()).await.is_ok());
+        assert!(inner.clone().retry_unsent().check(&token()).await.is_ok());
         assert_eq!(inner.submissions().len(), 1);
     }
 }
@@ -126,8 +126,10 @@ async fn nothing_else_is_asked_again() {
 #[tokio::test]
 async fn an_open_breaker_is_not_asked_again() {
     let inner = Scripted::unavailable().accepting(&FIRST);
-    let breaker = inner.clone().breaker(BreakerPolicy::default());
-    let check = breaker.unwrap().retry();
+    let breaker = inner
+        .clone()
+        .circuit_breaker(CircuitBreakerPolicy::default());
+    let check = breaker.unwrap().retry_unsent();
     for _ in 0..50 {
         assert!(check.check(&token()).await.is_err());
     }
@@ -140,12 +142,12 @@ struct Endless(Arc<AtomicUsize>);
 
 #[async_trait]
 impl HumanCheck for Endless {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&FIRST)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
     }
 
     async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
@@ -157,14 +159,14 @@ impl HumanCheck for Endless {
 #[tokio::test]
 async fn beyond_the_limit_nobody_waits_and_a_place_is_free_when_given_up() {
     let inner = Endless::default();
-    let check = inner.clone().limit(3);
+    let check = inner.clone().concurrency_limit(3);
     let submission = token();
     for round in 0..3 {
         let mut running: Vec<_> = (0..3).map(|_| check.check(&submission)).collect();
         for call in &mut running {
             assert!(poll(call).is_pending());
         }
-        // A clone shares the places.
+        // A clone counts the places.
         let clone = check.clone();
         for _ in 0..1_000 {
             let Poll::Ready(outcome) = poll(&mut clone.check(&submission)) else {
@@ -192,7 +194,7 @@ async fn beyond_the_limit_nobody_waits_and_a_place_is_free_when_given_up() {
 #[tokio::test]
 async fn a_check_that_panics_gives_its_place_back() {
     let check = Scripted::playing(|_| panic!("the check panics")).accepting(&FIRST);
-    let check = Arc::new(check.limit(1));
+    let check = Arc::new(check.concurrency_limit(1));
     for _ in 0..5 {
         let check = Arc::clone(&check);
         let call = tokio::spawn(async move { check.check(&token()).await });
@@ -204,7 +206,7 @@ async fn a_check_that_panics_gives_its_place_back() {
 #[tokio::test(start_paused = true)]
 async fn a_deadline_ends_what_never_ends_and_changes_nothing_that_comes_in_time() {
     let start = tokio::time::Instant::now();
-    let error = Endless::default().deadline(WAIT).check(&token()).await;
+    let error = Endless::default().timeout(WAIT).check(&token()).await;
     let error = error.unwrap_err();
     assert_eq!(start.elapsed(), WAIT);
     let said = (error.kind(), error.reason(), error.token_may_be_spent());
@@ -215,7 +217,7 @@ async fn a_deadline_ends_what_never_ends_and_changes_nothing_that_comes_in_time(
         Scripted::protocol(),
     ] {
         let alone = format!("{:?}", inner.check(&token()).await);
-        let outcome = inner.deadline(WAIT).check(&token()).await;
+        let outcome = inner.timeout(WAIT).check(&token()).await;
         assert_eq!(format!("{outcome:?}"), alone);
     }
 }
@@ -225,12 +227,12 @@ async fn a_deadline_ends_what_never_ends_and_changes_nothing_that_comes_in_time(
 struct Flapping(Arc<AtomicBool>);
 
 #[async_trait]
-impl SpentTokens for Flapping {
-    fn longest_life(&self) -> Duration {
+impl ReplayStore for Flapping {
+    fn max_ttl(&self) -> Duration {
         Duration::from_secs(600)
     }
 
-    async fn claim(&self, _: Claim<'_>, _: Duration) -> Result<Claimed, ClaimError> {
+    async fn claim(&self, _: TokenId<'_>, _: Duration) -> Result<Claimed, ClaimError> {
         if self.0.load(Ordering::Relaxed) {
             Err(ClaimError::new("read-only"))
         } else {
@@ -243,7 +245,7 @@ impl SpentTokens for Flapping {
 fn trouble_with_the_store_is_logged_once_per_change() {
     let store = Flapping::default();
     let log = crate::canary::recorded(|| {
-        let check = human().single_use(store.clone());
+        let check = human().replay_guard(store.clone());
         let submission = token();
         for down in [false, true, false, true, false] {
             store.0.store(down, Ordering::Relaxed);
@@ -251,7 +253,7 @@ fn trouble_with_the_store_is_logged_once_per_change() {
                 let Poll::Ready(outcome) = poll(&mut check.check(&submission)) else {
                     panic!("it waits for something");
                 };
-                assert_eq!(kind(&outcome), down.then_some(ErrorKind::Unclaimed));
+                assert_eq!(kind(&outcome), down.then_some(ErrorKind::StoreUnavailable));
             }
         }
     });

@@ -1,11 +1,11 @@
-//! When a vendor is left alone, and by whose doing.
+//! When a provider is left alone, and by whose doing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use human_check_core::{
-    Breaker, BreakerPolicy, CheckError, ErrorKind, Facts, HumanCheck, HumanCheckExt, Provider,
-    Reason, Reports, Submission, Verdict,
+    Capabilities, CheckError, CircuitBreaker, CircuitBreakerPolicy, ErrorKind, Facts, HumanCheck,
+    HumanCheckExt, Provider, Reason, Submission, Verdict,
 };
 use human_check_testkit::{ManualClock, SCRIPTED, Scripted};
 
@@ -13,21 +13,23 @@ fn asked() -> Submission {
     Submission::new().with_token(&SCRIPTED, "a-token")
 }
 
-fn watched<C: HumanCheck>(check: C) -> (Breaker<C>, ManualClock) {
+fn watched<C: HumanCheck>(check: C) -> (CircuitBreaker<C>, ManualClock) {
     let clock = ManualClock::now();
-    let breaker = check.breaker(BreakerPolicy::default()).unwrap();
+    let breaker = check
+        .circuit_breaker(CircuitBreakerPolicy::default())
+        .unwrap();
     (breaker.with_clock(clock.clone()), clock)
 }
 
 #[tokio::test]
 async fn five_failures_open_it_and_it_then_answers_alone() {
-    let vendor = Scripted::unavailable();
-    let (check, _clock) = watched(vendor.clone());
+    let provider = Scripted::unavailable();
+    let (check, _clock) = watched(provider.clone());
     for _ in 0..1_000 {
         let error = check.check(&asked()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
     }
-    assert_eq!(vendor.submissions().len(), 5);
+    assert_eq!(provider.submissions().len(), 5);
     let error = check.check(&asked()).await.unwrap_err();
     assert_eq!(error.reason(), "breaker-open");
     assert!(error.retry_after().is_some() && !error.token_may_be_spent());
@@ -61,31 +63,31 @@ async fn while_it_is_open_what_a_visitor_garbled_is_still_refused() {
 
 #[tokio::test]
 async fn bots_cannot_open_it() {
-    for vendor in [
+    for provider in [
         Scripted::refused(Reason::Invalid),
         Scripted::refused(Reason::Malformed),
         Scripted::refused(Reason::Missing),
-        Scripted::refused(Reason::Spent),
+        Scripted::refused(Reason::Replayed),
         Scripted::protocol(),
         Scripted::declined(),
         Scripted::misconfigured(),
     ] {
-        let (check, _clock) = watched(vendor.clone());
+        let (check, _clock) = watched(provider.clone());
         for _ in 0..10_000 {
             let outcome = check.check(&asked()).await;
             assert!(!outcome.is_err_and(|e| e.kind() == ErrorKind::Unavailable));
         }
-        assert_eq!(vendor.submissions().len(), 10_000);
+        assert_eq!(provider.submissions().len(), 10_000);
     }
 }
 
 #[tokio::test]
 async fn bots_cannot_hide_an_outage_behind_refusals_that_nobody_was_asked_for() {
-    let vendor = Scripted::playing(|submission| match submission.token(&SCRIPTED, 100) {
+    let provider = Scripted::playing(|submission| match submission.token_for(&SCRIPTED, 100) {
         Ok(_) => Err(CheckError::new(ErrorKind::Unavailable, &SCRIPTED, "down")),
         Err(refusal) => Ok(refusal.into()),
     });
-    let (check, _clock) = watched(vendor);
+    let (check, _clock) = watched(provider);
     for _ in 0..4 {
         check.check(&asked()).await.unwrap_err();
         for _ in 0..100 {
@@ -106,14 +108,14 @@ struct Slow {
     takes: Duration,
 }
 
-#[human_check_core::async_trait]
+#[human_check_core::adapter::async_trait]
 impl HumanCheck for Slow {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&SCRIPTED)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
     }
 
     async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
@@ -123,16 +125,16 @@ impl HumanCheck for Slow {
 }
 
 #[tokio::test]
-async fn a_vendor_that_answers_well_and_too_slowly_opens_it() {
+async fn a_provider_that_answers_well_and_too_slowly_opens_it() {
     let clock = ManualClock::now();
     let slow = |millis| Slow {
         clock: clock.clone(),
         takes: Duration::from_millis(millis),
     };
-    let mut policy = BreakerPolicy::default();
+    let mut policy = CircuitBreakerPolicy::default();
     policy.window = Duration::from_secs(120);
     let check = slow(1_500)
-        .breaker(policy)
+        .circuit_breaker(policy)
         .unwrap()
         .with_clock(clock.clone());
     for _ in 0..20 {
@@ -143,7 +145,7 @@ async fn a_vendor_that_answers_well_and_too_slowly_opens_it() {
         "breaker-open"
     );
     let check = slow(1_499)
-        .breaker(policy)
+        .circuit_breaker(policy)
         .unwrap()
         .with_clock(clock.clone());
     for _ in 0..100 {
@@ -153,12 +155,12 @@ async fn a_vendor_that_answers_well_and_too_slowly_opens_it() {
 
 #[tokio::test]
 async fn it_recovers_by_itself_with_one_probe() {
-    let vendor = (0..5).fold(Scripted::unavailable(), |script, n| match n {
+    let provider = (0..5).fold(Scripted::unavailable(), |script, n| match n {
         0 => script,
         _ => script.then(&Scripted::unavailable()),
     });
-    let vendor = vendor.then(&Scripted::human());
-    let (check, clock) = watched(vendor.clone());
+    let provider = provider.then(&Scripted::human());
+    let (check, clock) = watched(provider.clone());
     for _ in 0..6 {
         assert!(check.check(&asked()).await.is_err());
     }
@@ -170,15 +172,15 @@ async fn it_recovers_by_itself_with_one_probe() {
 }
 
 #[tokio::test]
-async fn a_vendor_that_is_back_and_will_not_judge_is_not_called_down() {
+async fn a_provider_that_is_back_and_will_not_judge_is_not_called_down() {
     for (back, kind) in [
         (Scripted::declined(), ErrorKind::Declined),
         (Scripted::misconfigured(), ErrorKind::Misconfigured),
         (Scripted::protocol(), ErrorKind::Protocol),
     ] {
         let down = Scripted::unavailable();
-        let vendor = (1..5).fold(down, |script, _| script.then(&Scripted::unavailable()));
-        let (check, clock) = watched(vendor.then(&back));
+        let provider = (1..5).fold(down, |script, _| script.then(&Scripted::unavailable()));
+        let (check, clock) = watched(provider.then(&back));
         for _ in 0..5 {
             check.check(&asked()).await.unwrap_err();
         }
@@ -193,14 +195,14 @@ async fn a_vendor_that_is_back_and_will_not_judge_is_not_called_down() {
 #[derive(Debug)]
 struct Gated(Arc<tokio::sync::Semaphore>, Scripted);
 
-#[human_check_core::async_trait]
+#[human_check_core::adapter::async_trait]
 impl HumanCheck for Gated {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&SCRIPTED)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
@@ -213,8 +215,8 @@ impl HumanCheck for Gated {
 #[tokio::test]
 async fn of_a_hundred_at_once_one_is_the_probe_and_a_dropped_probe_makes_room() {
     let gate = Arc::new(tokio::sync::Semaphore::new(5));
-    let vendor = Scripted::unavailable();
-    let (check, clock) = watched(Gated(Arc::clone(&gate), vendor.clone()));
+    let provider = Scripted::unavailable();
+    let (check, clock) = watched(Gated(Arc::clone(&gate), provider.clone()));
     for _ in 0..5 {
         check.check(&asked()).await.unwrap_err();
     }
@@ -228,7 +230,11 @@ async fn of_a_hundred_at_once_one_is_the_probe_and_a_dropped_probe_makes_room() 
     for _ in 0..99 {
         assert_eq!(calls.join_next().await.unwrap().unwrap(), "breaker-open");
     }
-    assert_eq!(vendor.submissions().len(), 6, "five failures and one probe");
+    assert_eq!(
+        provider.submissions().len(),
+        6,
+        "five failures and one probe"
+    );
     calls.shutdown().await;
     gate.add_permits(1);
     let error = check.check(&asked()).await.unwrap_err();
@@ -237,19 +243,22 @@ async fn of_a_hundred_at_once_one_is_the_probe_and_a_dropped_probe_makes_room() 
 
 #[test]
 fn a_policy_without_sense_is_refused() {
-    type Change = fn(&mut BreakerPolicy);
+    type Change = fn(&mut CircuitBreakerPolicy);
     let changes: [Change; 7] = [
-        |policy| policy.consecutive = 0,
-        |policy| policy.calls = 0,
-        |policy| policy.share = 0.0,
-        |policy| policy.share = f64::NAN,
-        |policy| policy.slow = Duration::ZERO,
-        |policy| policy.open = Duration::MAX,
-        |policy| policy.longest_open = Duration::ZERO,
+        |policy| policy.consecutive_failures = 0,
+        |policy| policy.min_calls = 0,
+        |policy| policy.failure_ratio = 0.0,
+        |policy| policy.failure_ratio = f64::NAN,
+        |policy| policy.slow_call = Duration::ZERO,
+        |policy| policy.open_for = Duration::MAX,
+        |policy| policy.max_open_for = Duration::ZERO,
     ];
     for change in changes {
-        let mut policy = BreakerPolicy::default();
+        let mut policy = CircuitBreakerPolicy::default();
         change(&mut policy);
-        assert!(Scripted::human().breaker(policy).is_err(), "{policy:?}");
+        assert!(
+            Scripted::human().circuit_breaker(policy).is_err(),
+            "{policy:?}"
+        );
     }
 }

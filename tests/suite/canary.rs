@@ -5,13 +5,13 @@ use std::cell::RefCell;
 use std::io::{self, Write};
 use std::sync::Once;
 
-use human_check_config::Vendor;
+use human_check_config::ProviderKind;
 use human_check_core::{HumanCheck, Secret};
 use human_check_emulator::{Emulator, Fault};
 use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::prelude::*;
 
-use crate::support::{GENERIC, base, generic, hasty_exchange, setup, submission};
+use crate::support::{GENERIC, base, generic, hasty_exchange, remote, setup, submission};
 
 const TOKEN: &str = "Canary-Token-0123456789-abcdefGHIJKLMNOP";
 const SECRET: &str = "Canary-Secret-0123456789-abcdefGHIJKLMNOP";
@@ -113,18 +113,18 @@ fn nothing_printed_or_logged_holds_a_token_or_a_secret() {
                 if let Some(fault) = fault {
                     emulator.fail(fault, None);
                 }
-                for vendor in Vendor::REMOTE {
-                    let mut setup = setup(vendor);
+                for provider in remote() {
+                    let mut setup = setup(provider);
                     setup.secret = Some(Secret::new(SECRET).unwrap());
-                    setup.base = Some(base(&emulator));
+                    setup.base_url = Some(base(&emulator));
                     output.push_str(&format!("{setup:?}"));
                     let check = setup.build(&hasty_exchange()).unwrap();
-                    let prefix = if vendor == Vendor::CaptchaLa {
+                    let prefix = if provider == ProviderKind::CaptchaLa {
                         "pt_"
                     } else {
                         ""
                     };
-                    let submission = submission(vendor, format!("{prefix}{TOKEN}"));
+                    let submission = submission(provider, format!("{prefix}{TOKEN}"));
                     output.push_str(&format!(
                         "{check:?} {check:#?} {submission:?} {submission:#?}"
                     ));
@@ -132,8 +132,8 @@ fn nothing_printed_or_logged_holds_a_token_or_a_secret() {
                 }
                 for name in GENERIC {
                     let check = generic(name, &emulator, &hasty_exchange());
-                    let submission =
-                        human_check_core::Submission::new().with_token(&check.accepts()[0], TOKEN);
+                    let submission = human_check_core::Submission::new()
+                        .with_token(&check.providers()[0], TOKEN);
                     output.push_str(&format!("{check:?}"));
                     output.push_str(&printed(&check.check(&submission).await));
                 }
@@ -194,9 +194,7 @@ async fn what_we_print_of_keys_and_files_is_redacted() {
 /// The events of ours that `checks` gives rise to.
 fn events(checks: impl Future<Output = ()>) -> Vec<String> {
     let log = recorded(|| block_on(checks));
-    let ours = log
-        .lines()
-        .filter(|line| line.contains(" human_check_core: "));
+    let ours = log.lines().filter(|line| line.contains(" human_check: "));
     ours.map(str::to_owned).collect()
 }
 
@@ -210,8 +208,10 @@ fn says(event: &str, parts: &[&str]) {
 fn one_event_explains_a_decision() {
     let asked = events(async {
         let emulator = Emulator::start().await.unwrap();
-        let check = crate::support::check(Vendor::Hcaptcha, &emulator, &hasty_exchange());
-        let _ = check.check(&submission(Vendor::Hcaptcha, "forged")).await;
+        let check = crate::support::check(ProviderKind::Hcaptcha, &emulator, &hasty_exchange());
+        let _ = check
+            .check(&submission(ProviderKind::Hcaptcha, "forged"))
+            .await;
         let _ = check.check(&human_check_core::Submission::new()).await;
     });
     assert_eq!(asked.len(), 2, "{asked:?}");
@@ -231,25 +231,26 @@ fn one_event_explains_a_decision() {
 
 #[test]
 fn enterprise_explains_a_decision_once_however_many_calls_it_took() {
-    use human_check_recaptcha::{Credential, KeyKind, MetadataServer, RecaptchaEnterprise};
+    use human_check_recaptcha::{
+        Credential, KeyKind, MetadataServer, RECAPTCHA_ENTERPRISE, RecaptchaEnterprise,
+    };
     let asked = events(async {
         let emulator = Emulator::start().await.unwrap();
-        let credential = Credential::bearer(MetadataServer::at(&base(&emulator)));
-        let exchange = hasty_exchange();
+        let credential = Credential::bearer(MetadataServer::new().unwrap());
+        let client = hasty_exchange().with_base_url(&RECAPTCHA_ENTERPRISE, base(&emulator));
         let check = RecaptchaEnterprise::new(
-            &exchange,
+            &client,
             "demo-project",
             "key",
             credential,
             KeyKind::Checkbox,
         )
-        .unwrap()
-        .at(base(&emulator));
+        .unwrap();
         for fault in [Fault::Html { status: 404 }, Fault::Stall] {
             emulator.heal();
             emulator.fail(fault, None);
             let _ = check
-                .check(&submission(Vendor::RecaptchaEnterprise, "forged"))
+                .check(&submission(ProviderKind::RecaptchaEnterprise, "forged"))
                 .await;
         }
     });
@@ -273,18 +274,18 @@ fn a_rule_that_refuses_is_explained_too() {
     use human_check_core::{HumanCheckExt, Policy};
     let refused = events(async {
         let emulator = Emulator::start().await.unwrap();
-        let check = crate::support::check(Vendor::Turnstile, &emulator, &hasty_exchange());
+        let check = crate::support::check(ProviderKind::Turnstile, &emulator, &hasty_exchange());
         let policy = Policy::new().with_hostnames(["other.example"]).unwrap();
         let check = check.enforce(policy).unwrap();
-        let good = crate::support::minted(Vendor::Turnstile, &emulator);
+        let good = crate::support::minted(ProviderKind::Turnstile, &emulator);
         assert!(!check.check(&good).await.unwrap().is_human());
-        // What the vendor refuses, the rule has nothing to add to.
+        // What the provider refuses, the rule has nothing to add to.
         assert!(!check.check(&good).await.unwrap().is_human());
     });
     assert_eq!(
         refused.len(),
         3,
-        "the vendor's answer and the rule: {refused:?}"
+        "the provider's answer and the rule: {refused:?}"
     );
     says(
         &refused[1],

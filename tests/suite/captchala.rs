@@ -2,24 +2,19 @@
 
 use std::time::Duration;
 
-use human_check_captchala::{CaptchaLa, ServerTokenRequest};
-use human_check_config::Vendor;
+use human_check_captchala::{CAPTCHALA, CaptchaLa, ServerTokenRequest};
+use human_check_config::ProviderKind;
 use human_check_core::{ChallengeIssuer, ChallengeRequest, ErrorKind, HumanCheck, Reason, Secret};
 use human_check_emulator::CaptchaLaShape;
 use human_check_emulator::{Emulator, Mint, Site};
 use human_check_testkit::ManualClock;
 
-use crate::support::{base, exchange, minted, submission};
+use crate::support::{base, client, minted, submission};
 
 fn captchala(emulator: &Emulator) -> CaptchaLa {
     let site = Site::own("captchala");
-    CaptchaLa::new(
-        &exchange(),
-        &site.site_key,
-        Secret::new(site.secret).unwrap(),
-    )
-    .unwrap()
-    .at(&base(emulator))
+    let client = client().with_base_url(&CAPTCHALA, base(emulator));
+    CaptchaLa::new(&client, &site.site_key, Secret::new(site.secret).unwrap()).unwrap()
 }
 
 #[tokio::test]
@@ -40,7 +35,7 @@ async fn only_pt_is_asked_about() {
         "0",
     ] {
         let verdict = check
-            .check(&submission(Vendor::CaptchaLa, token))
+            .check(&submission(ProviderKind::CaptchaLa, token))
             .await
             .unwrap();
         assert_eq!(
@@ -50,7 +45,7 @@ async fn only_pt_is_asked_about() {
         );
     }
     let error = check
-        .check(&submission(Vendor::CaptchaLa, "dg_x"))
+        .check(&submission(ProviderKind::CaptchaLa, "dg_x"))
         .await
         .unwrap_err();
     assert_eq!(
@@ -66,7 +61,7 @@ async fn a_spent_quota_hands_out_tokens_that_are_declined() {
     let emulator = Emulator::start().await.unwrap();
     emulator.configure(|knobs| knobs.quota_spent = true);
     let error = captchala(&emulator)
-        .check(&minted(Vendor::CaptchaLa, &emulator))
+        .check(&minted(ProviderKind::CaptchaLa, &emulator))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Declined);
@@ -83,7 +78,7 @@ async fn offline_tokens_need_an_opt_in_and_are_marked() {
     };
     let strict = captchala(&emulator);
     let refused = strict
-        .check(&submission(Vendor::CaptchaLa, offline()))
+        .check(&submission(ProviderKind::CaptchaLa, offline()))
         .await
         .unwrap();
     assert_eq!(
@@ -92,32 +87,32 @@ async fn offline_tokens_need_an_opt_in_and_are_marked() {
     );
     assert_eq!(emulator.requests().len(), 0);
 
-    let open = captchala(&emulator).accepting_offline_tokens();
+    let open = captchala(&emulator).with_offline_tokens();
     let token = offline();
     let passed = open
-        .check(&submission(Vendor::CaptchaLa, token.clone()))
+        .check(&submission(ProviderKind::CaptchaLa, token.clone()))
         .await
         .unwrap();
-    assert!(passed.human().unwrap().detail("offline").is_some());
+    assert!(passed.facts().unwrap().detail("offline").is_some());
     assert_eq!(emulator.requests()[0].path, "/api/validate");
     let replayed = open
-        .check(&submission(Vendor::CaptchaLa, token))
+        .check(&submission(ProviderKind::CaptchaLa, token))
         .await
         .unwrap();
-    assert_eq!(replayed.refusal().unwrap().reason(), Reason::Spent);
+    assert_eq!(replayed.refusal().unwrap().reason(), Reason::Replayed);
     emulator.configure(|knobs| knobs.backup_says_ok = true);
     let ok = open
-        .check(&submission(Vendor::CaptchaLa, offline()))
+        .check(&submission(ProviderKind::CaptchaLa, offline()))
         .await
         .unwrap();
     assert!(ok.is_human(), "the backup's own spelling");
     // The backup says nothing of actions, and an expectation is not waived for that.
-    let expecting = submission(Vendor::CaptchaLa, offline()).expecting_action("login");
+    let expecting = submission(ProviderKind::CaptchaLa, offline()).with_expected_action("login");
     assert!(!open.check(&expecting).await.unwrap().is_human());
     // While the main service is up the backup verifies nothing.
     emulator.configure(|knobs| knobs.main_down = false);
     let online = open
-        .check(&submission(Vendor::CaptchaLa, offline()))
+        .check(&submission(ProviderKind::CaptchaLa, offline()))
         .await
         .unwrap();
     assert_eq!(
@@ -136,10 +131,10 @@ async fn every_published_shape_is_read() {
         let emulator = Emulator::start().await.unwrap();
         emulator.configure(|knobs| knobs.captchala_shape = shape);
         let verdict = captchala(&emulator)
-            .check(&minted(Vendor::CaptchaLa, &emulator))
+            .check(&minted(ProviderKind::CaptchaLa, &emulator))
             .await
             .unwrap();
-        let facts = verdict.human().unwrap();
+        let facts = verdict.facts().unwrap();
         assert_eq!(
             facts.score.map(human_check_core::Score::raw),
             risk,
@@ -165,12 +160,12 @@ async fn a_server_token_binds_what_is_solved_with_it() {
     assert_eq!(issued.expires_in, Some(Duration::from_secs(300)));
     assert!(!format!("{issued:?}").contains(&issued.token));
     let mint = Mint::for_provider("captchala").server_token(&issued.token);
-    let good = submission(Vendor::CaptchaLa, emulator.mint(&mint).unwrap())
-        .expecting_action("signup")
-        .expecting_binding("user_42");
+    let good = submission(ProviderKind::CaptchaLa, emulator.mint(&mint).unwrap())
+        .with_expected_action("signup")
+        .with_expected_binding("user_42");
     assert!(check.check(&good).await.unwrap().is_human());
-    let other_user =
-        submission(Vendor::CaptchaLa, emulator.mint(&mint).unwrap()).expecting_binding("user_7");
+    let other_user = submission(ProviderKind::CaptchaLa, emulator.mint(&mint).unwrap())
+        .with_expected_binding("user_7");
     assert_eq!(
         check
             .check(&other_user)
@@ -201,13 +196,13 @@ async fn a_page_s_challenge_is_a_server_token_for_its_action_and_user() {
         .with_action("signup")
         .with_binding("user_42");
     let challenge = check.issue(&request).await.unwrap();
-    assert_eq!(challenge.life(), Some(Duration::from_secs(300)));
+    assert_eq!(challenge.ttl(), Some(Duration::from_secs(300)));
     let page: serde_json::Value = serde_json::from_str(challenge.json()).unwrap();
     let mint = Mint::for_provider("captchala").server_token(page["server_token"].as_str().unwrap());
     for _ in 0..3 {
-        let good = submission(Vendor::CaptchaLa, emulator.mint(&mint).unwrap())
-            .expecting_action("signup")
-            .expecting_binding("user_42");
+        let good = submission(ProviderKind::CaptchaLa, emulator.mint(&mint).unwrap())
+            .with_expected_action("signup")
+            .with_expected_binding("user_42");
         assert!(check.check(&good).await.unwrap().is_human());
     }
     let error = check.issue(&ChallengeRequest::new()).await.unwrap_err();
@@ -221,11 +216,10 @@ async fn a_page_s_challenge_is_a_server_token_for_its_action_and_user() {
 async fn wrong_credentials_and_a_disabled_app_are_ours() {
     let emulator = Emulator::start().await.unwrap();
     let site = Site::own("captchala");
-    let wrong = CaptchaLa::new(&exchange(), &site.site_key, Secret::new("wrong").unwrap())
-        .unwrap()
-        .at(&base(&emulator));
+    let client = client().with_base_url(&CAPTCHALA, base(&emulator));
+    let wrong = CaptchaLa::new(&client, &site.site_key, Secret::new("wrong").unwrap()).unwrap();
     let error = wrong
-        .check(&minted(Vendor::CaptchaLa, &emulator))
+        .check(&minted(ProviderKind::CaptchaLa, &emulator))
         .await
         .unwrap_err();
     assert_eq!(
@@ -239,7 +233,7 @@ async fn wrong_credentials_and_a_disabled_app_are_ours() {
     );
     emulator.configure(|knobs| knobs.app_disabled = true);
     let error = captchala(&emulator)
-        .check(&minted(Vendor::CaptchaLa, &emulator))
+        .check(&minted(ProviderKind::CaptchaLa, &emulator))
         .await
         .unwrap_err();
     assert_eq!(
@@ -249,7 +243,7 @@ async fn wrong_credentials_and_a_disabled_app_are_ours() {
     emulator.configure(|knobs| *knobs = Default::default());
     emulator.configure(|knobs| knobs.rate_limited = true);
     let error = captchala(&emulator)
-        .check(&minted(Vendor::CaptchaLa, &emulator))
+        .check(&minted(ProviderKind::CaptchaLa, &emulator))
         .await
         .unwrap_err();
     assert_eq!(

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use human_check_config::Vendor;
+use human_check_config::ProviderKind;
 use human_check_core::{
-    BreakerPolicy, Comparison, ComparisonSink, HumanCheck, HumanCheckExt, MemorySpent, Policy,
+    CircuitBreakerPolicy, Comparison, ComparisonSink, HumanCheck, HumanCheckExt, MemoryReplayStore,
+    Policy,
 };
 use human_check_emulator::Emulator;
 use human_check_testkit::conformance;
@@ -16,16 +17,16 @@ use crate::support::{HOST, check, hasty_exchange};
 
 type Shared = Arc<dyn HumanCheck>;
 
-/// A check made of Turnstile and hCaptcha, whose vendors fail together. Good submissions carry the
+/// A check made of Turnstile and hCaptcha, whose providers fail together. Good submissions carry the
 /// answer of `provider`.
 async fn composed<C: HumanCheck>(
     provider: &'static str,
     compose: impl FnOnce(Shared, Shared) -> C,
 ) -> Fixture {
     let emulator = Emulator::start().await.unwrap();
-    let exchange = hasty_exchange();
-    let vendor = |vendor| Arc::from(check(vendor, &emulator, &exchange));
-    let check = compose(vendor(Vendor::Turnstile), vendor(Vendor::Hcaptcha));
+    let client = hasty_exchange();
+    let of = |kind| Arc::from(check(kind, &emulator, &client));
+    let check = compose(of(ProviderKind::Turnstile), of(ProviderKind::Hcaptcha));
     fixture(emulator, check, provider)
 }
 
@@ -34,10 +35,10 @@ async fn around<C: HumanCheck>(compose: impl FnOnce(Shared) -> C) -> Fixture {
 }
 
 /// One that stays closed through the few failures of the suite.
-fn patient() -> BreakerPolicy {
-    let mut policy = BreakerPolicy::default();
-    policy.consecutive = 1_000;
-    policy.calls = 1_000;
+fn patient() -> CircuitBreakerPolicy {
+    let mut policy = CircuitBreakerPolicy::default();
+    policy.consecutive_failures = 1_000;
+    policy.min_calls = 1_000;
     policy
 }
 
@@ -51,57 +52,60 @@ impl ComparisonSink for Nowhere {
 const SECONDS: Duration = Duration::from_secs(5);
 
 async fn failover() -> Fixture {
-    composed("turnstile", |first, second| first.or_else(second).unwrap()).await
+    composed("turnstile", |first, second| {
+        first.failover_to(second).unwrap()
+    })
+    .await
 }
 
 async fn accept_new() -> Fixture {
-    composed("turnstile", |new, old| new.also_accepting(old).unwrap()).await
+    composed("turnstile", |new, old| new.dual_accept(old).unwrap()).await
 }
 
 async fn accept_old() -> Fixture {
     composed("hcaptcha", |new, old| {
-        Swapped::new(new.also_accepting(old).unwrap())
+        Swapped::new(new.dual_accept(old).unwrap())
     })
     .await
 }
 
 async fn shadow() -> Fixture {
     composed("turnstile", |first, second| {
-        first.shadowed_by(second, Nowhere).unwrap()
+        first.shadow(second, Nowhere).unwrap()
     })
     .await
 }
 
 async fn single_use() -> Fixture {
-    around(|check| check.single_use(MemorySpent::new(1_000))).await
+    around(|check| check.replay_guard(MemoryReplayStore::new(1_000))).await
 }
 
 async fn deadline() -> Fixture {
-    around(|check| check.deadline(SECONDS)).await
+    around(|check| check.timeout(SECONDS)).await
 }
 
 async fn breaker() -> Fixture {
-    around(|check| check.breaker(patient()).unwrap()).await
+    around(|check| check.circuit_breaker(patient()).unwrap()).await
 }
 
 async fn limit() -> Fixture {
-    around(|check| check.limit(1_000)).await
+    around(|check| check.concurrency_limit(1_000)).await
 }
 
 async fn retry() -> Fixture {
-    around(HumanCheckExt::retry).await
+    around(HumanCheckExt::retry_unsent).await
 }
 
 async fn whole_stack() -> Fixture {
     composed("turnstile", |first, second| {
         let watched = |check: Shared| {
-            let limited = check.deadline(SECONDS).limit(1_000);
-            limited.breaker(patient()).unwrap()
+            let limited = check.timeout(SECONDS).concurrency_limit(1_000);
+            limited.circuit_breaker(patient()).unwrap()
         };
         let policy = Policy::new().with_hostnames([HOST]).unwrap();
-        let check = watched(first).or_else(watched(second)).unwrap();
+        let check = watched(first).failover_to(watched(second)).unwrap();
         let enforced = check.enforce(policy).unwrap();
-        enforced.single_use(MemorySpent::new(1_000))
+        enforced.replay_guard(MemoryReplayStore::new(1_000))
     })
     .await
 }
@@ -126,20 +130,20 @@ struct Swapped<C> {
 
 impl<C: HumanCheck> Swapped<C> {
     fn new(check: C) -> Self {
-        let mut accepts = check.accepts().to_vec();
+        let mut accepts = check.providers().to_vec();
         accepts.reverse();
         Self { check, accepts }
     }
 }
 
-#[human_check_core::async_trait]
+#[human_check_core::adapter::async_trait]
 impl<C: HumanCheck> HumanCheck for Swapped<C> {
-    fn accepts(&self) -> &[human_check_core::Provider] {
+    fn providers(&self) -> &[human_check_core::Provider] {
         &self.accepts
     }
 
-    fn reports(&self) -> human_check_core::Reports {
-        self.check.reports()
+    fn capabilities(&self) -> human_check_core::Capabilities {
+        self.check.capabilities()
     }
 
     async fn check(

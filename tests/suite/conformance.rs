@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use human_check_captchala::CAPTCHALA;
-use human_check_config::Vendor;
+use human_check_config::ProviderKind;
 use human_check_core::{Enforce, HumanCheck, HumanCheckExt, Policy, Submission};
 use human_check_emulator::{Emulator, Fault, Mint, Site};
-use human_check_http::{Exchange, ReqwestTransport};
+use human_check_http::{ProviderClient, ReqwestTransport};
 use human_check_testkit::conformance;
 use human_check_testkit::conformance::{Fixture, Wanted};
 
-use crate::support::{GENERIC, HOST, base, check, exchange, generic, setup};
+use crate::support::{GENERIC, HOST, base, check, client, generic, setup};
 
 fn wanted(mint: Mint, wanted: &Wanted) -> Mint {
     let mint = match &wanted.action {
@@ -29,7 +29,7 @@ pub(crate) fn fixture(
     provider: &'static str,
 ) -> Fixture {
     let emulator = Arc::new(emulator);
-    let accepted = check.accepts()[0].clone();
+    let accepted = check.providers()[0].clone();
     let fixture = Fixture::new(check, {
         let (emulator, accepted) = (Arc::clone(&emulator), accepted.clone());
         move |what| {
@@ -70,27 +70,33 @@ pub(crate) fn fixture(
         .keeping(emulator)
 }
 
-async fn vendor(vendor: Vendor) -> Fixture {
+async fn provider(provider: ProviderKind) -> Fixture {
     let emulator = Emulator::start().await.unwrap();
-    let check = check(vendor, &emulator, &exchange());
-    fixture(emulator, check, vendor.provider().name())
+    let check = check(provider, &emulator, &client());
+    fixture(emulator, check, provider.provider().name())
 }
 
 async fn siteverify(index: usize) -> Fixture {
     let emulator = Emulator::start().await.unwrap();
-    let check = generic(GENERIC[index], &emulator, &exchange());
+    let check = generic(GENERIC[index], &emulator, &client());
     fixture(emulator, check, GENERIC[index])
 }
 
-conformance!(turnstile, super::vendor(super::Vendor::Turnstile));
-conformance!(hcaptcha, super::vendor(super::Vendor::Hcaptcha));
-conformance!(recaptcha_v2, super::vendor(super::Vendor::RecaptchaV2));
-conformance!(recaptcha_v3, super::vendor(super::Vendor::RecaptchaV3));
+conformance!(turnstile, super::provider(super::ProviderKind::Turnstile));
+conformance!(hcaptcha, super::provider(super::ProviderKind::Hcaptcha));
+conformance!(
+    recaptcha_v2,
+    super::provider(super::ProviderKind::RecaptchaV2)
+);
+conformance!(
+    recaptcha_v3,
+    super::provider(super::ProviderKind::RecaptchaV3)
+);
 conformance!(
     recaptcha_enterprise,
-    super::vendor(super::Vendor::RecaptchaEnterprise)
+    super::provider(super::ProviderKind::RecaptchaEnterprise)
 );
-conformance!(captchala, super::vendor(super::Vendor::CaptchaLa));
+conformance!(captchala, super::provider(super::ProviderKind::CaptchaLa));
 conformance!(cap, super::siteverify(0));
 conformance!(captchafox, super::siteverify(1));
 conformance!(friendly_captcha, super::siteverify(2));
@@ -99,10 +105,10 @@ conformance!(mcaptcha, super::siteverify(3));
 async fn hcaptcha_enterprise_fixture() -> Fixture {
     let emulator = Emulator::start().await.unwrap();
     emulator.configure(|knobs| knobs.hcaptcha_enterprise = true);
-    let mut setup = setup(Vendor::Hcaptcha);
-    setup.base = Some(base(&emulator));
+    let mut setup = setup(ProviderKind::Hcaptcha);
+    setup.base_url = Some(base(&emulator));
     setup.max_risk = Some(0.5);
-    let check = setup.build(&exchange()).unwrap();
+    let check = setup.build(&client()).unwrap();
     fixture(emulator, check, "hcaptcha")
 }
 
@@ -110,20 +116,20 @@ conformance!(hcaptcha_enterprise, super::hcaptcha_enterprise_fixture());
 
 async fn boxed() -> Fixture {
     let emulator = Emulator::start().await.unwrap();
-    let check: Box<dyn HumanCheck> = Box::new(check(Vendor::Turnstile, &emulator, &exchange()));
+    let check: Box<dyn HumanCheck> = Box::new(check(ProviderKind::Turnstile, &emulator, &client()));
     fixture(emulator, check, "turnstile")
 }
 
 async fn shared() -> Fixture {
     let emulator = Emulator::start().await.unwrap();
-    let check: Arc<dyn HumanCheck> = Arc::new(check(Vendor::Hcaptcha, &emulator, &exchange()));
+    let check: Arc<dyn HumanCheck> = Arc::new(check(ProviderKind::Hcaptcha, &emulator, &client()));
     fixture(emulator, check, "hcaptcha")
 }
 
 async fn enforced() -> Fixture {
     let emulator = Emulator::start().await.unwrap();
     let policy = Policy::new().with_hostnames([HOST]).unwrap();
-    let check: Enforce<_> = check(Vendor::Turnstile, &emulator, &exchange())
+    let check: Enforce<_> = check(ProviderKind::Turnstile, &emulator, &client())
         .enforce(policy)
         .unwrap();
     fixture(emulator, check, "turnstile")
@@ -135,8 +141,8 @@ conformance!(through_enforce, super::enforced());
 
 async fn over_reqwest() -> Fixture {
     let emulator = Emulator::start().await.unwrap();
-    let exchange = Exchange::new(ReqwestTransport::new().unwrap());
-    let check = check(Vendor::Turnstile, &emulator, &exchange);
+    let client = ProviderClient::new(ReqwestTransport::new().unwrap());
+    let check = check(ProviderKind::Turnstile, &emulator, &client);
     fixture(emulator, check, "turnstile")
 }
 

@@ -1,19 +1,17 @@
 //! What is wrong when a check is built fails then, naming the field and the remedy.
 
 use human_check_captchala::CaptchaLa;
-use human_check_config::{Setup, Vendor};
-use human_check_core::{
-    ConfigError, Enforce, HumanCheckExt, Policy, Score, Secret, TestingCredentials,
-};
+use human_check_config::{ProviderConfig, ProviderKind};
+use human_check_core::{ConfigError, Enforce, HumanCheckExt, Policy, Score, Secret, TestKeyPolicy};
 use human_check_hcaptcha::Hcaptcha;
-use human_check_http::{CannedTransport, Endpoint, Exchange, Reply};
+use human_check_http::{Endpoint, MockTransport, ProviderClient, Reply};
 use human_check_recaptcha::{Credential, KeyKind, RecaptchaEnterprise, RecaptchaV2, RecaptchaV3};
 use human_check_turnstile::Turnstile;
 
 use crate::support::setup;
 
-fn nowhere() -> Exchange {
-    Exchange::new(CannedTransport::always(Reply::new(
+fn nowhere() -> ProviderClient {
+    ProviderClient::new(MockTransport::always(Reply::new(
         200,
         r#"{"success":true}"#,
     )))
@@ -130,8 +128,8 @@ fn plain_http_outside_this_machine_is_refused() {
 
 #[test]
 fn a_policy_that_no_verdict_can_satisfy_is_refused() {
-    let enforced = |vendor: Vendor, policy: Policy| {
-        setup(vendor)
+    let enforced = |provider: ProviderKind, policy: Policy| {
+        setup(provider)
             .build(&nowhere())
             .unwrap()
             .enforce(policy)
@@ -139,44 +137,56 @@ fn a_policy_that_no_verdict_can_satisfy_is_refused() {
     };
     let half = Score::humanity(0.5).unwrap();
     names(
-        enforced(Vendor::Turnstile, Policy::new().with_min_score(half)),
+        enforced(ProviderKind::Turnstile, Policy::new().with_min_score(half)),
         "min_score",
     );
     names(
-        enforced(Vendor::Hcaptcha, Policy::new().with_action("login")),
+        enforced(ProviderKind::Hcaptcha, Policy::new().with_action("login")),
         "action",
     );
     names(
-        enforced(Vendor::Hcaptcha, Policy::new().with_binding_required()),
+        enforced(
+            ProviderKind::Hcaptcha,
+            Policy::new().with_binding_required(),
+        ),
         "binding",
     );
     names(
-        enforced(Vendor::RecaptchaV2, Policy::new().with_action("login")),
+        enforced(
+            ProviderKind::RecaptchaV2,
+            Policy::new().with_action("login"),
+        ),
         "action",
     );
     for blank in ["", " "] {
         names(
-            enforced(Vendor::Turnstile, Policy::new().with_action(blank)),
+            enforced(ProviderKind::Turnstile, Policy::new().with_action(blank)),
             "action",
         );
     }
-    assert!(enforced(Vendor::RecaptchaV3, Policy::new().with_min_score(half)).is_ok());
+    assert!(
+        enforced(
+            ProviderKind::RecaptchaV3,
+            Policy::new().with_min_score(half)
+        )
+        .is_ok()
+    );
     names(Policy::new().with_hostnames([] as [&str; 0]), "hostnames");
 }
 
 #[test]
-fn what_a_vendor_needs_and_did_not_get_is_named() {
-    for (vendor, field) in [
-        (Vendor::Turnstile, "secret"),
-        (Vendor::Hcaptcha, "site_key"),
-        (Vendor::RecaptchaV3, "min_score"),
-        (Vendor::RecaptchaEnterprise, "min_score"),
-        (Vendor::CaptchaLa, "site_key"),
+fn what_a_provider_needs_and_did_not_get_is_named() {
+    for (provider, field) in [
+        (ProviderKind::Turnstile, "secret"),
+        (ProviderKind::Hcaptcha, "site_key"),
+        (ProviderKind::RecaptchaV3, "min_score"),
+        (ProviderKind::RecaptchaEnterprise, "min_score"),
+        (ProviderKind::CaptchaLa, "site_key"),
     ] {
-        names(Setup::new(vendor).build(&nowhere()), field);
+        names(ProviderConfig::new(provider).build(&nowhere()), field);
     }
-    let mut both = Setup::new(Vendor::CaptchaLa);
+    let mut both = ProviderConfig::new(ProviderKind::CaptchaLa);
     (both.min_score, both.max_risk) = (Some(0.5), Some(50.0));
     names(both.policy_score(), "max_risk");
-    assert!(!TestingCredentials::default().allowed());
+    assert!(!TestKeyPolicy::default().allowed());
 }

@@ -223,11 +223,7 @@ async fn testing_answers_are_known_in_every_spelling() {
             json!({}),
         )
         .await;
-        assert_eq!(
-            got,
-            ("not-human".into(), "testing-credentials".into()),
-            "{host}"
-        );
+        assert_eq!(got, ("not-human".into(), "test-key".into()), "{host}");
     }
 }
 
@@ -288,7 +284,7 @@ async fn the_owners_code_is_found_however_late_and_whatever_the_status() {
             "misconfigured",
             "{status}"
         );
-        // What a visitor causes is no outage, even where the vendor says it with a 500.
+        // What a visitor causes is no outage, even where the provider says it with a 500.
         let theirs = json!({"success": false, "error-codes": ["invalid-input-response"]});
         assert_eq!(
             answer("turnstile", theirs, json!({"status": status}))

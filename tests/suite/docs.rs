@@ -55,7 +55,9 @@ fn every_configuration_that_the_page_shows_whole_is_one() {
         // Nobody's secrets are on this machine.
         let text = text.replace("file = \"/run/secrets/", "env = \"");
         let secret = |_: &str| Some("p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa".to_owned());
-        human_check_config::Deployment::from_text(&text, secret).unwrap();
+        human_check_config::Deployment::builder()
+            .from_text(&text, secret)
+            .unwrap();
         whole += 1;
     }
     assert_eq!(whole, 2);

@@ -1,8 +1,8 @@
-//! The emulator itself: state, lifetimes, the vendors' order of decisions, and its control API.
+//! The emulator itself: state, lifetimes, the providers' order of decisions, and its control API.
 
 use std::time::Duration;
 
-use human_check_config::Vendor;
+use human_check_config::ProviderKind;
 use human_check_core::{HumanCheck, Reason, Refusal};
 use human_check_emulator::{Emulator, Mint, Site};
 use human_check_testkit::ManualClock;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{GENERIC, HOST, check, exchange, generic, minted, submission};
+use crate::support::{GENERIC, HOST, check, client, generic, minted, submission};
 
 /// One request over a socket of its own, without a client library in between.
 async fn ask(
@@ -47,66 +47,70 @@ fn other_site(provider: &str) -> Site {
 
 #[tokio::test]
 async fn tokens_live_as_long_as_the_contracts_say() {
-    for (vendor, life, expected) in [
-        (Vendor::Turnstile, 300, Reason::ExpiredOrSpent),
-        (Vendor::Hcaptcha, 120, Reason::Expired),
-        (Vendor::RecaptchaV2, 120, Reason::ExpiredOrSpent),
-        (Vendor::RecaptchaV3, 120, Reason::ExpiredOrSpent),
-        (Vendor::RecaptchaEnterprise, 120, Reason::Expired),
-        (Vendor::CaptchaLa, 120, Reason::Expired),
+    for (provider, ttl, expected) in [
+        (ProviderKind::Turnstile, 300, Reason::ExpiredOrReplayed),
+        (ProviderKind::Hcaptcha, 120, Reason::Expired),
+        (ProviderKind::RecaptchaV2, 120, Reason::ExpiredOrReplayed),
+        (ProviderKind::RecaptchaV3, 120, Reason::ExpiredOrReplayed),
+        (ProviderKind::RecaptchaEnterprise, 120, Reason::Expired),
+        (ProviderKind::CaptchaLa, 120, Reason::Expired),
     ] {
         let clock = ManualClock::now();
         let emulator = Emulator::start_at(clock.clone()).await.unwrap();
-        let check = check(vendor, &emulator, &exchange());
-        let (in_time, late) = (minted(vendor, &emulator), minted(vendor, &emulator));
-        clock.advance(Duration::from_secs(life));
+        let check = check(provider, &emulator, &client());
+        let (in_time, late) = (minted(provider, &emulator), minted(provider, &emulator));
+        clock.advance(Duration::from_secs(ttl));
         assert!(
             check.check(&in_time).await.unwrap().is_human(),
-            "{vendor:?}"
+            "{provider:?}"
         );
         clock.advance(Duration::from_secs(1));
         let refused = check.check(&late).await.unwrap();
         assert_eq!(
             refused.refusal().map(Refusal::reason),
             Some(expected),
-            "{vendor:?}"
+            "{provider:?}"
         );
     }
 }
 
 #[tokio::test]
 async fn a_foreign_token_is_refused_and_where_it_may_be_our_key_the_owner_hears() {
-    for (vendor, expected, alert) in [
-        (Vendor::Turnstile, Reason::Invalid, false),
-        (Vendor::Hcaptcha, Reason::WrongSiteKey, true),
-        (Vendor::RecaptchaV2, Reason::WrongSiteKey, true),
-        (Vendor::RecaptchaV3, Reason::WrongSiteKey, true),
-        (Vendor::RecaptchaEnterprise, Reason::WrongSiteKey, true),
-        (Vendor::CaptchaLa, Reason::Invalid, false),
+    for (provider, expected, alert) in [
+        (ProviderKind::Turnstile, Reason::Invalid, false),
+        (ProviderKind::Hcaptcha, Reason::WrongSiteKey, true),
+        (ProviderKind::RecaptchaV2, Reason::WrongSiteKey, true),
+        (ProviderKind::RecaptchaV3, Reason::WrongSiteKey, true),
+        (
+            ProviderKind::RecaptchaEnterprise,
+            Reason::WrongSiteKey,
+            true,
+        ),
+        (ProviderKind::CaptchaLa, Reason::Invalid, false),
     ] {
         let emulator = Emulator::start().await.unwrap();
-        let check = check(vendor, &emulator, &exchange());
-        let name = vendor.provider().name();
+        let check = check(provider, &emulator, &client());
+        let name = provider.provider().name();
         let mint = Mint::for_provider(name).site_key(other_site(name).site_key);
         let verdict = check
-            .check(&submission(vendor, emulator.mint(&mint).unwrap()))
+            .check(&submission(provider, emulator.mint(&mint).unwrap()))
             .await
             .unwrap();
         let refusal = verdict.refusal().unwrap();
         assert_eq!(
             (refusal.reason(), refusal.is_alert()),
             (expected, alert),
-            "{vendor:?}"
+            "{provider:?}"
         );
     }
 }
 
 #[tokio::test]
-async fn the_vendors_behind_the_generic_adapter_know_their_tokens() {
+async fn the_providers_behind_the_generic_adapter_know_their_tokens() {
     for name in GENERIC {
         let emulator = Emulator::start().await.unwrap();
-        let check = generic(name, &emulator, &exchange());
-        let provider = check.accepts()[0].clone();
+        let check = generic(name, &emulator, &client());
+        let provider = check.providers()[0].clone();
         let mint = |mint: Mint| {
             human_check_core::Submission::new().with_token(&provider, emulator.mint(&mint).unwrap())
         };
@@ -497,16 +501,16 @@ async fn hcaptchas_secret_is_an_accounts_and_the_site_key_tells_its_sites_apart(
     let mint = Mint::for_provider("hcaptcha").site_key(&second.site_key);
     let token = emulator.mint(&mint).unwrap();
     // Our check names its site key, so the account's other site does not pass.
-    let check = check(Vendor::Hcaptcha, &emulator, &exchange());
+    let check = check(ProviderKind::Hcaptcha, &emulator, &client());
     let verdict = check
-        .check(&submission(Vendor::Hcaptcha, token.clone()))
+        .check(&submission(ProviderKind::Hcaptcha, token.clone()))
         .await
         .unwrap();
     assert_eq!(
         verdict.refusal().map(Refusal::reason),
         Some(Reason::WrongSiteKey)
     );
-    // Without it the vendor would have said yes.
+    // Without it the provider would have said yes.
     let body = format!("response={token}&secret={}", ours.secret);
     let (_, body) = ask(&emulator, "POST", "/siteverify", FORM, &body).await;
     assert_eq!(body["success"], json!(true));

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use human_check_config::Vendor;
+use human_check_config::ProviderKind;
 use human_check_core::{ErrorKind, HumanCheck, Reason, Score, Secret};
 use human_check_emulator::{Emulator, Fault, Mint, Site};
 use human_check_emulator::{PROJECT, service_account_file};
-use human_check_http::Exchange;
+use human_check_http::ProviderClient;
 use human_check_recaptcha::{
-    Annotation, AnnotationReason, Credential, KeyKind, MetadataServer, RecaptchaEnterprise,
-    ServiceAccount,
+    Annotation, AnnotationReason, Credential, KeyKind, MetadataServer, RECAPTCHA_ENTERPRISE,
+    RecaptchaEnterprise, ServiceAccount,
 };
 use human_check_testkit::ManualClock;
 
-use crate::support::{base, exchange, minted, submission};
+use crate::support::{base, client, minted, submission};
 
 fn api_key() -> Credential {
     Credential::api_key(Secret::new(Site::own("recaptcha-enterprise").secret).unwrap()).unwrap()
@@ -21,14 +21,15 @@ fn api_key() -> Credential {
 
 fn enterprise(
     emulator: &Emulator,
-    exchange: &Exchange,
+    client: &ProviderClient,
     credential: Credential,
     kind: KeyKind,
 ) -> RecaptchaEnterprise {
     let site = Site::own("recaptcha-enterprise");
-    RecaptchaEnterprise::new(exchange, PROJECT, site.site_key, credential, kind)
-        .unwrap()
-        .at(base(emulator))
+    let client = &client
+        .clone()
+        .with_base_url(&RECAPTCHA_ENTERPRISE, base(emulator));
+    RecaptchaEnterprise::new(client, PROJECT, site.site_key, credential, kind).unwrap()
 }
 
 fn service_account(emulator: &Emulator, clock: &ManualClock) -> Credential {
@@ -54,14 +55,14 @@ async fn a_service_account_signs_in_once_for_many_checks() {
     let emulator = Emulator::start_at(clock.clone()).await.unwrap();
     let check = enterprise(
         &emulator,
-        &exchange(),
+        &client(),
         service_account(&emulator, &clock),
         KeyKind::Checkbox,
     );
     let checks = (0..8).map(|_| {
         let (check, submission) = (
             check.clone(),
-            minted(Vendor::RecaptchaEnterprise, &emulator),
+            minted(ProviderKind::RecaptchaEnterprise, &emulator),
         );
         tokio::spawn(async move { check.check(&submission).await })
     });
@@ -80,22 +81,22 @@ async fn an_access_token_that_ended_is_renewed_and_the_check_repeated_once() {
     let emulator = Emulator::start_at(clock.clone()).await.unwrap();
     let check = enterprise(
         &emulator,
-        &exchange(),
+        &client(),
         service_account(&emulator, &clock),
         KeyKind::Checkbox,
     );
     assert!(
         check
-            .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+            .check(&minted(ProviderKind::RecaptchaEnterprise, &emulator))
             .await
             .unwrap()
             .is_human()
     );
-    // The vendor's clock says that it ended; ours has not noticed.
+    // The provider's clock says that it ended; ours has not noticed.
     clock.advance(Duration::from_secs(4_000));
     assert!(
         check
-            .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+            .check(&minted(ProviderKind::RecaptchaEnterprise, &emulator))
             .await
             .unwrap()
             .is_human()
@@ -112,13 +113,13 @@ async fn many_checks_with_one_stale_token_are_all_repeated_with_one_new_one() {
     let emulator = Emulator::start_at(clock.clone()).await.unwrap();
     let check = enterprise(
         &emulator,
-        &exchange(),
+        &client(),
         service_account(&emulator, &clock),
         KeyKind::Checkbox,
     );
     assert!(
         check
-            .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+            .check(&minted(ProviderKind::RecaptchaEnterprise, &emulator))
             .await
             .unwrap()
             .is_human()
@@ -127,7 +128,7 @@ async fn many_checks_with_one_stale_token_are_all_repeated_with_one_new_one() {
     let checks = (0..20).map(|_| {
         let (check, submission) = (
             check.clone(),
-            minted(Vendor::RecaptchaEnterprise, &emulator),
+            minted(ProviderKind::RecaptchaEnterprise, &emulator),
         );
         tokio::spawn(async move { check.check(&submission).await })
     });
@@ -146,10 +147,10 @@ async fn an_access_token_that_is_never_taken_does_not_double_the_calls() {
     impl human_check_recaptcha::TokenSource for Wrong {
         async fn access_token(
             &self,
-            _: &Exchange,
+            _: &ProviderClient,
         ) -> Result<human_check_recaptcha::AccessToken, human_check_core::CheckError> {
             let token = Secret::new("ya29.never-issued").unwrap();
-            // A life without end must not overflow either.
+            // A ttl without end must not overflow either.
             let expires_in = Duration::MAX;
             Ok(human_check_recaptcha::AccessToken { token, expires_in })
         }
@@ -158,13 +159,13 @@ async fn an_access_token_that_is_never_taken_does_not_double_the_calls() {
     let emulator = Emulator::start().await.unwrap();
     let check = enterprise(
         &emulator,
-        &exchange(),
+        &client(),
         Credential::bearer(Wrong),
         KeyKind::Checkbox,
     );
     for _ in 0..20 {
         let error = check
-            .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+            .check(&minted(ProviderKind::RecaptchaEnterprise, &emulator))
             .await
             .unwrap_err();
         assert_eq!(
@@ -178,12 +179,12 @@ async fn an_access_token_that_is_never_taken_does_not_double_the_calls() {
 #[tokio::test]
 async fn a_machine_on_google_cloud_signs_in_by_its_metadata_server() {
     let emulator = Emulator::start().await.unwrap();
-    let credential = Credential::bearer(MetadataServer::at(&base(&emulator)));
-    let check = enterprise(&emulator, &exchange(), credential, KeyKind::Checkbox);
+    let credential = Credential::bearer(MetadataServer::new().unwrap());
+    let check = enterprise(&emulator, &client(), credential, KeyKind::Checkbox);
     check.prewarm().await.unwrap();
     assert!(
         check
-            .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+            .check(&minted(ProviderKind::RecaptchaEnterprise, &emulator))
             .await
             .unwrap()
             .is_human()
@@ -199,12 +200,12 @@ async fn a_sign_in_that_fails_says_whose_fault_it_is() {
     let stale = ManualClock::at(std::time::SystemTime::now() - Duration::from_secs(86_400));
     let check = enterprise(
         &emulator,
-        &exchange(),
+        &client(),
         service_account(&emulator, &stale),
         KeyKind::Checkbox,
     );
     let error = check
-        .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+        .check(&minted(ProviderKind::RecaptchaEnterprise, &emulator))
         .await
         .unwrap_err();
     assert_eq!(
@@ -213,7 +214,7 @@ async fn a_sign_in_that_fails_says_whose_fault_it_is() {
     );
     emulator.fail(Fault::Html { status: 503 }, None);
     let error = check
-        .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+        .check(&minted(ProviderKind::RecaptchaEnterprise, &emulator))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -228,16 +229,16 @@ async fn a_sign_in_that_fails_says_whose_fault_it_is() {
 #[tokio::test]
 async fn signing_in_and_assessing_share_one_deadline() {
     let emulator = Emulator::start().await.unwrap();
-    let credential = Credential::bearer(MetadataServer::at(&base(&emulator)));
+    let credential = Credential::bearer(MetadataServer::new().unwrap());
     let mut limits = human_check_http::Limits::default();
-    limits.attempt = Duration::from_millis(200);
-    limits.total = Duration::from_millis(250);
-    let exchange = exchange().with_limits(limits);
-    let check = enterprise(&emulator, &exchange, credential, KeyKind::Checkbox);
+    limits.attempt_timeout = Duration::from_millis(200);
+    limits.total_timeout = Duration::from_millis(250);
+    let client = client().with_limits(limits);
+    let check = enterprise(&emulator, &client, credential, KeyKind::Checkbox);
     // Each call alone would be in time.
     emulator.fail(Fault::delay(Duration::from_millis(150)), None);
     let error = check
-        .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+        .check(&minted(ProviderKind::RecaptchaEnterprise, &emulator))
         .await
         .unwrap_err();
     assert_eq!(
@@ -250,9 +251,9 @@ async fn signing_in_and_assessing_share_one_deadline() {
 async fn a_wrong_key_and_a_switched_off_api_are_ours() {
     let emulator = Emulator::start().await.unwrap();
     let wrong = Credential::api_key(Secret::new("wrong").unwrap()).unwrap();
-    let check = enterprise(&emulator, &exchange(), wrong, KeyKind::Checkbox);
+    let check = enterprise(&emulator, &client(), wrong, KeyKind::Checkbox);
     let error = check
-        .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+        .check(&minted(ProviderKind::RecaptchaEnterprise, &emulator))
         .await
         .unwrap_err();
     assert_eq!(
@@ -261,9 +262,9 @@ async fn a_wrong_key_and_a_switched_off_api_are_ours() {
     );
     assert!(error.is_alert());
     emulator.configure(|knobs| knobs.service_disabled = true);
-    let check = enterprise(&emulator, &exchange(), api_key(), KeyKind::Checkbox);
+    let check = enterprise(&emulator, &client(), api_key(), KeyKind::Checkbox);
     let error = check
-        .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+        .check(&minted(ProviderKind::RecaptchaEnterprise, &emulator))
         .await
         .unwrap_err();
     assert_eq!(
@@ -275,16 +276,16 @@ async fn a_wrong_key_and_a_switched_off_api_are_ours() {
 #[tokio::test]
 async fn quota_and_rate_are_told_apart() {
     let emulator = Emulator::start().await.unwrap();
-    let check = enterprise(&emulator, &exchange(), api_key(), KeyKind::Checkbox);
+    let check = enterprise(&emulator, &client(), api_key(), KeyKind::Checkbox);
     emulator.configure(|knobs| knobs.quota_spent = true);
     let error = check
-        .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+        .check(&minted(ProviderKind::RecaptchaEnterprise, &emulator))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Declined);
     emulator.configure(|knobs| knobs.rate_limited = true);
     let error = check
-        .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+        .check(&minted(ProviderKind::RecaptchaEnterprise, &emulator))
         .await
         .unwrap_err();
     assert_eq!(
@@ -309,9 +310,9 @@ async fn the_kind_of_key_decides_what_a_human_is() {
         // The emulator shows no challenge, and a key whose point is one needs to hear of it.
         (KeyKind::Challenge, 0.9, Some(Reason::Invalid)),
     ] {
-        let check = enterprise(&emulator, &exchange(), api_key(), kind);
+        let check = enterprise(&emulator, &client(), api_key(), kind);
         let verdict = check
-            .check(&submission(Vendor::RecaptchaEnterprise, mint(score)))
+            .check(&submission(ProviderKind::RecaptchaEnterprise, mint(score)))
             .await
             .unwrap();
         assert_eq!(
@@ -326,9 +327,9 @@ async fn the_kind_of_key_decides_what_a_human_is() {
         ("FAILED", Some(Reason::Invalid)),
     ] {
         emulator.configure(|knobs| knobs.challenge = Some(challenge.to_owned()));
-        let check = enterprise(&emulator, &exchange(), api_key(), KeyKind::Challenge);
+        let check = enterprise(&emulator, &client(), api_key(), KeyKind::Challenge);
         let verdict = check
-            .check(&submission(Vendor::RecaptchaEnterprise, mint(0.9)))
+            .check(&submission(ProviderKind::RecaptchaEnterprise, mint(0.9)))
             .await
             .unwrap();
         assert_eq!(
@@ -342,17 +343,17 @@ async fn the_kind_of_key_decides_what_a_human_is() {
         knobs.challenge = None;
         knobs.omit_defaults = true;
     });
-    let check = enterprise(&emulator, &exchange(), api_key(), half);
+    let check = enterprise(&emulator, &client(), api_key(), half);
     assert!(
         check
-            .check(&submission(Vendor::RecaptchaEnterprise, mint(0.9)))
+            .check(&submission(ProviderKind::RecaptchaEnterprise, mint(0.9)))
             .await
             .unwrap()
             .is_human()
     );
     assert!(
         !check
-            .check(&submission(Vendor::RecaptchaEnterprise, mint(0.0)))
+            .check(&submission(ProviderKind::RecaptchaEnterprise, mint(0.0)))
             .await
             .unwrap()
             .is_human()
@@ -362,12 +363,12 @@ async fn the_kind_of_key_decides_what_a_human_is() {
 #[tokio::test]
 async fn an_assessment_can_be_annotated() {
     let emulator = Emulator::start().await.unwrap();
-    let check = enterprise(&emulator, &exchange(), api_key(), KeyKind::Checkbox);
+    let check = enterprise(&emulator, &client(), api_key(), KeyKind::Checkbox);
     let verdict = check
-        .check(&minted(Vendor::RecaptchaEnterprise, &emulator))
+        .check(&minted(ProviderKind::RecaptchaEnterprise, &emulator))
         .await
         .unwrap();
-    let facts = verdict.human().unwrap();
+    let facts = verdict.facts().unwrap();
     check
         .annotate(
             facts,

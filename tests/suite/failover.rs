@@ -1,4 +1,4 @@
-//! Who is asked when the first vendor fails, and by whose doing.
+//! Who is asked when the first provider fails, and by whose doing.
 
 use human_check_core::{ErrorKind, HumanCheck, HumanCheckExt, Provider, Reason, Submission};
 use human_check_testkit::Scripted;
@@ -21,7 +21,7 @@ fn two(script: Scripted) -> Scripted {
 }
 
 #[tokio::test]
-async fn a_refusal_never_falls_through_to_the_weaker_vendor() {
+async fn a_refusal_never_falls_through_to_the_weaker_provider() {
     for reason in [
         Reason::Invalid,
         Reason::Missing,
@@ -30,7 +30,7 @@ async fn a_refusal_never_falls_through_to_the_weaker_vendor() {
     ] {
         let second = two(Scripted::human());
         let check = one(Scripted::refused(reason))
-            .or_else(second.clone())
+            .failover_to(second.clone())
             .unwrap();
         let verdict = check.check(&both()).await.unwrap();
         assert_eq!(verdict.refusal().unwrap().reason(), reason);
@@ -47,12 +47,12 @@ async fn only_an_outage_falls_through_and_a_spent_quota_where_that_was_opted_in(
         (Scripted::protocol(), false, false),
     ] {
         let first = one(first);
-        let check = first.clone().or_else(two(Scripted::human())).unwrap();
+        let check = first.clone().failover_to(two(Scripted::human())).unwrap();
         let passed =
             |outcome: Result<human_check_core::Verdict, _>| outcome.is_ok_and(|v| v.is_human());
         assert_eq!(passed(check.check(&both()).await), plain);
         assert_eq!(
-            passed(check.also_when_declined().check(&both()).await),
+            passed(check.with_failover_when_declined().check(&both()).await),
             opted
         );
     }
@@ -62,7 +62,7 @@ async fn only_an_outage_falls_through_and_a_spent_quota_where_that_was_opted_in(
 async fn the_second_is_asked_only_about_an_answer_of_its_own() {
     let second = two(Scripted::human());
     let check = one(Scripted::unavailable())
-        .or_else(second.clone())
+        .failover_to(second.clone())
         .unwrap();
     let only_first = Submission::new().with_token(&ONE, "token-1");
     for submission in [only_first.clone(), only_first.with_token(&TWO, "")] {
@@ -77,12 +77,12 @@ async fn the_second_is_asked_only_about_an_answer_of_its_own() {
 async fn whoever_leaves_out_the_first_answer_is_refused_by_the_first() {
     let emulated = human_check_emulator::Emulator::start().await.unwrap();
     let turnstile = crate::support::check(
-        human_check_config::Vendor::Turnstile,
+        human_check_config::ProviderKind::Turnstile,
         &emulated,
-        &crate::support::exchange(),
+        &crate::support::client(),
     );
     let second = two(Scripted::human());
-    let check = turnstile.or_else(second.clone()).unwrap();
+    let check = turnstile.failover_to(second.clone()).unwrap();
     let only_second = Submission::new().with_token(&TWO, "token-2");
     let verdict = check.check(&only_second).await.unwrap();
     assert_eq!(verdict.refusal().unwrap().reason(), Reason::Missing);
@@ -99,12 +99,16 @@ async fn when_both_fail_the_kind_is_the_one_that_opens_less() {
         (Scripted::misconfigured, ErrorKind::Misconfigured),
     ];
     for (rank, (second, kind)) in kinds.iter().enumerate() {
-        let after_outage = one(Scripted::unavailable()).or_else(two(second())).unwrap();
+        let after_outage = one(Scripted::unavailable())
+            .failover_to(two(second()))
+            .unwrap();
         let error = after_outage.check(&both()).await.unwrap_err();
         assert_eq!(error.kind(), *kind);
-        let after_quota = one(Scripted::declined()).or_else(two(second())).unwrap();
+        let after_quota = one(Scripted::declined())
+            .failover_to(two(second()))
+            .unwrap();
         let error = after_quota
-            .also_when_declined()
+            .with_failover_when_declined()
             .check(&both())
             .await
             .unwrap_err();
@@ -113,9 +117,9 @@ async fn when_both_fail_the_kind_is_the_one_that_opens_less() {
 }
 
 #[test]
-fn one_vendor_cannot_stand_in_for_itself_since_that_would_show_a_token_twice() {
+fn one_provider_cannot_stand_in_for_itself_since_that_would_show_a_token_twice() {
     let error = one(Scripted::human())
-        .or_else(one(Scripted::human()))
+        .failover_to(one(Scripted::human()))
         .unwrap_err();
     assert!(error.to_string().contains("one"), "{error}");
 }
@@ -130,7 +134,7 @@ async fn a_refusal_is_put_down_to_who_refused() {
             "two",
         ),
     ] {
-        let check = one(first).or_else(two(second)).unwrap();
+        let check = one(first).failover_to(two(second)).unwrap();
         let verdict = check.check(&both()).await.unwrap();
         assert_eq!(verdict.refusal().unwrap().provider().unwrap().name(), by);
     }

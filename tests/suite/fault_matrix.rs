@@ -1,18 +1,18 @@
-//! Every fault of a vendor through every combinator: what comes of it, how soon, and how often the
-//! vendors were asked.
+//! Every fault of a provider through every combinator: what comes of it, how soon, and how often the
+//! providers were asked.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use human_check_config::Vendor;
+use human_check_config::ProviderKind;
 use human_check_core::{
-    BreakerPolicy, CheckError, Comparison, ComparisonSink, ErrorKind, HumanCheck, HumanCheckExt,
-    MemorySpent, Policy, Submission, Verdict,
+    CheckError, CircuitBreakerPolicy, Comparison, ComparisonSink, ErrorKind, HumanCheck,
+    HumanCheckExt, MemoryReplayStore, Policy, Submission, Verdict,
 };
 use human_check_emulator::{Emulator, Fault};
-use human_check_http::Exchange;
+use human_check_http::ProviderClient;
 
-use crate::support::{HOST, check, exchange, hasty_exchange, minted};
+use crate::support::{HOST, check, client, hasty_exchange, minted};
 
 type Shared = Arc<dyn HumanCheck>;
 
@@ -71,35 +71,39 @@ impl ComparisonSink for Nowhere {
     fn record(&self, _: Comparison) {}
 }
 
-/// One combinator around a vendor that fails, and one that never does.
+/// One combinator around a provider that fails, and one that never does.
 type Compose = fn(Shared, Shared) -> Shared;
 
 const COMBINATORS: [(&str, Compose); 9] = [
     ("bare", |first, _| first),
     ("failover", |first, second| {
-        Arc::new(first.or_else(second).unwrap())
+        Arc::new(first.failover_to(second).unwrap())
     }),
     ("accept", |first, second| {
-        Arc::new(first.also_accepting(second).unwrap())
+        Arc::new(first.dual_accept(second).unwrap())
     }),
     ("shadow", |first, second| {
-        Arc::new(first.shadowed_by(second, Nowhere).unwrap())
+        Arc::new(first.shadow(second, Nowhere).unwrap())
     }),
     ("enforce", |first, _| {
         let policy = Policy::new().with_hostnames([HOST]).unwrap();
         Arc::new(first.enforce(policy).unwrap())
     }),
     ("single use", |first, _| {
-        Arc::new(first.single_use(MemorySpent::new(1)))
+        Arc::new(first.replay_guard(MemoryReplayStore::new(1)))
     }),
     ("deadline", |first, _| {
-        Arc::new(first.deadline(Duration::from_secs(2)))
+        Arc::new(first.timeout(Duration::from_secs(2)))
     }),
     ("breaker", |first, _| {
-        Arc::new(first.breaker(BreakerPolicy::default()).unwrap())
+        Arc::new(
+            first
+                .circuit_breaker(CircuitBreakerPolicy::default())
+                .unwrap(),
+        )
     }),
     ("limit and retry", |first, _| {
-        Arc::new(first.limit(1).retry())
+        Arc::new(first.concurrency_limit(1).retry_unsent())
     }),
 ];
 
@@ -114,13 +118,13 @@ fn comes(outcome: &Result<Verdict, CheckError>) -> Comes {
 }
 
 /// Gives up soon where the fault lasts for ever, and has patience with a busy machine elsewhere.
-fn exchange_for(fault: &Fault) -> Exchange {
+fn exchange_for(fault: &Fault) -> ProviderClient {
     match fault {
         Fault::Delay { millis: 60_000 }
         | Fault::Stall
         | Fault::StallBody
         | Fault::Trickle { .. } => hasty_exchange(),
-        _ => exchange(),
+        _ => client(),
     }
 }
 
@@ -135,9 +139,9 @@ async fn every_fault_through_every_combinator() {
                     Emulator::start().await.unwrap(),
                     Emulator::start().await.unwrap(),
                 ];
-                let exchange = exchange_for(&fault);
-                let first = Arc::from(check(Vendor::Hcaptcha, &faulty, &exchange));
-                let second = Arc::from(check(Vendor::Turnstile, &sound, &exchange));
+                let client = exchange_for(&fault);
+                let first = Arc::from(check(ProviderKind::Hcaptcha, &faulty, &client));
+                let second = Arc::from(check(ProviderKind::Turnstile, &sound, &client));
                 let check = compose(first, second);
                 let both = two_answers(&faulty, &sound);
                 faulty.fail(fault.clone(), None);
@@ -149,7 +153,7 @@ async fn every_fault_through_every_combinator() {
                 let outage = plain == Comes::Is(ErrorKind::Unavailable);
                 let expected = match name {
                     _ if fails_over => Comes::Human,
-                    // The other vendor could judge, and did.
+                    // The other provider could judge, and did.
                     "accept" if outage => Comes::Is(ErrorKind::Declined),
                     _ => plain,
                 };
@@ -171,22 +175,25 @@ async fn every_fault_through_every_combinator() {
     }
 }
 
-/// One submission with an answer for each of the two vendors.
+/// One submission with an answer for each of the two providers.
 fn two_answers(faulty: &Emulator, sound: &Emulator) -> Submission {
-    let turnstile = minted(Vendor::Turnstile, sound);
+    let turnstile = minted(ProviderKind::Turnstile, sound);
     let token = turnstile
-        .token(Vendor::Turnstile.provider(), usize::MAX)
+        .token_for(ProviderKind::Turnstile.provider(), usize::MAX)
         .unwrap();
-    minted(Vendor::Hcaptcha, faulty).with_token(Vendor::Turnstile.provider(), token)
+    minted(ProviderKind::Hcaptcha, faulty).with_token(ProviderKind::Turnstile.provider(), token)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_vendor_with_an_idempotency_key_is_asked_twice_at_most_whatever_the_fault() {
+async fn a_provider_with_an_idempotency_key_is_asked_twice_at_most_whatever_the_fault() {
     for (fault, plain, times) in faults() {
         let emulator = Emulator::start().await.unwrap();
-        let turnstile = check(Vendor::Turnstile, &emulator, &exchange_for(&fault));
-        let stack = turnstile.limit(10).retry().single_use(MemorySpent::new(1));
-        let submission = minted(Vendor::Turnstile, &emulator);
+        let turnstile = check(ProviderKind::Turnstile, &emulator, &exchange_for(&fault));
+        let stack = turnstile
+            .concurrency_limit(10)
+            .retry_unsent()
+            .replay_guard(MemoryReplayStore::new(1));
+        let submission = minted(ProviderKind::Turnstile, &emulator);
         emulator.fail(fault.clone(), None);
         let outcome = stack.check(&submission).await;
         assert_eq!(comes(&outcome), plain, "{fault:?}");
@@ -195,11 +202,11 @@ async fn a_vendor_with_an_idempotency_key_is_asked_twice_at_most_whatever_the_fa
     }
 }
 
-/// What a visitor can do, as opposed to a vendor.
+/// What a visitor can do, as opposed to a provider.
 fn visitors(emulator: &Emulator) -> Vec<Submission> {
-    let provider = Vendor::Hcaptcha.provider();
+    let provider = ProviderKind::Hcaptcha.provider();
     let token = |text: String| Submission::new().with_token(provider, text);
-    let good = minted(Vendor::Hcaptcha, emulator);
+    let good = minted(ProviderKind::Hcaptcha, emulator);
     vec![
         Submission::new(),
         token(String::new()),
@@ -209,7 +216,7 @@ fn visitors(emulator: &Emulator) -> Vec<Submission> {
         token("null".to_owned()),
         good.clone(),
         good.with_token(provider, "another"),
-        Submission::new().with_token(Vendor::Turnstile.provider(), "forged"),
+        Submission::new().with_token(ProviderKind::Turnstile.provider(), "forged"),
         Submission::new().with_token(&human_check_core::Provider::named("foreign"), "x"),
     ]
 }
@@ -218,9 +225,9 @@ fn visitors(emulator: &Emulator) -> Vec<Submission> {
 async fn nothing_that_a_visitor_sends_looks_like_an_outage_through_any_combinator() {
     for (name, compose) in COMBINATORS {
         let emulator = Emulator::start().await.unwrap();
-        let exchange = exchange();
-        let first = Arc::from(check(Vendor::Hcaptcha, &emulator, &exchange));
-        let second = Arc::from(check(Vendor::Turnstile, &emulator, &exchange));
+        let client = client();
+        let first = Arc::from(check(ProviderKind::Hcaptcha, &emulator, &client));
+        let second = Arc::from(check(ProviderKind::Turnstile, &emulator, &client));
         let check = compose(first, second);
         let mut passed = 0;
         for _ in 0..20 {
@@ -231,7 +238,7 @@ async fn nothing_that_a_visitor_sends_looks_like_an_outage_through_any_combinato
                         Ok(verdict) => passed += usize::from(verdict.is_human()),
                         Err(error) => {
                             let kind = error.kind();
-                            let full = name == "single use" && kind == ErrorKind::Unclaimed;
+                            let full = name == "single use" && kind == ErrorKind::StoreUnavailable;
                             assert!(full, "{name}: {error}");
                         }
                     }

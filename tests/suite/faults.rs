@@ -1,20 +1,20 @@
-//! What the emulator can do wrong, against every vendor: the outcome, how long it takes, and how
-//! often the vendor is asked.
+//! What the emulator can do wrong, against every provider: the outcome, how long it takes, and how
+//! often the provider is asked.
 
 use std::time::{Duration, Instant};
 
-use human_check_config::Vendor;
+use human_check_config::ProviderKind;
 use human_check_core::{CheckError, ErrorKind, HumanCheck, Verdict};
 use human_check_emulator::{Emulator, Fault};
-use human_check_http::Exchange;
+use human_check_http::ProviderClient;
 
-use crate::support::{check, exchange, hasty_exchange, minted};
+use crate::support::{check, client, hasty_exchange, minted, remote};
 
 fn kind(outcome: &Result<Verdict, CheckError>) -> Option<ErrorKind> {
     outcome.as_ref().err().map(CheckError::kind)
 }
 
-/// Fault, outcome, whether the vendor came to judge.
+/// Fault, outcome, whether the provider came to judge.
 fn matrix() -> Vec<(Fault, Option<ErrorKind>, bool)> {
     use ErrorKind::{Misconfigured, Protocol, Unavailable};
     vec![
@@ -37,7 +37,7 @@ fn matrix() -> Vec<(Fault, Option<ErrorKind>, bool)> {
         (Fault::Html { status: 200 }, Some(Protocol), false),
         (Fault::Html { status: 404 }, Some(Misconfigured), false),
         (Fault::Redirect, Some(Protocol), false),
-        (Fault::status(429), None, false), // differs by vendor, see below
+        (Fault::status(429), None, false), // differs by provider, see below
         (Fault::status(500), Some(Unavailable), false),
         (Fault::status(503), Some(Unavailable), false),
         (
@@ -66,21 +66,21 @@ fn matrix() -> Vec<(Fault, Option<ErrorKind>, bool)> {
 
 #[tokio::test]
 async fn every_fault_gives_its_outcome_within_the_deadline() {
-    run_matrix(&exchange(), &hasty_exchange()).await;
+    run_matrix(&client(), &hasty_exchange()).await;
 }
 
 #[tokio::test]
 async fn every_fault_gives_its_outcome_over_reqwest_too() {
     let limits = *hasty_exchange().limits();
-    let patient = Exchange::new(human_check_http::ReqwestTransport::new().unwrap());
+    let patient = ProviderClient::new(human_check_http::ReqwestTransport::new().unwrap());
     let hasty = patient.clone().with_limits(limits);
     run_matrix(&patient, &hasty).await;
 }
 
 /// Only faults that end in a timeout meet the short deadlines, so that a loaded machine cannot
 /// turn another fault into one.
-async fn run_matrix(patient: &Exchange, hasty: &Exchange) {
-    for vendor in Vendor::REMOTE {
+async fn run_matrix(patient: &ProviderClient, hasty: &ProviderClient) {
+    for provider in remote() {
         for (fault, mut expected, judges) in matrix() {
             let emulator = Emulator::start().await.unwrap();
             let waits = matches!(
@@ -90,42 +90,42 @@ async fn run_matrix(patient: &Exchange, hasty: &Exchange) {
                     | Fault::StallBody
                     | Fault::Trickle { .. }
             );
-            let check = check(vendor, &emulator, if waits { hasty } else { patient });
-            let submission = minted(vendor, &emulator);
+            let check = check(provider, &emulator, if waits { hasty } else { patient });
+            let submission = minted(provider, &emulator);
             emulator.fail(fault.clone(), None);
             let start = Instant::now();
             let outcome = check.check(&submission).await;
             let took = start.elapsed();
             if fault == Fault::status(429) {
                 // Without a reason Google's 429 is the monthly quota.
-                expected = Some(match vendor {
-                    Vendor::RecaptchaEnterprise => ErrorKind::Declined,
+                expected = Some(match provider {
+                    ProviderKind::RecaptchaEnterprise => ErrorKind::Declined,
                     _ => ErrorKind::Unavailable,
                 });
             }
             assert_eq!(
                 kind(&outcome),
                 expected,
-                "{vendor:?} {fault:?}: {outcome:?}"
+                "{provider:?} {fault:?}: {outcome:?}"
             );
-            // Far more than the 250 ms of this exchange, far less than any stall lasts: a loaded
+            // Far more than the 250 ms of this client, far less than any stall lasts: a loaded
             // machine may not decide the test. Exact deadlines are tested on a paused clock.
             assert!(
                 took < Duration::from_secs(5),
-                "{vendor:?} {fault:?} took {took:?}"
+                "{provider:?} {fault:?} took {took:?}"
             );
-            let most = match vendor {
-                Vendor::Turnstile => 2,
+            let most = match provider {
+                ProviderKind::Turnstile => 2,
                 _ => 1,
             };
             let calls = emulator.requests().len();
             assert!(
                 (1..=most).contains(&calls),
-                "{vendor:?} {fault:?}: {calls} calls"
+                "{provider:?} {fault:?}: {calls} calls"
             );
-            if judges && vendor != Vendor::Turnstile && expected.is_some() {
+            if judges && provider != ProviderKind::Turnstile && expected.is_some() {
                 let spent = outcome.unwrap_err().token_may_be_spent();
-                assert!(spent, "{vendor:?} {fault:?}: the vendor judged");
+                assert!(spent, "{provider:?} {fault:?}: the provider judged");
             }
         }
     }
@@ -133,11 +133,11 @@ async fn run_matrix(patient: &Exchange, hasty: &Exchange) {
 
 #[tokio::test]
 async fn a_redirect_is_never_followed() {
-    for vendor in Vendor::REMOTE {
+    for provider in remote() {
         let emulator = Emulator::start().await.unwrap();
-        let check = check(vendor, &emulator, &exchange());
+        let check = check(provider, &emulator, &client());
         emulator.fail(Fault::Redirect, None);
-        let error = check.check(&minted(vendor, &emulator)).await.unwrap_err();
+        let error = check.check(&minted(provider, &emulator)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol);
         assert!(
             emulator
@@ -156,8 +156,8 @@ async fn turnstile_gets_a_lost_answer_again_under_the_same_key() {
         Fault::Truncated,
     ] {
         let emulator = Emulator::start().await.unwrap();
-        let check = check(Vendor::Turnstile, &emulator, &exchange());
-        let submission = minted(Vendor::Turnstile, &emulator);
+        let check = check(ProviderKind::Turnstile, &emulator, &client());
+        let submission = minted(ProviderKind::Turnstile, &emulator);
         emulator.fail(fault.clone(), Some(1));
         assert!(
             check.check(&submission).await.unwrap().is_human(),
@@ -191,9 +191,9 @@ async fn turnstile_gets_a_lost_answer_again_under_the_same_key() {
 
 #[tokio::test]
 async fn a_token_reaches_the_wire_once_where_verifying_spends_it() {
-    for vendor in Vendor::REMOTE
+    for provider in remote()
         .into_iter()
-        .filter(|v| *v != Vendor::Turnstile)
+        .filter(|v| *v != ProviderKind::Turnstile)
     {
         for fault in [
             Fault::ResetBefore,
@@ -202,36 +202,40 @@ async fn a_token_reaches_the_wire_once_where_verifying_spends_it() {
             Fault::status(503),
         ] {
             let emulator = Emulator::start().await.unwrap();
-            let check = check(vendor, &emulator, &exchange());
+            let check = check(provider, &emulator, &client());
             emulator.fail(fault, None);
-            let outcome = check.check(&minted(vendor, &emulator)).await;
-            assert_eq!(kind(&outcome), Some(ErrorKind::Unavailable), "{vendor:?}");
-            assert_eq!(emulator.requests().len(), 1, "{vendor:?}");
+            let outcome = check.check(&minted(provider, &emulator)).await;
+            assert_eq!(kind(&outcome), Some(ErrorKind::Unavailable), "{provider:?}");
+            assert_eq!(emulator.requests().len(), 1, "{provider:?}");
         }
     }
 }
 
 #[tokio::test]
 async fn nobody_listening_is_an_outage_that_spends_nothing() {
-    for vendor in Vendor::REMOTE {
+    for provider in remote() {
         let emulator = Emulator::start().await.unwrap();
-        let check = check(vendor, &emulator, &exchange());
-        let submission = minted(vendor, &emulator);
+        let check = check(provider, &emulator, &client());
+        let submission = minted(provider, &emulator);
         drop(emulator);
         let error = check.check(&submission).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unavailable, "{vendor:?}: {error}");
-        assert!(!error.token_may_be_spent(), "{vendor:?}: {error:?}");
+        assert_eq!(
+            error.kind(),
+            ErrorKind::Unavailable,
+            "{provider:?}: {error}"
+        );
+        assert!(!error.token_may_be_spent(), "{provider:?}: {error:?}");
     }
 }
 
 #[tokio::test]
 async fn one_connection_serves_a_thousand_checks() {
     let emulator = Emulator::start().await.unwrap();
-    let check = check(Vendor::Turnstile, &emulator, &exchange());
+    let check = check(ProviderKind::Turnstile, &emulator, &client());
     for _ in 0..1_000 {
         assert!(
             check
-                .check(&minted(Vendor::Turnstile, &emulator))
+                .check(&minted(ProviderKind::Turnstile, &emulator))
                 .await
                 .unwrap()
                 .is_human()
@@ -242,18 +246,18 @@ async fn one_connection_serves_a_thousand_checks() {
 
 #[tokio::test]
 async fn prewarming_opens_the_connection_and_spends_nothing() {
-    use human_check_turnstile::Turnstile;
+    use human_check_turnstile::{TURNSTILE, Turnstile};
     let emulator = Emulator::start().await.unwrap();
     let site = human_check_emulator::Site::own("turnstile");
     let secret = human_check_core::Secret::new(site.secret).unwrap();
-    let at = crate::support::base(&emulator).at_path("/turnstile/v0/siteverify");
-    let check = Turnstile::new(&exchange(), secret).unwrap().at(at);
+    let client = client().with_base_url(&TURNSTILE, crate::support::base(&emulator));
+    let check = Turnstile::new(&client, secret).unwrap();
     check.prewarm().await.unwrap();
     let seen = &emulator.requests()[0];
     assert_eq!((seen.method.as_str(), seen.body.len()), ("GET", 0));
     assert!(
         check
-            .check(&minted(Vendor::Turnstile, &emulator))
+            .check(&minted(ProviderKind::Turnstile, &emulator))
             .await
             .unwrap()
             .is_human()
@@ -264,7 +268,7 @@ async fn prewarming_opens_the_connection_and_spends_nothing() {
 #[tokio::test]
 async fn a_retry_after_is_handed_on_and_not_repeated_into() {
     let emulator = Emulator::start().await.unwrap();
-    let check = check(Vendor::Turnstile, &emulator, &exchange());
+    let check = check(ProviderKind::Turnstile, &emulator, &client());
     emulator.fail(
         Fault::Status {
             code: 503,
@@ -273,7 +277,7 @@ async fn a_retry_after_is_handed_on_and_not_repeated_into() {
         None,
     );
     let error = check
-        .check(&minted(Vendor::Turnstile, &emulator))
+        .check(&minted(ProviderKind::Turnstile, &emulator))
         .await
         .unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));

@@ -1,12 +1,12 @@
-//! A second opinion that nobody feels.
+//! A second observation that nobody feels.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use human_check_core::{
-    CheckError, Comparison, ComparisonSink, Facts, HumanCheck, HumanCheckExt, MemorySpent, Outcome,
-    Provider, Reason, Reports, Submission, Verdict,
+    Capabilities, CheckError, Comparison, ComparisonSink, Facts, HumanCheck, HumanCheckExt,
+    MemoryReplayStore, ObservedOutcome, Provider, Reason, Submission, Verdict,
 };
 use human_check_testkit::Scripted;
 
@@ -64,19 +64,19 @@ async fn whatever_the_second_says_the_first_decides() {
                 false => first(),
             };
             let (told, receiver) = sink();
-            let check = first.shadowed_by(second().accepting(&TWO), told).unwrap();
+            let check = first.shadow(second().accepting(&TWO), told).unwrap();
             let verdict = check.check(&both()).await.unwrap();
             assert_eq!(verdict.is_human(), !refuses);
             let comparison = next(&receiver).await;
-            let [one, two] = comparison.opinions.as_slice() else {
+            let [one, two] = comparison.observations.as_slice() else {
                 panic!("{comparison:?}");
             };
-            assert_eq!(one.outcome == Outcome::Human, !refuses);
+            assert_eq!(one.outcome == ObservedOutcome::Human, !refuses);
             let word = match &two.outcome {
-                Outcome::Human => "human",
-                Outcome::NotHuman(_) => "not-human",
-                Outcome::Failed(..) => "failed",
-                Outcome::NoAnswer => "no-answer",
+                ObservedOutcome::Human => "human",
+                ObservedOutcome::NotHuman(_) => "not-human",
+                ObservedOutcome::Failed(..) => "failed",
+                ObservedOutcome::NoAnswer => "no-answer",
             };
             assert_eq!(word, said);
         }
@@ -84,45 +84,48 @@ async fn whatever_the_second_says_the_first_decides() {
 }
 
 #[tokio::test]
-async fn a_token_is_never_shown_to_a_vendor_it_was_not_made_for() {
+async fn a_token_is_never_shown_to_a_provider_it_was_not_made_for() {
     let (told, receiver) = sink();
     let second = Scripted::human().accepting(&TWO);
-    let check = first().shadowed_by(second.clone(), told).unwrap();
+    let check = first().shadow(second.clone(), told).unwrap();
     assert!(check.check(&both()).await.unwrap().is_human());
     next(&receiver).await;
     let asked = second.submissions();
-    assert!(!asked[0].answers(&ONE) && asked[0].answers(&TWO));
+    assert!(!asked[0].has_token_for(&ONE) && asked[0].has_token_for(&TWO));
     let only_first = Submission::new().with_token(&ONE, "token-1");
     assert!(check.check(&only_first).await.unwrap().is_human());
-    assert_eq!(next(&receiver).await.opinions[1].outcome, Outcome::NoAnswer);
+    assert_eq!(
+        next(&receiver).await.observations[1].outcome,
+        ObservedOutcome::NoAnswer
+    );
     assert_eq!(second.submissions().len(), 1, "asked about nothing");
 }
 
 #[tokio::test]
-async fn what_the_second_vendor_never_reports_is_not_held_against_it() {
+async fn what_the_second_provider_never_reports_is_not_held_against_it() {
     for reports in [
-        Reports::nothing(),
-        Reports::nothing().sometimes(human_check_core::Fact::Action),
+        Capabilities::nothing(),
+        Capabilities::nothing().sometimes(human_check_core::FactKind::Action),
     ] {
         let (told, receiver) = sink();
         let second = Scripted::human().accepting(&TWO).reporting(reports);
-        let check = first().shadowed_by(second.clone(), told).unwrap();
+        let check = first().shadow(second.clone(), told).unwrap();
         let submission = both()
-            .expecting_action("signup")
-            .expecting_binding("session");
+            .with_expected_action("signup")
+            .with_expected_binding("session");
         assert!(check.check(&submission).await.is_ok());
         next(&receiver).await;
         let asked = second.submissions().pop().unwrap();
-        let kept = reports != Reports::nothing();
+        let kept = reports != Capabilities::nothing();
         assert_eq!(asked.expected_action().is_some(), kept);
         assert_eq!(asked.expected_binding(), None);
     }
 }
 
 #[test]
-fn a_vendor_cannot_shadow_itself_since_that_would_spend_the_token() {
+fn a_provider_cannot_shadow_itself_since_that_would_spend_the_token() {
     let (told, _receiver) = sink();
-    let error = first().shadowed_by(first(), told).unwrap_err();
+    let error = first().shadow(first(), told).unwrap_err();
     assert!(error.to_string().contains("one"), "{error}");
 }
 
@@ -132,14 +135,14 @@ struct Broken {
     panics: bool,
 }
 
-#[human_check_core::async_trait]
+#[human_check_core::adapter::async_trait]
 impl HumanCheck for Broken {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&TWO)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
     }
 
     async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
@@ -152,8 +155,10 @@ impl HumanCheck for Broken {
 async fn a_second_that_panics_or_stalls_reaches_nobody_and_frees_its_place() {
     for panics in [true, false] {
         let (told, receiver) = sink();
-        let shadow = first().shadowed_by(Broken { panics }, told).unwrap();
-        let check = shadow.with_most(1).with_deadline(Duration::from_secs(5));
+        let shadow = first().shadow(Broken { panics }, told).unwrap();
+        let check = shadow
+            .with_max_in_flight(1)
+            .with_timeout(Duration::from_secs(5));
         let start = tokio::time::Instant::now();
         for _ in 0..3 {
             assert!(check.check(&both()).await.unwrap().is_human());
@@ -176,9 +181,9 @@ async fn beyond_its_places_comparisons_are_dropped_and_not_queued() {
     let (told, receiver) = sink();
     let second = Arc::new(tokio::sync::Semaphore::new(0));
     let check = first()
-        .shadowed_by(Gated(Arc::clone(&second)), told)
+        .shadow(Gated(Arc::clone(&second)), told)
         .unwrap()
-        .with_most(3);
+        .with_max_in_flight(3);
     for _ in 0..100 {
         assert!(check.check(&both()).await.unwrap().is_human());
     }
@@ -195,14 +200,14 @@ async fn beyond_its_places_comparisons_are_dropped_and_not_queued() {
 #[derive(Debug)]
 struct Gated(Arc<tokio::sync::Semaphore>);
 
-#[human_check_core::async_trait]
+#[human_check_core::adapter::async_trait]
 impl HumanCheck for Gated {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&TWO)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
     }
 
     async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
@@ -215,9 +220,9 @@ impl HumanCheck for Gated {
 async fn a_compared_token_is_not_spent_by_the_comparison() {
     let (told, _receiver) = sink();
     let check = first()
-        .shadowed_by(Scripted::human().accepting(&TWO), told)
+        .shadow(Scripted::human().accepting(&TWO), told)
         .unwrap()
-        .single_use(MemorySpent::new(10));
+        .replay_guard(MemoryReplayStore::new(10));
     let again = |first: &'static str| {
         Submission::new()
             .with_token(&ONE, first)
@@ -232,7 +237,7 @@ async fn a_compared_token_is_not_spent_by_the_comparison() {
 async fn a_sample_of_none_compares_nobody_and_nonsense_is_refused() {
     let (told, receiver) = sink();
     let check = first()
-        .shadowed_by(Scripted::human().accepting(&TWO), told)
+        .shadow(Scripted::human().accepting(&TWO), told)
         .unwrap();
     let check = check.with_sample(0.0).unwrap();
     for _ in 0..100 {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use human_check_core::{
-    Claim, ClaimError, Claimed, Clock, ErrorKind, HumanCheck, HumanCheckExt, MemorySpent, Reason,
-    SingleUse, SpentTokens, Submission,
+    ClaimError, Claimed, Clock, ErrorKind, HumanCheck, HumanCheckExt, MemoryReplayStore, Reason,
+    ReplayProtection, ReplayStore, Submission, TokenId,
 };
 use human_check_testkit::{ManualClock, SCRIPTED, Scripted};
 
@@ -14,26 +14,29 @@ fn token(text: impl Into<String>) -> Submission {
     Submission::new().with_token(&SCRIPTED, text)
 }
 
-async fn claim(store: &impl SpentTokens, text: &str) -> Result<Claimed, &'static str> {
+async fn claim(store: &impl ReplayStore, text: &str) -> Result<Claimed, &'static str> {
     let submission = token(text);
-    let claim = Claim::answer(&submission, &SCRIPTED);
+    let claim = TokenId::of_submission(&submission, &SCRIPTED);
     let claimed = store.claim(claim, Duration::from_secs(600)).await;
     claimed.map_err(|error| error.reason())
 }
 
 #[tokio::test]
 async fn a_token_passes_once_and_the_verdict_says_who_saw_to_it() {
-    let check = Scripted::human().single_use(MemorySpent::new(10));
+    let check = Scripted::human().replay_guard(MemoryReplayStore::new(10));
     let verdict = check.check(&token("a")).await.unwrap();
-    assert_eq!(verdict.human().unwrap().single_use, SingleUse::Store);
+    assert_eq!(
+        verdict.facts().unwrap().replay_protection,
+        ReplayProtection::Store
+    );
     let verdict = check.check(&token("a")).await.unwrap();
-    assert_eq!(verdict.refusal().unwrap().reason(), Reason::Spent);
+    assert_eq!(verdict.refusal().unwrap().reason(), Reason::Replayed);
     assert!(check.check(&token("b")).await.unwrap().is_human());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_ten_thousand_concurrent_submits_each_token_passes_once() {
-    let check = Arc::new(Scripted::human().single_use(MemorySpent::new(1_000)));
+    let check = Arc::new(Scripted::human().replay_guard(MemoryReplayStore::new(1_000)));
     let mut submits = tokio::task::JoinSet::new();
     for n in 0..10_000 {
         let check = Arc::clone(&check);
@@ -48,13 +51,13 @@ async fn of_ten_thousand_concurrent_submits_each_token_passes_once() {
 
 #[tokio::test]
 async fn what_is_refused_leaves_nothing_behind() {
-    let store = MemorySpent::new(1);
+    let store = MemoryReplayStore::new(1);
     for script in [
         Scripted::refused(Reason::Invalid),
         Scripted::unavailable(),
         Scripted::protocol(),
     ] {
-        let check = script.single_use(store.clone());
+        let check = script.replay_guard(store.clone());
         for n in 0..1_000 {
             let _ = check.check(&token(format!("junk-{n}"))).await;
         }
@@ -69,7 +72,7 @@ async fn what_is_refused_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_full_store_refuses_the_new_and_keeps_the_old() {
     let clock = ManualClock::now();
-    let store = MemorySpent::with(100, Duration::from_secs(600), clock.clone());
+    let store = MemoryReplayStore::new(100).with_clock(clock.clone());
     for n in 0..100 {
         assert_eq!(claim(&store, &n.to_string()).await, Ok(Claimed::First));
     }
@@ -77,7 +80,7 @@ async fn a_full_store_refuses_the_new_and_keeps_the_old() {
         assert_eq!(claim(&store, &n.to_string()).await, Err("store-full"));
     }
     for n in 0..100 {
-        assert_eq!(claim(&store, &n.to_string()).await, Ok(Claimed::Before));
+        assert_eq!(claim(&store, &n.to_string()).await, Ok(Claimed::Duplicate));
     }
     clock.advance(Duration::from_secs(1_200));
     for n in 100..200 {
@@ -87,29 +90,31 @@ async fn a_full_store_refuses_the_new_and_keeps_the_old() {
             "{n}"
         );
     }
-    let check = Scripted::human().single_use(store);
+    let check = Scripted::human().replay_guard(store);
     let error = check.check(&token("one more")).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.reason()),
-        (ErrorKind::Unclaimed, "store-full")
+        (ErrorKind::StoreUnavailable, "store-full")
     );
 }
 
 #[tokio::test]
 async fn a_claim_lives_its_life_whatever_the_calendar_does() {
-    let life = Duration::from_secs(600);
+    let ttl = Duration::from_secs(600);
     let second = Duration::from_secs(1);
     // At every age of the generation it falls into.
     for begin in [0, 1, 300, 599, 600, 601, 899, 1_199] {
         let clock = ManualClock::now();
-        let store = MemorySpent::with(10, life, clock.clone());
+        let store = MemoryReplayStore::new(10)
+            .with_ttl(ttl)
+            .with_clock(clock.clone());
         assert_eq!(claim(&store, "warm").await, Ok(Claimed::First));
         clock.advance(second * begin);
         assert_eq!(claim(&store, "a").await, Ok(Claimed::First));
         for _ in 0..5 {
             clock.advance(second * 119);
-            clock.set(clock.now() + life * 10);
-            assert_eq!(claim(&store, "a").await, Ok(Claimed::Before), "{begin}");
+            clock.set(clock.now() + ttl * 10);
+            assert_eq!(claim(&store, "a").await, Ok(Claimed::Duplicate), "{begin}");
         }
         clock.advance(second * 1_300);
         assert_eq!(claim(&store, "a").await, Ok(Claimed::First), "{begin}");
@@ -120,7 +125,7 @@ async fn a_claim_lives_its_life_whatever_the_calendar_does() {
 async fn dropping_the_future_at_any_step_never_frees_a_token() {
     use std::task::{Context, Poll, Waker};
     for steps in 0..6 {
-        let check = Scripted::human().single_use(Stepping::default());
+        let check = Scripted::human().replay_guard(Stepping::default());
         let submission = token("a");
         let mut passed = 0;
         {
@@ -142,23 +147,23 @@ async fn dropping_the_future_at_any_step_never_frees_a_token() {
 
 /// A store that needs several polls for everything.
 #[derive(Debug)]
-struct Stepping(MemorySpent);
+struct Stepping(MemoryReplayStore);
 
 impl Default for Stepping {
     fn default() -> Self {
-        Self(MemorySpent::new(10))
+        Self(MemoryReplayStore::new(10))
     }
 }
 
-#[human_check_core::async_trait]
-impl SpentTokens for Stepping {
-    fn longest_life(&self) -> Duration {
-        self.0.longest_life()
+#[human_check_core::adapter::async_trait]
+impl ReplayStore for Stepping {
+    fn max_ttl(&self) -> Duration {
+        self.0.max_ttl()
     }
 
-    async fn claim(&self, claim: Claim<'_>, life: Duration) -> Result<Claimed, ClaimError> {
+    async fn claim(&self, claim: TokenId<'_>, ttl: Duration) -> Result<Claimed, ClaimError> {
         tokio::task::yield_now().await;
-        let claimed = self.0.claim(claim, life).await;
+        let claimed = self.0.claim(claim, ttl).await;
         tokio::task::yield_now().await;
         claimed
     }
@@ -166,18 +171,18 @@ impl SpentTokens for Stepping {
 
 /// A store in trouble.
 #[derive(Debug)]
-enum Trouble {
+enum RedisStoreError {
     Failing(AtomicUsize),
     Stalling,
 }
 
-#[human_check_core::async_trait]
-impl SpentTokens for Trouble {
-    fn longest_life(&self) -> Duration {
+#[human_check_core::adapter::async_trait]
+impl ReplayStore for RedisStoreError {
+    fn max_ttl(&self) -> Duration {
         Duration::from_secs(600)
     }
 
-    async fn claim(&self, _: Claim<'_>, _: Duration) -> Result<Claimed, ClaimError> {
+    async fn claim(&self, _: TokenId<'_>, _: Duration) -> Result<Claimed, ClaimError> {
         match self {
             Self::Failing(times) => {
                 times.fetch_add(1, Ordering::Relaxed);
@@ -189,38 +194,38 @@ impl SpentTokens for Trouble {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_in_trouble_denies_and_never_as_an_outage_of_the_vendor() {
-    let check = Scripted::human().single_use(Trouble::Failing(AtomicUsize::new(0)));
+async fn a_store_in_trouble_denies_and_never_as_an_outage_of_the_provider() {
+    let check = Scripted::human().replay_guard(RedisStoreError::Failing(AtomicUsize::new(0)));
     let error = check.check(&token("a")).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unclaimed);
+    assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
     // Failover does not ask anybody else: the token was good, and is spent.
     let second = Scripted::human().accepting(&human_check_core::Provider::new("two", &["two"]));
     let error = check
-        .or_else(second.clone())
+        .failover_to(second.clone())
         .unwrap()
         .check(&token("a"))
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unclaimed);
+    assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
     assert!(second.submissions().is_empty());
 
-    // A store that never answers is given up, and is no outage of the vendor either.
+    // A store that never answers is given up, and is no outage of the provider either.
     let second = Duration::from_secs(1);
-    let stalled = Scripted::human().single_use(Trouble::Stalling);
-    let stalled = stalled.with_store_deadline(second).deadline(second * 3);
+    let stalled = Scripted::human().replay_guard(RedisStoreError::Stalling);
+    let stalled = stalled.with_store_timeout(second).timeout(second * 3);
     let start = tokio::time::Instant::now();
     let error = stalled.check(&token("a")).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.reason()),
-        (ErrorKind::Unclaimed, "store-timeout")
+        (ErrorKind::StoreUnavailable, "store-timeout")
     );
     assert_eq!(start.elapsed(), second);
 }
 
 #[test]
 fn a_life_that_the_store_cannot_keep_is_refused_when_it_is_set() {
-    let guard = || Scripted::human().single_use(MemorySpent::new(10));
-    assert!(guard().with_life(Duration::from_secs(601)).is_err());
-    assert!(guard().with_life(Duration::ZERO).is_err());
-    assert!(guard().with_life(Duration::from_secs(300)).is_ok());
+    let guard = || Scripted::human().replay_guard(MemoryReplayStore::new(10));
+    assert!(guard().with_ttl(Duration::from_secs(601)).is_err());
+    assert!(guard().with_ttl(Duration::ZERO).is_err());
+    assert!(guard().with_ttl(Duration::from_secs(300)).is_ok());
 }

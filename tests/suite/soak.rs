@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use human_check_core::{
-    BreakerPolicy, CheckError, HumanCheck, HumanCheckExt, MemorySpent, Provider, Reason, Reports,
-    Submission, Verdict,
+    Capabilities, CheckError, CircuitBreakerPolicy, HumanCheck, HumanCheckExt, MemoryReplayStore,
+    Provider, Reason, Submission, Verdict,
 };
-use human_check_http::{Endpoint, Exchange, HyperTransport, Limits};
+use human_check_http::{Endpoint, HyperTransport, Limits, ProviderClient};
 use human_check_testkit::SCRIPTED;
 use human_check_turnstile::{TURNSTILE, Turnstile};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,14 +29,14 @@ fn descriptors() -> usize {
 #[derive(Debug)]
 struct Refusing;
 
-#[human_check_core::async_trait]
+#[human_check_core::adapter::async_trait]
 impl HumanCheck for Refusing {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&SCRIPTED)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
     }
 
     async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
@@ -46,10 +46,10 @@ impl HumanCheck for Refusing {
 
 async fn junk(tokens: usize) {
     let check = Refusing
-        .limit(100)
-        .breaker(BreakerPolicy::default())
+        .concurrency_limit(100)
+        .circuit_breaker(CircuitBreakerPolicy::default())
         .unwrap()
-        .single_use(MemorySpent::new(1_000));
+        .replay_guard(MemoryReplayStore::new(1_000));
     let mut before = 0;
     for n in 0..tokens {
         if n == tokens / 10 {
@@ -79,8 +79,8 @@ async fn ten_million_junk_tokens_leave_nothing_behind() {
     assert!(grown < 8 << 20, "{grown} bytes");
 }
 
-/// A vendor that says yes to everything and misbehaves one time in twenty. Keeps nothing.
-async fn vendor() -> Endpoint {
+/// A provider that says yes to everything and misbehaves one time in twenty. Keeps nothing.
+async fn provider() -> Endpoint {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -139,19 +139,18 @@ fn soak(length: Duration) {
         .unwrap();
     runtime.block_on(async {
         let mut limits = Limits::default();
-        limits.attempt = Duration::from_millis(100);
-        limits.total = Duration::from_millis(200);
-        let exchange = Exchange::new(HyperTransport::new().unwrap()).with_limits(limits);
+        limits.attempt_timeout = Duration::from_millis(100);
+        limits.total_timeout = Duration::from_millis(200);
+        let client = ProviderClient::new(HyperTransport::new().unwrap()).with_limits(limits);
         let secret = human_check_core::Secret::new("0x4AAAAAAASoak").unwrap();
-        let turnstile = Turnstile::new(&exchange, secret)
-            .unwrap()
-            .at(vendor().await.at_path("/"));
+        let client = client.with_base_url(&TURNSTILE, provider().await.at_path("/"));
+        let turnstile = Turnstile::new(&client, secret).unwrap();
         let stack = turnstile
-            .limit(64)
-            .breaker(BreakerPolicy::default())
+            .concurrency_limit(64)
+            .circuit_breaker(CircuitBreakerPolicy::default())
             .unwrap()
-            .deadline(Duration::from_secs(1))
-            .single_use(MemorySpent::new(10_000_000));
+            .timeout(Duration::from_secs(1))
+            .replay_guard(MemoryReplayStore::new(10_000_000));
         let stack = Arc::new(stack);
         let start = std::time::Instant::now();
         let (mut asked, mut passed, mut measured) = (0_u64, 0_u64, None);

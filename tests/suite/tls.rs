@@ -12,8 +12,8 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// A vendor with a certificate for `name`: its port, and the certificate.
-async fn vendor(name: &str) -> (u16, Vec<u8>) {
+/// A provider with a certificate for `name`: its port, and the certificate.
+async fn provider(name: &str) -> (u16, Vec<u8>) {
     let certified = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(
         certified.signing_key.serialize_der(),
@@ -59,7 +59,7 @@ async fn ask(transport: &dyn Transport, port: u16) -> Result<u16, SendErrorKind>
 
 #[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_is_refused() {
-    let (port, _) = vendor("127.0.0.1").await;
+    let (port, _) = provider("127.0.0.1").await;
     for transport in transports(&[]) {
         // Before the request is sent, so the secret has gone nowhere.
         assert_eq!(
@@ -72,7 +72,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
 
 #[tokio::test]
 async fn a_certificate_for_another_name_is_refused() {
-    let (port, certificate) = vendor("vendor.example").await;
+    let (port, certificate) = provider("provider.example").await;
     for transport in transports(std::slice::from_ref(&certificate)) {
         assert_eq!(
             ask(&*transport, port).await,
@@ -84,7 +84,7 @@ async fn a_certificate_for_another_name_is_refused() {
 
 #[tokio::test]
 async fn a_root_that_was_added_is_believed() {
-    let (port, certificate) = vendor("127.0.0.1").await;
+    let (port, certificate) = provider("127.0.0.1").await;
     for transport in transports(std::slice::from_ref(&certificate)) {
         assert_eq!(ask(&*transport, port).await, Ok(200), "{transport:?}");
     }

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use human_check_captchala::{CAPTCHALA, CaptchaLa, ServerTokenRequest};
-use human_check_config::{EnterpriseKey, Setup, Vendor};
-use human_check_core::{ErrorKind, HumanCheck, Secret, Submission, TestingCredentials};
+use human_check_config::{EnterpriseKeyKind, ProviderConfig, ProviderKind};
+use human_check_core::{ErrorKind, HumanCheck, Secret, Submission, TestKeyPolicy};
 use human_check_explain::{Case, Explanation, explain};
 use human_check_http::{
-    CannedTransport, Exchange, Limits, Reply, Request, SendError, SendErrorKind,
+    Limits, MockTransport, ProviderClient, Reply, Request, SendError, SendErrorKind,
 };
 use human_check_recaptcha::read_access_token;
 use serde_json::{Value, json};
@@ -89,9 +89,9 @@ fn siteverify_reading(vector: &Value) -> (&'static str, Option<&'static str>) {
         ("accepted", _) => ("human", None),
         ("visitor_missing", _) => ("not-human", Some("missing")),
         ("visitor_failed", _) => ("not-human", Some("invalid")),
-        ("visitor_retry", "timeout-or-duplicate") => ("not-human", Some("expired-or-spent")),
+        ("visitor_retry", "timeout-or-duplicate") => ("not-human", Some("expired-or-replayed")),
         ("visitor_retry", "expired-input-response") => ("not-human", Some("expired")),
-        ("visitor_retry", "already-seen-response") => ("not-human", Some("spent")),
+        ("visitor_retry", "already-seen-response") => ("not-human", Some("replayed")),
         ("visitor_retry", _) => ("not-human", Some("invalid")),
         // A visitor can post a token of somebody else's site, so it refuses and alerts.
         ("misconfigured", "sitekey-secret-mismatch") => ("not-human", Some("wrong-site-key")),
@@ -155,7 +155,7 @@ async fn siteverify_vector(vector: Value, provider: &str) -> Result<(), String> 
         expect(
             "reason without permission",
             strict.reason.as_deref(),
-            Some("testing-credentials"),
+            Some("test-key"),
         )?;
         expect("alert without permission", strict.alert, true)?;
     }
@@ -236,9 +236,9 @@ async fn recaptcha_vector(vector: Value) -> Result<(), String> {
         "low_score" => Some("score-too-low"),
         "action_mismatch" => Some("wrong-action"),
         "missing" => Some("missing"),
-        "expired_or_replayed" => Some("expired-or-spent"),
+        "expired_or_replayed" => Some("expired-or-replayed"),
         "expired" => Some("expired"),
-        "replayed" => Some("spent"),
+        "replayed" => Some("replayed"),
         "key_pair_mismatch" | "key_mismatch" => Some("wrong-site-key"),
         "rate_limited" => Some("rate-limited"),
         "over_free_quota" => Some("quota"),
@@ -301,24 +301,19 @@ async fn every_recaptcha_vector_means_what_the_contract_says() {
 }
 
 async fn annotate_vector(vector: &Value) -> Result<(), String> {
-    use human_check_core::{Detail, Facts};
+    use human_check_core::{DetailValue, Facts};
     use human_check_recaptcha::{
         Annotation, AnnotationReason, Credential, KeyKind, RECAPTCHA_ENTERPRISE,
         RecaptchaEnterprise,
     };
     let response = &vector["response"];
     let status = u16::try_from(response["status"].as_u64().unwrap()).unwrap();
-    let vendor = CannedTransport::always(Reply::new(status, body_text(response)));
+    let provider = MockTransport::always(Reply::new(status, body_text(response)));
     let key = Credential::api_key(Secret::new("API_KEY").unwrap()).unwrap();
-    let exchange = Exchange::new(vendor.clone());
-    let check = RecaptchaEnterprise::new(
-        &exchange,
-        "demo-project",
-        "SITE_KEY",
-        key,
-        KeyKind::Checkbox,
-    )
-    .unwrap();
+    let client = ProviderClient::new(provider.clone());
+    let check =
+        RecaptchaEnterprise::new(&client, "demo-project", "SITE_KEY", key, KeyKind::Checkbox)
+            .unwrap();
     let mut facts = Facts::new(&RECAPTCHA_ENTERPRISE);
     let url = text(&vector["request"], "url");
     let name = url
@@ -326,7 +321,9 @@ async fn annotate_vector(vector: &Value) -> Result<(), String> {
         .nth(1)
         .unwrap()
         .trim_end_matches(":annotate");
-    facts.details.push(("name", Detail::Text(name.to_owned())));
+    facts
+        .details
+        .push(("name", DetailValue::Text(name.to_owned())));
     let body = &vector["request"]["body"];
     let annotation = match text(body, "annotation") {
         "LEGITIMATE" => Some(Annotation::Legitimate),
@@ -343,7 +340,7 @@ async fn annotate_vector(vector: &Value) -> Result<(), String> {
         "ok" => expect("done", done.is_ok(), true)?,
         _ => expect("kind", done.unwrap_err().kind(), ErrorKind::Misconfigured)?,
     }
-    let request = &vendor.requests()[0];
+    let request = &provider.requests()[0];
     expect("url", request.endpoint().url().as_str(), url)?;
     expect(
         "key",
@@ -359,19 +356,19 @@ async fn annotate_vector(vector: &Value) -> Result<(), String> {
 }
 
 /// What a check asks when it is given what a vector's request holds.
-async fn asked(mut setup: Setup, submission: Submission) -> Result<Vec<Request>, String> {
-    let vendor = CannedTransport::always(Reply::new(503, ""));
+async fn asked(mut setup: ProviderConfig, submission: Submission) -> Result<Vec<Request>, String> {
+    let provider = MockTransport::always(Reply::new(503, ""));
     let mut limits = Limits::default();
-    limits.total = std::time::Duration::from_millis(40);
-    setup.testing = TestingCredentials::Allowed;
+    limits.total_timeout = std::time::Duration::from_millis(40);
+    setup.test_keys = TestKeyPolicy::Allowed;
     let check = setup
-        .build(&Exchange::new(vendor.clone()).with_limits(limits))
+        .build(&ProviderClient::new(provider.clone()).with_limits(limits))
         .map_err(|error| error.to_string())?;
     let _ = check.check(&submission).await;
-    Ok(vendor.requests())
+    Ok(provider.requests())
 }
 
-async fn form_request_vector(vector: Value, vendor: Vendor) -> Result<(), String> {
+async fn form_request_vector(vector: Value, provider: ProviderKind) -> Result<(), String> {
     let request = &vector["request"];
     let Value::String(body) = &request["body"] else {
         return Ok(());
@@ -383,14 +380,14 @@ async fn form_request_vector(vector: Value, vendor: Vendor) -> Result<(), String
         return Ok(()); // Not a request that a check would make.
     };
     // A v3 check refuses the published v2 testing secret whatever it is told.
-    let testing_v2 = secret.starts_with("6LeIxAcTAAAAAGG") && vendor == Vendor::RecaptchaV3;
+    let testing_v2 = secret.starts_with("6LeIxAcTAAAAAGG") && provider == ProviderKind::RecaptchaV3;
     if token.is_empty()
         || testing_v2
         || body.matches("secret=").count() > 1 && !body.contains("%26secret")
     {
         return Ok(());
     }
-    let mut setup = Setup::new(vendor);
+    let mut setup = ProviderConfig::new(provider);
     setup.secret = Some(Secret::new(secret.as_str()).unwrap());
     setup.site_key = Some(
         theirs
@@ -398,8 +395,8 @@ async fn form_request_vector(vector: Value, vendor: Vendor) -> Result<(), String
             .cloned()
             .unwrap_or_else(|| "ours".to_owned()),
     );
-    setup.min_score = (vendor == Vendor::RecaptchaV3).then_some(0.5);
-    let mut submission = Submission::new().with_token(vendor.provider(), token);
+    setup.min_score = (provider == ProviderKind::RecaptchaV3).then_some(0.5);
+    let mut submission = Submission::new().with_token(provider.provider(), token);
     if let Some(ip) = theirs.get("remoteip").and_then(|ip| ip.parse().ok()) {
         submission = submission.with_client_ip(ip);
     }
@@ -435,23 +432,26 @@ fn url_path(url: &str) -> &str {
 
 #[tokio::test]
 async fn the_adapters_ask_what_the_vectors_ask() {
-    run("turnstile", |v| form_request_vector(v, Vendor::Turnstile)).await;
+    run("turnstile", |v| {
+        form_request_vector(v, ProviderKind::Turnstile)
+    })
+    .await;
     run("hcaptcha", |v| async move {
         // Another endpoint, without a token; and fields that a check is given by name.
         let other = ["nojs-enterprise"].contains(&text(&v, "name"));
         if other {
             Ok(())
         } else {
-            form_request_vector(v, Vendor::Hcaptcha).await
+            form_request_vector(v, ProviderKind::Hcaptcha).await
         }
     })
     .await;
     run("recaptcha", |v| async move {
         let name = text(&v, "name").to_owned();
         if name.starts_with("siteverify.v3") {
-            form_request_vector(v, Vendor::RecaptchaV3).await
+            form_request_vector(v, ProviderKind::RecaptchaV3).await
         } else if name.starts_with("siteverify.") {
-            form_request_vector(v, Vendor::RecaptchaV2).await
+            form_request_vector(v, ProviderKind::RecaptchaV2).await
         } else if name.starts_with("enterprise.success") || name.starts_with("enterprise.checkbox")
         {
             enterprise_request_vector(v).await
@@ -465,15 +465,17 @@ async fn the_adapters_ask_what_the_vectors_ask() {
 async fn enterprise_request_vector(vector: Value) -> Result<(), String> {
     let theirs = &vector["request"]["body"];
     let event = &theirs["event"];
-    let mut setup = Setup::new(Vendor::RecaptchaEnterprise);
+    let mut setup = ProviderConfig::new(ProviderKind::RecaptchaEnterprise);
     setup.secret = Some(Secret::new("API_KEY").unwrap());
     setup.site_key = Some(text(event, "siteKey").to_owned());
     setup.project = Some("demo-project".to_owned());
-    setup.key = Some(EnterpriseKey::Checkbox);
-    let mut submission =
-        Submission::new().with_token(Vendor::RecaptchaEnterprise.provider(), text(event, "token"));
+    setup.enterprise_key = Some(EnterpriseKeyKind::Checkbox);
+    let mut submission = Submission::new().with_token(
+        ProviderKind::RecaptchaEnterprise.provider(),
+        text(event, "token"),
+    );
     if let Some(action) = event["expectedAction"].as_str() {
-        submission = submission.expecting_action(action.to_owned());
+        submission = submission.with_expected_action(action.to_owned());
     }
     if let Some(ip) = event["userIpAddress"].as_str() {
         submission = submission.with_client_ip(ip.parse().unwrap());
@@ -511,9 +513,9 @@ fn captchala_exception(name: &str) -> Option<(&'static str, u64)> {
     }
 }
 
-fn canned(vector: &Value) -> CannedTransport {
+fn canned(vector: &Value) -> MockTransport {
     let response = vector["response"].clone();
-    CannedTransport::new(move |_| match response["transport_error"].as_str() {
+    MockTransport::new(move |_| match response["transport_error"].as_str() {
         Some("connection_refused") => Err(SendError::new(SendErrorKind::NotSent)),
         Some(_) => Err(SendError::new(SendErrorKind::Lost)),
         None => {
@@ -525,33 +527,33 @@ fn canned(vector: &Value) -> CannedTransport {
 
 async fn captchala_vector(vector: Value) -> Result<(), String> {
     let (input, means) = (&vector["input"], &vector["means"]);
-    let vendor = canned(&vector);
+    let provider = canned(&vector);
     let mut limits = Limits::default();
-    limits.total = std::time::Duration::from_millis(40); // No second attempt.
-    let exchange = Exchange::new(vendor.clone()).with_limits(limits);
+    limits.total_timeout = std::time::Duration::from_millis(40); // No second attempt.
+    let client = ProviderClient::new(provider.clone()).with_limits(limits);
     let headers = &vector["request"]["headers"];
     let header = |name: &str, default: &str| headers[name].as_str().unwrap_or(default).to_owned();
     let (key, secret) = (header("X-App-Key", "app"), header("X-App-Secret", "sec"));
-    let mut check = CaptchaLa::new(&exchange, &key, Secret::new(secret).unwrap()).unwrap();
+    let mut check = CaptchaLa::new(&client, &key, Secret::new(secret).unwrap()).unwrap();
     if input["allow_offline"] == true {
-        check = check.accepting_offline_tokens();
+        check = check.with_offline_tokens();
     }
     if text(input, "operation") == "issue_server_token" {
-        return issue_vector(&vector, &check, &vendor).await;
+        return issue_vector(&vector, &check, &provider).await;
     }
     let mut submission = Submission::new().with_token(&CAPTCHALA, text(input, "token"));
     if let Some(action) = input["expected_action"].as_str() {
-        submission = submission.expecting_action(action.to_owned());
+        submission = submission.with_expected_action(action.to_owned());
     }
     if let Some(uid) = input["expected_uid"].as_str() {
-        submission = submission.expecting_binding(uid);
+        submission = submission.with_expected_binding(uid);
     }
     if let Some(ip) = input["client_ip"].as_str() {
         submission = submission.with_client_ip(ip.parse().unwrap());
     }
     let outcome = check.check(&submission).await;
     let answer = Explanation::new(None, &outcome);
-    let calls = vendor.requests().len() as u64;
+    let calls = provider.requests().len() as u64;
     if let Some((expected, expected_calls)) = captchala_exception(text(&vector, "name")) {
         expect("outcome", answer.outcome, expected)?;
         return expect("calls", calls, expected_calls);
@@ -559,14 +561,14 @@ async fn captchala_vector(vector: Value) -> Result<(), String> {
     let (expected, reason) = match (text(means, "outcome"), text(means, "reason")) {
         ("pass", _) => ("human", ""),
         ("fail", "missing_token") => ("not-human", "missing"),
-        // Locally it is no token, from the vendor it is an unknown one.
+        // Locally it is no token, from the provider it is an unknown one.
         ("fail", "invalid_token") if calls == 0 => ("not-human", "malformed"),
         ("fail", "invalid_token") if means["raw_code"] == "site_mismatch" => {
             ("not-human", "wrong-site-key")
         }
         ("fail", "invalid_token") => ("not-human", "invalid"),
         ("fail", "expired") => ("not-human", "expired"),
-        ("fail", "already_used") => ("not-human", "spent"),
+        ("fail", "already_used") => ("not-human", "replayed"),
         ("fail", "action_mismatch") => ("not-human", "action"),
         ("fail", "uid_mismatch") => ("not-human", "binding"),
         ("fail", "ip_mismatch") => ("not-human", "wrong-address"),
@@ -590,7 +592,7 @@ async fn captchala_vector(vector: Value) -> Result<(), String> {
         expect("codes", answer.codes.as_slice(), &[code.to_owned()])?;
     }
     if expected == "human" {
-        let facts = outcome.as_ref().unwrap().human().unwrap();
+        let facts = outcome.as_ref().unwrap().facts().unwrap();
         match means.get("risk") {
             Some(Value::Null) => expect("risk", facts.score.is_none(), true)?,
             Some(risk) => expect("risk", facts.score.unwrap().raw(), risk.as_f64().unwrap())?,
@@ -599,7 +601,12 @@ async fn captchala_vector(vector: Value) -> Result<(), String> {
         if let Some(action) = means.get("action") {
             expect(
                 "action",
-                &json!(facts.action.as_ref().map(human_check_core::Action::as_str)),
+                &json!(
+                    facts
+                        .action
+                        .as_ref()
+                        .map(human_check_core::ReportedAction::as_str)
+                ),
                 action,
             )?;
         }
@@ -614,7 +621,7 @@ async fn captchala_vector(vector: Value) -> Result<(), String> {
     }
     if calls == 1 && input["keep_token"] != true {
         // Keeping a token lets it pass again, so no check asks for that.
-        same_request(&vendor.requests()[0], &vector["request"])?;
+        same_request(&provider.requests()[0], &vector["request"])?;
     }
     Ok(())
 }
@@ -622,11 +629,11 @@ async fn captchala_vector(vector: Value) -> Result<(), String> {
 async fn issue_vector(
     vector: &Value,
     check: &CaptchaLa,
-    vendor: &CannedTransport,
+    provider: &MockTransport,
 ) -> Result<(), String> {
     let (input, means) = (&vector["input"], &vector["means"]);
     let Ok(mut request) = ServerTokenRequest::new(text(input, "action")) else {
-        expect("calls", vendor.requests().len(), 0)?;
+        expect("calls", provider.requests().len(), 0)?;
         return expect("raw_code", text(means, "raw_code"), "invalid_action");
     };
     let ip = input["binding_ip"]
@@ -669,7 +676,7 @@ async fn issue_vector(
     }
     // The form of the documentation is for the emulator; the adapter sends the libraries' JSON.
     if input["encoding"] != "form" {
-        same_request(&vendor.requests()[0], &vector["request"])?;
+        same_request(&provider.requests()[0], &vector["request"])?;
     }
     Ok(())
 }
@@ -703,15 +710,15 @@ async fn explain_reads_captchala_like_the_adapter() {
         }
         let policy = json!({"action": input["expected_action"], "uid": input["expected_uid"]});
         let answer = explained(&vector, "captchala", policy, Some(text(input, "token"))).await;
-        let vendor = canned(&vector);
-        let exchange = Exchange::new(vendor);
-        let check = CaptchaLa::new(&exchange, "app", Secret::new("sec").unwrap()).unwrap();
+        let provider = canned(&vector);
+        let client = ProviderClient::new(provider);
+        let check = CaptchaLa::new(&client, "app", Secret::new("sec").unwrap()).unwrap();
         let mut submission = Submission::new().with_token(&CAPTCHALA, text(input, "token"));
         if let Some(action) = input["expected_action"].as_str() {
-            submission = submission.expecting_action(action.to_owned());
+            submission = submission.with_expected_action(action.to_owned());
         }
         if let Some(uid) = input["expected_uid"].as_str() {
-            submission = submission.expecting_binding(uid);
+            submission = submission.with_expected_binding(uid);
         }
         let adapter = Explanation::new(answer.name.clone(), &check.check(&submission).await);
         expect("answer", answer, adapter)

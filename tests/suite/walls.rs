@@ -199,7 +199,8 @@ fn what_compares_asks_nobody_and_draws_only_when_told_to() {
         assert!(!tree.contains(name), "human-check-compare pulls in {name}");
     }
     for (package, names) in named() {
-        let expected = ["human-check-cli", "human-check-config", "human-check-demo"].contains(&package.as_str());
+        let expected = ["human-check-cli", "human-check-config", "human-check-demo"]
+            .contains(&package.as_str());
         let compares = names.contains("human-check-compare");
         assert_eq!(compares, expected, "{package}: human-check-compare");
     }

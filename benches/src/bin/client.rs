@@ -13,9 +13,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use human_check_bench::{HOST, SECRET, token};
 use human_check_core::{
-    Action, Facts, Hostname, HumanCheck, HumanCheckExt, Policy, Score, Secret, Submission, Verdict,
+    Facts, Hostname, HumanCheck, HumanCheckExt, Policy, ReportedAction, Score, Secret, Submission,
+    Verdict,
 };
-use human_check_http::{Endpoint, Exchange, HyperTransport, ReqwestTransport};
+use human_check_http::{Endpoint, HyperTransport, ProviderClient, ReqwestTransport};
 use human_check_turnstile::{TURNSTILE, Turnstile};
 use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -116,13 +117,14 @@ async fn bare(
 
 fn turnstile(address: &str, certificate: &str) -> Result<Turnstile, Failure> {
     let roots = [std::fs::read(certificate)?];
-    let exchange = if std::env::var_os("BENCH_REQWEST").is_some() {
-        Exchange::new(ReqwestTransport::with_roots(roots)?)
+    let client = if std::env::var_os("BENCH_REQWEST").is_some() {
+        ProviderClient::new(ReqwestTransport::with_roots(roots)?)
     } else {
-        Exchange::new(HyperTransport::with_roots(roots)?)
+        ProviderClient::new(HyperTransport::with_roots(roots)?)
     };
-    let endpoint = Endpoint::parse(&format!("https://{address}/turnstile/v0/siteverify"))?;
-    Ok(Turnstile::new(&exchange, Secret::new(SECRET)?)?.at(endpoint))
+    let base = Endpoint::parse(&format!("https://{address}"))?;
+    let client = client.with_base_url(&TURNSTILE, base);
+    Ok(Turnstile::new(&client, Secret::new(SECRET)?)?)
 }
 
 fn rules() -> Result<Policy, Failure> {
@@ -147,7 +149,7 @@ async fn ours(
     let once = async || -> Result<(), Failure> {
         let submission = Submission::new()
             .with_token(&TURNSTILE, token.as_str())
-            .expecting_action("login");
+            .with_expected_action("login");
         assert!(check.check(&submission).await?.is_human());
         Ok(())
     };
@@ -200,12 +202,12 @@ async fn burst(
     }))
 }
 
-/// What never reaches a vendor: nobody listens, and no check fails for that.
+/// What never reaches a provider: nobody listens, and no check fails for that.
 async fn reject(count: usize, token: String) -> Result<serde_json::Value, Failure> {
     let transport = HyperTransport::new()?;
-    let endpoint = Endpoint::parse("http://127.0.0.1:9/turnstile/v0/siteverify")?;
-    let check: Arc<dyn HumanCheck> =
-        Arc::new(Turnstile::new(&Exchange::new(transport), Secret::new(SECRET)?)?.at(endpoint));
+    let base = Endpoint::parse("http://127.0.0.1:9")?;
+    let client = ProviderClient::new(transport).with_base_url(&TURNSTILE, base);
+    let check: Arc<dyn HumanCheck> = Arc::new(Turnstile::new(&client, Secret::new(SECRET)?)?);
     let submission = Submission::new().with_token(&TURNSTILE, token);
     let meter = Meter::start();
     for _ in 0..count {
@@ -217,14 +219,14 @@ async fn reject(count: usize, token: String) -> Result<serde_json::Value, Failur
 fn policy(count: usize) -> serde_json::Value {
     let mut facts = Facts::new(&TURNSTILE);
     facts.hostname = Hostname::parse(HOST);
-    facts.action = Some(Action::exact("login"));
+    facts.action = Some(ReportedAction::exact("login"));
     facts.score = Score::humanity(0.9).ok();
     facts.solved_at = Some(SystemTime::now());
     let policy = rules().ok().zip(Score::humanity(0.5).ok());
     let policy = policy
         .map(|(policy, score)| policy.with_min_score(score))
         .unwrap_or_default();
-    let submission = Submission::new().expecting_action("login");
+    let submission = Submission::new().with_expected_action("login");
     let now = SystemTime::now();
     let mut verdict = Verdict::Human(facts);
     let meter = Meter::start();

@@ -16,9 +16,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use human_check_bench::{median, percentile, token_number};
+use human_check_core::adapter::async_trait;
 use human_check_core::{
-    BreakerPolicy, CheckError, Comparison, ComparisonSink, Fact, Facts, HumanCheck, HumanCheckExt,
-    MemorySpent, Policy, Provider, Reports, Score, Submission, TOKEN_CAP, Verdict, async_trait,
+    Capabilities, CheckError, CircuitBreakerPolicy, Comparison, ComparisonSink, FactKind, Facts,
+    HumanCheck, HumanCheckExt, MAX_TOKEN_BYTES, MemoryReplayStore, Policy, Provider, Score,
+    Submission, Verdict,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::runtime::{Builder, Runtime};
@@ -34,9 +36,9 @@ static OTHER: Provider = Provider::new("other", &["other-response"]);
 const WRAPS: [&str; 13] = [
     "bare",
     "yield",
-    "deadline",
+    "timeout",
     "breaker",
-    "limit",
+    "concurrency-limit",
     "enforce",
     "single-use",
     "failover",
@@ -59,24 +61,24 @@ impl Stub {
 
 #[async_trait]
 impl HumanCheck for Stub {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(self.0)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
-            .always(Fact::Score)
-            .always(Fact::SolvedAt)
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
+            .always(FactKind::Score)
+            .always(FactKind::SolvedAt)
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        if let Err(refusal) = submission.token(self.0, TOKEN_CAP) {
+        if let Err(refusal) = submission.token_for(self.0, MAX_TOKEN_BYTES) {
             return Ok(refusal.into());
         }
         let mut facts = Facts::new(self.0);
         facts.score = Score::humanity(0.9).ok();
         facts.solved_at = Some(self.1);
-        Ok(Verdict::Human(facts).held_to(submission))
+        Ok(Verdict::Human(facts).check_expectations(submission))
     }
 }
 
@@ -99,32 +101,32 @@ fn rules() -> Policy {
 fn wrapped(wrap: &str) -> Arc<dyn HumanCheck> {
     let (acme, other) = (Stub::new(&ACME), Stub::new(&OTHER));
     let second = Duration::from_secs(2);
-    let breaker = BreakerPolicy::default();
-    let spent = MemorySpent::new(10_000_000);
+    let breaker = CircuitBreakerPolicy::default();
+    let spent = MemoryReplayStore::new(10_000_000);
     match wrap {
         "bare" | "yield" => Arc::new(acme),
-        "deadline" => Arc::new(acme.deadline(second)),
-        "breaker" => Arc::new(acme.breaker(breaker).unwrap()),
-        "limit" => Arc::new(acme.limit(64)),
+        "timeout" => Arc::new(acme.timeout(second)),
+        "breaker" => Arc::new(acme.circuit_breaker(breaker).unwrap()),
+        "concurrency-limit" => Arc::new(acme.concurrency_limit(64)),
         "enforce" => Arc::new(acme.enforce(rules()).unwrap()),
-        "single-use" => Arc::new(acme.single_use(spent)),
-        "failover" => Arc::new(acme.or_else(other).unwrap()),
-        "accept" => Arc::new(acme.also_accepting(other).unwrap()),
+        "single-use" => Arc::new(acme.replay_guard(spent)),
+        "failover" => Arc::new(acme.failover_to(other).unwrap()),
+        "accept" => Arc::new(acme.dual_accept(other).unwrap()),
         "shadow-0" | "shadow-1" => {
-            let shadow = acme.shadowed_by(other, Nowhere).unwrap();
+            let shadow = acme.shadow(other, Nowhere).unwrap();
             let share = if wrap == "shadow-0" { 0.0 } else { 1.0 };
             Arc::new(shadow.with_sample(share).unwrap())
         }
-        "retry" => Arc::new(acme.retry()),
+        "retry" => Arc::new(acme.retry_unsent()),
         "stack" => {
-            let check = acme.deadline(second).breaker(breaker).unwrap();
-            Arc::new(check.enforce(rules()).unwrap().single_use(spent))
+            let check = acme.timeout(second).circuit_breaker(breaker).unwrap();
+            Arc::new(check.enforce(rules()).unwrap().replay_guard(spent))
         }
         _ => panic!("{wrap} is none of {WRAPS:?}"),
     }
 }
 
-/// Tokens that nobody has seen before; for a shadow, each with one of the second vendor's.
+/// Tokens that nobody has seen before; for a shadow, each with one of the second provider's.
 fn submissions(wrap: &str, from: usize, n: usize, length: usize) -> Vec<Submission> {
     let all = (from..from + n).map(|number| {
         let token = token_number(number, length);
@@ -204,7 +206,7 @@ fn times(n: usize, length: usize) {
     }
 }
 
-/// A first vendor on a task of its own, so that asking it takes a way there and back.
+/// A first provider on a task of its own, so that asking it takes a way there and back.
 #[derive(Clone, Debug)]
 struct Remote(mpsc::UnboundedSender<oneshot::Sender<()>>);
 
@@ -222,12 +224,12 @@ impl Remote {
 
 #[async_trait]
 impl HumanCheck for Remote {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&ACME)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
     }
 
     async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
@@ -244,12 +246,12 @@ struct Stalled;
 
 #[async_trait]
 impl HumanCheck for Stalled {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&OTHER)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
     }
 
     async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
@@ -261,8 +263,8 @@ impl HumanCheck for Stalled {
 async fn pairs(most: usize, n: usize) {
     const TASKS: usize = 8;
     let plain = Remote::start();
-    let shadow = plain.clone().shadowed_by(Stalled, Nowhere).unwrap();
-    let shadow = Arc::new(shadow.with_most(most));
+    let shadow = plain.clone().shadow(Stalled, Nowhere).unwrap();
+    let shadow = Arc::new(shadow.with_max_in_flight(most));
     let plain = Arc::new(plain);
     let submission = &submissions("shadow", 0, 1, 1_024)[0];
     let tasks: Vec<_> = (0..TASKS)

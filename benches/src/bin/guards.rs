@@ -14,30 +14,32 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use human_check_bench::token;
-use human_check_core::{CheckError, Facts, HumanCheck, Provider, Reports, Submission, Verdict};
-use human_check_guard::{Fields, Guard, RoutePolicy, scan};
+use human_check_core::{
+    Capabilities, CheckError, Facts, HumanCheck, Provider, Submission, Verdict,
+};
+use human_check_guard::{Guard, RoutePolicy, TokenFields, scan};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 static ACME: Provider = Provider::new("acme", &["acme-response"]);
 
-/// A vendor in the same process, who looks at the token and is done.
+/// A provider in the same process, who looks at the token and is done.
 #[derive(Debug)]
 struct Stub;
 
 #[async_trait]
 impl HumanCheck for Stub {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&ACME)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        Ok(match submission.token(&ACME, 8_192) {
+        Ok(match submission.token_for(&ACME, 8_192) {
             Ok("bad") => Verdict::refused(human_check_core::Reason::Invalid),
             Ok(_) => Verdict::Human(Facts::new(&ACME)),
             Err(refusal) => refusal.into(),
@@ -46,7 +48,7 @@ impl HumanCheck for Stub {
 }
 
 fn guard() -> Guard {
-    Guard::new(Stub, RoutePolicy::closed_on_outage("bench")).unwrap()
+    Guard::new(Stub, RoutePolicy::fail_closed("bench")).unwrap()
 }
 
 /// What a handler without a guard has to parse: the token, too.
@@ -274,7 +276,7 @@ fn large_form() -> String {
 
 fn scan_form(parse: bool, n: usize) {
     let body = large_form();
-    let fields = Fields::of(&Stub);
+    let fields = TokenFields::of(&Stub);
     for _ in 0..n {
         let found = if parse {
             let mut pairs = form_urlencoded::parse(body.as_bytes());

@@ -20,9 +20,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys};
 use human_check_bench::median;
+use human_check_core::adapter::async_trait;
 use human_check_core::{
-    ChallengeIssuer, ChallengeRequest, Claim, ClaimError, Claimed, HumanCheck, MemorySpent, Secret,
-    SpentTokens, Submission, async_trait,
+    ChallengeIssuer, ChallengeRequest, ClaimError, Claimed, HumanCheck, MemoryReplayStore,
+    ReplayStore, Secret, Submission, TokenId,
 };
 use human_check_testkit::solve;
 use serde_json::{Value, json};
@@ -32,7 +33,7 @@ use tokio::runtime::{Builder, Runtime};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-fn altcha<S: SpentTokens>(difficulty: Difficulty, store: S) -> Altcha<S> {
+fn altcha<S: ReplayStore>(difficulty: Difficulty, store: S) -> Altcha<S> {
     let keys = Keys::new(Secret::new("bench-secret-0123456789abcdef0123").unwrap()).unwrap();
     let altcha = Altcha::new(keys, "www.example.com", store).unwrap();
     altcha.with_difficulty(difficulty)
@@ -72,7 +73,7 @@ fn presets(n: usize) {
         // How many tries a visitor needs makes no difference to the server.
         let altcha = altcha(
             difficulty.with_tries(1).unwrap(),
-            MemorySpent::new(10_000_000),
+            MemoryReplayStore::new(10_000_000),
         );
         let request = ChallengeRequest::new().with_action("signup");
         let issue = each(n, || {
@@ -102,7 +103,7 @@ fn forgeries(n: usize) {
     let runtime = runtime();
     let altcha = altcha(
         Difficulty::light().with_tries(1).unwrap(),
-        MemorySpent::new(10),
+        MemoryReplayStore::new(10),
     );
     let challenge = runtime
         .block_on(altcha.issue(&ChallengeRequest::new()))
@@ -146,7 +147,7 @@ fn forgeries(n: usize) {
             Submission::new().with_token(&ALTCHA, STANDARD.encode("[".repeat(500))),
         ),
     ] {
-        let bytes = submission.token(&ALTCHA, 65_536).unwrap().len();
+        let bytes = submission.token_for(&ALTCHA, 65_536).unwrap().len();
         let mut reason = None;
         let took = each(n, || {
             let verdict = runtime.block_on(altcha.check(&submission)).unwrap();
@@ -161,12 +162,12 @@ fn forgeries(n: usize) {
 struct Thinking;
 
 #[async_trait]
-impl SpentTokens for Thinking {
-    fn longest_life(&self) -> Duration {
+impl ReplayStore for Thinking {
+    fn max_ttl(&self) -> Duration {
         Duration::from_secs(3_600)
     }
 
-    async fn claim(&self, _: Claim<'_>, _: Duration) -> Result<Claimed, ClaimError> {
+    async fn claim(&self, _: TokenId<'_>, _: Duration) -> Result<Claimed, ClaimError> {
         pending().await
     }
 }
@@ -194,7 +195,7 @@ fn memory(n: usize) {
         ("scrypt", Difficulty::scrypt()),
         ("argon2id", Difficulty::argon2id()),
     ] {
-        let altcha = self::altcha(difficulty, MemorySpent::new(10));
+        let altcha = self::altcha(difficulty, MemoryReplayStore::new(10));
         let region = Region::new(ALLOCATOR);
         runtime
             .block_on(altcha.issue(&ChallengeRequest::new()))

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use human_check_core::{Claim, Claimed, Provider, Secret, SpentTokens, Submission};
-use human_check_redis::{RedisServer, RedisSpent};
+use human_check_core::{Claimed, Provider, ReplayStore, Secret, Submission, TokenId};
+use human_check_redis::{RedisReplayStore, RedisServer};
 use redis::aio::MultiplexedConnection;
 
 static ACME: Provider = Provider::new("acme", &["acme-response"]);
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Failure> {
         client.get_multiplexed_async_connection().await?,
     ];
     let server = RedisServer::new(&Secret::new(argument(1))?)?;
-    let store = RedisSpent::new(&server, &Secret::new("benchmark")?);
+    let store = RedisReplayStore::new(&server, &Secret::new("benchmark")?);
     let (mut bare_took, mut ours_took) = (Vec::new(), Vec::new());
     // Keys of an earlier run may still be there.
     let begun = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
@@ -97,8 +97,10 @@ async fn bare(
     Ok(())
 }
 
-async fn ours(store: &RedisSpent, submission: &Submission) -> Result<(), Failure> {
-    let claimed = store.claim(Claim::answer(submission, &ACME), LIFE).await?;
+async fn ours(store: &RedisReplayStore, submission: &Submission) -> Result<(), Failure> {
+    let claimed = store
+        .claim(TokenId::of_submission(submission, &ACME), LIFE)
+        .await?;
     assert_eq!(claimed, Claimed::First, "a fresh token");
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What the stores of spent tokens cost, against what somebody would write in their place.
 //!
-//! `bench-stores memory N` claims N tokens in `MemorySpent` and in moka, by turns and through the same trait.
+//! `bench-stores memory N` claims N tokens in `MemoryReplayStore` and in moka, by turns and through the same trait.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,9 +12,9 @@ use std::alloc::System;
 use std::time::{Duration, Instant};
 
 use human_check_bench::{median, token_number};
+use human_check_core::adapter::async_trait;
 use human_check_core::{
-    Claim, ClaimError, Claimed, DigestKey, MemorySpent, Provider, SpentTokens, Submission,
-    async_trait,
+    ClaimError, Claimed, DigestKey, MemoryReplayStore, Provider, ReplayStore, Submission, TokenId,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::runtime::{Builder, Runtime};
@@ -43,18 +43,18 @@ impl Moka {
 }
 
 #[async_trait]
-impl SpentTokens for Moka {
-    fn longest_life(&self) -> Duration {
+impl ReplayStore for Moka {
+    fn max_ttl(&self) -> Duration {
         LIFE
     }
 
-    async fn claim(&self, claim: Claim<'_>, _: Duration) -> Result<Claimed, ClaimError> {
+    async fn claim(&self, claim: TokenId<'_>, _: Duration) -> Result<Claimed, ClaimError> {
         let digest = u128::from_le_bytes(claim.digest(&self.key));
         let entry = self.cache.entry(digest).or_insert(());
         Ok(if entry.is_fresh() {
             Claimed::First
         } else {
-            Claimed::Before
+            Claimed::Duplicate
         })
     }
 }
@@ -64,12 +64,12 @@ impl SpentTokens for Moka {
 struct Digest(DigestKey);
 
 #[async_trait]
-impl SpentTokens for Digest {
-    fn longest_life(&self) -> Duration {
+impl ReplayStore for Digest {
+    fn max_ttl(&self) -> Duration {
         LIFE
     }
 
-    async fn claim(&self, claim: Claim<'_>, _: Duration) -> Result<Claimed, ClaimError> {
+    async fn claim(&self, claim: TokenId<'_>, _: Duration) -> Result<Claimed, ClaimError> {
         std::hint::black_box(claim.digest(&self.0));
         Ok(Claimed::First)
     }
@@ -83,17 +83,17 @@ fn submissions(from: usize, n: usize) -> Vec<Submission> {
 
 /// All that a profiler is to count.
 #[inline(never)]
-fn measured(runtime: &Runtime, store: &dyn SpentTokens, all: &[Submission], expected: Claimed) {
+fn measured(runtime: &Runtime, store: &dyn ReplayStore, all: &[Submission], expected: Claimed) {
     runtime.block_on(async {
         for submission in all {
-            let claim = Claim::answer(submission, &ACME);
+            let claim = TokenId::of_submission(submission, &ACME);
             assert_eq!(store.claim(claim, LIFE).await.unwrap(), expected);
         }
     });
 }
 
 /// Nanoseconds a claim, without the making of the tokens.
-fn claims(runtime: &Runtime, store: &dyn SpentTokens, n: usize, expected: Claimed) -> f64 {
+fn claims(runtime: &Runtime, store: &dyn ReplayStore, n: usize, expected: Claimed) -> f64 {
     const BATCH: usize = 1_000;
     let mut took = Duration::ZERO;
     for from in (0..n).step_by(BATCH) {
@@ -121,8 +121,8 @@ fn memory(n: usize) {
             let which = (round + turn) % 2;
             let region = Region::new(ALLOCATOR);
             let moka = (which == 1).then(Moka::new);
-            let ours = (which == 0).then(|| MemorySpent::with_life(2 * n, LIFE));
-            let store: &dyn SpentTokens = match (&moka, &ours) {
+            let ours = (which == 0).then(|| MemoryReplayStore::new(2 * n).with_ttl(LIFE));
+            let store: &dyn ReplayStore = match (&moka, &ours) {
                 (Some(moka), _) => moka,
                 (_, ours) => ours.as_ref().unwrap(),
             };
@@ -132,7 +132,7 @@ fn memory(n: usize) {
             }
             let change = region.change();
             let kept = change.bytes_allocated - change.bytes_deallocated;
-            let repeat = claims(&runtime, store, n, Claimed::Before);
+            let repeat = claims(&runtime, store, n, Claimed::Duplicate);
             this[which] = (first, repeat);
             figures[which].0.push(first);
             figures[which].1.push(repeat);
@@ -165,8 +165,8 @@ fn main() {
         ["memory", n] => memory(n.parse().unwrap()),
         [which @ ("count-memory" | "count-moka" | "count-digest"), n] => {
             let runtime = Builder::new_current_thread().build().unwrap();
-            let store: Box<dyn SpentTokens> = match which {
-                "count-memory" => Box::new(MemorySpent::with_life(1_000_000, LIFE)),
+            let store: Box<dyn ReplayStore> = match which {
+                "count-memory" => Box::new(MemoryReplayStore::new(1_000_000).with_ttl(LIFE)),
                 "count-moka" => Box::new(Moka::new()),
                 _ => Box::new(Digest(DigestKey::random())),
             };

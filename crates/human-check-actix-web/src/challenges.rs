@@ -1,18 +1,18 @@
 use actix_web::{HttpRequest, Route, web};
-use human_check_guard::Challenges;
+use human_check_guard::ChallengeEndpoint;
 
 use crate::Head;
 use crate::error::send;
 
-/// The endpoint that hands challenges to pages: GET, answered as [`Challenges`] says.
+/// The endpoint that hands challenges to pages: GET, answered as [`ChallengeEndpoint`] says.
 ///
-/// Make the [`Challenges`] outside of the closure of `HttpServer::new`, which runs once per worker.
+/// Make the [`ChallengeEndpoint`] outside of the closure of `HttpServer::new`, which runs once per worker.
 ///
 /// ```
 /// # use human_check_core::{Challenge, ChallengeIssuer, ChallengeRequest, CheckError, Provider};
 /// # static ACME: Provider = Provider::new("acme", &["acme-response"]);
 /// # #[derive(Debug)] struct Issuer;
-/// # #[human_check_core::async_trait] impl ChallengeIssuer for Issuer {
+/// # #[human_check_core::adapter::async_trait] impl ChallengeIssuer for Issuer {
 /// #     fn provider(&self) -> &Provider { &ACME }
 /// #     async fn issue(&self, _: &ChallengeRequest) -> Result<Challenge, CheckError> {
 /// #         Ok(Challenge::new("{}"))
@@ -20,14 +20,14 @@ use crate::error::send;
 /// # }
 /// # let issuer = Issuer;
 /// use actix_web::App;
-/// use human_check_actix_web::{challenges, guard::Challenges};
+/// use human_check_actix_web::{challenges, guard::ChallengeEndpoint};
 ///
-/// let signup = Challenges::new(issuer).for_action("signup");
+/// let signup = ChallengeEndpoint::new(issuer).with_action("signup");
 /// let app = App::new().route("/human-check-altcha/challenge", challenges(signup.clone()));
 /// ```
-pub fn challenges(challenges: Challenges) -> Route {
+pub fn challenges(challenges: ChallengeEndpoint) -> Route {
     web::get().to(move |request: HttpRequest| {
-        let heard = challenges.hear(&Head(&request));
-        async move { send(&heard.answer().await) }
+        let pending = challenges.prepare(&Head(&request));
+        async move { send(&pending.respond().await) }
     })
 }

@@ -9,12 +9,13 @@ use futures_core::future::LocalBoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 use human_check_guard::{
-    Answers, BodyLimits, Demand, Denial, Examined, Guard, Outcome, Tapped, tapping,
+    BodyLimits, Decision, DenialReason, FromDecision, Guard, Pending, SubmittedTokens, WithToken,
+    extracting,
 };
 use serde::de::DeserializeOwned;
 
 use crate::error::{HumanError, refuse};
-use crate::multipart::TappedMultipart;
+use crate::multipart::MultipartWithToken;
 use crate::payload::{self, Exceeded};
 use crate::{Head, Human, MaybeHuman};
 
@@ -26,12 +27,12 @@ fn guard_of(request: &HttpRequest) -> Result<Guard, Error> {
     let bare = request.app_data::<Guard>();
     let shared = request.app_data::<web::Data<Guard>>().map(|data| &***data);
     let complaint = match (bare, shared) {
-        (Some(bare), Some(shared)) if !bare.is(shared) => {
+        (Some(bare), Some(shared)) if !bare.ptr_eq(shared) => {
             "a route has one guard bare and another in web::Data; register both in the same way"
         }
-        (Some(guard), _) | (None, Some(guard)) => return Ok(guard.current()),
+        (Some(guard), _) | (None, Some(guard)) => return Ok(guard.snapshot()),
         (None, None) => match request.extensions().get::<Guard>() {
-            Some(guard) => return Ok(guard.current()),
+            Some(guard) => return Ok(guard.snapshot()),
             None => {
                 "a route wants a human and has no guard; add `.app_data(guard.clone())` to the App, scope or resource"
             }
@@ -42,14 +43,14 @@ fn guard_of(request: &HttpRequest) -> Result<Guard, Error> {
 }
 
 /// Decides about all that a middleware saw, unless that was done for this request before.
-pub(crate) async fn decide(request: &HttpRequest, examined: Examined) -> Outcome {
-    let outcome = examined.settle_after(earlier(request).as_ref()).await;
-    request.extensions_mut().insert(outcome.clone());
-    outcome
+pub(crate) async fn decide(request: &HttpRequest, pending: Pending) -> Decision {
+    let decision = pending.decide_after(earlier(request).as_ref()).await;
+    request.extensions_mut().insert(decision.clone());
+    decision
 }
 
 /// What was decided by a guard ahead of this one, or is being decided beside it.
-async fn earlier_or_beside(request: &HttpRequest, guard: &Guard) -> Option<Outcome> {
+async fn earlier_or_beside(request: &HttpRequest, guard: &Guard) -> Option<Decision> {
     let beside = under_way(&request.extensions(), guard);
     match beside {
         Some(deciding) => Some(deciding.await),
@@ -57,11 +58,11 @@ async fn earlier_or_beside(request: &HttpRequest, guard: &Guard) -> Option<Outco
     }
 }
 
-fn earlier(request: &HttpRequest) -> Option<Outcome> {
-    request.extensions().get::<Outcome>().cloned()
+fn earlier(request: &HttpRequest) -> Option<Decision> {
+    request.extensions().get::<Decision>().cloned()
 }
 
-type Deciding = Shared<LocalBoxFuture<'static, Outcome>>;
+type Deciding = Shared<LocalBoxFuture<'static, Decision>>;
 
 /// The decisions by the header that are under way or made, one for each guard.
 ///
@@ -72,7 +73,7 @@ struct Decisions(Vec<(Guard, Deciding)>);
 
 fn under_way(extensions: &Extensions, guard: &Guard) -> Option<Deciding> {
     let Decisions(known) = extensions.get()?;
-    let (_, deciding) = known.iter().find(|(other, _)| other.is(guard))?;
+    let (_, deciding) = known.iter().find(|(other, _)| other.ptr_eq(guard))?;
     Some(deciding.clone())
 }
 
@@ -85,9 +86,11 @@ fn deciding(request: &HttpRequest, guard: &Guard) -> Deciding {
     if let Some(deciding) = under_way(&extensions, guard) {
         return deciding;
     }
-    let examined = guard.examine(&Head(request), Answers::none());
-    let earlier = extensions.get::<Outcome>().cloned();
-    let deciding = async move { examined.settle_after(earlier.as_ref()).await };
+    let pending = guard
+        .inspect(&Head(request))
+        .with_tokens(SubmittedTokens::none());
+    let earlier = extensions.get::<Decision>().cloned();
+    let deciding = async move { pending.decide_after(earlier.as_ref()).await };
     let deciding = deciding.boxed_local().shared();
     if let Some(Decisions(known)) = extensions.get_mut::<Decisions>() {
         known.push((guard.clone(), deciding.clone()));
@@ -95,7 +98,7 @@ fn deciding(request: &HttpRequest, guard: &Guard) -> Deciding {
     deciding
 }
 
-fn from_head<D: Demand>(
+fn from_head<D: FromDecision>(
     request: &HttpRequest,
     payload: &mut Payload,
 ) -> LocalBoxFuture<'static, Result<D, Error>> {
@@ -107,15 +110,15 @@ fn from_head<D: Demand>(
     let body = payload::Shared::of(payload);
     let request = request.clone();
     Box::pin(async move {
-        let outcome = deciding.await;
-        request.extensions_mut().insert(outcome.clone());
-        let refused = match outcome.demand() {
+        let decision = deciding.await;
+        request.extensions_mut().insert(decision.clone());
+        let refused = match decision.require() {
             Ok(demanded) => return Ok(demanded),
             Err(refused) => refused,
         };
         if let Some(body) = body {
             let limits = guard.body_limits();
-            body.read_ahead(&request, limits.body, limits.body_deadline)
+            body.read_ahead(&request, limits.max_body_bytes, limits.body_timeout)
                 .await;
         }
         Err(refuse(&request, refused))
@@ -153,21 +156,21 @@ pub trait Carrier: FromRequest {
 
     /// How much of the body is read, and for how long. `None` where it does not read the body.
     fn limits(limits: BodyLimits) -> Option<(usize, Duration)> {
-        Some((limits.body, limits.body_deadline))
+        Some((limits.max_body_bytes, limits.body_timeout))
     }
 
-    /// The application's value, and the answers that stood beside it.
-    fn split(self) -> (Self::Value, Answers);
+    /// The application's value, and the tokens that stood beside it.
+    fn split(self) -> (Self::Value, SubmittedTokens);
 }
 
 macro_rules! carriers {
     ($($extractor:ident)*) => {$(
-        impl<T: DeserializeOwned + 'static> Carrier for web::$extractor<Tapped<T>> {
+        impl<T: DeserializeOwned + 'static> Carrier for web::$extractor<WithToken<T>> {
             type Value = T;
 
-            fn split(self) -> (T, Answers) {
-                let Tapped { inner, answers } = self.into_inner();
-                (inner, answers)
+            fn split(self) -> (T, SubmittedTokens) {
+                let WithToken { inner, tokens } = self.into_inner();
+                (inner, tokens)
             }
         }
     )*};
@@ -175,29 +178,29 @@ macro_rules! carriers {
 
 carriers!(Form Json);
 
-impl<T: DeserializeOwned + 'static> Carrier for web::Query<Tapped<T>> {
+impl<T: DeserializeOwned + 'static> Carrier for web::Query<WithToken<T>> {
     type Value = T;
 
     fn limits(_: BodyLimits) -> Option<(usize, Duration)> {
         None
     }
 
-    fn split(self) -> (T, Answers) {
-        let Tapped { inner, answers } = self.into_inner();
-        (inner, answers)
+    fn split(self) -> (T, SubmittedTokens) {
+        let WithToken { inner, tokens } = self.into_inner();
+        (inner, tokens)
     }
 }
 
-impl<T: MultipartCollect + 'static> Carrier for MultipartForm<TappedMultipart<T>> {
+impl<T: MultipartCollect + 'static> Carrier for MultipartForm<MultipartWithToken<T>> {
     type Value = T;
 
     fn limits(limits: BodyLimits) -> Option<(usize, Duration)> {
-        Some((limits.upload, limits.upload_deadline))
+        Some((limits.max_upload_bytes, limits.upload_timeout))
     }
 
-    fn split(self) -> (T, Answers) {
-        let TappedMultipart { inner, answers } = self.into_inner();
-        (inner, answers)
+    fn split(self) -> (T, SubmittedTokens) {
+        let MultipartWithToken { inner, tokens } = self.into_inner();
+        (inner, tokens)
     }
 }
 
@@ -214,22 +217,22 @@ pub struct Guarded<C: Carrier, D = Human> {
 }
 
 /// A urlencoded form whose token was checked.
-pub type HumanForm<T, D = Human> = Guarded<web::Form<Tapped<T>>, D>;
+pub type HumanForm<T, D = Human> = Guarded<web::Form<WithToken<T>>, D>;
 
 /// A JSON body whose token was checked. It is a member at the top, or where the guard was told.
-pub type HumanJson<T, D = Human> = Guarded<web::Json<Tapped<T>>, D>;
+pub type HumanJson<T, D = Human> = Guarded<web::Json<WithToken<T>>, D>;
 
 /// A query string whose token was checked.
 ///
 /// Tokens in addresses end up in logs and referrers. For links, and wherever else nothing but an
 /// address can be sent.
-pub type HumanQuery<T, D = Human> = Guarded<web::Query<Tapped<T>>, D>;
+pub type HumanQuery<T, D = Human> = Guarded<web::Query<WithToken<T>>, D>;
 
 /// A multipart form whose token was checked.
 ///
 /// Files are written to disk before the check, since the token may stand behind them. For large
 /// ones send the token in the header and take a [`Human`].
-pub type HumanMultipart<T, D = Human> = Guarded<MultipartForm<TappedMultipart<T>>, D>;
+pub type HumanMultipart<T, D = Human> = Guarded<MultipartForm<MultipartWithToken<T>>, D>;
 
 impl<C: Carrier, D> Guarded<C, D> {
     /// What the handler demanded of the check.
@@ -266,7 +269,7 @@ impl<C, D> FromRequest for Guarded<C, D>
 where
     C: Carrier + 'static,
     C::Error: Into<Error>,
-    D: Demand,
+    D: FromDecision,
 {
     type Error = Error;
     type Future = LocalBoxFuture<'static, Result<Self, Error>>;
@@ -276,18 +279,18 @@ where
             Ok(guard) => guard,
             Err(error) => return Box::pin(async { Err(error) }),
         };
-        let seen = guard.look(&Head(request));
+        let inspected = guard.inspect(&Head(request));
         let fields = Arc::clone(guard.fields());
         let limits = C::limits(guard.body_limits());
         let deadline = limits.map_or(Duration::MAX, |(_, deadline)| deadline);
         let (parsing, exceeded) = match limits {
             None => {
-                let parsing = tapping(fields, || C::from_request(request, payload));
+                let parsing = extracting(fields, || C::from_request(request, payload));
                 (parsing, Exceeded::default())
             }
-            Some((cap, _)) => match payload::capped(request, &seen, payload, cap) {
+            Some((cap, _)) => match payload::capped(request, &inspected, payload, cap) {
                 Ok((mut capped, exceeded)) => {
-                    let parsing = tapping(fields, || C::from_request(request, &mut capped));
+                    let parsing = extracting(fields, || C::from_request(request, &mut capped));
                     (parsing, exceeded)
                 }
                 Err(refused) => {
@@ -300,18 +303,27 @@ where
         Box::pin(async move {
             let parsed = tokio::time::timeout(deadline, parsing).await;
             let Ok(parsed) = parsed else {
-                return Err(refuse(&request, seen.refuse(Denial::BodyTooSlow)));
+                return Err(refuse(
+                    &request,
+                    inspected.refuse(DenialReason::BodyTooSlow),
+                ));
             };
-            let (value, answers) = match parsed {
+            let (value, tokens) = match parsed {
                 Ok(parsed) => parsed.split(),
                 Err(_) if exceeded.is_true() => {
-                    return Err(refuse(&request, seen.refuse(Denial::BodyTooLarge)));
+                    return Err(refuse(
+                        &request,
+                        inspected.refuse(DenialReason::BodyTooLarge),
+                    ));
                 }
                 Err(error) => return Err(error.into()),
             };
             let earlier = earlier_or_beside(&request, &guard).await;
-            let outcome = seen.with(answers).settle_after(earlier.as_ref()).await;
-            match outcome.demand() {
+            let decision = inspected
+                .with_tokens(tokens)
+                .decide_after(earlier.as_ref())
+                .await;
+            match decision.require() {
                 Ok(proof) => Ok(Self { value, proof }),
                 Err(refused) => Err(refuse(&request, refused)),
             }

@@ -16,6 +16,6 @@ pub use error::{ErrorHandler, HumanError};
 pub use extract::{Carrier, Guarded, HumanForm, HumanJson, HumanMultipart, HumanQuery};
 pub use head::Head;
 pub use human_check_guard as guard;
-pub use human_check_guard::{Guard, Refused, RoutePolicy, Trigger, Unproven, Visitor};
+pub use human_check_guard::{Guard, Rejection, RoutePolicy, Trigger, Unverified, Visitor};
 pub use middleware::{HumanMiddleware, HumanService};
-pub use multipart::TappedMultipart;
+pub use multipart::MultipartWithToken;

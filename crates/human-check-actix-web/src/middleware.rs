@@ -7,13 +7,13 @@ use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
 use futures_core::future::LocalBoxFuture;
-use human_check_guard::{Answers, Guard, Refused, Seen, Visitor, scan};
+use human_check_guard::{Guard, Inspected, Rejection, SubmittedTokens, Visitor, scan};
 
 use crate::extract::decide;
 use crate::payload::{buffered, capped, content_type, drain, is_encoded};
 use crate::{Head, HumanError};
 
-type ErrorHandler = Arc<dyn Fn(Refused, &HttpRequest) -> HttpResponse + Send + Sync>;
+type ErrorHandler = Arc<dyn Fn(Rejection, &HttpRequest) -> HttpResponse + Send + Sync>;
 
 /// Lets a request through to a scope, resource or route only if the guard's policy does.
 ///
@@ -21,7 +21,7 @@ type ErrorHandler = Arc<dyn Fn(Refused, &HttpRequest) -> HttpResponse + Send + S
 /// On a scope it also runs for paths in it that do not exist; on a `Route` only for what matches.
 ///
 /// Handlers behind it can take [`Human`](crate::Human) without asking a second time if the same
-/// guard is registered with `app_data`, or none. Another one there is asked, too, and most vendors
+/// guard is registered with `app_data`, or none. Another one there is asked, too, and most providers
 /// take a token only once.
 #[derive(Clone)]
 pub struct HumanMiddleware {
@@ -53,20 +53,20 @@ impl HumanMiddleware {
         self
     }
 
-    /// Answers refusals in another way.
+    /// SubmittedTokens refusals in another way.
     #[must_use]
     pub fn error_handler(
         mut self,
-        handler: impl Fn(Refused, &HttpRequest) -> HttpResponse + Send + Sync + 'static,
+        handler: impl Fn(Rejection, &HttpRequest) -> HttpResponse + Send + Sync + 'static,
     ) -> Self {
         self.error_handler = Some(Arc::new(handler));
         self
     }
 
-    fn respond(&self, refused: Refused, request: &HttpRequest) -> HttpResponse {
+    fn respond(&self, refused: Rejection, request: &HttpRequest) -> HttpResponse {
         match &self.error_handler {
             Some(handler) => handler(refused, request),
-            None => HttpResponse::from_error(HumanError::Refused(refused)),
+            None => HttpResponse::from_error(HumanError::Rejected(refused)),
         }
     }
 }
@@ -121,7 +121,7 @@ where
         let service = Rc::clone(&self.service);
         let middleware = self.middleware.clone();
         Box::pin(async move {
-            let guard = middleware.guard.current();
+            let guard = middleware.guard.snapshot();
             match screen(&middleware, &guard, &mut request).await {
                 Ok(()) => {
                     request.extensions_mut().insert(guard);
@@ -141,18 +141,24 @@ async fn screen(
     middleware: &HumanMiddleware,
     guard: &Guard,
     request: &mut ServiceRequest,
-) -> Result<(), Refused> {
-    let seen = guard.look(&Head(request.request()));
-    let answers = match middleware.reads_bodies {
-        true => scan_body(guard, &seen, request).await?,
-        false => Answers::none(),
+) -> Result<(), Rejection> {
+    let inspected = guard.inspect(&Head(request.request()));
+    let tokens = match middleware.reads_bodies {
+        true => scan_body(guard, &inspected, request).await?,
+        false => SubmittedTokens::none(),
     };
-    let outcome = decide(request.request(), seen.with(answers)).await;
-    let let_in: Result<Visitor, _> = outcome.demand();
+    let decision = decide(request.request(), inspected.with_tokens(tokens)).await;
+    let let_in: Result<Visitor, _> = decision.require();
     if let Err(refused) = let_in {
         let body = request.take_payload();
         let limits = guard.body_limits();
-        drain(request.request(), body, limits.body, limits.body_deadline).await;
+        drain(
+            request.request(),
+            body,
+            limits.max_body_bytes,
+            limits.body_timeout,
+        )
+        .await;
         return Err(refused);
     }
     Ok(())
@@ -160,22 +166,23 @@ async fn screen(
 
 async fn scan_body(
     guard: &Guard,
-    seen: &Seen,
+    inspected: &Inspected,
     request: &mut ServiceRequest,
-) -> Result<Answers, Refused> {
-    let scan: fn(&Guard, &[u8]) -> Answers = match content_type(request.request()).as_str() {
-        _ if is_encoded(request.request()) => return Ok(Answers::none()),
+) -> Result<SubmittedTokens, Rejection> {
+    let scan: fn(&Guard, &[u8]) -> SubmittedTokens = match content_type(request.request()).as_str()
+    {
+        _ if is_encoded(request.request()) => return Ok(SubmittedTokens::none()),
         "application/x-www-form-urlencoded" => |guard, body| scan::form(guard.fields(), body),
         kind if kind == "application/json" || kind.ends_with("+json") => {
             |guard, body| scan::json(guard.fields(), body)
         }
-        _ => return Ok(Answers::none()),
+        _ => return Ok(SubmittedTokens::none()),
     };
     let limits = guard.body_limits();
     let (head, payload) = request.parts_mut();
-    let (payload, _) = capped(head, seen, payload, limits.body)?;
-    let body = buffered(payload, seen, limits.body_deadline).await?;
-    let answers = scan(guard, &body);
+    let (payload, _) = capped(head, inspected, payload, limits.max_body_bytes)?;
+    let body = buffered(payload, inspected, limits.body_timeout).await?;
+    let tokens = scan(guard, &body);
     request.set_payload(Payload::from(body));
-    Ok(answers)
+    Ok(tokens)
 }

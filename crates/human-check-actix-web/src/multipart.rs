@@ -3,26 +3,26 @@ use actix_multipart::{Field, MultipartError};
 use actix_web::HttpRequest;
 use futures_core::future::LocalBoxFuture;
 use futures_util::TryStreamExt;
-use human_check_guard::{Answers, FieldId, tapped_fields};
+use human_check_guard::{FieldId, SubmittedTokens, current_fields};
 
-/// The application's multipart form, and the answers that stood beside its parts.
+/// The application's multipart form, and the tokens that stood beside its parts.
 ///
-/// What [`Tapped`](human_check_guard::Tapped) is for forms and JSON.
+/// What [`WithToken`](human_check_guard::WithToken) is for forms and JSON.
 #[derive(Debug)]
-pub struct TappedMultipart<T> {
+pub struct MultipartWithToken<T> {
     pub(crate) inner: T,
-    pub(crate) answers: Answers,
+    pub(crate) tokens: SubmittedTokens,
 }
 
-/// Where the answers wait among the parts. No part of a form can have this name.
+/// Where the tokens wait among the parts. No part of a form can have this name.
 const PLACE: &str = "\0answers";
 
 /// As long a value as is worth reading. What is longer is no token.
 const READ_CAP: usize = 65_536;
 
-impl<T: MultipartCollect> MultipartCollect for TappedMultipart<T> {
+impl<T: MultipartCollect> MultipartCollect for MultipartWithToken<T> {
     fn limit(field_name: &str) -> Option<usize> {
-        let is_answer = tapped_fields().is_some_and(|fields| fields.find(field_name).is_some());
+        let is_answer = current_fields().is_some_and(|fields| fields.find(field_name).is_some());
         if is_answer {
             None
         } else {
@@ -36,7 +36,7 @@ impl<T: MultipartCollect> MultipartCollect for TappedMultipart<T> {
         limits: &'t mut Limits,
         state: &'t mut State,
     ) -> LocalBoxFuture<'t, Result<(), MultipartError>> {
-        let id = field.name().and_then(|name| tapped_fields()?.find(name));
+        let id = field.name().and_then(|name| current_fields()?.find(name));
         match id {
             Some(id) => Box::pin(lift(id, field, limits, state)),
             None => T::handle_field(req, field, limits, state),
@@ -44,10 +44,10 @@ impl<T: MultipartCollect> MultipartCollect for TappedMultipart<T> {
     }
 
     fn from_state(mut state: State) -> Result<Self, MultipartError> {
-        let answers = state.remove(PLACE).and_then(|any| any.downcast().ok());
+        let tokens = state.remove(PLACE).and_then(|any| any.downcast().ok());
         Ok(Self {
             inner: T::from_state(state)?,
-            answers: answers.map(|answers| *answers).unwrap_or_default(),
+            tokens: tokens.map(|tokens| *tokens).unwrap_or_default(),
         })
     }
 }
@@ -70,13 +70,13 @@ async fn lift(
             value.extend_from_slice(&chunk);
         }
     }
-    let answers = state
+    let tokens = state
         .entry(PLACE.to_owned())
-        .or_insert_with(|| Box::<Answers>::default());
-    if let Some(answers) = answers.downcast_mut::<Answers>() {
+        .or_insert_with(|| Box::<SubmittedTokens>::default());
+    if let Some(tokens) = tokens.downcast_mut::<SubmittedTokens>() {
         match String::from_utf8(value) {
-            Ok(text) if usable => answers.push(id, text),
-            _ => answers.push_unusable(id),
+            Ok(text) if usable => tokens.push(id, text),
+            _ => tokens.push_unusable(id),
         }
     }
     Ok(())

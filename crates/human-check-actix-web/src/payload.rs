@@ -15,7 +15,7 @@ use actix_web::http::header::{CONTENT_LENGTH, UPGRADE};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
-use human_check_guard::{Denial, Refused, Seen};
+use human_check_guard::{DenialReason, Inspected, Rejection};
 
 type Chunk = Result<Bytes, PayloadError>;
 
@@ -38,13 +38,15 @@ impl Exceeded {
 /// The same body, which ends in an error beyond `cap`. One that announces more is refused at once.
 pub(crate) fn capped(
     request: &HttpRequest,
-    seen: &Seen,
+    inspected: &Inspected,
     payload: &mut Payload,
     cap: usize,
-) -> Result<(Payload, Exceeded), Refused> {
+) -> Result<(Payload, Exceeded), Rejection> {
     let exceeded = Exceeded::default();
     let payload: Payload = match (announced(request), payload.take()) {
-        (Some(length), _) if length > cap as u64 => return Err(seen.refuse(Denial::BodyTooLarge)),
+        (Some(length), _) if length > cap as u64 => {
+            return Err(inspected.refuse(DenialReason::BodyTooLarge));
+        }
         (_, Payload::None) => Payload::None,
         // Whatever it announced: behind `Upgrade: websocket` the server reads on regardless.
         (_, payload) => Payload::Stream {
@@ -217,9 +219,9 @@ pub(crate) async fn drain(
 /// The whole body as it came, for guards that scan it.
 pub(crate) async fn buffered(
     mut payload: Payload,
-    seen: &Seen,
+    inspected: &Inspected,
     deadline: Duration,
-) -> Result<Bytes, Refused> {
+) -> Result<Bytes, Rejection> {
     let reading = async {
         let mut whole = bytes::BytesMut::new();
         while let Some(chunk) = payload.next().await {
@@ -228,11 +230,11 @@ pub(crate) async fn buffered(
         Ok::<_, PayloadError>(whole.freeze())
     };
     match tokio::time::timeout(deadline, reading).await {
-        Err(_) => Err(seen.refuse(Denial::BodyTooSlow)),
+        Err(_) => Err(inspected.refuse(DenialReason::BodyTooSlow)),
         Ok(Ok(whole)) => Ok(whole),
-        Ok(Err(PayloadError::Overflow)) => Err(seen.refuse(Denial::BodyTooLarge)),
+        Ok(Err(PayloadError::Overflow)) => Err(inspected.refuse(DenialReason::BodyTooLarge)),
         // The client went away or broke its own framing.
-        Ok(Err(_)) => Err(seen.refuse(Denial::InvalidToken)),
+        Ok(Err(_)) => Err(inspected.refuse(DenialReason::InvalidToken)),
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use human_check_core::{
-    ChallengeRequest, CheckError, Claim, Claimed, Clock, ConfigError, Detail, ErrorKind, Fact,
-    HumanCheck, Provider, Reason, Refusal, Reports, SingleUse, SpentTokens, Submission,
-    SystemClock, TOKEN_CAP, Verdict,
+    Capabilities, ChallengeRequest, CheckError, Claimed, Clock, ConfigError, DetailValue,
+    ErrorKind, FactKind, HumanCheck, MAX_TOKEN_BYTES, Provider, Reason, Refusal, ReplayProtection,
+    ReplayStore, Submission, SystemClock, TokenId, Verdict,
 };
 
 use crate::answer::Answer;
@@ -22,7 +22,7 @@ const SKEW: Duration = Duration::from_secs(60);
 
 /// How much longer than challenges live a store has to remember: the maker's clock may be a minute ahead
 /// of the judge's, and another judge's a minute behind it.
-pub const CLOCKS: Duration = Duration::from_secs(120);
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(120);
 
 /// A proof of work of our own: makes challenges and judges their answers, and asks nobody.
 ///
@@ -50,15 +50,15 @@ pub struct Altcha<S> {
     pub(crate) provider: Provider,
     pub(crate) keys: Keys,
     pub(crate) site: String,
-    pub(crate) life: Duration,
+    pub(crate) ttl: Duration,
     pub(crate) difficulty: Arc<dyn Fn(&ChallengeRequest) -> Difficulty + Send + Sync>,
     pub(crate) derivations: Derivations,
     pub(crate) clock: Box<dyn Clock>,
     store: S,
 }
 
-impl<S: SpentTokens> Altcha<S> {
-    /// Challenges for one site, which live five minutes and are [standard](Difficulty::standard).
+impl<S: ReplayStore> Altcha<S> {
+    /// ChallengeEndpoint for one site, which live five minutes and are [standard](Difficulty::standard).
     ///
     /// `site` is a name of yours, such as the host: answers to challenges of another site of the same
     /// secret do not pass. Nobody but you says it, so the verdict does not call it a hostname.
@@ -82,13 +82,13 @@ impl<S: SpentTokens> Altcha<S> {
             provider: ALTCHA.clone(),
             keys,
             site,
-            life: Duration::ZERO,
+            ttl: Duration::ZERO,
             difficulty: Arc::new(|_| Difficulty::default()),
             derivations: Derivations::new(cores.div_ceil(2), 64),
             clock: Box::new(SystemClock),
             store,
         }
-        .with_life(Duration::from_secs(300))
+        .with_ttl(Duration::from_secs(300))
     }
 
     /// Lets challenges live so long instead, in whole seconds. The widget asks for another when one ends
@@ -96,22 +96,22 @@ impl<S: SpentTokens> Altcha<S> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is under ten seconds or above a day, or with [two minutes](CLOCKS) longer
+    /// [`ConfigError`] when it is under ten seconds or above a day, or with [two minutes](CLOCK_TOLERANCE) longer
     /// than the store remembers.
-    pub fn with_life(mut self, life: Duration) -> Result<Self, ConfigError> {
-        let longest = self.store.longest_life();
+    pub fn with_ttl(mut self, ttl: Duration) -> Result<Self, ConfigError> {
+        let max_ttl = self.store.max_ttl();
         let sensible = Duration::from_secs(10)..=Duration::from_secs(86_400);
-        if !sensible.contains(&life) || life + CLOCKS > longest {
+        if !sensible.contains(&ttl) || ttl + CLOCK_TOLERANCE > max_ttl {
             return Err(ConfigError::new(
-                "life",
+                "challenge_ttl",
                 format!(
-                    "is {life:?}, and the store remembers for {longest:?}, two minutes of which are for \
+                    "is {ttl:?}, and the store remembers for {max_ttl:?}, two minutes of which are for \
                      clocks that differ"
                 ),
                 "write ten seconds to a day, and give the store two minutes more",
             ));
         }
-        self.life = Duration::from_secs(life.as_secs());
+        self.ttl = Duration::from_secs(ttl.as_secs());
         Ok(self)
     }
 
@@ -124,10 +124,10 @@ impl<S: SpentTokens> Altcha<S> {
     /// Asks each visitor for the work that `difficulty` says, such as more from who comes again:
     ///
     /// ```
-    /// # use human_check_core::{ChallengeRequest, MemorySpent, Secret};
+    /// # use human_check_core::{ChallengeRequest, MemoryReplayStore, Secret};
     /// # use human_check_altcha::{Altcha, Difficulty, Keys};
     /// # let keys = Keys::new(Secret::new("p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa")?)?;
-    /// let check = Altcha::new(keys, "www.example.com", MemorySpent::new(100_000))?
+    /// let check = Altcha::new(keys, "www.example.com", MemoryReplayStore::new(100_000))?
     ///     .with_difficulty_for(|request| {
     ///         // Twice the work for each five challenges that this address took lately.
     ///         Difficulty::standard().times(1 << (request.earlier() / 5).min(4))
@@ -174,7 +174,7 @@ impl<S: SpentTokens> Altcha<S> {
 
     async fn judge(&self, submission: &Submission) -> Result<Verdict, CheckError> {
         let now = self.clock.now();
-        let field = submission.token(&ALTCHA, TOKEN_CAP);
+        let field = submission.token_for(&ALTCHA, MAX_TOKEN_BYTES);
         let answer = match field.and_then(|field| Answer::open(field, &self.keys, now)) {
             Ok(answer) => answer,
             Err(refusal) => return Ok(refusal.into()),
@@ -192,28 +192,33 @@ impl<S: SpentTokens> Altcha<S> {
             None => return invalid("unsigned-key", facts),
         }
         match answer.site() {
-            Some(site) if site == self.site => facts.details.push(("site", Detail::Text(site))),
+            Some(site) if site == self.site => {
+                facts.details.push(("site", DetailValue::Text(site)))
+            }
             _ => return refused(Reason::WrongSiteKey, facts),
         }
-        facts.single_use = SingleUse::Store;
-        let verdict = Verdict::Human(facts).held_to(submission);
+        facts.replay_protection = ReplayProtection::Store;
+        let verdict = Verdict::Human(facts).check_expectations(submission);
         let Verdict::Human(facts) = verdict else {
             return Ok(verdict);
         };
-        // Longer than a check of this life makes them, such as before it was shortened, and than the store
+        // Longer than a check of this ttl makes them, such as before it was shortened, and than the store
         // remembers: it could pass again. As an error of the store it would open routes to that.
-        let life = answer.ends().duration_since(now).unwrap_or_default() + SKEW;
-        if life > self.store.longest_life() {
+        let ttl = answer.ends().duration_since(now).unwrap_or_default() + SKEW;
+        if ttl > self.store.max_ttl() {
             return invalid("outlives-store", facts);
         }
         // Last, so that only what would pass takes a place in the store.
-        let claim = Claim::named(&ALTCHA, answer.signature());
-        match self.store.claim(claim, life).await {
+        let claim = TokenId::from_bytes(&ALTCHA, answer.signature());
+        match self.store.claim(claim, ttl).await {
             Ok(Claimed::First) => Ok(Verdict::Human(facts)),
-            Ok(Claimed::Before) => refused(Reason::Spent, facts),
+            Ok(Claimed::Duplicate) => refused(Reason::Replayed, facts),
             Err(error) => {
                 let reason = error.reason();
-                Err(CheckError::new(ErrorKind::Unclaimed, &ALTCHA, reason).with_source(error))
+                Err(
+                    CheckError::new(ErrorKind::StoreUnavailable, &ALTCHA, reason)
+                        .with_source(error),
+                )
             }
         }
     }
@@ -236,15 +241,15 @@ pub(crate) fn not_run(why: NotRun) -> CheckError {
 ///
 /// Dropping the future while the store is asked leaves the answer claimed or not.
 #[async_trait]
-impl<S: SpentTokens> HumanCheck for Altcha<S> {
-    fn accepts(&self) -> &[Provider] {
+impl<S: ReplayStore> HumanCheck for Altcha<S> {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&self.provider)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
-            .sometimes(Fact::Action)
-            .sometimes(Fact::Binding)
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
+            .sometimes(FactKind::Action)
+            .sometimes(FactKind::Binding)
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
@@ -285,7 +290,7 @@ impl<S: fmt::Debug> fmt::Debug for Altcha<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Altcha")
             .field("site", &self.site)
-            .field("life", &self.life)
+            .field("ttl", &self.ttl)
             .field("store", &self.store)
             .finish_non_exhaustive()
     }

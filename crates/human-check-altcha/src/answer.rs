@@ -1,7 +1,9 @@
 use std::time::{Duration, SystemTime};
 
 use altcha::Payload;
-use human_check_core::{Action, Assurance, Detail, Facts, Provider, Reason, Refusal};
+use human_check_core::{
+    DetailValue, EvidenceKind, Facts, Provider, Reason, Refusal, ReportedAction,
+};
 use percent_encoding::percent_decode_str;
 
 use crate::difficulty::{Failed, derive};
@@ -73,11 +75,11 @@ impl Answer {
     /// What the signed data says.
     pub(crate) fn facts(&self, provider: &Provider) -> Facts {
         let mut facts = Facts::new(provider);
-        facts.assurance = Assurance::ProofOfWork;
-        facts.action = self.bound(ACTION).map(Action::exact);
+        facts.evidence = EvidenceKind::AltchaConfig;
+        facts.action = self.bound(ACTION).map(ReportedAction::exact);
         facts.binding = self.bound(BINDING);
         let algorithm = self.payload.challenge.parameters.algorithm.clone();
-        facts.details = vec![("algorithm", Detail::Text(algorithm))];
+        facts.details = vec![("algorithm", DetailValue::Text(algorithm))];
         facts
     }
 
@@ -99,11 +101,11 @@ const FAR: Duration = Duration::from_secs(253_402_300_799);
 
 /// Judges a field without a store: whether it answers a challenge of ours rightly and in time.
 ///
-/// `None` when it does. For looking into a payload that puzzles you and for tests. Challenges of other
+/// `None` when it does. For looking into a payload that puzzles you and for tests. ChallengeEndpoint of other
 /// software with the same secret, which a check refuses, are judged too; those without a signed key cost
 /// a derivation on the calling thread. It looks at no action and no site and lets the same answer
 /// pass again and again, so no route may rest on it.
-pub fn look_into(field: &str, keys: &Keys, now: SystemTime) -> Option<Refusal> {
+pub fn inspect(field: &str, keys: &Keys, now: SystemTime) -> Option<Refusal> {
     let answer = match Answer::open(field, keys, now) {
         Ok(answer) => answer,
         Err(refusal) => return Some(refusal),

@@ -33,7 +33,7 @@ enum Algorithm {
 }
 
 /// The most tries that a mistake can ask for.
-const MOST: u32 = 1_000_000;
+const MAX_TRIES: u32 = 1_000_000;
 
 impl Difficulty {
     /// Hardly noticeable, for tests, demonstrations and forms that are seldom attacked: PBKDF2.
@@ -110,7 +110,7 @@ impl Difficulty {
     ///
     /// [`ConfigError`] when it is zero or above a million.
     pub fn with_tries(mut self, tries: u32) -> Result<Self, ConfigError> {
-        if tries == 0 || tries > MOST {
+        if tries == 0 || tries > MAX_TRIES {
             return Err(ConfigError::new(
                 "tries",
                 format!("is {tries}"),
@@ -124,7 +124,7 @@ impl Difficulty {
     /// So many times the tries, for visitors who come again and again; never beyond a million.
     #[must_use]
     pub fn times(mut self, factor: u32) -> Self {
-        self.tries = self.tries.saturating_mul(factor.max(1)).min(MOST);
+        self.tries = self.tries.saturating_mul(factor.max(1)).min(MAX_TRIES);
         self
     }
 
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_difficulty_without_work_cannot_be_asked_for() {
         let any = Difficulty::light();
-        assert!(any.with_tries(0).is_err() && any.with_tries(MOST + 1).is_err());
+        assert!(any.with_tries(0).is_err() && any.with_tries(MAX_TRIES + 1).is_err());
         assert_eq!(any.times(0), any, "never less");
     }
 
@@ -207,7 +207,7 @@ mod tests {
     fn more_work_grows_and_ends() {
         let light = Difficulty::light();
         assert_eq!(light.times(4), light.with_tries(4_000).unwrap());
-        assert_eq!(light.times(u32::MAX), light.with_tries(MOST).unwrap());
+        assert_eq!(light.times(u32::MAX), light.with_tries(MAX_TRIES).unwrap());
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use human_check_core::{
-    Challenge, ChallengeIssuer, ChallengeRequest, CheckError, ErrorKind, Provider, SpentTokens,
+    Challenge, ChallengeIssuer, ChallengeRequest, CheckError, ErrorKind, Provider, ReplayStore,
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
@@ -20,7 +20,7 @@ use crate::{ALTCHA, Altcha, Difficulty};
 /// percent-encoded, up to 1,024 bytes: browsers garble everything else in the signed data (section 3),
 /// and numbers, of which there are none in it.
 #[async_trait]
-impl<S: SpentTokens> ChallengeIssuer for Altcha<S> {
+impl<S: ReplayStore> ChallengeIssuer for Altcha<S> {
     fn provider(&self) -> &Provider {
         &self.provider
     }
@@ -40,7 +40,7 @@ impl<S: SpentTokens> ChallengeIssuer for Altcha<S> {
                 data.insert(name.to_owned(), bound(text)?);
             }
         }
-        let ends = self.clock.now() + self.life;
+        let ends = self.clock.now() + self.ttl;
         let ends = ends.duration_since(SystemTime::UNIX_EPOCH);
         let ends = ends.map_err(|_| failed())?.as_secs();
         let ends = i64::try_from(ends).map_err(|_| failed())?;
@@ -52,7 +52,7 @@ impl<S: SpentTokens> ChallengeIssuer for Altcha<S> {
             .await
             .map_err(not_run)?;
         let json = made.map_err(|Failed| failed())?;
-        Ok(Challenge::new(json).with_life(self.life))
+        Ok(Challenge::new(json).with_ttl(self.ttl))
     }
 }
 

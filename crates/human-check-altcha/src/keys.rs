@@ -63,7 +63,7 @@ impl Keys {
 
     /// Still takes answers to challenges that were signed with `previous`.
     #[must_use]
-    pub fn or(mut self, previous: Self) -> Self {
+    pub fn with_previous(mut self, previous: Self) -> Self {
         self.previous = Some(previous.current);
         self
     }

@@ -10,8 +10,8 @@ mod payload;
 mod widget;
 mod widget_files;
 
-pub use altcha_check::{ALTCHA, Altcha, CLOCKS};
-pub use answer::look_into;
+pub use altcha_check::{ALTCHA, Altcha, CLOCK_TOLERANCE};
+pub use answer::inspect;
 pub use difficulty::Difficulty;
 pub use keys::Keys;
 pub use widget::widget;

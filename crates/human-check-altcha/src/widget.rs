@@ -1,14 +1,15 @@
-use human_check_core::{ConfigError, Widget, WidgetChoice, WidgetFacts, WidgetSources};
+use human_check_core::adapter::{ChoiceAttribute, WidgetSources, WidgetSpec};
+use human_check_core::{ConfigError, Widget};
 
 use crate::ALTCHA;
 
-static FACTS: WidgetFacts = WidgetFacts {
+static FACTS: WidgetSpec = WidgetSpec {
     module: true,
     stylesheet: Some("altcha.css"),
     element: "altcha-widget",
     language_parameter: Some("language"),
     language_attribute: Some("language"),
-    size: Some(WidgetChoice {
+    size: Some(ChoiceAttribute {
         attribute: "display",
         values: &["standard", "bar", "floating", "overlay", "invisible"],
     }),
@@ -22,7 +23,7 @@ static FACTS: WidgetFacts = WidgetFacts {
         ..WidgetSources::NONE
     },
     secure_context: true,
-    ..WidgetFacts::new(
+    ..WidgetSpec::new(
         "/human-check-altcha/widget.js",
         "human-check-altcha",
         "challenge",
@@ -49,7 +50,7 @@ pub fn widget(challenge: impl Into<String>) -> Result<Widget, ConfigError> {
     // Anything else would be taken for a challenge itself, or for a path beside the page.
     if !own && !challenge.starts_with("https://") && !challenge.starts_with("http://") {
         return Err(ConfigError::new(
-            "challenge",
+            "site_key",
             format!("is {challenge:?}"),
             "write the path of the challenge endpoint, such as `/human-check-altcha/challenge`",
         ));

@@ -7,7 +7,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use human_check_guard::{Answers, Denial, Fields, Guard, Refused, Seen, scan};
+use human_check_guard::{
+    DenialReason, Guard, Inspected, Rejection, SubmittedTokens, TokenFields, scan,
+};
 
 /// What a body claims to be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,10 +45,10 @@ impl Kind {
 }
 
 /// The same body, which ends in an error beyond `cap`. One that announces more is refused at once.
-pub(crate) fn capped(seen: &Seen, body: Body, cap: usize) -> Result<Body, Refused> {
+pub(crate) fn capped(inspected: &Inspected, body: Body, cap: usize) -> Result<Body, Rejection> {
     let announced = body.size_hint();
     if announced.lower() > cap as u64 {
-        return Err(seen.refuse(Denial::BodyTooLarge));
+        return Err(inspected.refuse(DenialReason::BodyTooLarge));
     }
     Ok(match announced.upper() {
         Some(upper) if upper <= cap as u64 => body,
@@ -54,31 +56,31 @@ pub(crate) fn capped(seen: &Seen, body: Body, cap: usize) -> Result<Body, Refuse
     })
 }
 
-/// The same request with its whole body in memory, and the answers in that.
+/// The same request with its whole body in memory, and the tokens in that.
 pub(crate) async fn buffered(
     guard: &Guard,
-    seen: &Seen,
+    inspected: &Inspected,
     request: Request,
-) -> Result<(Request, Answers), Refused> {
+) -> Result<(Request, SubmittedTokens), Rejection> {
     // Whatever limit the application set for its extractors holds here too.
     let (parts, body) = request.with_limited_body().into_parts();
     let limits = guard.body_limits();
     let (cap, deadline) = match Kind::of(&parts) {
-        Kind::Multipart => (limits.upload, limits.upload_deadline),
-        _ => (limits.body, limits.body_deadline),
+        Kind::Multipart => (limits.max_upload_bytes, limits.upload_timeout),
+        _ => (limits.max_body_bytes, limits.body_timeout),
     };
-    let body = capped(seen, body, cap)?;
+    let body = capped(inspected, body, cap)?;
     let bytes = match tokio::time::timeout(deadline, body.collect()).await {
-        Err(_) => return Err(seen.refuse(Denial::BodyTooSlow)),
+        Err(_) => return Err(inspected.refuse(DenialReason::BodyTooSlow)),
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(error)) if is_length_limit(&error) => {
-            return Err(seen.refuse(Denial::BodyTooLarge));
+            return Err(inspected.refuse(DenialReason::BodyTooLarge));
         }
         // The client went away or broke its own framing.
-        Ok(Err(_)) => return Err(seen.refuse(Denial::InvalidToken)),
+        Ok(Err(_)) => return Err(inspected.refuse(DenialReason::InvalidToken)),
     };
-    let answers = answers(guard, &parts, &bytes).await;
-    Ok((Request::from_parts(parts, bytes.into()), answers))
+    let tokens = tokens(guard, &parts, &bytes).await;
+    Ok((Request::from_parts(parts, bytes.into()), tokens))
 }
 
 fn is_length_limit(error: &(dyn std::error::Error + 'static)) -> bool {
@@ -92,24 +94,24 @@ fn is_length_limit(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// The answers in a body, by its content type. None in a type that is not understood.
-async fn answers(guard: &Guard, parts: &Parts, bytes: &Bytes) -> Answers {
+/// The tokens in a body, by its content type. None in a type that is not understood.
+async fn tokens(guard: &Guard, parts: &Parts, bytes: &Bytes) -> SubmittedTokens {
     match Kind::of(parts) {
         Kind::Form => scan::form(guard.fields(), bytes),
         Kind::Json => scan::json(guard.fields(), bytes),
         Kind::Multipart => multipart(guard.fields(), parts, bytes.clone()).await,
-        Kind::Unknown => Answers::none(),
+        Kind::Unknown => SubmittedTokens::none(),
     }
 }
 
-/// A multipart body that breaks off has no answers at all: its rest is not known.
-async fn multipart(fields: &Fields, parts: &Parts, bytes: Bytes) -> Answers {
+/// A multipart body that breaks off has no tokens at all: its rest is not known.
+async fn multipart(fields: &TokenFields, parts: &Parts, bytes: Bytes) -> SubmittedTokens {
     let value = parts.headers.get(CONTENT_TYPE);
     let boundary = value
         .and_then(|value| value.to_str().ok())
         .and_then(|value| multer::parse_boundary(value).ok());
     let Some(boundary) = boundary else {
-        return Answers::none();
+        return SubmittedTokens::none();
     };
     read_parts(fields, boundary, bytes)
         .await
@@ -117,11 +119,11 @@ async fn multipart(fields: &Fields, parts: &Parts, bytes: Bytes) -> Answers {
 }
 
 async fn read_parts(
-    fields: &Fields,
+    fields: &TokenFields,
     boundary: String,
     bytes: Bytes,
-) -> Result<Answers, multer::Error> {
-    let mut answers = Answers::none();
+) -> Result<SubmittedTokens, multer::Error> {
+    let mut tokens = SubmittedTokens::none();
     let whole = http_body_util::Full::new(bytes).into_data_stream();
     let mut parts = multer::Multipart::new(whole, boundary);
     while let Some(part) = parts.next_field().await? {
@@ -132,9 +134,9 @@ async fn read_parts(
         let is_file = part.file_name().is_some();
         let value = part.bytes().await?;
         match std::str::from_utf8(&value) {
-            Ok(text) if !is_file => answers.push(field, text),
-            _ => answers.push_unusable(field),
+            Ok(text) if !is_file => tokens.push(field, text),
+            _ => tokens.push_unusable(field),
         }
     }
-    Ok(answers)
+    Ok(tokens)
 }

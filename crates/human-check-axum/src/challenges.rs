@@ -1,17 +1,17 @@
 use axum::extract::Request;
 use axum::routing::{MethodRouter, get};
-use human_check_guard::Challenges;
+use human_check_guard::ChallengeEndpoint;
 
 use crate::Head;
-use crate::rejection::send;
+use crate::error::send;
 
-/// The endpoint that hands challenges to pages: GET, answered as [`Challenges`] says.
+/// The endpoint that hands challenges to pages: GET, answered as [`ChallengeEndpoint`] says.
 ///
 /// ```
 /// # use human_check_core::{Challenge, ChallengeIssuer, ChallengeRequest, CheckError, Provider};
 /// # static ACME: Provider = Provider::new("acme", &["acme-response"]);
 /// # #[derive(Debug)] struct Issuer;
-/// # #[human_check_core::async_trait] impl ChallengeIssuer for Issuer {
+/// # #[human_check_core::adapter::async_trait] impl ChallengeIssuer for Issuer {
 /// #     fn provider(&self) -> &Provider { &ACME }
 /// #     async fn issue(&self, _: &ChallengeRequest) -> Result<Challenge, CheckError> {
 /// #         Ok(Challenge::new("{}"))
@@ -19,15 +19,17 @@ use crate::rejection::send;
 /// # }
 /// # let issuer = Issuer;
 /// use axum::Router;
-/// use human_check_axum::{challenges, guard::Challenges};
+/// use human_check_axum::{challenges, guard::ChallengeEndpoint};
 ///
-/// let endpoint = challenges(Challenges::new(issuer).for_action("signup"));
+/// let endpoint = challenges(ChallengeEndpoint::new(issuer).with_action("signup"));
 /// let app: Router = Router::new().route("/human-check-altcha/challenge", endpoint);
 /// ```
-pub fn challenges<S: Clone + Send + Sync + 'static>(challenges: Challenges) -> MethodRouter<S> {
+pub fn challenges<S: Clone + Send + Sync + 'static>(
+    challenges: ChallengeEndpoint,
+) -> MethodRouter<S> {
     get(async move |request: Request| {
         let (parts, _) = request.into_parts();
-        let heard = challenges.hear(&Head(&parts));
-        send(heard.answer().await)
+        let pending = challenges.prepare(&Head(&parts));
+        send(pending.respond().await)
     })
 }

@@ -4,11 +4,13 @@ use axum::extract::{FromRef, FromRequest, FromRequestParts, OptionalFromRequestP
 use axum::http::Method;
 use axum::http::request::Parts;
 use axum::{Form, Json};
-use human_check_guard::{Answers, Demand, Denial, Guard, Outcome, Tapped, tapping};
+use human_check_guard::{
+    Decision, DenialReason, FromDecision, Guard, SubmittedTokens, WithToken, extracting,
+};
 use serde::de::DeserializeOwned;
 
 use crate::body;
-use crate::{Head, Human, MaybeHuman, Rejection};
+use crate::{Head, Human, HumanError, MaybeHuman};
 
 /// The guard for this request: the nearest `Extension<Guard>`, else the state's.
 fn guard_of<S>(parts: &Parts, state: &S) -> Guard
@@ -16,19 +18,21 @@ where
     Guard: FromRef<S>,
 {
     let nearest = parts.extensions.get::<Guard>();
-    nearest.map_or_else(|| Guard::from_ref(state).current(), Guard::current)
+    nearest.map_or_else(|| Guard::from_ref(state).snapshot(), Guard::snapshot)
 }
 
-async fn from_parts<D: Demand, S>(parts: &mut Parts, state: &S) -> Result<D, Rejection>
+async fn from_parts<D: FromDecision, S>(parts: &mut Parts, state: &S) -> Result<D, HumanError>
 where
     Guard: FromRef<S>,
 {
     let guard = guard_of(parts, state);
-    let examined = guard.examine(&Head(parts), Answers::none());
-    let earlier = parts.extensions.get::<Outcome>().cloned();
-    let outcome = examined.settle_after(earlier.as_ref()).await;
-    parts.extensions.insert(outcome.clone());
-    Ok(outcome.demand()?)
+    let pending = guard
+        .inspect(&Head(parts))
+        .with_tokens(SubmittedTokens::none());
+    let earlier = parts.extensions.get::<Decision>().cloned();
+    let decision = pending.decide_after(earlier.as_ref()).await;
+    parts.extensions.insert(decision.clone());
+    Ok(decision.require()?)
 }
 
 macro_rules! from_parts {
@@ -38,9 +42,9 @@ macro_rules! from_parts {
         where
             Guard: FromRef<S>,
         {
-            type Rejection = Rejection;
+            type Rejection = HumanError;
 
-            async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+            async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HumanError> {
                 from_parts(parts, state).await
             }
         }
@@ -54,7 +58,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Human
 where
     Guard: FromRef<S>,
 {
-    type Rejection = Rejection;
+    type Rejection = HumanError;
 
     async fn from_request_parts(
         parts: &mut Parts,
@@ -62,7 +66,9 @@ where
     ) -> Result<Option<Self>, Self::Rejection> {
         match from_parts::<Self, S>(parts, state).await {
             Ok(human) => Ok(Some(human)),
-            Err(Rejection::Refused(refused)) if refused.denial() == Denial::ChallengeRequired => {
+            Err(HumanError::Rejected(refused))
+                if refused.reason() == DenialReason::ChallengeRequired =>
+            {
                 Ok(None)
             }
             Err(refused) => Err(refused),
@@ -102,33 +108,33 @@ macro_rules! body {
             S: Send + Sync,
             Guard: FromRef<S>,
             T: DeserializeOwned + Send,
-            D: Demand,
+            D: FromDecision,
         {
-            type Rejection = Rejection<<$inner<T> as FromRequest<S>>::Rejection>;
+            type Rejection = HumanError<<$inner<T> as FromRequest<S>>::Rejection>;
 
             async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
                 let (parts, body) = request.into_parts();
                 if !may_carry_a_body(&parts) {
-                    return Err(Rejection::NoBody);
+                    return Err(HumanError::NoBody);
                 }
                 let guard = guard_of(&parts, state);
-                let seen = guard.look(&Head(&parts));
+                let inspected = guard.inspect(&Head(&parts));
                 let limits = guard.body_limits();
-                let body = body::capped(&seen, body, limits.body)?;
-                let earlier = parts.extensions.get::<Outcome>().cloned();
+                let body = body::capped(&inspected, body, limits.max_body_bytes)?;
+                let earlier = parts.extensions.get::<Decision>().cloned();
                 let request = Request::from_parts(parts, body);
-                let parsing = tapping(Arc::clone(guard.fields()), || {
-                    $inner::<Tapped<T>>::from_request(request, state)
+                let parsing = extracting(Arc::clone(guard.fields()), || {
+                    $inner::<WithToken<T>>::from_request(request, state)
                 });
-                let parsed = match tokio::time::timeout(limits.body_deadline, parsing).await {
-                    Err(_) => return Err(seen.refuse(Denial::BodyTooSlow).into()),
-                    Ok(Err(inner)) => return Err(Rejection::Inner(inner)),
+                let parsed = match tokio::time::timeout(limits.body_timeout, parsing).await {
+                    Err(_) => return Err(inspected.refuse(DenialReason::BodyTooSlow).into()),
+                    Ok(Err(inner)) => return Err(HumanError::Inner(inner)),
                     Ok(Ok($inner(parsed))) => parsed,
                 };
-                let outcome = seen.with(parsed.answers).settle_after(earlier.as_ref()).await;
+                let decision = inspected.with_tokens(parsed.tokens).decide_after(earlier.as_ref()).await;
                 Ok(Self {
                     value: parsed.inner,
-                    proof: outcome.demand()?,
+                    proof: decision.require()?,
                 })
             }
         }
@@ -151,24 +157,27 @@ where
     S: Send + Sync,
     Guard: FromRef<S>,
     E: FromRequest<S> + Send,
-    D: Demand,
+    D: FromDecision,
 {
-    type Rejection = Rejection<E::Rejection>;
+    type Rejection = HumanError<E::Rejection>;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         let (parts, body) = request.into_parts();
         let guard = guard_of(&parts, state);
-        let earlier = parts.extensions.get::<Outcome>().cloned();
-        let seen = guard.look(&Head(&parts));
-        let (request, answers) =
-            body::buffered(&guard, &seen, Request::from_parts(parts, body)).await?;
+        let earlier = parts.extensions.get::<Decision>().cloned();
+        let inspected = guard.inspect(&Head(&parts));
+        let (request, tokens) =
+            body::buffered(&guard, &inspected, Request::from_parts(parts, body)).await?;
         let value = E::from_request(request, state)
             .await
-            .map_err(Rejection::Inner)?;
-        let outcome = seen.with(answers).settle_after(earlier.as_ref()).await;
+            .map_err(HumanError::Inner)?;
+        let decision = inspected
+            .with_tokens(tokens)
+            .decide_after(earlier.as_ref())
+            .await;
         Ok(Self {
             value,
-            proof: outcome.demand()?,
+            proof: decision.require()?,
         })
     }
 }

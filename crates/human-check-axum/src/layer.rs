@@ -6,14 +6,14 @@ use std::task::{Context, Poll};
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use human_check_guard::{Answers, Guard, Outcome, Refused, Visitor};
+use human_check_guard::{Decision, Guard, Rejection, SubmittedTokens, Visitor};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::rejection::respond;
+use crate::error::respond;
 use crate::{Head, body};
 
-type ErrorHandler = Arc<dyn Fn(Refused) -> Response + Send + Sync>;
+type ErrorHandler = Arc<dyn Fn(Rejection) -> Response + Send + Sync>;
 
 /// Lets a request through to routes only if their policy does.
 ///
@@ -52,11 +52,11 @@ impl HumanLayer {
         self
     }
 
-    /// Answers refusals in another way.
+    /// SubmittedTokens refusals in another way.
     #[must_use]
     pub fn error_handler(
         mut self,
-        handler: impl Fn(Refused) -> Response + Send + Sync + 'static,
+        handler: impl Fn(Rejection) -> Response + Send + Sync + 'static,
     ) -> Self {
         self.error_handler = Arc::new(handler);
         self
@@ -118,19 +118,22 @@ where
     }
 }
 
-async fn screen(layer: &HumanLayer, request: Request) -> Result<Request, Refused> {
-    let guard = layer.guard.current();
+async fn screen(layer: &HumanLayer, request: Request) -> Result<Request, Rejection> {
+    let guard = layer.guard.snapshot();
     let (parts, body) = request.into_parts();
-    let seen = guard.look(&Head(&parts));
-    let earlier = parts.extensions.get::<Outcome>().cloned();
+    let inspected = guard.inspect(&Head(&parts));
+    let earlier = parts.extensions.get::<Decision>().cloned();
     let mut request = Request::from_parts(parts, body);
-    let mut answers = Answers::none();
+    let mut tokens = SubmittedTokens::none();
     if layer.reads_bodies {
-        (request, answers) = body::buffered(&guard, &seen, request).await?;
+        (request, tokens) = body::buffered(&guard, &inspected, request).await?;
     }
-    let outcome = seen.with(answers).settle_after(earlier.as_ref()).await;
-    let _let_in: Visitor = outcome.clone().demand()?;
-    request.extensions_mut().insert(outcome);
+    let decision = inspected
+        .with_tokens(tokens)
+        .decide_after(earlier.as_ref())
+        .await;
+    let _let_in: Visitor = decision.clone().require()?;
+    request.extensions_mut().insert(decision);
     request.extensions_mut().insert(guard);
     Ok(request)
 }

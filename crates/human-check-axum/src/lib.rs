@@ -3,17 +3,17 @@
 
 mod body;
 mod challenges;
+mod error;
 mod extract;
 mod head;
 mod layer;
-mod rejection;
 
 human_check_guard::proof_types!();
 
 pub use challenges::challenges;
+pub use error::{HumanError, respond};
 pub use extract::{Guarded, HumanForm, HumanJson, HumanMultipart};
 pub use head::Head;
 pub use human_check_guard as guard;
-pub use human_check_guard::{Guard, Refused, RoutePolicy, Trigger, Unproven, Visitor};
+pub use human_check_guard::{Guard, Rejection, RoutePolicy, Trigger, Unverified, Visitor};
 pub use layer::{HumanLayer, HumanService};
-pub use rejection::{Rejection, respond};

@@ -11,17 +11,18 @@ pub use widget::widget;
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue};
 use human_check_core::{
-    CheckError, ConfigError, ErrorKind, Fact, HumanCheck, Provider, Reason, Refusal, Reports,
-    Secret, Submission, Verdict,
+    Capabilities, CheckError, ConfigError, ErrorKind, FactKind, HumanCheck, Provider, Reason,
+    Refusal, Secret, Submission, Verdict,
 };
-use human_check_http::{Endpoint, Exchange, Question, Request, Retry};
+use human_check_http::adapter::{ResendPolicy, VerifyCall};
+use human_check_http::{Endpoint, ProviderClient, Request};
 use serde_json::{Map, Value};
 
 /// CaptchaLa and the field that its own form renderers use (captchala.md section 15.3).
 pub static CAPTCHALA: Provider = Provider::new("captchala", &["captchala_token"]);
 
-/// Longer tokens are not CaptchaLa's. The vendor publishes no limit; this one is inferred.
-pub const TOKEN_CAP: usize = 4_096;
+/// Longer tokens are not CaptchaLa's. The provider publishes no limit; this one is inferred.
+pub const MAX_TOKEN_BYTES: usize = 4_096;
 
 const VALIDATE: &str = "https://apiv1.captcha.la/v1/validate";
 const BACKUP: &str = "https://fallbackapiv1.captchala.com/api/validate";
@@ -38,14 +39,14 @@ const APP_SECRET: HeaderName = HeaderName::from_static("x-app-secret");
 /// | --- | --- | --- |
 /// | `pt_` | a pass token | asked about |
 /// | `dg_` | handed out when the quota is spent, always invalid | `Declined`, never asked about |
-/// | `offline_` | from the vendor's backup service | refused, unless [opted in](Self::accepting_offline_tokens) |
+/// | `offline_` | from the provider's backup service | refused, unless [opted in](Self::with_offline_tokens) |
 /// | `client_`, `co_` | made by the browser alone, anybody can type one | refused |
 /// | `sct_`, others | not a pass token | refused |
 ///
-/// The vendor's own libraries call any `client_` token valid; this one never does.
+/// The provider's own libraries call any `client_` token valid; this one never does.
 #[derive(Clone, Debug)]
 pub struct CaptchaLa {
-    exchange: Exchange,
+    client: ProviderClient,
     provider: Provider,
     validate: Endpoint,
     backup: Endpoint,
@@ -63,7 +64,7 @@ impl CaptchaLa {
     ///
     /// [`ConfigError`] when the app key is blank or does not fit in a header.
     pub fn new(
-        exchange: &Exchange,
+        client: &ProviderClient,
         app_key: &str,
         app_secret: Secret,
     ) -> Result<Self, ConfigError> {
@@ -77,7 +78,7 @@ impl CaptchaLa {
         let mut header = Request::header_value("app_secret", app_secret.expose())?;
         header.set_sensitive(true);
         Ok(Self {
-            exchange: exchange.clone(),
+            client: client.clone(),
             provider: CAPTCHALA.clone(),
             validate: Endpoint::literal(VALIDATE),
             backup: Endpoint::literal(BACKUP),
@@ -89,22 +90,13 @@ impl CaptchaLa {
         })
     }
 
-    /// Also asks about `offline_` tokens, at the vendor's backup service on another domain.
+    /// Also asks about `offline_` tokens, at the provider's backup service on another domain.
     ///
     /// The visitor decides to use that path, and its replies may lack action and uid; a route that
     /// expects those then refuses. Human verdicts carry the detail `offline`.
     #[must_use]
-    pub fn accepting_offline_tokens(mut self) -> Self {
+    pub fn with_offline_tokens(mut self) -> Self {
         self.offline = OfflineTokens::Accepted;
-        self
-    }
-
-    /// Asks somewhere else, such as an emulator: validate, backup and issue are at `base`.
-    #[must_use]
-    pub fn at(mut self, base: &Endpoint) -> Self {
-        self.validate = base.at_path(self.validate.url().path());
-        self.backup = base.at_path(self.backup.url().path());
-        self.issue = base.at_path(self.issue.url().path());
         self
     }
 
@@ -122,9 +114,9 @@ impl CaptchaLa {
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when the vendor cannot be reached.
+    /// [`CheckError`] when the provider cannot be reached.
     pub async fn prewarm(&self) -> Result<(), CheckError> {
-        self.exchange.prewarm(&CAPTCHALA, &self.validate).await
+        self.client.prewarm(&CAPTCHALA, &self.validate).await
     }
 
     /// The request for a token (section 4.1). It consumes the token: keeping it would let it pass again.
@@ -155,7 +147,7 @@ impl CaptchaLa {
     ) -> Result<ServerToken, CheckError> {
         let request = self.request(&self.issue, request.body());
         let secrets = [self.secret.expose()];
-        self.exchange
+        self.client
             .call(&CAPTCHALA, request, &secrets, server_token::read)
             .await
     }
@@ -169,40 +161,40 @@ impl CaptchaLa {
 
 #[async_trait]
 impl HumanCheck for CaptchaLa {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&self.provider)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
-            .sometimes(Fact::Action)
-            .sometimes(Fact::Binding)
-            .sometimes(Fact::Hostname)
-            .sometimes(Fact::Score)
-            .sometimes(Fact::SolvedAt)
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
+            .sometimes(FactKind::Action)
+            .sometimes(FactKind::Binding)
+            .sometimes(FactKind::Hostname)
+            .sometimes(FactKind::Score)
+            .sometimes(FactKind::SolvedAt)
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let cap = self.exchange.limits().token_bytes.min(TOKEN_CAP);
-        let token = match submission.token(&CAPTCHALA, cap) {
+        let cap = self.client.limits().max_token_bytes.min(MAX_TOKEN_BYTES);
+        let token = match submission.token_for(&CAPTCHALA, cap) {
             Ok(token) => token,
-            Err(refusal) => return self.exchange.refuse(&CAPTCHALA, refusal),
+            Err(refusal) => return self.client.refuse(&CAPTCHALA, refusal),
         };
         match screen(token, self.offline) {
             Ok(None) => {}
-            Ok(Some(refusal)) => return self.exchange.refuse(&CAPTCHALA, refusal),
-            Err(error) => return self.exchange.fail(&CAPTCHALA, error),
+            Ok(Some(refusal)) => return self.client.refuse(&CAPTCHALA, refusal),
+            Err(error) => return self.client.fail(&CAPTCHALA, error),
         }
-        let question = Question {
+        let call = VerifyCall {
             provider: &CAPTCHALA,
             submission,
             request: self.build(token, submission),
             secrets: &[token, self.secret.expose()],
-            retry: Retry::Unsent,
+            resend: ResendPolicy::Unsent,
         };
         let offline = Kind::of(token) == Kind::Offline;
-        self.exchange
-            .verify(question, |reply| judge(reply, offline))
+        self.client
+            .verify(call, |reply| judge(reply, offline))
             .await
     }
 }

@@ -2,9 +2,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use human_check_core::adapter::async_trait;
 use human_check_core::{
     Challenge, ChallengeIssuer, ChallengeRequest, CheckError, ConfigError, ErrorKind, Provider,
-    async_trait,
 };
 use human_check_http::Reply;
 use serde_json::{Map, Value, json};
@@ -141,7 +141,7 @@ impl ChallengeIssuer for CaptchaLa {
         let issued = self.issue_server_token(&wanted).await?;
         let challenge = Challenge::new(json!({"server_token": issued.token}).to_string());
         Ok(match issued.expires_in {
-            Some(life) => challenge.with_life(life),
+            Some(ttl) => challenge.with_ttl(ttl),
             None => challenge,
         })
     }

@@ -1,16 +1,17 @@
 use std::time::{Duration, SystemTime};
 
 use human_check_core::{
-    Action, CheckError, Detail, ErrorKind, Facts, Hostname, Reason, Refusal, Score, SingleUse,
-    Verdict,
+    CheckError, DetailValue, ErrorKind, Facts, Hostname, Reason, Refusal, ReplayProtection,
+    ReportedAction, Score, Verdict,
 };
-use human_check_http::{Reply, json, siteverify};
+use human_check_http::Reply;
+use human_check_http::adapter::{json, siteverify};
 use serde_json::{Map, Value};
 use url::Url;
 
 use crate::CAPTCHALA;
 
-/// Whether tokens of the vendor's backup service are asked about.
+/// Whether tokens of the provider's backup service are asked about.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum OfflineTokens {
     /// They are.
@@ -56,7 +57,7 @@ pub fn judge(reply: &Reply, offline: bool) -> Result<Verdict, CheckError> {
     }
     let mut refusal = Refusal::new(reason).with_codes(vec![code]);
     if reason == Reason::WrongSiteKey {
-        refusal = refusal.alerting();
+        refusal = refusal.with_alert();
     }
     Ok(refusal.with_facts(facts(data, offline)).into())
 }
@@ -70,7 +71,7 @@ fn refusal_reason(code: &str) -> Reason {
         }
         "site_mismatch" => Reason::WrongSiteKey,
         "token_expired" | "expired" | "challenge_expired" => Reason::Expired,
-        "token_consumed" | "token_already_used" | "already_used" => Reason::Spent,
+        "token_consumed" | "token_already_used" | "already_used" => Reason::Replayed,
         "token_action_mismatch" => Reason::WrongAction,
         "token_uid_mismatch" => Reason::WrongBinding,
         "token_ip_mismatch" | "binding_mismatch" => Reason::WrongAddress,
@@ -90,8 +91,8 @@ fn facts(data: &Map<String, Value>, offline: bool) -> Facts {
             .map(str::to_owned)
     };
     let mut facts = Facts::new(&CAPTCHALA);
-    facts.single_use = SingleUse::Vendor;
-    facts.action = text(data.get("action")).map(Action::exact);
+    facts.replay_protection = ReplayProtection::ProviderKind;
+    facts.action = text(data.get("action")).map(ReportedAction::exact);
     facts.binding = text(data.get("uid"));
     facts.app = text(arg("pkg"));
     facts.hostname = text(arg("referer"))
@@ -116,21 +117,21 @@ fn facts(data: &Map<String, Value>, offline: bool) -> Facts {
     ];
     for (name, detail) in details {
         if let Some(detail) = detail {
-            facts.details.push((name, Detail::Text(detail)));
+            facts.details.push((name, DetailValue::Text(detail)));
         }
     }
     if offline {
-        facts.details.push(("offline", Detail::Flag(true)));
+        facts.details.push(("offline", DetailValue::Flag(true)));
     }
     facts
 }
 
-/// Whether a member that counts against an answer is there, in whatever type.
+/// Whether a member that counts against an body is there, in whatever type.
 fn raised(value: Option<&Value>) -> bool {
     value.is_some_and(|v| !matches!(v, Value::Null | Value::Bool(false)) && v.as_str() != Some(""))
 }
 
-/// Stands for a refusal without a code, as in the vendor's own libraries (section 10.1).
+/// Stands for a refusal without a code, as in the provider's own libraries (section 10.1).
 const UNKNOWN: &str = "unknown_error";
 
 /// What every CaptchaLa reply is wrapped in (section 3.1).
@@ -138,7 +139,7 @@ pub(crate) struct Envelope<'r> {
     reply: &'r Reply,
     pub(crate) code: i64,
     members: Map<String, Value>,
-    /// Empty when the vendor sent none, `null`, or the `[]` that its back end prints for none.
+    /// Empty when the provider sent none, `null`, or the `[]` that its back end prints for none.
     pub(crate) data: Map<String, Value>,
 }
 
@@ -222,7 +223,7 @@ impl<'r> Envelope<'r> {
             .or_else(|| member("msg").filter(is_code))
             .or_else(|| member("message").filter(is_code))
             .unwrap_or(UNKNOWN);
-        // Cut like every vendor's text, since it ends in logs.
+        // Cut like every provider's text, since it ends in logs.
         let mut codes = json::Codes::default();
         codes.push(code);
         codes.into_vec().remove(0)

@@ -1,16 +1,17 @@
-use human_check_core::{ConfigError, Widget, WidgetChoice, WidgetFacts, WidgetSources, WidgetText};
+use human_check_core::adapter::{ChoiceAttribute, TextAttribute, WidgetSources, WidgetSpec};
+use human_check_core::{ConfigError, Widget};
 
 use crate::CAPTCHALA;
 
-static FACTS: WidgetFacts = WidgetFacts {
+static FACTS: WidgetSpec = WidgetSpec {
     // Actions are free text (section 8). Every one that is known fits in here; the limit is ours.
-    action: Some(WidgetText {
+    action: Some(TextAttribute {
         attribute: "data-action",
         punctuation: "_-./:",
-        longest: 100,
+        max_chars: 100,
     }),
     language_attribute: Some("data-lang"),
-    theme: Some(WidgetChoice {
+    theme: Some(ChoiceAttribute {
         attribute: "data-theme",
         values: &["dark", "stereoscopic"],
     }),
@@ -38,7 +39,7 @@ static FACTS: WidgetFacts = WidgetFacts {
         worker: &["blob:"],
         ..WidgetSources::NONE
     },
-    ..WidgetFacts::new(
+    ..WidgetSpec::new(
         "https://cdn.captcha-cdn.net/captchala-loader.js",
         "human-check-captchala",
         "data-app-key",
@@ -47,9 +48,9 @@ static FACTS: WidgetFacts = WidgetFacts {
 
 /// CaptchaLa's widget, shown in the form (captchala.md sections 15.1 to 15.4).
 ///
-/// `site_key` is the app key. The vendor's script adds no field, so the page adds a hidden input
+/// `site_key` is the app key. The provider's script adds no field, so the page adds a hidden input
 /// and a glue script that fills it. The glue starts when the page is there, and anew when the
-/// browser brings the page back; a page that posts its form without leaving asks for a new answer
+/// browser brings the page back; a page that posts its form without leaving asks for a new body
 /// by dispatching the event `human-check:again` on `document`.
 ///
 /// It knows an action, a language, the themes `dark` and `stereoscopic`, and another field name.

@@ -1,7 +1,7 @@
 (function () {
   "use strict";
   var PATIENCE = 10000;
-  // What runs in each element: the vendor's widget and the place made for it.
+  // What runs in each element: the provider's widget and the place made for it.
   var running = new Map();
 
   function warn(error) { console.warn("human check:", error); }
@@ -16,7 +16,7 @@
     if (data.serverToken) { options.serverToken = data.serverToken; }
     input.value = "";
     box.appendChild(place);
-    // The vendor's buttons state no type, and would submit the form they are in.
+    // The provider's buttons state no type, and would submit the form they are in.
     new MutationObserver(function () {
       place.querySelectorAll("button:not([type])").forEach(function (button) { button.type = "button"; });
     }).observe(place, { childList: true, subtree: true });

@@ -5,8 +5,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use human_check_config::{EnterpriseKey, Vendor};
+use human_check_config::{EnterpriseKeyKind, ProviderKind};
 use human_check_explain::{KeyName, Rules};
 
 /// Human verification behind one trait: try it, test against it, look into it.
@@ -19,20 +20,20 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Ask several vendors about the tokens in a file, and keep what each said.
+    /// Ask several providers about the tokens in a file, and keep what each said.
     ///
     /// The file holds one JSON object a line, such as
     /// {"id":"42","answers":{"turnstile":"TOKEN","hcaptcha":"TOKEN"},"action":"signup"}
-    /// Each token is shown to its own vendor only, and is spent by it. The id is required, is written to the
+    /// Each token is shown to its own provider only, and is spent by it. The id is required, is written to the
     /// output, and must not be a token. A second run with the same output goes on where the first one stopped;
     /// what was under way when it was killed is asked again.
     ///
     /// Exit code: 0, 3 when lines could not be read or something is misconfigured, 130 when interrupted.
     Compare(CompareArgs),
-    /// Serve a site with emulated vendors to try everything in a browser, until interrupted.
+    /// Serve a site with emulated providers to try everything in a browser, until interrupted.
     ///
     /// Needs no account. npm, where it is installed, fetches the widget of the proof of work once; all others
-    /// need no network beyond this machine. With --once it verifies good and bad tokens with four vendors
+    /// need no network beyond this machine. With --once it verifies good and bad tokens with four providers
     /// instead, prints them side by side and ends.
     Demo {
         /// Where to listen.
@@ -54,7 +55,7 @@ pub(crate) enum Command {
             value_name = "SECONDS",
             conflicts_with = "once"
         )]
-        challenge_life: u64,
+        challenge_ttl: u64,
         /// Print a table and end.
         #[arg(long)]
         once: bool,
@@ -75,7 +76,7 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "file")]
         schema: bool,
     },
-    /// Serve the emulated vendors, those of the generic adapter included, until interrupted.
+    /// Serve the emulated providers, those of the generic adapter included, until interrupted.
     Emulate {
         /// Where to listen.
         #[arg(long, default_value = "127.0.0.1:8765")]
@@ -84,13 +85,13 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Verify one token with a vendor.
+    /// Verify one token with a provider.
     ///
     /// The secret comes from `HUMAN_CHECK_SECRET` or a file, never from an argument.
     ///
     /// Exit code: 0 human, 1 not human, 2 could not tell, 3 misconfigured.
     Verify(VerifyArgs),
-    /// Read vendors' replies offline and say what the library makes of them.
+    /// Read providers' replies offline and say what the library makes of them.
     ///
     /// With --jsonl, standard input holds one JSON object a line, such as
     /// {"name":"x","provider":"turnstile","status":200,"body":"{\"success\":true}","policy":{"action":"login"}}
@@ -98,7 +99,7 @@ pub(crate) enum Command {
     /// error, the rest still runs, and the exit code is then 3. Otherwise it is 0, whatever the replies say.
     ///
     /// Further members: headers (object), enc ("b64" when body is base64), now (RFC 3339), site_key, token.
-    /// Rules of policy: hostnames, apps, action, min_score (1 = human), max_risk (the vendor's scale), max_age_s,
+    /// Rules of policy: hostnames, apps, action, min_score (1 = human), max_risk (the provider's scale), max_age_s,
     /// skew_s, cdata, uid, key (score, checkbox, challenge), allow_testing, allow_offline.
     Explain(ExplainArgs),
     /// Report what the records of `compare`, or of a shadow in production, say.
@@ -114,13 +115,13 @@ pub(crate) struct CompareArgs {
     /// Where the records go. Appended to.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// A TOML file with a table [vendors.NAME] for each vendor.
-    #[arg(long, value_name = "FILE", required_unless_present = "vendor")]
-    pub(crate) vendors: Option<PathBuf>,
-    /// A vendor of the emulator, instead of a file. May be repeated.
-    #[arg(long, value_enum, requires = "emulator", conflicts_with = "vendors")]
-    pub(crate) vendor: Vec<Vendor>,
-    /// Ask the emulator at this address instead of the vendors, with its keys.
+    /// A TOML file with a table [providers.NAME] for each provider.
+    #[arg(long, value_name = "FILE", required_unless_present = "provider")]
+    pub(crate) providers: Option<PathBuf>,
+    /// A provider of the emulator, instead of a file. May be repeated.
+    #[arg(long, value_parser = kind(), requires = "emulator", conflicts_with = "providers")]
+    pub(crate) provider: Vec<ProviderKind>,
+    /// Ask the emulator at this address instead of the providers, with its keys.
     #[arg(long, value_name = "URL")]
     pub(crate) emulator: Option<String>,
     /// How many lines are under way at once.
@@ -139,7 +140,7 @@ pub(crate) struct ReportArgs {
     /// Write a page with plots, too.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// What the vendors charge, a TOML file of yours.
+    /// What the providers charge, a TOML file of yours.
     #[arg(long, value_name = "FILE", requires = "monthly_volume")]
     pub(crate) prices: Option<PathBuf>,
     /// For how many checks a month.
@@ -162,7 +163,7 @@ pub(crate) struct RuleArgs {
     /// The lowest score, from 0 (machine) to 1 (human).
     #[arg(long, value_name = "SCORE")]
     pub(crate) min_score: Option<f64>,
-    /// The highest risk on the vendor's own scale (hCaptcha 0 to 1, CaptchaLa 0 to 100).
+    /// The highest risk on the provider's own scale (hCaptcha 0 to 1, CaptchaLa 0 to 100).
     #[arg(long, value_name = "RISK")]
     pub(crate) max_risk: Option<f64>,
     /// The highest age of the challenge in seconds.
@@ -172,11 +173,11 @@ pub(crate) struct RuleArgs {
     #[arg(long, value_name = "SECONDS")]
     pub(crate) skew: Option<f64>,
     /// Which kind of key it is, for reCAPTCHA Enterprise.
-    #[arg(long, value_enum)]
-    pub(crate) key: Option<EnterpriseKey>,
-    /// For tests: let answers to a vendor's testing keys pass.
+    #[arg(long, value_parser = key_kind())]
+    pub(crate) key: Option<EnterpriseKeyKind>,
+    /// For tests: let answers to a provider's testing keys pass.
     #[arg(long)]
-    pub(crate) allow_testing_keys: bool,
+    pub(crate) allow_test_keys: bool,
 }
 
 impl RuleArgs {
@@ -190,7 +191,7 @@ impl RuleArgs {
             max_age_s: self.max_age,
             skew_s: self.skew,
             key: self.key.map(KeyName::Enterprise),
-            allow_testing: self.allow_testing_keys.then_some(true),
+            allow_testing: self.allow_test_keys.then_some(true),
             ..Rules::default()
         }
     }
@@ -198,9 +199,9 @@ impl RuleArgs {
 
 #[derive(Args)]
 pub(crate) struct VerifyArgs {
-    /// The vendor.
-    #[arg(long, value_enum)]
-    pub(crate) provider: Vendor,
+    /// The provider.
+    #[arg(long, value_parser = kind())]
+    pub(crate) provider: ProviderKind,
     /// The token, or `-` to read it from standard input.
     #[arg(long)]
     pub(crate) token: String,
@@ -216,7 +217,7 @@ pub(crate) struct VerifyArgs {
     /// The Google Cloud project, for reCAPTCHA Enterprise.
     #[arg(long)]
     pub(crate) project: Option<String>,
-    /// Where to ask instead of the vendor, such as the emulator.
+    /// Where to ask instead of the provider, such as the emulator.
     #[arg(long, env = "HUMAN_CHECK_BASE_URL", value_name = "URL")]
     pub(crate) base_url: Option<String>,
     /// The visitor's address.
@@ -234,9 +235,9 @@ pub(crate) struct ExplainArgs {
     /// Read JSON objects from standard input, one a line.
     #[arg(long, conflicts_with_all = ["reply", "provider"])]
     pub(crate) jsonl: bool,
-    /// The vendor whose reply it is.
-    #[arg(long, value_enum, required_unless_present = "jsonl")]
-    pub(crate) provider: Option<Vendor>,
+    /// The provider whose reply it is.
+    #[arg(long, value_parser = kind(), required_unless_present = "jsonl")]
+    pub(crate) provider: Option<ProviderKind>,
     /// A file that holds the reply's body, or `-` for standard input.
     #[arg(required_unless_present = "jsonl")]
     pub(crate) reply: Option<PathBuf>,
@@ -257,4 +258,17 @@ pub(crate) struct ExplainArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
+}
+
+/// A kind of provider by its name.
+fn kind() -> impl TypedValueParser<Value = ProviderKind> {
+    let names = ProviderKind::ALL.iter().map(|kind| kind.name());
+    PossibleValuesParser::new(names)
+        .try_map(|name| ProviderKind::from_name(&name).ok_or("is no kind of provider"))
+}
+
+/// A kind of reCAPTCHA Enterprise key by its name.
+fn key_kind() -> impl TypedValueParser<Value = EnterpriseKeyKind> {
+    PossibleValuesParser::new(["challenge", "checkbox", "score"])
+        .try_map(|name| EnterpriseKeyKind::from_name(&name).ok_or("is no kind of key"))
 }

@@ -6,14 +6,14 @@ use std::path::Path;
 use human_check_config::Deployment;
 use human_check_core::ConfigError;
 
-/// Builds everything that the file describes and says what it is. Asks no vendor; a store on a
+/// Builds everything that the file describes and says what it is. Asks no provider; a store on a
 /// server is asked about its settings.
 ///
 /// # Errors
 ///
 /// When nothing can be printed. The inner error is the file's.
 pub(crate) async fn run(out: &mut impl Write, file: &Path) -> io::Result<Result<(), ConfigError>> {
-    let deployment = match Deployment::look_at(file) {
+    let deployment = match Deployment::builder().with_dry_run().load(file) {
         Ok(deployment) => deployment,
         Err(error) => return Ok(Err(error)),
     };

@@ -1,4 +1,4 @@
-//! Asks several vendors about the tokens in a file, and keeps what each said.
+//! Asks several providers about the tokens in a file, and keeps what each said.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use human_check_compare::Record;
-use human_check_core::{Comparison, HumanCheck, Opinion, Outcome, Submission};
+use human_check_core::{Comparison, HumanCheck, Observation, ObservedOutcome, Submission};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinSet;
 
+use crate::compared::NamedCheck;
 use crate::record_file::RecordFile;
 use crate::token_lines::{TokenLine, TokenLines};
-use crate::vendors::NamedCheck;
 
 /// What to compare.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Run {
     /// Where records go. Those that are there are not asked about again.
     pub(crate) output: PathBuf,
     /// Whom to ask.
-    pub(crate) vendors: Vec<NamedCheck>,
+    pub(crate) providers: Vec<NamedCheck>,
     /// How many lines are under way at once.
     pub(crate) concurrency: usize,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Run {
 /// The code of a run that was interrupted, as shells have it.
 const INTERRUPTED: u8 = 130;
 
-/// The code of lines that cannot be read, and of vendors that are set up wrongly.
+/// The code of lines that cannot be read, and of providers that are set up wrongly.
 const WRONG: u8 = 3;
 
 #[derive(Default)]
@@ -56,8 +56,8 @@ pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
     let progress = progress(input.metadata().map_err(named)?.len());
     let mut lines = TokenLines::new(BufReader::new(input));
     let mut output = RecordFile::open(&run.output)?;
-    let vendors = Arc::new(run.vendors);
-    let names: Vec<_> = vendors.iter().map(|v| v.name.as_str()).collect();
+    let providers = Arc::new(run.providers);
+    let names: Vec<_> = providers.iter().map(|v| v.name.as_str()).collect();
 
     let mut counts = Counts::default();
     let mut seen = HashSet::new();
@@ -67,7 +67,7 @@ pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
     let interrupt = tokio::signal::ctrl_c();
     tokio::pin!(interrupt);
     loop {
-        // Until somebody has judged, one line is enough to find out that a vendor is set up wrongly.
+        // Until somebody has judged, one line is enough to find out that a provider is set up wrongly.
         let most = if judged.is_empty() {
             1
         } else {
@@ -89,7 +89,7 @@ pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
             match line {
                 Ok(line) if output.done.contains(&line.id) => counts.skipped += 1,
                 Ok(line) => {
-                    under_way.spawn(ask(Arc::clone(&vendors), line));
+                    under_way.spawn(ask(Arc::clone(&providers), line));
                 }
                 Err(problem) => {
                     counts.bad += 1;
@@ -109,22 +109,25 @@ pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
             break;
         };
         let record = done.map_err(|_| io::Error::other("a check panicked; please report it"))?;
-        // A vendor that rejects our settings before it judged anybody rejects them for everybody:
+        // A provider that rejects our settings before it judged anybody rejects them for everybody:
         // going on would only spend the tokens of the others.
-        let rejected = record.comparison.opinions.iter().find(|opinion| {
-            matches!(&opinion.outcome, Outcome::Failed(kind, _) if kind == "misconfigured")
-                && !judged.contains(&opinion.provider)
+        let rejected = record.comparison.observations.iter().find(|observation| {
+            matches!(&observation.outcome, ObservedOutcome::Failed(kind, _) if kind == "misconfigured")
+                && !judged.contains(&observation.provider)
         });
-        if let Some(opinion) = rejected {
-            let Outcome::Failed(_, reason) = &opinion.outcome else {
+        if let Some(observation) = rejected {
+            let ObservedOutcome::Failed(_, reason) = &observation.outcome else {
                 continue;
             };
-            wrong.get_or_insert((opinion.provider.clone(), reason.clone()));
+            wrong.get_or_insert((observation.provider.clone(), reason.clone()));
             continue;
         }
-        for opinion in &record.comparison.opinions {
-            if matches!(opinion.outcome, Outcome::Human | Outcome::NotHuman(_)) {
-                judged.insert(opinion.provider.clone());
+        for observation in &record.comparison.observations {
+            if matches!(
+                observation.outcome,
+                ObservedOutcome::Human | ObservedOutcome::NotHuman(_)
+            ) {
+                judged.insert(observation.provider.clone());
             }
         }
         output.append(&record).map_err(|error| {
@@ -147,10 +150,10 @@ pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
         errors,
         "{asked} compared, {skipped} were done before, {bad} lines could not be read"
     )?;
-    if let Some((vendor, reason)) = wrong {
+    if let Some((provider, reason)) = wrong {
         writeln!(
             errors,
-            "human-check: {vendor} rejects its settings ({reason}); mend them and run it again: it goes on where it stopped"
+            "human-check: {provider} rejects its settings ({reason}); mend them and run it again: it goes on where it stopped"
         )?;
         return Ok(WRONG);
     }
@@ -162,31 +165,31 @@ pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
     Ok(if bad > 0 { WRONG } else { 0 })
 }
 
-/// Asks each vendor about its own token, one after another: so many lines are so many requests.
-async fn ask(vendors: Arc<Vec<NamedCheck>>, line: TokenLine) -> Record {
+/// Asks each provider about its own token, one after another: so many lines are so many requests.
+async fn ask(providers: Arc<Vec<NamedCheck>>, line: TokenLine) -> Record {
     let at = SystemTime::now();
-    let mut opinions = Vec::with_capacity(vendors.len());
-    for named in vendors.iter() {
-        let provider = named.vendor.provider();
+    let mut observations = Vec::with_capacity(providers.len());
+    for named in providers.iter() {
+        let provider = named.kind.provider();
         let token = line.answers.get(&named.name);
-        let mut opinion = match token.filter(|token| !token.is_empty()) {
-            None => Opinion::unasked(provider),
+        let mut observation = match token.filter(|token| !token.is_empty()) {
+            None => Observation::unasked(provider),
             Some(token) => {
                 let mut submission = Submission::new().with_token(provider, token.as_str());
-                // Of a vendor that reports no action it would refuse everybody.
+                // Of a provider that reports no action it would refuse everybody.
                 if let Some(action) = line.action.clone().filter(|_| named.reports_action()) {
-                    submission = submission.expecting_action(action);
+                    submission = submission.with_expected_action(action);
                 }
                 let start = Instant::now();
                 let outcome = named.check.check(&submission).await;
-                Opinion::of(provider, &outcome, start.elapsed())
+                Observation::of(provider, &outcome, start.elapsed())
             }
         };
-        // Two sites of one vendor have two names.
-        opinion.provider.clone_from(&named.name);
-        opinions.push(opinion);
+        // Two sites of one provider have two names.
+        observation.provider.clone_from(&named.name);
+        observations.push(observation);
     }
-    let mut record = Record::from(Comparison { at, opinions });
+    let mut record = Record::from(Comparison { at, observations });
     record.id = Some(line.id);
     record
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use human_check_emulator::{Emulator, Site};
 use serde_json::json;
 
-/// The vendors and where each is asked.
+/// The providers and where each is asked.
 const PATHS: [(&str, &str); 10] = [
     ("turnstile", "/turnstile/v0/siteverify"),
     ("hcaptcha", "/siteverify"),
@@ -22,7 +22,7 @@ const PATHS: [(&str, &str); 10] = [
     ("mcaptcha", "/api/v1/pow/siteverify"),
 ];
 
-/// The vendors whose scripts it serves, and where.
+/// The providers whose scripts it serves, and where.
 const SCRIPTS: [(&str, &str); 6] = [
     ("turnstile", "/turnstile/v0/api.js"),
     ("hcaptcha", "/1/api.js"),
@@ -46,7 +46,7 @@ pub(crate) fn introduce(out: &mut impl Write, emulator: &Emulator, json: bool) -
     }
     writeln!(
         out,
-        "Emulated vendors on {base} (keys are made up and open nothing):\n"
+        "Emulated providers on {base} (keys are made up and open nothing):\n"
     )?;
     for (provider, path) in PATHS {
         let site = Site::own(provider);
@@ -61,21 +61,21 @@ pub(crate) fn introduce(out: &mut impl Write, emulator: &Emulator, json: bool) -
     writeln!(
         out,
         "
-Every vendor has a second site, whose key and secret end in 2: its tokens are foreign to the first.
+Every provider has a second site, whose key and secret end in 2: its tokens are foreign to the first.
 
 Mint a token (solved on www.example.com unless you say otherwise):
   curl -d '{{\"provider\":\"turnstile\",\"action\":\"signup\"}}' {base}/emulator/mint
-  further members: site_key, hostname, action, binding, score (the vendor's scale), age_s, unsolved,
+  further members: site_key, hostname, action, binding, score (the provider's scale), age_s, unsolved,
                    browser_error, app, user_ip, kind (captchala), server_token (captchala), length
 
 Verify it (from the repository: cargo run -- instead of human-check):
   HUMAN_CHECK_SECRET={} human-check verify --provider turnstile --base-url {base} --token TOKEN
 
-Show a widget: load its script in a page, with the site key where the vendor wants it. What its visitors get:
+Show a widget: load its script in a page, with the site key where the provider wants it. What its visitors get:
   curl -d '{{\"visitors_are_bots\":true}}' {base}/emulator/knobs
-  further members: token_life_ms, challenge_life_ms; without any, everybody is human and nothing is hurried
+  further members: token_ttl_ms, challenge_ttl_ms; without any, everybody is human and nothing is hurried
 
-Break every vendor's replies, until healed or with \"times\":N for the next N (Turnstile is asked twice):
+Break every provider's replies, until healed or with \"times\":N for the next N (Turnstile is asked twice):
   curl -d '{{\"fault\":{{\"html\":{{\"status\":503}}}}}}' {base}/emulator/fail
   curl -X POST {base}/emulator/heal
   faults: \"stall\" \"stall-body\" \"endless\" \"redirect\" \"reset-before\" \"reset-after\" \"truncated\" \"wrong-length\"

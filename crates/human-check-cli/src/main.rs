@@ -3,11 +3,11 @@
 mod args;
 mod check_config;
 mod compare;
+mod compared;
 mod emulate;
 mod record_file;
 mod report;
 mod token_lines;
-mod vendors;
 mod verify;
 
 use std::io::{self, BufRead, Write};
@@ -18,12 +18,12 @@ use std::time::Duration;
 use clap::Parser;
 use clap::error::ErrorKind;
 use human_check_altcha::Difficulty;
-use human_check_config::Vendor;
+use human_check_config::ProviderKind;
 use human_check_core::{ConfigError, SystemClock};
 use human_check_demo as demo;
 use human_check_emulator::Emulator;
 use human_check_explain::{Case, Explanation, explain};
-use human_check_http::{Exchange, HyperTransport};
+use human_check_http::{HyperTransport, ProviderClient};
 
 use crate::args::{Cli, Command, CompareArgs, ExplainArgs, VerifyArgs};
 use crate::verify::Verify;
@@ -73,12 +73,12 @@ async fn run(command: Command) -> io::Result<u8> {
             addr,
             widget,
             difficulty,
-            challenge_life,
+            challenge_ttl,
             ..
         } => {
             let work = demo::Work {
                 difficulty: Difficulty::named(&difficulty).unwrap_or_default(),
-                life: Duration::from_secs(challenge_life),
+                ttl: Duration::from_secs(challenge_ttl),
             };
             let interrupted = tokio::spawn(tokio::signal::ctrl_c());
             // It listens for the signal from its first turn on, and has that before anybody is told where.
@@ -121,7 +121,7 @@ async fn run(command: Command) -> io::Result<u8> {
         Command::Explain(args) if args.jsonl => explain_lines().await,
         Command::Explain(args) => explain_one(args).await,
         Command::Report(args) => {
-            let question = report::Question {
+            let question = report::ReportOptions {
                 files: args.files,
                 json: args.json,
                 html: args.html,
@@ -133,23 +133,23 @@ async fn run(command: Command) -> io::Result<u8> {
 }
 
 async fn compare(args: CompareArgs) -> io::Result<u8> {
-    let vendors = HyperTransport::new().and_then(|transport| {
-        let exchange = Exchange::new(transport);
-        match (&args.vendors, &args.emulator) {
-            (Some(file), emulator) => vendors::from_file(file, emulator.as_deref(), &exchange),
-            (None, Some(emulator)) => vendors::emulated(&args.vendor, emulator, &exchange),
+    let providers = HyperTransport::new().and_then(|transport| {
+        let client = ProviderClient::new(transport);
+        match (&args.providers, &args.emulator) {
+            (Some(file), emulator) => compared::from_file(file, emulator.as_deref(), &client),
+            (None, Some(emulator)) => compared::emulated(&args.provider, emulator, &client),
             (None, None) => Err(ConfigError::new(
-                "vendors",
+                "providers",
                 "is missing",
-                "name a file with --vendors",
+                "name a file with --providers",
             )),
         }
     });
-    let run = match vendors {
-        Ok(vendors) => compare::Run {
+    let run = match providers {
+        Ok(providers) => compare::Run {
             input: args.input,
             output: args.output,
-            vendors,
+            providers,
             concurrency: args.concurrency.into(),
         },
         Err(error) => return misconfigured(&error, false),
@@ -166,7 +166,7 @@ async fn verify(args: VerifyArgs) -> io::Result<u8> {
         args.token
     };
     let question = Verify {
-        vendor: args.provider,
+        kind: args.provider,
         token,
         site_key: args.site_key,
         secret: std::env::var("HUMAN_CHECK_SECRET").ok(),
@@ -195,7 +195,7 @@ async fn explain_one(args: ExplainArgs) -> io::Result<u8> {
         std::fs::read(&path)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?
     };
-    let no_threshold = provider == Vendor::RecaptchaV3 && args.rules.min_score.is_none();
+    let no_threshold = provider == ProviderKind::RecaptchaV3 && args.rules.min_score.is_none();
     let mut case = Case::new(provider, args.status, &body);
     case.policy = Some(args.rules.rules());
     case.now = args.now;

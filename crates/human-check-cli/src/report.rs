@@ -9,7 +9,7 @@ use human_check_compare::{Lines, Prices, Tally};
 
 /// What to report on, and how.
 #[derive(Clone, Debug)]
-pub(crate) struct Question {
+pub(crate) struct ReportOptions {
     /// Files of records.
     pub(crate) files: Vec<PathBuf>,
     /// One JSON object instead of tables.
@@ -20,7 +20,7 @@ pub(crate) struct Question {
     pub(crate) prices: Option<(PathBuf, u64)>,
 }
 
-/// Reports to `out`, and tells `errors` of lines that are no records.
+/// Capabilities to `out`, and tells `errors` of lines that are no records.
 ///
 /// The exit code is 0, or 3 when there were such lines.
 ///
@@ -28,7 +28,7 @@ pub(crate) struct Question {
 ///
 /// When a file cannot be read or written, or the prices are wrong.
 pub(crate) fn run(
-    question: &Question,
+    question: &ReportOptions,
     out: &mut impl Write,
     errors: &mut impl Write,
 ) -> io::Result<u8> {

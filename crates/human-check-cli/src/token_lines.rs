@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
 
-use human_check_compare::check_id;
+use human_check_compare::validate_id;
 use serde::Deserialize;
 
-/// Tokens are a few kilobytes, and there is one for each vendor.
+/// Tokens are a few kilobytes, and there is one for each provider.
 const LINE_CAP: u64 = 1_048_576;
 
-/// What one visitor handed in for each vendor. Never printed.
+/// What one visitor handed in for each provider. Never printed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TokenLine {
@@ -21,13 +21,13 @@ pub(crate) struct TokenLine {
 
 impl TokenLine {
     /// Reads one line. What is wrong is said without its text, which may be a token.
-    fn from_json(line: &[u8], vendors: &[&str]) -> Result<Self, &'static str> {
+    fn from_json(line: &[u8], providers: &[&str]) -> Result<Self, &'static str> {
         let line: Self = serde_json::from_slice(line).map_err(|error| {
             let message = error.to_string();
             if message.starts_with("missing field `id`") {
                 "`id` is missing; write one of your own, it is how a second run knows what is done"
             } else if message.starts_with("missing field `answers`") {
-                "`answers` is missing; write an object of vendors and tokens"
+                "`answers` is missing; write an object of providers and tokens"
             } else if message.starts_with("unknown field") {
                 "holds an unknown member; write id, answers and action"
             } else if error.is_data() {
@@ -43,7 +43,7 @@ impl TokenLine {
         {
             return Err("`id` is a token or part of one; write a number or a name of your own");
         }
-        if check_id(&line.id).is_err() {
+        if validate_id(&line.id).is_err() {
             return Err(
                 "`id` is empty, too long or holds control characters; write up to 128 bytes of text",
             );
@@ -51,9 +51,11 @@ impl TokenLine {
         if line
             .answers
             .keys()
-            .any(|name| !vendors.contains(&name.as_str()))
+            .any(|name| !providers.contains(&name.as_str()))
         {
-            return Err("`answers` names a vendor that was not set up; set it up, or leave it out");
+            return Err(
+                "`answers` names a provider that was not set up; set it up, or leave it out",
+            );
         }
         if line.answers.values().all(String::is_empty) {
             return Err("`answers` holds no token; leave the line out");
@@ -92,7 +94,7 @@ impl<R: BufRead> TokenLines<R> {
     #[allow(clippy::type_complexity, reason = "a number and a result")]
     pub(crate) fn read(
         &mut self,
-        vendors: &[&str],
+        providers: &[&str],
     ) -> io::Result<Option<(u64, Result<TokenLine, &'static str>)>> {
         loop {
             if !self.read_line()? {
@@ -114,7 +116,7 @@ impl<R: BufRead> TokenLines<R> {
             if !self.buffer.trim_ascii().is_empty() {
                 return Ok(Some((
                     self.number,
-                    TokenLine::from_json(&self.buffer, vendors),
+                    TokenLine::from_json(&self.buffer, providers),
                 )));
             }
         }

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use human_check_emulator::{Emulator, Fault, Mint, Site};
 use serde_json::Value;
 
-fn human_check_core(arguments: &[&str]) -> Command {
+fn human_check(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_human-check"));
     command.args(arguments);
     for name in [
@@ -67,7 +67,7 @@ fn verify(emulator: &Emulator, token: &str, secret: &str, more: &[&str]) -> Outp
         &base,
     ];
     arguments.extend(more);
-    let mut command = human_check_core(&arguments);
+    let mut command = human_check(&arguments);
     command.env("HUMAN_CHECK_SECRET", secret);
     run(command, b"")
 }
@@ -135,10 +135,7 @@ fn verify_takes_secrets_from_environment_and_file_only() {
             "--secret-file",
             file,
         ];
-        let output = run(
-            human_check_core(&arguments),
-            format!("{token}\n").as_bytes(),
-        );
+        let output = run(human_check(&arguments), format!("{token}\n").as_bytes());
         std::fs::remove_file(&path).unwrap();
         assert_eq!(code(&output), 0, "{}{}", out(&output), err(&output));
         let argued = [
@@ -151,7 +148,7 @@ fn verify_takes_secrets_from_environment_and_file_only() {
             "s",
         ];
         assert_eq!(
-            code(&run(human_check_core(&argued), b"")),
+            code(&run(human_check(&argued), b"")),
             3,
             "there is no such argument"
         );
@@ -174,7 +171,7 @@ fn bad_configuration_names_the_setting_and_the_remedy() {
         (
             vec!["verify", "--provider", "turnstile", "--token", "x"],
             Some("1x0000000000000000000000000000000AA"),
-            "testing secret",
+            "test secret",
         ),
         (
             vec!["verify", "--provider", "hcaptcha", "--token", "x"],
@@ -232,7 +229,7 @@ fn bad_configuration_names_the_setting_and_the_remedy() {
         ),
         (vec!["verify"], None, "--provider"),
     ] {
-        let mut command = human_check_core(&arguments);
+        let mut command = human_check(&arguments);
         if let Some(secret) = secret {
             command.env("HUMAN_CHECK_SECRET", secret);
         }
@@ -249,11 +246,11 @@ fn bad_configuration_names_the_setting_and_the_remedy() {
 #[test]
 fn an_answer_of_altcha_is_looked_into_and_nothing_else() {
     use human_check_altcha::{Altcha, Difficulty, Keys};
-    use human_check_core::{ChallengeIssuer, ChallengeRequest, MemorySpent, Secret};
+    use human_check_core::{ChallengeIssuer, ChallengeRequest, MemoryReplayStore, Secret};
 
     let secret = "p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa";
     let keys = Keys::new(Secret::new(secret).unwrap()).unwrap();
-    let altcha = Altcha::new(keys, "www.example.com", MemorySpent::new(1)).unwrap();
+    let altcha = Altcha::new(keys, "www.example.com", MemoryReplayStore::new(1)).unwrap();
     let altcha = altcha.with_difficulty(Difficulty::sha());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let request = ChallengeRequest::new();
@@ -261,7 +258,7 @@ fn an_answer_of_altcha_is_looked_into_and_nothing_else() {
     let field = human_check_testkit::solve(challenge.json()).unwrap();
     let look = |secret: &str, more: &[&str]| {
         let arguments = ["verify", "--provider", "altcha", "--token", "-"];
-        let mut command = human_check_core(&[&arguments, more].concat());
+        let mut command = human_check(&[&arguments, more].concat());
         command.env("HUMAN_CHECK_SECRET", secret);
         run(command, field.as_bytes())
     };
@@ -282,7 +279,7 @@ fn an_answer_of_altcha_is_looked_into_and_nothing_else() {
     }
     let bound = look(secret, &["--binding", "user-7"]);
     assert_eq!(code(&bound), 1, "nothing is known of it");
-    let explain = human_check_core(&["explain", "--provider", "altcha", "-"]);
+    let explain = human_check(&["explain", "--provider", "altcha", "-"]);
     let explained = run(explain, b"{}");
     assert_eq!(code(&explained), 3);
     assert!(
@@ -319,7 +316,7 @@ fn explain_answers_each_line_and_survives_bad_ones() {
         r#"["hcaptcha",200,"{}"]"#,
     ];
     let output = run(
-        human_check_core(&["explain", "--jsonl"]),
+        human_check(&["explain", "--jsonl"]),
         refused.join("\n").as_bytes(),
     );
     assert_eq!(
@@ -329,11 +326,11 @@ fn explain_answers_each_line_and_survives_bad_ones() {
         err(&output)
     );
     let pasted = r#"{"provider":"0x4-a-secret","status":"another-secret","body":"x"}"#;
-    let output = run(human_check_core(&["explain", "--jsonl"]), pasted.as_bytes());
+    let output = run(human_check(&["explain", "--jsonl"]), pasted.as_bytes());
     assert!(!err(&output).contains("secret"), "{}", err(&output));
     let mut input = lines.join("\n").into_bytes();
     input.extend_from_slice(b"\n\xff\xfe\n");
-    let output = run(human_check_core(&["explain", "--jsonl"]), &input);
+    let output = run(human_check(&["explain", "--jsonl"]), &input);
     let answers: Vec<Value> = out(&output)
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -347,7 +344,7 @@ fn explain_answers_each_line_and_survives_bad_ones() {
         out(&output).lines().next().unwrap(),
         r#"{"name":"good","outcome":"human","reason":null,"codes":[],"score":0.9,"hostname":"example.com","alert":false}"#
     );
-    assert_eq!(answers[1]["reason"], "spent");
+    assert_eq!(answers[1]["reason"], "replayed");
     assert_eq!(
         (&answers[2]["reason"], &answers[2]["score"]),
         (&"score-too-low".into(), &0.2.into())
@@ -371,7 +368,7 @@ fn explain_answers_each_line_and_survives_bad_ones() {
 fn explain_reads_one_reply_and_says_why() {
     let reply = br#"{"success":false,"error-codes":["invalid-input-secret"]}"#;
     let output = run(
-        human_check_core(&["explain", "--provider", "turnstile", "--status", "400", "-"]),
+        human_check(&["explain", "--provider", "turnstile", "--status", "400", "-"]),
         reply,
     );
     assert_eq!(code(&output), 0);
@@ -383,7 +380,7 @@ fn explain_reads_one_reply_and_says_why() {
         assert!(out(&output).contains(part), "{part}: {}", out(&output));
     }
     let missing = run(
-        human_check_core(&["explain", "--provider", "turnstile", "no-such-file"]),
+        human_check(&["explain", "--provider", "turnstile", "no-such-file"]),
         b"",
     );
     assert_eq!(code(&missing), 3);
@@ -391,11 +388,8 @@ fn explain_reads_one_reply_and_says_why() {
 }
 
 #[test]
-fn the_demo_shows_every_outcome_of_every_vendor() {
-    let output = run(
-        human_check_core(&["demo", "--once", "--all", "--json"]),
-        b"",
-    );
+fn the_demo_shows_every_outcome_of_every_provider() {
+    let output = run(human_check(&["demo", "--once", "--all", "--json"]), b"");
     assert_eq!(code(&output), 0, "{}", err(&output));
     let answers: Vec<Value> = out(&output)
         .lines()
@@ -408,7 +402,7 @@ fn the_demo_shows_every_outcome_of_every_vendor() {
             .unwrap_or_else(|| panic!("{name} is shown"));
         answer["outcome"].as_str().unwrap().to_owned()
     };
-    for vendor in [
+    for provider in [
         "turnstile",
         "hcaptcha",
         "recaptcha-v2",
@@ -426,24 +420,24 @@ fn the_demo_shows_every_outcome_of_every_vendor() {
             ("somebody else's token", "not-human"),
             ("solved on another host", "not-human"),
             ("our secret is wrong", "misconfigured"),
-            ("the vendor is down", "unavailable"),
-            ("the vendor stalls", "unavailable"),
+            ("the provider is down", "unavailable"),
+            ("the provider stalls", "unavailable"),
         ] {
             assert_eq!(
-                outcome(&format!("{vendor}: {title}")),
+                outcome(&format!("{provider}: {title}")),
                 expected,
-                "{vendor}: {title}"
+                "{provider}: {title}"
             );
         }
     }
-    for vendor in [
+    for provider in [
         "recaptcha-v2",
         "recaptcha-v3",
         "recaptcha-enterprise",
         "captchala",
     ] {
         assert_eq!(
-            outcome(&format!("{vendor}: the quota is spent")),
+            outcome(&format!("{provider}: the quota is spent")),
             "declined"
         );
     }
@@ -452,7 +446,7 @@ fn the_demo_shows_every_outcome_of_every_vendor() {
         ("no token", "missing"),
         ("not a token", "malformed"),
         ("a forged token", "invalid"),
-        ("a token used before", "spent"),
+        ("a token used before", "replayed"),
         ("an expired token", "expired"),
         ("somebody else's token", "wrong-site-key"),
         ("our secret is wrong", "invalid"),
@@ -464,7 +458,7 @@ fn the_demo_shows_every_outcome_of_every_vendor() {
         let told = told.or(answer["outcome"].as_str());
         assert_eq!(told, Some(expected), "{name}");
     }
-    let table = run(human_check_core(&["demo", "--once"]), b"");
+    let table = run(human_check(&["demo", "--once"]), b"");
     let table = out(&table);
     for shown in ["a good token", "altcha", "captchala", "(asks nobody)"] {
         assert!(table.contains(shown), "{table}");
@@ -474,7 +468,7 @@ fn the_demo_shows_every_outcome_of_every_vendor() {
 #[test]
 fn emulate_introduces_itself_and_serves() {
     use std::io::{BufRead, BufReader, Read};
-    let mut child = human_check_core(&["emulate", "--addr", "127.0.0.1:0", "--json"])
+    let mut child = human_check(&["emulate", "--addr", "127.0.0.1:0", "--json"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -497,7 +491,7 @@ fn emulate_introduces_itself_and_serves() {
     assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output = run(human_check_core(&["emulate", "--addr", &address]), b"");
+    let output = run(human_check(&["emulate", "--addr", &address]), b"");
     assert_eq!(code(&output), 3);
     assert!(err(&output).contains("--addr"), "{}", err(&output));
 }
@@ -505,7 +499,7 @@ fn emulate_introduces_itself_and_serves() {
 #[test]
 fn the_demo_serves_until_it_is_interrupted_and_names_a_way_out_of_a_taken_port() {
     use std::io::{BufRead, BufReader, Read};
-    let mut child = human_check_core(&["demo", "--addr", "127.0.0.1:0", "--widget", "nowhere"])
+    let mut child = human_check(&["demo", "--addr", "127.0.0.1:0", "--widget", "nowhere"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -518,7 +512,7 @@ fn the_demo_serves_until_it_is_interrupted_and_names_a_way_out_of_a_taken_port()
     assert!(line.contains("Ctrl-C"), "{line}");
     let address = url.trim().strip_prefix("http://").unwrap();
     let address = address.strip_suffix('/').unwrap();
-    let output = run(human_check_core(&["demo", "--addr", address]), b"");
+    let output = run(human_check(&["demo", "--addr", address]), b"");
     assert_eq!(code(&output), 3);
     assert!(err(&output).contains("--addr"), "{}", err(&output));
     // Somebody reads along, which must not hold the end up.

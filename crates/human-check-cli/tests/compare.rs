@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 use human_check_emulator::{Emulator, Fault, Mint, Site};
 use serde_json::{Value, json};
 
-const VENDORS: [&str; 2] = ["turnstile", "hcaptcha"];
+const PROVIDERS: [&str; 2] = ["turnstile", "hcaptcha"];
 
-fn human_check_core(arguments: &[&str]) -> Command {
+fn human_check(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_human-check"));
     command.args(arguments).stdin(Stdio::null());
     command
 }
 
 fn run(arguments: &[&str]) -> Output {
-    human_check_core(arguments).output().unwrap()
+    human_check(arguments).output().unwrap()
 }
 
 fn out(output: &Output) -> String {
@@ -71,13 +71,13 @@ impl Stage {
         path
     }
 
-    fn token(&self, vendor: &str, nth: usize) -> String {
-        let mut mint = Mint::for_provider(vendor).action("signup");
-        if vendor == "hcaptcha" {
-            mint = Mint::for_provider(vendor).score(0.05 * (nth % 20) as f64);
+    fn token(&self, provider: &str, nth: usize) -> String {
+        let mut mint = Mint::for_provider(provider).action("signup");
+        if provider == "hcaptcha" {
+            mint = Mint::for_provider(provider).score(0.05 * (nth % 20) as f64);
         }
-        // Some are refused, by one vendor or by both.
-        if nth.is_multiple_of(5) || (vendor == "hcaptcha" && nth.is_multiple_of(7)) {
+        // Some are refused, by one provider or by both.
+        if nth.is_multiple_of(5) || (provider == "hcaptcha" && nth.is_multiple_of(7)) {
             mint = mint.age(Duration::from_secs(600));
         }
         self.emulator.mint(&mint).unwrap()
@@ -87,7 +87,7 @@ impl Stage {
     fn tokens(&self, count: usize) -> (String, Vec<String>) {
         let (mut text, mut tokens) = (String::new(), Vec::new());
         for nth in 0..count {
-            let [first, second] = VENDORS.map(|vendor| self.token(vendor, nth));
+            let [first, second] = PROVIDERS.map(|provider| self.token(provider, nth));
             let line = json!({
                 "id": nth.to_string(),
                 "answers": {"turnstile": first, "hcaptcha": second},
@@ -103,11 +103,11 @@ impl Stage {
         let base = self.emulator.base_url();
         let output = self.file("out.jsonl");
         let mut arguments = vec!["compare", input, "--output", &output, "--emulator", &base];
-        for vendor in VENDORS {
-            arguments.extend(["--vendor", vendor]);
+        for provider in PROVIDERS {
+            arguments.extend(["--provider", provider]);
         }
         arguments.extend(more);
-        human_check_core(&arguments)
+        human_check(&arguments)
     }
 
     fn records(&self) -> Vec<Value> {
@@ -138,7 +138,7 @@ fn sixty_lines_are_compared_reported_and_hold_no_token() {
     assert_eq!(code(&output), 0, "{}", err(&output));
     assert!(err(&output).contains("60 compared") && err(&output).contains("report"));
     assert_eq!(ids(&stage.records()).len(), 60);
-    // Each token went to its own vendor.
+    // Each token went to its own provider.
     for seen in stage.emulator.requests() {
         let is_turnstile = seen.path.contains("turnstile");
         let token = seen.form().into_iter().find(|(name, _)| name == "response");
@@ -190,7 +190,7 @@ fn sixty_lines_are_compared_reported_and_hold_no_token() {
         err(&output),
         err(&again),
     ];
-    let secrets = VENDORS.map(|vendor| Site::own(vendor).secret);
+    let secrets = PROVIDERS.map(|provider| Site::own(provider).secret);
     for canary in tokens.iter().chain(&secrets) {
         assert!(everything.iter().all(|text| !text.contains(canary)));
     }
@@ -301,37 +301,43 @@ fn some_other_file_is_not_appended_to() {
 }
 
 #[test]
-fn vendors_come_from_a_file_and_what_is_wrong_with_it_shows_no_secret() {
-    let stage = Stage::new("vendors");
+fn providers_come_from_a_file_and_what_is_wrong_with_it_shows_no_secret() {
+    let stage = Stage::new("providers");
     let (text, _) = stage.tokens(2);
     let input = stage.write("tokens.jsonl", &text);
     let output = stage.file("out.jsonl");
     let base = stage.emulator.base_url();
-    let [turnstile, hcaptcha] = VENDORS.map(Site::own);
+    let [turnstile, hcaptcha] = PROVIDERS.map(Site::own);
     let secret = stage.write("secret.txt", &format!("{}\n", hcaptcha.secret));
     let hcaptcha = format!(
-        "[vendors.hcaptcha]\nprovider=\"hcaptcha\"\nsite_key=\"{}\"\nsecret={{file=\"{secret}\"}}\nbase_url=\"{base}\"\n",
+        "[providers.hcaptcha]\nkind=\"hcaptcha\"\nsite_key=\"{}\"\nsecret={{file=\"{secret}\"}}\nbase_url=\"{base}\"\n",
         hcaptcha.site_key
     );
     let compare = |file: &str, variable: &str| {
-        let path = stage.write("vendors.toml", file);
+        let path = stage.write("providers.toml", file);
         let mut command =
-            human_check_core(&["compare", &input, "--output", &output, "--vendors", &path]);
+            human_check(&["compare", &input, "--output", &output, "--providers", &path]);
         command.env("TURNSTILE_SECRET", variable).output().unwrap()
     };
     for (turnstile, problem) in [
-        ("secret=\"Canary-Secret\"", "vendors.toml:9"),
-        ("secert={env=\"Canary-Secret\"}", "vendors.toml:9"),
-        ("secret={env=\"Canary-Secret\"}", "vendors.turnstile.secret"),
-        ("secret={env=\"A\",file=\"B\"}", "vendors.turnstile.secret"),
-        ("", "vendors.turnstile.secret"),
+        ("secret=\"Canary-Secret\"", "providers.toml:9"),
+        ("secert={env=\"Canary-Secret\"}", "providers.toml:9"),
+        (
+            "secret={env=\"Canary-Secret\"}",
+            "providers.turnstile.secret",
+        ),
+        (
+            "secret={env=\"A\",file=\"B\"}",
+            "providers.turnstile.secret",
+        ),
+        ("", "providers.turnstile.secret"),
         (
             "secret={env=\"TURNSTILE_SECRET\"}\nmax_risk=0.5",
-            "vendors.turnstile.max_risk",
+            "providers.turnstile.max_risk",
         ),
     ] {
         let file = format!(
-            "{hcaptcha}[vendors.turnstile]\nprovider=\"turnstile\"\nsite_key=\"0x4AAAAAAADemoSiteKey-01\"\n{turnstile}\n"
+            "{hcaptcha}[providers.turnstile]\nkind=\"turnstile\"\nsite_key=\"0x4AAAAAAADemoSiteKey-01\"\n{turnstile}\n"
         );
         let output = compare(&file, "Canary-Secret-of-the-environment");
         assert_eq!(code(&output), 3, "{turnstile}");
@@ -343,9 +349,9 @@ fn vendors_come_from_a_file_and_what_is_wrong_with_it_shows_no_secret() {
         assert!(!err(&output).contains("Canary"), "{}", err(&output));
     }
     let file = format!(
-        "{hcaptcha}[vendors.turnstile]\nprovider=\"turnstile\"\nsite_key=\"0x4AAAAAAADemoSiteKey-01\"\nsecret={{env=\"TURNSTILE_SECRET\"}}\nbase_url=\"{base}\"\n"
+        "{hcaptcha}[providers.turnstile]\nkind=\"turnstile\"\nsite_key=\"0x4AAAAAAADemoSiteKey-01\"\nsecret={{env=\"TURNSTILE_SECRET\"}}\nbase_url=\"{base}\"\n"
     );
-    // A secret that the vendor rejects ends the run, and nothing is held to be done.
+    // A secret that the provider rejects ends the run, and nothing is held to be done.
     let wrong = compare(&file, "Canary-Secret-of-the-environment");
     assert_eq!(code(&wrong), 3);
     assert!(
@@ -370,14 +376,14 @@ fn a_proof_of_work_is_compared_behind_live_traffic_only() {
     let output = stage.file("out.jsonl");
     let secret = stage.write("secret.txt", "p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa");
     let file = format!(
-        "[vendors.pow]\nprovider=\"altcha\"\nsite=\"www.example.com\"\nsecret={{file=\"{secret}\"}}\n"
+        "[providers.pow]\nkind=\"altcha\"\nsite=\"www.example.com\"\nsecret={{file=\"{secret}\"}}\n"
     );
-    let file = stage.write("vendors.toml", &file);
+    let file = stage.write("providers.toml", &file);
     let base = stage.emulator.base_url();
     for whom in [
-        &["--vendors", &file][..],
-        &["--vendors", &file, "--emulator", &base],
-        &["--vendor", "altcha", "--emulator", &base],
+        &["--providers", &file][..],
+        &["--providers", &file, "--emulator", &base],
+        &["--provider", "altcha", "--emulator", &base],
     ] {
         let compared = run(&[&["compare", &input, "--output", &output], whom].concat());
         assert_eq!(code(&compared), 3, "{whom:?}");

@@ -9,10 +9,10 @@ use human_check_core::{Comparison, ComparisonSink, ConfigError};
 use crate::Record;
 use crate::rotating_file::RotatingFile;
 
-/// How much a [`JsonLines`] keeps, in memory and on disk.
+/// How much a [`JsonLinesSink`] keeps, in memory and on disk.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Keep {
+pub struct Retention {
     /// How many comparisons may wait to be written; those beyond are dropped. 1,024 at first.
     pub waiting: usize,
     /// The size in bytes that a file does not outgrow. 64 MiB at first.
@@ -22,7 +22,7 @@ pub struct Keep {
     pub files: u32,
 }
 
-impl Default for Keep {
+impl Default for Retention {
     fn default() -> Self {
         Self {
             waiting: 1_024,
@@ -47,17 +47,17 @@ impl Default for Keep {
 ///
 /// ```
 /// use human_check_core::HumanCheckExt;
-/// use human_check_compare::JsonLines;
+/// use human_check_compare::JsonLinesSink;
 /// # use human_check_core::HumanCheck;
 /// # fn compared(current: impl HumanCheck, candidate: impl HumanCheck) -> Result<(), human_check_core::ConfigError> {
 ///
-/// let sink = JsonLines::open("comparisons.jsonl")?;
-/// let check = current.shadowed_by(candidate, sink)?;
+/// let sink = JsonLinesSink::open("comparisons.jsonl")?;
+/// let check = current.shadow(candidate, sink)?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct JsonLines {
+pub struct JsonLinesSink {
     sender: Option<SyncSender<Message>>,
     writer: Option<JoinHandle<()>>,
     counts: Arc<Counts>,
@@ -77,14 +77,14 @@ struct Counts {
     dropping: AtomicBool,
 }
 
-impl JsonLines {
+impl JsonLinesSink {
     /// Opens `path`, or makes it.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] when it cannot be written.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
-        Self::open_with(path, Keep::default())
+        Self::open_with(path, Retention::default())
     }
 
     /// Opens `path`, or makes it, and keeps so much.
@@ -92,7 +92,7 @@ impl JsonLines {
     /// # Errors
     ///
     /// [`ConfigError`] when it cannot be written, or nothing could be kept.
-    pub fn open_with(path: impl Into<PathBuf>, keep: Keep) -> Result<Self, ConfigError> {
+    pub fn open_with(path: impl Into<PathBuf>, keep: Retention) -> Result<Self, ConfigError> {
         if keep.waiting == 0 || keep.bytes == 0 {
             return Err(ConfigError::new(
                 "keep",
@@ -160,7 +160,7 @@ impl JsonLines {
     }
 }
 
-impl ComparisonSink for JsonLines {
+impl ComparisonSink for JsonLinesSink {
     fn record(&self, comparison: Comparison) {
         let message = Message::Record(Box::new(Record::from(comparison)));
         let sent = self.sender.as_ref().map(|s| s.try_send(message));
@@ -173,7 +173,7 @@ impl ComparisonSink for JsonLines {
     }
 }
 
-impl Drop for JsonLines {
+impl Drop for JsonLinesSink {
     fn drop(&mut self) {
         drop(self.sender.take());
         if let Some(writer) = self.writer.take() {

@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn bad_lines_are_told_by_number_and_the_rest_is_kept() {
         let good =
-            r#"{"at":"2026-11-24T18:00:00Z","opinions":[{"provider":"a","outcome":"human"}]}"#;
+            r#"{"at":"2026-11-24T18:00:00Z","observations":[{"provider":"a","outcome":"human"}]}"#;
         let long = "x".repeat(200_000);
         let text = format!("{good}\n\nnonsense\n{long}\n{good}\n{good}");
         let mut lines = Lines::new(io::BufReader::with_capacity(1_000, text.as_bytes()));

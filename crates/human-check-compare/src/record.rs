@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use human_check_core::{Comparison, Opinion, Outcome};
+use human_check_core::{Comparison, Observation, ObservedOutcome};
 use jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 
@@ -9,12 +9,12 @@ use crate::RecordError;
 /// The longest id, provider or reason that is read, in bytes.
 const WORD_CAP: usize = 128;
 
-/// More opinions about one visitor than anybody has vendors.
+/// More observations about one visitor than anybody has providers.
 const OPINIONS_CAP: usize = 32;
 
 /// One comparison as it is kept: one JSON object a line.
 ///
-/// Holds no token, no secret, no address and no text of a vendor's. Times are kept to the
+/// Holds no token, no secret, no address and no text of a provider's. Times are kept to the
 /// millisecond, latencies to the microsecond and scores to six places.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
@@ -51,21 +51,21 @@ impl From<Comparison> for Record {
         let at = Timestamp::try_from(comparison.at).unwrap_or(Timestamp::UNIX_EPOCH);
         let at = at.round(Unit::Millisecond).unwrap_or(at);
         comparison.at = SystemTime::try_from(at).unwrap_or(SystemTime::UNIX_EPOCH);
-        for opinion in &mut comparison.opinions {
-            match &mut opinion.outcome {
-                Outcome::Failed(kind, reason) => {
+        for observation in &mut comparison.observations {
+            match &mut observation.outcome {
+                ObservedOutcome::Failed(kind, reason) => {
                     tame(kind);
                     tame(reason);
                 }
-                Outcome::NotHuman(reason) => tame(reason),
-                Outcome::Human | Outcome::NoAnswer => {}
+                ObservedOutcome::NotHuman(reason) => tame(reason),
+                ObservedOutcome::Human | ObservedOutcome::NoAnswer => {}
             }
-            opinion.provider = name(&opinion.provider);
-            opinion.score = opinion.score.filter(|score| score.is_finite());
-            opinion.score = opinion
+            observation.provider = name(&observation.provider);
+            observation.score = observation.score.filter(|score| score.is_finite());
+            observation.score = observation
                 .score
                 .map(|score| (score.clamp(0.0, 1.0) * 1e6).round() / 1e6);
-            opinion.latency = opinion.latency.map(|latency| from_ms(to_ms(latency)));
+            observation.latency = observation.latency.map(|latency| from_ms(to_ms(latency)));
         }
         Self {
             id: None,
@@ -133,7 +133,7 @@ struct Line {
     at: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<String>,
-    opinions: Vec<Entry>,
+    observations: Vec<Entry>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -158,26 +158,26 @@ impl From<&Record> for Line {
         Self {
             at: at.to_string(),
             id: record.id.clone(),
-            opinions: comparison.opinions.iter().map(Entry::from).collect(),
+            observations: comparison.observations.iter().map(Entry::from).collect(),
         }
     }
 }
 
-impl From<&Opinion> for Entry {
-    fn from(opinion: &Opinion) -> Self {
-        let (outcome, kind, reason) = match &opinion.outcome {
-            Outcome::Failed(kind, reason) => ("failed", Some(kind), Some(reason)),
-            Outcome::Human => ("human", None, None),
-            Outcome::NoAnswer => ("no-answer", None, None),
-            Outcome::NotHuman(reason) => ("not-human", None, Some(reason)),
+impl From<&Observation> for Entry {
+    fn from(observation: &Observation) -> Self {
+        let (outcome, kind, reason) = match &observation.outcome {
+            ObservedOutcome::Failed(kind, reason) => ("failed", Some(kind), Some(reason)),
+            ObservedOutcome::Human => ("human", None, None),
+            ObservedOutcome::NoAnswer => ("no-answer", None, None),
+            ObservedOutcome::NotHuman(reason) => ("not-human", None, Some(reason)),
         };
         Self {
-            provider: opinion.provider.clone(),
+            provider: observation.provider.clone(),
             outcome: outcome.to_owned(),
             reason: reason.cloned(),
             kind: kind.cloned(),
-            score: opinion.score,
-            latency_ms: opinion.latency.map(to_ms),
+            score: observation.score,
+            latency_ms: observation.latency.map(to_ms),
         }
     }
 }
@@ -190,28 +190,31 @@ impl Line {
             "write RFC 3339, such as 2026-11-24T18:00:00Z",
         ))?;
         if let Some(id) = &self.id {
-            check_id(id)?;
+            validate_id(id)?;
         }
-        if self.opinions.is_empty() || self.opinions.len() > OPINIONS_CAP {
+        if self.observations.is_empty() || self.observations.len() > OPINIONS_CAP {
             return Err(RecordError::new(
-                "`opinions` holds none or too many",
+                "`observations` holds none or too many",
                 "write from 1 to 32, one a provider",
             ));
         }
-        let mut opinions: Vec<Opinion> = Vec::with_capacity(self.opinions.len());
-        for entry in self.opinions {
-            let opinion = entry.opinion()?;
-            if opinions.iter().any(|o| o.provider == opinion.provider) {
+        let mut observations: Vec<Observation> = Vec::with_capacity(self.observations.len());
+        for entry in self.observations {
+            let observation = entry.observation()?;
+            if observations
+                .iter()
+                .any(|o| o.provider == observation.provider)
+            {
                 return Err(RecordError::new(
-                    "`opinions` names a provider twice",
-                    "write one opinion for each, under names of their own",
+                    "`observations` names a provider twice",
+                    "write one observation for each, under names of their own",
                 ));
             }
-            opinions.push(opinion);
+            observations.push(observation);
         }
         Ok(Record {
             id: self.id,
-            comparison: Comparison { at, opinions },
+            comparison: Comparison { at, observations },
         })
     }
 }
@@ -221,7 +224,7 @@ impl Line {
 /// # Errors
 ///
 /// [`RecordError`] when it is empty, long or holds control characters.
-pub fn check_id(id: &str) -> Result<(), RecordError> {
+pub fn validate_id(id: &str) -> Result<(), RecordError> {
     if (1..=WORD_CAP).contains(&id.len()) && !id.chars().any(char::is_control) {
         return Ok(());
     }
@@ -232,7 +235,7 @@ pub fn check_id(id: &str) -> Result<(), RecordError> {
 }
 
 impl Entry {
-    fn opinion(self) -> Result<Opinion, RecordError> {
+    fn observation(self) -> Result<Observation, RecordError> {
         if !is_word(&self.provider) {
             return Err(RecordError::new(
                 "`provider` is no short name",
@@ -240,11 +243,11 @@ impl Entry {
             ));
         }
         let outcome = match (&*self.outcome, self.kind, self.reason) {
-            ("human", None, None) => Outcome::Human,
-            ("no-answer", None, None) => Outcome::NoAnswer,
-            ("not-human", None, Some(reason)) => Outcome::NotHuman(word("reason", reason)?),
+            ("human", None, None) => ObservedOutcome::Human,
+            ("no-answer", None, None) => ObservedOutcome::NoAnswer,
+            ("not-human", None, Some(reason)) => ObservedOutcome::NotHuman(word("reason", reason)?),
             ("failed", Some(kind), Some(reason)) => {
-                Outcome::Failed(word("kind", kind)?, word("reason", reason)?)
+                ObservedOutcome::Failed(word("kind", kind)?, word("reason", reason)?)
             }
             ("human" | "no-answer", ..) => {
                 return Err(RecordError::new(
@@ -271,7 +274,10 @@ impl Entry {
                 ));
             }
         };
-        let judged = matches!(outcome, Outcome::Human | Outcome::NotHuman(_));
+        let judged = matches!(
+            outcome,
+            ObservedOutcome::Human | ObservedOutcome::NotHuman(_)
+        );
         if let Some(score) = self.score {
             if !judged {
                 return Err(RecordError::new(
@@ -287,7 +293,7 @@ impl Entry {
             }
         }
         if let Some(latency) = self.latency_ms {
-            if outcome == Outcome::NoAnswer {
+            if outcome == ObservedOutcome::NoAnswer {
                 return Err(RecordError::new(
                     "`latency_ms` stands where nobody was asked",
                     "leave it out",
@@ -300,7 +306,7 @@ impl Entry {
                 ));
             }
         }
-        Ok(Opinion {
+        Ok(Observation {
             provider: self.provider,
             outcome,
             score: self.score,
@@ -335,51 +341,62 @@ mod tests {
 
     #[test]
     fn a_line_is_read_and_written_back() {
-        let line = r#"{"at":"2026-11-24T18:00:00Z","id":"42","opinions":[{"provider":"turnstile","outcome":"human","score":0.9,"latency_ms":41.2},{"provider":"hcaptcha","outcome":"failed","reason":"timeout","kind":"unavailable","latency_ms":5000.0},{"provider":"captchala","outcome":"no-answer"},{"provider":"recaptcha-v3","outcome":"not-human","reason":"expired"}]}"#;
+        let line = r#"{"at":"2026-11-24T18:00:00Z","id":"42","observations":[{"provider":"turnstile","outcome":"human","score":0.9,"latency_ms":41.2},{"provider":"hcaptcha","outcome":"failed","reason":"timeout","kind":"unavailable","latency_ms":5000.0},{"provider":"captchala","outcome":"no-answer"},{"provider":"recaptcha-v3","outcome":"not-human","reason":"expired"}]}"#;
         assert_eq!(read(line).unwrap().to_json(), line);
     }
 
     #[test]
     fn what_is_wrong_is_said_without_repeating_it() {
-        let opinion = |members: &str| {
-            format!(r#"{{"at":"2026-11-24T18:00:00Z","opinions":[{{"provider":"a",{members}}}]}}"#)
+        let observation = |members: &str| {
+            format!(
+                r#"{{"at":"2026-11-24T18:00:00Z","observations":[{{"provider":"a",{members}}}]}}"#
+            )
         };
         for (line, problem) in [
             ("canary".to_owned(), "no JSON"),
-            (r#"{"at":"canary","opinions":[]}"#.to_owned(), "`at`"),
+            (r#"{"at":"canary","observations":[]}"#.to_owned(), "`at`"),
             (r#"{"canary":1}"#.to_owned(), "unknown member"),
-            (r#"{"at":"2026-11-24T18:00:00Z"}"#.to_owned(), "opinions"),
             (
-                r#"{"at":"2026-11-24T18:00:00Z","opinions":[]}"#.to_owned(),
-                "`opinions`",
+                r#"{"at":"2026-11-24T18:00:00Z"}"#.to_owned(),
+                "observations",
             ),
             (
-                r#"{"at":"2026-11-24T18:00:00Z","opinions":"canary"}"#.to_owned(),
+                r#"{"at":"2026-11-24T18:00:00Z","observations":[]}"#.to_owned(),
+                "`observations`",
+            ),
+            (
+                r#"{"at":"2026-11-24T18:00:00Z","observations":"canary"}"#.to_owned(),
                 "type",
             ),
-            (opinion(r#""outcome":"canary""#), "`outcome`"),
+            (observation(r#""outcome":"canary""#), "`outcome`"),
             (
-                opinion(r#""outcome":"human","token":"canary""#),
+                observation(r#""outcome":"human","token":"canary""#),
                 "unknown member",
             ),
-            (opinion(r#""outcome":"human","reason":"canary""#), "beside"),
-            (opinion(r#""outcome":"not-human""#), "`reason`"),
             (
-                opinion(r#""outcome":"not-human","reason":"canary canary""#),
+                observation(r#""outcome":"human","reason":"canary""#),
+                "beside",
+            ),
+            (observation(r#""outcome":"not-human""#), "`reason`"),
+            (
+                observation(r#""outcome":"not-human","reason":"canary canary""#),
                 "short name",
             ),
-            (opinion(r#""outcome":"failed","reason":"canary""#), "`kind`"),
-            (opinion(r#""outcome":"human","score":1.5"#), "`score`"),
             (
-                opinion(r#""outcome":"no-answer","latency_ms":1"#),
+                observation(r#""outcome":"failed","reason":"canary""#),
+                "`kind`",
+            ),
+            (observation(r#""outcome":"human","score":1.5"#), "`score`"),
+            (
+                observation(r#""outcome":"no-answer","latency_ms":1"#),
                 "`latency_ms`",
             ),
             (
-                opinion(r#""outcome":"human","latency_ms":-1"#),
+                observation(r#""outcome":"human","latency_ms":-1"#),
                 "`latency_ms`",
             ),
             (
-                opinion(r#""outcome":"human"},{"provider":"a","outcome":"human""#),
+                observation(r#""outcome":"human"},{"provider":"a","outcome":"human""#),
                 "twice",
             ),
         ] {
@@ -394,15 +411,15 @@ mod tests {
     fn what_an_adapter_invents_is_kept_readable() {
         let record = Record::from(Comparison {
             at: SystemTime::UNIX_EPOCH + Duration::from_nanos(1_234_567_891),
-            opinions: vec![Opinion {
+            observations: vec![Observation {
                 provider: "two words\n".to_owned(),
-                outcome: Outcome::NotHuman(String::new()),
+                outcome: ObservedOutcome::NotHuman(String::new()),
                 score: Some(f64::NAN),
                 latency: Some(Duration::from_nanos(1_234_567)),
             }],
         });
         assert_eq!(read(&record.to_json()).unwrap(), record);
-        assert_eq!(record.comparison.opinions[0].provider, "two-words-");
+        assert_eq!(record.comparison.observations[0].provider, "two-words-");
     }
 
     proptest! {
@@ -415,9 +432,9 @@ mod tests {
         ) {
             let record = Record::from(Comparison {
                 at: SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos),
-                opinions: vec![Opinion {
+                observations: vec![Observation {
                     provider: "a".to_owned(),
-                    outcome: Outcome::NotHuman(reason),
+                    outcome: ObservedOutcome::NotHuman(reason),
                     score,
                     latency: latency.map(Duration::from_nanos),
                 }],

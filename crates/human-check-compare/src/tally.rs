@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use human_check_core::{Opinion, Outcome};
+use human_check_core::{Observation, ObservedOutcome};
 use jiff::Timestamp;
 
 use crate::{
@@ -15,7 +15,7 @@ const PROVIDERS_CAP: usize = 32;
 /// Different words for one outcome, beyond which a file is of something else.
 const WORDS_CAP: usize = 64;
 
-/// Counts records one by one. Keeps no record, and of each opinion the latency only.
+/// Counts records one by one. Keeps no record, and of each observation the latency only.
 #[derive(Debug, Default)]
 pub struct Tally {
     records: u64,
@@ -72,21 +72,21 @@ impl Tally {
         let comparison = &record.comparison;
         self.records += 1;
         self.range = Some(Range::with(self.range, comparison.at));
-        let mut verdicts = Vec::with_capacity(comparison.opinions.len());
-        for opinion in &comparison.opinions {
-            let Some(place) = self.place(&opinion.provider) else {
+        let mut verdicts = Vec::with_capacity(comparison.observations.len());
+        for observation in &comparison.observations {
+            let Some(place) = self.place(&observation.provider) else {
                 self.beyond += 1;
                 continue;
             };
-            self.providers[place].count(opinion, comparison.at);
-            match opinion.outcome {
-                Outcome::Human => verdicts.push((place, true)),
-                Outcome::NotHuman(_) => verdicts.push((place, false)),
-                Outcome::Failed(..) | Outcome::NoAnswer => {}
+            self.providers[place].count(observation, comparison.at);
+            match observation.outcome {
+                ObservedOutcome::Human => verdicts.push((place, true)),
+                ObservedOutcome::NotHuman(_) => verdicts.push((place, false)),
+                ObservedOutcome::Failed(..) | ObservedOutcome::NoAnswer => {}
             }
         }
         verdicts.sort_unstable();
-        // Two opinions of one provider would be a pair with itself.
+        // Two observations of one provider would be a pair with itself.
         verdicts.dedup_by_key(|(place, _)| *place);
         for (nth, (first, passed)) in verdicts.iter().enumerate() {
             for (second, also) in &verdicts[nth + 1..] {
@@ -149,27 +149,27 @@ impl Tally {
 }
 
 impl Counted {
-    fn count(&mut self, opinion: &Opinion, at: SystemTime) {
+    fn count(&mut self, observation: &Observation, at: SystemTime) {
         self.records += 1;
-        match &opinion.outcome {
-            Outcome::Failed(kind, reason) => {
+        match &observation.outcome {
+            ObservedOutcome::Failed(kind, reason) => {
                 let reasons = self.failed.entry(known(&self.failed, kind)).or_default();
                 *reasons.entry(known(reasons, reason)).or_default() += 1;
             }
-            Outcome::Human => self.human += 1,
-            Outcome::NoAnswer => self.no_answer += 1,
-            Outcome::NotHuman(reason) => {
+            ObservedOutcome::Human => self.human += 1,
+            ObservedOutcome::NoAnswer => self.no_answer += 1,
+            ObservedOutcome::NotHuman(reason) => {
                 let reason = known(&self.not_human, reason);
                 *self.not_human.entry(reason).or_default() += 1;
             }
         }
-        if opinion.outcome != Outcome::NoAnswer {
+        if observation.outcome != ObservedOutcome::NoAnswer {
             self.range = Some(Range::with(self.range, at));
         }
-        if let Some(score) = opinion.score {
+        if let Some(score) = observation.score {
             self.scores.count(score);
         }
-        self.latencies.extend(opinion.latency);
+        self.latencies.extend(observation.latency);
     }
 
     fn statistics(self) -> ProviderStatistics {

@@ -54,8 +54,8 @@ pub enum Warning {
     },
     /// More providers than are counted.
     TooManyProviders {
-        /// How many opinions were left out.
-        opinions: u64,
+        /// How many observations were left out.
+        observations: u64,
     },
     /// The providers judged different numbers of visitors.
     UnequalSamples {
@@ -85,7 +85,9 @@ impl Warning {
             });
         }
         if beyond > 0 {
-            all.push(Self::TooManyProviders { opinions: beyond });
+            all.push(Self::TooManyProviders {
+                observations: beyond,
+            });
         }
         let by_verdicts = |p: &&ProviderStatistics| p.verdicts();
         let fewest = providers.iter().min_by_key(by_verdicts);
@@ -179,9 +181,9 @@ impl fmt::Display for Warning {
             Self::NoVerdicts { provider } => {
                 write!(f, "{provider} judged nobody; nothing is known about it")
             }
-            Self::TooManyProviders { opinions } => write!(
+            Self::TooManyProviders { observations } => write!(
                 f,
-                "too many providers; {opinions} opinions of further ones are left out"
+                "too many providers; {observations} observations of further ones are left out"
             ),
             Self::UnequalSamples {
                 fewest,

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use human_check_compare::{JsonLines, Keep, Lines, Record};
-use human_check_core::{Comparison, ComparisonSink, HumanCheck, HumanCheckExt, Opinion, Outcome};
+use human_check_compare::{JsonLinesSink, Lines, Record, Retention};
+use human_check_core::{
+    Comparison, ComparisonSink, HumanCheck, HumanCheckExt, Observation, ObservedOutcome,
+};
 
 /// A folder that is gone after the test.
 struct Folder(PathBuf);
@@ -32,7 +34,7 @@ impl Drop for Folder {
 }
 
 fn comparison(reason: &str) -> Comparison {
-    let opinion = |provider: &str, outcome| Opinion {
+    let observation = |provider: &str, outcome| Observation {
         provider: provider.to_owned(),
         outcome,
         score: Some(0.5),
@@ -40,9 +42,9 @@ fn comparison(reason: &str) -> Comparison {
     };
     Comparison {
         at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000),
-        opinions: vec![
-            opinion("turnstile", Outcome::Human),
-            opinion("hcaptcha", Outcome::NotHuman(reason.to_owned())),
+        observations: vec![
+            observation("turnstile", ObservedOutcome::Human),
+            observation("hcaptcha", ObservedOutcome::NotHuman(reason.to_owned())),
         ],
     }
 }
@@ -66,7 +68,7 @@ fn what_is_recorded_is_there_after_closing_and_appended_to() {
     let folder = Folder::new("append");
     let path = folder.file("comparisons.jsonl");
     for _ in 0..2 {
-        let sink = JsonLines::open(&path).unwrap();
+        let sink = JsonLinesSink::open(&path).unwrap();
         for _ in 0..100 {
             sink.record(comparison("expired"));
         }
@@ -85,7 +87,7 @@ fn the_file_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new("mode");
     let path = folder.file("comparisons.jsonl");
-    JsonLines::open(&path).unwrap().close();
+    JsonLinesSink::open(&path).unwrap().close();
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
@@ -96,7 +98,7 @@ fn a_line_that_a_crash_tore_costs_itself_only() {
     let path = folder.file("comparisons.jsonl");
     let whole = Record::from(comparison("expired")).to_json();
     std::fs::write(&path, format!("{whole}\n{}", &whole[..whole.len() / 2])).unwrap();
-    let sink = JsonLines::open(&path).unwrap();
+    let sink = JsonLinesSink::open(&path).unwrap();
     sink.record(comparison("spent"));
     drop(sink);
     let (records, bad) = read(&path);
@@ -107,10 +109,10 @@ fn a_line_that_a_crash_tore_costs_itself_only() {
 fn a_full_file_is_set_aside_and_the_oldest_goes() {
     let folder = Folder::new("rotate");
     let path = folder.file("comparisons.jsonl");
-    let mut keep = Keep::default();
+    let mut keep = Retention::default();
     keep.bytes = 1_000;
     keep.files = 2;
-    let sink = JsonLines::open_with(&path, keep).unwrap();
+    let sink = JsonLinesSink::open_with(&path, keep).unwrap();
     for _ in 0..100 {
         sink.record(comparison("expired"));
         sink.flush();
@@ -144,7 +146,7 @@ fn a_folder_that_vanishes_costs_its_records_and_comes_back() {
     let inner = folder.file("inner");
     std::fs::create_dir(&inner).unwrap();
     let path = inner.join("comparisons.jsonl");
-    let sink = JsonLines::open(&path).unwrap();
+    let sink = JsonLinesSink::open(&path).unwrap();
     sink.record(comparison("expired"));
     sink.flush();
     std::fs::remove_dir_all(&inner).unwrap();
@@ -163,7 +165,7 @@ fn a_folder_that_vanishes_costs_its_records_and_comes_back() {
 #[test]
 fn a_full_disk_is_counted_and_panics_nobody() {
     // Whatever is written there finds no room.
-    let sink = JsonLines::open("/dev/full").unwrap();
+    let sink = JsonLinesSink::open("/dev/full").unwrap();
     sink.record(comparison("expired"));
     sink.flush();
     assert_eq!((sink.written(), sink.lost()), (0, 1));
@@ -172,9 +174,9 @@ fn a_full_disk_is_counted_and_panics_nobody() {
 #[test]
 fn recording_never_waits_and_what_has_no_room_is_counted() {
     let folder = Folder::new("full");
-    let mut keep = Keep::default();
+    let mut keep = Retention::default();
     keep.waiting = 1;
-    let sink = Arc::new(JsonLines::open_with(folder.file("c.jsonl"), keep).unwrap());
+    let sink = Arc::new(JsonLinesSink::open_with(folder.file("c.jsonl"), keep).unwrap());
     let threads: Vec<_> = (0..4)
         .map(|_| {
             let sink = Arc::clone(&sink);
@@ -193,11 +195,14 @@ fn recording_never_waits_and_what_has_no_room_is_counted() {
 
 #[test]
 fn what_cannot_be_opened_is_a_matter_of_configuration() {
-    let error = JsonLines::open("/no/such/folder/c.jsonl").unwrap_err();
+    let error = JsonLinesSink::open("/no/such/folder/c.jsonl").unwrap_err();
     assert_eq!(error.field(), "comparisons");
-    let mut keep = Keep::default();
+    let mut keep = Retention::default();
     keep.waiting = 0;
-    assert_eq!(JsonLines::open_with("x", keep).unwrap_err().field(), "keep");
+    assert_eq!(
+        JsonLinesSink::open_with("x", keep).unwrap_err().field(),
+        "keep"
+    );
 }
 
 #[tokio::test]
@@ -206,12 +211,12 @@ async fn it_stands_behind_live_traffic() {
     use human_check_testkit::Scripted;
     let folder = Folder::new("live");
     let path = folder.file("comparisons.jsonl");
-    let sink = Arc::new(JsonLines::open(&path).unwrap());
+    let sink = Arc::new(JsonLinesSink::open(&path).unwrap());
     let (first, second) = (Scripted::human(), Scripted::human());
-    let provider = first.accepts()[0].clone();
-    // One vendor twice would spend one token twice, so the second goes by another name.
+    let provider = first.providers()[0].clone();
+    // One provider twice would spend one token twice, so the second goes by another name.
     let second = Renamed(second, [Provider::named("second")]);
-    let check = first.shadowed_by(second, Arc::clone(&sink)).unwrap();
+    let check = first.shadow(second, Arc::clone(&sink)).unwrap();
     let submission = Submission::new().with_token(&provider, "token");
     assert!(check.check(&submission).await.unwrap().is_human());
     tokio::time::timeout(Duration::from_secs(10), async {
@@ -222,22 +227,22 @@ async fn it_stands_behind_live_traffic() {
     .await
     .unwrap();
     let (records, _) = read(&path);
-    let opinions = &records[0].comparison.opinions;
-    assert_eq!(opinions[0].outcome, Outcome::Human);
-    assert_eq!(opinions[1].outcome, Outcome::NoAnswer);
+    let observations = &records[0].comparison.observations;
+    assert_eq!(observations[0].outcome, ObservedOutcome::Human);
+    assert_eq!(observations[1].outcome, ObservedOutcome::NoAnswer);
 }
 
 #[derive(Debug)]
 struct Renamed<C>(C, [human_check_core::Provider; 1]);
 
-#[human_check_core::async_trait]
+#[human_check_core::adapter::async_trait]
 impl<C: HumanCheck> HumanCheck for Renamed<C> {
-    fn accepts(&self) -> &[human_check_core::Provider] {
+    fn providers(&self) -> &[human_check_core::Provider] {
         &self.1
     }
 
-    fn reports(&self) -> human_check_core::Reports {
-        self.0.reports()
+    fn capabilities(&self) -> human_check_core::Capabilities {
+        self.0.capabilities()
     }
 
     async fn check(

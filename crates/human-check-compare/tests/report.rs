@@ -7,15 +7,15 @@ use std::time::{Duration, SystemTime};
 
 use human_check_compare::report::{Report, html, terminal};
 use human_check_compare::{Prices, Record, Statistics};
-use human_check_core::{Comparison, Opinion, Outcome};
+use human_check_core::{Comparison, Observation, ObservedOutcome};
 
 fn report(first: &str) -> Report {
-    let opinion = |provider: &str, passed: bool, score: f64| Opinion {
+    let observation = |provider: &str, passed: bool, score: f64| Observation {
         provider: provider.to_owned(),
         outcome: if passed {
-            Outcome::Human
+            ObservedOutcome::Human
         } else {
-            Outcome::NotHuman("expired".to_owned())
+            ObservedOutcome::NotHuman("expired".to_owned())
         },
         score: Some(score),
         latency: Some(Duration::from_millis(40)),
@@ -26,9 +26,9 @@ fn report(first: &str) -> Report {
             id: None,
             comparison: Comparison {
                 at: SystemTime::UNIX_EPOCH,
-                opinions: vec![
-                    opinion(first, n % 2 == 0, f64::from(n) / 20.0),
-                    opinion("b", n % 3 == 0, 0.5),
+                observations: vec![
+                    observation(first, n % 2 == 0, f64::from(n) / 20.0),
+                    observation("b", n % 3 == 0, 0.5),
                 ],
             },
         })

@@ -5,12 +5,12 @@
 use std::time::{Duration, SystemTime};
 
 use human_check_compare::{Kappa, Record, Statistics, Warning};
-use human_check_core::{Comparison, Opinion, Outcome};
+use human_check_core::{Comparison, Observation, ObservedOutcome};
 use proptest::prelude::*;
 
-fn opinion(provider: &str, outcome: Outcome, score: Option<f64>) -> Opinion {
-    let latency = (outcome != Outcome::NoAnswer).then_some(Duration::from_millis(40));
-    Opinion {
+fn observation(provider: &str, outcome: ObservedOutcome, score: Option<f64>) -> Observation {
+    let latency = (outcome != ObservedOutcome::NoAnswer).then_some(Duration::from_millis(40));
+    Observation {
         provider: provider.to_owned(),
         outcome,
         score,
@@ -18,30 +18,30 @@ fn opinion(provider: &str, outcome: Outcome, score: Option<f64>) -> Opinion {
     }
 }
 
-fn record(minute: u64, opinions: Vec<Opinion>) -> Record {
+fn record(minute: u64, observations: Vec<Observation>) -> Record {
     Record::from(Comparison {
         at: SystemTime::UNIX_EPOCH + Duration::from_secs(minute * 60),
-        opinions,
+        observations,
     })
 }
 
-fn no(reason: &str) -> Outcome {
-    Outcome::NotHuman(reason.to_owned())
+fn no(reason: &str) -> ObservedOutcome {
+    ObservedOutcome::NotHuman(reason.to_owned())
 }
 
 /// The classic table of 20, 5, 10 and 15, with scores.
 fn classic() -> Vec<Record> {
     let cells = [
-        (20, Outcome::Human, Outcome::Human),
-        (5, Outcome::Human, no("expired")),
-        (10, no("invalid"), Outcome::Human),
+        (20, ObservedOutcome::Human, ObservedOutcome::Human),
+        (5, ObservedOutcome::Human, no("expired")),
+        (10, no("invalid"), ObservedOutcome::Human),
         (15, no("invalid"), no("expired")),
     ];
     let mut records = Vec::new();
     for (count, first, second) in cells {
         for minute in 0..count {
-            let first = opinion("turnstile", first.clone(), Some(0.9));
-            let second = opinion("hcaptcha", second.clone(), Some(0.3));
+            let first = observation("turnstile", first.clone(), Some(0.9));
+            let second = observation("hcaptcha", second.clone(), Some(0.3));
             records.push(record(minute, vec![first, second]));
         }
     }
@@ -51,12 +51,12 @@ fn classic() -> Vec<Record> {
 #[test]
 fn outcomes_agreement_scores_and_times_are_counted() {
     let mut records = classic();
-    let failure = Outcome::Failed("unavailable".to_owned(), "timeout".to_owned());
+    let failure = ObservedOutcome::Failed("unavailable".to_owned(), "timeout".to_owned());
     records.push(record(
         3,
         vec![
-            opinion("turnstile", failure, None),
-            opinion("hcaptcha", Outcome::NoAnswer, None),
+            observation("turnstile", failure, None),
+            observation("hcaptcha", ObservedOutcome::NoAnswer, None),
         ],
     ));
     let statistics = Statistics::of(&records);
@@ -88,7 +88,7 @@ fn what_limits_the_numbers_is_said() {
         all.iter().map(|warning| format!("{warning}\n")).collect()
     };
     assert!(warnings(&[]).contains("it takes two"));
-    let alone = record(0, vec![opinion("a", Outcome::Human, None)]);
+    let alone = record(0, vec![observation("a", ObservedOutcome::Human, None)]);
     assert!(warnings(&[alone]).contains("it takes two"));
     let few = warnings(&classic()[..10]);
     assert!(
@@ -99,15 +99,15 @@ fn what_limits_the_numbers_is_said() {
     let records: Vec<_> = (0..100)
         .map(|minute| {
             let second = if minute < 50 {
-                Outcome::Human
+                ObservedOutcome::Human
             } else {
-                Outcome::NoAnswer
+                ObservedOutcome::NoAnswer
             };
             record(
                 minute,
                 vec![
-                    opinion("a", Outcome::Human, None),
-                    opinion("b", second, None),
+                    observation("a", ObservedOutcome::Human, None),
+                    observation("b", second, None),
                 ],
             )
         })
@@ -129,8 +129,8 @@ fn one_provider_that_never_judges_is_no_pair() {
     let silent = record(
         0,
         vec![
-            opinion("a", Outcome::Human, None),
-            opinion("b", Outcome::NoAnswer, None),
+            observation("a", ObservedOutcome::Human, None),
+            observation("b", ObservedOutcome::NoAnswer, None),
         ],
     );
     let statistics = Statistics::of(&[silent]);
@@ -147,25 +147,23 @@ fn a_file_of_something_else_does_not_fill_the_memory() {
         .map(|n| {
             record(
                 0,
-                vec![opinion(&format!("p{n}"), no(&format!("r{n}")), None)],
+                vec![observation(&format!("p{n}"), no(&format!("r{n}")), None)],
             )
         })
         .collect();
     let statistics = Statistics::of(&records);
     assert_eq!(statistics.providers.len(), 32);
-    assert!(
-        statistics
-            .warnings
-            .contains(&Warning::TooManyProviders { opinions: 4_968 })
-    );
+    assert!(statistics.warnings.contains(&Warning::TooManyProviders {
+        observations: 4_968
+    }));
 }
 
-fn outcomes() -> impl Strategy<Value = Outcome> {
+fn outcomes() -> impl Strategy<Value = ObservedOutcome> {
     prop_oneof![
-        Just(Outcome::Human),
+        Just(ObservedOutcome::Human),
         Just(no("expired")),
-        Just(Outcome::NoAnswer),
-        Just(Outcome::Failed(
+        Just(ObservedOutcome::NoAnswer),
+        Just(ObservedOutcome::Failed(
             "unavailable".to_owned(),
             "timeout".to_owned()
         )),
@@ -180,9 +178,9 @@ proptest! {
         let records: Vec<_> = rows
             .iter()
             .map(|(a, b, c)| record(0, vec![
-                opinion("a", a.clone(), None),
-                opinion("b", b.clone(), None),
-                opinion("c", c.clone(), None),
+                observation("a", a.clone(), None),
+                observation("b", b.clone(), None),
+                observation("c", c.clone(), None),
             ]))
             .collect();
         let statistics = Statistics::of(&records);
@@ -194,7 +192,7 @@ proptest! {
         }
         let backwards: Vec<_> = records
             .iter()
-            .map(|r| record(0, r.comparison.opinions.iter().rev().cloned().collect()))
+            .map(|r| record(0, r.comparison.observations.iter().rev().cloned().collect()))
             .collect();
         let other = Statistics::of(&backwards);
         for pair in &statistics.pairs {

@@ -1,23 +1,33 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod account;
-mod challenges;
+#[cfg(feature = "altcha")]
+mod altcha_config;
 mod compose;
 mod deployment;
-mod document;
-mod in_time;
+mod deployment_builder;
+mod duration;
 mod model;
-mod proof_of_work;
+mod provider_config;
+mod provider_kind;
+mod reload;
+mod reloading_issuer;
+mod route;
+#[cfg(feature = "schema")]
 mod schema;
-mod secrets;
-mod site;
+mod source;
 mod stores;
 mod summary;
-mod vendor;
+mod transport;
+mod watch;
 
-pub use account::{Account, accounts};
-pub use deployment::{Deployment, Watch};
-pub use proof_of_work::ProofOfWork;
+#[cfg(feature = "altcha")]
+pub use altcha_config::AltchaConfig;
+pub use compose::{NamedProvider, load_accounts};
+pub use deployment::Deployment;
+pub use deployment_builder::DeploymentBuilder;
+pub use provider_config::{ProviderConfig, parse_base_url};
+pub use provider_kind::{EnterpriseKeyKind, ProviderKind};
+#[cfg(feature = "schema")]
 pub use schema::schema;
-pub use site::Site;
-pub use vendor::{EnterpriseKey, Setup, Vendor, base_url};
+pub use watch::Watch;

@@ -1,74 +1,65 @@
-//! What a configuration amounts to, in a few lines for whoever wrote it.
+//! What a configuration amounts to, in a few lines for the operator who wrote it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use human_check_guard::OnOutage;
-
-use crate::Vendor;
-use crate::model::{Model, StoreKind};
-use crate::proof_of_work::CHALLENGES;
+use crate::model::{Model, OutagePolicy, StoreKind};
+use crate::provider_config::CHALLENGE_PATH;
 
 pub(crate) fn summary(model: &Model) -> String {
     let mut text = String::new();
     let mut line = |what: &str, rest: String| {
         let _ = writeln!(text, "{what:<12}{rest}");
     };
-    let vendor = |name: &str| {
-        let provider = model
-            .vendors
-            .get(name)
-            .map(|table| table.provider.provider());
-        format!(
-            "{name} ({})",
-            provider.map_or("", |provider| provider.name())
-        )
+    let account = |name: &str| {
+        let kind = model.providers.get(name).map(|table| table.kind.name());
+        format!("{name} ({})", kind.unwrap_or_default())
     };
     let check = &model.check;
-    let used = check.vendors();
-    line("decides", vendor(&check.vendor));
+    let used = check.accounts();
+    line("judges", account(&check.account));
     if let Some(name) = &check.failover {
         let when = match check.failover_when_declined {
-            true => "when that is unavailable or will not judge",
+            true => "when that is unavailable or declines",
             false => "when that is unavailable",
         };
-        line("failover", format!("{}, {when}", vendor(name)));
+        line("failover", format!("{}, {when}", account(name)));
     }
-    if let Some(accept) = &check.accept {
-        let until = match &accept.until {
-            Some(until) => format!("until {until}"),
+    if let Some(accept) = &check.dual_accept {
+        let until = match &accept.sunset {
+            Some(sunset) => format!("until {sunset}"),
             None => "without an end".to_owned(),
         };
         line(
             "accepts",
-            format!("{} as well, {until}", vendor(&accept.vendor)),
+            format!("{} as well, {until}", account(&accept.account)),
         );
     }
     if let Some(shadow) = &check.shadow {
         let share = shadow.sample.unwrap_or(1.0) * 100.0;
-        let vendor = vendor(&shadow.vendor);
+        let account = account(&shadow.account);
         line(
             "compares",
-            format!("{vendor}, {share} % of visitors, into {}", shadow.file),
+            format!("{account}, {share} % of visitors, into {}", shadow.file),
         );
     }
     let unused = model
-        .vendors
+        .providers
         .keys()
         .filter(|name| !used.contains(&name.as_str()));
-    let unused: Vec<_> = unused.map(|name| vendor(name)).collect();
+    let unused: Vec<_> = unused.map(|name| account(name)).collect();
     if !unused.is_empty() {
         line("unused", unused.join(", "));
     }
-    let single_use = match model.single_use.as_ref().map(|table| table.store) {
-        None => "left to the vendors",
-        Some(StoreKind::Memory) => "remembered in each process",
-        Some(StoreKind::Redis) => "remembered on a Redis server",
+    let single_use = match model.replay_store.as_ref().map(|table| table.kind) {
+        None => "left to the providers",
+        Some(StoreKind::Memory) => "claimed in each process",
+        Some(StoreKind::Redis) => "claimed on a Redis server",
     };
     line("single use", single_use.to_owned());
-    for (name, table) in &model.vendors {
-        if table.provider == Vendor::Altcha && used.contains(&name.as_str()) {
-            let at = table.site_key.as_deref().unwrap_or(CHALLENGES);
+    for (name, table) in &model.providers {
+        if table.kind.is_self_hosted() && used.contains(&name.as_str()) {
+            let at = table.site_key.as_deref().unwrap_or(CHALLENGE_PATH);
             line(
                 "challenges",
                 format!("pages fetch those of {name} from {at}"),
@@ -85,32 +76,31 @@ pub(crate) fn summary(model: &Model) -> String {
     }
     for (name, route) in &model.routes {
         let opens: Vec<_> = [
-            ("an outage", Some(route.on_outage)),
-            ("a vendor that will not judge", route.on_declined),
-            ("a failing store", route.on_unclaimed),
+            ("an outage", route.on_outage),
+            ("a provider that declines", route.on_declined),
+            ("a failing store", route.on_store_unavailable),
         ]
         .into_iter()
-        .filter_map(|(what, decision)| (decision == Some(OnOutage::LetIn)).then_some(what))
+        .filter_map(|(what, decision)| (decision == OutagePolicy::FailOpen).then_some(what))
         .collect();
         let mut rest = match opens.as_slice() {
-            [] => "closed whatever fails".to_owned(),
-            opens => format!("lets everybody in on {}", opens.join(", ")),
+            [] => "fails closed".to_owned(),
+            opens => format!("fails open on {}", opens.join(", ")),
         };
         if route.observe_only {
-            rest += "; observes only and refuses nobody";
+            rest += "; observes only and refuses no request";
         }
         if let Some(action) = &route.action {
             let _ = write!(rest, "; action {action}");
         }
         if route.challenge.is_some() {
-            rest += "; challenges only some";
+            rest += "; challenges only some requests";
         }
         line(&format!("/{name}"), rest);
         let hosts = used.iter().all(|name| {
-            let vendor = model.vendors.get(*name);
-            // altcha's answers say no host, so its advice could not be followed.
-            vendor
-                .is_some_and(|table| table.hostnames.is_some() || table.provider == Vendor::Altcha)
+            let account = model.providers.get(*name);
+            // altcha's tokens say no host, so the advice could not be followed.
+            account.is_some_and(|table| table.hostnames.is_some() || table.kind.is_self_hosted())
         });
         if route.hostnames.is_none() && !hosts {
             line(

@@ -5,27 +5,27 @@
 use std::time::Duration;
 
 use human_check_config::Deployment;
-use human_check_core::{HumanCheck, Submission, TOKEN_CAP};
+use human_check_core::{HumanCheck, MAX_TOKEN_BYTES, Submission};
 use human_check_emulator::{Emulator, Fault, Mint};
 
 const FILE: &str = r#"
-[vendors.old]
-provider = "hcaptcha"
+[providers.old]
+kind = "hcaptcha"
 site_key = "10000000-aaaa-bbbb-cccc-000000000001"
 secret = { env = "OLD_SECRET" }
 
-[vendors.new]
-provider = "turnstile"
+[providers.new]
+kind = "turnstile"
 site_key = "0x4AAAAAAADemoSiteKey"
 
 [check]
 use = "old"
 
-[single_use]
-store = "memory"
+[replay_store]
+kind = "memory"
 
 [routes.signup]
-on_outage = "refuse"
+on_outage = "fail-closed"
 "#;
 
 fn variable(name: &str) -> Option<String> {
@@ -38,7 +38,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn error_of(text: &str) -> String {
-    let error = match Deployment::from_text(text, variable) {
+    let error = match Deployment::builder().from_text(text, variable) {
         Ok(_) => panic!("it was accepted:\n{text}"),
         Err(error) => error.to_string(),
     };
@@ -49,12 +49,12 @@ fn error_of(text: &str) -> String {
 }
 
 #[test]
-fn a_file_becomes_guards_with_the_widgets_of_its_vendors() {
-    let deployment = Deployment::from_text(FILE, variable).unwrap();
+fn a_file_becomes_guards_with_the_widgets_of_its_providers() {
+    let deployment = Deployment::builder().from_text(FILE, variable).unwrap();
     let guard = deployment.guard("signup").unwrap();
     assert_eq!(guard.widgets().len(), 1);
     let both = FILE.replace("use = \"old\"", "use = \"old\"\nfailover = \"new\"");
-    let deployment = Deployment::from_text(&both, variable).unwrap();
+    let deployment = Deployment::builder().from_text(&both, variable).unwrap();
     let guard = deployment.guard("signup").unwrap();
     let providers: Vec<_> = guard
         .widgets()
@@ -95,159 +95,171 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
         ),
         (
             "use = \"old\"",
-            "use = \"old\"\ndeadline_ms = 0",
+            "use = \"old\"\ntimeout = \"0ms\"",
             13,
-            &["deadline_ms", "100 or more"],
+            &["check.timeout", "\"100ms\" or more"],
         ),
         ("use = \"old\"", "", 11, &["check", "use"]),
         (
             "OLD_SECRET",
             "NO_SUCH",
             5,
-            &["vendors.old.secret", "NO_SUCH", "not set"],
+            &["providers.old.secret", "NO_SUCH", "not set"],
         ),
         (
             "OLD_SECRET",
             "ES_CANARY0000000000000000000000000001",
             5,
-            &["vendors.old.secret", "not set"],
+            &["providers.old.secret", "not set"],
         ),
-        ("OLD_SECRET", "EMPTY", 5, &["vendors.old.secret", "empty"]),
+        ("OLD_SECRET", "EMPTY", 5, &["providers.old.secret", "empty"]),
         (
             "{ env = \"OLD_SECRET\" }",
             "\"0xCANARY\"",
             5,
-            &["vendors.old.secret", "holds the secret itself"],
+            &["providers.old.secret", "holds the secret itself"],
         ),
         (
             "{ env = \"OLD_SECRET\" }",
             "{ file = \"/no/such\" }",
             5,
-            &["vendors.old.secret", "/no/such"],
+            &["providers.old.secret", "/no/such"],
         ),
         (
             "{ env = \"OLD_SECRET\" }",
             "{ env = \"A\", file = \"B\" }",
             5,
-            &["vendors.old.secret", "no one place"],
+            &["providers.old.secret", "no one place"],
         ),
         (
             "\"hcaptcha\"",
             "\"hkaptcha\"",
             3,
-            &["vendors.old.provider", "none of its values", "turnstile"],
+            &["providers.old.kind", "no kind of provider", "turnstile"],
         ),
         (
             "\"hcaptcha\"",
             "\"recaptcha-v3\"",
             2,
-            &["vendors.old.min_score", "missing"],
+            &["providers.old.min_score", "missing"],
         ),
         (
             "\"10000000-aaaa-bbbb-cccc-000000000001\"",
             "\"\"",
             4,
-            &["vendors.old.site_key"],
+            &["providers.old.site_key"],
         ),
         (
-            "store = \"memory\"",
-            "store = \"memory\"\nprefix = \"x\"",
+            "kind = \"memory\"",
+            "kind = \"memory\"\nprefix = \"x\"",
             16,
-            &["single_use.prefix", "memory"],
+            &["replay_store.prefix", "memory"],
         ),
         (
-            "store = \"memory\"",
-            "store = \"memory\"\ncapacity = 0",
+            "kind = \"memory\"",
+            "kind = \"memory\"\ncapacity = 0",
             16,
-            &["single_use.capacity"],
+            &["replay_store.capacity"],
         ),
         (
-            "on_outage = \"refuse\"",
+            "on_outage = \"fail-closed\"",
             "on_outage = \"open\"",
             18,
-            &["routes.signup.on_outage", "let-in"],
+            &["routes.signup.on_outage", "fail-open"],
         ),
         (
-            "on_outage = \"refuse\"",
-            "",
-            17,
-            &["routes.signup", "on_outage"],
+            "on_outage = \"fail-closed\"",
+            "max_age = 120",
+            18,
+            &["routes.signup.max_age", "no unit", "\"3s\""],
         ),
         (
-            "on_outage = \"refuse\"",
-            "on_outage = \"refuse\"\nmin_score = 5",
+            "on_outage = \"fail-closed\"",
+            "on_outrage = \"fail-closed\"",
+            18,
+            &["routes.signup.on_outrage", "unknown field", "on_outage"],
+        ),
+        (
+            "[providers.new]",
+            "project = \"x\"\n[providers.new]",
+            7,
+            &["providers.old.project", "means nothing for hcaptcha"],
+        ),
+        (
+            "on_outage = \"fail-closed\"",
+            "on_outage = \"fail-closed\"\nmin_score = 5",
             19,
             &["routes.signup.min_score"],
         ),
         (
-            "on_outage = \"refuse\"",
-            "on_outage = \"refuse\"\naction = \"signup\"",
+            "on_outage = \"fail-closed\"",
+            "on_outage = \"fail-closed\"\naction = \"signup\"",
             19,
             &["routes.signup.action"],
         ),
         (
-            "on_outage = \"refuse\"",
-            "on_outage = \"refuse\"\nhostnames = []",
+            "on_outage = \"fail-closed\"",
+            "on_outage = \"fail-closed\"\nhostnames = []",
             19,
             &["routes.signup.hostnames"],
         ),
         (
-            "on_outage = \"refuse\"",
-            "on_outage = \"refuse\"\non_misconfigured = \"let-in\"",
+            "on_outage = \"fail-closed\"",
+            "on_outage = \"fail-closed\"\non_misconfigured = \"fail-open\"",
             19,
             &["on_misconfigured", "is no choice"],
         ),
         (
-            "on_outage = \"refuse\"",
-            "on_outage = \"refuse\"\non_protocol = \"let-in\"",
+            "on_outage = \"fail-closed\"",
+            "on_outage = \"fail-closed\"\non_protocol = \"fail-open\"",
             19,
             &["on_protocol", "is no choice"],
         ),
         (
-            "on_outage = \"refuse\"",
-            "on_outage = \"refuse\"\nchallenge = {}",
+            "on_outage = \"fail-closed\"",
+            "on_outage = \"fail-closed\"\nchallenge = {}",
             19,
             &["challenge", "no rule"],
         ),
         (
-            "on_outage = \"refuse\"",
-            "on_outage = \"refuse\"\nchallenge = { country_in = [\"XX\"] }",
+            "on_outage = \"fail-closed\"",
+            "on_outage = \"fail-closed\"\nchallenge = { country_in = [\"XX\"] }",
             19,
             &["country_in", "country_header"],
         ),
         (
-            "[routes.signup]\non_outage = \"refuse\"",
+            "[routes.signup]\non_outage = \"fail-closed\"",
             "[routes]",
             17,
             &["routes", "no route"],
         ),
         (
-            "[single_use]",
-            "[site]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[single_use]",
+            "[replay_store]",
+            "[site]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[replay_store]",
             15,
             &["site.trusted_proxies"],
         ),
         (
-            "[single_use]",
-            "[check.accept]\nvendor = \"new\"\nuntil = 2020-01-01\n[single_use]",
+            "[replay_store]",
+            "[check.dual_accept]\nuse = \"new\"\nsunset = 2020-01-01\n[replay_store]",
             16,
-            &["check.accept.until", "is over", "remove"],
+            &["check.dual_accept.sunset", "is over", "remove"],
         ),
         (
-            "[single_use]",
-            "[check.accept]\nvendor = \"new\"\nuntil = 12:00:00\n[single_use]",
+            "[replay_store]",
+            "[check.dual_accept]\nuse = \"new\"\nsunset = 12:00:00\n[replay_store]",
             16,
-            &["check.accept.until", "no one moment"],
+            &["check.dual_accept.sunset", "no one moment"],
         ),
         (
-            "[single_use]",
-            "[check.accept]\nvendor = \"nwe\"\n[single_use]",
+            "[replay_store]",
+            "[check.dual_accept]\nuse = \"nwe\"\n[replay_store]",
             15,
-            &["check.accept.vendor", "nwe"],
+            &["check.dual_accept.use", "nwe"],
         ),
         (
-            "[single_use]",
-            "[check.shadow]\nvendor = \"new\"\nfile = \"c.jsonl\"\nsample = 2\n[single_use]",
+            "[replay_store]",
+            "[check.shadow]\nuse = \"new\"\nfile = \"c.jsonl\"\nsample = 2\n[replay_store]",
             17,
             &["check.shadow.sample"],
         ),
@@ -267,10 +279,10 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
 
 #[test]
 fn a_store_on_a_server_needs_its_url_and_the_secret_of_its_digests() {
-    let redis = FILE.replace("store = \"memory\"", "store = \"redis\"");
+    let redis = FILE.replace("kind = \"memory\"", "kind = \"redis\"");
     let error = error_of(&redis);
     assert!(
-        error.contains("human-check.toml:14: single_use.url"),
+        error.contains("human-check.toml:14: replay_store.url"),
         "{error}"
     );
     assert!(error.contains("HUMAN_CHECK_REDIS_URL"), "{error}");
@@ -281,20 +293,22 @@ fn a_store_on_a_server_needs_its_url_and_the_secret_of_its_digests() {
         }
     };
     let url = "redis://:CANARY@127.0.0.1:1";
-    let error = Deployment::from_text(&redis, with(url))
+    let error = Deployment::builder()
+        .from_text(&redis, with(url))
         .unwrap_err()
         .to_string();
-    assert!(error.contains("single_use.digest_secret"), "{error}");
+    assert!(error.contains("replay_store.digest_secret"), "{error}");
     let secret = format!(
-        "{redis}\n[attempts]\nstore = \"redis\"\ndigest_secret = {{ env = \"OLD_SECRET\" }}\n"
+        "{redis}\n[attempt_store]\nkind = \"redis\"\ndigest_secret = {{ env = \"OLD_SECRET\" }}\n"
     );
     let secret = secret.replace(
-        "store = \"redis\"\n\n",
-        "store = \"redis\"\ndigest_secret = { env = \"OLD_SECRET\" }\n\n",
+        "kind = \"redis\"\n\n",
+        "kind = \"redis\"\ndigest_secret = { env = \"OLD_SECRET\" }\n\n",
     );
-    let deployment = Deployment::from_text(&secret, with(url)).unwrap();
+    let deployment = Deployment::builder().from_text(&secret, with(url)).unwrap();
     assert!(!format!("{deployment:?}").contains("CANARY"));
-    let error = Deployment::from_text(&secret, with("http://CANARY"))
+    let error = Deployment::builder()
+        .from_text(&secret, with("http://CANARY"))
         .unwrap_err()
         .to_string();
     assert!(
@@ -304,7 +318,7 @@ fn a_store_on_a_server_needs_its_url_and_the_secret_of_its_digests() {
 }
 
 #[test]
-fn a_rule_that_the_vendor_in_use_can_never_meet_is_an_error() {
+fn a_rule_that_the_provider_in_use_can_never_meet_is_an_error() {
     let text = FILE.replace("use = \"old\"", "use = \"new\"");
     let error = error_of(&(text + "min_score = 0.5\n"));
     assert!(
@@ -319,15 +333,16 @@ fn published_testing_keys_are_an_error_unless_allowed_by_name() {
         "OLD_SECRET" => Some("0x0000000000000000000000000000000000000000".to_owned()),
         other => variable(other),
     };
-    let error = Deployment::from_text(FILE, testing)
+    let error = Deployment::builder()
+        .from_text(FILE, testing)
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("human-check.toml:5: vendors.old.secret"),
+        error.contains("human-check.toml:5: providers.old.secret"),
         "{error}"
     );
-    let allowed = FILE.replace("[vendors.new]", "allow_testing_keys = true\n[vendors.new]");
-    Deployment::from_text(&allowed, testing).unwrap();
+    let allowed = FILE.replace("[providers.new]", "allow_test_keys = true\n[providers.new]");
+    Deployment::builder().from_text(&allowed, testing).unwrap();
 }
 
 /// A file beside an emulator, rewritten as the days of a migration go by.
@@ -358,13 +373,13 @@ impl Site {
             let secret = directory.join(format!("{name}-{}", self.emulator.address().port()));
             std::fs::write(&secret, &own.secret).unwrap();
             text += &format!(
-                "[vendors.{name}]\nprovider = \"{provider}\"\nsite_key = \"{}\"\nbase_url = \"{base}\"\nsecret = {{ file = {:?} }}\n",
+                "[providers.{name}]\nkind = \"{provider}\"\nsite_key = \"{}\"\nbase_url = \"{base}\"\nsecret = {{ file = {:?} }}\n",
                 own.site_key,
                 secret.display().to_string(),
             );
         }
         text += &format!(
-            "[check]\n{check}\n[single_use]\nstore = \"memory\"\n[routes.signup]\non_outage = \"refuse\"\n"
+            "[check]\n{check}\n[replay_store]\nkind = \"memory\"\n[routes.signup]\non_outage = \"fail-closed\"\n"
         );
         std::fs::write(self.file.path(), text).unwrap();
     }
@@ -377,13 +392,16 @@ impl Site {
         let check = deployment.check();
         let mut submission = Submission::new();
         for provider in providers {
-            let known = check.accepts().iter().find(|p| p.name() == *provider);
+            let known = check.providers().iter().find(|p| p.name() == *provider);
             let fallback = human_check_core::Provider::named((*provider).to_owned());
             let token = self.token(provider);
             submission = submission.with_token(known.unwrap_or(&fallback), token);
         }
-        let first = check.accepts()[0].clone();
-        assert!(submission.token(&first, TOKEN_CAP).is_ok() || !providers.contains(&first.name()));
+        let first = check.providers()[0].clone();
+        assert!(
+            submission.token_for(&first, MAX_TOKEN_BYTES).is_ok()
+                || !providers.contains(&first.name())
+        );
         check
             .check(&submission)
             .await
@@ -395,7 +413,7 @@ impl Site {
 async fn the_days_of_a_migration_are_edits_of_the_file_and_refuse_no_honest_visitor() {
     let (site, deployment) = Site::new().await;
     let guard = deployment.guard("signup").unwrap();
-    let widgets = |guard: &human_check_guard::Guard| guard.current().widgets().len();
+    let widgets = |guard: &human_check_guard::Guard| guard.snapshot().widgets().len();
     assert!(site.ask(&deployment, &["hcaptcha"]).await);
 
     site.write("use = \"old\"\nfailover = \"new\"");
@@ -411,10 +429,7 @@ async fn the_days_of_a_migration_are_edits_of_the_file_and_refuse_no_honest_visi
     );
 
     let file = tempfile::NamedTempFile::new().unwrap();
-    let shadow = format!(
-        "\n[check.shadow]\nvendor = \"new\"\nfile = {:?}",
-        file.path()
-    );
+    let shadow = format!("\n[check.shadow]\nuse = \"new\"\nfile = {:?}", file.path());
     site.write(&format!("use = \"old\"{shadow}"));
     assert!(deployment.reload().unwrap());
     assert!(site.ask(&deployment, &["hcaptcha"]).await, "an old page");
@@ -434,7 +449,7 @@ async fn the_days_of_a_migration_are_edits_of_the_file_and_refuse_no_honest_visi
         tokio::task::yield_now().await;
     }
 
-    site.write("use = \"new\"\n[check.accept]\nvendor = \"old\"\nuntil = 2999-01-01");
+    site.write("use = \"new\"\n[check.dual_accept]\nuse = \"old\"\nsunset = 2999-01-01");
     assert!(deployment.reload().unwrap());
     assert!(
         site.ask(&deployment, &["hcaptcha"]).await,
@@ -456,7 +471,7 @@ async fn the_days_of_a_migration_are_edits_of_the_file_and_refuse_no_honest_visi
 async fn a_wrong_file_changes_nothing_and_tokens_stay_spent_over_a_reload() {
     let (site, deployment) = Site::new().await;
     let check = deployment.check();
-    let spent = Submission::new().with_token(&check.accepts()[0], site.token("hcaptcha"));
+    let spent = Submission::new().with_token(&check.providers()[0], site.token("hcaptcha"));
     assert!(check.check(&spent).await.unwrap().is_human());
 
     site.write("use = \"nobody\"");
@@ -467,7 +482,7 @@ async fn a_wrong_file_changes_nothing_and_tokens_stay_spent_over_a_reload() {
     let text = std::fs::read_to_string(site.file.path()).unwrap();
     let text = text.replace("use = \"nobody\"", "use = \"old\"");
     for (from, to) in [
-        ("store = \"memory\"", "store = \"memory\"\ncapacity = 5"),
+        ("kind = \"memory\"", "kind = \"memory\"\ncapacity = 5"),
         ("[routes.signup]", "[routes.other]"),
     ] {
         std::fs::write(site.file.path(), text.replace(from, to)).unwrap();
@@ -503,18 +518,22 @@ async fn a_secret_that_was_rotated_in_its_file_is_noticed() {
 fn looking_at_a_file_writes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("human-check.toml");
-    let shadow = "[check.shadow]\nvendor = \"new\"\nfile = \"c.jsonl\"\n[single_use]";
+    let shadow = "[check.shadow]\nuse = \"new\"\nfile = \"c.jsonl\"\n[replay_store]";
     let secret = "secret = { file = \"s\" }";
     let text = FILE
-        .replace("[single_use]", shadow)
+        .replace("[replay_store]", shadow)
         .replace("secret = { env = \"OLD_SECRET\" }", secret);
     let text = text.replace("[check]", &format!("{secret}\n[check]"));
     std::fs::write(directory.path().join("s"), "0xabc").unwrap();
     std::fs::write(&file, &text).unwrap();
-    Deployment::look_at(&file).unwrap();
+    Deployment::builder().with_dry_run().load(&file).unwrap();
     assert!(!directory.path().join("c.jsonl").exists());
     std::fs::write(&file, text.replace("c.jsonl", "no/such/folder/c.jsonl")).unwrap();
-    let error = Deployment::look_at(&file).unwrap_err().to_string();
+    let error = Deployment::builder()
+        .with_dry_run()
+        .load(&file)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("check.shadow.file"), "{error}");
 }
 
@@ -526,7 +545,7 @@ fn a_watched_file_is_reloaded_by_itself() {
     let _watch = deployment.watch_every(Duration::from_millis(5));
     site.write("use = \"new\"");
     let patience = std::time::Instant::now();
-    while guard.current().widgets()[0].provider().name() != "turnstile" {
+    while guard.snapshot().widgets()[0].provider().name() != "turnstile" {
         assert!(
             patience.elapsed() < Duration::from_secs(30),
             "it was never reloaded"
@@ -554,14 +573,16 @@ fn what_is_in_force_can_be_asked_while_a_reload_hangs() {
     let (go, wait) = mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let first = std::sync::atomic::AtomicBool::new(true);
-    let deployment = Deployment::load_with(&file, move |_, builder| {
-        if !first.swap(false, std::sync::atomic::Ordering::SeqCst) {
-            hangs.send(()).unwrap();
-            wait.lock().unwrap().recv().unwrap();
-        }
-        builder
-    })
-    .unwrap();
+    let deployment = Deployment::builder()
+        .with_guard_setup(move |_, builder| {
+            if !first.swap(false, std::sync::atomic::Ordering::SeqCst) {
+                hangs.send(()).unwrap();
+                wait.lock().unwrap().recv().unwrap();
+            }
+            builder
+        })
+        .load(&file)
+        .unwrap();
     std::fs::write(&file, text + "action = \"signup\"\n").unwrap();
     let reload = std::thread::spawn({
         let deployment = deployment.clone();
@@ -570,10 +591,10 @@ fn what_is_in_force_can_be_asked_while_a_reload_hangs() {
     hung.recv().unwrap();
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
-        let _ = tell.send((deployment.summary(), deployment.check().accepts().len()));
+        let _ = tell.send((deployment.summary(), deployment.check().providers().len()));
     });
-    let (_, vendors) = told.recv_timeout(Duration::from_secs(20)).unwrap();
-    assert_eq!(vendors, 1);
+    let (_, providers) = told.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(providers, 1);
     go.send(()).unwrap();
     assert!(reload.join().unwrap(), "and it goes on");
 }

@@ -34,7 +34,7 @@ pub trait ChallengeIssuer: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when none can be had: too many ask at once, the vendor is unreachable or
+    /// [`CheckError`] when none can be had: too many ask at once, the provider is unreachable or
     /// rejects our configuration, or what is asked for cannot be bound.
     async fn issue(&self, request: &ChallengeRequest) -> Result<Challenge, CheckError>;
 }
@@ -116,11 +116,11 @@ impl Debug for ChallengeRequest {
     }
 }
 
-/// What a page is given. `Debug` hides it, since a vendor's may be worth something to a thief.
+/// What a page is given. `Debug` hides it, since a provider's may be worth something to a thief.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Challenge {
     json: String,
-    life: Option<Duration>,
+    ttl: Option<Duration>,
 }
 
 impl Challenge {
@@ -128,14 +128,14 @@ impl Challenge {
     pub fn new(json: impl Into<String>) -> Self {
         Self {
             json: json.into(),
-            life: None,
+            ttl: None,
         }
     }
 
     /// The same with how long it can be answered.
     #[must_use]
-    pub fn with_life(mut self, life: Duration) -> Self {
-        self.life = Some(life);
+    pub fn with_ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
         self
     }
 
@@ -145,8 +145,8 @@ impl Challenge {
     }
 
     /// How long it can be answered, where that is known.
-    pub fn life(&self) -> Option<Duration> {
-        self.life
+    pub fn ttl(&self) -> Option<Duration> {
+        self.ttl
     }
 }
 
@@ -154,7 +154,7 @@ impl Debug for Challenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Challenge")
             .field("json", &"[redacted]")
-            .field("life", &self.life)
+            .field("ttl", &self.ttl)
             .finish()
     }
 }

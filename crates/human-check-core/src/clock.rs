@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Tells the time, so that ages and lifetimes are tested without waiting.
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The present moment, as calendars and vendors count it. It may be set back.
+    /// The present moment, as calendars and providers count it. It may be set back.
     fn now(&self) -> SystemTime;
 
     /// The time since some moment in the past. It never goes back, so lifetimes and windows are

@@ -25,6 +25,23 @@ impl ConfigError {
         }
     }
 
+    /// Replaces the name of the setting, for example by the place of its key in a file.
+    ///
+    /// What is wrong and what to write instead stay: a configuration layer that knows where a setting
+    /// came from puts that in, and nothing else.
+    #[must_use]
+    pub fn with_field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        self.field = field.into();
+        self
+    }
+
+    /// Replaces what to write instead, for a layer with other means than the code that failed.
+    #[must_use]
+    pub fn with_remedy(mut self, remedy: impl Into<Cow<'static, str>>) -> Self {
+        self.remedy = remedy.into();
+        self
+    }
+
     /// The setting at fault, for example `secret` or `hostnames`.
     pub fn field(&self) -> &str {
         &self.field

@@ -26,38 +26,38 @@ struct Inner {
 ///
 /// What the code around a check may do with each:
 ///
-/// | kind | ask another vendor? | let the visitor in? | over HTTP |
+/// | kind | ask another provider? | let the visitor in? | over HTTP |
 /// | --- | --- | --- | --- |
 /// | `Unavailable` | yes | if the route says so | 503 |
 /// | `Declined` | yes | only by a choice of its own | 503 |
 /// | `Misconfigured` | never, alarm | never | 500 |
 /// | `Protocol` | never | never | 503 |
-/// | `Unclaimed` | never | only by a choice of its own | 503 |
+/// | `StoreUnavailable` | never | only by a choice of its own | 503 |
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The vendor answered but would not judge: quota spent, degraded token. An attacker can
+    /// The provider answered but would not judge: quota spent, degraded token. An attacker can
     /// burn a quota, so this is not an outage.
     Declined,
     /// Our secret, key, project or endpoint is wrong.
     Misconfigured,
     /// The answer made no sense. A visitor may have provoked it with an odd token.
     Protocol,
-    /// The vendor said yes, but the store of spent tokens could not say whether this token was
+    /// The provider said yes, but the store of spent tokens could not say whether this token was
     /// used before. Whoever is let in then may be a replay.
-    Unclaimed,
-    /// The vendor could not be reached, did not answer in time, or said that it is in trouble.
+    StoreUnavailable,
+    /// The provider could not be reached, did not answer in time, or said that it is in trouble.
     Unavailable,
 }
 
 impl ErrorKind {
     /// The one of two that gives a route less reason to open. When several were asked in vain,
     /// this is what it comes to.
-    pub(crate) fn graver(self, other: Self) -> Self {
+    pub(crate) fn more_severe(self, other: Self) -> Self {
         let rank = |kind| match kind {
             Self::Unavailable => 0,
             Self::Declined => 1,
-            Self::Unclaimed => 2,
+            Self::StoreUnavailable => 2,
             Self::Protocol => 3,
             Self::Misconfigured => 4,
         };
@@ -75,7 +75,7 @@ impl ErrorKind {
             Self::Misconfigured => "misconfigured",
             Self::Protocol => "protocol",
             Self::Unavailable => "unavailable",
-            Self::Unclaimed => "unclaimed",
+            Self::StoreUnavailable => "store-unavailable",
         }
     }
 }
@@ -102,28 +102,28 @@ impl CheckError {
         }))
     }
 
-    /// The same with the vendor's own codes.
+    /// The same with the provider's own codes.
     #[must_use]
     pub fn with_codes(mut self, codes: Vec<String>) -> Self {
         self.0.codes = codes;
         self
     }
 
-    /// The same with how long the vendor asked to be left alone.
+    /// The same with how long the provider asked to be left alone.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.0.retry_after = wait;
         self
     }
 
-    /// The same with the knowledge that the vendor never saw the token.
+    /// The same with the knowledge that the provider never saw the token.
     #[must_use]
     pub fn with_token_unspent(mut self) -> Self {
         self.0.token_may_be_spent = false;
         self
     }
 
-    /// The same with the knowledge that the vendor may have seen the token, which is what is
+    /// The same with the knowledge that the provider may have seen the token, which is what is
     /// assumed at first.
     #[must_use]
     pub fn with_token_spent(mut self) -> Self {
@@ -132,8 +132,8 @@ impl CheckError {
     }
 
     /// The same, but of the other kind if that gives less reason to open.
-    pub(crate) fn at_least(mut self, kind: ErrorKind) -> Self {
-        self.0.kind = self.0.kind.graver(kind);
+    pub(crate) fn escalated_to(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = self.0.kind.more_severe(kind);
         self
     }
 
@@ -159,12 +159,12 @@ impl CheckError {
         self.0.reason
     }
 
-    /// The vendor's own codes. An open set.
+    /// The provider's own codes. An open set.
     pub fn codes(&self) -> &[String] {
         &self.0.codes
     }
 
-    /// How long the vendor asked to be left alone.
+    /// How long the provider asked to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
@@ -195,7 +195,7 @@ impl fmt::Display for CheckError {
                 "{provider} gave an answer that makes no sense ({reason})"
             ),
             ErrorKind::Unavailable => write!(f, "{provider} could not be asked ({reason})"),
-            ErrorKind::Unclaimed => write!(
+            ErrorKind::StoreUnavailable => write!(
                 f,
                 "a token of {provider} could not be claimed as used ({reason})"
             ),

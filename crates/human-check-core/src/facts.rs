@@ -3,10 +3,10 @@ use std::time::SystemTime;
 
 use crate::{Hostname, Provider, Score};
 
-/// What a vendor said about a visitor.
+/// What a provider said about a visitor.
 ///
-/// A fact that the vendor did not state is `None`, never a default value. `Debug` names the
-/// vendor's further details without their values.
+/// A fact that the provider did not state is `None`, never a default value. `Debug` names the
+/// provider's further details without their values.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Facts {
@@ -17,23 +17,23 @@ pub struct Facts {
     /// The package name or bundle id, where an app showed it.
     pub app: Option<String>,
     /// What the visitor was doing, as the page declared it.
-    pub action: Option<Action>,
+    pub action: Option<ReportedAction>,
     /// The caller's own value that was tied to the challenge (cdata, uid).
     pub binding: Option<String>,
-    /// When the challenge was solved. It comes from the vendor's clock.
+    /// When the challenge was solved. It comes from the provider's clock.
     pub solved_at: Option<SystemTime>,
     /// How human the visitor looked.
     pub score: Option<Score>,
     /// What kind of evidence this is.
-    pub assurance: Assurance,
+    pub evidence: EvidenceKind,
     /// Who sees to it that the token passes only once.
-    pub single_use: SingleUse,
-    /// Whether the answer belongs to a vendor's published testing keys and proves nothing.
-    pub testing_credentials: bool,
-    /// What another vendor said whose answer was in the same submission, and had to hold, too.
-    pub beside: Option<Box<Facts>>,
-    /// What else the vendor said, under the vendor's own names.
-    pub details: Vec<(&'static str, Detail)>,
+    pub replay_protection: ReplayProtection,
+    /// Whether the answer belongs to a provider's published testing keys and proves nothing.
+    pub test_key: bool,
+    /// What another provider said whose answer was in the same submission, and had to hold, too.
+    pub also_judged: Option<Box<Facts>>,
+    /// What else the provider said, under the provider's own names.
+    pub details: Vec<(&'static str, DetailValue)>,
 }
 
 impl Facts {
@@ -47,31 +47,31 @@ impl Facts {
             binding: None,
             solved_at: None,
             score: None,
-            assurance: Assurance::Unstated,
-            single_use: SingleUse::Nobody,
-            testing_credentials: false,
-            beside: None,
+            evidence: EvidenceKind::Unstated,
+            replay_protection: ReplayProtection::None,
+            test_key: false,
+            also_judged: None,
             details: Vec::new(),
         }
     }
 
     /// These facts, and those of everybody who was judged beside.
     pub fn all(&self) -> impl Iterator<Item = &Self> {
-        std::iter::successors(Some(self), |facts| facts.beside.as_deref())
+        std::iter::successors(Some(self), |facts| facts.also_judged.as_deref())
     }
 
     /// The same with those of somebody judged beside.
     #[must_use]
-    pub fn with_beside(mut self, other: Self) -> Self {
-        self.beside = Some(Box::new(match self.beside.take() {
-            Some(beside) => beside.with_beside(other),
+    pub fn with_also_judged(mut self, other: Self) -> Self {
+        self.also_judged = Some(Box::new(match self.also_judged.take() {
+            Some(first) => first.with_also_judged(other),
             None => other,
         }));
         self
     }
 
-    /// A further detail by the vendor's own name for it.
-    pub fn detail(&self, name: &str) -> Option<&Detail> {
+    /// A further detail by the provider's own name for it.
+    pub fn detail(&self, name: &str) -> Option<&DetailValue> {
         self.details
             .iter()
             .find_map(|(n, value)| (*n == name).then_some(value))
@@ -89,23 +89,23 @@ impl fmt::Debug for Facts {
             .field("binding", &self.binding.as_ref().map(|_| "[redacted]"))
             .field("solved_at", &self.solved_at)
             .field("score", &self.score)
-            .field("assurance", &self.assurance)
-            .field("single_use", &self.single_use)
-            .field("testing_credentials", &self.testing_credentials)
-            .field("beside", &self.beside)
+            .field("evidence", &self.evidence)
+            .field("replay_protection", &self.replay_protection)
+            .field("test_key", &self.test_key)
+            .field("also_judged", &self.also_judged)
             .field("details", &details)
             .finish()
     }
 }
 
-/// The name of what a visitor was doing, and how its vendor compares such names.
+/// The name of what a visitor was doing, and how its provider compares such names.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Action {
+pub struct ReportedAction {
     name: String,
     ignore_case: bool,
 }
 
-impl Action {
+impl ReportedAction {
     /// An action that only its exact spelling matches.
     pub fn exact(name: impl Into<String>) -> Self {
         Self {
@@ -114,7 +114,7 @@ impl Action {
         }
     }
 
-    /// An action of a vendor for whom `login` and `LOGIN` are the same.
+    /// An action of a provider for whom `login` and `LOGIN` are the same.
     pub fn ignoring_case(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -122,7 +122,7 @@ impl Action {
         }
     }
 
-    /// The name as the vendor reported it.
+    /// The name as the provider reported it.
     pub fn as_str(&self) -> &str {
         &self.name
     }
@@ -140,44 +140,44 @@ impl Action {
 /// What kind of evidence a verdict rests on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Assurance {
+pub enum EvidenceKind {
     /// The visitor worked at something: a checkbox, a puzzle.
     Interactive,
     /// The visitor's machine spent CPU time. That is a price, not a sign of humanity.
-    ProofOfWork,
-    /// The vendor formed an opinion from signals and said how strong it is.
+    AltchaConfig,
+    /// The provider formed an opinion from signals and said how strong it is.
     RiskScored,
-    /// The vendor said yes and not why.
+    /// The provider said yes and not why.
     Unstated,
 }
 
 /// Who sees to it that a token passes only once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum SingleUse {
+pub enum ReplayProtection {
     /// Nobody. Put a store of spent tokens in front.
-    Nobody,
+    None,
     /// A store of spent tokens on our side.
     Store,
-    /// The vendor spends the token when it is verified.
-    Vendor,
+    /// The provider spends the token when it is verified.
+    ProviderKind,
 }
 
-/// One of the further things a vendor said.
+/// One of the further things a provider said.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Detail {
+pub enum DetailValue {
     /// Yes or no.
     Flag(bool),
     /// Several texts.
     List(Vec<String>),
-    /// A number, on the vendor's own scale.
+    /// A number, on the provider's own scale.
     Number(f64),
     /// A text.
     Text(String),
 }
 
-impl Detail {
+impl DetailValue {
     /// The text, where it is one.
     pub fn text(&self) -> Option<&str> {
         match self {

@@ -10,7 +10,7 @@ use crate::ConfigError;
 pub struct Hostname(String);
 
 impl Hostname {
-    /// Reads what a vendor or a configuration calls a host. `None` when it cannot be one.
+    /// Reads what a provider or a configuration calls a host. `None` when it cannot be one.
     ///
     /// ```
     /// use human_check_core::Hostname;

@@ -2,14 +2,15 @@ use std::time::{Duration, SystemTime};
 
 use crate::hostname::HostPattern;
 use crate::{
-    ConfigError, Fact, Facts, Presence, Reason, Refusal, Reports, Score, Submission, Verdict,
+    Capabilities, ConfigError, FactKind, Facts, Reason, Refusal, Score, Submission, Support,
+    TestKeyPolicy, Verdict,
 };
 
-/// What a human verdict must satisfy beyond the vendor's yes.
+/// What a human verdict must satisfy beyond the provider's yes.
 ///
 /// Pure: it reads a verdict, a submission and a time. Each rule can only refuse, so adding one
 /// never lets anybody in; a fact that a rule needs and the verdict lacks refuses. A new policy
-/// has one rule, that answers to a vendor's testing keys are refused.
+/// has one rule, that answers to a provider's testing keys are refused.
 ///
 /// ```
 /// use human_check_core::{Policy, Score};
@@ -28,7 +29,7 @@ pub struct Policy {
     min_score: Option<Score>,
     max_age: Option<Duration>,
     clock_skew: Duration,
-    testing_credentials: bool,
+    test_keys: TestKeyPolicy,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -53,7 +54,7 @@ impl Policy {
             min_score: None,
             max_age: None,
             clock_skew: Duration::from_secs(60),
-            testing_credentials: false,
+            test_keys: TestKeyPolicy::Refused,
         }
     }
 
@@ -134,7 +135,7 @@ impl Policy {
 
     /// Requires the challenge to have been solved no longer ago than this, and not in the future.
     ///
-    /// Vendors end their tokens by themselves; this is for routes that want less. Some vendors
+    /// Providers end their tokens by themselves; this is for routes that want less. Some providers
     /// report when the challenge was loaded, so a visitor who ponders looks old.
     #[must_use]
     pub fn with_max_age(mut self, age: Duration) -> Self {
@@ -142,17 +143,18 @@ impl Policy {
         self
     }
 
-    /// How far the vendor's clock and ours may differ when an age is judged. Default 60 seconds.
+    /// How far the provider's clock and ours may differ when an age is judged. Default 60 seconds.
     #[must_use]
     pub fn with_clock_skew(mut self, skew: Duration) -> Self {
         self.clock_skew = skew;
         self
     }
 
-    /// For tests only: lets answers to a vendor's published testing keys pass.
+    /// Sets whether replies to a provider's published test keys may pass. Default
+    /// [`TestKeyPolicy::Refused`]; allow them in tests only.
     #[must_use]
-    pub fn allowing_testing_credentials(mut self) -> Self {
-        self.testing_credentials = true;
+    pub fn with_test_keys(mut self, policy: TestKeyPolicy) -> Self {
+        self.test_keys = policy;
         self
     }
 
@@ -161,8 +163,8 @@ impl Policy {
     /// # Errors
     ///
     /// [`ConfigError`] naming the first rule whose fact the check does not report, or an action
-    /// without a name, which vendors report as none.
-    pub fn applicable_to(&self, reports: Reports) -> Result<(), ConfigError> {
+    /// without a name, which providers report as none.
+    pub fn validate_for(&self, reports: Capabilities) -> Result<(), ConfigError> {
         if self.action.as_ref().is_some_and(|a| a.trim().is_empty()) {
             return Err(ConfigError::new(
                 "action",
@@ -171,20 +173,20 @@ impl Policy {
             ));
         }
         let rules = [
-            ("hostnames", self.origins.is_some(), Fact::Hostname),
-            ("action", self.action.is_some(), Fact::Action),
-            ("binding", self.binding, Fact::Binding),
-            ("min_score", self.min_score.is_some(), Fact::Score),
-            ("max_age", self.max_age.is_some(), Fact::SolvedAt),
+            ("hostnames", self.origins.is_some(), FactKind::Hostname),
+            ("action", self.action.is_some(), FactKind::Action),
+            ("binding", self.binding, FactKind::Binding),
+            ("min_score", self.min_score.is_some(), FactKind::Score),
+            ("max_age", self.max_age.is_some(), FactKind::SolvedAt),
         ];
         for (rule, asked, fact) in rules {
-            if asked && reports.of(fact) == Presence::Never {
+            if asked && reports.of(fact) == Support::Never {
                 return Err(ConfigError::new(
                     rule,
                     format!(
                         "asks for the {fact}, which this check does not report, so it would refuse everybody"
                     ),
-                    "leave the rule out, or use a vendor or plan that reports it",
+                    "leave the rule out, or use a provider or plan that reports it",
                 ));
             }
         }
@@ -192,7 +194,7 @@ impl Policy {
     }
 
     /// Turns a human verdict that breaks a rule into a refusal. Refusals stay as they are. Where
-    /// several vendors judged, each one's facts are held to every rule.
+    /// several providers judged, each one's facts are held to every rule.
     pub fn judge(&self, verdict: Verdict, submission: &Submission, now: SystemTime) -> Verdict {
         let facts = match verdict {
             Verdict::Human(facts) => facts,
@@ -206,34 +208,34 @@ impl Policy {
         };
         let refusal = Refusal::new(reason).with_facts(facts);
         Verdict::NotHuman(match reason {
-            Reason::TestingCredentials => refusal.alerting(),
+            Reason::TestKey => refusal.with_alert(),
             _ => refusal,
         })
     }
 
     fn broken_by(&self, facts: &Facts, submission: &Submission, now: SystemTime) -> Option<Reason> {
-        if facts.testing_credentials && !self.testing_credentials {
-            return Some(Reason::TestingCredentials);
+        if facts.test_key && !self.test_keys.allowed() {
+            return Some(Reason::TestKey);
         }
         if let Some(reason) = self.origins.as_ref().and_then(|o| o.broken_by(facts)) {
             return Some(reason);
         }
         if let Some(expected) = &self.action {
             match &facts.action {
-                None => return Some(Reason::EvidenceAbsent(Fact::Action)),
+                None => return Some(Reason::EvidenceAbsent(FactKind::Action)),
                 Some(action) if !action.matches(expected) => return Some(Reason::WrongAction),
                 Some(_) => {}
             }
         }
         if self.binding && (facts.binding.is_none() || submission.expected_binding().is_none()) {
-            return Some(Reason::EvidenceAbsent(Fact::Binding));
+            return Some(Reason::EvidenceAbsent(FactKind::Binding));
         }
         if let Some(reason) = submission.unmet_by(facts) {
             return Some(reason);
         }
         if let Some(floor) = self.min_score {
             match facts.score {
-                None => return Some(Reason::EvidenceAbsent(Fact::Score)),
+                None => return Some(Reason::EvidenceAbsent(FactKind::Score)),
                 Some(score) if !score.at_least(floor) => return Some(Reason::ScoreTooLow),
                 Some(_) => {}
             }
@@ -246,7 +248,7 @@ impl Policy {
 impl Origins {
     fn broken_by(&self, facts: &Facts) -> Option<Reason> {
         match (&facts.hostname, &facts.app) {
-            (None, None) => Some(Reason::EvidenceAbsent(Fact::Hostname)),
+            (None, None) => Some(Reason::EvidenceAbsent(FactKind::Hostname)),
             (host, app) => {
                 // Either vouches. If both had to, taking one out of a reply could make it pass.
                 let host_ok = host
@@ -266,7 +268,7 @@ fn aged(
     now: SystemTime,
 ) -> Option<Reason> {
     let Some(solved_at) = solved_at else {
-        return Some(Reason::EvidenceAbsent(Fact::SolvedAt));
+        return Some(Reason::EvidenceAbsent(FactKind::SolvedAt));
     };
     match now.duration_since(solved_at) {
         Ok(age) => (age > max_age.saturating_add(skew)).then_some(Reason::TooOld),
@@ -277,7 +279,7 @@ fn aged(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Action, Hostname, Provider};
+    use crate::{Hostname, Provider, ReportedAction};
 
     static ACME: Provider = Provider::new("acme", &["acme-response"]);
 
@@ -288,7 +290,7 @@ mod tests {
     fn facts() -> Facts {
         Facts {
             hostname: Hostname::parse("www.example.com"),
-            action: Some(Action::exact("signup")),
+            action: Some(ReportedAction::exact("signup")),
             binding: Some("session-1".into()),
             score: Some(Score::humanity(0.7).unwrap()),
             solved_at: Some(at(1_000)),
@@ -307,7 +309,7 @@ mod tests {
         &'static str,
         fn(Policy) -> Policy,
         fn(Policy) -> Policy,
-        Fact,
+        FactKind,
     );
 
     /// Every rule, with what breaks it by value and the fact it needs.
@@ -317,49 +319,49 @@ mod tests {
                 "hostnames",
                 |p| p.with_hostnames(["www.example.com"]).unwrap(),
                 |p| p.with_hostnames(["other.example"]).unwrap(),
-                Fact::Hostname,
+                FactKind::Hostname,
             ),
             (
                 "action",
                 |p| p.with_action("signup"),
                 |p| p.with_action("login"),
-                Fact::Action,
+                FactKind::Action,
             ),
             (
                 "score",
                 |p| p.with_min_score(Score::humanity(0.7).unwrap()),
                 |p| p.with_min_score(Score::humanity(0.8).unwrap()),
-                Fact::Score,
+                FactKind::Score,
             ),
             (
                 "age",
                 |p| p.with_max_age(Duration::from_secs(100)),
                 |p| p.with_max_age(Duration::ZERO),
-                Fact::SolvedAt,
+                FactKind::SolvedAt,
             ),
             (
                 "binding",
                 Policy::with_binding_required,
                 Policy::with_binding_required,
-                Fact::Binding,
+                FactKind::Binding,
             ),
         ]
     }
 
-    fn without(mut facts: Facts, fact: Fact) -> Facts {
+    fn without(mut facts: Facts, fact: FactKind) -> Facts {
         match fact {
-            Fact::Action => facts.action = None,
-            Fact::Binding => facts.binding = None,
-            Fact::Hostname => facts.hostname = None,
-            Fact::Score => facts.score = None,
-            Fact::SolvedAt => facts.solved_at = None,
+            FactKind::Action => facts.action = None,
+            FactKind::Binding => facts.binding = None,
+            FactKind::Hostname => facts.hostname = None,
+            FactKind::Score => facts.score = None,
+            FactKind::SolvedAt => facts.solved_at = None,
         }
         facts
     }
 
     #[test]
     fn each_rule_passes_what_fits_and_refuses_what_is_absent() {
-        let submission = Submission::new().expecting_binding("session-1");
+        let submission = Submission::new().with_expected_binding("session-1");
         for (name, fits, _, fact) in rules() {
             let policy = fits(Policy::new());
             assert_eq!(reason(&policy, facts(), &submission, 1_100), None, "{name}");
@@ -368,10 +370,13 @@ mod tests {
                 Some(Reason::EvidenceAbsent(fact)),
                 "{name}"
             );
-            assert!(policy.applicable_to(Reports::nothing()).is_err(), "{name}");
+            assert!(
+                policy.validate_for(Capabilities::nothing()).is_err(),
+                "{name}"
+            );
             assert!(
                 policy
-                    .applicable_to(Reports::nothing().sometimes(fact))
+                    .validate_for(Capabilities::nothing().sometimes(fact))
                     .is_ok(),
                 "{name}"
             );
@@ -381,7 +386,7 @@ mod tests {
     #[test]
     fn adding_a_rule_never_turns_a_refusal_into_a_pass() {
         // All pairs of subsets: whatever a smaller policy refuses, the larger one refuses too.
-        let submission = Submission::new().expecting_binding("session-1");
+        let submission = Submission::new().with_expected_binding("session-1");
         let rules = rules();
         let mut all: Vec<(u32, Policy)> = Vec::new();
         for choice in 0..3_u32.pow(5) {
@@ -406,11 +411,11 @@ mod tests {
         };
         for missing in [
             None,
-            Some(Fact::Action),
-            Some(Fact::Binding),
-            Some(Fact::Hostname),
-            Some(Fact::Score),
-            Some(Fact::SolvedAt),
+            Some(FactKind::Action),
+            Some(FactKind::Binding),
+            Some(FactKind::Hostname),
+            Some(FactKind::Score),
+            Some(FactKind::SolvedAt),
         ] {
             let facts = missing.map_or_else(facts, |fact| without(facts(), fact));
             let refused: Vec<bool> = all
@@ -431,7 +436,7 @@ mod tests {
 
     #[test]
     fn refusals_are_never_turned_into_passes() {
-        let policy = Policy::new().allowing_testing_credentials();
+        let policy = Policy::new().with_test_keys(TestKeyPolicy::Allowed);
         let verdict = policy.judge(Verdict::refused(Reason::Invalid), &Submission::new(), at(0));
         assert_eq!(verdict.refusal().unwrap().reason(), Reason::Invalid);
     }
@@ -497,17 +502,17 @@ mod tests {
     #[test]
     fn testing_credentials_need_permission_and_raise_an_alert() {
         let testing = Facts {
-            testing_credentials: true,
+            test_key: true,
             ..facts()
         };
         let none = Submission::new();
         let verdict = Policy::new().judge(Verdict::Human(testing.clone()), &none, at(1_000));
         let refusal = verdict.refusal().unwrap();
-        assert_eq!(refusal.reason(), Reason::TestingCredentials);
+        assert_eq!(refusal.reason(), Reason::TestKey);
         assert!(refusal.is_alert());
         assert_eq!(
             reason(
-                &Policy::new().allowing_testing_credentials(),
+                &Policy::new().with_test_keys(TestKeyPolicy::Allowed),
                 testing,
                 &none,
                 1_000
@@ -519,7 +524,7 @@ mod tests {
     #[test]
     fn the_action_of_the_submission_holds_beside_the_policys() {
         let policy = Policy::new().with_action("signup");
-        let submission = Submission::new().expecting_action("login");
+        let submission = Submission::new().with_expected_action("login");
         assert_eq!(
             reason(&policy, facts(), &submission, 1_000),
             Some(Reason::WrongAction)
@@ -531,7 +536,7 @@ mod tests {
         // Whoever requires it and forgets to say which one would let any session's token pass.
         let policy = Policy::new().with_binding_required();
         let unexpected = reason(&policy, facts(), &Submission::new(), 1_000);
-        assert_eq!(unexpected, Some(Reason::EvidenceAbsent(Fact::Binding)));
+        assert_eq!(unexpected, Some(Reason::EvidenceAbsent(FactKind::Binding)));
     }
 
     #[test]

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-/// A vendor of human verification, and the form fields its answers arrive in.
+/// A provider of human verification, and the form fields its answers arrive in.
 ///
 /// Adapters publish theirs as a static, so that nothing else needs a table of field names:
 ///

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{Fact, Facts, Provider};
+use crate::{FactKind, Facts, Provider};
 
 /// A visitor who did not pass, and why.
 ///
@@ -27,23 +27,23 @@ impl Refusal {
         }
     }
 
-    /// The same with the vendor's own codes.
+    /// The same with the provider's own codes.
     #[must_use]
     pub fn with_codes(mut self, codes: Vec<String>) -> Self {
         self.codes = codes;
         self
     }
 
-    /// The same with what the vendor said about the visitor nevertheless.
+    /// The same with what the provider said about the visitor nevertheless.
     #[must_use]
     pub fn with_facts(mut self, facts: Facts) -> Self {
         self.facts = Some(Box::new(facts));
         self
     }
 
-    /// The same with who refused, where nothing says so yet. For combinators of several vendors.
+    /// The same with who refused, where nothing says so yet. For combinators of several providers.
     #[must_use]
-    pub fn by(mut self, provider: &Provider) -> Self {
+    pub fn with_provider(mut self, provider: &Provider) -> Self {
         if self.provider().is_none() {
             self.provider = Some(provider.clone());
         }
@@ -53,7 +53,7 @@ impl Refusal {
     /// The same, marked for the site's owner: a visitor can provoke it, but when it happens to
     /// everybody our configuration is wrong.
     #[must_use]
-    pub fn alerting(mut self) -> Self {
+    pub fn with_alert(mut self) -> Self {
         self.alert = true;
         self
     }
@@ -63,19 +63,19 @@ impl Refusal {
         self.reason
     }
 
-    /// The vendor's own codes, in the vendor's order. An open set; match on [`reason`](Self::reason).
+    /// The provider's own codes, in the provider's order. An open set; match on [`reason`](Self::reason).
     pub fn codes(&self) -> &[String] {
         &self.codes
     }
 
-    /// What the vendor said about the visitor, where it said anything.
+    /// What the provider said about the visitor, where it said anything.
     ///
     /// A score that was too low is here, for routes that want to offer a harder challenge.
     pub fn facts(&self) -> Option<&Facts> {
         self.facts.as_deref()
     }
 
-    /// Who refused, where that is known: a vendor that said nothing else of the visitor names itself
+    /// Who refused, where that is known: a provider that said nothing else of the visitor names itself
     /// only behind a check of several.
     pub fn provider(&self) -> Option<&Provider> {
         let by_facts = self.facts.as_ref().map(|facts| &facts.provider);
@@ -99,27 +99,27 @@ impl fmt::Display for Refusal {
 #[non_exhaustive]
 pub enum Reason {
     /// A policy or an expectation needs a fact that the verdict does not carry.
-    EvidenceAbsent(Fact),
-    /// The token is too old for its vendor.
+    EvidenceAbsent(FactKind),
+    /// The token is too old for its provider.
     Expired,
-    /// The vendor does not tell age and reuse apart.
-    ExpiredOrSpent,
-    /// The vendor does not know the token, or the challenge was failed.
+    /// The provider does not tell age and reuse apart.
+    ExpiredOrReplayed,
+    /// The provider does not know the token, or the challenge was failed.
     Invalid,
     /// Not a token: oversized, with characters no token has, or several that contradict.
     Malformed,
     /// No token arrived.
     Missing,
-    /// The vendor refused without saying why, or with a code this library does not know.
+    /// The provider refused without saying why, or with a code this library does not know.
     Other,
     /// The score is under the threshold.
     ScoreTooLow,
     /// The challenge was solved in the future, further than clocks may differ.
     SolvedInFuture,
     /// The token was verified before.
-    Spent,
+    Replayed,
     /// The answer belongs to testing keys, which were not allowed.
-    TestingCredentials,
+    TestKey,
     /// The challenge was solved too long ago for the policy.
     TooOld,
     /// A kind of token that nobody can verify, or that this check was told not to accept.
@@ -140,21 +140,21 @@ impl Reason {
     /// A short name of a fixed set, fit for logs and metric labels.
     pub fn name(self) -> &'static str {
         match self {
-            Self::EvidenceAbsent(Fact::Action) => "action-absent",
-            Self::EvidenceAbsent(Fact::Binding) => "binding-absent",
-            Self::EvidenceAbsent(Fact::Hostname) => "hostname-absent",
-            Self::EvidenceAbsent(Fact::Score) => "score-absent",
-            Self::EvidenceAbsent(Fact::SolvedAt) => "solve-time-absent",
+            Self::EvidenceAbsent(FactKind::Action) => "action-absent",
+            Self::EvidenceAbsent(FactKind::Binding) => "binding-absent",
+            Self::EvidenceAbsent(FactKind::Hostname) => "hostname-absent",
+            Self::EvidenceAbsent(FactKind::Score) => "score-absent",
+            Self::EvidenceAbsent(FactKind::SolvedAt) => "solve-time-absent",
             Self::Expired => "expired",
-            Self::ExpiredOrSpent => "expired-or-spent",
+            Self::ExpiredOrReplayed => "expired-or-replayed",
             Self::Invalid => "invalid",
             Self::Malformed => "malformed",
             Self::Missing => "missing",
             Self::Other => "other",
             Self::ScoreTooLow => "score-too-low",
             Self::SolvedInFuture => "solved-in-future",
-            Self::Spent => "spent",
-            Self::TestingCredentials => "testing-credentials",
+            Self::Replayed => "replayed",
+            Self::TestKey => "test-key",
             Self::TooOld => "too-old",
             Self::UnverifiableToken => "unverifiable-token",
             Self::WrongAction => "wrong-action",

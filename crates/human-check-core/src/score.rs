@@ -2,11 +2,11 @@ use std::fmt;
 
 use crate::ConfigError;
 
-/// How human a visitor looked, on one scale for all vendors: 0 is surely a machine, 1 surely a human.
+/// How human a visitor looked, on one scale for all providers: 0 is surely a machine, 1 surely a human.
 ///
-/// Vendors disagree about the direction (a reCAPTCHA 0.9 is good, an hCaptcha 0.9 is bad) and the
+/// Providers disagree about the direction (a reCAPTCHA 0.9 is good, an hCaptcha 0.9 is bad) and the
 /// range, so a bare number is never accepted where a score is meant: every score says which way
-/// it counts when it is made, and keeps the vendor's own number.
+/// it counts when it is made, and keeps the provider's own number.
 ///
 /// ```
 /// use human_check_core::Score;
@@ -68,14 +68,14 @@ impl Score {
         self.human
     }
 
-    /// The vendor's own number, on the vendor's own scale.
+    /// The provider's own number, on the provider's own scale.
     pub fn raw(self) -> f64 {
         self.raw
     }
 
     /// Whether this is as good as `floor`, or better.
     ///
-    /// Differences under a millionth count as equal: vendors compute in 32 bits, and 0.9 arrives
+    /// Differences under a millionth count as equal: providers compute in 32 bits, and 0.9 arrives
     /// as 0.8999999761581421 where a client widened it.
     pub fn at_least(self, floor: Self) -> bool {
         self.human >= floor.human - 1e-6

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::ConfigError;
 
-/// A vendor's secret key, API key or private key.
+/// A provider's secret key, API key or private key.
 ///
 /// Wiped from memory when the last clone is dropped. It has neither `Display` nor `Serialize`,
 /// and `Debug` prints `[redacted]`; [`expose`](Self::expose) is the one way to its text, so a
@@ -23,7 +23,7 @@ use crate::ConfigError;
 pub struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
-    /// Takes a one-line secret as the vendor's dashboard shows it.
+    /// Takes a one-line secret as the provider's dashboard shows it.
     ///
     /// # Errors
     ///
@@ -35,7 +35,7 @@ impl Secret {
             return Err(ConfigError::new(
                 "secret",
                 "is empty",
-                "copy the secret from the vendor's dashboard",
+                "copy the secret from the provider's dashboard",
             ));
         }
         if !text.bytes().all(|b| b.is_ascii_graphic()) {
@@ -65,7 +65,7 @@ impl Secret {
         Ok(Self(Arc::new(text)))
     }
 
-    /// The secret itself. Put it where the vendor wants it and nowhere else.
+    /// The secret itself. Put it where the provider wants it and nowhere else.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -77,11 +77,11 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Whether a vendor's published testing keys may be used.
+/// Whether a provider's published testing keys may be used.
 ///
 /// They let everybody in, so they are refused unless a test says otherwise by name.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum TestingCredentials {
+pub enum TestKeyPolicy {
     /// For tests only: answers to testing keys count, and are marked as such.
     Allowed,
     /// Testing keys are an error when a check is built, and answers to them are refused.
@@ -89,7 +89,7 @@ pub enum TestingCredentials {
     Refused,
 }
 
-impl TestingCredentials {
+impl TestKeyPolicy {
     /// Whether they are allowed.
     pub fn allowed(self) -> bool {
         self == Self::Allowed

@@ -2,10 +2,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::{Fact, Facts, Provider, Reason, Refusal};
+use crate::{FactKind, Facts, Provider, Reason, Refusal};
 
 /// The longest token that is asked about unless an adapter says otherwise, in bytes.
-pub const TOKEN_CAP: usize = 8_192;
+pub const MAX_TOKEN_BYTES: usize = 8_192;
 
 /// Anything longer is not even kept.
 const KEEP_CAP: usize = 65_536;
@@ -23,8 +23,8 @@ const KEEP_CAP: usize = 65_536;
 /// let submission = Submission::new()
 ///     .with_token(&ACME, "token-from-the-form")
 ///     .with_client_ip("203.0.113.7".parse().unwrap())
-///     .expecting_action("signup");
-/// assert_eq!(submission.token(&ACME, 8192).unwrap(), "token-from-the-form");
+///     .with_expected_action("signup");
+/// assert_eq!(submission.token_for(&ACME, 8192).unwrap(), "token-from-the-form");
 /// ```
 #[derive(Clone, Default)]
 pub struct Submission {
@@ -58,12 +58,12 @@ impl Submission {
     /// twice is one token; two different ones for one provider contradict and are refused.
     #[must_use]
     pub fn with_token(self, provider: &Provider, token: impl Into<String>) -> Self {
-        self.with_value(provider, TOKEN, token)
+        self.with_token_part(provider, TOKEN, token)
     }
 
     /// Adds one of several named values, for the few providers whose answer is more than a token.
     #[must_use]
-    pub fn with_value(
+    pub fn with_token_part(
         mut self,
         provider: &Provider,
         name: impl Into<Cow<'static, str>>,
@@ -78,11 +78,11 @@ impl Submission {
         self
     }
 
-    /// Says which address the visitor has. Leave it out when unsure: vendors refuse honest
+    /// Says which address the visitor has. Leave it out when unsure: providers refuse honest
     /// visitors whose address is a proxy's.
     #[must_use]
     pub fn with_client_ip(mut self, ip: IpAddr) -> Self {
-        // `::ffff:203.0.113.7` is what a dual-stack socket says and no vendor expects.
+        // `::ffff:203.0.113.7` is what a dual-stack socket says and no provider expects.
         self.client_ip = Some(ip.to_canonical());
         self
     }
@@ -102,7 +102,7 @@ impl Submission {
 
     /// Says which action the challenge must have been solved for. Enforced by every check.
     #[must_use]
-    pub fn expecting_action(mut self, action: impl Into<Cow<'static, str>>) -> Self {
+    pub fn with_expected_action(mut self, action: impl Into<Cow<'static, str>>) -> Self {
         self.action = Some(action.into());
         self
     }
@@ -110,7 +110,7 @@ impl Submission {
     /// Says which value of ours (cdata, uid, session id) the challenge must have been tied to.
     /// Enforced by every check.
     #[must_use]
-    pub fn expecting_binding(mut self, binding: impl Into<String>) -> Self {
+    pub fn with_expected_binding(mut self, binding: impl Into<String>) -> Self {
         self.binding = Some(binding.into());
         self
     }
@@ -121,8 +121,8 @@ impl Submission {
     ///
     /// A [`Refusal`]: [`Reason::Missing`] when there is none or it is empty,
     /// [`Reason::Malformed`] when it cannot be a token. Costs no allocation.
-    pub fn token(&self, provider: &Provider, cap: usize) -> Result<&str, Refusal> {
-        self.value(provider, TOKEN, cap)
+    pub fn token_for(&self, provider: &Provider, cap: usize) -> Result<&str, Refusal> {
+        self.token_part(provider, TOKEN, cap)
     }
 
     /// A named value for `provider`, under the same rules as [`token`](Self::token).
@@ -130,7 +130,7 @@ impl Submission {
     /// # Errors
     ///
     /// As for [`token`](Self::token).
-    pub fn value(&self, provider: &Provider, name: &str, cap: usize) -> Result<&str, Refusal> {
+    pub fn token_part(&self, provider: &Provider, name: &str, cap: usize) -> Result<&str, Refusal> {
         let mut texts = self
             .answers
             .iter()
@@ -150,12 +150,12 @@ impl Submission {
     }
 
     /// Whether anything arrived for `provider`, good or bad.
-    pub fn answers(&self, provider: &Provider) -> bool {
+    pub fn has_token_for(&self, provider: &Provider) -> bool {
         self.answers.iter().any(|a| a.provider == *provider)
     }
 
     /// Whether anything that is not empty arrived for one of `providers`.
-    pub fn answers_any(&self, providers: &[Provider]) -> bool {
+    pub fn has_token_for_any(&self, providers: &[Provider]) -> bool {
         self.answers
             .iter()
             .any(|a| a.text.as_deref() != Some("") && providers.contains(&a.provider))
@@ -164,7 +164,7 @@ impl Submission {
     /// The same submission with the answers for `providers` and no others, so that nobody is shown
     /// a token that was made for somebody else.
     #[must_use]
-    pub fn only_for(&self, providers: &[Provider]) -> Self {
+    pub fn retain_providers(&self, providers: &[Provider]) -> Self {
         let mut own = self.clone();
         own.answers.retain(|a| providers.contains(&a.provider));
         own
@@ -172,10 +172,12 @@ impl Submission {
 
     /// The same without the expectations that a check with these `reports` can never meet.
     #[cfg(feature = "tokio")]
-    pub(crate) fn expecting_what(mut self, reports: crate::Reports) -> Self {
-        use crate::Presence::Never;
-        self.action.take_if(|_| reports.of(Fact::Action) == Never);
-        self.binding.take_if(|_| reports.of(Fact::Binding) == Never);
+    pub(crate) fn expecting_what(mut self, reports: crate::Capabilities) -> Self {
+        use crate::Support::Never;
+        self.action
+            .take_if(|_| reports.of(FactKind::Action) == Never);
+        self.binding
+            .take_if(|_| reports.of(FactKind::Binding) == Never);
         self
     }
 
@@ -188,13 +190,13 @@ impl Submission {
     ///
     /// The [`Refusal`]: [`Reason::Malformed`] when something for one of them cannot be an answer,
     /// [`Reason::Missing`] when there is nothing for any of them.
-    pub fn askable(&self, providers: &[Provider]) -> Result<(), Refusal> {
+    pub fn precheck(&self, providers: &[Provider]) -> Result<(), Refusal> {
         let mut outcome = Err(Refusal::new(Reason::Missing));
         for answer in &self.answers {
             if !providers.contains(&answer.provider) {
                 continue;
             }
-            match self.value(&answer.provider, &answer.name, TOKEN_CAP) {
+            match self.token_part(&answer.provider, &answer.name, MAX_TOKEN_BYTES) {
                 Ok(_) => outcome = Ok(()),
                 Err(refusal) if refusal.reason() == Reason::Missing => {}
                 Err(refusal) => return Err(refusal),
@@ -204,15 +206,15 @@ impl Submission {
     }
 
     /// Whom of `providers` this is addressed to: the first whose answer is here, or else the first.
-    pub(crate) fn addressee<'a>(&self, providers: &'a [Provider]) -> &'a Provider {
+    pub(crate) fn addressed_to<'a>(&self, providers: &'a [Provider]) -> &'a Provider {
         static NOBODY: Provider = Provider::new("nobody", &[]);
-        let mut addressed = providers.iter().filter(|p| self.answers(p));
+        let mut addressed = providers.iter().filter(|p| self.has_token_for(p));
         let addressed = addressed.next().or(providers.first());
         addressed.unwrap_or(&NOBODY)
     }
 
     /// What arrived for `provider`, as names and values.
-    #[cfg(feature = "single-use")]
+    #[cfg(feature = "replay")]
     pub(crate) fn values<'a>(
         &'a self,
         provider: &'a Provider,
@@ -244,14 +246,14 @@ impl Submission {
     pub(crate) fn unmet_by(&self, facts: &Facts) -> Option<Reason> {
         if let Some(expected) = self.expected_action() {
             match &facts.action {
-                None => return Some(Reason::EvidenceAbsent(Fact::Action)),
+                None => return Some(Reason::EvidenceAbsent(FactKind::Action)),
                 Some(action) if !action.matches(expected) => return Some(Reason::WrongAction),
                 Some(_) => {}
             }
         }
         match (self.expected_binding(), &facts.binding) {
             (None, _) => None,
-            (Some(_), None) => Some(Reason::EvidenceAbsent(Fact::Binding)),
+            (Some(_), None) => Some(Reason::EvidenceAbsent(FactKind::Binding)),
             (Some(expected), Some(binding)) => {
                 (expected != binding).then_some(Reason::WrongBinding)
             }
@@ -298,12 +300,12 @@ mod tests {
     #[test]
     fn named_values_are_kept_apart() {
         let submission = Submission::new()
-            .with_value(&ACME, "lot_number", "1")
-            .with_value(&ACME, "pass_token", "2");
-        assert_eq!(submission.value(&ACME, "lot_number", 10).unwrap(), "1");
-        assert_eq!(submission.value(&ACME, "pass_token", 10).unwrap(), "2");
+            .with_token_part(&ACME, "lot_number", "1")
+            .with_token_part(&ACME, "pass_token", "2");
+        assert_eq!(submission.token_part(&ACME, "lot_number", 10).unwrap(), "1");
+        assert_eq!(submission.token_part(&ACME, "pass_token", 10).unwrap(), "2");
         assert_eq!(
-            submission.token(&ACME, 10).unwrap_err().reason(),
+            submission.token_for(&ACME, 10).unwrap_err().reason(),
             Reason::Missing
         );
     }
@@ -313,10 +315,10 @@ mod tests {
         let once = Submission::new()
             .with_token(&ACME, "a")
             .with_token(&ACME, "a");
-        assert_eq!(once.token(&ACME, 10).unwrap(), "a");
+        assert_eq!(once.token_for(&ACME, 10).unwrap(), "a");
         let two = once.with_token(&ACME, "b");
         assert_eq!(
-            two.token(&ACME, 10).unwrap_err().reason(),
+            two.token_for(&ACME, 10).unwrap_err().reason(),
             Reason::Malformed
         );
     }
@@ -324,10 +326,10 @@ mod tests {
     #[test]
     fn what_is_far_too_long_is_not_even_kept() {
         let long = Submission::new().with_token(&ACME, "a".repeat(KEEP_CAP + 1));
-        assert!(long.answers(&ACME));
+        assert!(long.has_token_for(&ACME));
         assert!(long.answers[0].text.is_none());
         assert_eq!(
-            long.token(&ACME, usize::MAX).unwrap_err().reason(),
+            long.token_for(&ACME, usize::MAX).unwrap_err().reason(),
             Reason::Malformed
         );
     }

@@ -1,12 +1,12 @@
 //! What the state machines share between threads, from loom where it tries all interleavings.
 
-#[cfg(all(loom, feature = "single-use"))]
+#[cfg(all(loom, feature = "replay"))]
 pub(crate) use loom::sync::atomic::AtomicUsize;
 #[cfg(loom)]
 pub(crate) use loom::sync::{Mutex, MutexGuard};
-#[cfg(all(not(loom), feature = "single-use"))]
+#[cfg(all(not(loom), feature = "replay"))]
 pub(crate) use std::sync::atomic::AtomicUsize;
-#[cfg(feature = "single-use")]
+#[cfg(feature = "replay")]
 pub(crate) use std::sync::atomic::Ordering;
 #[cfg(not(loom))]
 pub(crate) use std::sync::{Mutex, MutexGuard};

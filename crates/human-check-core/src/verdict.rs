@@ -1,6 +1,6 @@
 use crate::{Facts, Provider, Reason, Refusal, Submission};
 
-/// What a vendor decided. Somebody has spoken, as opposed to [`CheckError`](crate::CheckError).
+/// What a provider decided. Somebody has spoken, as opposed to [`CheckError`](crate::CheckError).
 #[derive(Clone, Debug)]
 #[must_use = "a verdict that nobody looks at lets everybody in"]
 pub enum Verdict {
@@ -17,9 +17,9 @@ impl Verdict {
     }
 
     /// The same, and a refusal says that it is `provider`'s, where nothing says so yet.
-    pub(crate) fn by(self, provider: &Provider) -> Self {
+    pub(crate) fn with_provider(self, provider: &Provider) -> Self {
         match self {
-            Self::NotHuman(refusal) => Self::NotHuman(refusal.by(provider)),
+            Self::NotHuman(refusal) => Self::NotHuman(refusal.with_provider(provider)),
             human @ Self::Human(_) => human,
         }
     }
@@ -30,7 +30,7 @@ impl Verdict {
     }
 
     /// The facts of a visitor who passed.
-    pub fn human(&self) -> Option<&Facts> {
+    pub fn facts(&self) -> Option<&Facts> {
         match self {
             Self::Human(facts) => Some(facts),
             Self::NotHuman(_) => None,
@@ -49,7 +49,7 @@ impl Verdict {
     ///
     /// Every check ends with it, so that an expected action or binding holds whether or not a
     /// [`Policy`](crate::Policy) stands in front. An expectation that the verdict says nothing about refuses.
-    pub fn held_to(self, submission: &Submission) -> Self {
+    pub fn check_expectations(self, submission: &Submission) -> Self {
         match self {
             Self::Human(facts) => match submission.unmet_by(&facts) {
                 Some(reason) => Self::NotHuman(Refusal::new(reason).with_facts(facts)),

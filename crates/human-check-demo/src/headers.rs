@@ -60,7 +60,7 @@ pub(crate) async fn protect(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// The demo's widgets are stand-ins that need no inline styles, so no vendor's wish for them is granted.
+/// The demo's widgets are stand-ins that need no inline styles, so no provider's wish for them is granted.
 fn policy(sources: CspSources, nonce: &Nonce) -> HeaderValue {
     sources
         .with_nonce(nonce.as_str())
@@ -72,7 +72,7 @@ fn policy(sources: CspSources, nonce: &Nonce) -> HeaderValue {
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The demo hands out tokens and breaks vendors for whoever asks. A page elsewhere may make a browser
+/// The demo hands out tokens and breaks providers for whoever asks. A page elsewhere may make a browser
 /// ask: by a name of its own that leads here, or by a form.
 fn refusal(request: &Request) -> Option<(StatusCode, &'static str)> {
     let header = |name: &HeaderName| request.headers().get(name)?.to_str().ok();

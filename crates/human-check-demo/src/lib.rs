@@ -1,22 +1,24 @@
 #![doc = include_str!("../README.md")]
 
+mod app;
 mod headers;
-mod lineup;
 mod log;
-mod metrics;
 pub mod once;
 mod page;
-mod pretend;
-mod side_by_side;
-mod signup;
+mod pages;
+mod providers;
+mod recorder;
+mod records;
 mod site;
+mod stages;
+mod visitor_view;
 mod widget_package;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 
-pub use lineup::Work;
+pub use providers::Work;
 pub use site::Demo;
 use tokio::net::TcpListener;
 
@@ -56,7 +58,7 @@ pub async fn run(
     writeln!(out, "{}", demo.url())?;
     writeln!(
         out,
-        "A site with emulated vendors, for a browser on this machine. Stop it with Ctrl-C."
+        "A site with emulated providers, for a browser on this machine. Stop it with Ctrl-C."
     )?;
     out.flush()?;
     demo.serve(stop).await?;

@@ -1,28 +1,14 @@
-//! The latest decisions: kept, shown, and sent on as they are made.
+//! The latest decisions: kept, and sent on as they are made.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use askama::Template;
-use axum::Extension;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
-use futures_core::Stream;
-use futures_util::stream::unfold;
 use human_check_guard::{DecisionEvent, Observer};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast::error::RecvError;
+use serde::Serialize;
+use tokio::sync::Semaphore;
 use tokio::sync::broadcast::{Receiver, Sender, channel};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::headers::Nonce;
-use crate::page::{Frame, PAGES, show};
-use crate::site::App;
 
 /// How many decisions are kept.
 const KEPT: usize = 200;
@@ -50,7 +36,7 @@ fn tone(decision: &str) -> &'static str {
     match decision {
         "human" => "good",
         "misconfigured" | "verification-unavailable" => "unsure",
-        decision if decision.starts_with("let-in") || decision.starts_with("not-") => "unsure",
+        decision if decision.starts_with("failed-open") || decision.starts_with("not-") => "unsure",
         _ => "bad",
     }
 }
@@ -59,7 +45,7 @@ fn tone(decision: &str) -> &'static str {
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     kept: Arc<Mutex<Kept>>,
-    readers: Arc<Semaphore>,
+    pub(crate) readers: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -72,17 +58,17 @@ struct Kept {
 
 tokio::task_local! {
     /// The last decision about the request of this task.
-    static WITNESSED: RefCell<Option<Entry>>;
+    static CAPTURED: RefCell<Option<Entry>>;
 }
 
-/// Runs a request of which [`witnessed`] then tells. Guards speak on the request's own task.
-pub(crate) async fn witness<F: Future>(request: F) -> F::Output {
-    WITNESSED.scope(RefCell::default(), request).await
+/// Runs a request of which [`captured`] then tells. Guards speak on the request's own task.
+pub(crate) async fn capture<F: Future>(request: F) -> F::Output {
+    CAPTURED.scope(RefCell::default(), request).await
 }
 
 /// What was decided about this request, if anything was.
-pub(crate) fn witnessed() -> Option<Entry> {
-    WITNESSED.try_with(RefCell::take).ok().flatten()
+pub(crate) fn captured() -> Option<Entry> {
+    CAPTURED.try_with(RefCell::take).ok().flatten()
 }
 
 impl Log {
@@ -104,12 +90,12 @@ impl Log {
     }
 
     /// The latest first.
-    fn latest(&self) -> Vec<Entry> {
+    pub(crate) fn latest(&self) -> Vec<Entry> {
         self.kept().entries.iter().rev().cloned().collect()
     }
 
     /// What came after `number`, and what is to come. Nothing falls in between.
-    fn after(&self, number: u64) -> Option<(VecDeque<Entry>, Receiver<Entry>)> {
+    pub(crate) fn after(&self, number: u64) -> Option<(VecDeque<Entry>, Receiver<Entry>)> {
         let kept = self.kept();
         let news = kept.news.as_ref()?.subscribe();
         let missed = kept.entries.iter().filter(|entry| entry.number > number);
@@ -144,85 +130,12 @@ impl Observer for Log {
             let _ = news.send(entry.clone());
         }
         drop(kept);
-        // Not for decisions that nobody wants to witness.
-        let _ = WITNESSED.try_with(|witnessed| witnessed.replace(Some(entry)));
+        // Not for decisions that nobody wants to capture.
+        let _ = CAPTURED.try_with(|captured| captured.replace(Some(entry)));
     }
 }
 
 /// The time of day, in UTC like every log.
 fn now() -> String {
     Timestamp::now().strftime("%H:%M:%S%.3f").to_string()
-}
-
-#[derive(Debug, Template)]
-#[template(path = "log.html")]
-struct Shown {
-    frame: Frame,
-    entries: Vec<Entry>,
-    last: u64,
-}
-
-/// `GET /log`
-pub(crate) async fn page(State(app): State<App>, Extension(nonce): Extension<Nonce>) -> Response {
-    let entries = app.log().latest();
-    let shown = Shown {
-        frame: Frame::new("Log of decisions", "/log", nonce),
-        last: entries.first().map_or(0, |entry| entry.number),
-        entries,
-    };
-    show(StatusCode::OK, &shown, &[])
-}
-
-/// What the page has already.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Known {
-    after: u64,
-}
-
-/// `GET /log/events`: decisions as server-sent events, one JSON object each.
-pub(crate) async fn events(
-    State(app): State<App>,
-    Query(known): Query<Known>,
-    headers: HeaderMap,
-) -> Response {
-    // A browser that comes back says what it saw last.
-    let seen = headers.get("last-event-id");
-    let seen = seen.and_then(|id| id.to_str().ok()?.parse().ok());
-    let log = app.log();
-    let place = Arc::clone(&log.readers).try_acquire_owned();
-    let (Ok(place), Some((missed, news))) = (place, log.after(seen.unwrap_or(known.after))) else {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    };
-    Sse::new(told(missed, news, place))
-        .keep_alive(KeepAlive::default())
-        .into_response()
-}
-
-fn told(
-    missed: VecDeque<Entry>,
-    news: Receiver<Entry>,
-    place: OwnedSemaphorePermit,
-) -> impl Stream<Item = Result<Event, Infallible>> {
-    unfold(
-        (missed, news, place),
-        |(mut missed, mut news, place)| async {
-            let entry = loop {
-                if let Some(entry) = missed.pop_front() {
-                    break entry;
-                }
-                match news.recv().await {
-                    Ok(entry) => break entry,
-                    // The page shows them when it is loaded anew.
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return None,
-                }
-            };
-            let event = Event::default()
-                .id(entry.number.to_string())
-                .json_data(&entry)
-                .unwrap_or_default();
-            Some((Ok(event), (missed, news, place)))
-        },
-    )
 }

@@ -1,4 +1,4 @@
-//! All vendors, all kinds of tokens, one trait, one table.
+//! All providers, all kinds of tokens, one trait, one table.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -6,27 +6,27 @@ use std::time::{Duration, Instant};
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use human_check_altcha::{ALTCHA, Altcha, Difficulty, Keys};
 use human_check_core::{
-    ChallengeIssuer, ChallengeRequest, ConfigError, HumanCheck, HumanCheckExt, MemorySpent, Policy,
-    Secret, Submission,
+    ChallengeIssuer, ChallengeRequest, ConfigError, HumanCheck, HumanCheckExt, MemoryReplayStore,
+    Policy, Secret, Submission,
 };
 use human_check_emulator::{Emulator, Fault, Mint, Site};
-use human_check_http::{Exchange, HyperTransport};
+use human_check_http::{HyperTransport, ProviderClient};
 use human_check_testkit::{ManualClock, solve};
 
-use human_check_config::Vendor;
+use human_check_config::ProviderKind;
 
 use uuid::Uuid;
 
-use crate::lineup;
+use crate::providers;
 use human_check_explain::Explanation;
 
-/// Without `--all`, one product of each vendor.
-const SHORT: [Vendor; 5] = [
-    Vendor::Altcha,
-    Vendor::Turnstile,
-    Vendor::Hcaptcha,
-    Vendor::RecaptchaV3,
-    Vendor::CaptchaLa,
+/// Without `--all`, one product of each provider.
+const SHORT: [ProviderKind; 5] = [
+    ProviderKind::Altcha,
+    ProviderKind::Turnstile,
+    ProviderKind::Hcaptcha,
+    ProviderKind::RecaptchaV3,
+    ProviderKind::CaptchaLa,
 ];
 
 /// What a visitor may come with, and what may go wrong behind it.
@@ -48,16 +48,20 @@ enum Scene {
 }
 
 impl Scene {
-    /// Why a scene cannot happen with a vendor.
-    fn says_nothing_to(self, vendor: Vendor) -> Option<&'static str> {
-        match (self, vendor) {
-            (Self::LowScore, Vendor::Altcha) => Some("(has no score)"),
-            (Self::Outage | Self::QuotaSpent | Self::Stalled, Vendor::Altcha) => {
+    /// Why a scene cannot happen with a provider.
+    fn says_nothing_to(self, provider: ProviderKind) -> Option<&'static str> {
+        match (self, provider) {
+            (Self::LowScore, ProviderKind::Altcha) => Some("(has no score)"),
+            (Self::Outage | Self::QuotaSpent | Self::Stalled, ProviderKind::Altcha) => {
                 Some("(asks nobody)")
             }
-            (Self::WrongHost, Vendor::Altcha) => Some("(names no host)"),
-            (Self::LowScore, Vendor::RecaptchaV2 | Vendor::Turnstile) => Some("(has no score)"),
-            (Self::QuotaSpent, Vendor::Hcaptcha | Vendor::Turnstile) => Some("(tells nobody)"),
+            (Self::WrongHost, ProviderKind::Altcha) => Some("(names no host)"),
+            (Self::LowScore, ProviderKind::RecaptchaV2 | ProviderKind::Turnstile) => {
+                Some("(has no score)")
+            }
+            (Self::QuotaSpent, ProviderKind::Hcaptcha | ProviderKind::Turnstile) => {
+                Some("(tells nobody)")
+            }
             _ => None,
         }
     }
@@ -75,8 +79,8 @@ const SCENES: [(Scene, &str); 13] = [
     (Scene::LowScore, "looks like a machine"),
     (Scene::QuotaSpent, "the quota is spent"),
     (Scene::WrongSecret, "our secret is wrong"),
-    (Scene::Outage, "the vendor is down"),
-    (Scene::Stalled, "the vendor stalls"),
+    (Scene::Outage, "the provider is down"),
+    (Scene::Stalled, "the provider stalls"),
 ];
 
 const HOST: &str = "www.example.com";
@@ -89,11 +93,11 @@ const HOST: &str = "www.example.com";
 pub async fn run(out: &mut impl Write, json: bool, all: bool) -> io::Result<u8> {
     let emulator = Emulator::start().await?;
     let stage = Stage::new(&emulator).map_err(io::Error::other)?;
-    let vendors: &[Vendor] = if all { &Vendor::ALL } else { &SHORT };
+    let providers: &[ProviderKind] = if all { &ProviderKind::ALL } else { &SHORT };
     if !json {
         writeln!(
             out,
-            "A proof of work of our own, and emulated vendors on {}. Every cell is one call of `HumanCheck::check`.\n",
+            "A proof of work of our own, and emulated providers on {}. Every cell is one call of `HumanCheck::check`.\n",
             emulator.base_url()
         )?;
     }
@@ -103,17 +107,17 @@ pub async fn run(out: &mut impl Write, json: bool, all: bool) -> io::Result<u8> 
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(if all { 165 } else { 120 })
         .set_header(
-            std::iter::once("what happens").chain(vendors.iter().map(|v| v.provider().name())),
+            std::iter::once("what happens").chain(providers.iter().map(|v| v.provider().name())),
         );
     for (scene, title) in SCENES {
         let mut row = vec![title.to_owned()];
-        for &vendor in vendors {
-            if let Some(why) = scene.says_nothing_to(vendor) {
+        for &provider in providers {
+            if let Some(why) = scene.says_nothing_to(provider) {
                 row.push(why.to_owned());
                 continue;
             }
             let (answer, took) = stage
-                .play(vendor, scene, title)
+                .play(provider, scene, title)
                 .await
                 .map_err(io::Error::other)?;
             if json {
@@ -128,13 +132,13 @@ pub async fn run(out: &mut impl Write, json: bool, all: bool) -> io::Result<u8> 
         writeln!(
             out,
             "
-Outcomes: human; not-human (the vendor or a rule said no: 403); unavailable (nobody could tell: 503);
-declined (the vendor would not judge: 503); misconfigured (ours to mend: 500); protocol (nonsense: 503).
-Scores are on one scale, 1 = human; hCaptcha gives them to Enterprise accounts. Turnstile is asked twice
+Outcomes: human; not-human (the provider or a rule said no: 403); unavailable (nobody could tell: 503);
+declined (the provider would not judge: 503); misconfigured (ours to mend: 500); protocol (nonsense: 503).
+Scores are on one scale, 1 = human; hCaptcha gives them to Enterprise load_accounts. Turnstile is asked twice
 when it is down, under one idempotency key, so it takes longer to say so. The others' tokens would be spent.
 A proof of work that was signed with another secret cannot be told from a forgery.
 
-Next: `emulate` serves these vendors for your own program, `explain` reads a vendor's reply, `verify`
+Next: `emulate` serves these providers for your own program, `explain` reads a provider's reply, `verify`
 asks a real one (`cargo run -- emulate`, and so on)."
         )?;
     }
@@ -155,46 +159,46 @@ fn cell(answer: &Explanation, took: Duration) -> String {
 
 struct Stage<'a> {
     emulator: &'a Emulator,
-    exchange: Exchange,
+    client: ProviderClient,
 }
 
 impl<'a> Stage<'a> {
     fn new(emulator: &'a Emulator) -> Result<Self, ConfigError> {
         // Short deadlines, so that the stalled row does not bore.
         let mut limits = human_check_http::Limits::default();
-        limits.attempt = Duration::from_millis(400);
-        limits.total = Duration::from_millis(600);
-        let exchange = Exchange::new(HyperTransport::new()?).with_limits(limits);
-        Ok(Self { emulator, exchange })
+        limits.attempt_timeout = Duration::from_millis(400);
+        limits.total_timeout = Duration::from_millis(600);
+        let client = ProviderClient::new(HyperTransport::new()?).with_limits(limits);
+        Ok(Self { emulator, client })
     }
 
     async fn play(
         &self,
-        vendor: Vendor,
+        provider: ProviderKind,
         scene: Scene,
         title: &str,
     ) -> Result<(Explanation, Duration), Box<dyn std::error::Error + Send + Sync>> {
-        if vendor == Vendor::Altcha {
+        if provider == ProviderKind::Altcha {
             return proof_of_work(scene, title).await;
         }
-        let name = vendor.provider().name();
-        let mint = Self::mint(vendor, scene);
-        let check = self.check(vendor, matches!(scene, Scene::WrongSecret))?;
+        let name = provider.provider().name();
+        let mint = Self::mint(provider, scene);
+        let check = self.check(provider, matches!(scene, Scene::WrongSecret))?;
         if matches!(scene, Scene::QuotaSpent) {
             self.emulator.configure(|knobs| knobs.quota_spent = true);
         }
         let submission = match scene {
             Scene::Missing => Submission::new(),
-            Scene::Malformed => Submission::new().with_token(vendor.provider(), "what is\nthis?"),
+            Scene::Malformed => Submission::new().with_token(provider.provider(), "what is\nthis?"),
             Scene::Forged => {
-                let forged = if vendor == Vendor::CaptchaLa {
+                let forged = if provider == ProviderKind::CaptchaLa {
                     "pt_forged"
                 } else {
                     "forged-token"
                 };
-                Submission::new().with_token(vendor.provider(), forged)
+                Submission::new().with_token(provider.provider(), forged)
             }
-            _ => Submission::new().with_token(vendor.provider(), self.emulator.mint(&mint)?),
+            _ => Submission::new().with_token(provider.provider(), self.emulator.mint(&mint)?),
         };
         match scene {
             Scene::Outage => self.emulator.fail(Fault::Html { status: 503 }, None),
@@ -216,10 +220,10 @@ impl<'a> Stage<'a> {
         ))
     }
 
-    fn mint(vendor: Vendor, scene: Scene) -> Mint {
-        let provider = vendor.provider().name();
+    fn mint(kind: ProviderKind, scene: Scene) -> Mint {
+        let provider = kind.name();
         let mut mint = Mint::for_provider(provider).hostname(HOST);
-        if let Some((good, bad)) = lineup::scores(vendor) {
+        if let Some((good, bad)) = providers::scores(kind) {
             mint = mint.score(if matches!(scene, Scene::LowScore) {
                 bad
             } else {
@@ -242,18 +246,18 @@ impl<'a> Stage<'a> {
 
     fn check(
         &self,
-        vendor: Vendor,
+        provider: ProviderKind,
         wrong_secret: bool,
     ) -> Result<impl HumanCheck + use<>, ConfigError> {
-        let mut setup = lineup::setup(vendor, self.emulator)?;
+        let mut config = providers::config(provider, self.emulator)?;
         if wrong_secret {
-            setup.secret = Some(Secret::new("not-the-secret")?);
+            config.secret = Some(Secret::new("not-the-secret")?);
         }
         let mut policy = Policy::new().with_hostnames([HOST])?;
-        if let Some(score) = setup.policy_score()? {
+        if let Some(score) = config.policy_score()? {
             policy = policy.with_min_score(score);
         }
-        setup.build(&self.exchange)?.enforce(policy)
+        config.build(&self.client)?.enforce(policy)
     }
 }
 
@@ -266,7 +270,7 @@ async fn proof_of_work(
     let secret = || Secret::new(Uuid::new_v4().simple().to_string());
     let (ours, another) = (secret()?, secret()?);
     let altcha = |site: &str, secret: &Secret| -> Result<_, ConfigError> {
-        let spent = MemorySpent::new(10);
+        let spent = MemoryReplayStore::new(10);
         let altcha = Altcha::new(Keys::new(secret.clone())?, site, spent)?;
         let work = Difficulty::sha().with_tries(99)?;
         Ok(altcha.with_difficulty(work).with_clock(clock.clone()))
@@ -280,7 +284,7 @@ async fn proof_of_work(
     let challenge = issuer.issue(&ChallengeRequest::new()).await?;
     let answer = match scene {
         Scene::Malformed => Some("what is\nthis?".to_owned()),
-        Scene::Forged => lineup::skip(challenge.json()),
+        Scene::Forged => providers::skip(challenge.json()),
         _ => solve(challenge.json()),
     };
     let submission = match (scene, answer) {

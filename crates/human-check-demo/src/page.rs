@@ -22,7 +22,7 @@ pub(crate) struct Frame {
 pub(crate) const PAGES: [(&str, &str); 5] = [
     ("/", "Sign up"),
     ("/side-by-side", "Side by side"),
-    ("/pretend", "Pretend"),
+    ("/simulate", "Pretend"),
     ("/log", "Log"),
     ("/metrics", "Metrics"),
 ];
@@ -52,12 +52,12 @@ pub(crate) fn show(status: StatusCode, template: &impl Template, widgets: &[Widg
 /// A page for what is not there, or went wrong.
 #[derive(Debug, Template)]
 #[template(path = "trouble.html")]
-pub(crate) struct Trouble {
+pub(crate) struct ErrorPage {
     frame: Frame,
     message: String,
 }
 
-impl Trouble {
+impl ErrorPage {
     /// `message` is shown.
     pub(crate) fn page(status: StatusCode, nonce: Nonce, message: impl Into<String>) -> Response {
         let title = match status {

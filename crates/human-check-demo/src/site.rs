@@ -1,11 +1,10 @@
-//! The demo as a site: its emulator, a door for each vendor, and the way in and out.
+//! The demo as a site: its emulator, a form for each provider, and the way in and out.
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRef, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::middleware::{Next, from_fn};
@@ -14,192 +13,60 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use human_check_altcha::WidgetFiles;
 use human_check_axum::challenges;
-use human_check_core::{ConfigError, Fact, HumanCheck, Presence, Widget};
-use human_check_emulator::Emulator;
-use human_check_guard::{Guard, Metrics, RoutePolicy};
-use human_check_http::{Exchange, HyperTransport};
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::app::App;
 use crate::headers::{Nonce, protect};
-use crate::lineup::{ACTION, CHALLENGES, Contender, Doorkeeper, Work, limits};
-use crate::log::{self, Log};
-use crate::page::Trouble;
-use crate::side_by_side::Records;
-use crate::{metrics, pretend, side_by_side, signup};
+use crate::page::ErrorPage;
+use crate::pages::{log, metrics, side_by_side, signup, simulate};
+use crate::providers::{CHALLENGES, Work};
+use crate::recorder;
 
 /// How long requests that are under way may take once the demo is to end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What all handlers share.
-#[derive(Clone, Debug)]
-pub(crate) struct App(Arc<Parts>);
-
-#[derive(Debug)]
-struct Parts {
-    /// Runs as long as the demo.
-    _emulator: Emulator,
-    doors: Vec<Door>,
-    /// The files of the proof of work's widget, or why there are none.
-    widget: Result<WidgetFiles, String>,
-    log: Log,
-    records: Records,
-    recorder: PrometheusHandle,
-    stages: pretend::Stages,
-}
-
-/// A doorkeeper in front of a form.
-#[derive(Clone, Debug)]
-pub(crate) struct Door {
-    pub(crate) keeper: Doorkeeper,
-    pub(crate) guard: Guard,
-}
-
-impl Door {
-    /// `route` is what the form is called in the log. Without a widget the form can be posted by
-    /// whoever has an answer from elsewhere.
-    pub(crate) fn new(
-        keeper: Doorkeeper,
-        widget: Option<Widget>,
-        route: &'static str,
-        log: &Log,
-    ) -> Result<Self, ConfigError> {
-        let mut policy = RoutePolicy::closed_on_outage(route);
-        if keeper.check.reports().of(Fact::Action) != Presence::Never {
-            policy = policy.with_action(ACTION);
+fn router(app: &App) -> Router {
+    let mut router = Router::new()
+        .route("/", get(signup::page))
+        .route(
+            "/side-by-side",
+            get(side_by_side::page).post(side_by_side::submit),
+        )
+        .route("/side-by-side/simulate", post(side_by_side::simulate))
+        .route("/simulate", get(simulate::page).post(simulate::perform))
+        .route("/log", get(log::page))
+        .route("/log/events", get(log::events))
+        .route("/metrics", get(metrics::page))
+        .route("/demo.css", get(style))
+        .route("/demo.js", get(script))
+        .route("/icon.svg", get(icon))
+        .route("/human-check-altcha/{*file}", get(widget_file))
+        .fallback(nothing_here);
+    for form in app.forms() {
+        if let Some(own) = form.provider_check.challenges() {
+            router = router.route(CHALLENGES, challenges(own));
         }
-        let mut guard = Guard::builder(Arc::clone(&keeper.check))
-            .with_observer(log.clone())
-            .with_observer(Metrics);
-        if let Some(widget) = widget {
-            guard = guard.with_widget(widget);
-        }
-        Ok(Self {
-            keeper,
-            guard: guard.build(policy)?,
-        })
+        let path = format!("/signup/{}", form.provider().name());
+        let signup = Router::new()
+            .route(&path, post(signup::submit))
+            .layer(Extension(form.guard.clone()))
+            .layer(Extension(form.provider()));
+        router = router.merge(signup);
     }
-
-    pub(crate) fn contender(&self) -> Contender {
-        self.keeper.contender
-    }
-
-    pub(crate) fn has_widget(&self) -> bool {
-        !self.guard.widgets().is_empty()
-    }
+    router
+        .layer(from_fn(capturing))
+        .layer(from_fn(protect))
+        .with_state(app.clone())
 }
 
-impl App {
-    async fn new(widget: Result<WidgetFiles, String>, work: Work) -> io::Result<Self> {
-        let emulator = Emulator::start().await?;
-        // Its risk is what the demo judges by, and other accounts have none.
-        emulator.configure(|knobs| knobs.hcaptcha_enterprise = true);
-        let log = Log::new();
-        let doors = || -> Result<Vec<Door>, ConfigError> {
-            let exchange = Exchange::new(HyperTransport::new()?).with_limits(limits());
-            let door = |contender: Contender| {
-                let keeper = Doorkeeper::new(contender, &emulator, &exchange, work)?;
-                // A vendor's comes from its emulator.
-                let shown = contender.is_vendor() || widget.is_ok();
-                let shown = shown.then(|| contender.widget(&emulator)).transpose()?;
-                Door::new(keeper, shown, "signup", &log)
-            };
-            Contender::ALL.into_iter().map(door).collect()
-        };
-        let doors = doors().map_err(io::Error::other)?;
-        Ok(Self(Arc::new(Parts {
-            _emulator: emulator,
-            doors,
-            widget,
-            log,
-            records: Records::new(),
-            recorder: metrics::recorder()?,
-            stages: pretend::Stages::new(),
-        })))
-    }
-
-    pub(crate) fn door(&self, contender: Contender) -> Option<&Door> {
-        let mut doors = self.0.doors.iter();
-        doors.find(|door| door.contender() == contender)
-    }
-
-    /// Whom a new visitor meets, the first of them alone or with the next.
-    pub(crate) fn usual(&self) -> impl Iterator<Item = Contender> {
-        let doors = self.0.doors.iter();
-        doors.filter(|door| door.has_widget()).map(Door::contender)
-    }
-
-    /// Why the proof of work has no widget.
-    pub(crate) fn no_widget(&self) -> Option<&str> {
-        self.0.widget.as_ref().err().map(String::as_str)
-    }
-
-    pub(crate) fn log(&self) -> &Log {
-        &self.0.log
-    }
-
-    pub(crate) fn records(&self) -> &Records {
-        &self.0.records
-    }
-
-    pub(crate) fn recorder(&self) -> &PrometheusHandle {
-        &self.0.recorder
-    }
-
-    pub(crate) fn stages(&self) -> &pretend::Stages {
-        &self.0.stages
-    }
-
-    fn router(&self) -> Router {
-        let mut router = Router::new()
-            .route("/", get(signup::page))
-            .route(
-                "/side-by-side",
-                get(side_by_side::page).post(side_by_side::submit),
-            )
-            .route("/side-by-side/simulate", post(side_by_side::simulate))
-            .route("/pretend", get(pretend::page).post(pretend::perform))
-            .route("/log", get(log::page))
-            .route("/log/events", get(log::events))
-            .route("/metrics", get(metrics::page))
-            .route("/demo.css", get(style))
-            .route("/demo.js", get(script))
-            .route("/icon.svg", get(icon))
-            .route("/human-check-altcha/{*file}", get(widget_file))
-            .fallback(nothing_here);
-        for door in &self.0.doors {
-            if let Some(own) = door.keeper.challenges() {
-                router = router.route(CHALLENGES, challenges(own));
-            }
-            let path = format!("/signup/{}", door.contender().name());
-            let signup = Router::new()
-                .route(&path, post(signup::submit))
-                .layer(Extension(door.guard.clone()))
-                .layer(Extension(door.contender()));
-            router = router.merge(signup);
-        }
-        router
-            .layer(from_fn(witnessing))
-            .layer(from_fn(protect))
-            .with_state(self.clone())
-    }
-}
-
-/// For extractors. Every route that takes one names its own guard, which comes first.
-impl FromRef<App> for Guard {
-    fn from_ref(app: &App) -> Self {
-        app.0.doors[0].guard.clone()
-    }
-}
-
-async fn witnessing(request: Request, next: Next) -> Response {
-    log::witness(next.run(request)).await
+async fn capturing(request: Request, next: Next) -> Response {
+    crate::log::capture(next.run(request)).await
 }
 
 async fn nothing_here(Extension(nonce): Extension<Nonce>) -> Response {
-    Trouble::page(
+    ErrorPage::page(
         StatusCode::NOT_FOUND,
         nonce,
         "There is no such page. The navigation above has all of them.",
@@ -217,7 +84,7 @@ async fn script() -> impl IntoResponse {
 }
 
 async fn widget_file(State(app): State<App>, Path(file): Path<String>) -> Response {
-    let files = app.0.widget.as_ref().ok();
+    let files = app.widget();
     match files.and_then(|files| files.get(&file)) {
         Some(file) => {
             let kind = [(CONTENT_TYPE, file.content_type())];
@@ -260,7 +127,7 @@ impl Demo {
         Ok(Self {
             address: listener.local_addr()?,
             listener,
-            upkeep: tokio::spawn(metrics::upkeep(app.recorder().clone())),
+            upkeep: tokio::spawn(recorder::upkeep(app.recorder().clone())),
             app,
         })
     }
@@ -280,8 +147,8 @@ impl Demo {
     ///
     /// When the listener fails.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        let router = self.app.router();
-        // Challenges are counted by address.
+        let router = router(&self.app);
+        // ChallengeEndpoint are counted by address.
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let log = self.app.log().clone();
         let (ends, ending) = oneshot::channel();

@@ -116,7 +116,7 @@ fn agreement(page: &str) -> [u64; 4] {
 #[tokio::test]
 async fn every_page_is_sent_with_a_strict_policy() {
     let site = Site::start().await;
-    let mut pages: Vec<String> = ["", "side-by-side", "pretend", "log", "metrics"]
+    let mut pages: Vec<String> = ["", "side-by-side", "simulate", "log", "metrics"]
         .map(str::to_owned)
         .into();
     pages.extend(PROVIDERS.map(|(provider, _)| format!("?provider={provider}")));
@@ -165,7 +165,7 @@ async fn every_page_is_sent_with_a_strict_policy() {
 async fn other_names_and_other_sites_are_turned_away() {
     let site = Site::start().await;
     let status = async |name, value: &str, post: bool| {
-        let url = format!("{}pretend", site.url);
+        let url = format!("{}simulate", site.url);
         let request = if post {
             site.client.post(url)
         } else {
@@ -191,7 +191,7 @@ async fn other_names_and_other_sites_are_turned_away() {
 }
 
 #[tokio::test]
-async fn a_token_lets_somebody_in_once_with_every_vendor() {
+async fn a_token_lets_somebody_in_once_with_every_provider() {
     let site = Site::start().await;
     for (provider, field) in PROVIDERS {
         let path = format!("signup/{provider}");
@@ -239,7 +239,7 @@ async fn what_was_typed_is_kept_and_escaped_when_the_check_is_missing() {
 }
 
 #[tokio::test]
-async fn two_vendors_are_counted_side_by_side() {
+async fn two_providers_are_counted_side_by_side() {
     let site = Site::start().await;
     let path = "side-by-side?first=turnstile&second=hcaptcha";
     let empty = site.text(path).await;
@@ -302,7 +302,7 @@ async fn every_pair_can_be_simulated_or_says_why_not() {
 }
 
 #[tokio::test]
-async fn every_scene_ends_as_it_should_with_every_vendor() {
+async fn every_scene_ends_as_it_should_with_every_provider() {
     let site = Site::start().await;
     for (provider, _) in PROVIDERS {
         let silent = matches!(provider, "altcha" | "turnstile" | "hcaptcha");
@@ -318,13 +318,13 @@ async fn every_scene_ends_as_it_should_with_every_vendor() {
         for (scene, (status, decision)) in [
             ("human", (200, "human")),
             ("bot", (403, "verification-failed")),
-            ("slow-vendor", (200, "human")),
-            ("vendor-down", down),
+            ("slow-provider", (200, "human")),
+            ("provider-down", down),
             ("quota-spent", quota),
             ("replay", (403, "verification-failed")),
         ] {
             let wish = [("provider", provider), ("scene", scene)];
-            let (shown, page) = site.post("pretend", &wish).await;
+            let (shown, page) = site.post("simulate", &wish).await;
             assert_eq!(shown, 200, "{provider}, {scene}: {page}");
             let told = number_after(&page, "data-status=\"");
             assert_eq!(told, status, "{provider}, {scene}");
@@ -345,20 +345,20 @@ async fn every_scene_ends_as_it_should_with_every_vendor() {
 }
 
 #[tokio::test]
-async fn a_vendor_that_is_down_for_one_is_up_for_others() {
+async fn a_provider_that_is_down_for_one_is_up_for_others() {
     let site = Site::start().await;
     let token = site.mint("turnstile").await;
-    let wish = [("provider", "turnstile"), ("scene", "vendor-down")];
+    let wish = [("provider", "turnstile"), ("scene", "provider-down")];
     let form = [
         ("name", "Ada"),
         ("email", "ada@example.com"),
         ("cf-turnstile-response", &token),
     ];
-    let (pretended, signed_up) = tokio::join!(
-        site.post("pretend", &wish),
+    let (simulated, signed_up) = tokio::join!(
+        site.post("simulate", &wish),
         site.post("signup/turnstile", &form)
     );
-    assert_eq!(number_after(&pretended.1, "data-status=\""), 503);
+    assert_eq!(number_after(&simulated.1, "data-status=\""), 503);
     assert_eq!(signed_up.0, 200);
 }
 
@@ -424,7 +424,7 @@ async fn metrics_are_text_for_scrapers_and_a_page_for_people() {
     assert_eq!(header(&response, "vary"), "accept");
     let text = response.text().await.unwrap();
     let counter = text.lines().find(|line| {
-        line.starts_with("human_guard_decisions_total{")
+        line.starts_with("human_check_decisions_total{")
             && line.contains("route=\"signup\"")
             && line.contains("decision=\"challenge-required\"")
     });

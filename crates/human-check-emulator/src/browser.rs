@@ -1,4 +1,4 @@
-//! What the vendors serve to browsers: scripts of our own that behave as the contracts say, and the
+//! What the providers serve to browsers: scripts of our own that behave as the contracts say, and the
 //! frame that their widgets stand in.
 //!
 //! A frame mints its token here, for the host of the page around it as the browser states it.
@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::http::{Outgoing, Seen};
+use crate::http::{Outgoing, RecordedRequest};
 use crate::mint::Mint;
 use crate::site::Site;
 use crate::state::State;
@@ -17,19 +17,19 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const FRAME_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     connect-src 'self'; base-uri 'none'; form-action 'none'";
 
-/// A vendor's script behind the part that it shares with the others, in a scope of its own.
+/// A provider's script behind the part that it shares with the others, in a scope of its own.
 macro_rules! script {
-    ($vendor:literal) => {
+    ($provider:literal) => {
         concat!(
             "(function () {\n\"use strict\";\n",
             include_str!("browser/host.js"),
-            include_str!($vendor),
+            include_str!($provider),
             "})();\n"
         )
     };
 }
 
-/// Where the frames of a vendor are, and whose tokens they mint.
+/// Where the frames of a provider are, and whose tokens they mint.
 struct Place {
     directory: &'static str,
     providers: &'static [&'static str],
@@ -59,7 +59,7 @@ const CAPTCHALA: &str = "/captchala";
 
 /// What a widget asks, first whether its key will do and then for a token.
 #[derive(Deserialize)]
-struct Question {
+struct BoxQuestion {
     sitekey: String,
     hostname: String,
     mode: Mode,
@@ -80,11 +80,11 @@ enum Mode {
     Score,
 }
 
-/// A vendor's code for the page's script, and words for the visitor.
+/// A provider's code for the page's script, and words for the visitor.
 struct Complaint(String, &'static str);
 
 /// Answers a browser, if this is for one.
-pub(crate) fn answer(state: &mut State, request: &Seen) -> Option<Outgoing> {
+pub(crate) fn answer(state: &mut State, request: &RecordedRequest) -> Option<Outgoing> {
     let asked = PLACES.iter().find(|place| {
         let rest = request.path.strip_prefix(place.directory);
         rest == Some("/answer")
@@ -145,12 +145,12 @@ fn any_origin() -> (&'static str, String) {
     ("access-control-allow-origin", "*".to_owned())
 }
 
-fn talk(state: &mut State, place: &Place, request: &Seen) -> Outgoing {
+fn talk(state: &mut State, place: &Place, request: &RecordedRequest) -> Outgoing {
     let in_page = place.directory == CAPTCHALA;
     if !in_page && !is_own_frame(request) {
         return Outgoing::json(403, &json!({"error": "", "text": "not asked by a frame"}));
     }
-    let Ok(question) = serde_json::from_slice::<Question>(&request.body) else {
+    let Ok(question) = serde_json::from_slice::<BoxQuestion>(&request.body) else {
         return Outgoing::json(400, &json!({"error": "", "text": "no question"}));
     };
     let answer = match reply(state, place, &question, request) {
@@ -165,7 +165,7 @@ fn talk(state: &mut State, place: &Place, request: &Seen) -> Outgoing {
 }
 
 /// Browsers tell the origin with every POST, and a page around the frame has another one.
-fn is_own_frame(request: &Seen) -> bool {
+fn is_own_frame(request: &RecordedRequest) -> bool {
     let origin = request.header("origin").and_then(|o| o.split_once("://"));
     origin.is_some_and(|(_, authority)| request.header("host") == Some(authority))
 }
@@ -173,14 +173,14 @@ fn is_own_frame(request: &Seen) -> bool {
 fn reply(
     state: &mut State,
     place: &Place,
-    question: &Question,
-    request: &Seen,
+    question: &BoxQuestion,
+    request: &RecordedRequest,
 ) -> Result<Value, Complaint> {
-    let patience = state.knobs.challenge_life_ms;
+    let patience = state.knobs.challenge_ttl_ms;
     if let Some(token) = testing(place.directory, &question.sitekey)? {
         return Ok(match question.solve {
             false => json!({"at_once": true}),
-            true => json!({"token": token, "life": life(state, place)}),
+            true => json!({"token": token, "ttl": ttl(state, place)}),
         });
     }
     let site = state.sites.iter().find(|site| {
@@ -196,10 +196,10 @@ fn reply(
     let token = state
         .mint(&order(state, &site, question, request))
         .map_err(|problem| Complaint(problem.0, "the server token will not do"))?;
-    Ok(json!({"token": token, "life": life(state, place)}))
+    Ok(json!({"token": token, "ttl": ttl(state, place)}))
 }
 
-/// The vendors' published testing keys: their token, or what they complain about.
+/// The providers' published testing keys: their token, or what they complain about.
 fn testing(directory: &str, site_key: &str) -> Result<Option<&'static str>, Complaint> {
     Ok(match (directory, site_key) {
         ("/turnstile/v0", "1x00000000000000000000AA" | "1x00000000000000000000BB") => {
@@ -234,8 +234,8 @@ fn unknown_key(place: &Place, site_key: &str) -> Complaint {
     Complaint(code.to_owned(), "invalid site key")
 }
 
-/// Whether the vendor lets this key, page and action meet.
-fn fits(site: &Site, question: &Question) -> Result<(), Complaint> {
+/// Whether the provider lets this key, page and action meet.
+fn fits(site: &Site, question: &BoxQuestion) -> Result<(), Complaint> {
     let no = |code: &str, text| Err(Complaint(code.to_owned(), text));
     let word = |text: &Option<String>, longest: usize| {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -254,7 +254,7 @@ fn fits(site: &Site, question: &Question) -> Result<(), Complaint> {
 }
 
 /// A token as this visitor would get it.
-fn order(state: &State, site: &Site, question: &Question, request: &Seen) -> Mint {
+fn order(state: &State, site: &Site, question: &BoxQuestion, request: &RecordedRequest) -> Mint {
     let bot = state.knobs.visitors_are_bots;
     let provider = site.provider.as_str();
     let scores = match provider {
@@ -282,14 +282,11 @@ fn order(state: &State, site: &Site, question: &Question, request: &Seen) -> Min
 }
 
 /// How long the page keeps a token, in milliseconds.
-fn life(state: &State, place: &Place) -> u64 {
+fn ttl(state: &State, place: &Place) -> u64 {
     let usual = if place.providers == ["turnstile"] {
         300_000
     } else {
         120_000
     };
-    state
-        .knobs
-        .token_life_ms
-        .map_or(usual, |own| own.min(usual))
+    state.knobs.token_ttl_ms.map_or(usual, |own| own.min(usual))
 }

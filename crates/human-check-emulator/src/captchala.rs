@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::http::{Outgoing, Seen};
+use crate::http::{Outgoing, RecordedRequest};
 use crate::mint::hex;
 use crate::state::{CaptchaLaShape, ServerToken, State, Token, unix};
 
@@ -12,7 +12,7 @@ const PASS_LIFE: u64 = 120;
 const DEGRADED_LIFE: u64 = 300;
 const PROVIDER: &str = "captchala";
 
-pub(crate) fn answer(state: &mut State, request: &Seen) -> Outgoing {
+pub(crate) fn answer(state: &mut State, request: &RecordedRequest) -> Outgoing {
     if request.method != "POST" {
         return json(
             405,
@@ -50,7 +50,7 @@ pub(crate) fn answer(state: &mut State, request: &Seen) -> Outgoing {
     }
 }
 
-fn validate(state: &mut State, request: &Seen, app_key: &str, backup: bool) -> Outgoing {
+fn validate(state: &mut State, request: &RecordedRequest, app_key: &str, backup: bool) -> Outgoing {
     let Some(Value::Object(body)) = request.json() else {
         return json(
             400,
@@ -154,7 +154,7 @@ fn data(state: &State, token: &Token) -> Value {
 }
 
 /// Takes the SDKs' JSON and the documentation's form, and both spellings of the address.
-fn issue(state: &mut State, request: &Seen, app_key: &str) -> Outgoing {
+fn issue(state: &mut State, request: &RecordedRequest, app_key: &str) -> Outgoing {
     let fields: serde_json::Map<String, Value> = match request.content_type() {
         "application/x-www-form-urlencoded" => request
             .form()
@@ -188,7 +188,7 @@ fn issue(state: &mut State, request: &Seen, app_key: &str) -> Outgoing {
             &json!({"code": 400, "msg": "action is required", "error": "invalid_action"}),
         );
     };
-    let life = number("ttl").unwrap_or(300).clamp(1, 3_600);
+    let ttl = number("ttl").unwrap_or(300).clamp(1, 3_600);
     let now = state.now();
     let token = format!("sct_{}", hex(32));
     state.server_tokens.insert(
@@ -199,7 +199,7 @@ fn issue(state: &mut State, request: &Seen, app_key: &str) -> Outgoing {
             ip: text("binding_ip").or_else(|| text("bind_ip")),
             uid: text("bind_uid"),
             uses_left: number("max_uses").unwrap_or(1),
-            expires: now + Duration::from_secs(life),
+            expires: now + Duration::from_secs(ttl),
         },
     );
     json(
@@ -207,7 +207,7 @@ fn issue(state: &mut State, request: &Seen, app_key: &str) -> Outgoing {
         &json!({
             "code": 0,
             "msg": "success",
-            "data": {"server_token": token, "expires_in": life, "issued_at": unix(now)},
+            "data": {"server_token": token, "expires_in": ttl, "issued_at": unix(now)},
         }),
     )
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::fault::Fault;
-use crate::http::{Outgoing, Seen};
+use crate::http::{Outgoing, RecordedRequest};
 use crate::mint::Mint;
 use crate::state::State;
 
@@ -25,12 +25,12 @@ struct Fail {
 
 /// Any page that somebody has open could give orders to an emulator on his machine, or to one that a name
 /// of its own leads to. Browsers say at least one of these of every page's POST, and programs neither.
-fn comes_from_a_page(request: &Seen) -> bool {
+fn comes_from_a_page(request: &RecordedRequest) -> bool {
     let from = request.header("sec-fetch-site");
     request.header("origin").is_some() || from.is_some_and(|from| from != "none")
 }
 
-pub(crate) fn answer(state: &mut State, request: &Seen) -> Outgoing {
+pub(crate) fn answer(state: &mut State, request: &RecordedRequest) -> Outgoing {
     let wrong = |problem: &dyn std::fmt::Display| {
         Outgoing::json(400, &json!({"error": problem.to_string()}))
     };

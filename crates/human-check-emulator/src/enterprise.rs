@@ -9,7 +9,7 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use crate::http::{Outgoing, Seen};
+use crate::http::{Outgoing, RecordedRequest};
 use crate::mint::hex;
 use crate::site::{PROJECT, PROJECT_NUMBER, SERVICE_ACCOUNT_EMAIL, SERVICE_ACCOUNT_KEY};
 use crate::state::{State, Token, rfc3339, unix};
@@ -34,7 +34,7 @@ const REASONS: [&str; 14] = [
     "SOCIAL_SPAM",
 ];
 
-pub(crate) fn answer(state: &mut State, request: &Seen) -> Outgoing {
+pub(crate) fn answer(state: &mut State, request: &RecordedRequest) -> Outgoing {
     if let Err(refusal) = authenticate(state, request) {
         return refusal;
     }
@@ -83,7 +83,7 @@ pub(crate) fn answer(state: &mut State, request: &Seen) -> Outgoing {
     }
 }
 
-fn authenticate(state: &State, request: &Seen) -> Result<(), Outgoing> {
+fn authenticate(state: &State, request: &RecordedRequest) -> Result<(), Outgoing> {
     let in_query = request.query_pairs();
     let api_key = request.header("x-goog-api-key").or_else(|| {
         in_query
@@ -301,7 +301,7 @@ fn annotate(state: &State, name: &str, body: &serde_json::Map<String, Value>) ->
 }
 
 /// The OAuth token endpoint: checks who signed the assertion and that it is still good.
-pub(crate) fn token(state: &mut State, request: &Seen) -> Outgoing {
+pub(crate) fn token(state: &mut State, request: &RecordedRequest) -> Outgoing {
     let form = request.form();
     let field = |name: &str| {
         form.iter()
@@ -318,7 +318,7 @@ pub(crate) fn token(state: &mut State, request: &Seen) -> Outgoing {
 }
 
 /// The metadata server, which answers only who says the magic words.
-pub(crate) fn metadata(state: &mut State, request: &Seen) -> Outgoing {
+pub(crate) fn metadata(state: &mut State, request: &RecordedRequest) -> Outgoing {
     if request.header("metadata-flavor") != Some("Google") {
         return Outgoing::text(
             403,

@@ -82,7 +82,7 @@ impl Fault {
         }
     }
 
-    /// Whether the vendor never gets to judge.
+    /// Whether the provider never gets to judge.
     pub(crate) fn comes_first(&self) -> bool {
         matches!(
             self,

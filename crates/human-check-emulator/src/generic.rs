@@ -1,15 +1,15 @@
-//! others.md sections 2 to 5: the vendors behind the generic adapter.
+//! others.md sections 2 to 5: the providers behind the generic adapter.
 
 use serde_json::{Value, json};
 
-use crate::http::{Outgoing, Seen};
+use crate::http::{Outgoing, RecordedRequest};
 use crate::state::{State, Token, rfc3339};
 
-/// Cap's redeem token lives two hours. The others publish no life; this is a guess.
+/// Cap's redeem token lives two hours. The others publish no ttl; this is a guess.
 const CAP_LIFE: u64 = 7_200;
 const LIFE: u64 = 300;
 
-pub(crate) fn answer(state: &mut State, request: &Seen) -> Option<Outgoing> {
+pub(crate) fn answer(state: &mut State, request: &RecordedRequest) -> Option<Outgoing> {
     let path = request.path.trim_matches('/');
     match path {
         "captchafox/siteverify" => Some(captchafox(state, request)),
@@ -22,7 +22,7 @@ pub(crate) fn answer(state: &mut State, request: &Seen) -> Option<Outgoing> {
     }
 }
 
-/// Why a token is not good, in words that each vendor spells its own way.
+/// Why a token is not good, in words that each provider spells its own way.
 enum Bad {
     Expired,
     Foreign,
@@ -35,7 +35,7 @@ fn redeem(
     provider: &str,
     site_key: &str,
     text: &str,
-    life: u64,
+    ttl: u64,
 ) -> Result<Token, Bad> {
     let token = state.token(provider, text).cloned().ok_or(Bad::Unknown)?;
     if token.site_key != site_key {
@@ -47,7 +47,7 @@ fn redeem(
     if token.redeemed.is_some() {
         return Err(Bad::Spent);
     }
-    if state.is_older(&token, life) {
+    if state.is_older(&token, ttl) {
         return Err(Bad::Expired);
     }
     if let Some(token) = state.token(provider, text) {
@@ -60,7 +60,7 @@ fn text(body: &Value, name: &str) -> String {
     body[name].as_str().unwrap_or("").to_owned()
 }
 
-fn cap(state: &mut State, request: &Seen, site_key: &str) -> Outgoing {
+fn cap(state: &mut State, request: &RecordedRequest, site_key: &str) -> Outgoing {
     let no =
         |status, error: &str| Outgoing::json(status, &json!({"success": false, "error": error}));
     let body = request.json().unwrap_or_default();
@@ -86,7 +86,7 @@ fn cap(state: &mut State, request: &Seen, site_key: &str) -> Outgoing {
     }
 }
 
-fn captchafox(state: &mut State, request: &Seen) -> Outgoing {
+fn captchafox(state: &mut State, request: &RecordedRequest) -> Outgoing {
     let form = request.form();
     let field = |name: &str| {
         form.iter()
@@ -112,7 +112,7 @@ fn captchafox(state: &mut State, request: &Seen) -> Outgoing {
     }
 }
 
-fn friendly(state: &mut State, request: &Seen) -> Outgoing {
+fn friendly(state: &mut State, request: &RecordedRequest) -> Outgoing {
     let no = |status, code: &str| {
         let error = json!({"error_code": code, "detail": "see the documentation"});
         Outgoing::json(status, &json!({"success": false, "error": error}))
@@ -152,7 +152,7 @@ fn friendly(state: &mut State, request: &Seen) -> Outgoing {
     }
 }
 
-fn mcaptcha(state: &mut State, request: &Seen) -> Outgoing {
+fn mcaptcha(state: &mut State, request: &RecordedRequest) -> Outgoing {
     let body = request.json().unwrap_or_default();
     let site_key = text(&body, "key");
     let site = state

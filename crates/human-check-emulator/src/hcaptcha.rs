@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::http::{Outgoing, Seen};
+use crate::http::{Outgoing, RecordedRequest};
 use crate::state::{State, rfc3339};
 
 const LIFE: u64 = 120;
@@ -31,7 +31,7 @@ const DUMMIES: [Dummy; 3] = [
     ),
 ];
 
-pub(crate) fn siteverify(state: &mut State, request: &Seen) -> Outgoing {
+pub(crate) fn siteverify(state: &mut State, request: &RecordedRequest) -> Outgoing {
     if request.method != "POST" {
         return Outgoing::text(405, "text/plain", "");
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// A request as it arrived.
 #[derive(Clone)]
-pub struct Seen {
+pub struct RecordedRequest {
     /// GET, POST, …
     pub method: String,
     /// The path without the query.
@@ -24,7 +24,7 @@ pub struct Seen {
     old: bool,
 }
 
-impl fmt::Debug for Seen {
+impl fmt::Debug for RecordedRequest {
     /// Shows no query, header or body: tokens and secrets are in there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -37,7 +37,7 @@ impl fmt::Debug for Seen {
     }
 }
 
-impl Seen {
+impl RecordedRequest {
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
@@ -157,7 +157,7 @@ fn reason_phrase(status: u16) -> &'static str {
 }
 
 /// Reads a request from what has arrived so far: `Ok(None)` when more is needed.
-pub(crate) fn parse(buffer: &[u8]) -> Result<Option<(Seen, usize)>, ()> {
+pub(crate) fn parse(buffer: &[u8]) -> Result<Option<(RecordedRequest, usize)>, ()> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut headers);
     let httparse::Status::Complete(head) = request.parse(buffer).map_err(|_| ())? else {
@@ -165,7 +165,7 @@ pub(crate) fn parse(buffer: &[u8]) -> Result<Option<(Seen, usize)>, ()> {
     };
     let target = request.path.unwrap_or("/");
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let mut seen = Seen {
+    let mut seen = RecordedRequest {
         method: request.method.unwrap_or("").to_owned(),
         path: path.to_owned(),
         query: query.to_owned(),

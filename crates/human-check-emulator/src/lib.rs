@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use fault::Fault;
-pub use http::Seen;
+pub use http::RecordedRequest;
 pub use mint::{Mint, MintError};
 pub use site::{PROJECT, SERVICE_ACCOUNT_EMAIL, Site, service_account_file};
 pub use state::{CaptchaLaShape, Knobs};
@@ -109,7 +109,7 @@ impl Emulator {
         self.state().mint(mint)
     }
 
-    /// Misbehaves for the next `times` requests to a vendor, or for ever with `None`. Up to a thousand such
+    /// Misbehaves for the next `times` requests to a provider, or for ever with `None`. Up to a thousand such
     /// orders wait for their turn, and further ones are lost.
     pub fn fail(&self, fault: Fault, times: Option<usize>) {
         let _there_was_room = self.state().faults.push(fault, times);
@@ -125,14 +125,14 @@ impl Emulator {
         change(&mut self.state().knobs);
     }
 
-    /// Adds a site of a vendor.
+    /// Adds a site of a provider.
     pub fn add_site(&self, site: Site) {
         self.state().sites.push(site);
     }
 
-    /// The requests to vendors so far, oldest first; the last ten thousand of them, with the first 16 KiB
+    /// The requests to providers so far, oldest first; the last ten thousand of them, with the first 16 KiB
     /// of each body.
-    pub fn requests(&self) -> Vec<Seen> {
+    pub fn requests(&self) -> Vec<RecordedRequest> {
         self.state().seen.iter().cloned().collect()
     }
 

@@ -39,7 +39,7 @@ pub struct Mint {
     pub(crate) server_token: Option<String>,
 }
 
-/// Longer tokens than any vendor's, for tests of caps.
+/// Longer tokens than any provider's, for tests of caps.
 const LONGEST: usize = 65_536;
 
 /// A token that cannot be made.
@@ -55,7 +55,7 @@ impl std::fmt::Display for MintError {
 impl std::error::Error for MintError {}
 
 impl Mint {
-    /// A good token of our own site, by the name of the vendor's provider.
+    /// A good token of our own site, by the name of the provider's provider.
     pub fn for_provider(provider: &str) -> Self {
         Self {
             provider: provider.to_owned(),
@@ -104,7 +104,7 @@ impl Mint {
         self
     }
 
-    /// With this score, on the vendor's own scale.
+    /// With this score, on the provider's own scale.
     #[must_use]
     pub fn score(mut self, score: f64) -> Self {
         self.score = Some(score);
@@ -132,7 +132,7 @@ impl Mint {
         self
     }
 
-    /// Refused by the browser side, as when the page's domain is not the key's.
+    /// Rejection by the browser side, as when the page's domain is not the key's.
     #[must_use]
     pub fn browser_error(mut self) -> Self {
         self.browser_error = true;

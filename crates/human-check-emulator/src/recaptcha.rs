@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::http::{Outgoing, Seen};
+use crate::http::{Outgoing, RecordedRequest};
 use crate::state::{State, rfc3339};
 
 const LIFE: u64 = 120;
@@ -10,7 +10,7 @@ const TESTING_SECRET: &str = "6LeIxAcTAAAAAGG-vFI1TnRWxMZNFuojJ4WifJWe";
 const V2: &str = "recaptcha-v2";
 const V3: &str = "recaptcha-v3";
 
-pub(crate) fn siteverify(state: &mut State, request: &Seen) -> Outgoing {
+pub(crate) fn siteverify(state: &mut State, request: &RecordedRequest) -> Outgoing {
     let mut fields = match request.content_type() {
         "application/x-www-form-urlencoded" => request.form(),
         "multipart/form-data" => request.multipart().unwrap_or_default(),

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::fault::Fault;
-use crate::http::{self, Outgoing, Seen};
+use crate::http::{self, Outgoing, RecordedRequest};
 use crate::state::State;
 use crate::{browser, captchala, control, enterprise, generic, hcaptcha, recaptcha, turnstile};
 
@@ -119,7 +119,7 @@ async fn converse(mut stream: TcpStream, peer: IpAddr, state: &Mutex<State>) -> 
     }
 }
 
-fn route(state: &mut State, request: &Seen) -> Outgoing {
+fn route(state: &mut State, request: &RecordedRequest) -> Outgoing {
     let path = request.path.as_str();
     match path {
         "/turnstile/v0/siteverify" => turnstile::siteverify(state, request),

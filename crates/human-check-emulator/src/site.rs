@@ -24,16 +24,16 @@ pub fn service_account_file(base_url: &str) -> String {
     .to_string()
 }
 
-/// A pair of keys at a vendor. All of the emulator's are made up.
+/// A pair of keys at a provider. All of the emulator's are made up.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Site {
-    /// The vendor, by the name of its adapter's provider.
+    /// The provider, by the name of its adapter's provider.
     pub provider: String,
     /// The public key.
     pub site_key: String,
     /// The secret, or for reCAPTCHA Enterprise the API key.
     pub secret: String,
-    /// Hosts the vendor lets show the widget; all when empty.
+    /// Hosts the provider lets show the widget; all when empty.
     #[serde(default)]
     pub domains: Vec<String>,
 }
@@ -48,7 +48,7 @@ impl Site {
         }
     }
 
-    /// Whether the vendor lets the widget be shown on this host.
+    /// Whether the provider lets the widget be shown on this host.
     pub(crate) fn allows(&self, host: &str) -> bool {
         let within = |domain: &String| {
             let rest = host.strip_suffix(domain.as_str());
@@ -57,11 +57,11 @@ impl Site {
         self.domains.is_empty() || self.domains.iter().any(within)
     }
 
-    /// Our own site at a vendor.
+    /// Our own site at a provider.
     ///
     /// # Panics
     ///
-    /// When the emulator knows no such vendor.
+    /// When the emulator knows no such provider.
     pub fn own(provider: &str) -> Self {
         Self::built_in()
             .into_iter()
@@ -69,7 +69,7 @@ impl Site {
             .unwrap_or_else(|| panic!("the emulator knows no provider {provider:?}"))
     }
 
-    /// Two sites of every vendor: ours, and somebody else's.
+    /// Two sites of every provider: ours, and somebody else's.
     pub fn built_in() -> Vec<Self> {
         [
             (

@@ -1,4 +1,4 @@
-//! What the emulated vendors remember.
+//! What the emulated providers remember.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,12 +10,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::fault::Faults;
-use crate::http::Seen;
+use crate::http::RecordedRequest;
 use crate::kept::Kept;
 use crate::site::Site;
 
 /// How many requests are remembered.
-/// Vendors are sent a kilobyte or two.
+/// Providers are sent a kilobyte or two.
 const MOST_OF_A_BODY: usize = 16_384;
 
 const MOST_SEEN: usize = 10_000;
@@ -31,7 +31,7 @@ pub(crate) struct State {
     pub(crate) assessments: Kept<()>,
     pub(crate) knobs: Knobs,
     pub(crate) faults: Faults,
-    pub(crate) seen: VecDeque<Seen>,
+    pub(crate) seen: VecDeque<RecordedRequest>,
     pub(crate) connections: usize,
 }
 
@@ -40,11 +40,11 @@ pub(crate) struct State {
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Knobs {
-    /// Every vendor's tokens live no longer than this, at the widget and at the service.
-    pub token_life_ms: Option<u64>,
+    /// Every provider's tokens live no longer than this, at the widget and at the service.
+    pub token_ttl_ms: Option<u64>,
     /// Widgets give up waiting for a click after this.
-    pub challenge_life_ms: Option<u64>,
-    /// Widgets hand out what a bot would get: a bad score, or where the vendor gives none a token that is
+    pub challenge_ttl_ms: Option<u64>,
+    /// Widgets hand out what a bot would get: a bad score, or where the provider gives none a token that is
     /// refused.
     pub visitors_are_bots: bool,
     /// Turnstile: testing secrets take only the dummy token, as the documentation says.
@@ -109,7 +109,7 @@ pub(crate) struct Token {
     pub(crate) interactive: bool,
     pub(crate) app: Option<String>,
     pub(crate) user_ip: Option<String>,
-    /// Set when it was verified: the idempotency key and the answer, where the vendor keeps them.
+    /// Set when it was verified: the idempotency key and the answer, where the provider keeps them.
     pub(crate) redeemed: Option<(Option<String>, Value)>,
 }
 
@@ -141,7 +141,7 @@ impl State {
     }
 
     /// Remembers a request, and forgets the oldest of too many.
-    pub(crate) fn see(&mut self, request: &Seen) {
+    pub(crate) fn see(&mut self, request: &RecordedRequest) {
         if self.seen.len() >= MOST_SEEN {
             self.seen.pop_front();
         }
@@ -162,21 +162,21 @@ impl State {
             .cloned()
     }
 
-    /// A token of this vendor, good or bad.
+    /// A token of this provider, good or bad.
     pub(crate) fn token(&mut self, provider: &str, text: &str) -> Option<&mut Token> {
         self.tokens
             .get_mut(text)
             .filter(|token| token.provider == provider)
     }
 
-    /// Whether it outlived this many seconds, or the life that a knob gives it.
-    pub(crate) fn is_older(&self, token: &Token, life: u64) -> bool {
-        let usual = Duration::from_secs(life);
-        let own = self.knobs.token_life_ms.map(Duration::from_millis);
-        let life = own.map_or(usual, |own| own.min(usual));
+    /// Whether it outlived this many seconds, or the ttl that a knob gives it.
+    pub(crate) fn is_older(&self, token: &Token, ttl: u64) -> bool {
+        let usual = Duration::from_secs(ttl);
+        let own = self.knobs.token_ttl_ms.map(Duration::from_millis);
+        let ttl = own.map_or(usual, |own| own.min(usual));
         self.now()
             .duration_since(token.issued)
-            .is_ok_and(|age| age > life)
+            .is_ok_and(|age| age > ttl)
     }
 }
 
@@ -190,7 +190,7 @@ impl fmt::Debug for State {
     }
 }
 
-/// A time as the vendors print it, with milliseconds or in whole seconds.
+/// A time as the providers print it, with milliseconds or in whole seconds.
 pub(crate) fn rfc3339(time: SystemTime, milliseconds: bool) -> String {
     let format = if milliseconds {
         "%Y-%m-%dT%H:%M:%S%.3fZ"

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::http::{Outgoing, Seen};
+use crate::http::{Outgoing, RecordedRequest};
 use crate::state::{State, rfc3339};
 
 const LIFE: u64 = 300;
 const DUMMY_TOKEN: &str = "XXXX.DUMMY.TOKEN.XXXX";
 
-pub(crate) fn siteverify(state: &mut State, request: &Seen) -> Outgoing {
+pub(crate) fn siteverify(state: &mut State, request: &RecordedRequest) -> Outgoing {
     if request.method != "POST" {
         return Outgoing::text(405, "text/plain", "");
     }
@@ -71,7 +71,7 @@ pub(crate) fn siteverify(state: &mut State, request: &Seen) -> Outgoing {
     Outgoing::json(200, &answer)
 }
 
-fn fields(request: &Seen) -> Option<Vec<(String, String)>> {
+fn fields(request: &RecordedRequest) -> Option<Vec<(String, String)>> {
     match request.content_type() {
         "application/x-www-form-urlencoded" => Some(request.form()),
         "multipart/form-data" => request.multipart(),

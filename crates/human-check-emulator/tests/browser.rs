@@ -80,7 +80,7 @@ const SITEVERIFY: [(&str, &str, &str); 4] = [
 ];
 
 #[tokio::test]
-async fn the_scripts_are_at_the_vendors_paths_and_are_never_kept() {
+async fn the_scripts_are_at_the_providers_paths_and_are_never_kept() {
     let emulator = Emulator::start().await.unwrap();
     for (path, name) in [
         ("/turnstile/v0/api.js?render=explicit", "window.turnstile"),
@@ -129,7 +129,7 @@ async fn a_frame_loads_nothing_but_its_own() {
 }
 
 #[tokio::test]
-async fn what_no_vendor_serves_is_not_found() {
+async fn what_no_provider_serves_is_not_found() {
     let emulator = Emulator::start().await.unwrap();
     for path in [
         "/api.js",
@@ -146,7 +146,7 @@ async fn what_no_vendor_serves_is_not_found() {
 }
 
 #[tokio::test]
-async fn only_a_frame_of_the_vendors_gets_a_token() {
+async fn only_a_frame_of_the_providers_gets_a_token() {
     let emulator = Emulator::start().await.unwrap();
     for (provider, directory, _) in SITEVERIFY {
         let path = format!("{directory}/answer");
@@ -186,7 +186,7 @@ async fn a_widgets_token_says_where_and_what_for() {
 }
 
 #[tokio::test]
-async fn a_key_or_a_page_that_will_not_do_is_told_by_the_vendors_code() {
+async fn a_key_or_a_page_that_will_not_do_is_told_by_the_providers_code() {
     let emulator = Emulator::start().await.unwrap();
     emulator.add_site(Site {
         site_key: "0x4narrow".to_owned(),
@@ -280,12 +280,12 @@ async fn a_bots_token_is_refused_or_has_a_bad_score() {
 async fn a_short_life_is_the_same_at_the_widget_and_at_the_service() {
     let clock = human_check_testkit::ManualClock::now();
     let emulator = Emulator::start_at(clock.clone()).await.unwrap();
-    emulator.configure(|knobs| knobs.token_life_ms = Some(1_500));
+    emulator.configure(|knobs| knobs.token_ttl_ms = Some(1_500));
     for (provider, directory, path) in SITEVERIFY {
         let reply = framed(&emulator, directory, &question(provider))
             .await
             .json();
-        assert_eq!(reply["life"], 1_500, "{provider}");
+        assert_eq!(reply["ttl"], 1_500, "{provider}");
         clock.advance(std::time::Duration::from_millis(1_501));
         let token = reply["token"].as_str().unwrap();
         let verdict = siteverify(&emulator, path, provider, token).await;
@@ -294,7 +294,7 @@ async fn a_short_life_is_the_same_at_the_widget_and_at_the_service() {
 }
 
 #[tokio::test]
-async fn a_vendor_that_is_down_still_shows_its_widget() {
+async fn a_provider_that_is_down_still_shows_its_widget() {
     let emulator = Emulator::start().await.unwrap();
     emulator.fail(Fault::status(503), Some(1));
     let reply = framed(&emulator, "/1", &question("hcaptcha")).await;

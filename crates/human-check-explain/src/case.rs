@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use human_check_config::Vendor;
-use human_check_http::json;
+use human_check_config::ProviderKind;
+use human_check_http::adapter::json;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ pub struct Case {
     #[serde(default)]
     pub name: Option<String>,
     /// Whose reply it is.
-    pub provider: Vendor,
+    pub provider: ProviderKind,
     /// The HTTP status.
     pub status: u16,
     /// The HTTP headers.
@@ -97,7 +97,7 @@ impl Case {
     }
 
     /// A reply without rules.
-    pub fn new(provider: Vendor, status: u16, body: &[u8]) -> Self {
+    pub fn new(provider: ProviderKind, status: u16, body: &[u8]) -> Self {
         Self {
             name: None,
             provider,

@@ -2,9 +2,10 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use human_check_config::{EnterpriseKey, Setup, Vendor};
+use human_check_config::{EnterpriseKeyKind, ProviderConfig, ProviderKind};
 use human_check_core::{Clock, Enforce, HumanCheck, Secret};
-use human_check_http::{CannedTransport, Exchange, Limits, Reply, timestamp};
+use human_check_http::adapter::timestamp;
+use human_check_http::{Limits, MockTransport, ProviderClient, Reply};
 use serde_json::Value;
 
 use crate::{Case, Explanation};
@@ -22,14 +23,14 @@ impl Clock for Fixed {
     }
 }
 
-/// Explains one case by running it through the vendor's adapter, with the reply in the vendor's place.
+/// Explains one case by running it through the provider's adapter, with the reply in the provider's place.
 ///
 /// # Errors
 ///
 /// A message when the case itself cannot be read. A check that the library refuses to build is an
 /// answer, `misconfigured`.
 pub async fn explain(case: Case) -> Result<Explanation, String> {
-    if case.provider == Vendor::Altcha {
+    if case.provider == ProviderKind::Altcha {
         return Err(
             "`provider` is altcha, which sends no reply; `human-check verify --provider altcha` looks into an answer"
                 .to_owned(),
@@ -59,43 +60,45 @@ pub async fn explain(case: Case) -> Result<Explanation, String> {
         }
     }
     // Rules that are wrong in themselves are the question's fault; rules that do not fit the
-    // vendor are an answer.
+    // provider are an answer.
     let mut policy = rules.policy().map_err(|e| e.to_string())?;
     let submission = rules.submission().map_err(|e| e.to_string())?;
     let token = case.token.unwrap_or_else(|| "pt_explained".to_owned());
     let submission = submission.with_token(case.provider.provider(), token);
 
-    let mut setup = Setup::new(case.provider);
+    let mut config = ProviderConfig::new(case.provider);
     // Without a site key of ours there is nothing to compare the reply's with.
     let site_key = case.site_key.or_else(|| named_site_key(&reply));
-    setup.site_key = Some(site_key.unwrap_or_else(|| "explained".to_owned()));
-    setup.secret = Some(Secret::new("explained-offline").map_err(|e| e.to_string())?);
-    setup.project = Some("explained".to_owned());
-    setup.testing = rules.testing();
-    setup.max_risk = rules.max_risk;
-    setup.min_score = rules.min_score;
-    setup.offline = rules.allow_offline == Some(true);
-    setup.key = rules.enterprise_key();
-    match (case.provider, setup.min_score, setup.key) {
+    config.site_key = Some(site_key.unwrap_or_else(|| "explained".to_owned()));
+    config.secret = Some(Secret::new("explained-offline").map_err(|e| e.to_string())?);
+    config.project = Some("explained".to_owned());
+    config.test_keys = rules.test_keys();
+    config.max_risk = rules.max_risk;
+    config.min_score = rules.min_score;
+    config.accept_offline_tokens = rules.allow_offline == Some(true);
+    config.enterprise_key = rules.enterprise_key();
+    match (case.provider, config.min_score, config.enterprise_key) {
         // Without a threshold every score passes.
-        (Vendor::RecaptchaV3, None, _) => setup.min_score = Some(0.0),
-        (Vendor::RecaptchaEnterprise, None, Some(EnterpriseKey::Score)) => {
-            setup.min_score = Some(0.0);
+        (ProviderKind::RecaptchaV3, None, _) => config.min_score = Some(0.0),
+        (ProviderKind::RecaptchaEnterprise, None, Some(EnterpriseKeyKind::Score)) => {
+            config.min_score = Some(0.0);
         }
         // Without a threshold or a kind the token's validity decides.
-        (Vendor::RecaptchaEnterprise, None, None) => setup.key = Some(EnterpriseKey::Checkbox),
+        (ProviderKind::RecaptchaEnterprise, None, None) => {
+            config.enterprise_key = Some(EnterpriseKeyKind::Checkbox)
+        }
         _ => {}
     }
-    if let Some(score) = setup.policy_score().map_err(|e| e.to_string())? {
+    if let Some(score) = config.policy_score().map_err(|e| e.to_string())? {
         policy = policy.with_min_score(score);
     }
 
     let mut limits = Limits::default();
     // Under the shortest pause before a second attempt: the same reply would come again.
-    limits.total = Duration::from_millis(40);
-    let exchange = Exchange::new(CannedTransport::always(reply)).with_limits(limits);
-    let check = setup
-        .build(&exchange)
+    limits.total_timeout = Duration::from_millis(40);
+    let client = ProviderClient::new(MockTransport::always(reply)).with_limits(limits);
+    let check = config
+        .build(&client)
         .and_then(|check| Enforce::new(check, policy))
         .map(|check| check.with_clock(Fixed(now)));
     Ok(match check {

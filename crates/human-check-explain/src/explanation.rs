@@ -10,7 +10,7 @@ pub struct Explanation {
     pub outcome: &'static str,
     /// Why it is not human.
     pub reason: Option<String>,
-    /// The vendor's own codes.
+    /// The provider's own codes.
     pub codes: Vec<String>,
     /// The score on the common scale, 1 = human.
     pub score: Option<f64>,
@@ -35,7 +35,7 @@ impl Explanation {
                 outcome: class,
                 reason: reason.map(str::to_owned),
                 codes: codes.to_vec(),
-                // Six places are more than any vendor has, and hide the noise of subtraction.
+                // Six places are more than any provider has, and hide the noise of subtraction.
                 score: facts
                     .and_then(|f| f.score)
                     .map(|s| (s.human() * 1e6).round() / 1e6),
@@ -101,14 +101,14 @@ impl Explanation {
     /// What the outcome means and what to do about it.
     pub fn advice(&self) -> &'static str {
         match (self.outcome, self.reason.as_deref().unwrap_or("")) {
-            ("human", _) => "The vendor vouches for the visitor and every rule holds.",
+            ("human", _) => "The provider vouches for the visitor and every rule holds.",
             ("not-human", "missing") => "No token arrived. Show the challenge.",
             ("not-human", "malformed") => "What arrived cannot be a token.",
-            ("not-human", "expired" | "spent" | "expired-or-spent" | "too-old") => {
+            ("not-human", "expired" | "replayed" | "expired-or-replayed" | "too-old") => {
                 "The token was good once. Let the visitor solve a new challenge."
             }
             ("not-human", "score-too-low") => {
-                "The token is genuine, the vendor just does not believe in a human strongly enough."
+                "The token is genuine, the provider just does not believe in a human strongly enough."
             }
             ("not-human", "wrong-hostname" | "wrong-site-key") => {
                 "Solved on a site that is not ours, or our list of hosts and keys is wrong. If it happens to everybody, it is the latter."
@@ -116,21 +116,21 @@ impl Explanation {
             ("not-human", "wrong-action" | "wrong-binding" | "wrong-address") => {
                 "Solved for something or somebody else. A token of another page is being reused."
             }
-            ("not-human", "testing-credentials") => {
-                "The answer belongs to a vendor's testing keys, which let everybody in. Use real keys, or allow testing keys by name in a test."
+            ("not-human", "test-key") => {
+                "The answer belongs to a provider's testing keys, which let everybody in. Use real keys, or allow testing keys by name in a test."
             }
             ("not-human", "unverifiable-token") => {
                 "Nobody can vouch for this kind of token. Anybody can type one."
             }
             ("not-human", reason) if reason.ends_with("-absent") => {
-                "A rule needs a fact that the vendor did not state, and missing evidence refuses."
+                "A rule needs a fact that the provider did not state, and missing evidence refuses."
             }
-            ("not-human", _) => "The vendor refused the token.",
+            ("not-human", _) => "The provider refused the token.",
             ("unavailable", _) => {
-                "The vendor could not be asked. Nothing is known about the visitor; a route may decide what to do."
+                "The provider could not be asked. Nothing is known about the visitor; a route may decide what to do."
             }
             ("declined", _) => {
-                "The vendor answered and would not judge. An attacker can burn a quota, so this is not an outage."
+                "The provider answered and would not judge. An attacker can burn a quota, so this is not an outage."
             }
             ("misconfigured", _) => {
                 "Our own settings are wrong. No visitor is to blame; mend the configuration."

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use human_check_config::{EnterpriseKey, Vendor};
-use human_check_core::{ConfigError, Policy, Submission, TestingCredentials};
+use human_check_config::{EnterpriseKeyKind, ProviderKind};
+use human_check_core::{ConfigError, Policy, Submission, TestKeyPolicy};
 use serde::Deserialize;
 
 /// The rules of a case. Unknown ones are an error: a misspelt rule must not be a missing rule.
@@ -20,7 +20,7 @@ pub struct Rules {
     /// The lowest score, 1 = human.
     #[serde(default)]
     pub min_score: Option<f64>,
-    /// The highest risk on the vendor's own scale.
+    /// The highest risk on the provider's own scale.
     #[serde(default)]
     pub max_risk: Option<f64>,
     /// The highest age in seconds.
@@ -46,12 +46,12 @@ pub struct Rules {
     pub allow_offline: Option<bool>,
 }
 
-/// A kind of key; those of vendors with only one kind may be named and change nothing.
+/// A kind of key; those of providers with only one kind may be named and change nothing.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum KeyName {
     /// Of reCAPTCHA Enterprise.
-    Enterprise(EnterpriseKey),
+    Enterprise(EnterpriseKeyKind),
     /// Of classic reCAPTCHA, where the provider says it already.
     Classic(ClassicKey),
 }
@@ -106,10 +106,7 @@ impl Rules {
         if let Some(skew) = self.skew_s {
             policy = policy.with_clock_skew(seconds("skew_s", skew)?);
         }
-        if self.allow_testing == Some(true) {
-            policy = policy.allowing_testing_credentials();
-        }
-        Ok(policy)
+        Ok(policy.with_test_keys(self.test_keys()))
     }
 
     fn binding(&self) -> Result<Option<&String>, ConfigError> {
@@ -131,25 +128,25 @@ impl Rules {
     pub fn submission(&self) -> Result<Submission, ConfigError> {
         let mut submission = Submission::new();
         if let Some(action) = &self.action {
-            submission = submission.expecting_action(action.clone());
+            submission = submission.with_expected_action(action.clone());
         }
         if let Some(binding) = self.binding()? {
-            submission = submission.expecting_binding(binding);
+            submission = submission.with_expected_binding(binding);
         }
         Ok(submission)
     }
 
-    pub(crate) fn key_belongs_to(&self, vendor: Vendor) -> bool {
+    pub(crate) fn key_belongs_to(&self, provider: ProviderKind) -> bool {
         match self.key {
             None => true,
-            Some(KeyName::Enterprise(_)) => vendor == Vendor::RecaptchaEnterprise,
-            Some(KeyName::Classic(ClassicKey::V2)) => vendor == Vendor::RecaptchaV2,
-            Some(KeyName::Classic(ClassicKey::V3)) => vendor == Vendor::RecaptchaV3,
+            Some(KeyName::Enterprise(_)) => provider == ProviderKind::RecaptchaEnterprise,
+            Some(KeyName::Classic(ClassicKey::V2)) => provider == ProviderKind::RecaptchaV2,
+            Some(KeyName::Classic(ClassicKey::V3)) => provider == ProviderKind::RecaptchaV3,
         }
     }
 
     /// The kind of a reCAPTCHA Enterprise key.
-    pub fn enterprise_key(&self) -> Option<EnterpriseKey> {
+    pub fn enterprise_key(&self) -> Option<EnterpriseKeyKind> {
         match self.key {
             Some(KeyName::Enterprise(key)) => Some(key),
             _ => None,
@@ -157,10 +154,10 @@ impl Rules {
     }
 
     /// Returns whether replies to testing keys may count.
-    pub fn testing(&self) -> TestingCredentials {
+    pub fn test_keys(&self) -> TestKeyPolicy {
         match self.allow_testing {
-            Some(true) => TestingCredentials::Allowed,
-            _ => TestingCredentials::Refused,
+            Some(true) => TestKeyPolicy::Allowed,
+            _ => TestKeyPolicy::Refused,
         }
     }
 }

@@ -1,6 +1,6 @@
 /// Whether a client would rather be told in HTML than in JSON.
 ///
-/// Only when `Accept` names `text/html`, and ranks it above `application/json` and
+/// Only when `DualAccept` names `text/html`, and ranks it above `application/json` and
 /// `application/problem+json`: that is what a browser sends that navigates. `*/*` alone is a
 /// script's, and gets JSON.
 pub fn prefers_html(accept: &str) -> bool {

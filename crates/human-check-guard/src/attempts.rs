@@ -54,22 +54,22 @@ impl fmt::Debug for AttemptKey {
 
 /// A store that could not count. The guard then asks for a challenge.
 #[derive(Debug)]
-pub struct StoreError(Box<dyn std::error::Error + Send + Sync>);
+pub struct AttemptStoreError(Box<dyn std::error::Error + Send + Sync>);
 
-impl StoreError {
+impl AttemptStoreError {
     /// Says why. The cause must not show a key.
     pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self(cause.into())
     }
 }
 
-impl fmt::Display for StoreError {
+impl fmt::Display for AttemptStoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("attempts could not be counted")
     }
 }
 
-impl std::error::Error for StoreError {
+impl std::error::Error for AttemptStoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&*self.0)
     }
@@ -85,35 +85,35 @@ pub trait AttemptStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot be reached.
-    async fn add(&self, key: &AttemptKey, window: Duration) -> Result<u32, StoreError>;
+    /// [`AttemptStoreError`] when the store cannot be reached.
+    async fn add(&self, key: &AttemptKey, window: Duration) -> Result<u32, AttemptStoreError>;
 
     /// How many attempts there were in this window.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot be reached.
-    async fn count(&self, key: &AttemptKey) -> Result<u32, StoreError>;
+    /// [`AttemptStoreError`] when the store cannot be reached.
+    async fn count(&self, key: &AttemptKey) -> Result<u32, AttemptStoreError>;
 
     /// Forgets a key's attempts, for example after a login that succeeded.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store cannot be reached.
-    async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError>;
+    /// [`AttemptStoreError`] when the store cannot be reached.
+    async fn clear(&self, key: &AttemptKey) -> Result<(), AttemptStoreError>;
 }
 
 #[async_trait]
 impl<S: AttemptStore + ?Sized> AttemptStore for Arc<S> {
-    async fn add(&self, key: &AttemptKey, window: Duration) -> Result<u32, StoreError> {
+    async fn add(&self, key: &AttemptKey, window: Duration) -> Result<u32, AttemptStoreError> {
         (**self).add(key, window).await
     }
 
-    async fn count(&self, key: &AttemptKey) -> Result<u32, StoreError> {
+    async fn count(&self, key: &AttemptKey) -> Result<u32, AttemptStoreError> {
         (**self).count(key).await
     }
 
-    async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {
+    async fn clear(&self, key: &AttemptKey) -> Result<(), AttemptStoreError> {
         (**self).clear(key).await
     }
 }
@@ -124,7 +124,7 @@ impl<S: AttemptStore + ?Sized> AttemptStore for Arc<S> {
 /// as having tried very often. Whoever floods it makes more visitors solve a challenge and lets
 /// nobody past one.
 #[derive(Clone)]
-pub struct MemoryAttempts {
+pub struct MemoryAttemptStore {
     counts: Arc<Mutex<Counts>>,
     capacity: usize,
     digest: [RandomState; 2],
@@ -145,7 +145,7 @@ struct Count {
     ends: SystemTime,
 }
 
-impl MemoryAttempts {
+impl MemoryAttemptStore {
     /// Room for `capacity` keys, about 64 bytes each.
     pub fn new(capacity: usize) -> Self {
         Self {
@@ -190,14 +190,14 @@ impl MemoryAttempts {
 }
 
 /// No window is longer, so that its end can be told.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3_600);
+const MAX_WINDOW: Duration = Duration::from_secs(366 * 24 * 3_600);
 
 /// What a key counts that there was no room for.
 const UNCOUNTED: u32 = u32::MAX;
 
 #[async_trait]
-impl AttemptStore for MemoryAttempts {
-    async fn add(&self, key: &AttemptKey, window: Duration) -> Result<u32, StoreError> {
+impl AttemptStore for MemoryAttemptStore {
+    async fn add(&self, key: &AttemptKey, window: Duration) -> Result<u32, AttemptStoreError> {
         let key = self.digest(key);
         Ok(self.with_counts(|counts, now| {
             if let Some(count) = counts.by_key.get_mut(&key).filter(|count| count.ends > now) {
@@ -208,13 +208,13 @@ impl AttemptStore for MemoryAttempts {
             if self.is_full(counts, now) {
                 return UNCOUNTED;
             }
-            let ends = now + window.min(LONGEST);
+            let ends = now + window.min(MAX_WINDOW);
             counts.by_key.insert(key, Count { attempts: 1, ends });
             1
         }))
     }
 
-    async fn count(&self, key: &AttemptKey) -> Result<u32, StoreError> {
+    async fn count(&self, key: &AttemptKey) -> Result<u32, AttemptStoreError> {
         let key = self.digest(key);
         Ok(
             self.with_counts(|counts, now| match counts.by_key.get(&key).copied() {
@@ -225,16 +225,16 @@ impl AttemptStore for MemoryAttempts {
         )
     }
 
-    async fn clear(&self, key: &AttemptKey) -> Result<(), StoreError> {
+    async fn clear(&self, key: &AttemptKey) -> Result<(), AttemptStoreError> {
         let key = self.digest(key);
         self.with_counts(|counts, _| counts.by_key.remove(&key));
         Ok(())
     }
 }
 
-impl fmt::Debug for MemoryAttempts {
+impl fmt::Debug for MemoryAttemptStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryAttempts")
+        f.debug_struct("MemoryAttemptStore")
             .field("capacity", &self.capacity)
             .finish_non_exhaustive()
     }
@@ -250,7 +250,7 @@ mod tests {
     #[tokio::test]
     async fn a_window_begins_with_the_first_attempt_and_ends() {
         let clock = ManualClock::now();
-        let attempts = MemoryAttempts::new(10).with_clock(clock.clone());
+        let attempts = MemoryAttemptStore::new(10).with_clock(clock.clone());
         let key = AttemptKey::named("ada");
         assert_eq!(attempts.add(&key, MINUTE).await.unwrap(), 1);
         clock.advance(MINUTE / 2);
@@ -266,7 +266,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_store_forgets_nobody_and_lets_nobody_past() {
         let clock = ManualClock::now();
-        let attempts = MemoryAttempts::new(2).with_clock(clock.clone());
+        let attempts = MemoryAttemptStore::new(2).with_clock(clock.clone());
         let key = |n: u32| AttemptKey::named(n);
         assert_eq!(attempts.add(&key(1), MINUTE).await.unwrap(), 1);
         assert_eq!(attempts.add(&key(2), MINUTE).await.unwrap(), 1);
@@ -281,7 +281,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_store_is_swept_once_a_second_at_most() {
         let clock = ManualClock::now();
-        let attempts = MemoryAttempts::new(1).with_clock(clock.clone());
+        let attempts = MemoryAttemptStore::new(1).with_clock(clock.clone());
         let millis = Duration::from_millis;
         attempts
             .add(&AttemptKey::named(1), millis(10))
@@ -302,7 +302,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_window_without_end_ends() {
-        let attempts = MemoryAttempts::new(1);
+        let attempts = MemoryAttemptStore::new(1);
         let key = AttemptKey::named("ada");
         assert_eq!(attempts.add(&key, Duration::MAX).await.unwrap(), 1);
     }

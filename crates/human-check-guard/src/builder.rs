@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use human_check_core::{ConfigError, HumanCheck, Widget};
 
-use crate::look::PROVIDER_HEADER;
-use crate::{ClientAddress, Denial, Fields, Guard, Observer, RoutePolicy};
+use crate::inspect::PROVIDER_HEADER;
+use crate::{ClientAddress, DenialReason, Guard, Observer, RoutePolicy, TokenFields};
 
 /// What all routes of a site share.
 #[derive(Clone)]
 pub(crate) struct Site {
     pub(crate) check: Arc<dyn HumanCheck>,
-    pub(crate) fields: Arc<Fields>,
+    pub(crate) fields: Arc<TokenFields>,
     pub(crate) header: String,
     pub(crate) country_header: Option<String>,
     pub(crate) client: ClientAddress,
@@ -21,30 +21,61 @@ pub(crate) struct Site {
     pub(crate) limits: BodyLimits,
 }
 
-type RefusalPage = Arc<dyn Fn(&Denial, &[Widget]) -> Option<String> + Send + Sync>;
+type RefusalPage = Arc<dyn Fn(&DenialReason, &[Widget]) -> Option<String> + Send + Sync>;
 
 /// How much of a body a guard reads, and for how long.
 ///
 /// Frameworks have limits of their own; the smaller one holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct BodyLimits {
     /// The largest form or JSON body, in bytes as they travel. Default 64 KiB.
-    pub body: usize,
+    pub max_body_bytes: usize,
     /// How long such a body may take. Default 5 s.
-    pub body_deadline: Duration,
+    pub body_timeout: Duration,
     /// The largest multipart body. Default 2 MiB.
-    pub upload: usize,
+    pub max_upload_bytes: usize,
     /// How long a multipart body may take. Default 60 s.
-    pub upload_deadline: Duration,
+    pub upload_timeout: Duration,
+}
+
+impl BodyLimits {
+    /// Sets the largest form or JSON body, in bytes.
+    #[must_use]
+    pub fn with_max_body_bytes(mut self, bytes: usize) -> Self {
+        self.max_body_bytes = bytes;
+        self
+    }
+
+    /// Sets how long such a body may take.
+    #[must_use]
+    pub fn with_body_timeout(mut self, timeout: Duration) -> Self {
+        self.body_timeout = timeout;
+        self
+    }
+
+    /// Sets the largest multipart body, in bytes.
+    #[must_use]
+    pub fn with_max_upload_bytes(mut self, bytes: usize) -> Self {
+        self.max_upload_bytes = bytes;
+        self
+    }
+
+    /// Sets how long a multipart body may take.
+    #[must_use]
+    pub fn with_upload_timeout(mut self, timeout: Duration) -> Self {
+        self.upload_timeout = timeout;
+        self
+    }
 }
 
 impl Default for BodyLimits {
     fn default() -> Self {
         Self {
-            body: 65_536,
-            body_deadline: Duration::from_secs(5),
-            upload: 2 * 1_024 * 1_024,
-            upload_deadline: Duration::from_secs(60),
+            max_body_bytes: 65_536,
+            body_timeout: Duration::from_secs(5),
+            max_upload_bytes: 2 * 1_024 * 1_024,
+            upload_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -55,7 +86,7 @@ pub struct GuardBuilder(Site, Vec<(String, String)>);
 
 impl GuardBuilder {
     pub(crate) fn new(check: Arc<dyn HumanCheck>) -> Self {
-        let fields = Arc::new(Fields::of(&*check));
+        let fields = Arc::new(TokenFields::of(&*check));
         let site = Site {
             check,
             fields,
@@ -91,7 +122,7 @@ impl GuardBuilder {
 
     /// The header that scripts send a token in. Default `X-Captcha-Token`.
     ///
-    /// Where several vendors are accepted, `X-Captcha-Provider` must say whose it is.
+    /// Where several providers are accepted, `X-Captcha-Provider` must say whose it is.
     pub fn with_header(mut self, name: impl Into<String>) -> Self {
         self.0.header = name.into().to_ascii_lowercase();
         self
@@ -114,9 +145,9 @@ impl GuardBuilder {
     ///
     /// `None` falls back to the plain one. The page must not depend on anything secret, and no
     /// text in it is escaped for you.
-    pub fn with_page(
+    pub fn with_refusal_page(
         mut self,
-        page: impl Fn(&Denial, &[Widget]) -> Option<String> + Send + Sync + 'static,
+        page: impl Fn(&DenialReason, &[Widget]) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         self.0.page = Some(Arc::new(page));
         self
@@ -139,7 +170,7 @@ impl GuardBuilder {
     /// # Errors
     ///
     /// [`ConfigError`] when the policy asks for a fact that the check does not report, a header
-    /// name or JSON pointer is none, or a widget belongs to a vendor that is not accepted.
+    /// name or JSON pointer is none, or a widget belongs to a provider that is not accepted.
     pub fn build(self, policy: RoutePolicy) -> Result<Guard, ConfigError> {
         let Self(mut site, members) = self;
         for name in [&site.header].into_iter().chain(&site.country_header) {
@@ -151,16 +182,16 @@ impl GuardBuilder {
                 ));
             }
         }
-        let accepted = site.check.accepts();
+        let accepted = site.check.providers();
         for widget in &site.widgets {
             if !accepted.contains(widget.provider()) {
                 return Err(ConfigError::new(
                     "widget",
                     format!(
-                        "belongs to {}, whose answers are not accepted",
+                        "belongs to {}, whose tokens are not accepted",
                         widget.provider()
                     ),
-                    "leave it out, or accept that vendor",
+                    "leave it out, or accept that provider",
                 ));
             }
         }
@@ -170,7 +201,7 @@ impl GuardBuilder {
             let Some(index) = index else {
                 return Err(ConfigError::new(
                     "json_member",
-                    format!("is given for {provider:?}, whose answers are not accepted"),
+                    format!("is given for {provider:?}, whose tokens are not accepted"),
                     "name a provider that the check accepts",
                 ));
             };
@@ -196,7 +227,7 @@ impl GuardBuilder {
             return Err(ConfigError::new(
                 "fields",
                 format!(
-                    "`{field}` is where two vendors' answers are looked for, so one would never be asked"
+                    "`{field}` is where two providers' tokens are looked for, so one would never be asked"
                 ),
                 "post one of them under another name, and tell its adapter with `with_form_fields`",
             ));

@@ -163,7 +163,7 @@ impl ClientAddress {
                 "trusted_proxies",
                 "is empty, so the header would never be read",
                 "list the addresses of your proxies, like `10.0.0.2` or `10.0.0.0/8`, \
-                 or use `ClientAddress::socket` when there is none",
+                 or take the address of the socket when there is none",
             ));
         }
         Ok(Self { source, trusted })
@@ -914,7 +914,7 @@ mod tests {
 
     #[test]
     fn unusable_proxies_are_refused_with_a_remedy() {
-        assert!(refused(&[]).remedy().contains("ClientAddress::socket"));
+        assert!(refused(&[]).remedy().contains("address of the socket"));
         for junk in [
             "",
             "proxy.internal",

@@ -8,12 +8,13 @@ use human_check_core::{ConfigError, Widget};
 /// the sources go into the policy that is there already:
 ///
 /// ```
-/// # use human_check_core::{Provider, Widget, WidgetFacts, WidgetSources};
+/// # use human_check_core::{Provider, Widget};
+/// # use human_check_core::adapter::{WidgetSpec, WidgetSources};
 /// # use human_check_guard::CspSources;
 /// # static ACME: Provider = Provider::new("acme", &["acme-response"]);
-/// # static FACTS: WidgetFacts = WidgetFacts {
+/// # static FACTS: WidgetSpec = WidgetSpec {
 /// #     sources: WidgetSources { script: &["https://acme.example"], ..WidgetSources::NONE },
-/// #     ..WidgetFacts::new("https://acme.example/api.js", "acme", "data-sitekey")
+/// #     ..WidgetSpec::new("https://acme.example/api.js", "acme", "data-sitekey")
 /// # };
 /// # let widget = Widget::new(&ACME, "key", &FACTS)?;
 /// let sources = CspSources::of([&widget]);
@@ -48,7 +49,7 @@ impl CspSources {
         all
     }
 
-    /// Also lets scripts run that carry this nonce: those of a [`Page`](crate::Page) with the same
+    /// Also lets scripts run that carry this nonce: those of a [`WidgetRenderer`](crate::Page) with the same
     /// one. Draw it for each response.
     ///
     /// # Errors
@@ -115,7 +116,7 @@ impl CspSources {
     /// directive they are written in.
     fn extend(&self, directive: &str, origin: &str, sources: &[&str]) -> Option<Vec<String>> {
         // A script that was let in may start any worker under `'strict-dynamic'`, but only while
-        // `script-src` answers for workers: a list of their own would forbid most of them.
+        // `script-src` tokens for workers: a list of their own would forbid most of them.
         if directive == "worker-src" && origin == "script-src" && has(sources, "'strict-dynamic'") {
             return None;
         }
@@ -264,7 +265,7 @@ impl fmt::Display for Policy<'_> {
     }
 }
 
-/// Who answers for a directive that is absent (Content Security Policy Level 3, "Get fetch
+/// Who tokens for a directive that is absent (Content Security Policy Level 3, "Get fetch
 /// directive fallback list").
 fn fallbacks(directive: &str) -> &'static [&'static str] {
     match directive {
@@ -302,47 +303,48 @@ fn runs_inline(sources: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use human_check_core::{Provider, WidgetFacts, WidgetSources};
+    use human_check_core::Provider;
+    use human_check_core::adapter::{WidgetSources, WidgetSpec};
 
     use super::*;
 
     static ACME: Provider = Provider::new("acme", &["acme-response"]);
 
-    static SCRIPT: WidgetFacts = with(WidgetSources {
+    static SCRIPT: WidgetSpec = with(WidgetSources {
         script: &["https://a.example"],
         ..WidgetSources::NONE
     });
-    static FRAME: WidgetFacts = with(WidgetSources {
+    static FRAME: WidgetSpec = with(WidgetSources {
         frame: &["https://a.example"],
         ..WidgetSources::NONE
     });
-    static STYLE: WidgetFacts = with(WidgetSources {
+    static STYLE: WidgetSpec = with(WidgetSources {
         style: &["https://a.example"],
         ..WidgetSources::NONE
     });
-    static WORKER: WidgetFacts = with(WidgetSources {
+    static WORKER: WidgetSpec = with(WidgetSources {
         script: &["https://a.example"],
         worker: &["blob:"],
         ..WidgetSources::NONE
     });
-    static OTHER: WidgetFacts = with(WidgetSources {
+    static OTHER: WidgetSpec = with(WidgetSources {
         script: &["https://b.example", "https://a.example"],
         connect: &["https://b.example"],
         ..WidgetSources::NONE
     });
 
-    const fn with(sources: WidgetSources) -> WidgetFacts {
-        WidgetFacts {
+    const fn with(sources: WidgetSources) -> WidgetSpec {
+        WidgetSpec {
             sources,
-            ..WidgetFacts::new("https://a.example/api.js", "a", "data-sitekey")
+            ..WidgetSpec::new("https://a.example/api.js", "a", "data-sitekey")
         }
     }
 
-    fn widget(facts: &'static WidgetFacts) -> Widget {
+    fn widget(facts: &'static WidgetSpec) -> Widget {
         Widget::new(&ACME, "key", facts).unwrap()
     }
 
-    fn of(facts: &'static WidgetFacts) -> CspSources {
+    fn of(facts: &'static WidgetSpec) -> CspSources {
         CspSources::of([&widget(facts)])
     }
 

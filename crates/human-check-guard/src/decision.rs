@@ -5,14 +5,17 @@ use std::time::{Duration, Instant};
 
 use human_check_core::{CheckError, ErrorKind, Provider, Reason, Submission, Verdict};
 
-use crate::answer::Reply;
-use crate::{DecisionEvent, Demand, Denial, Guard, Human, Refused, Signals, Unproven, Visitor};
+use crate::response::Responder;
+use crate::{
+    DecisionEvent, DenialReason, FromDecision, Guard, Human, Rejection, Signals, Unverified,
+    Visitor,
+};
 
 /// A request that was looked at, and about which nobody was asked yet.
 #[derive(Debug)]
 #[must_use = "nothing is decided before it is settled"]
-pub struct Examined {
-    reply: Reply,
+pub struct Pending {
+    reply: Responder,
     evidence: Evidence,
     since: Instant,
 }
@@ -28,8 +31,8 @@ pub(crate) enum Evidence {
     Unusable(&'static str),
 }
 
-impl Examined {
-    pub(crate) fn new(reply: Reply, evidence: Evidence, since: Instant) -> Self {
+impl Pending {
+    pub(crate) fn new(reply: Responder, evidence: Evidence, since: Instant) -> Self {
         Self {
             reply,
             evidence,
@@ -41,35 +44,35 @@ impl Examined {
     ///
     /// Where that was the same guard, nothing is asked again: the token is spent, and a trigger has
     /// counted. What has come up since must agree with it.
-    pub async fn settle_after(self, earlier: Option<&Outcome>) -> Outcome {
+    pub async fn decide_after(self, earlier: Option<&Decision>) -> Decision {
         let Some(earlier) = earlier else {
-            return self.settle().await;
+            return self.decide().await;
         };
         let guard = self.reply.guard();
-        if !earlier.guard().is(guard) {
+        if !earlier.guard().ptr_eq(guard) {
             if earlier.asked.is_some() && matches!(self.evidence, Evidence::Submitted(_)) {
                 tracing::warn!(
                     target: "human_check_guard",
                     route = guard.policy().name(),
                     before = earlier.guard().policy().name(),
-                    "a token is asked about under a second policy; most vendors take it only once"
+                    "a token is asked about under a second policy; most providers take it only once"
                 );
             }
-            return self.settle().await;
+            return self.decide().await;
         }
         let contradicts = match (&self.evidence, &earlier.asked) {
             (Evidence::Absent { .. }, _) => false,
             (Evidence::Unusable(_), _) => true,
-            (Evidence::Submitted(_), None) => return self.settle().await,
+            (Evidence::Submitted(_), None) => return self.decide().await,
             (Evidence::Submitted(now), Some(asked)) => !is_covered(guard, now, asked),
         };
         if !contradicts {
             return earlier.clone();
         }
-        let result = guard.enforced(Err(Denial::InvalidToken));
+        let result = guard.enforced(Err(DenialReason::InvalidToken));
         let decision = decision_name(&result);
         guard.observe(decision, "", "contradictory", Duration::ZERO, Weight::Usual);
-        Outcome {
+        Decision {
             result,
             reply: self.reply,
             asked: earlier.asked.clone(),
@@ -78,8 +81,8 @@ impl Examined {
 
     /// Decides, asking the check if there is something to ask about.
     ///
-    /// Dropping the future stops waiting. The vendor may have spent the token by then.
-    pub async fn settle(self) -> Outcome {
+    /// Dropping the future stops waiting. The provider may have spent the token by then.
+    pub async fn decide(self) -> Decision {
         let Self {
             reply,
             evidence,
@@ -89,7 +92,7 @@ impl Examined {
         let policy = guard.policy();
         let mut asked = None;
         let (result, provider, reason) = match evidence {
-            Evidence::Unusable(why) => (Err(Denial::InvalidToken), None, why),
+            Evidence::Unusable(why) => (Err(DenialReason::InvalidToken), None, why),
             Evidence::Absent { foreign, signals } => {
                 let reason = if foreign { "foreign-token" } else { "" };
                 let challenged = match &signals {
@@ -97,8 +100,12 @@ impl Examined {
                     Some(signals) => policy.trigger.asks(signals).await,
                 };
                 match challenged {
-                    true => (Err(Denial::ChallengeRequired), None, reason),
-                    false => (Ok(Visitor::Unproven(Unproven::NotChallenged)), None, reason),
+                    true => (Err(DenialReason::ChallengeRequired), None, reason),
+                    false => (
+                        Ok(Visitor::Unverified(Unverified::NotChallenged)),
+                        None,
+                        reason,
+                    ),
                 }
             }
             Evidence::Submitted(submission) => {
@@ -109,7 +116,9 @@ impl Examined {
         let result = guard.enforced(result);
         let decision = decision_name(&result);
         let reason = match &result {
-            Ok(Visitor::Unproven(Unproven::Observed(denial))) if reason.is_empty() => denial.name(),
+            Ok(Visitor::Unverified(Unverified::Observed(denial))) if reason.is_empty() => {
+                denial.name()
+            }
             _ => reason,
         };
         let provider = match (&provider, &result) {
@@ -119,7 +128,7 @@ impl Examined {
         };
         let weight = Weight::of(&result);
         guard.observe(decision, provider, reason, since.elapsed(), weight);
-        Outcome {
+        Decision {
             result,
             reply,
             asked,
@@ -130,14 +139,18 @@ impl Examined {
 /// Whether every token that is there now was asked about.
 fn is_covered(guard: &Guard, now: &Submission, asked: &Submission) -> bool {
     let accepted = guard.fields().providers().iter();
-    let mut present = accepted.filter(|known| now.answers(known));
+    let mut present = accepted.filter(|known| now.has_token_for(known));
     present.all(|known| {
-        let [now, asked] = [now, asked].map(|submission| submission.token(known, usize::MAX));
+        let [now, asked] = [now, asked].map(|submission| submission.token_for(known, usize::MAX));
         now.is_ok_and(|now| asked.is_ok_and(|asked| now == asked))
     })
 }
 
-type Decided = (Result<Visitor, Denial>, Option<Provider>, &'static str);
+type Decided = (
+    Result<Visitor, DenialReason>,
+    Option<Provider>,
+    &'static str,
+);
 
 async fn decide(guard: &Guard, submission: &Submission) -> Decided {
     match guard.check().check(submission).await {
@@ -145,9 +158,9 @@ async fn decide(guard: &Guard, submission: &Submission) -> Decided {
         Ok(Verdict::NotHuman(refusal)) => {
             let provider = refusal.provider().cloned();
             let denial = match refusal.reason() {
-                Reason::Malformed => Denial::InvalidToken,
-                Reason::Missing => Denial::ChallengeRequired,
-                _ => Denial::VerificationFailed,
+                Reason::Malformed => DenialReason::InvalidToken,
+                Reason::Missing => DenialReason::ChallengeRequired,
+                _ => DenialReason::VerificationFailed,
             };
             (Err(denial), provider, refusal.reason().name())
         }
@@ -155,9 +168,9 @@ async fn decide(guard: &Guard, submission: &Submission) -> Decided {
             let provider = Some(error.provider().clone());
             let result = match error.kind() {
                 kind if guard.policy().opens.on(kind) => {
-                    Ok(Visitor::Unproven(Unproven::Undecided(kind)))
+                    Ok(Visitor::Unverified(Unverified::FailedOpen(kind)))
                 }
-                ErrorKind::Misconfigured => Err(Denial::Misconfigured),
+                ErrorKind::Misconfigured => Err(DenialReason::Misconfigured),
                 _ => Err(unavailable(&error)),
             };
             (result, provider, error.reason())
@@ -165,8 +178,8 @@ async fn decide(guard: &Guard, submission: &Submission) -> Decided {
     }
 }
 
-fn unavailable(error: &CheckError) -> Denial {
-    Denial::Unavailable {
+fn unavailable(error: &CheckError) -> DenialReason {
+    DenialReason::Unavailable {
         retry_after: error.retry_after(),
         token_spent: error.token_may_be_spent(),
     }
@@ -175,21 +188,21 @@ fn unavailable(error: &CheckError) -> Denial {
 /// What was decided about a request, and how it would be answered.
 #[derive(Clone, Debug)]
 #[must_use = "a decision that nobody looks at lets everybody in"]
-pub struct Outcome {
-    result: Result<Visitor, Denial>,
-    reply: Reply,
+pub struct Decision {
+    result: Result<Visitor, DenialReason>,
+    reply: Responder,
     /// What the check was asked about, so that its token may be spent.
     asked: Option<Arc<Submission>>,
 }
 
-impl Outcome {
+impl Decision {
     /// Takes what the handler demands, or the refusal to answer with.
     ///
     /// # Errors
     ///
-    /// [`Refused`] when the outcome is not what is demanded.
-    pub fn demand<D: Demand>(self) -> Result<D, Refused> {
-        D::of(self)
+    /// [`Rejection`] when the decision is not what is demanded.
+    pub fn require<D: FromDecision>(self) -> Result<D, Rejection> {
+        D::from_decision(self)
     }
 
     /// The guard that decided.
@@ -201,18 +214,18 @@ impl Outcome {
     ///
     /// # Errors
     ///
-    /// The [`Denial`], if the visitor is refused.
-    pub fn result(&self) -> Result<&Visitor, Denial> {
+    /// The [`DenialReason`], if the visitor is refused.
+    pub fn result(&self) -> Result<&Visitor, DenialReason> {
         self.result.as_ref().map_err(|denial| *denial)
     }
 
     /// The answer for somebody refused for `denial`.
-    pub(crate) fn refuse(&self, denial: Denial) -> Refused {
+    pub(crate) fn refuse(&self, denial: DenialReason) -> Rejection {
         self.reply.refuse(denial)
     }
 
     /// Takes what was decided, ready to be answered.
-    pub(crate) fn into_result(self) -> Result<Visitor, Refused> {
+    pub(crate) fn into_result(self) -> Result<Visitor, Rejection> {
         let Self { result, reply, .. } = self;
         result.map_err(|denial| reply.refuse(denial))
     }
@@ -258,20 +271,20 @@ impl Guard {
     }
 
     /// What comes of a decision, where the route may only observe.
-    fn enforced(&self, result: Result<Visitor, Denial>) -> Result<Visitor, Denial> {
+    fn enforced(&self, result: Result<Visitor, DenialReason>) -> Result<Visitor, DenialReason> {
         match result {
             Err(denial) if self.policy().observe_only => {
-                Ok(Visitor::Unproven(Unproven::Observed(denial)))
+                Ok(Visitor::Unverified(Unverified::Observed(denial)))
             }
             result => result,
         }
     }
 }
 
-fn decision_name(result: &Result<Visitor, Denial>) -> &'static str {
+fn decision_name(result: &Result<Visitor, DenialReason>) -> &'static str {
     match result {
         Ok(Visitor::Human(_)) => "human",
-        Ok(Visitor::Unproven(why)) => why.name(),
+        Ok(Visitor::Unverified(why)) => why.name(),
         Err(denial) => denial.name(),
     }
 }
@@ -285,16 +298,16 @@ pub(crate) enum Weight {
 }
 
 impl Weight {
-    pub(crate) fn of(result: &Result<Visitor, Denial>) -> Self {
+    pub(crate) fn of(result: &Result<Visitor, DenialReason>) -> Self {
         let denial = match result {
-            Ok(Visitor::Unproven(Unproven::Undecided(_))) => return Self::NobodyKnows,
+            Ok(Visitor::Unverified(Unverified::FailedOpen(_))) => return Self::NobodyKnows,
             // What would have been refused is as grave as if it had been.
-            Ok(Visitor::Unproven(Unproven::Observed(denial))) | Err(denial) => denial,
+            Ok(Visitor::Unverified(Unverified::Observed(denial))) | Err(denial) => denial,
             Ok(_) => return Self::Usual,
         };
         match denial {
-            Denial::Misconfigured => Self::OurMistake,
-            Denial::Unavailable { .. } => Self::NobodyKnows,
+            DenialReason::Misconfigured => Self::OurMistake,
+            DenialReason::Unavailable { .. } => Self::NobodyKnows,
             _ => Self::Usual,
         }
     }

@@ -4,7 +4,7 @@ use human_check_core::{HumanCheck, Provider, Submission};
 /// unless told not to.
 const COPY: &str = "g-recaptcha-response";
 
-/// Field names that some vendor's script adds to a form. One that is not accepted is never a
+/// Field names that some provider's script adds to a form. One that is not accepted is never a
 /// reason to pass, but it must not reach the application's own type either, which may refuse
 /// what it does not know.
 const KNOWN: [&str; 4] = [
@@ -14,16 +14,16 @@ const KNOWN: [&str; 4] = [
     "h-captcha-response",
 ];
 
-/// Longer values are not even kept. No vendor's token is half as long.
+/// Longer values are not even kept. No provider's token is half as long.
 const KEEP_CAP: usize = 16_384;
 
-/// More answers than a page with every vendor's widget sends. What is beyond makes all of them
-/// unusable, so that a body of nothing but answers costs no more than to read it.
-const MOST: usize = 16;
+/// More tokens than a page with every provider's widget sends. What is beyond makes all of them
+/// unusable, so that a body of nothing but tokens costs no more than to read it.
+const MAX_TOKENS: usize = 16;
 
-/// Which members of a body carry answers, and whose.
+/// Which members of a body carry tokens, and whose.
 #[derive(Clone, Debug)]
-pub struct Fields {
+pub struct TokenFields {
     providers: Vec<Provider>,
     fields: Vec<Field>,
     /// A bit for each length that the first part of a path has, the highest for all beyond. Most
@@ -35,17 +35,17 @@ pub struct Fields {
 #[derive(Clone, Debug)]
 struct Field {
     path: Vec<String>,
-    /// Indices of the providers whose field this is. None of them for a foreign vendor's.
+    /// Indices of the providers whose field this is. None of them for a foreign provider's.
     owners: Vec<usize>,
     /// The one whose usual field it is.
     usual_of: Option<usize>,
 }
 
-impl Fields {
+impl TokenFields {
     /// The form fields of everything that `check` accepts.
     pub fn of(check: &(impl HumanCheck + ?Sized)) -> Self {
         let mut fields = Self {
-            providers: check.accepts().to_vec(),
+            providers: check.providers().to_vec(),
             fields: Vec::new(),
             lengths: 0,
             disputed: None,
@@ -53,12 +53,12 @@ impl Fields {
         // Each provider has a place of its own that no member of a body leads to: see `own`.
         fields
             .fields
-            .extend((0..check.accepts().len()).map(|index| Field {
+            .extend((0..check.providers().len()).map(|index| Field {
                 path: Vec::new(),
                 owners: vec![index],
                 usual_of: Some(index),
             }));
-        for (index, provider) in check.accepts().iter().enumerate() {
+        for (index, provider) in check.providers().iter().enumerate() {
             for (place, name) in provider.fields().enumerate() {
                 fields.add(vec![name.to_owned()], index, place == 0);
             }
@@ -124,7 +124,7 @@ impl Fields {
             let usual_of = self.fields[other.0].usual_of;
             usual_of.is_some() && usual_of != field.usual_of && text == found
         };
-        // A foreign vendor's field that only repeats what is checked says nothing new.
+        // A foreign provider's field that only repeats what is checked says nothing new.
         let may_copy = field.path == [COPY] || field.owners.is_empty();
         if may_copy && all.iter().any(repeats) {
             return Role::Copy;
@@ -140,7 +140,7 @@ impl Fields {
         FieldId(index)
     }
 
-    /// Whose answers are looked for.
+    /// Whose tokens are looked for.
     pub fn providers(&self) -> &[Provider] {
         &self.providers
     }
@@ -160,17 +160,17 @@ impl Fields {
                 continue;
             }
             if field.path.len() == depth + 1 {
-                return Place::Answer(FieldId(index));
+                return Place::Token(FieldId(index));
             }
             inner = true;
         }
         if inner { Place::Branch } else { Place::Other }
     }
 
-    /// The field of that name at the top of a body, if it is one of ours or of another vendor.
+    /// The field of that name at the top of a body, if it is one of ours or of another provider.
     pub fn find(&self, name: &str) -> Option<FieldId> {
         match self.at(&[], name) {
-            Place::Answer(field) => Some(field),
+            Place::Token(field) => Some(field),
             _ => None,
         }
     }
@@ -180,7 +180,7 @@ impl Fields {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Place {
     /// It carries an answer.
-    Answer(FieldId),
+    Token(FieldId),
     /// Somewhere inside it is one.
     Branch,
     /// It is the application's.
@@ -195,11 +195,11 @@ fn length_bit(length: usize) -> u64 {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FieldId(usize);
 
-/// What was found where answers are looked for, until it is known what it amounts to.
+/// What was found where tokens are looked for, until it is known what it amounts to.
 ///
 /// `Debug` shows how many, never what.
 #[derive(Clone, Default)]
-pub struct Answers(Vec<(FieldId, Found)>);
+pub struct SubmittedTokens(Vec<(FieldId, Found)>);
 
 #[derive(Clone, Eq, PartialEq)]
 enum Found {
@@ -208,7 +208,7 @@ enum Found {
     Unusable,
 }
 
-impl Answers {
+impl SubmittedTokens {
     /// Nothing found.
     pub fn none() -> Self {
         Self::default()
@@ -231,7 +231,7 @@ impl Answers {
     }
 
     fn add(&mut self, field: FieldId, found: Found) {
-        if self.0.len() < MOST {
+        if self.0.len() < MAX_TOKENS {
             self.0.push((field, found));
         } else if let Some((_, last)) = self.0.last_mut() {
             *last = Found::Unusable;
@@ -257,10 +257,10 @@ impl Answers {
     /// Sorts what was found by provider.
     ///
     /// A field that several providers use belongs to the one whose usual field it is. The
-    /// compatibility copy of another vendor's answer belongs to nobody.
-    pub(crate) fn sort(self, fields: &Fields) -> Sorted {
+    /// compatibility copy of another provider's answer belongs to nobody.
+    pub(crate) fn sort(self, fields: &TokenFields) -> Sorted {
         let Self(mut found) = self;
-        // Answers found for another guard's fields mean nothing here.
+        // SubmittedTokens found for another guard's fields mean nothing here.
         let unusable = |(id, found): &(FieldId, Found)| {
             *found == Found::Unusable || id.0 >= fields.fields.len()
         };
@@ -268,7 +268,7 @@ impl Answers {
             return Sorted::Unusable;
         }
         let mut submission = Submission::new();
-        // Nearly always there is one answer, in its vendor's usual field.
+        // Nearly always there is one answer, in its provider's usual field.
         if let [(id, Found::Text(_))] = &found[..]
             && let Some(owner) = fields.fields[id.0].usual_of
             && let Some((_, Found::Text(text))) = found.pop()
@@ -308,26 +308,26 @@ impl Answers {
 
 /// Whose answer a text is.
 enum Role<'a> {
-    /// Of these providers; of a foreign vendor when there are none.
+    /// Of these providers; of a foreign provider when there are none.
     Of(&'a [usize]),
-    /// It only repeats what another vendor's usual field says.
+    /// It only repeats what another provider's usual field says.
     Copy,
 }
 
-/// What a body's answers amount to.
+/// What a body's tokens amount to.
 #[derive(Debug)]
 pub(crate) enum Sorted {
     /// Something for a provider that is accepted. Whether it is good, the check says.
     Answered(Submission),
-    /// Nothing, or only another vendor's answer.
+    /// Nothing, or only another provider's answer.
     Nothing { foreign: bool },
     /// Contradictory, or not text.
     Unusable,
 }
 
-impl std::fmt::Debug for Answers {
+impl std::fmt::Debug for SubmittedTokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Answers({})", self.0.len())
+        write!(f, "SubmittedTokens({})", self.0.len())
     }
 }
 
@@ -339,8 +339,8 @@ mod tests {
     static HCAPTCHA: Provider = Provider::new("hcaptcha", &["h-captcha-response"]);
     static RECAPTCHA: Provider = Provider::new("recaptcha", &["g-recaptcha-response"]);
 
-    fn both() -> Fields {
-        let mut fields = Fields::of(&Scripted::human().accepting(&HCAPTCHA));
+    fn both() -> TokenFields {
+        let mut fields = TokenFields::of(&Scripted::human().accepting(&HCAPTCHA));
         fields.providers.push(RECAPTCHA.clone());
         let id = fields.find("g-recaptcha-response").unwrap();
         fields.fields[id.0].owners.push(1);
@@ -348,40 +348,40 @@ mod tests {
         fields
     }
 
-    fn sort(fields: &Fields, found: &[(&str, &str)]) -> Sorted {
-        let mut answers = Answers::none();
+    fn sort(fields: &TokenFields, found: &[(&str, &str)]) -> Sorted {
+        let mut tokens = SubmittedTokens::none();
         for (name, text) in found {
-            answers.push(fields.find(name).unwrap(), *text);
+            tokens.push(fields.find(name).unwrap(), *text);
         }
-        answers.sort(fields)
+        tokens.sort(fields)
     }
 
     #[test]
     fn what_hcaptcha_posts_twice_is_one_answer() {
-        let alone = Fields::of(&Scripted::human().accepting(&HCAPTCHA));
+        let alone = TokenFields::of(&Scripted::human().accepting(&HCAPTCHA));
         let posted = [("h-captcha-response", "a"), ("g-recaptcha-response", "a")];
         for fields in [alone, both()] {
             let Sorted::Answered(submission) = sort(&fields, &posted) else {
                 panic!("not answered")
             };
-            assert_eq!(submission.token(&HCAPTCHA, 10).unwrap(), "a");
-            assert!(!submission.answers(&RECAPTCHA));
+            assert_eq!(submission.token_for(&HCAPTCHA, 10).unwrap(), "a");
+            assert!(!submission.has_token_for(&RECAPTCHA));
         }
     }
 
     #[test]
-    fn two_vendors_that_are_both_accepted_are_two_answers() {
+    fn two_providers_that_are_both_accepted_are_two_answers() {
         let posted = [("h-captcha-response", "a"), ("g-recaptcha-response", "b")];
         let Sorted::Answered(submission) = sort(&both(), &posted) else {
             panic!("not answered")
         };
-        assert_eq!(submission.token(&HCAPTCHA, 10).unwrap(), "a");
-        assert_eq!(submission.token(&RECAPTCHA, 10).unwrap(), "b");
+        assert_eq!(submission.token_for(&HCAPTCHA, 10).unwrap(), "a");
+        assert_eq!(submission.token_for(&RECAPTCHA, 10).unwrap(), "b");
     }
 
     #[test]
-    fn another_vendors_answer_beside_ours_contradicts_and_alone_is_none() {
-        let fields = Fields::of(&Scripted::human().accepting(&HCAPTCHA));
+    fn another_providers_answer_beside_ours_contradicts_and_alone_is_none() {
+        let fields = TokenFields::of(&Scripted::human().accepting(&HCAPTCHA));
         let posted = [("h-captcha-response", "a"), ("cf-turnstile-response", "b")];
         assert!(matches!(sort(&fields, &posted), Sorted::Unusable));
         assert!(matches!(
@@ -397,21 +397,21 @@ mod tests {
         for _ in 0..10_000 {
             posted.extend([("h-captcha-response", "a"), ("g-recaptcha-response", "b")]);
         }
-        let mut answers = Answers::none();
+        let mut tokens = SubmittedTokens::none();
         for (name, text) in &posted {
-            answers.push(fields.find(name).unwrap(), *text);
+            tokens.push(fields.find(name).unwrap(), *text);
         }
-        assert!(answers.0.len() <= MOST);
-        assert!(matches!(answers.sort(&fields), Sorted::Unusable));
+        assert!(tokens.0.len() <= MAX_TOKENS);
+        assert!(matches!(tokens.sort(&fields), Sorted::Unusable));
         assert!(matches!(
-            sort(&fields, &posted[..MOST]),
+            sort(&fields, &posted[..MAX_TOKENS]),
             Sorted::Answered(_)
         ));
     }
 
     #[test]
     fn empty_is_none_and_two_different_ones_are_left_to_the_check_to_refuse() {
-        let fields = Fields::of(&Scripted::human().accepting(&HCAPTCHA));
+        let fields = TokenFields::of(&Scripted::human().accepting(&HCAPTCHA));
         let twice = |a, b| {
             sort(
                 &fields,
@@ -422,11 +422,11 @@ mod tests {
         let Sorted::Answered(submission) = twice("a", "") else {
             panic!("not answered")
         };
-        assert!(submission.token(&HCAPTCHA, 10).is_ok());
+        assert!(submission.token_for(&HCAPTCHA, 10).is_ok());
         let Sorted::Answered(submission) = twice("a", "b") else {
             panic!("not answered")
         };
-        assert!(submission.token(&HCAPTCHA, 10).is_err());
+        assert!(submission.token_for(&HCAPTCHA, 10).is_err());
         let long = "a".repeat(KEEP_CAP + 1);
         assert!(matches!(twice("a", &long), Sorted::Unusable));
     }

@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use human_check_core::{ConfigError, Enforce, HumanCheck, Provider, Widget};
 
-use crate::answer;
 use crate::builder::Site;
+use crate::response;
 use crate::{
-    BodyLimits, Denial, Fields, GuardBuilder, Html, Page, Refused, RequestHead, RoutePolicy,
+    BodyLimits, DenialReason, GuardBuilder, Html, Rejection, RequestHead, RoutePolicy, TokenFields,
+    WidgetRenderer,
 };
 
 /// A check in front of routes, with everything they need to decide and to answer.
@@ -18,8 +19,8 @@ use crate::{
 /// ```
 /// use human_check_guard::{Guard, RoutePolicy};
 /// # let turnstile = human_check_testkit::Scripted::human();
-/// let signup = Guard::new(turnstile, RoutePolicy::closed_on_outage("signup"))?;
-/// let newsletter = signup.with_policy(RoutePolicy::open_on_outage("newsletter"))?;
+/// let signup = Guard::new(turnstile, RoutePolicy::fail_closed("signup"))?;
+/// let newsletter = signup.with_policy(RoutePolicy::fail_open("newsletter"))?;
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone)]
@@ -77,7 +78,7 @@ struct Inner {
     widgets: Vec<Widget>,
     /// How a page shows a challenge, as JSON.
     options: String,
-    /// The names of the vendors, for a header.
+    /// The names of the providers, for a header.
     providers: String,
 }
 
@@ -104,7 +105,7 @@ impl Guard {
     /// As for [`new`](Self::new).
     pub fn with_policy(&self, policy: RoutePolicy) -> Result<Self, ConfigError> {
         let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
-        let guard = Self::assemble(Arc::clone(&self.current().inner.site), policy.clone())?;
+        let guard = Self::assemble(Arc::clone(&self.snapshot().inner.site), policy.clone())?;
         let Some(live) = &self.live else {
             return Ok(guard);
         };
@@ -119,8 +120,8 @@ impl Guard {
     }
 
     pub(crate) fn assemble(site: Arc<Site>, policy: RoutePolicy) -> Result<Self, ConfigError> {
-        policy.validate(site.check.reports())?;
-        for provider in site.check.accepts() {
+        policy.validate(site.check.capabilities())?;
+        for provider in site.check.providers() {
             // It goes into a header.
             if provider.name().is_empty() || !provider.name().bytes().all(|b| b.is_ascii_graphic())
             {
@@ -138,14 +139,14 @@ impl Guard {
         let mut widgets = site.widgets.clone();
         if let Some(action) = &policy.action {
             for widget in &mut widgets {
-                if widget.facts().action.is_some() {
+                if widget.spec().action.is_some() {
                     *widget = widget.clone().with_action(action.clone())?;
                 }
             }
         }
-        let names: Vec<_> = site.check.accepts().iter().map(Provider::name).collect();
+        let names: Vec<_> = site.check.providers().iter().map(Provider::name).collect();
         let providers = names.join(", ");
-        let options = answer::options(site.check.accepts(), &widgets, &site.header);
+        let options = response::options(site.check.providers(), &widgets, &site.header);
         Ok(Self {
             inner: Arc::new(Inner {
                 site,
@@ -161,7 +162,7 @@ impl Guard {
 
     /// The same guard, which may be [replaced](Self::replace) while it is in use.
     #[must_use]
-    pub fn replaceable(self) -> Self {
+    pub fn into_replaceable(self) -> Self {
         let live = Live::new(Arc::clone(&self.inner));
         Self {
             live: Some(live),
@@ -175,7 +176,7 @@ impl Guard {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when one of the first is not [replaceable](Self::replaceable), or the policy of a
+    /// [`ConfigError`] when one of the first is not [replaceable](Self::into_replaceable), or the policy of a
     /// guard made of it does not fit its successor. Then all stay as they are.
     pub fn replace(pairs: &[(&Self, &Self)]) -> Result<(), ConfigError> {
         let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -188,7 +189,7 @@ impl Guard {
                     "call `replaceable` on it before it is cloned",
                 ));
             };
-            live.plan(successor.current().inner, &mut changes)?;
+            live.plan(successor.snapshot().inner, &mut changes)?;
         }
         for (live, inner) in changes {
             *live.now.write().unwrap_or_else(PoisonError::into_inner) = inner;
@@ -201,7 +202,7 @@ impl Guard {
     /// The crates for the frameworks do this for each request. Call it where you show a page and keep
     /// what you get no longer than that.
     #[must_use]
-    pub fn current(&self) -> Self {
+    pub fn snapshot(&self) -> Self {
         let inner = match &self.live {
             None => Arc::clone(&self.inner),
             Some(live) => live.now(),
@@ -225,9 +226,9 @@ impl Guard {
     /// The widgets as HTML, with their scripts, for inside a form that leads to these routes.
     ///
     /// For pages with one such form and without a content security policy; others use
-    /// [`Page`](crate::Page).
+    /// [`WidgetRenderer`](crate::Page).
     pub fn html(&self) -> Html {
-        Page::new().html_of(self.current().widgets())
+        WidgetRenderer::new().html_of(self.snapshot().widgets())
     }
 
     /// How much of a body is read.
@@ -235,8 +236,8 @@ impl Guard {
         self.inner.site.limits
     }
 
-    /// Where answers stand in a body.
-    pub fn fields(&self) -> &Arc<Fields> {
+    /// Where tokens stand in a body.
+    pub fn fields(&self) -> &Arc<TokenFields> {
         &self.inner.site.fields
     }
 
@@ -248,7 +249,7 @@ impl Guard {
     /// Whether both are the same guard. Clones are, and what it was before and after it was replaced;
     /// guards for other policies are not, nor are two
     /// that were built alike.
-    pub fn is(&self, other: &Self) -> bool {
+    pub fn ptr_eq(&self, other: &Self) -> bool {
         match (&self.live, &other.live) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             (None, None) => Arc::ptr_eq(&self.inner, &other.inner),
@@ -257,16 +258,16 @@ impl Guard {
     }
 
     /// Refuses a request for a reason that needs no check, and counts that.
-    pub fn refuse(&self, head: &dyn RequestHead, denial: Denial) -> Refused {
-        self.current().look(head).refuse(denial)
+    pub fn refuse(&self, head: &dyn RequestHead, denial: DenialReason) -> Rejection {
+        self.snapshot().inspect(head).refuse(denial)
     }
 
     /// Asks this visitor for a challenge, whatever the triggers say.
     ///
     /// For handlers that find out by themselves that one is due, such as a login that knows how
     /// often its account was tried.
-    pub fn challenge(&self, head: &dyn RequestHead) -> Refused {
-        self.refuse(head, Denial::ChallengeRequired)
+    pub fn require_challenge(&self, head: &dyn RequestHead) -> Rejection {
+        self.refuse(head, DenialReason::ChallengeRequired)
     }
 
     pub(crate) fn site(&self) -> &Site {
@@ -286,7 +287,7 @@ impl Guard {
         &self.inner.providers
     }
 
-    pub(crate) fn own_page(&self, denial: Denial) -> Option<String> {
+    pub(crate) fn own_page(&self, denial: DenialReason) -> Option<String> {
         let page = self.inner.site.page.as_ref()?;
         page(&denial, &self.inner.widgets)
     }
@@ -303,44 +304,46 @@ impl fmt::Debug for Guard {
 
 #[cfg(test)]
 mod tests {
-    use human_check_core::{Fact, Reports, Score};
+    use human_check_core::{Capabilities, FactKind, Score};
     use human_check_testkit::Scripted;
 
     use super::*;
 
     fn guard(name: &'static str) -> Guard {
-        let policy = RoutePolicy::closed_on_outage(name);
+        let policy = RoutePolicy::fail_closed(name);
         Guard::new(Scripted::human(), policy).unwrap()
     }
 
     fn name(guard: &Guard) -> String {
-        guard.current().policy().name().to_owned()
+        guard.snapshot().policy().name().to_owned()
     }
 
     #[test]
     fn a_replaced_guard_is_the_same_one_in_all_its_clones() {
-        let guard_one = guard("one").replaceable();
+        let guard_one = guard("one").into_replaceable();
         let clone = guard_one.clone();
-        let before = clone.current();
-        let other = clone
-            .with_policy(RoutePolicy::open_on_outage("login"))
-            .unwrap();
+        let before = clone.snapshot();
+        let other = clone.with_policy(RoutePolicy::fail_open("login")).unwrap();
         Guard::replace(&[(&guard_one, &guard("two"))]).unwrap();
         assert_eq!((name(&clone), name(&other)), ("two".into(), "login".into()));
-        assert!(clone.is(&guard_one) && before.is(&clone.current()));
+        assert!(clone.ptr_eq(&guard_one) && before.ptr_eq(&clone.snapshot()));
         assert_eq!(before.policy().name(), "one", "a request ends as it began");
-        assert!(!clone.is(&other) && !clone.is(&guard("two")));
+        assert!(!clone.ptr_eq(&other) && !clone.ptr_eq(&guard("two")));
     }
 
     #[test]
     fn when_one_cannot_be_replaced_none_is() {
         let scoring = |name| {
-            let check = Scripted::human().reporting(Reports::nothing().always(Fact::Score));
-            Guard::new(check, RoutePolicy::closed_on_outage(name)).unwrap()
+            let check =
+                Scripted::human().reporting(Capabilities::nothing().always(FactKind::Score));
+            Guard::new(check, RoutePolicy::fail_closed(name)).unwrap()
         };
-        let (first, second) = (scoring("a").replaceable(), scoring("b").replaceable());
+        let (first, second) = (
+            scoring("a").into_replaceable(),
+            scoring("b").into_replaceable(),
+        );
         let floor = human_check_core::Policy::new().with_min_score(Score::humanity(0.5).unwrap());
-        let policy = RoutePolicy::closed_on_outage("c").requiring(floor);
+        let policy = RoutePolicy::fail_closed("c").with_policy(floor);
         let derived = second.with_policy(policy).unwrap();
         // The successor of the second reports no score, which the derived one demands.
         let pairs = [(&first, &scoring("x")), (&second, &guard("y"))];

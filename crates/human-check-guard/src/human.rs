@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use human_check_core::{ErrorKind, Facts};
 
-use crate::{Denial, Outcome, Refused};
+use crate::{Decision, DenialReason, Rejection};
 
 /// Proof that the check passed for this request.
 ///
@@ -16,7 +16,7 @@ impl Human {
         Self(Arc::new(facts))
     }
 
-    /// What the vendor said about the visitor.
+    /// What the provider said about the visitor.
     pub fn facts(&self) -> &Facts {
         &self.0
     }
@@ -24,12 +24,12 @@ impl Human {
 
 /// Somebody whom the route lets in: proven human, or not asked, or undecided.
 #[derive(Clone, Debug)]
-#[must_use = "an unproven visitor looks like a human if nobody looks"]
+#[must_use = "an unverified visitor looks like a human if nobody looks"]
 pub enum Visitor {
     /// The check passed.
     Human(Human),
     /// The route lets the visitor in without proof.
-    Unproven(Unproven),
+    Unverified(Unverified),
 }
 
 impl Visitor {
@@ -37,15 +37,15 @@ impl Visitor {
     pub fn human(&self) -> Option<&Human> {
         match self {
             Self::Human(human) => Some(human),
-            Self::Unproven(_) => None,
+            Self::Unverified(_) => None,
         }
     }
 
     /// Why there is no proof.
-    pub fn unproven(&self) -> Option<Unproven> {
+    pub fn unverified(&self) -> Option<Unverified> {
         match self {
             Self::Human(_) => None,
-            Self::Unproven(why) => Some(*why),
+            Self::Unverified(why) => Some(*why),
         }
     }
 }
@@ -53,31 +53,31 @@ impl Visitor {
 /// Why somebody was let in without proof.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Unproven {
+pub enum Unverified {
     /// No trigger asked for a challenge.
     NotChallenged,
     /// Nobody could tell, and the route opens on that. The token may be as good as any.
-    Undecided(ErrorKind),
+    FailedOpen(ErrorKind),
     /// The route only observes; it would have been this.
-    Observed(Denial),
+    Observed(DenialReason),
 }
 
-impl Unproven {
+impl Unverified {
     /// A short name of a fixed set, fit for logs and metric labels.
     pub fn name(self) -> &'static str {
         match self {
             Self::NotChallenged => "not-challenged",
-            Self::Undecided(ErrorKind::Declined) => "let-in-declined",
-            Self::Undecided(_) => "let-in-undecided",
+            Self::FailedOpen(ErrorKind::Declined) => "failed-open-declined",
+            Self::FailedOpen(_) => "failed-open",
             Self::Observed(_) => "observed",
         }
     }
 
     /// How a handler that demands proof is answered.
-    fn denial(self) -> Denial {
+    fn denial(self) -> DenialReason {
         match self {
-            Self::NotChallenged => Denial::ChallengeRequired,
-            Self::Undecided(_) => Denial::Unavailable {
+            Self::NotChallenged => DenialReason::ChallengeRequired,
+            Self::FailedOpen(_) => DenialReason::Unavailable {
                 retry_after: None,
                 token_spent: true,
             },
@@ -86,43 +86,43 @@ impl Unproven {
     }
 }
 
-/// What a handler demands of an [`Outcome`].
+/// What a handler demands of an [`Decision`].
 ///
 /// | type | lets the handler run for |
 /// | --- | --- |
 /// | [`Human`] | proven humans, whatever the route's policy opens on |
 /// | [`Visitor`] | those whom the route's policy lets in |
-/// | `Result<Visitor, Refused>` | everybody; the handler decides and answers |
-pub trait Demand: Sized + Send + 'static {
-    /// Takes the outcome, or refuses it.
+/// | `Result<Visitor, Rejection>` | everybody; the handler decides and tokens |
+pub trait FromDecision: Sized + Send + 'static {
+    /// Takes the decision, or refuses it.
     ///
     /// # Errors
     ///
-    /// [`Refused`], ready to be answered, when the outcome is not what is demanded.
-    fn of(outcome: Outcome) -> Result<Self, Refused>;
+    /// [`Rejection`], ready to be answered, when the decision is not what is demanded.
+    fn from_decision(decision: Decision) -> Result<Self, Rejection>;
 }
 
-impl Demand for Human {
-    fn of(outcome: Outcome) -> Result<Self, Refused> {
-        match outcome
+impl FromDecision for Human {
+    fn from_decision(decision: Decision) -> Result<Self, Rejection> {
+        match decision
             .result()
-            .map_err(|denial| outcome.refuse(denial))?
+            .map_err(|denial| decision.refuse(denial))?
             .clone()
         {
             Visitor::Human(human) => Ok(human),
-            Visitor::Unproven(why) => Err(outcome.refuse(why.denial())),
+            Visitor::Unverified(why) => Err(decision.refuse(why.denial())),
         }
     }
 }
 
-impl Demand for Visitor {
-    fn of(outcome: Outcome) -> Result<Self, Refused> {
-        outcome.into_result()
+impl FromDecision for Visitor {
+    fn from_decision(decision: Decision) -> Result<Self, Rejection> {
+        decision.into_result()
     }
 }
 
-impl Demand for Result<Visitor, Refused> {
-    fn of(outcome: Outcome) -> Result<Self, Refused> {
-        Ok(outcome.into_result())
+impl FromDecision for Result<Visitor, Rejection> {
+    fn from_decision(decision: Decision) -> Result<Self, Rejection> {
+        Ok(decision.into_result())
     }
 }

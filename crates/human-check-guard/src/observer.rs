@@ -7,8 +7,8 @@ use std::time::Duration;
 pub struct DecisionEvent<'a> {
     /// The name of the route's policy.
     pub route: &'a str,
-    /// `human`, `not-challenged`, `let-in-undecided`, `let-in-declined`, `observed`, or the name of a
-    /// [`Denial`](crate::Denial).
+    /// `human`, `not-challenged`, `failed-open`, `failed-open-declined`, `observed`, or the name of a
+    /// [`DenialReason`](crate::DenialReason).
     pub decision: &'static str,
     /// Whose verdict or trouble it is. Empty when nobody was asked.
     pub provider: &'a str,
@@ -26,21 +26,21 @@ pub trait Observer: Debug + Send + Sync + 'static {
     fn on_decision(&self, event: &DecisionEvent<'_>);
 }
 
-/// Counts decisions through the `metrics` facade: `human_guard_decisions_total{route,decision}`
-/// and the histogram `human_guard_duration_seconds{route,decision}`.
+/// Counts decisions through the `metrics` facade: `human_check_decisions_total{route,decision}`
+/// and the histogram `human_check_decision_duration_seconds{route,decision}`.
 #[cfg(feature = "metrics")]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Metrics;
+pub struct MetricsObserver;
 
 #[cfg(feature = "metrics")]
-impl Observer for Metrics {
+impl Observer for MetricsObserver {
     fn on_decision(&self, event: &DecisionEvent<'_>) {
         let labels = [
             ("route", event.route.to_owned()),
             ("decision", event.decision.to_owned()),
         ];
-        metrics::counter!("human_guard_decisions_total", &labels).increment(1);
-        metrics::histogram!("human_guard_duration_seconds", &labels)
+        metrics::counter!("human_check_decisions_total", &labels).increment(1);
+        metrics::histogram!("human_check_decision_duration_seconds", &labels)
             .record(event.elapsed.as_secs_f64());
     }
 }
@@ -95,7 +95,7 @@ mod tests {
     fn a_decision_is_one_count_and_one_duration_with_few_labels() {
         let written = Written::default();
         metrics::with_local_recorder(&written, || {
-            Metrics.on_decision(&DecisionEvent {
+            MetricsObserver.on_decision(&DecisionEvent {
                 route: "signup",
                 decision: "human",
                 provider: "turnstile",
@@ -106,8 +106,8 @@ mod tests {
         assert_eq!(
             *written.0.lock().unwrap(),
             [
-                "human_guard_decisions_total{route=signup,decision=human}",
-                "human_guard_duration_seconds{route=signup,decision=human}",
+                "human_check_decisions_total{route=signup,decision=human}",
+                "human_check_decision_duration_seconds{route=signup,decision=human}",
             ]
         );
     }

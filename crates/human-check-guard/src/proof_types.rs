@@ -2,7 +2,7 @@
 ///
 /// A framework's extractor trait can only be implemented for types of the same crate, so each such
 /// crate wraps the two. Both deref to what they wrap, and both are a
-/// [`Demand`](crate::Demand).
+/// [`FromDecision`](crate::FromDecision).
 #[macro_export]
 macro_rules! proof_types {
     () => {
@@ -37,9 +37,9 @@ macro_rules! proof_types {
             }
         }
 
-        impl $crate::Demand for $name {
-            fn of(outcome: $crate::Outcome) -> ::std::result::Result<Self, $crate::Refused> {
-                outcome.demand().map(Self)
+        impl $crate::FromDecision for $name {
+            fn from_decision(decision: $crate::Decision) -> ::std::result::Result<Self, $crate::Rejection> {
+                decision.require().map(Self)
             }
         }
     )*};

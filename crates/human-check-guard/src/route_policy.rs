@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use human_check_core::{ConfigError, ErrorKind, Fact, Policy, Presence, Reports};
+use human_check_core::{Capabilities, ConfigError, ErrorKind, FactKind, Policy, Support};
 
 use crate::Trigger;
 
@@ -12,10 +12,10 @@ use crate::Trigger;
 /// use human_check_core::Policy;
 /// use human_check_guard::RoutePolicy;
 ///
-/// let payment = RoutePolicy::closed_on_outage("payment")
+/// let payment = RoutePolicy::fail_closed("payment")
 ///     .with_action("pay")
-///     .requiring(Policy::new().with_hostnames(["shop.example"])?);
-/// let newsletter = RoutePolicy::open_on_outage("newsletter");
+///     .with_policy(Policy::new().with_hostnames(["shop.example"])?);
+/// let newsletter = RoutePolicy::fail_open("newsletter");
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ impl Opens {
         match kind {
             ErrorKind::Unavailable => self.unavailable,
             ErrorKind::Declined => self.declined,
-            ErrorKind::Unclaimed => self.unclaimed,
+            ErrorKind::StoreUnavailable => self.unclaimed,
             _ => false,
         }
     }
@@ -61,18 +61,18 @@ impl RoutePolicy {
         }
     }
 
-    /// Refuses everybody with 503 while the vendor is down.
+    /// Refuses everybody with 503 while the provider is down.
     ///
     /// `name` stands for the route in logs and metrics; use few and fixed ones.
-    pub fn closed_on_outage(name: impl Into<Cow<'static, str>>) -> Self {
+    pub fn fail_closed(name: impl Into<Cow<'static, str>>) -> Self {
         Self::new(name, Opens::default())
     }
 
-    /// Lets everybody with a well-formed token in while the vendor is down.
+    /// Lets everybody with a well-formed token in while the provider is down.
     ///
-    /// The handler gets [`Visitor::Unproven`](crate::Visitor::Unproven); one that demands a
+    /// The handler gets [`Visitor::Unverified`](crate::Visitor::Unverified); one that demands a
     /// [`Human`](crate::Human) still refuses.
-    pub fn open_on_outage(name: impl Into<Cow<'static, str>>) -> Self {
+    pub fn fail_open(name: impl Into<Cow<'static, str>>) -> Self {
         let opens = Opens {
             unavailable: true,
             ..Opens::default()
@@ -80,22 +80,22 @@ impl RoutePolicy {
         Self::new(name, opens)
     }
 
-    /// Lets visitors in, too, when the vendor answers but will not judge.
+    /// Lets visitors in, too, when the provider tokens but will not judge.
     ///
     /// Think twice: whoever burns your quota decides when that is.
     #[must_use]
-    pub fn open_when_declined(mut self) -> Self {
+    pub fn with_fail_open_when_declined(mut self) -> Self {
         self.opens.declined = true;
         self
     }
 
-    /// Lets visitors in, too, whose token a vendor called human's and the store of spent tokens could
+    /// Lets visitors in, too, whose token a provider called human's and the store of spent tokens could
     /// not claim.
     ///
-    /// Most vendors spend tokens themselves; for those that do not, each is as good as any number
+    /// Most providers spend tokens themselves; for those that do not, each is as good as any number
     /// of visitors until the store is back.
     #[must_use]
-    pub fn open_when_unclaimed(mut self) -> Self {
+    pub fn with_fail_open_when_store_unavailable(mut self) -> Self {
         self.opens.unclaimed = true;
         self
     }
@@ -109,14 +109,14 @@ impl RoutePolicy {
 
     /// Holds human verdicts to `policy`: host names, score, age.
     #[must_use]
-    pub fn requiring(mut self, policy: Policy) -> Self {
+    pub fn with_policy(mut self, policy: Policy) -> Self {
         self.requires = Some(policy);
         self
     }
 
     /// Asks for a challenge only when `trigger` says so. A token that is there is checked anyway.
     #[must_use]
-    pub fn challenging(mut self, trigger: Trigger) -> Self {
+    pub fn with_trigger(mut self, trigger: Trigger) -> Self {
         self.trigger = trigger;
         self
     }
@@ -125,10 +125,10 @@ impl RoutePolicy {
     /// too slow to be read.
     ///
     /// For the days before a check is enforced. Whoever would have been refused is
-    /// [`Visitor::Unproven`](crate::Visitor::Unproven), so that a handler that demands a
+    /// [`Visitor::Unverified`](crate::Visitor::Unverified), so that a handler that demands a
     /// [`Human`](crate::Human) refuses even now.
     #[must_use]
-    pub fn observing_only(mut self) -> Self {
+    pub fn with_observe_only(mut self) -> Self {
         self.observe_only = true;
         self
     }
@@ -139,7 +139,7 @@ impl RoutePolicy {
     }
 
     /// Refuses a policy that could not mean what it says in front of a check with these `reports`.
-    pub(crate) fn validate(&self, reports: Reports) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self, reports: Capabilities) -> Result<(), ConfigError> {
         if self.name.trim().is_empty() {
             return Err(ConfigError::new(
                 "name",
@@ -155,11 +155,11 @@ impl RoutePolicy {
                     "name the action, or leave the rule out",
                 ));
             }
-            if reports.of(Fact::Action) == Presence::Never {
+            if reports.of(FactKind::Action) == Support::Never {
                 return Err(ConfigError::new(
                     "action",
                     "is demanded of a check that never reports one, so everybody would be refused",
-                    "leave the action out, or choose a vendor that reports it",
+                    "leave the action out, or choose a provider that reports it",
                 ));
             }
         }

@@ -1,18 +1,18 @@
-//! Finds answers in a body that nobody parses, for guards that keep the bytes as they came.
+//! Finds tokens in a body that nobody parses, for guards that keep the bytes as they came.
 
 use std::marker::PhantomData;
 
 use memchr::memchr;
 use serde::de::IgnoredAny;
 
-use crate::{Answers, Fields, tap};
+use crate::{SubmittedTokens, TokenFields, with_token};
 
-/// The answers in a urlencoded form.
+/// The tokens in a urlencoded form.
 ///
-/// Every field's name is looked at, percent-encoded or not; only answers are decoded. That is
+/// Every field's name is looked at, percent-encoded or not; only tokens are decoded. That is
 /// what makes it a small part of the cost of parsing the whole form.
-pub fn form(fields: &Fields, mut body: &[u8]) -> Answers {
-    let mut answers = Answers::none();
+pub fn form(fields: &TokenFields, mut body: &[u8]) -> SubmittedTokens {
+    let mut tokens = SubmittedTokens::none();
     while !body.is_empty() {
         let (name, escaped) = name(body);
         let end = name.len() + memchr(b'&', &body[name.len()..]).unwrap_or(body.len() - name.len());
@@ -23,11 +23,11 @@ pub fn form(fields: &Fields, mut body: &[u8]) -> Answers {
         }
         for (name, value) in form_urlencoded::parse(pair) {
             if let Some(field) = fields.find(&name) {
-                answers.push(field, value);
+                tokens.push(field, value);
             }
         }
     }
-    answers
+    tokens
 }
 
 /// The name of the first field as it is written, and whether it is written in an unusual way.
@@ -45,12 +45,12 @@ fn name(body: &[u8]) -> (&[u8], bool) {
     (body, escaped)
 }
 
-/// The answers in a JSON object. None when it is not one, or not JSON.
-pub fn json(fields: &Fields, body: &[u8]) -> Answers {
+/// The tokens in a JSON object. None when it is not one, or not JSON.
+pub fn json(fields: &TokenFields, body: &[u8]) -> SubmittedTokens {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let found = tap::lift(fields, PhantomData::<IgnoredAny>, &mut json);
+    let found = with_token::lift(fields, PhantomData::<IgnoredAny>, &mut json);
     match found {
-        Ok((_, answers)) if json.end().is_ok() => answers,
-        _ => Answers::none(),
+        Ok((_, tokens)) if json.end().is_ok() => tokens,
+        _ => SubmittedTokens::none(),
     }
 }

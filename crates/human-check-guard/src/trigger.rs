@@ -29,9 +29,9 @@ pub struct Signals {
 /// ```
 /// use std::sync::Arc;
 /// use std::time::Duration;
-/// use human_check_guard::{MemoryAttempts, Trigger};
+/// use human_check_guard::{MemoryAttemptStore, Trigger};
 ///
-/// let failures = Arc::new(MemoryAttempts::new(100_000));
+/// let failures = Arc::new(MemoryAttemptStore::new(100_000));
 /// let trigger = Trigger::any([
 ///     Trigger::after_attempts(failures, 3),
 ///     Trigger::user_agent_contains(["curl", "python"]),
@@ -280,7 +280,7 @@ impl fmt::Debug for Trigger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{MemoryAttempts, StoreError};
+    use crate::{AttemptStoreError, MemoryAttemptStore};
     use async_trait::async_trait;
 
     fn visitor() -> Signals {
@@ -294,7 +294,7 @@ mod tests {
 
     #[tokio::test]
     async fn attempts_that_the_application_counts_ask_at_the_limit() {
-        let store = Arc::new(MemoryAttempts::new(10));
+        let store = Arc::new(MemoryAttemptStore::new(10));
         let trigger = Trigger::after_attempts(store.clone(), 2);
         let key = AttemptKey::address("203.0.113.7".parse().unwrap());
         let minute = Duration::from_secs(60);
@@ -309,7 +309,7 @@ mod tests {
 
     #[tokio::test]
     async fn rapid_requests_count_themselves() {
-        let store = Arc::new(MemoryAttempts::new(10));
+        let store = Arc::new(MemoryAttemptStore::new(10));
         let trigger = Trigger::after_requests(store, 2, Duration::from_secs(60));
         assert!(!trigger.asks(&visitor()).await);
         assert!(!trigger.asks(&visitor()).await);
@@ -321,21 +321,21 @@ mod tests {
 
     #[async_trait]
     impl AttemptStore for Broken {
-        async fn add(&self, _: &AttemptKey, _: Duration) -> Result<u32, StoreError> {
-            Err(StoreError::new("broken"))
+        async fn add(&self, _: &AttemptKey, _: Duration) -> Result<u32, AttemptStoreError> {
+            Err(AttemptStoreError::new("broken"))
         }
-        async fn count(&self, _: &AttemptKey) -> Result<u32, StoreError> {
-            Err(StoreError::new("broken"))
+        async fn count(&self, _: &AttemptKey) -> Result<u32, AttemptStoreError> {
+            Err(AttemptStoreError::new("broken"))
         }
-        async fn clear(&self, _: &AttemptKey) -> Result<(), StoreError> {
-            Err(StoreError::new("broken"))
+        async fn clear(&self, _: &AttemptKey) -> Result<(), AttemptStoreError> {
+            Err(AttemptStoreError::new("broken"))
         }
     }
 
     #[tokio::test]
     async fn what_is_not_known_asks() {
         let nobody = Signals::default();
-        let store = Arc::new(MemoryAttempts::new(10));
+        let store = Arc::new(MemoryAttemptStore::new(10));
         assert!(Trigger::after_attempts(store, 5).asks(&nobody).await);
         assert!(
             Trigger::after_attempts(Arc::new(Broken), 5)
@@ -378,7 +378,7 @@ mod tests {
             Trigger::country_in([""; 0]),
             Trigger::country_in(["Switzerland"]),
             Trigger::user_agent_contains([""]),
-            Trigger::after_requests(Arc::new(MemoryAttempts::new(1)), 1, Duration::ZERO),
+            Trigger::after_requests(Arc::new(MemoryAttemptStore::new(1)), 1, Duration::ZERO),
         ] {
             assert!(trigger.validate().is_err(), "{trigger:?}");
         }

@@ -5,7 +5,7 @@ use human_check_core::{ConfigError, Widget};
 
 use crate::csp::checked_nonce;
 
-/// Markup that is already escaped. Only a [`Page`] makes some.
+/// Markup that is already escaped. Only a [`WidgetRenderer`] makes some.
 ///
 /// Template engines escape text, so they have to be told that this is none:
 ///
@@ -42,13 +42,14 @@ impl fmt::Display for Html {
 /// the head or beside the element; elements belong inside their form.
 ///
 /// ```
-/// # use human_check_core::{Provider, Widget, WidgetFacts};
-/// # use human_check_guard::Page;
+/// # use human_check_core::{Provider, Widget};
+/// # use human_check_core::adapter::WidgetSpec;
+/// # use human_check_guard::WidgetRenderer;
 /// # static ACME: Provider = Provider::new("acme", &["acme-response"]);
-/// # static FACTS: WidgetFacts =
-/// #     WidgetFacts::new("https://acme.example/api.js", "acme", "data-sitekey");
+/// # static FACTS: WidgetSpec =
+/// #     WidgetSpec::new("https://acme.example/api.js", "acme", "data-sitekey");
 /// # let widget = Widget::new(&ACME, "key", &FACTS)?;
-/// let page = Page::new().with_nonce("bm9uY2U")?;
+/// let page = WidgetRenderer::new().with_nonce("bm9uY2U")?;
 /// let head = page.script(&widget);
 /// let form = format!("<form method=\"post\">{}<button>Go</button></form>", page.element(&widget));
 /// assert_eq!(
@@ -60,10 +61,10 @@ impl fmt::Display for Html {
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 ///
-/// The one inline script there can be is a vendor's [glue](human_check_core::WidgetFacts::glue), which
+/// The one inline script there can be is a provider's [glue](human_check_core::adapter::WidgetSpec::glue), which
 /// holds nothing of yours. A policy that forbids inline scripts lets it run by the nonce.
 #[derive(Debug)]
-pub struct Page {
+pub struct WidgetRenderer {
     nonce: Option<String>,
     noscript: String,
     written: Mutex<Written>,
@@ -75,14 +76,14 @@ struct Written {
     glues: Vec<&'static str>,
 }
 
-/// What makes two scripts the same: not the language, as the vendor's script can speak only one.
+/// What makes two scripts the same: not the language, as the provider's script can speak only one.
 #[derive(Debug, Eq, PartialEq)]
 struct Script {
     url: String,
     site_key: Option<String>,
 }
 
-impl Page {
+impl WidgetRenderer {
     /// A page on which nothing is written yet.
     pub fn new() -> Self {
         Self {
@@ -115,7 +116,7 @@ impl Page {
     /// Where two widgets share a script that is told a language, the first one's language counts.
     pub fn script(&self, widget: &Widget) -> Html {
         let mut html = String::new();
-        let facts = widget.facts();
+        let facts = widget.spec();
         let script = Script {
             url: widget.script_url().to_owned(),
             site_key: facts
@@ -153,13 +154,13 @@ impl Page {
 
     /// The element that becomes the widget, for inside a form. One for each form.
     pub fn element(&self, widget: &Widget) -> Html {
-        let element = widget.facts().element;
+        let element = widget.spec().element;
         let mut html = format!("<{element}");
         for (name, value) in widget.attributes() {
             attribute(&mut html, name, value);
         }
         html.push('>');
-        if widget.facts().hidden_input {
+        if widget.spec().hidden_input {
             html.push_str("<input type=\"hidden\"");
             attribute(&mut html, "name", widget.field());
             // Browsers bring back what a hidden input held, and a spent answer is worth nothing.
@@ -197,13 +198,13 @@ impl Page {
     }
 }
 
-impl Default for Page {
+impl Default for WidgetRenderer {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// Names are never a visitor's: they are a vendor's, or limited to `[a-z0-9-]` by the widget.
+/// Names are never a visitor's: they are a provider's, or limited to `[a-z0-9-]` by the widget.
 fn attribute(html: &mut String, name: &str, value: &str) {
     html.push(' ');
     html.push_str(name);
@@ -227,7 +228,8 @@ fn escape(text: &str, into: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use human_check_core::{Provider, WidgetChoice, WidgetFacts, WidgetText};
+    use human_check_core::Provider;
+    use human_check_core::adapter::{ChoiceAttribute, TextAttribute, WidgetSpec};
 
     use super::*;
 
@@ -235,31 +237,31 @@ mod tests {
     static ROBO: Provider = Provider::new("robo", &["robo-response"]);
 
     /// Adds its own field, takes options in attributes.
-    static BOX: WidgetFacts = WidgetFacts {
-        action: Some(WidgetText {
+    static BOX: WidgetSpec = WidgetSpec {
+        action: Some(TextAttribute {
             attribute: "data-action",
             punctuation: "_",
-            longest: 32,
+            max_chars: 32,
         }),
         language_attribute: Some("data-language"),
-        theme: Some(WidgetChoice {
+        theme: Some(ChoiceAttribute {
             attribute: "data-theme",
             values: &["light", "dark"],
         }),
-        size: Some(WidgetChoice {
+        size: Some(ChoiceAttribute {
             attribute: "data-size",
             values: &["normal", "compact"],
         }),
-        ..WidgetFacts::new("https://acme.example/api.js", "acme", "data-sitekey")
+        ..WidgetSpec::new("https://acme.example/api.js", "acme", "data-sitekey")
     };
 
     /// Needs a hidden input and glue, takes key and language in its script's query.
-    static SCORE: WidgetFacts = WidgetFacts {
+    static SCORE: WidgetSpec = WidgetSpec {
         site_key_parameter: Some("render"),
         language_parameter: Some("hl"),
         hidden_input: true,
         glue: Some("glue();"),
-        ..WidgetFacts::new("https://robo.example/api.js", "robo", "data-sitekey")
+        ..WidgetSpec::new("https://robo.example/api.js", "robo", "data-sitekey")
     };
 
     const ATTACK: &str = "\"><script>alert(1)</script>";
@@ -282,7 +284,7 @@ mod tests {
             .and_then(|w| w.with_data("tabindex", "2"))
             .unwrap();
         assert_eq!(
-            Page::new().element(&widget).as_str(),
+            WidgetRenderer::new().element(&widget).as_str(),
             "<div class=\"acme\" data-sitekey=\"key\" data-action=\"sign_up\" \
              data-language=\"de\" data-theme=\"dark\" data-size=\"compact\" \
              data-tabindex=\"2\"></div><noscript><p>JavaScript is needed to complete the human \
@@ -292,14 +294,14 @@ mod tests {
 
     #[test]
     fn a_module_and_its_style_sheet_are_loaded_and_its_own_element_is_written() {
-        static OWN: WidgetFacts = WidgetFacts {
+        static OWN: WidgetSpec = WidgetSpec {
             module: true,
             stylesheet: Some("own.css"),
             element: "own-widget",
-            ..WidgetFacts::new("/captcha/own.js", "own", "challenge")
+            ..WidgetSpec::new("/captcha/own.js", "own", "challenge")
         };
         let widget = Widget::new(&ACME, "/challenge?a=1&b=2", &OWN).unwrap();
-        let page = Page::new()
+        let page = WidgetRenderer::new()
             .with_nonce("bm9uY2U")
             .unwrap()
             .with_noscript("none");
@@ -315,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_hidden_input_is_inside_its_element() {
-        let page = Page::new().with_noscript("none");
+        let page = WidgetRenderer::new().with_noscript("none");
         assert_eq!(
             page.element(&robo("key")).as_str(),
             "<div class=\"robo\" data-sitekey=\"key\"><input type=\"hidden\" \
@@ -337,18 +339,17 @@ mod tests {
             robo("'onload='alert(1)&amp;"),
         ];
         for widget in widgets {
-            let html = Page::new().with_noscript(ATTACK).html(&widget).to_string();
+            let html = WidgetRenderer::new()
+                .with_noscript(ATTACK)
+                .html(&widget)
+                .to_string();
             assert!(!html.contains("<script>alert"), "{html}");
             assert!(!html.contains("\">alert"), "{html}");
             assert!(!html.contains('\''), "{html}");
             assert_eq!(html.matches("<div").count(), 1, "{html}");
             let own = html.matches("<script").count();
             assert_eq!(own, html.matches("</script>").count(), "{html}");
-            assert_eq!(
-                own,
-                1 + usize::from(widget.facts().glue.is_some()),
-                "{html}"
-            );
+            assert_eq!(own, 1 + usize::from(widget.spec().glue.is_some()), "{html}");
         }
         let mut escaped = String::new();
         escape("&<>\"'a", &mut escaped);
@@ -357,18 +358,21 @@ mod tests {
 
     #[test]
     fn a_script_is_on_a_page_once_whatever_asks_for_it() {
-        let page = Page::new();
+        let page = WidgetRenderer::new();
         let first = page.html(&acme()).to_string();
         let second = page.html(&acme().with_action("login").unwrap()).to_string();
         assert_eq!(first.matches("<script").count(), 1);
         assert!(!second.contains("<script"));
         assert!(second.contains("data-action=\"login\""));
-        assert_eq!(Page::new().script(&acme()), Page::new().script(&acme()));
+        assert_eq!(
+            WidgetRenderer::new().script(&acme()),
+            WidgetRenderer::new().script(&acme())
+        );
     }
 
     #[test]
-    fn two_vendors_share_a_page() {
-        let page = Page::new();
+    fn two_providers_share_a_page() {
+        let page = WidgetRenderer::new();
         let both = format!("{}{}", page.html(&acme()), page.html(&robo("key")));
         assert_eq!(
             both.matches("src=\"").count(),
@@ -382,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_script_that_knows_one_site_key_is_loaded_for_each_and_its_glue_once() {
-        let page = Page::new();
+        let page = WidgetRenderer::new();
         page.script(&robo("one"));
         assert_eq!(
             page.script(&robo("two")).as_str(),
@@ -392,7 +396,7 @@ mod tests {
 
     #[test]
     fn the_first_language_counts_for_a_shared_script() {
-        let page = Page::new();
+        let page = WidgetRenderer::new();
         let german = robo("key").with_language("de").unwrap();
         let english = robo("key").with_language("en").unwrap();
         let html = page.script(&german);
@@ -402,24 +406,32 @@ mod tests {
 
     #[test]
     fn a_nonce_is_on_every_script() {
-        let page = Page::new().with_nonce("bm9uY2U=").unwrap();
+        let page = WidgetRenderer::new().with_nonce("bm9uY2U=").unwrap();
         let html = page.html(&robo("key")).to_string();
         assert_eq!(html.matches("<script").count(), 2);
         assert_eq!(html.matches(" nonce=\"bm9uY2U=\"").count(), 2);
-        assert!(!Page::new().html(&robo("key")).as_str().contains("nonce"));
+        assert!(
+            !WidgetRenderer::new()
+                .html(&robo("key"))
+                .as_str()
+                .contains("nonce")
+        );
     }
 
     #[test]
     fn what_cannot_be_a_nonce_is_refused() {
         for bad in ["", " ", "a b", "\" onload=\"x", ATTACK, "a===", "'"] {
-            assert_eq!(Page::new().with_nonce(bad).unwrap_err().field(), "nonce");
+            assert_eq!(
+                WidgetRenderer::new().with_nonce(bad).unwrap_err().field(),
+                "nonce"
+            );
         }
     }
 
     #[test]
     fn pages_can_be_shared_with_a_template_engine() {
         fn shared<T: Send + Sync + 'static>() {}
-        shared::<Page>();
+        shared::<WidgetRenderer>();
         shared::<Html>();
     }
 }

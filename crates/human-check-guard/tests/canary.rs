@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use human_check_core::Reason;
-use human_check_guard::{Answers, Guard, Human, RequestHead, RoutePolicy};
+use human_check_guard::{Guard, Human, RequestHead, RoutePolicy, SubmittedTokens};
 use human_check_testkit::Scripted;
 
 const CANARY: &str = "0.canary-token-canary";
@@ -59,18 +59,18 @@ async fn nothing_printed_or_logged_holds_a_token() {
         Scripted::unavailable(),
         Scripted::misconfigured(),
     ] {
-        let guard = Guard::new(check, RoutePolicy::closed_on_outage("signup")).unwrap();
+        let guard = Guard::new(check, RoutePolicy::fail_closed("signup")).unwrap();
         for body in ["", CANARY, "another-canary"] {
-            let seen = guard.look(&Head);
+            let seen = guard.inspect(&Head);
             printed += &format!("{seen:?}");
-            let mut answers = Answers::none();
-            answers.push(guard.fields().find("scripted-response").unwrap(), body);
-            let examined = seen.with(answers);
+            let mut tokens = SubmittedTokens::none();
+            tokens.push(guard.fields().find("scripted-response").unwrap(), body);
+            let examined = seen.with_tokens(tokens);
             printed += &format!("{examined:?}");
-            let outcome = examined.settle().await;
-            printed += &format!("{guard:?} {outcome:?}");
-            if let Err(refused) = outcome.demand::<Human>() {
-                printed += &format!("{refused:?} {refused} {:?}", refused.answer());
+            let decision = examined.decide().await;
+            printed += &format!("{guard:?} {decision:?}");
+            if let Err(refused) = decision.require::<Human>() {
+                printed += &format!("{refused:?} {refused} {:?}", refused.response());
             }
         }
     }

@@ -6,12 +6,16 @@ pub use widget::widget;
 
 use async_trait::async_trait;
 use human_check_core::{
-    Assurance, CheckError, ConfigError, Detail, Fact, Facts, Hostname, HumanCheck, Provider,
-    Reason, Refusal, Reports, Score, Secret, SingleUse, Submission, TestingCredentials, Verdict,
+    Capabilities, CheckError, ConfigError, DetailValue, EvidenceKind, FactKind, Facts, Hostname,
+    HumanCheck, Provider, Reason, Refusal, ReplayProtection, Score, Secret, Submission,
+    TestKeyPolicy, Verdict,
 };
-use human_check_http::json::{Codes, Number, Text};
-use human_check_http::siteverify::{self, Blame};
-use human_check_http::{Endpoint, Exchange, FormBody, Question, Reply, Request, Retry, timestamp};
+use human_check_http::adapter::json::{Codes, Number, Text};
+use human_check_http::adapter::siteverify::{self, CodeClass};
+use human_check_http::adapter::{
+    FormBody, ResendPolicy, VerifyCall, refuse_test_secret, timestamp,
+};
+use human_check_http::{Endpoint, ProviderClient, Reply, Request};
 use serde::Deserialize;
 
 /// hCaptcha and the form field of its widget (hcaptcha.md section 1).
@@ -22,10 +26,10 @@ pub static HCAPTCHA: Provider = Provider::new("hcaptcha", &["h-captcha-response"
 const SITEVERIFY: &str = "https://api.hcaptcha.com/siteverify";
 
 /// The published secret for testing site keys (section 6).
-const TESTING_SECRET: &str = "0x0000000000000000000000000000000000000000";
+const TEST_SECRET: &str = "0x0000000000000000000000000000000000000000";
 
-/// What answers to testing keys report as their host (section 6).
-const TESTING_HOSTNAME: &str = "dummy-key-pass";
+/// What replies to testing keys report as their host (section 6).
+const TEST_HOSTNAME: &str = "dummy-key-pass";
 
 /// What a busy service reports instead of a host (section 3.1).
 const NO_HOSTNAME: &str = "not-provided";
@@ -37,14 +41,14 @@ const NO_HOSTNAME: &str = "not-provided";
 /// idempotency key, so nothing is repeated once it was sent.
 #[derive(Clone, Debug)]
 pub struct Hcaptcha {
-    exchange: Exchange,
+    client: ProviderClient,
     endpoint: Endpoint,
     provider: Provider,
     site_key: String,
     secret: Secret,
     fields: Vec<(String, String)>,
     max_risk: Option<Score>,
-    testing: TestingCredentials,
+    test_keys: TestKeyPolicy,
 }
 
 /// What [`judge`] holds a reply to.
@@ -55,8 +59,8 @@ pub struct Rules<'a> {
     pub site_key: Option<&'a str>,
     /// The worst score that passes. With it, a reply without a score is refused.
     pub max_risk: Option<Score>,
-    /// Whether answers to testing keys count.
-    pub testing: TestingCredentials,
+    /// Whether replies to testing keys count.
+    pub test_keys: TestKeyPolicy,
 }
 
 impl Hcaptcha {
@@ -66,49 +70,33 @@ impl Hcaptcha {
     ///
     /// [`ConfigError`] when the site key is blank or the secret is the published testing secret.
     pub fn new(
-        exchange: &Exchange,
+        client: &ProviderClient,
         site_key: impl Into<String>,
         secret: Secret,
     ) -> Result<Self, ConfigError> {
-        if secret.expose() == TESTING_SECRET {
-            return Err(ConfigError::new(
-                "secret",
-                "is hCaptcha's testing secret, with which published tokens pass",
-                "use your account's secret, or `Hcaptcha::for_testing` in tests",
-            ));
-        }
-        Self::build_with(
-            exchange,
-            site_key.into(),
-            secret,
-            TestingCredentials::Refused,
-        )
+        Self::with_test_keys(client, site_key.into(), secret, TestKeyPolicy::Refused)
     }
 
-    /// For tests only: also takes the testing secret, and lets its answers pass, marked as such.
+    /// For tests only: also takes the testing secret, and lets its replies pass, marked as such.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] when the site key is blank.
     pub fn for_testing(
-        exchange: &Exchange,
+        client: &ProviderClient,
         site_key: impl Into<String>,
         secret: Secret,
     ) -> Result<Self, ConfigError> {
-        Self::build_with(
-            exchange,
-            site_key.into(),
-            secret,
-            TestingCredentials::Allowed,
-        )
+        Self::with_test_keys(client, site_key.into(), secret, TestKeyPolicy::Allowed)
     }
 
-    fn build_with(
-        exchange: &Exchange,
+    fn with_test_keys(
+        client: &ProviderClient,
         site_key: String,
         secret: Secret,
-        testing: TestingCredentials,
+        test_keys: TestKeyPolicy,
     ) -> Result<Self, ConfigError> {
+        refuse_test_secret(&secret, &[TEST_SECRET], test_keys)?;
         if site_key.trim().is_empty() {
             return Err(ConfigError::new(
                 "site_key",
@@ -117,21 +105,21 @@ impl Hcaptcha {
             ));
         }
         Ok(Self {
-            exchange: exchange.clone(),
+            client: client.clone(),
             endpoint: Endpoint::literal(SITEVERIFY),
             provider: HCAPTCHA.clone(),
             site_key,
             secret,
             fields: Vec::new(),
             max_risk: None,
-            testing,
+            test_keys,
         })
     }
 
     /// For Enterprise accounts: refuses a risk above this, from 0 (no risk) to 1 (surely a bot),
     /// and every reply without a score. Equal passes.
     ///
-    /// hCaptcha answers `success` together with any score, so an Enterprise site without this lets
+    /// hCaptcha replies `success` together with any score, so an Enterprise site without this lets
     /// flagged bots in.
     ///
     /// # Errors
@@ -166,13 +154,6 @@ impl Hcaptcha {
         Ok(self)
     }
 
-    /// Asks somewhere else, such as an emulator or a first-party host.
-    #[must_use]
-    pub fn at(mut self, endpoint: Endpoint) -> Self {
-        self.endpoint = endpoint;
-        self
-    }
-
     /// For pages that post the token under other names.
     #[must_use]
     pub fn with_form_fields<F: Into<String>>(
@@ -187,9 +168,9 @@ impl Hcaptcha {
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when the vendor cannot be reached.
+    /// [`CheckError`] when the provider cannot be reached.
     pub async fn prewarm(&self) -> Result<(), CheckError> {
-        self.exchange.prewarm(&HCAPTCHA, &self.endpoint).await
+        self.client.prewarm(&HCAPTCHA, &self.endpoint).await
     }
 
     /// The request for a token (section 2). A form; hCaptcha reads no JSON.
@@ -211,42 +192,42 @@ impl Hcaptcha {
         Rules {
             site_key: Some(&self.site_key),
             max_risk: self.max_risk,
-            testing: self.testing,
+            test_keys: self.test_keys,
         }
     }
 }
 
 #[async_trait]
 impl HumanCheck for Hcaptcha {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&self.provider)
     }
 
-    fn reports(&self) -> Reports {
-        let reports = Reports::nothing()
-            .sometimes(Fact::Hostname)
-            .sometimes(Fact::SolvedAt);
+    fn capabilities(&self) -> Capabilities {
+        let reports = Capabilities::nothing()
+            .sometimes(FactKind::Hostname)
+            .sometimes(FactKind::SolvedAt);
         if self.max_risk.is_some() {
-            reports.always(Fact::Score)
+            reports.always(FactKind::Score)
         } else {
-            reports.sometimes(Fact::Score)
+            reports.sometimes(FactKind::Score)
         }
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let token = match submission.token(&HCAPTCHA, self.exchange.limits().token_bytes) {
+        let token = match submission.token_for(&HCAPTCHA, self.client.limits().max_token_bytes) {
             Ok(token) => token,
-            Err(refusal) => return self.exchange.refuse(&HCAPTCHA, refusal),
+            Err(refusal) => return self.client.refuse(&HCAPTCHA, refusal),
         };
-        let question = Question {
+        let call = VerifyCall {
             provider: &HCAPTCHA,
             submission,
             request: self.build(token, submission),
             secrets: &[token, self.secret.expose()],
-            retry: Retry::Unsent,
+            resend: ResendPolicy::Unsent,
         };
-        self.exchange
-            .verify(question, |reply| judge(reply, self.rules()))
+        self.client
+            .verify(call, |reply| judge(reply, self.rules()))
             .await
     }
 }
@@ -257,52 +238,52 @@ impl HumanCheck for Hcaptcha {
 ///
 /// [`CheckError`] when it is neither yes nor no.
 pub fn judge(reply: &Reply, rules: Rules<'_>) -> Result<Verdict, CheckError> {
-    let (answer, refusal) = siteverify::read::<Answer<'_>>(&HCAPTCHA, reply, blame)?;
-    let other_site = rules
-        .site_key
-        .is_some_and(|ours| match answer.sitekey.get() {
-            Some(theirs) => !ours.eq_ignore_ascii_case(theirs),
-            None => answer.sitekey.is_stated(),
-        });
-    let facts = answer.facts();
+    let (body, refusal) = siteverify::read::<SiteverifyReply<'_>>(&HCAPTCHA, reply, classify)?;
+    let other_site = rules.site_key.is_some_and(|ours| match body.sitekey.get() {
+        Some(theirs) => !ours.eq_ignore_ascii_case(theirs),
+        None => body.sitekey.is_stated(),
+    });
+    let facts = body.facts();
     let refusal = refusal.or_else(|| {
         if other_site {
-            return Some(Refusal::new(Reason::WrongSiteKey).alerting());
+            return Some(Refusal::new(Reason::WrongSiteKey).with_alert());
         }
         match (rules.max_risk, facts.score) {
             (None, _) => None,
-            (Some(_), None) => Some(Refusal::new(Reason::EvidenceAbsent(Fact::Score)).alerting()),
+            (Some(_), None) => {
+                Some(Refusal::new(Reason::EvidenceAbsent(FactKind::Score)).with_alert())
+            }
             (Some(worst), Some(score)) => {
                 (!score.at_least(worst)).then(|| Refusal::new(Reason::ScoreTooLow))
             }
         }
     });
-    Ok(siteverify::conclude(facts, refusal, rules.testing))
+    Ok(siteverify::conclude(facts, refusal, rules.test_keys))
 }
 
 /// Section 4. Two codes look like the owner's and are not: anybody can post the public testing
 /// token (`not-using-dummy-secret`) or a token of somebody else's site (`sitekey-secret-mismatch`).
-fn blame(code: &str) -> Blame {
+fn classify(code: &str) -> CodeClass {
     match code {
         "missing-input-secret" | "invalid-input-secret" | "not-using-dummy-passcode" => {
-            Blame::Owner("secret")
+            CodeClass::Misconfigured("secret")
         }
-        "bad-request" => Blame::Owner("request"),
-        "missing-remoteip" | "invalid-remoteip" => Blame::Owner("client-address"),
-        "invalid-sitekey" => Blame::Owner("site-key"),
-        "sitekey-secret-mismatch" => Blame::Suspect(Reason::WrongSiteKey),
-        "missing-input-response" => Blame::Visitor(Reason::Missing),
-        "invalid-input-response" | "not-using-dummy-secret" => Blame::Visitor(Reason::Invalid),
-        "expired-input-response" => Blame::Visitor(Reason::Expired),
-        "already-seen-response" => Blame::Visitor(Reason::Spent),
-        "invalid-or-already-seen-response" => Blame::Visitor(Reason::Invalid),
-        _ => Blame::Unknown,
+        "bad-request" => CodeClass::Misconfigured("request"),
+        "missing-remoteip" | "invalid-remoteip" => CodeClass::Misconfigured("client-address"),
+        "invalid-sitekey" => CodeClass::Misconfigured("site-key"),
+        "sitekey-secret-mismatch" => CodeClass::RefusedWithAlert(Reason::WrongSiteKey),
+        "missing-input-response" => CodeClass::Refused(Reason::Missing),
+        "invalid-input-response" | "not-using-dummy-secret" => CodeClass::Refused(Reason::Invalid),
+        "expired-input-response" => CodeClass::Refused(Reason::Expired),
+        "already-seen-response" => CodeClass::Refused(Reason::Replayed),
+        "invalid-or-already-seen-response" => CodeClass::Refused(Reason::Invalid),
+        _ => CodeClass::Unknown,
     }
 }
 
 /// Sections 3.1 and 3.2. Enterprise contracts add more; what is not read here is ignored.
 #[derive(Deserialize)]
-struct Answer<'a> {
+struct SiteverifyReply<'a> {
     success: Option<bool>,
     #[serde(rename = "error-codes", default)]
     codes: Codes,
@@ -326,7 +307,7 @@ struct Answer<'a> {
     tags: Codes,
 }
 
-impl siteverify::Answer for Answer<'_> {
+impl siteverify::SiteverifyBody for SiteverifyReply<'_> {
     fn success(&self) -> Option<bool> {
         self.success
     }
@@ -336,40 +317,42 @@ impl siteverify::Answer for Answer<'_> {
     }
 }
 
-impl Answer<'_> {
+impl SiteverifyReply<'_> {
     fn facts(self) -> Facts {
         let mut facts = Facts::new(&HCAPTCHA);
-        facts.single_use = SingleUse::Vendor;
+        facts.replay_protection = ReplayProtection::ProviderKind;
         facts.solved_at = self.challenge_ts.get().and_then(timestamp);
         let hostname = self.hostname.get().and_then(Hostname::parse);
         let is = |name| hostname.as_ref().is_some_and(|host| host.as_str() == name);
-        facts.testing_credentials = is(TESTING_HOSTNAME);
+        facts.test_key = is(TEST_HOSTNAME);
         facts.hostname = if is(NO_HOSTNAME) { None } else { hostname };
         facts.score = self
             .score
             .get()
             .and_then(|risk| Score::risk(risk, 1.0).ok());
-        facts.assurance = if facts.score.is_some() {
-            Assurance::RiskScored
+        facts.evidence = if facts.score.is_some() {
+            EvidenceKind::RiskScored
         } else {
-            Assurance::Unstated
+            EvidenceKind::Unstated
         };
         let lists = [("score_reason", self.score_reason), ("tags", self.tags)];
         for (name, list) in lists {
             if !list.as_slice().is_empty() {
-                facts.details.push((name, Detail::List(list.into_vec())));
+                facts
+                    .details
+                    .push((name, DetailValue::List(list.into_vec())));
             }
         }
         let texts = [("ekey", self.ekey), ("scoped_uid_0", self.scoped_uid_0)];
         for (name, text) in texts {
             if let Some(text) = text.owned() {
-                facts.details.push((name, Detail::Text(text)));
+                facts.details.push((name, DetailValue::Text(text)));
             }
         }
         if let Some(similarity) = self.similarity.get() {
             facts
                 .details
-                .push(("similarity", Detail::Number(similarity)));
+                .push(("similarity", DetailValue::Number(similarity)));
         }
         facts
     }

@@ -1,20 +1,21 @@
-use human_check_core::{ConfigError, Widget, WidgetChoice, WidgetFacts, WidgetSources};
+use human_check_core::adapter::{ChoiceAttribute, WidgetSources, WidgetSpec};
+use human_check_core::{ConfigError, Widget};
 
 use crate::HCAPTCHA;
 
 /// Section 8.6 wants both in each of four directives, and no single subdomain named.
 const HOSTS: &[&str] = &["https://hcaptcha.com", "https://*.hcaptcha.com"];
 
-static FACTS: WidgetFacts = WidgetFacts {
+static FACTS: WidgetSpec = WidgetSpec {
     // Otherwise the script also fills `g-recaptcha-response` and installs `window.grecaptcha`
     // (section 8.1), and both get in the way of a reCAPTCHA on the same page.
     parameters: &[("recaptchacompat", "off")],
     language_parameter: Some("hl"),
-    theme: Some(WidgetChoice {
+    theme: Some(ChoiceAttribute {
         attribute: "data-theme",
         values: &["light", "dark"],
     }),
-    size: Some(WidgetChoice {
+    size: Some(ChoiceAttribute {
         attribute: "data-size",
         values: &["normal", "compact"],
     }),
@@ -25,7 +26,7 @@ static FACTS: WidgetFacts = WidgetFacts {
         connect: HOSTS,
         ..WidgetSources::NONE
     },
-    ..WidgetFacts::new(
+    ..WidgetSpec::new(
         "https://js.hcaptcha.com/1/api.js",
         "h-captcha",
         "data-sitekey",

@@ -5,7 +5,7 @@ use http::Uri;
 use human_check_core::ConfigError;
 use url::{Host, Url};
 
-/// A vendor's URL that a secret may be sent to.
+/// A provider's URL that a secret may be sent to.
 ///
 /// `https`, or plain `http` to this machine only. User info, fragments and queries are refused:
 /// secrets and tokens travel in bodies and headers, where no log of URLs finds them.
@@ -122,6 +122,16 @@ impl Endpoint {
         url.set_path(path);
         // A path that a URL has accepted is encoded, and fits in a request line.
         Self::of(url).unwrap_or_else(|| self.clone())
+    }
+
+    pub(crate) fn ptr_eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The same path below `base`: scheme, host, port and path prefix are the base's.
+    pub(crate) fn rebased(&self, base: &Self) -> Self {
+        let prefix = base.0.url.path().trim_end_matches('/');
+        base.at_path(&format!("{prefix}{}", self.0.url.path()))
     }
 
     /// The URL.

@@ -1,31 +1,24 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod canned;
-mod echo;
+pub mod adapter;
 mod endpoint;
-mod exchange;
-#[cfg(feature = "rustls")]
-mod hyper_transport;
-pub mod json;
-#[cfg(any(feature = "reqwest", feature = "rustls"))]
-mod lanes;
+mod limits;
+mod provider_client;
+mod redact;
 mod reply;
 mod request;
-#[cfg(feature = "reqwest")]
-mod reqwest_transport;
-pub mod siteverify;
-#[cfg(feature = "rustls")]
-mod tls;
-mod transport;
+mod transports;
 
-pub use canned::CannedTransport;
 pub use endpoint::Endpoint;
-pub use exchange::{Asked, Exchange, Limits, Question, Retry};
+pub use limits::Limits;
+pub use provider_client::ProviderClient;
+pub use reply::Reply;
+pub use request::Request;
 #[cfg(feature = "rustls")]
-pub use hyper_transport::HyperTransport;
-pub use reply::{Reply, timestamp};
-pub use request::{FormBody, Request};
+#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+pub use transports::HyperTransport;
 #[cfg(feature = "reqwest")]
-pub use reqwest_transport::ReqwestTransport;
-pub use transport::{SendError, SendErrorKind, Transport};
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
+pub use transports::ReqwestTransport;
+pub use transports::{MockTransport, SendError, SendErrorKind, Transport};

@@ -5,9 +5,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use human_check_core::{CheckError, ErrorKind, Provider};
 
-/// What a vendor answered: status, headers, body.
+/// What a provider answered: status, headers, body.
 ///
-/// `Debug` shows no body, since some vendors repeat the token in theirs.
+/// `Debug` shows no body, since some providers repeat the token in theirs.
 #[derive(Clone)]
 pub struct Reply {
     status: StatusCode,
@@ -57,23 +57,23 @@ impl Reply {
         &self.body
     }
 
-    /// Whether the status is 4xx: the vendor rejects how it was asked.
+    /// Whether the status is 4xx: the provider rejects how it was asked.
     pub fn is_rejection(&self) -> bool {
         self.status.is_client_error()
     }
 
-    /// Sorts out the statuses that end an exchange whatever the body says.
+    /// Sorts out the statuses that end an client whatever the body says.
     ///
     /// Only 200 and 4xx go on to be read. A 5xx that claims success is still a 5xx.
     ///
     /// # Errors
     ///
     /// `Unavailable` for 408, 429 and 5xx, `Protocol` for redirects and for successes that no
-    /// vendor documents.
+    /// provider documents.
     pub fn check_status(&self, provider: &Provider) -> Result<(), CheckError> {
         let (kind, reason) = match self.status() {
             200 => return Ok(()),
-            408 => (ErrorKind::Unavailable, "vendor-timeout"),
+            408 => (ErrorKind::Unavailable, "provider-timeout"),
             429 => (ErrorKind::Unavailable, "rate-limited"),
             400..=499 => return Ok(()),
             500..=599 => (ErrorKind::Unavailable, "server-error"),
@@ -83,7 +83,7 @@ impl Reply {
         Err(CheckError::new(kind, provider, reason).with_retry_after(self.retry_after()))
     }
 
-    /// How long the vendor asks to be left alone, in seconds or until a date. A day at most.
+    /// How long the provider asks to be left alone, in seconds or until a date. A day at most.
     pub fn retry_after(&self) -> Option<Duration> {
         let text = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?;
         let wait = match text.trim().parse() {
@@ -109,7 +109,7 @@ impl fmt::Debug for Reply {
     }
 }
 
-/// Reads an RFC 3339 time with any fraction and any offset, as vendors write them.
+/// Reads an RFC 3339 time with any fraction and any offset, as providers write them.
 ///
 /// `None` when it is not one: a bad time is an absent one.
 pub fn timestamp(text: &str) -> Option<SystemTime> {
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_vendors_timestamps_are_read() {
+    fn every_providers_timestamps_are_read() {
         let base = SystemTime::UNIX_EPOCH + Duration::from_secs(1_741_122_901);
         for text in [
             "2025-03-04T21:15:01Z",

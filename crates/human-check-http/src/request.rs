@@ -7,7 +7,7 @@ use human_check_core::ConfigError;
 
 use crate::Endpoint;
 
-/// A request to a vendor, ready to send.
+/// A request to a provider, ready to send.
 ///
 /// Its body and headers hold the secret and the token; `Debug` shows neither.
 #[derive(Clone)]
@@ -78,6 +78,11 @@ impl Request {
                 "copy it again without line breaks",
             )
         })
+    }
+
+    pub(crate) fn with_endpoint(mut self, endpoint: Endpoint) -> Self {
+        self.endpoint = endpoint;
+        self
     }
 
     /// GET or POST.

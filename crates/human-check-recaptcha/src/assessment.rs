@@ -1,11 +1,12 @@
 //! What an assessment says (recaptcha.md sections 3.4 and 3.5).
 
 use human_check_core::{
-    Action, Assurance, CheckError, Detail, ErrorKind, Fact, Facts, Hostname, Reason, Refusal,
-    Score, SingleUse, Verdict,
+    CheckError, DetailValue, ErrorKind, EvidenceKind, FactKind, Facts, Hostname, Reason, Refusal,
+    ReplayProtection, ReportedAction, Score, Verdict,
 };
-use human_check_http::json::{Codes, Number, Object, Objects, Text};
-use human_check_http::{Reply, json, timestamp};
+use human_check_http::Reply;
+use human_check_http::adapter::json::{Codes, Number, Object, Objects, Text};
+use human_check_http::adapter::{json, timestamp};
 use serde::Deserialize;
 
 use crate::{KeyKind, RECAPTCHA_ENTERPRISE, google_error};
@@ -57,10 +58,12 @@ pub fn judge(reply: &Reply, kind: KeyKind) -> Result<Verdict, CheckError> {
 fn missed(kind: KeyKind, challenge: Challenge, score: Option<Score>) -> Option<Refusal> {
     match (kind, challenge) {
         (_, Challenge::Failed) => Some(Refusal::new(Reason::Invalid)),
-        (KeyKind::Challenge, Challenge::Unstated) => Some(Refusal::new(Reason::Invalid).alerting()),
+        (KeyKind::Challenge, Challenge::Unstated) => {
+            Some(Refusal::new(Reason::Invalid).with_alert())
+        }
         (KeyKind::Challenge, Challenge::Passed) | (KeyKind::Checkbox, _) => None,
         (KeyKind::Score(floor), _) => match score {
-            None => Some(Refusal::new(Reason::EvidenceAbsent(Fact::Score))),
+            None => Some(Refusal::new(Reason::EvidenceAbsent(FactKind::Score))),
             Some(score) => (!score.at_least(floor)).then(|| Refusal::new(Reason::ScoreTooLow)),
         },
     }
@@ -73,10 +76,10 @@ fn invalid(reason: Option<&str>) -> Refusal {
         // A failed challenge, or with older services another site's key.
         None => Refusal::new(Reason::Invalid),
         Some("BROWSER_ERROR") => Refusal::new(Reason::Invalid),
-        Some("DOMAIN_MISMATCH") => Refusal::new(Reason::WrongHostname).alerting(),
-        Some("DUPE") => Refusal::new(Reason::Spent),
+        Some("DOMAIN_MISMATCH") => Refusal::new(Reason::WrongHostname).with_alert(),
+        Some("DUPE") => Refusal::new(Reason::Replayed),
         Some("EXPIRED") => Refusal::new(Reason::Expired),
-        Some("KEY_MISMATCH" | "SITE_MISMATCH") => Refusal::new(Reason::WrongSiteKey).alerting(),
+        Some("KEY_MISMATCH" | "SITE_MISMATCH") => Refusal::new(Reason::WrongSiteKey).with_alert(),
         Some("MALFORMED") => Refusal::new(Reason::Malformed),
         Some("MISSING") => Refusal::new(Reason::Missing),
         Some("UNEXPECTED_ACTION") => Refusal::new(Reason::WrongAction),
@@ -197,25 +200,25 @@ fn facts(
     rest: Assessment<'_>,
 ) -> Facts {
     let mut facts = Facts::new(&RECAPTCHA_ENTERPRISE);
-    facts.single_use = SingleUse::Vendor;
+    facts.replay_protection = ReplayProtection::ProviderKind;
     facts.hostname = token.hostname.get().and_then(Hostname::parse);
     facts.app = token
         .android_package_name
         .owned()
         .or_else(|| token.ios_bundle_id.owned());
-    facts.action = token.action.owned().map(Action::ignoring_case);
+    facts.action = token.action.owned().map(ReportedAction::ignoring_case);
     facts.solved_at = token.create_time.get().and_then(timestamp);
     let mut text = |name, text: Text<'_>| {
         let stated = text.owned().filter(|text| !text.ends_with("_UNSPECIFIED"));
         if let Some(text) = stated {
-            facts.details.push((name, Detail::Text(text)));
+            facts.details.push((name, DetailValue::Text(text)));
         }
     };
     text("name", rest.name);
     let mut lists = Vec::new();
     if let Some(risk) = risk {
         if let Challenge::Passed = risk.challenge() {
-            facts.assurance = Assurance::Interactive;
+            facts.evidence = EvidenceKind::Interactive;
         }
         text("challenge", risk.challenge);
         text("lastChallengeType", risk.last_challenge_type);
@@ -242,7 +245,7 @@ fn facts(
     lists.retain(|(_, list)| !list.is_empty());
     let lists = lists
         .into_iter()
-        .map(|(name, list)| (name, Detail::List(list)));
+        .map(|(name, list)| (name, DetailValue::List(list)));
     facts.details.extend(lists);
     let toll = rest.phone_fraud_assessment.or_absent();
     let toll = toll.and_then(|phone| phone.sms_toll_fraud_verdict.or_absent());
@@ -256,11 +259,11 @@ fn facts(
     ];
     for (name, number) in numbers {
         if let Some(number) = number {
-            facts.details.push((name, Detail::Number(number)));
+            facts.details.push((name, DetailValue::Number(number)));
         }
     }
-    if facts.score.is_some() && facts.assurance == Assurance::Unstated {
-        facts.assurance = Assurance::RiskScored;
+    if facts.score.is_some() && facts.evidence == EvidenceKind::Unstated {
+        facts.evidence = EvidenceKind::RiskScored;
     }
     facts
 }

@@ -2,13 +2,16 @@
 
 use async_trait::async_trait;
 use human_check_core::{
-    Action, Assurance, CheckError, ConfigError, ErrorKind, Fact, Facts, Hostname, HumanCheck,
-    Provider, Reason, Refusal, Reports, Score, Secret, SingleUse, Submission, TestingCredentials,
-    Verdict,
+    Capabilities, CheckError, ConfigError, ErrorKind, EvidenceKind, FactKind, Facts, Hostname,
+    HumanCheck, Provider, Reason, Refusal, ReplayProtection, ReportedAction, Score, Secret,
+    Submission, TestKeyPolicy, Verdict,
 };
-use human_check_http::json::{Codes, Number, Text};
-use human_check_http::siteverify::{self, Blame};
-use human_check_http::{Endpoint, Exchange, FormBody, Question, Reply, Request, Retry, timestamp};
+use human_check_http::adapter::json::{Codes, Number, Text};
+use human_check_http::adapter::siteverify::{self, CodeClass};
+use human_check_http::adapter::{
+    FormBody, ResendPolicy, VerifyCall, refuse_test_secret, timestamp,
+};
+use human_check_http::{Endpoint, ProviderClient, Reply, Request};
 use serde::Deserialize;
 
 use crate::{RECAPTCHA_V2, RECAPTCHA_V3};
@@ -17,39 +20,33 @@ const SITEVERIFY: &str = "https://www.google.com/recaptcha/api/siteverify";
 const SITEVERIFY_NET: &str = "https://www.recaptcha.net/recaptcha/api/siteverify";
 
 /// Published for v2; accepts any token (section 7.1).
-const TESTING_SECRET: &str = "6LeIxAcTAAAAAGG-vFI1TnRWxMZNFuojJ4WifJWe";
-const TESTING_HOSTNAME: &str = "testkey.google.com";
+const TEST_SECRET: &str = "6LeIxAcTAAAAAGG-vFI1TnRWxMZNFuojJ4WifJWe";
+const TEST_HOSTNAME: &str = "testkey.google.com";
 
 /// What the two adapters share: one secret at one siteverify.
 #[derive(Clone, Debug)]
 struct Classic {
-    exchange: Exchange,
+    client: ProviderClient,
     endpoint: Endpoint,
     provider: Provider,
     secret: Secret,
-    testing: TestingCredentials,
+    test_keys: TestKeyPolicy,
 }
 
 impl Classic {
     fn new(
-        exchange: &Exchange,
+        client: &ProviderClient,
         provider: &Provider,
         secret: Secret,
-        testing: TestingCredentials,
+        test_keys: TestKeyPolicy,
     ) -> Result<Self, ConfigError> {
-        if secret.expose() == TESTING_SECRET && !testing.allowed() {
-            return Err(ConfigError::new(
-                "secret",
-                "is Google's testing secret, with which every token passes",
-                "use the secret of your key, or `RecaptchaV2::for_testing` in tests",
-            ));
-        }
+        refuse_test_secret(&secret, &[TEST_SECRET], test_keys)?;
         Ok(Self {
-            exchange: exchange.clone(),
+            client: client.clone(),
             endpoint: Endpoint::literal(SITEVERIFY),
             provider: provider.clone(),
             secret,
-            testing,
+            test_keys,
         })
     }
 
@@ -69,19 +66,20 @@ impl Classic {
         submission: &Submission,
         judge: impl Fn(&Reply) -> Result<Verdict, CheckError> + Send,
     ) -> Result<Verdict, CheckError> {
-        let token = match submission.token(&self.provider, self.exchange.limits().token_bytes) {
+        let token = match submission.token_for(&self.provider, self.client.limits().max_token_bytes)
+        {
             Ok(token) => token,
-            Err(refusal) => return self.exchange.refuse(&self.provider, refusal),
+            Err(refusal) => return self.client.refuse(&self.provider, refusal),
         };
-        let question = Question {
+        let call = VerifyCall {
             provider: &self.provider,
             submission,
             request: self.build(token, submission),
             secrets: &[token, self.secret.expose()],
             // Google has no idempotency key, and a blind repeat would report its own duplicate.
-            retry: Retry::Unsent,
+            resend: ResendPolicy::Unsent,
         };
-        self.exchange.verify(question, judge).await
+        self.client.verify(call, judge).await
     }
 }
 
@@ -89,15 +87,8 @@ macro_rules! settings {
     () => {
         /// Asks www.recaptcha.net, for networks where google.com is blocked.
         #[must_use]
-        pub fn on_recaptcha_net(mut self) -> Self {
+        pub fn with_recaptcha_net(mut self) -> Self {
             self.classic.endpoint = Endpoint::literal(SITEVERIFY_NET);
-            self
-        }
-
-        /// Asks somewhere else, such as an emulator.
-        #[must_use]
-        pub fn at(mut self, endpoint: Endpoint) -> Self {
-            self.classic.endpoint = endpoint;
             self
         }
 
@@ -115,15 +106,15 @@ macro_rules! settings {
         ///
         /// # Errors
         ///
-        /// [`CheckError`] when the vendor cannot be reached.
+        /// [`CheckError`] when the provider cannot be reached.
         pub async fn prewarm(&self) -> Result<(), CheckError> {
             let Classic {
-                exchange,
+                client,
                 provider,
                 endpoint,
                 ..
             } = &self.classic;
-            exchange.prewarm(provider, endpoint).await
+            client.prewarm(provider, endpoint).await
         }
 
         /// The request for a token (section 2.2).
@@ -146,26 +137,26 @@ impl RecaptchaV2 {
     /// # Errors
     ///
     /// [`ConfigError`] when it is Google's published testing secret.
-    pub fn new(exchange: &Exchange, secret: Secret) -> Result<Self, ConfigError> {
-        Self::with_testing(exchange, secret, TestingCredentials::Refused)
+    pub fn new(client: &ProviderClient, secret: Secret) -> Result<Self, ConfigError> {
+        Self::with_test_keys(client, secret, TestKeyPolicy::Refused)
     }
 
-    /// For tests only: also takes the testing secret, and lets its answers pass, marked as such.
+    /// For tests only: also takes the testing secret, and lets its replies pass, marked as such.
     ///
     /// # Errors
     ///
     /// None today; the type is that of [`new`](Self::new).
-    pub fn for_testing(exchange: &Exchange, secret: Secret) -> Result<Self, ConfigError> {
-        Self::with_testing(exchange, secret, TestingCredentials::Allowed)
+    pub fn for_testing(client: &ProviderClient, secret: Secret) -> Result<Self, ConfigError> {
+        Self::with_test_keys(client, secret, TestKeyPolicy::Allowed)
     }
 
-    fn with_testing(
-        exchange: &Exchange,
+    fn with_test_keys(
+        client: &ProviderClient,
         secret: Secret,
-        testing: TestingCredentials,
+        test_keys: TestKeyPolicy,
     ) -> Result<Self, ConfigError> {
         Ok(Self {
-            classic: Classic::new(exchange, &RECAPTCHA_V2, secret, testing)?,
+            classic: Classic::new(client, &RECAPTCHA_V2, secret, test_keys)?,
             allow_score: false,
         })
     }
@@ -173,7 +164,7 @@ impl RecaptchaV2 {
     /// Tolerates a score in the reply, which otherwise shows that v3 keys were put under v2 rules.
     /// Checkbox keys that live in Google Cloud may send one; whether they do is not established.
     #[must_use]
-    pub fn allowing_score(mut self) -> Self {
+    pub fn with_score_allowed(mut self) -> Self {
         self.allow_score = true;
         self
     }
@@ -183,20 +174,20 @@ impl RecaptchaV2 {
 
 #[async_trait]
 impl HumanCheck for RecaptchaV2 {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&self.classic.provider)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
-            .sometimes(Fact::Hostname)
-            .sometimes(Fact::SolvedAt)
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
+            .sometimes(FactKind::Hostname)
+            .sometimes(FactKind::SolvedAt)
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
         let rules = V2Rules {
             allow_score: self.allow_score,
-            testing: self.classic.testing,
+            test_keys: self.classic.test_keys,
         };
         self.classic
             .check(submission, |reply| judge_v2(reply, rules))
@@ -220,9 +211,13 @@ impl RecaptchaV3 {
     ///
     /// [`ConfigError`] when the secret is Google's published testing secret, which is for v2 and
     /// has no scores.
-    pub fn new(exchange: &Exchange, secret: Secret, min_score: Score) -> Result<Self, ConfigError> {
+    pub fn new(
+        client: &ProviderClient,
+        secret: Secret,
+        min_score: Score,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
-            classic: Classic::new(exchange, &RECAPTCHA_V3, secret, TestingCredentials::Refused)?,
+            classic: Classic::new(client, &RECAPTCHA_V3, secret, TestKeyPolicy::Refused)?,
             min_score,
         })
     }
@@ -232,16 +227,16 @@ impl RecaptchaV3 {
 
 #[async_trait]
 impl HumanCheck for RecaptchaV3 {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&self.classic.provider)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
-            .always(Fact::Score)
-            .sometimes(Fact::Action)
-            .sometimes(Fact::Hostname)
-            .sometimes(Fact::SolvedAt)
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
+            .always(FactKind::Score)
+            .sometimes(FactKind::Action)
+            .sometimes(FactKind::Hostname)
+            .sometimes(FactKind::SolvedAt)
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
@@ -259,8 +254,8 @@ impl HumanCheck for RecaptchaV3 {
 pub struct V2Rules {
     /// Whether a score in the reply is tolerated.
     pub allow_score: bool,
-    /// Whether answers to the testing secret count.
-    pub testing: TestingCredentials,
+    /// Whether replies to the testing secret count.
+    pub test_keys: TestKeyPolicy,
 }
 
 /// What [`judge_v3`] holds a reply to.
@@ -276,13 +271,13 @@ pub struct V3Rules {
 ///
 /// [`CheckError`] when it is neither yes nor no. A score means v3 keys under v2 rules: `Misconfigured`.
 pub fn judge_v2(reply: &Reply, rules: V2Rules) -> Result<Verdict, CheckError> {
-    let (answer, refusal) = siteverify::read::<Answer<'_>>(&RECAPTCHA_V2, reply, blame)?;
-    let has_score = answer.score.is_stated();
-    let facts = answer.facts(&RECAPTCHA_V2, rules.testing)?;
+    let (body, refusal) = siteverify::read::<SiteverifyReply<'_>>(&RECAPTCHA_V2, reply, classify)?;
+    let has_score = body.score.is_stated();
+    let facts = body.facts(&RECAPTCHA_V2, rules.test_keys)?;
     if refusal.is_none() && has_score && !rules.allow_score {
         return Err(misconfigured(&RECAPTCHA_V2, "score-in-v2"));
     }
-    Ok(siteverify::conclude(facts, refusal, rules.testing))
+    Ok(siteverify::conclude(facts, refusal, rules.test_keys))
 }
 
 /// What a siteverify reply means for a v3 key (sections 2.3 to 2.7).
@@ -295,9 +290,9 @@ pub fn judge_v2(reply: &Reply, rules: V2Rules) -> Result<Verdict, CheckError> {
 /// [`CheckError`] when it is neither yes nor no. A yes without a score means v2 keys under v3
 /// rules: `Misconfigured`.
 pub fn judge_v3(reply: &Reply, rules: V3Rules) -> Result<Verdict, CheckError> {
-    let (answer, refusal) = siteverify::read::<Answer<'_>>(&RECAPTCHA_V3, reply, blame)?;
-    let (has_score, has_action) = (answer.score.is_stated(), answer.action.is_stated());
-    let facts = answer.facts(&RECAPTCHA_V3, TestingCredentials::Refused)?;
+    let (body, refusal) = siteverify::read::<SiteverifyReply<'_>>(&RECAPTCHA_V3, reply, classify)?;
+    let (has_score, has_action) = (body.score.is_stated(), body.action.is_stated());
+    let facts = body.facts(&RECAPTCHA_V3, TestKeyPolicy::Refused)?;
     let refusal = match (refusal, facts.score) {
         (Some(refusal), _) => Some(refusal),
         (None, None) if has_score => {
@@ -313,15 +308,11 @@ pub fn judge_v3(reply: &Reply, rules: V3Rules) -> Result<Verdict, CheckError> {
         }
         // An empty action is one that the page did not set; no action at all is no v3 reply.
         (None, Some(_)) if !has_action => {
-            Some(Refusal::new(Reason::EvidenceAbsent(Fact::Action)).alerting())
+            Some(Refusal::new(Reason::EvidenceAbsent(FactKind::Action)).with_alert())
         }
         (None, Some(_)) => None,
     };
-    Ok(siteverify::conclude(
-        facts,
-        refusal,
-        TestingCredentials::Refused,
-    ))
+    Ok(siteverify::conclude(facts, refusal, TestKeyPolicy::Refused))
 }
 
 fn misconfigured(provider: &Provider, reason: &'static str) -> CheckError {
@@ -330,25 +321,25 @@ fn misconfigured(provider: &Provider, reason: &'static str) -> CheckError {
 
 /// Section 2.4. `invalid-keys` is the owner's fault when it happens to everybody, but a token of
 /// another site provokes it too.
-fn blame(code: &str) -> Blame {
+fn classify(code: &str) -> CodeClass {
     match code {
-        "missing-input-secret" | "invalid-input-secret" => Blame::Owner("secret"),
-        "bad-request" => Blame::Owner("request"),
-        "invalid-keys" => Blame::Suspect(Reason::WrongSiteKey),
-        "missing-input-response" => Blame::Visitor(Reason::Missing),
+        "missing-input-secret" | "invalid-input-secret" => CodeClass::Misconfigured("secret"),
+        "bad-request" => CodeClass::Misconfigured("request"),
+        "invalid-keys" => CodeClass::RefusedWithAlert(Reason::WrongSiteKey),
+        "missing-input-response" => CodeClass::Refused(Reason::Missing),
         "invalid-input-response" | "browser-error" | "incorrect-captcha-sol" => {
-            Blame::Visitor(Reason::Invalid)
+            CodeClass::Refused(Reason::Invalid)
         }
-        "timeout-or-duplicate" => Blame::Visitor(Reason::ExpiredOrSpent),
-        // Over quota Google answers success with a fixed 0.9 and this text (section 2.6).
-        text if text.to_ascii_lowercase().contains("free quota") => Blame::Declined("quota"),
-        _ => Blame::Unknown,
+        "timeout-or-duplicate" => CodeClass::Refused(Reason::ExpiredOrReplayed),
+        // Over quota Google replies success with a fixed 0.9 and this text (section 2.6).
+        text if text.to_ascii_lowercase().contains("free quota") => CodeClass::Declined("quota"),
+        _ => CodeClass::Unknown,
     }
 }
 
 /// Section 2.3.
 #[derive(Deserialize)]
-struct Answer<'a> {
+struct SiteverifyReply<'a> {
     success: Option<bool>,
     #[serde(rename = "error-codes", default)]
     codes: Codes,
@@ -364,7 +355,7 @@ struct Answer<'a> {
     action: Text<'a>,
 }
 
-impl siteverify::Answer for Answer<'_> {
+impl siteverify::SiteverifyBody for SiteverifyReply<'_> {
     fn success(&self) -> Option<bool> {
         self.success
     }
@@ -374,19 +365,19 @@ impl siteverify::Answer for Answer<'_> {
     }
 }
 
-impl Answer<'_> {
-    fn facts(self, provider: &Provider, testing: TestingCredentials) -> Result<Facts, CheckError> {
+impl SiteverifyReply<'_> {
+    fn facts(self, provider: &Provider, test_keys: TestKeyPolicy) -> Result<Facts, CheckError> {
         let mut facts = Facts::new(provider);
-        facts.single_use = SingleUse::Vendor;
+        facts.replay_protection = ReplayProtection::ProviderKind;
         facts.hostname = self.hostname.get().and_then(Hostname::parse);
-        facts.testing_credentials = facts
+        facts.test_key = facts
             .hostname
             .as_ref()
-            .is_some_and(|host| host.as_str() == TESTING_HOSTNAME);
-        if facts.testing_credentials && !testing.allowed() && self.success == Some(true) {
+            .is_some_and(|host| host.as_str() == TEST_HOSTNAME);
+        if facts.test_key && !test_keys.allowed() && self.success == Some(true) {
             // Only the testing secret reports this host, unless origins are not verified at all;
             // both are ours to mend.
-            return Err(misconfigured(provider, "testing-credentials"));
+            return Err(misconfigured(provider, "test-key"));
         }
         facts.solved_at = self.challenge_ts.get().and_then(timestamp);
         facts.app = self.apk_package_name.owned();
@@ -394,11 +385,11 @@ impl Answer<'_> {
             .score
             .get()
             .and_then(|score| Score::humanity(score).ok());
-        facts.action = self.action.owned().map(Action::ignoring_case);
-        facts.assurance = if facts.score.is_some() {
-            Assurance::RiskScored
+        facts.action = self.action.owned().map(ReportedAction::ignoring_case);
+        facts.evidence = if facts.score.is_some() {
+            EvidenceKind::RiskScored
         } else {
-            Assurance::Unstated
+            EvidenceKind::Unstated
         };
         Ok(facts)
     }

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use human_check_core::{CheckError, ConfigError, ErrorKind, Secret};
-use human_check_http::json::{Number, Text};
-use human_check_http::{Endpoint, Exchange, Reply, Request, json};
+use human_check_http::adapter::json;
+use human_check_http::adapter::json::{Number, Text};
+use human_check_http::{Endpoint, ProviderClient, Reply, Request};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -19,7 +20,7 @@ use crate::RECAPTCHA_ENTERPRISE;
 const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
 /// No access token is kept longer than this, whatever its source says.
-const LONGEST: Duration = Duration::from_secs(86_400);
+const MAX_TOKEN_TTL: Duration = Duration::from_secs(86_400);
 
 /// At most one rejected token in this time is replaced at once.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
@@ -60,14 +61,14 @@ impl Credential {
 
     pub(crate) async fn header(
         &self,
-        exchange: &Exchange,
+        client: &ProviderClient,
     ) -> Result<(HeaderName, HeaderValue, Secret), CheckError> {
         match &self.0 {
             Kind::ApiKey(key, header) => Ok((API_KEY, header.clone(), key.clone())),
             Kind::Bearer(bearer) => {
                 // Without a credential nothing of the visitor's was sent.
                 let token = bearer
-                    .token(exchange)
+                    .token(client)
                     .await
                     .map_err(CheckError::with_token_unspent)?;
                 let header = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
@@ -111,7 +112,7 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`CheckError`] when none could be had.
-    async fn access_token(&self, exchange: &Exchange) -> Result<AccessToken, CheckError>;
+    async fn access_token(&self, client: &ProviderClient) -> Result<AccessToken, CheckError>;
 }
 
 /// An access token and how long it lives.
@@ -119,7 +120,7 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
 pub struct AccessToken {
     /// The token.
     pub token: Secret,
-    /// Its life from now.
+    /// Its ttl from now.
     pub expires_in: Duration,
 }
 
@@ -138,16 +139,16 @@ struct Kept {
 }
 
 impl Bearer {
-    async fn token(&self, exchange: &Exchange) -> Result<Secret, CheckError> {
+    async fn token(&self, client: &ProviderClient) -> Result<Secret, CheckError> {
         let mut kept = self.kept.lock().await;
         if let Some((token, renew_at)) = &kept.token
             && Instant::now() < *renew_at
         {
             return Ok(token.clone());
         }
-        let fresh = self.source.access_token(exchange).await?;
-        let life = fresh.expires_in.saturating_sub(MARGIN).min(LONGEST);
-        let renew_at = Instant::now() + life;
+        let fresh = self.source.access_token(client).await?;
+        let ttl = fresh.expires_in.saturating_sub(MARGIN).min(MAX_TOKEN_TTL);
+        let renew_at = Instant::now() + ttl;
         kept.token = Some((fresh.token.clone(), renew_at));
         Ok(fresh.token)
     }
@@ -175,33 +176,28 @@ impl MetadataServer {
     /// None today; the type leaves room for addresses from the environment.
     pub fn new() -> Result<Self, ConfigError> {
         let base = Endpoint::link_local("http://169.254.169.254/")?;
-        Ok(Self::at(&base))
-    }
-
-    /// A metadata server elsewhere, such as an emulator.
-    pub fn at(base: &Endpoint) -> Self {
         let path = "computeMetadata/v1/instance/service-accounts/default/token";
-        Self {
+        Ok(Self {
             endpoint: base.at_path(path),
-        }
+        })
     }
 }
 
 #[async_trait]
 impl TokenSource for MetadataServer {
-    async fn access_token(&self, exchange: &Exchange) -> Result<AccessToken, CheckError> {
+    async fn access_token(&self, client: &ProviderClient) -> Result<AccessToken, CheckError> {
         let request = Request::get(&self.endpoint).with_header(
             HeaderName::from_static("metadata-flavor"),
             HeaderValue::from_static("Google"),
         );
-        exchange
+        client
             .call(&RECAPTCHA_ENTERPRISE, request, &[], read_access_token)
             .await
     }
 }
 
 #[derive(Default, Deserialize)]
-struct Answer<'a> {
+struct TokenReply<'a> {
     #[serde(borrow, default)]
     access_token: Text<'a>,
     #[serde(default)]
@@ -217,13 +213,13 @@ struct Answer<'a> {
 /// `Unavailable` for the statuses and error names that Google calls temporary, `Protocol` for a
 /// success without a token, `Misconfigured` otherwise.
 pub fn read_access_token(reply: &Reply) -> Result<AccessToken, CheckError> {
-    let answer: Answer<'_> = json::object(reply.body()).unwrap_or_default();
+    let body: TokenReply<'_> = json::object(reply.body()).unwrap_or_default();
     if reply.status() == 200 {
-        let token = answer
+        let token = body
             .access_token
             .get()
             .and_then(|token| Secret::new(token).ok());
-        let seconds = answer.expires_in.get().filter(|s| (0.0..=1e6).contains(s));
+        let seconds = body.expires_in.get().filter(|s| (0.0..=1e6).contains(s));
         return match (token, seconds) {
             (Some(token), Some(seconds)) => Ok(AccessToken {
                 token,
@@ -233,14 +229,14 @@ pub fn read_access_token(reply: &Reply) -> Result<AccessToken, CheckError> {
         };
     }
     reply.check_status(&RECAPTCHA_ENTERPRISE)?;
-    let (kind, reason) = match answer.error.get() {
+    let (kind, reason) = match body.error.get() {
         Some("internal_failure" | "server_error" | "temporarily_unavailable") => {
             (ErrorKind::Unavailable, "sign-in-unavailable")
         }
         _ => (ErrorKind::Misconfigured, "sign-in"),
     };
     let mut codes = json::Codes::default();
-    codes.push(answer.error.get().unwrap_or("unknown"));
+    codes.push(body.error.get().unwrap_or("unknown"));
     Err(CheckError::new(kind, &RECAPTCHA_ENTERPRISE, reason).with_codes(codes.into_vec()))
 }
 

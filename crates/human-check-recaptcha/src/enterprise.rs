@@ -2,10 +2,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use human_check_core::{
-    CheckError, ConfigError, Detail, ErrorKind, Fact, Facts, HumanCheck, Provider, Reports, Score,
-    Secret, Submission, Verdict,
+    Capabilities, CheckError, ConfigError, DetailValue, ErrorKind, FactKind, Facts, HumanCheck,
+    Provider, Score, Secret, Submission, Verdict,
 };
-use human_check_http::{Asked, Endpoint, Exchange, Question, Reply, Request, Retry};
+use human_check_http::adapter::{CallOutcome, ResendPolicy, VerifyCall};
+use human_check_http::{Endpoint, ProviderClient, Reply, Request};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -38,7 +39,7 @@ pub enum KeyKind {
 /// request repeated once.
 #[derive(Clone, Debug)]
 pub struct RecaptchaEnterprise {
-    exchange: Exchange,
+    client: ProviderClient,
     base: Endpoint,
     provider: Provider,
     project: String,
@@ -54,7 +55,7 @@ impl RecaptchaEnterprise {
     ///
     /// [`ConfigError`] when the project or the site key is blank or cannot be one.
     pub fn new(
-        exchange: &Exchange,
+        client: &ProviderClient,
         project: impl Into<String>,
         site_key: impl Into<String>,
         credential: impl Into<Credential>,
@@ -84,7 +85,7 @@ impl RecaptchaEnterprise {
             ));
         }
         Ok(Self {
-            exchange: exchange.clone(),
+            client: client.clone(),
             base: Endpoint::literal(GOOGLE),
             provider: RECAPTCHA_ENTERPRISE.clone(),
             project,
@@ -92,13 +93,6 @@ impl RecaptchaEnterprise {
             credential: credential.into(),
             kind,
         })
-    }
-
-    /// Asks somewhere else, such as an emulator. Paths are appended to the host.
-    #[must_use]
-    pub fn at(mut self, base: Endpoint) -> Self {
-        self.base = base;
-        self
     }
 
     /// For pages that post the token under other names.
@@ -117,10 +111,8 @@ impl RecaptchaEnterprise {
     ///
     /// [`CheckError`] when Google cannot be reached or does not take the credential.
     pub async fn prewarm(&self) -> Result<(), CheckError> {
-        self.credential.header(&self.exchange).await?;
-        self.exchange
-            .prewarm(&RECAPTCHA_ENTERPRISE, &self.base)
-            .await
+        self.credential.header(&self.client).await?;
+        self.client.prewarm(&RECAPTCHA_ENTERPRISE, &self.base).await
     }
 
     /// The request for a token, without a credential (section 3.3).
@@ -173,15 +165,15 @@ impl RecaptchaEnterprise {
         };
         let name = facts
             .detail("name")
-            .and_then(Detail::text)
+            .and_then(DetailValue::text)
             .ok_or_else(no_name)?;
         let path = annotate::path(name).ok_or_else(no_name)?;
         let request = annotate::build(&self.base.at_path(&path), annotation, reasons);
-        self.exchange
-            .within_total(&RECAPTCHA_ENTERPRISE, async {
-                let (header, value, secret) = self.credential.header(&self.exchange).await?;
+        self.client
+            .within_total_timeout(&RECAPTCHA_ENTERPRISE, async {
+                let (header, value, secret) = self.credential.header(&self.client).await?;
                 let request = request.with_secret_header(header, value);
-                self.exchange
+                self.client
                     .call(
                         &RECAPTCHA_ENTERPRISE,
                         request,
@@ -200,20 +192,20 @@ impl RecaptchaEnterprise {
         submission: &Submission,
         attempts: &AtomicU32,
     ) -> Result<(Result<Verdict, CheckError>, Secret), CheckError> {
-        let (header, value, secret) = self.credential.header(&self.exchange).await?;
-        let question = Question {
+        let (header, value, secret) = self.credential.header(&self.client).await?;
+        let call = VerifyCall {
             provider: &RECAPTCHA_ENTERPRISE,
             submission,
             request: self
                 .build(token, submission)
                 .with_secret_header(header, value),
             secrets: &[token, secret.expose()],
-            retry: Retry::Unsent,
+            resend: ResendPolicy::Unsent,
         };
         let judge = |reply: &Reply| assessment::judge(reply, self.kind);
         // Counted before, in case time runs out in between.
         attempts.fetch_add(1, Ordering::Relaxed);
-        let asked = self.exchange.ask(question, judge).await;
+        let asked = self.client.ask(call, judge).await;
         attempts.fetch_add(asked.attempts.saturating_sub(1), Ordering::Relaxed);
         Ok((asked.outcome, secret))
     }
@@ -238,37 +230,38 @@ impl RecaptchaEnterprise {
 
 #[async_trait]
 impl HumanCheck for RecaptchaEnterprise {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&self.provider)
     }
 
-    fn reports(&self) -> Reports {
-        let reports = Reports::nothing()
-            .sometimes(Fact::Action)
-            .sometimes(Fact::Hostname)
-            .sometimes(Fact::SolvedAt);
+    fn capabilities(&self) -> Capabilities {
+        let reports = Capabilities::nothing()
+            .sometimes(FactKind::Action)
+            .sometimes(FactKind::Hostname)
+            .sometimes(FactKind::SolvedAt);
         match self.kind {
-            KeyKind::Score(_) => reports.always(Fact::Score),
-            KeyKind::Challenge | KeyKind::Checkbox => reports.sometimes(Fact::Score),
+            KeyKind::Score(_) => reports.always(FactKind::Score),
+            KeyKind::Challenge | KeyKind::Checkbox => reports.sometimes(FactKind::Score),
         }
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let token =
-            match submission.token(&RECAPTCHA_ENTERPRISE, self.exchange.limits().token_bytes) {
-                Ok(token) => token,
-                Err(refusal) => return self.exchange.refuse(&RECAPTCHA_ENTERPRISE, refusal),
-            };
+        let token = match submission
+            .token_for(&RECAPTCHA_ENTERPRISE, self.client.limits().max_token_bytes)
+        {
+            Ok(token) => token,
+            Err(refusal) => return self.client.refuse(&RECAPTCHA_ENTERPRISE, refusal),
+        };
         let start = Instant::now();
         let attempts = AtomicU32::new(0);
         let assessed = self.assess(token, submission, &attempts);
         let outcome = self
-            .exchange
-            .within_total(&RECAPTCHA_ENTERPRISE, assessed)
+            .client
+            .within_total_timeout(&RECAPTCHA_ENTERPRISE, assessed)
             .await;
         let attempts = attempts.into_inner();
-        let asked = Asked { outcome, attempts };
-        self.exchange
+        let asked = CallOutcome { outcome, attempts };
+        self.client
             .report(&RECAPTCHA_ENTERPRISE, &asked, start.elapsed());
         asked.outcome
     }

@@ -1,8 +1,9 @@
 //! Google's error envelope (recaptcha.md section 3.6).
 
 use human_check_core::{CheckError, ErrorKind};
-use human_check_http::json::{Number, Object, Objects, Text};
-use human_check_http::{Reply, json};
+use human_check_http::Reply;
+use human_check_http::adapter::json;
+use human_check_http::adapter::json::{Number, Object, Objects, Text};
 use serde::Deserialize;
 
 use crate::RECAPTCHA_ENTERPRISE;
@@ -20,11 +21,11 @@ struct Status<'a> {
     #[serde(borrow, default)]
     status: Text<'a>,
     #[serde(borrow, default)]
-    details: Objects<Detail<'a>>,
+    details: Objects<DetailValue<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Detail<'a> {
+struct DetailValue<'a> {
     #[serde(borrow, default)]
     reason: Text<'a>,
 }
@@ -76,7 +77,7 @@ fn classify(status: u16, cause: Option<&str>) -> (ErrorKind, &'static str) {
         (429, "RATE_LIMIT_EXCEEDED") => (Unavailable, "rate-limited"),
         // The monthly quota: no assessment is made.
         (429, _) => (Declined, "quota"),
-        (408 | 499 | 504, _) => (Unavailable, "vendor-timeout"),
+        (408 | 499 | 504, _) => (Unavailable, "provider-timeout"),
         (409, _) => (Unavailable, "aborted"),
         (501, _) => (Misconfigured, "endpoint"),
         (500..=599, _) => (Unavailable, "server-error"),

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use human_check_core::{CheckError, Clock, ConfigError, ErrorKind, Secret, SystemClock};
-use human_check_http::{Endpoint, Exchange, FormBody, Request};
+use human_check_http::adapter::FormBody;
+use human_check_http::{Endpoint, ProviderClient, Request};
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use rustls_pki_types::PrivatePkcs8KeyDer;
@@ -85,13 +86,6 @@ impl ServiceAccount {
         self
     }
 
-    /// Asks another token endpoint, such as an emulator's.
-    #[must_use]
-    pub fn at(mut self, endpoint: Endpoint) -> Self {
-        self.endpoint = endpoint;
-        self
-    }
-
     /// The assertion, valid for an hour from now.
     fn assertion(&self) -> Result<Secret, CheckError> {
         let now = self
@@ -140,13 +134,13 @@ impl fmt::Debug for ServiceAccount {
 
 #[async_trait]
 impl TokenSource for ServiceAccount {
-    async fn access_token(&self, exchange: &Exchange) -> Result<AccessToken, CheckError> {
+    async fn access_token(&self, client: &ProviderClient) -> Result<AccessToken, CheckError> {
         let assertion = self.assertion()?;
         let body = FormBody::with_capacity(1_024)
             .pair("assertion", assertion.expose())
             .pair("grant_type", GRANT);
         let request = Request::form(&self.endpoint, body);
-        exchange
+        client
             .call(
                 &RECAPTCHA_ENTERPRISE,
                 request,

@@ -1,4 +1,5 @@
-use human_check_core::{ConfigError, Widget, WidgetChoice, WidgetFacts, WidgetSources, WidgetText};
+use human_check_core::adapter::{ChoiceAttribute, TextAttribute, WidgetSources, WidgetSpec};
+use human_check_core::{ConfigError, Widget};
 
 use crate::{RECAPTCHA_ENTERPRISE, RECAPTCHA_V2, RECAPTCHA_V3};
 
@@ -6,10 +7,10 @@ const CLASSIC: &str = "https://www.google.com/recaptcha/api.js";
 const ENTERPRISE: &str = "https://www.google.com/recaptcha/enterprise.js";
 
 /// Section 4.
-const ACTION: WidgetText = WidgetText {
+const ACTION: TextAttribute = TextAttribute {
     attribute: "data-action",
     punctuation: "/_",
-    longest: 100,
+    max_chars: 100,
 };
 
 /// Section 9.7. Scripts and frames are Google's list as others restate it, images come from its
@@ -29,23 +30,23 @@ const SOURCES: WidgetSources = WidgetSources {
     ..WidgetSources::NONE
 };
 
-const CHECKBOX: WidgetFacts = WidgetFacts {
+const CHECKBOX: WidgetSpec = WidgetSpec {
     language_parameter: Some("hl"),
-    theme: Some(WidgetChoice {
+    theme: Some(ChoiceAttribute {
         attribute: "data-theme",
         values: &["light", "dark"],
     }),
-    size: Some(WidgetChoice {
+    size: Some(ChoiceAttribute {
         attribute: "data-size",
         values: &["normal", "compact"],
     }),
     sources: SOURCES,
-    ..WidgetFacts::new(CLASSIC, "g-recaptcha", "data-sitekey")
+    ..WidgetSpec::new(CLASSIC, "g-recaptcha", "data-sitekey")
 };
 
-static V2: WidgetFacts = CHECKBOX;
+static V2: WidgetSpec = CHECKBOX;
 
-static ENTERPRISE_CHECKBOX: WidgetFacts = WidgetFacts {
+static ENTERPRISE_CHECKBOX: WidgetSpec = WidgetSpec {
     script: ENTERPRISE,
     action: Some(ACTION),
     ..CHECKBOX
@@ -53,19 +54,19 @@ static ENTERPRISE_CHECKBOX: WidgetFacts = WidgetFacts {
 
 /// The classes are ours, so that Google's script, which binds `g-recaptcha` by itself, leaves the
 /// element to the glue.
-const SCORE: WidgetFacts = WidgetFacts {
+const SCORE: WidgetSpec = WidgetSpec {
     site_key_parameter: Some("render"),
     language_parameter: Some("hl"),
     action: Some(ACTION),
     hidden_input: true,
     glue: Some(include_str!("widget_score.js")),
     sources: SOURCES,
-    ..WidgetFacts::new(CLASSIC, "human-check-recaptcha-v3", "data-sitekey")
+    ..WidgetSpec::new(CLASSIC, "human-check-recaptcha-v3", "data-sitekey")
 };
 
-static V3: WidgetFacts = SCORE;
+static V3: WidgetSpec = SCORE;
 
-static ENTERPRISE_SCORE: WidgetFacts = WidgetFacts {
+static ENTERPRISE_SCORE: WidgetSpec = WidgetSpec {
     script: ENTERPRISE,
     class: "human-check-recaptcha-enterprise",
     ..SCORE
@@ -170,9 +171,9 @@ mod tests {
     #[test]
     fn only_scores_have_a_field_to_rename_and_a_glue() {
         for (widget, _) in all() {
-            let score = widget.facts().site_key_parameter.is_some();
-            assert_eq!(widget.facts().hidden_input, score);
-            assert_eq!(widget.facts().glue.is_some(), score);
+            let score = widget.spec().site_key_parameter.is_some();
+            assert_eq!(widget.spec().hidden_input, score);
+            assert_eq!(widget.spec().glue.is_some(), score);
             assert_eq!(widget.clone().with_field("token").is_ok(), score);
             assert_eq!(widget.with_theme("dark").is_ok(), !score);
         }

@@ -3,19 +3,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use human_check_core::Secret;
-use human_check_guard::{AttemptKey, AttemptStore, StoreError};
+use human_check_guard::{AttemptKey, AttemptStore, AttemptStoreError};
 use redis::{Cmd, Value};
 
 use crate::key::key;
 use crate::spent::millis;
-use crate::{LONGEST, RedisServer, Trouble};
+use crate::{MAX_TTL, RedisServer, RedisStoreError};
 
 /// Attempts counted in Redis, over all processes.
 ///
 /// Each key is a keyed digest, so that no address or account name leaves the process, and ends by
 /// itself with its window. Every command names one key.
 #[derive(Clone)]
-pub struct RedisAttempts {
+pub struct RedisAttemptStore {
     server: RedisServer,
     digest: [u8; 32],
     prefix: String,
@@ -30,7 +30,7 @@ local n = redis.call('INCR', KEYS[1])
 if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return n";
 
-impl RedisAttempts {
+impl RedisAttemptStore {
     /// Counts on `server`. `secret` must be the same in every process that shares it.
     pub fn new(server: &RedisServer, secret: &Secret) -> Self {
         let context = "human-check-redis 2026-11-24 digests of attempt keys";
@@ -59,20 +59,20 @@ impl RedisAttempts {
         &self,
         command: &Cmd,
         read: impl FnOnce(Value) -> Option<R>,
-    ) -> Result<R, StoreError> {
+    ) -> Result<R, AttemptStoreError> {
         let answer = self.server.ask(command).await;
         answer
             .and_then(|value| read(value).ok_or_else(|| self.server.mistrust()))
-            .map_err(|trouble: Trouble| StoreError::new(trouble))
+            .map_err(|trouble: RedisStoreError| AttemptStoreError::new(trouble))
     }
 }
 
 #[async_trait]
-impl AttemptStore for RedisAttempts {
-    async fn add(&self, of: &AttemptKey, window: Duration) -> Result<u32, StoreError> {
+impl AttemptStore for RedisAttemptStore {
+    async fn add(&self, of: &AttemptKey, window: Duration) -> Result<u32, AttemptStoreError> {
         let mut add = Cmd::new();
         add.arg("EVAL").arg(ADD).arg(1).arg(self.key(of));
-        add.arg(millis(window.min(LONGEST)));
+        add.arg(millis(window.min(MAX_TTL)));
         self.ask(&add, |value| match value {
             // It was counted, so it is one at least.
             Value::Int(count @ 1..) => Some(saturated(count)),
@@ -81,7 +81,7 @@ impl AttemptStore for RedisAttempts {
         .await
     }
 
-    async fn count(&self, of: &AttemptKey) -> Result<u32, StoreError> {
+    async fn count(&self, of: &AttemptKey) -> Result<u32, AttemptStoreError> {
         let mut get = Cmd::new();
         get.arg("GET").arg(self.key(of));
         self.ask(&get, |value| match value {
@@ -96,7 +96,7 @@ impl AttemptStore for RedisAttempts {
         .await
     }
 
-    async fn clear(&self, of: &AttemptKey) -> Result<(), StoreError> {
+    async fn clear(&self, of: &AttemptKey) -> Result<(), AttemptStoreError> {
         let mut del = Cmd::new();
         del.arg("DEL").arg(self.key(of));
         self.ask(&del, |value| {
@@ -110,9 +110,9 @@ fn saturated(count: i64) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-impl fmt::Debug for RedisAttempts {
+impl fmt::Debug for RedisAttemptStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisAttempts")
+        f.debug_struct("RedisAttemptStore")
             .field("server", &self.server)
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()

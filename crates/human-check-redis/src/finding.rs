@@ -2,12 +2,12 @@ use std::fmt;
 
 use redis::{Cmd, Value};
 
-use crate::{RedisServer, Trouble};
+use crate::{RedisServer, RedisStoreError};
 
 /// Something about a server that breaks what the stores on it promise.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Finding {
+pub enum ServerWarning {
     /// It is a node of a cluster. A key that belongs to another node is an error.
     Cluster,
     /// When full it throws out keys, by this `maxmemory-policy`: a token that was thrown out
@@ -21,7 +21,7 @@ pub enum Finding {
     Untold(&'static str),
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for ServerWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cluster => f.write_str(
@@ -52,8 +52,8 @@ impl RedisServer {
     ///
     /// # Errors
     ///
-    /// [`Trouble`] when the server cannot be reached or used.
-    pub async fn inspect(&self) -> Result<Vec<Finding>, Trouble> {
+    /// [`RedisStoreError`] when the server cannot be reached or used.
+    pub async fn inspect(&self) -> Result<Vec<ServerWarning>, RedisStoreError> {
         let findings = self.find().await?;
         for finding in &findings {
             tracing::warn!(target: "human_check", server = self.address(), "{finding}");
@@ -61,7 +61,7 @@ impl RedisServer {
         Ok(findings)
     }
 
-    async fn find(&self) -> Result<Vec<Finding>, Trouble> {
+    async fn find(&self) -> Result<Vec<ServerWarning>, RedisStoreError> {
         let mut info = Cmd::new();
         info.arg("INFO");
         let info = match self.told(&info).await? {
@@ -77,38 +77,38 @@ impl RedisServer {
         };
         let mut findings = Vec::new();
         match field("redis_version") {
-            None => findings.push(Finding::Untold("version")),
+            None => findings.push(ServerWarning::Untold("version")),
             Some(version) => {
                 let major = version
                     .split('.')
                     .next()
                     .and_then(|major| major.parse().ok());
                 if major.is_none_or(|major: u32| major < 6) {
-                    findings.push(Finding::Old(version));
+                    findings.push(ServerWarning::Old(version));
                 }
             }
         }
         match field("role").as_deref() {
-            None => findings.push(Finding::Untold("role")),
+            None => findings.push(ServerWarning::Untold("role")),
             Some("master") => {}
-            Some(_) => findings.push(Finding::Replica),
+            Some(_) => findings.push(ServerWarning::Replica),
         }
         if field("cluster_enabled").as_deref() == Some("1") {
-            findings.push(Finding::Cluster);
+            findings.push(ServerWarning::Cluster);
         }
         let policy = match field("maxmemory_policy") {
             Some(policy) => Some(policy),
             None => self.configured_policy().await?,
         };
         match policy.as_deref() {
-            None => findings.push(Finding::Untold("maxmemory-policy")),
+            None => findings.push(ServerWarning::Untold("maxmemory-policy")),
             Some("noeviction") => {}
-            Some(policy) => findings.push(Finding::Evicts(policy.to_owned())),
+            Some(policy) => findings.push(ServerWarning::Evicts(policy.to_owned())),
         }
         Ok(findings)
     }
 
-    async fn configured_policy(&self) -> Result<Option<String>, Trouble> {
+    async fn configured_policy(&self) -> Result<Option<String>, RedisStoreError> {
         let mut get = Cmd::new();
         get.arg("CONFIG").arg("GET").arg("maxmemory-policy");
         Ok(match self.told(&get).await? {
@@ -122,7 +122,7 @@ impl RedisServer {
     }
 
     /// `None` when the server refuses to tell, which is its right.
-    async fn told(&self, question: &Cmd) -> Result<Option<Value>, Trouble> {
+    async fn told(&self, question: &Cmd) -> Result<Option<Value>, RedisStoreError> {
         match self.ask(question).await {
             Ok(value) => Ok(Some(value)),
             Err(trouble) if trouble.is_forbidden_or_unknown() => Ok(None),

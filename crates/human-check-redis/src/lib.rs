@@ -9,13 +9,13 @@ mod server;
 mod spent;
 mod trouble;
 
-pub use attempts::RedisAttempts;
-pub use finding::Finding;
+pub use attempts::RedisAttemptStore;
+pub use finding::ServerWarning;
 pub use server::RedisServer;
-pub use spent::RedisSpent;
-pub use trouble::Trouble;
+pub use spent::RedisReplayStore;
+pub use trouble::RedisStoreError;
 
 use std::time::Duration;
 
-/// No life or window is longer, so that its end can be told.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3_600);
+/// No ttl or window is longer, so that its end can be told.
+const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3_600);

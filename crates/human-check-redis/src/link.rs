@@ -9,7 +9,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, Value};
 use tokio::time::timeout;
 
 use crate::limits::Limits;
-use crate::trouble::{Trouble, reply};
+use crate::trouble::{RedisStoreError, reply};
 
 /// One connection, opened when it is first needed and again after it broke.
 ///
@@ -35,7 +35,7 @@ struct Open {
 
 #[derive(Clone)]
 struct Failed {
-    trouble: Trouble,
+    trouble: RedisStoreError,
     at: Instant,
 }
 
@@ -53,7 +53,11 @@ impl Link {
         }
     }
 
-    pub(crate) async fn ask(&self, command: &Cmd, limits: &Limits) -> Result<Value, Trouble> {
+    pub(crate) async fn ask(
+        &self,
+        command: &Cmd,
+        limits: &Limits,
+    ) -> Result<Value, RedisStoreError> {
         let open = self.open(limits);
         let connection = match open.connection.peek() {
             Some(done) => done.clone(),
@@ -61,7 +65,7 @@ impl Link {
                 Ok(done) => done,
                 Err(_) => {
                     self.forget(&open);
-                    return Err(Trouble::UNCONNECTED);
+                    return Err(RedisStoreError::UNCONNECTED);
                 }
             },
         };
@@ -69,8 +73,8 @@ impl Link {
         open.wrote();
         let answer = match timeout(limits.response, connection.send_packed_command(command)).await {
             Ok(Ok(value)) => reply(value),
-            Ok(Err(error)) => Err(Trouble::of_client(&error)),
-            Err(_) => Err(Trouble::TIMEOUT),
+            Ok(Err(error)) => Err(RedisStoreError::of_client(&error)),
+            Err(_) => Err(RedisStoreError::TIMEOUT),
         };
         match &answer {
             Err(trouble) if trouble.wants_another_server() => {
@@ -124,14 +128,14 @@ impl Open {
             let opening = client.get_multiplexed_async_connection_with_config(&config);
             match timeout(limit, opening).await {
                 Ok(Ok(connection)) => Ok(connection),
-                Ok(Err(error)) => Err(Failed::now(Trouble::of_client(&error))),
-                Err(_) => Err(Failed::now(Trouble::UNCONNECTED)),
+                Ok(Err(error)) => Err(Failed::now(RedisStoreError::of_client(&error))),
+                Err(_) => Err(Failed::now(RedisStoreError::UNCONNECTED)),
             }
         });
         let connection = async {
             // The task ends early only with its runtime.
             let ended = task.await;
-            ended.unwrap_or_else(|_| Err(Failed::now(Trouble::UNCONNECTED)))
+            ended.unwrap_or_else(|_| Err(Failed::now(RedisStoreError::UNCONNECTED)))
         };
         Self {
             connection: connection.boxed().shared(),
@@ -167,7 +171,7 @@ impl Open {
 }
 
 impl Failed {
-    fn now(trouble: Trouble) -> Self {
+    fn now(trouble: RedisStoreError) -> Self {
         Self {
             trouble,
             at: Instant::now(),

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::limits::Limits;
 use crate::link::Link;
-use crate::trouble::Trouble;
+use crate::trouble::RedisStoreError;
 
 /// A Redis or Valkey server, version 6 or later, that stores share.
 ///
@@ -130,22 +130,22 @@ impl RedisServer {
         Self::build_with(self.client, limits)
     }
 
-    pub(crate) async fn ask(&self, command: &Cmd) -> Result<Value, Trouble> {
+    pub(crate) async fn ask(&self, command: &Cmd) -> Result<Value, RedisStoreError> {
         let Shared {
             links,
             next,
             in_flight,
         } = &*self.shared;
-        let _permit = in_flight.try_acquire().map_err(|_| Trouble::BUSY)?;
+        let _permit = in_flight.try_acquire().map_err(|_| RedisStoreError::BUSY)?;
         let turn = next.fetch_add(1, Ordering::Relaxed);
         links[turn % links.len()].ask(command, &self.limits).await
     }
 
     /// A reply that is none to the command. Replies on this server's connections may be out of
     /// step with what was asked, so none of them is used again.
-    pub(crate) fn mistrust(&self) -> Trouble {
+    pub(crate) fn mistrust(&self) -> RedisStoreError {
         self.shared.links.iter().for_each(Link::reset);
-        Trouble::PROTOCOL
+        RedisStoreError::PROTOCOL
     }
 
     /// Where it is, without user and password.

@@ -2,28 +2,28 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use human_check_core::{Claim, ClaimError, Claimed, DigestKey, Secret, SpentTokens};
+use human_check_core::{ClaimError, Claimed, DigestKey, ReplayStore, Secret, TokenId};
 use redis::{Cmd, Value};
 
 use crate::key::key;
-use crate::{LONGEST, RedisServer, Trouble};
+use crate::{MAX_TTL, RedisServer, RedisStoreError};
 
 /// Spent tokens remembered in Redis, so that each passes once over all processes.
 ///
-/// A claim is one `SET key 1 NX PX life`: look and write are one operation of the server, and one
+/// A claim is one `SET key 1 NX PX ttl`: look and write are one operation of the server, and one
 /// round trip. The key is the prefix with a keyed digest, the token itself is never sent.
 ///
 /// When no reply arrives, the server may have remembered the token or not. The claim is then an
 /// error, so the visitor is not let in, and it is never sent again: a second try could not tell
 /// its own first from somebody else's.
 #[derive(Clone)]
-pub struct RedisSpent {
+pub struct RedisReplayStore {
     server: RedisServer,
     digest: DigestKey,
     prefix: String,
 }
 
-impl RedisSpent {
+impl RedisReplayStore {
     /// Remembers on `server`. `secret` must be the same in every process that shares it, and
     /// different wherever a token may pass once more; it keeps those who read the server's memory
     /// from testing it for tokens.
@@ -42,43 +42,43 @@ impl RedisSpent {
         self
     }
 
-    async fn set(&self, digest: [u8; 16], life: Duration) -> Result<Claimed, Trouble> {
+    async fn set(&self, digest: [u8; 16], ttl: Duration) -> Result<Claimed, RedisStoreError> {
         let mut set = Cmd::new();
         set.arg("SET").arg(key(&self.prefix, digest)).arg("1");
-        set.arg("NX").arg("PX").arg(millis(life));
+        set.arg("NX").arg("PX").arg(millis(ttl));
         match self.server.ask(&set).await? {
             Value::Okay => Ok(Claimed::First),
-            Value::Nil => Ok(Claimed::Before),
+            Value::Nil => Ok(Claimed::Duplicate),
             _ => Err(self.server.mistrust()),
         }
     }
 }
 
 /// Rounded up, so that a token is never forgotten early.
-pub(crate) fn millis(life: Duration) -> u64 {
-    let millis = life.as_nanos().div_ceil(1_000_000).max(1);
+pub(crate) fn millis(ttl: Duration) -> u64 {
+    let millis = ttl.as_nanos().div_ceil(1_000_000).max(1);
     u64::try_from(millis).unwrap_or(u64::MAX)
 }
 
 #[async_trait]
-impl SpentTokens for RedisSpent {
-    fn longest_life(&self) -> Duration {
-        LONGEST
+impl ReplayStore for RedisReplayStore {
+    fn max_ttl(&self) -> Duration {
+        MAX_TTL
     }
 
-    async fn claim(&self, claim: Claim<'_>, life: Duration) -> Result<Claimed, ClaimError> {
-        if life > LONGEST {
-            return Err(ClaimError::new("life-too-long"));
+    async fn claim(&self, claim: TokenId<'_>, ttl: Duration) -> Result<Claimed, ClaimError> {
+        if ttl > MAX_TTL {
+            return Err(ClaimError::new("ttl-too-long"));
         }
-        self.set(claim.digest(&self.digest), life)
+        self.set(claim.digest(&self.digest), ttl)
             .await
             .map_err(|trouble| ClaimError::new(trouble.reason()).with_source(trouble))
     }
 }
 
-impl fmt::Debug for RedisSpent {
+impl fmt::Debug for RedisReplayStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisSpent")
+        f.debug_struct("RedisReplayStore")
             .field("server", &self.server)
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()

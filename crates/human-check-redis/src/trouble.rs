@@ -11,12 +11,12 @@ use redis::{ErrorKind, RedisError, ServerError, Value};
 /// Shows a name of a fixed set, and the server's own error code or the kind of I/O error. The
 /// rest of what a server says is left out: servers that do not know `AUTH` repeat the password.
 #[derive(Clone, Debug)]
-pub struct Trouble {
+pub struct RedisStoreError {
     reason: &'static str,
     detail: Cow<'static, str>,
 }
 
-impl Trouble {
+impl RedisStoreError {
     pub(crate) const BUSY: Self =
         Self::of("store-busy", "as many commands as allowed are under way");
     pub(crate) const PROTOCOL: Self = Self::of("store-protocol", "not a reply to this command");
@@ -111,14 +111,14 @@ fn io_kind(error: &RedisError) -> String {
 }
 
 /// What arrived, with an error reply as an error.
-pub(crate) fn reply(value: Value) -> Result<Value, Trouble> {
+pub(crate) fn reply(value: Value) -> Result<Value, RedisStoreError> {
     match value {
-        Value::ServerError(error) => Err(Trouble::of_server(&error)),
+        Value::ServerError(error) => Err(RedisStoreError::of_server(&error)),
         value => Ok(value),
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for RedisStoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -128,7 +128,7 @@ impl fmt::Display for Trouble {
     }
 }
 
-impl Error for Trouble {}
+impl Error for RedisStoreError {}
 
 #[cfg(test)]
 mod tests {
@@ -144,11 +144,11 @@ mod tests {
             ("NOAUTH", "store-auth"),
             ("ERR", "store-other"),
         ] {
-            let trouble = Trouble::of_code(code);
+            let trouble = RedisStoreError::of_code(code);
             assert_eq!(trouble.reason(), reason);
             assert!(trouble.to_string().ends_with(code));
         }
-        let odd = Trouble::of_code("hunter2");
+        let odd = RedisStoreError::of_code("hunter2");
         assert!(!format!("{odd} {odd:?}").contains("hunter2"));
     }
 
@@ -156,11 +156,11 @@ mod tests {
     fn a_client_error_shows_only_its_kind() {
         let detail = "unknown command `AUTH`, with args beginning with: `hunter2`".to_owned();
         let error = RedisError::from((ErrorKind::AuthenticationFailed, "no", detail));
-        let trouble = Trouble::of_client(&error);
+        let trouble = RedisStoreError::of_client(&error);
         assert_eq!(trouble.reason(), "store-auth");
         assert!(!format!("{trouble} {trouble:?}").contains("hunter2"));
         let reset = RedisError::from(io::Error::new(io::ErrorKind::ConnectionReset, "hunter2"));
-        let trouble = Trouble::of_client(&reset);
+        let trouble = RedisStoreError::of_client(&reset);
         assert_eq!(trouble.reason(), "store-unreachable");
         assert!(trouble.to_string().ends_with("connection reset"));
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use human_check_core::{HumanCheck, ReplayGuard, Secret, Submission, Verdict};
-use human_check_redis::{RedisServer, RedisSpent};
+use human_check_redis::{RedisReplayStore, RedisServer};
 use human_check_testkit::{SCRIPTED, Scripted};
 use server::Server;
 
@@ -136,7 +136,7 @@ fn claims_as_a_worker() -> bool {
 }
 
 async fn work(number: u64, server: &RedisServer) {
-    let store = RedisSpent::new(server, &Secret::new("shared").unwrap());
+    let store = RedisReplayStore::new(server, &Secret::new("shared").unwrap());
     let guard = Arc::new(ReplayGuard::new(Scripted::human(), store));
     let mut tokens: Vec<_> = (0..CLAIMS)
         .map(|n| format!("token-{}", n % TOKENS))
@@ -163,7 +163,7 @@ async fn work(number: u64, server: &RedisServer) {
 }
 
 async fn call(
-    guard: Arc<ReplayGuard<Scripted, RedisSpent>>,
+    guard: Arc<ReplayGuard<Scripted, RedisReplayStore>>,
     tokens: Arc<std::sync::Mutex<Vec<String>>>,
 ) -> (Vec<String>, usize, usize) {
     let (mut won, mut decided, mut errors) = (Vec::new(), 0, 0);

@@ -1,4 +1,4 @@
-use human_check_guard::Answer;
+use human_check_guard::GuardResponse;
 use rocket::Request;
 use rocket::catcher::{BoxFuture, Catcher};
 use rocket::http::{ContentType, Status};
@@ -19,7 +19,7 @@ pub fn catchers() -> Vec<Catcher> {
 }
 
 /// The refusal that this request ended in, for catchers of your own.
-pub fn refusal(request: &Request<'_>) -> Option<human_check_guard::Refused> {
+pub fn refusal(request: &Request<'_>) -> Option<human_check_guard::Rejection> {
     Local::of(request).refused()
 }
 
@@ -31,11 +31,11 @@ fn answer<'r>(status: Status, request: &'r Request<'_>) -> BoxFuture<'r> {
     Box::pin(async move { Ok(response) })
 }
 
-fn respond(refused: human_check_guard::Refused) -> Response<'static> {
-    send(refused.into_answer())
+fn respond(refused: human_check_guard::Rejection) -> Response<'static> {
+    send(refused.into_response())
 }
 
-pub(crate) fn send(answer: Answer) -> Response<'static> {
+pub(crate) fn send(answer: GuardResponse) -> Response<'static> {
     let mut response = Response::new();
     response.set_status(Status::from_code(answer.status).unwrap_or(Status::InternalServerError));
     for (name, value) in answer.headers {

@@ -3,7 +3,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use human_check_guard::{Answers, Demand, Denial, Fields, Guard, Refused, Seen, Tapped, tapping};
+use human_check_guard::{
+    DenialReason, FromDecision, Guard, Inspected, Rejection, SubmittedTokens, TokenFields,
+    WithToken, extracting,
+};
 use rocket::data::{Data, FromData, Limits, Outcome, ToByteUnit};
 use rocket::form::{Form, FromForm};
 use rocket::http::Status;
@@ -53,26 +56,28 @@ sentinels!(HumanForm HumanJson);
 struct Checking<'r, 'i> {
     request: &'r Request<'i>,
     guard: Guard,
-    seen: Seen,
+    inspected: Inspected,
 }
 
 impl<'r, 'i> Checking<'r, 'i> {
     fn of(request: &'r Request<'i>) -> Option<Self> {
         let guard = Local::guard(request)?;
-        let seen = guard.look(&Head(request));
+        let inspected = guard.inspect(&Head(request));
         Some(Self {
             request,
             guard,
-            seen,
+            inspected,
         })
     }
 
     /// Refuses a body that announces more than `cap`.
-    fn measure(&self, cap: usize) -> Result<(), Refused> {
+    fn measure(&self, cap: usize) -> Result<(), Rejection> {
         let length = self.request.headers().get_one("content-length");
         let length = length.and_then(|length| length.parse::<u64>().ok());
         match length {
-            Some(length) if length > cap as u64 => Err(self.seen.refuse(Denial::BodyTooLarge)),
+            Some(length) if length > cap as u64 => {
+                Err(self.inspected.refuse(DenialReason::BodyTooLarge))
+            }
             _ => Ok(()),
         }
     }
@@ -80,23 +85,27 @@ impl<'r, 'i> Checking<'r, 'i> {
     /// Reads and builds the application's type behind the tap.
     async fn parse<F: Future>(
         &self,
-        fields: &Arc<Fields>,
+        fields: &Arc<TokenFields>,
         deadline: Duration,
         parse: impl FnOnce() -> F,
-    ) -> Result<F::Output, Refused> {
-        let parsing = tapping(Arc::clone(fields), parse);
+    ) -> Result<F::Output, Rejection> {
+        let parsing = extracting(Arc::clone(fields), parse);
         let parsed = tokio::time::timeout(deadline, parsing).await;
-        parsed.map_err(|_| self.seen.refuse(Denial::BodyTooSlow))
+        parsed.map_err(|_| self.inspected.refuse(DenialReason::BodyTooSlow))
     }
 
-    async fn settle<D: Demand>(self, answers: Answers) -> Result<D, Refused> {
+    async fn decide<D: FromDecision>(self, tokens: SubmittedTokens) -> Result<D, Rejection> {
         let earlier = Local::earlier(self.request, &self.guard);
-        self.seen.with(answers).settle_after(earlier).await.demand()
+        self.inspected
+            .with_tokens(tokens)
+            .decide_after(earlier)
+            .await
+            .require()
     }
 }
 
 #[rocket::async_trait]
-impl<'r, T: FromForm<'r>, D: Demand> FromData<'r> for HumanForm<T, D> {
+impl<'r, T: FromForm<'r>, D: FromDecision> FromData<'r> for HumanForm<T, D> {
     type Error = HumanError<rocket::form::Errors<'r>>;
 
     async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
@@ -108,8 +117,8 @@ impl<'r, T: FromForm<'r>, D: Demand> FromData<'r> for HumanForm<T, D> {
             .content_type()
             .is_some_and(|kind| kind.is_form_data());
         let (cap, deadline) = match is_upload {
-            true => (limits.upload, limits.upload_deadline),
-            false => (limits.body, limits.body_deadline),
+            true => (limits.max_upload_bytes, limits.upload_timeout),
+            false => (limits.max_body_bytes, limits.body_timeout),
         };
         if let Err(refused) = checking.measure(cap) {
             return Outcome::Error(HumanError::refused(request, refused));
@@ -124,7 +133,7 @@ impl<'r, T: FromForm<'r>, D: Demand> FromData<'r> for HumanForm<T, D> {
             Ok(Outcome::Forward(forward)) => return Outcome::Forward(forward),
             Err(refused) => return Outcome::Error(HumanError::refused(request, refused)),
         };
-        match checking.settle(tapped.answers).await {
+        match checking.decide(tapped.tokens).await {
             Ok(proof) => Outcome::Success(Self {
                 value: tapped.inner,
                 proof,
@@ -135,7 +144,7 @@ impl<'r, T: FromForm<'r>, D: Demand> FromData<'r> for HumanForm<T, D> {
 }
 
 #[rocket::async_trait]
-impl<'r, T: Deserialize<'r> + Send, D: Demand> FromData<'r> for HumanJson<T, D> {
+impl<'r, T: Deserialize<'r> + Send, D: FromDecision> FromData<'r> for HumanJson<T, D> {
     type Error = HumanError<json::Error<'r>>;
 
     async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
@@ -143,17 +152,17 @@ impl<'r, T: Deserialize<'r> + Send, D: Demand> FromData<'r> for HumanJson<T, D> 
             return Outcome::Error(HumanError::unconfigured());
         };
         let limits = checking.guard.body_limits();
-        if let Err(refused) = checking.measure(limits.body) {
+        if let Err(refused) = checking.measure(limits.max_body_bytes) {
             return Outcome::Error(HumanError::refused(request, refused));
         }
         let fields = Arc::clone(checking.guard.fields());
-        let parsing = || parse_json::<Tapped<T>>(request, data, limits.body);
-        let tapped = match checking.parse(&fields, limits.body_deadline, parsing).await {
+        let parsing = || parse_json::<WithToken<T>>(request, data, limits.max_body_bytes);
+        let tapped = match checking.parse(&fields, limits.body_timeout, parsing).await {
             Ok(Ok(tapped)) => tapped,
             Ok(Err(error)) => return Outcome::Error((status(&error), HumanError::Inner(error))),
             Err(refused) => return Outcome::Error(HumanError::refused(request, refused)),
         };
-        match checking.settle(tapped.answers).await {
+        match checking.decide(tapped.tokens).await {
             Ok(proof) => Outcome::Success(Self {
                 value: tapped.inner,
                 proof,
@@ -182,7 +191,7 @@ async fn parse_json<'r, T: Deserialize<'r>>(
     serde_json::from_str(text).map_err(|error| json::Error::Parse(text, error))
 }
 
-/// As Rocket's own `Json` answers.
+/// As Rocket's own `Json` tokens.
 fn status(error: &json::Error<'_>) -> Status {
     match error {
         json::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {

@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 use std::fmt;
 
-use human_check_guard::Refused;
+use human_check_guard::Rejection;
 use rocket::Request;
 use rocket::http::Status;
 
@@ -16,16 +16,16 @@ pub enum HumanError<E = Infallible> {
     /// The body is not what the handler takes. The token was not spent.
     Inner(E),
     /// The check refused.
-    Refused(Refused),
+    Rejected(Rejection),
     /// The fairing is not attached. Our mistake, so 500.
     Unconfigured,
 }
 
 impl<E> HumanError<E> {
     /// The refusal as an error, remembered for catchers.
-    pub(crate) fn refused(request: &Request<'_>, refused: Refused) -> (Status, Self) {
+    pub(crate) fn refused(request: &Request<'_>, refused: Rejection) -> (Status, Self) {
         Local::of(request).remember(refused.clone());
-        (status(&refused), Self::Refused(refused))
+        (status(&refused), Self::Rejected(refused))
     }
 
     pub(crate) fn unconfigured() -> (Status, Self) {
@@ -34,15 +34,15 @@ impl<E> HumanError<E> {
     }
 }
 
-pub(crate) fn status(refused: &Refused) -> Status {
-    Status::from_code(refused.answer().status).unwrap_or(Status::InternalServerError)
+pub(crate) fn status(refused: &Rejection) -> Status {
+    Status::from_code(refused.response().status).unwrap_or(Status::InternalServerError)
 }
 
 impl<E: fmt::Display> fmt::Display for HumanError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inner(inner) => inner.fmt(f),
-            Self::Refused(refused) => refused.fmt(f),
+            Self::Rejected(refused) => refused.fmt(f),
             Self::Unconfigured => f.write_str("no human-check guard is configured"),
         }
     }
@@ -52,7 +52,7 @@ impl<E> fmt::Debug for HumanError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inner(_) => f.write_str("the body is not what the handler takes"),
-            Self::Refused(refused) => write!(f, "{} ({})", refused, refused.denial().name()),
+            Self::Rejected(refused) => write!(f, "{} ({})", refused, refused.reason().name()),
             Self::Unconfigured => f.write_str("no human-check guard is configured"),
         }
     }

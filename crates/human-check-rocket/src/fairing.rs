@@ -1,64 +1,26 @@
-use std::sync::Mutex;
-
-use human_check_core::ConfigError;
-use human_check_guard::{CspSources, Guard, GuardBuilder, Settings};
+use human_check_guard::{CspSources, Guard};
 use rocket::fairing::{self, Fairing, Info, Kind};
-use rocket::figment::Figment;
 use rocket::{Build, Request, Response, Rocket};
 
 use crate::error::status;
 use crate::local::Local;
 
-/// Manages the guard of an application, and stops the launch when its settings are wrong.
+/// Manages the guard of an application.
 ///
 /// On each response it adds the headers of a refusal that its catcher did not write. Into the
 /// content security policy of a page, if there is one, it lets the widgets' sources.
 ///
 /// At most one is attached: a second replaces the first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct HumanFairing {
-    guard: Source,
-}
-
-#[derive(Debug)]
-enum Source {
-    Built(Guard),
-    /// Taken at ignition.
-    Configured(Box<Mutex<Option<GuardBuilder>>>),
+    guard: Guard,
 }
 
 impl HumanFairing {
-    /// A fairing for a guard that was built before.
+    /// Creates a fairing that manages `guard`.
     pub fn new(guard: Guard) -> Self {
-        Self {
-            guard: Source::Built(guard),
-        }
+        Self { guard }
     }
-
-    /// A fairing that builds its guard from the table `human` of Rocket's configuration
-    /// (`[default.human]` in `Rocket.toml`), see [`Settings`].
-    pub fn configured(builder: GuardBuilder) -> Self {
-        Self {
-            guard: Source::Configured(Box::new(Mutex::new(Some(builder)))),
-        }
-    }
-}
-
-/// The guard that the table `human` of Rocket's configuration describes, for routes that are
-/// mounted before a fairing could build it.
-///
-/// # Errors
-///
-/// [`ConfigError`] when a setting is missing, unknown or wrong.
-pub fn guard_from(figment: &Figment, builder: GuardBuilder) -> Result<Guard, ConfigError> {
-    let settings: Settings = figment.extract_inner("human").map_err(|error| {
-        ConfigError::new(
-            "human",
-            format!("cannot be read from Rocket's configuration: {error}"),
-            "write a table [default.human] with at least on_outage = \"refuse\"",
-        )
-    })?;
-    settings.build(builder)
 }
 
 #[rocket::async_trait]
@@ -71,30 +33,14 @@ impl Fairing for HumanFairing {
     }
 
     async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
-        let guard = match &self.guard {
-            Source::Built(guard) => Ok(guard.clone()),
-            Source::Configured(builder) => {
-                let builder = builder.lock().ok().and_then(|mut builder| builder.take());
-                match builder {
-                    Some(builder) => guard_from(rocket.figment(), builder),
-                    None => return Err(rocket),
-                }
-            }
-        };
-        match guard {
-            Ok(guard) => Ok(rocket.manage(guard)),
-            Err(error) => {
-                rocket::error!("human-check: {error}");
-                Err(rocket)
-            }
-        }
+        Ok(rocket.manage(self.guard.clone()))
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
         if let Some(refused) = Local::of(request).refused() {
             // A handler may have taken the refusal and answered in its own way.
             if status(&refused) == response.status() {
-                for (name, value) in refused.into_answer().headers {
+                for (name, value) in refused.into_response().headers {
                     if name != "content-type" && response.headers().get_one(name).is_none() {
                         response.set_raw_header(name, value);
                     }
@@ -111,7 +57,7 @@ impl Fairing for HumanFairing {
             return;
         }
         if let Some(guard) = request.rocket().state::<Guard>() {
-            let sources = CspSources::of(guard.current().widgets());
+            let sources = CspSources::of(guard.snapshot().widgets());
             response.remove_header(name);
             for policy in policies {
                 response.adjoin_raw_header(name, sources.merge_into(&policy));

@@ -1,6 +1,6 @@
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use human_check_guard::{Answers, Demand, Guard, Outcome, Refused};
+use human_check_guard::{Decision, FromDecision, Guard, Rejection, SubmittedTokens};
 use rocket::Request;
 use tokio::sync::OnceCell;
 
@@ -13,26 +13,26 @@ use crate::{Head, Human, MaybeHuman};
 pub(crate) struct Local {
     /// The guard of the wrapped route that is running.
     nearest: Mutex<Option<Guard>>,
-    refused: Mutex<Option<Refused>>,
+    refused: Mutex<Option<Rejection>>,
     decisions: Decisions,
 }
 
 /// Decisions by guard. Only ever appended to, so that references last as long as the request.
 #[derive(Default)]
-struct Decisions(OnceLock<Box<Decision>>);
+struct Decisions(OnceLock<Box<GuardDecision>>);
 
-struct Decision {
+struct GuardDecision {
     guard: Guard,
-    by_header: OnceCell<Outcome>,
+    by_header: OnceCell<Decision>,
     human: OnceLock<Human>,
     maybe: OnceLock<MaybeHuman>,
     next: Decisions,
 }
 
 impl Decisions {
-    fn of(&self, guard: &Guard) -> &Decision {
+    fn of(&self, guard: &Guard) -> &GuardDecision {
         let decision = self.0.get_or_init(|| {
-            Box::new(Decision {
+            Box::new(GuardDecision {
                 guard: guard.clone(),
                 by_header: OnceCell::new(),
                 human: OnceLock::new(),
@@ -40,7 +40,7 @@ impl Decisions {
                 next: Self::default(),
             })
         });
-        match decision.guard.is(guard) {
+        match decision.guard.ptr_eq(guard) {
             true => decision,
             false => decision.next.of(guard),
         }
@@ -59,7 +59,7 @@ impl Local {
     /// The guard for this request: of the wrapped route it is in, else the managed one.
     pub(crate) fn guard(request: &Request<'_>) -> Option<Guard> {
         let nearest = lock(&Self::of(request).nearest).clone();
-        nearest.or_else(|| request.rocket().state::<Guard>().map(Guard::current))
+        nearest.or_else(|| request.rocket().state::<Guard>().map(Guard::snapshot))
     }
 
     /// Makes `guard` the nearest one, and says which was. A route that forwards must put it back.
@@ -67,31 +67,36 @@ impl Local {
         std::mem::replace(&mut lock(&self.nearest), guard)
     }
 
-    /// Keeps a refusal for the catcher that answers it, which is told only the status.
-    pub(crate) fn remember(&self, refused: Refused) {
+    /// Keeps a refusal for the catcher that tokens it, which is told only the status.
+    pub(crate) fn remember(&self, refused: Rejection) {
         *lock(&self.refused) = Some(refused);
     }
 
     /// The last refusal.
-    pub(crate) fn refused(&self) -> Option<Refused> {
+    pub(crate) fn refused(&self) -> Option<Rejection> {
         lock(&self.refused).clone()
     }
 
     /// The decision by the token in the header, made once for each guard.
-    pub(crate) async fn by_header<'r>(request: &'r Request<'_>, guard: &Guard) -> &'r Outcome {
+    pub(crate) async fn by_header<'r>(request: &'r Request<'_>, guard: &Guard) -> &'r Decision {
         let decision = Self::of(request).decisions.of(guard);
-        let decide = || guard.examine(&Head(request), Answers::none()).settle();
+        let decide = || {
+            guard
+                .inspect(&Head(request))
+                .with_tokens(SubmittedTokens::none())
+                .decide()
+        };
         decision.by_header.get_or_init(decide).await
     }
 
     /// The decision by the header, if one was made.
-    pub(crate) fn earlier<'r>(request: &'r Request<'_>, guard: &Guard) -> Option<&'r Outcome> {
+    pub(crate) fn earlier<'r>(request: &'r Request<'_>, guard: &Guard) -> Option<&'r Decision> {
         Self::of(request).decisions.of(guard).by_header.get()
     }
 }
 
 /// What a handler demands by reference.
-pub(crate) trait Kept: Demand {
+pub(crate) trait Kept: FromDecision {
     fn kept<'r>(request: &'r Request<'_>, guard: &Guard) -> &'r OnceLock<Self>;
 }
 

@@ -14,7 +14,7 @@ async fn by_header<'r, K: Kept>(request: &'r Request<'_>) -> Outcome<&'r K, Huma
     if let Some(kept) = kept.get() {
         return Outcome::Success(kept);
     }
-    match outcome.clone().demand::<K>() {
+    match outcome.clone().require::<K>() {
         Ok(demanded) => Outcome::Success(kept.get_or_init(|| demanded)),
         Err(refused) => Outcome::Error(HumanError::refused(request, refused)),
     }

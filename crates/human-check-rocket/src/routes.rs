@@ -54,10 +54,10 @@ struct Wrapped {
 #[rocket::async_trait]
 impl Handler for Wrapped {
     async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
-        let guard = self.guard.current();
+        let guard = self.guard.snapshot();
         if self.screens {
             let outcome = Local::by_header(request, &guard).await.clone();
-            if let Err(refused) = outcome.demand::<human_check_guard::Visitor>() {
+            if let Err(refused) = outcome.require::<human_check_guard::Visitor>() {
                 let status = status(&refused);
                 Local::of(request).remember(refused);
                 return Outcome::Error(status);

@@ -1,23 +1,23 @@
 use std::sync::Arc;
 
-use human_check_guard::{Answers, FieldId, Fields, tapped_fields};
+use human_check_guard::{FieldId, SubmittedTokens, TokenFields, current_fields};
 use rocket::data::ToByteUnit;
 use rocket::form::name::NameView;
 use rocket::form::{self, DataField, FromForm, Options, ValueField};
 
-/// The application's form, and the answers that stood beside its fields.
+/// The application's form, and the tokens that stood beside its fields.
 ///
-/// What [`Tapped`](human_check_guard::Tapped) is for serde: for urlencoded and multipart forms.
+/// What [`WithToken`](human_check_guard::WithToken) is for serde: for urlencoded and multipart forms.
 #[derive(Debug)]
 pub(crate) struct TapForm<T> {
     pub(crate) inner: T,
-    pub(crate) answers: Answers,
+    pub(crate) tokens: SubmittedTokens,
 }
 
 /// A [`TapForm`] that is being read.
 pub(crate) struct TapContext<C> {
-    fields: Option<Arc<Fields>>,
-    answers: Answers,
+    fields: Option<Arc<TokenFields>>,
+    tokens: SubmittedTokens,
     inner: C,
 }
 
@@ -34,15 +34,15 @@ impl<'r, T: FromForm<'r>> FromForm<'r> for TapForm<T> {
 
     fn init(opts: Options) -> Self::Context {
         TapContext {
-            fields: tapped_fields(),
-            answers: Answers::none(),
+            fields: current_fields(),
+            tokens: SubmittedTokens::none(),
             inner: T::init(opts),
         }
     }
 
     fn push_value(ctxt: &mut Self::Context, field: ValueField<'r>) {
         match ctxt.answer(field.name) {
-            Some(id) => ctxt.answers.push(id, field.value),
+            Some(id) => ctxt.tokens.push(id, field.value),
             None => T::push_value(&mut ctxt.inner, field),
         }
     }
@@ -57,8 +57,8 @@ impl<'r, T: FromForm<'r>> FromForm<'r> for TapForm<T> {
         let value = field.data.open(64.kibibytes()).into_bytes().await;
         let text = value.ok().filter(|value| value.is_complete() && !is_file);
         match text.map(|value| String::from_utf8(value.into_inner())) {
-            Some(Ok(text)) => ctxt.answers.push(id, text),
-            _ => ctxt.answers.push_unusable(id),
+            Some(Ok(text)) => ctxt.tokens.push(id, text),
+            _ => ctxt.tokens.push_unusable(id),
         }
     }
 
@@ -69,7 +69,7 @@ impl<'r, T: FromForm<'r>> FromForm<'r> for TapForm<T> {
     fn finalize(ctxt: Self::Context) -> form::Result<'r, Self> {
         Ok(Self {
             inner: T::finalize(ctxt.inner)?,
-            answers: ctxt.answers,
+            tokens: ctxt.tokens,
         })
     }
 }

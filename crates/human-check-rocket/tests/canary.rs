@@ -35,7 +35,7 @@ fn human(_human: &Human) {}
 
 /// Sends bad bodies with a good token. Its log is the test's to read.
 fn talk() {
-    let guard = Guard::new(Scripted::human(), RoutePolicy::closed_on_outage("site")).unwrap();
+    let guard = Guard::new(Scripted::human(), RoutePolicy::fail_closed("site")).unwrap();
     let figment = rocket::Config::figment().merge(("log_level", "normal"));
     let rocket = rocket::custom(figment)
         .attach(HumanFairing::new(guard))

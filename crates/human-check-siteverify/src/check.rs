@@ -1,40 +1,45 @@
 use async_trait::async_trait;
 use human_check_core::{
-    CheckError, ConfigError, ErrorKind, HumanCheck, Provider, Reason, Refusal, Reports, Score,
+    Capabilities, CheckError, ConfigError, ErrorKind, HumanCheck, Provider, Reason, Refusal, Score,
     Secret, Submission, Verdict,
 };
 
 use crate::{Dialect, ScoreScale};
-use human_check_http::{Exchange, Question, Retry};
+use human_check_http::ProviderClient;
+use human_check_http::adapter::{ResendPolicy, VerifyCall};
 
-/// Any vendor that speaks a [`Dialect`].
+/// Any provider that speaks a [`Dialect`].
 ///
 /// ```
 /// use human_check_core::Secret;
-/// use human_check_http::{CannedTransport, Endpoint, Exchange, Reply};
+/// use human_check_http::{MockTransport, Endpoint, ProviderClient, Reply};
 /// use human_check_siteverify::{Dialect, SiteVerify};
 ///
-/// # let transport = CannedTransport::always(Reply::new(200, r#"{"success":true}"#));
-/// let exchange = Exchange::new(transport); // in a service: HyperTransport::new()?
+/// # let transport = MockTransport::always(Reply::new(200, r#"{"success":true}"#));
+/// let client = ProviderClient::new(transport); // in a service: HyperTransport::new()?
 /// let instance = Endpoint::parse("https://cap.example.com")?;
-/// let cap = SiteVerify::new(&exchange, Dialect::cap(&instance, "site-key")?, Secret::new("key-secret")?)?;
+/// let cap = SiteVerify::new(&client, Dialect::cap(&instance, "site-key")?, Secret::new("key-secret")?)?;
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct SiteVerify {
-    exchange: Exchange,
+    client: ProviderClient,
     dialect: Dialect,
     secret: Secret,
 }
 
 impl SiteVerify {
-    /// Asks over `exchange` in `dialect`.
+    /// Asks over `client` in `dialect`.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] when the secret does not fit where the dialect puts it, two members would
     /// have one name, so that one would replace the other, or the score's scale has no end.
-    pub fn new(exchange: &Exchange, dialect: Dialect, secret: Secret) -> Result<Self, ConfigError> {
+    pub fn new(
+        client: &ProviderClient,
+        dialect: Dialect,
+        secret: Secret,
+    ) -> Result<Self, ConfigError> {
         let mut names = vec![&dialect.secret, &dialect.token];
         let further = dialect.constants.iter().map(|(name, _)| name);
         for name in dialect.client_ip.iter().chain(further) {
@@ -58,7 +63,7 @@ impl SiteVerify {
         }
         dialect.build(&secret, "probe", &Submission::new())?;
         Ok(Self {
-            exchange: exchange.clone(),
+            client: client.clone(),
             dialect,
             secret,
         })
@@ -68,9 +73,9 @@ impl SiteVerify {
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when the vendor cannot be reached.
+    /// [`CheckError`] when the provider cannot be reached.
     pub async fn prewarm(&self) -> Result<(), CheckError> {
-        self.exchange
+        self.client
             .prewarm(&self.dialect.provider, &self.dialect.endpoint)
             .await
     }
@@ -78,29 +83,27 @@ impl SiteVerify {
 
 #[async_trait]
 impl HumanCheck for SiteVerify {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&self.dialect.provider)
     }
 
-    fn reports(&self) -> Reports {
-        self.dialect.reports()
+    fn capabilities(&self) -> Capabilities {
+        self.dialect.capabilities()
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
         let provider = &self.dialect.provider;
-        let token = match submission.token(provider, self.exchange.limits().token_bytes) {
+        let token = match submission.token_for(provider, self.client.limits().max_token_bytes) {
             Ok(token)
                 if self
                     .dialect
                     .unanswered
                     .is_some_and(|prefix| token.starts_with(prefix)) =>
             {
-                return self
-                    .exchange
-                    .refuse(provider, Refusal::new(Reason::Missing));
+                return self.client.refuse(provider, Refusal::new(Reason::Missing));
             }
             Ok(token) => token,
-            Err(refusal) => return self.exchange.refuse(provider, refusal),
+            Err(refusal) => return self.client.refuse(provider, refusal),
         };
         let request = self
             .dialect
@@ -108,15 +111,15 @@ impl HumanCheck for SiteVerify {
             .map_err(|error| {
                 CheckError::new(ErrorKind::Misconfigured, provider, "secret").with_source(error)
             })?;
-        let question = Question {
+        let call = VerifyCall {
             provider,
             submission,
             request,
             secrets: &[token, self.secret.expose()],
-            retry: Retry::Unsent,
+            resend: ResendPolicy::Unsent,
         };
-        self.exchange
-            .verify(question, |reply| self.dialect.judge(reply))
+        self.client
+            .verify(call, |reply| self.dialect.judge(reply))
             .await
     }
 }

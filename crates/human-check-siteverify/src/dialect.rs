@@ -2,25 +2,27 @@ use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue};
 use human_check_core::{
-    Action, Assurance, CheckError, ConfigError, ErrorKind, Fact, Facts, Hostname, Provider, Reason,
-    Reports, Score, Secret, SingleUse, Submission, TestingCredentials, Verdict,
+    Capabilities, CheckError, ConfigError, ErrorKind, EvidenceKind, FactKind, Facts, Hostname,
+    Provider, Reason, ReplayProtection, ReportedAction, Score, Secret, Submission, TestKeyPolicy,
+    Verdict,
 };
 use serde_json::{Map, Value};
 
-use human_check_http::json::{self, Codes};
-use human_check_http::siteverify::{self, Blame};
-use human_check_http::{Endpoint, FormBody, Reply, Request, timestamp};
+use human_check_http::adapter::json::{self, Codes};
+use human_check_http::adapter::siteverify::{self, CodeClass};
+use human_check_http::adapter::{FormBody, timestamp};
+use human_check_http::{Endpoint, Reply, Request};
 
 type Name = Cow<'static, str>;
 
-/// How one vendor spells the siteverify call.
+/// How one provider spells the siteverify call.
 ///
 /// Start from [`Dialect::new`], which speaks reCAPTCHA v2, and change what differs; or take a
 /// preset. Members of the reply are given as paths with dots, such as `data.challenge.origin`.
 ///
 /// A reply is a yes when the success member is the literal `true` on status 200 and no code
 /// stands beside it; a 200 without that member is a protocol error, and everything that the
-/// vendor's codes do not explain refuses.
+/// provider's codes do not explain refuses.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Dialect {
@@ -38,12 +40,12 @@ pub struct Dialect {
     pub(crate) action: Option<Name>,
     pub(crate) solved_at: Option<Name>,
     pub(crate) score: Option<(Name, ScoreScale)>,
-    pub(crate) rules: Vec<(Option<u16>, Option<Name>, Blame)>,
+    pub(crate) rules: Vec<(Option<u16>, Option<Name>, CodeClass)>,
     pub(crate) unanswered: Option<char>,
-    pub(crate) assurance: Assurance,
+    pub(crate) assurance: EvidenceKind,
 }
 
-/// Which way a vendor's score counts.
+/// Which way a provider's score counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ScoreScale {
     /// From 0 (machine) to 1 (human).
@@ -73,21 +75,27 @@ impl Dialect {
             score: None,
             rules: Vec::new(),
             unanswered: None,
-            assurance: Assurance::Unstated,
+            assurance: EvidenceKind::Unstated,
         }
-        .blaming("missing-input-secret", Blame::Owner("secret"))
-        .blaming("invalid-input-secret", Blame::Owner("secret"))
-        .blaming("bad-request", Blame::Owner("request"))
-        .blaming("missing-input-response", Blame::Visitor(Reason::Missing))
-        .blaming("invalid-input-response", Blame::Visitor(Reason::Invalid))
-        .blaming(
+        .with_code("missing-input-secret", CodeClass::Misconfigured("secret"))
+        .with_code("invalid-input-secret", CodeClass::Misconfigured("secret"))
+        .with_code("bad-request", CodeClass::Misconfigured("request"))
+        .with_code(
+            "missing-input-response",
+            CodeClass::Refused(Reason::Missing),
+        )
+        .with_code(
+            "invalid-input-response",
+            CodeClass::Refused(Reason::Invalid),
+        )
+        .with_code(
             "timeout-or-duplicate",
-            Blame::Visitor(Reason::ExpiredOrSpent),
+            CodeClass::Refused(Reason::ExpiredOrReplayed),
         )
     }
 
     /// Sends JSON instead of a form.
-    pub fn sending_json(mut self) -> Self {
+    pub fn with_json_body(mut self) -> Self {
         self.json = true;
         self
     }
@@ -160,14 +168,20 @@ impl Dialect {
 
     /// Says what a code means. Codes not named refuse with [`Reason::Other`]; of several rules for
     /// one code the last counts.
-    pub fn blaming(mut self, code: impl Into<Name>, blame: Blame) -> Self {
-        self.rules.push((None, Some(code.into()), blame));
+    pub fn with_code(mut self, code: impl Into<Name>, classify: CodeClass) -> Self {
+        self.rules.push((None, Some(code.into()), classify));
         self
     }
 
     /// Says what a code on a certain status means, or with `None` any reply of that status.
-    pub fn blaming_status(mut self, status: u16, code: Option<&'static str>, blame: Blame) -> Self {
-        self.rules.push((Some(status), code.map(Into::into), blame));
+    pub fn with_status(
+        mut self,
+        status: u16,
+        code: Option<&'static str>,
+        classify: CodeClass,
+    ) -> Self {
+        self.rules
+            .push((Some(status), code.map(Into::into), classify));
         self
     }
 
@@ -179,18 +193,12 @@ impl Dialect {
     }
 
     /// Says what kind of evidence a yes is.
-    pub fn with_assurance(mut self, assurance: Assurance) -> Self {
+    pub fn with_assurance(mut self, assurance: EvidenceKind) -> Self {
         self.assurance = assurance;
         self
     }
 
-    /// The same at another URL, such as a regional host or a test server.
-    pub fn at(mut self, endpoint: Endpoint) -> Self {
-        self.endpoint = endpoint;
-        self
-    }
-
-    /// Whose answers this dialect is about.
+    /// Whose replies this dialect is about.
     pub fn provider(&self) -> &Provider {
         &self.provider
     }
@@ -248,44 +256,42 @@ impl Dialect {
     ///
     /// [`CheckError`] when it is neither yes nor no.
     pub fn judge(&self, reply: &Reply) -> Result<Verdict, CheckError> {
-        let (answer, outage) = match siteverify::object_or_rejection(&self.provider, reply) {
-            Ok(answer) => (answer, None),
+        let (body, outage) = match siteverify::object_or_rejection(&self.provider, reply) {
+            Ok(body) => (body, None),
             // A 4xx without readable JSON still has a status that may mean something, and a 5xx
             // may say by a code that it is no outage.
             Err(error) if reply.is_rejection() && error.reason() == "request-rejected" => {
                 (Value::Null, None)
             }
             Err(error) if error.kind() == ErrorKind::Unavailable => {
-                let answer = json::object(reply.body()).unwrap_or_default();
-                (answer, Some(error))
+                let body = json::object(reply.body()).unwrap_or_default();
+                (body, Some(error))
             }
             Err(error) => return Err(error),
         };
-        let codes = self.codes(&answer, reply);
+        let codes = self.codes(&body, reply);
         let codes = codes.as_slice();
-        let success = match at(&answer, &self.success) {
+        let success = match at(&body, &self.success) {
             Some(Value::Bool(success)) => Some(*success),
             None if reply.is_rejection() => Some(false),
             _ => None,
         };
-        let blame = |code: &str| self.blame(reply.status(), code);
+        let classify = |code: &str| self.classify(reply.status(), code);
         let refusal = match outage {
-            Some(outage) => Some(siteverify::overrule(outage, reply, success, codes, blame)?),
-            None => siteverify::decide(&self.provider, reply, success, codes, blame)?,
+            Some(outage) => Some(siteverify::overrule(
+                outage, reply, success, codes, classify,
+            )?),
+            None => siteverify::decide(&self.provider, reply, success, codes, classify)?,
         };
-        let facts = self.facts(&answer);
-        Ok(siteverify::conclude(
-            facts,
-            refusal,
-            TestingCredentials::Refused,
-        ))
+        let facts = self.facts(&body);
+        Ok(siteverify::conclude(facts, refusal, TestKeyPolicy::Refused))
     }
 
-    fn codes(&self, answer: &Value, reply: &Reply) -> Codes {
-        let mut codes: Codes = at(answer, &self.codes)
+    fn codes(&self, body: &Value, reply: &Reply) -> Codes {
+        let mut codes: Codes = at(body, &self.codes)
             .and_then(|codes| serde::Deserialize::deserialize(codes).ok())
             .unwrap_or_default();
-        // An error in another shape than the vendor documents must not vanish.
+        // An error in another shape than the provider documents must not vanish.
         let first = self.codes.split('.').next().unwrap_or(&self.codes);
         let harmless = [
             Value::Null,
@@ -293,7 +299,7 @@ impl Dialect {
             "".into(),
             Value::Array(Vec::new()),
         ];
-        let error = answer.get(first).filter(|error| !harmless.contains(error));
+        let error = body.get(first).filter(|error| !harmless.contains(error));
         if codes.as_slice().is_empty() && error.is_some() {
             codes.push(Codes::UNREADABLE);
         }
@@ -303,7 +309,7 @@ impl Dialect {
         codes
     }
 
-    fn blame(&self, status: u16, code: &str) -> Blame {
+    fn classify(&self, status: u16, code: &str) -> CodeClass {
         // Backwards, so that what is said of a preset's codes replaces what the preset says.
         self.rules
             .iter()
@@ -311,42 +317,42 @@ impl Dialect {
             .find(|(on, of, _)| {
                 on.is_none_or(|on| on == status) && of.as_ref().is_none_or(|of| of == code)
             })
-            .map_or(Blame::Unknown, |(_, _, blame)| *blame)
+            .map_or(CodeClass::Unknown, |(_, _, classify)| *classify)
     }
 
-    fn facts(&self, answer: &Value) -> Facts {
-        let read = |path: &Option<Name>| path.as_ref().and_then(|path| at(answer, path));
+    fn facts(&self, body: &Value) -> Facts {
+        let read = |path: &Option<Name>| path.as_ref().and_then(|path| at(body, path));
         let text = |path| read(path).and_then(Value::as_str).filter(|t| !t.is_empty());
         let mut facts = Facts::new(&self.provider);
-        // Some vendors report an origin, which is a host behind a scheme.
+        // Some providers report an origin, which is a host behind a scheme.
         facts.hostname = text(&self.hostname)
             .map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host))
             .and_then(Hostname::parse);
-        facts.action = text(&self.action).map(Action::exact);
+        facts.action = text(&self.action).map(ReportedAction::exact);
         facts.solved_at = match read(&self.solved_at) {
             Some(Value::String(text)) => timestamp(text),
             Some(Value::Number(seconds)) => seconds.as_u64().and_then(from_unix),
             _ => None,
         };
         facts.score = self.score.as_ref().and_then(|(path, scale)| {
-            let raw = at(answer, path)?.as_f64()?;
+            let raw = at(body, path)?.as_f64()?;
             match scale {
                 ScoreScale::Humanity => Score::humanity(raw).ok(),
                 ScoreScale::Risk(out_of) => Score::risk(raw, *out_of).ok(),
             }
         });
-        facts.assurance = self.assurance;
-        facts.single_use = SingleUse::Vendor;
+        facts.evidence = self.assurance;
+        facts.replay_protection = ReplayProtection::ProviderKind;
         facts
     }
 
-    pub(crate) fn reports(&self) -> Reports {
-        let mut reports = Reports::nothing();
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        let mut reports = Capabilities::nothing();
         for (read, fact) in [
-            (self.hostname.is_some(), Fact::Hostname),
-            (self.action.is_some(), Fact::Action),
-            (self.solved_at.is_some(), Fact::SolvedAt),
-            (self.score.is_some(), Fact::Score),
+            (self.hostname.is_some(), FactKind::Hostname),
+            (self.action.is_some(), FactKind::Action),
+            (self.solved_at.is_some(), FactKind::SolvedAt),
+            (self.score.is_some(), FactKind::Score),
         ] {
             if read {
                 reports = reports.sometimes(fact);

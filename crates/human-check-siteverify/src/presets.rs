@@ -1,11 +1,11 @@
-//! Vendors that a dialect describes whole. Contract: others.md.
+//! Providers that a dialect describes whole. Contract: others.md.
 
 use http::HeaderName;
-use human_check_core::{Assurance, ConfigError, Provider, Reason};
+use human_check_core::{ConfigError, EvidenceKind, Provider, Reason};
 
 use crate::Dialect;
 use human_check_http::Endpoint;
-use human_check_http::siteverify::Blame;
+use human_check_http::adapter::siteverify::CodeClass;
 
 impl Dialect {
     /// Cap Standalone. `instance` is its base URL.
@@ -26,22 +26,30 @@ impl Dialect {
             instance.url().path().trim_end_matches('/')
         );
         Ok(Self::new(CAP.clone(), instance.at_path(&path))
-            .sending_json()
+            .with_json_body()
             .with_client_ip_member(None)
             .with_codes_at("error")
             .with_hostname_at(None)
             .with_solved_at(None)
-            .with_assurance(Assurance::ProofOfWork)
-            .blaming_status(404, MISMATCH, Blame::Suspect(Reason::WrongSiteKey))
-            .blaming_status(403, MISMATCH, Blame::Owner("secret"))
-            .blaming_status(
+            .with_assurance(EvidenceKind::AltchaConfig)
+            .with_status(
+                404,
+                MISMATCH,
+                CodeClass::RefusedWithAlert(Reason::WrongSiteKey),
+            )
+            .with_status(403, MISMATCH, CodeClass::Misconfigured("secret"))
+            .with_status(
                 404,
                 Some("Token not found"),
-                Blame::Visitor(Reason::Invalid),
+                CodeClass::Refused(Reason::Invalid),
             )
-            .blaming_status(403, Some("Token expired"), Blame::Visitor(Reason::Expired))
+            .with_status(
+                403,
+                Some("Token expired"),
+                CodeClass::Refused(Reason::Expired),
+            )
             // A token that is not of three parts, or a request of ours that lacks something.
-            .blaming_status(400, None, Blame::Suspect(Reason::Invalid)))
+            .with_status(400, None, CodeClass::RefusedWithAlert(Reason::Invalid)))
     }
 
     /// `CaptchaFox`. Contract: others.md section 4; its statuses are not established, so only the codes count.
@@ -58,11 +66,14 @@ impl Dialect {
         )
         .with_client_ip_member(Some("remoteIp"))
         .with_constant("sitekey", site_key)
-        .blaming(
+        .with_code(
             "invalid-input-sitekey",
-            Blame::Suspect(Reason::WrongSiteKey),
+            CodeClass::RefusedWithAlert(Reason::WrongSiteKey),
         )
-        .blaming("expired-input-response", Blame::Visitor(Reason::Expired)))
+        .with_code(
+            "expired-input-response",
+            CodeClass::Refused(Reason::Expired),
+        ))
     }
 
     /// Friendly Captcha v2, global endpoint. Contract: others.md section 3.
@@ -80,7 +91,7 @@ impl Dialect {
             FRIENDLY.clone(),
             Endpoint::literal("https://global.frcapi.com/api/v2/captcha/siteverify"),
         )
-        .sending_json()
+        .with_json_body()
         .with_secret_header(HeaderName::from_static("x-api-key"))
         .with_client_ip_member(None)
         .with_constant("sitekey", site_key)
@@ -88,14 +99,14 @@ impl Dialect {
         .with_hostname_at(Some("data.challenge.origin"))
         .with_solved_at(Some("data.challenge.timestamp"))
         .with_unanswered_prefix('.')
-        .blaming("response_invalid", Blame::Visitor(Reason::Invalid))
-        .blaming("response_timeout", Blame::Visitor(Reason::Expired))
-        .blaming("response_duplicate", Blame::Visitor(Reason::Spent))
-        .blaming("response_missing", Blame::Visitor(Reason::Missing))
-        .blaming("bad_request", Blame::Owner("request"))
-        .blaming("sitekey_invalid", Blame::Owner("site_key"))
-        .blaming("auth_required", Blame::Owner("secret"))
-        .blaming("auth_invalid", Blame::Owner("secret")))
+        .with_code("response_invalid", CodeClass::Refused(Reason::Invalid))
+        .with_code("response_timeout", CodeClass::Refused(Reason::Expired))
+        .with_code("response_duplicate", CodeClass::Refused(Reason::Replayed))
+        .with_code("response_missing", CodeClass::Refused(Reason::Missing))
+        .with_code("bad_request", CodeClass::Misconfigured("request"))
+        .with_code("sitekey_invalid", CodeClass::Misconfigured("site_key"))
+        .with_code("auth_required", CodeClass::Misconfigured("secret"))
+        .with_code("auth_invalid", CodeClass::Misconfigured("secret")))
     }
 
     /// mCaptcha. `instance` is its base URL. Contract: others.md section 5.
@@ -114,7 +125,7 @@ impl Dialect {
             instance.url().path().trim_end_matches('/')
         );
         Ok(Self::new(MCAPTCHA.clone(), instance.at_path(&path))
-            .sending_json()
+            .with_json_body()
             .with_token_member("token")
             .with_client_ip_member(None)
             .with_constant("key", site_key)
@@ -122,10 +133,10 @@ impl Dialect {
             .with_codes_at("error")
             .with_hostname_at(None)
             .with_solved_at(None)
-            .with_assurance(Assurance::ProofOfWork)
-            .blaming_status(401, None, Blame::Owner("secret"))
-            .blaming_status(404, None, Blame::Owner("site_key"))
-            .blaming_status(400, None, Blame::Suspect(Reason::Other)))
+            .with_assurance(EvidenceKind::AltchaConfig)
+            .with_status(401, None, CodeClass::Misconfigured("secret"))
+            .with_status(404, None, CodeClass::Misconfigured("site_key"))
+            .with_status(400, None, CodeClass::RefusedWithAlert(Reason::Other)))
     }
 }
 

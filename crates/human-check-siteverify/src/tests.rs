@@ -1,7 +1,8 @@
 use crate::{Dialect, ScoreScale, SiteVerify};
 use human_check_core::{HumanCheck, Provider, Reason, Secret, Submission, Verdict};
-use human_check_http::siteverify::Blame;
-use human_check_http::{CannedTransport, Endpoint, Exchange, Reply, timestamp};
+use human_check_http::adapter::siteverify::CodeClass;
+use human_check_http::adapter::timestamp;
+use human_check_http::{Endpoint, MockTransport, ProviderClient, Reply};
 
 fn outcome(dialect: &Dialect, status: u16, body: &'static str) -> String {
     match dialect.judge(&Reply::new(status, body)) {
@@ -68,20 +69,20 @@ fn friendly_captcha_reads_nested_members() {
     let friendly = Dialect::friendly_captcha("site").unwrap();
     let yes = r#"{"success":true,"data":{"event_id":"e","challenge":{"timestamp":"2023-08-04T13:01:25Z","origin":"https://example.com"}}}"#;
     let verdict = friendly.judge(&Reply::new(200, yes)).unwrap();
-    let facts = verdict.human().unwrap();
+    let facts = verdict.facts().unwrap();
     assert_eq!(facts.hostname.as_ref().unwrap().as_str(), "example.com");
     assert_eq!(facts.solved_at, timestamp("2023-08-04T13:01:25Z"));
     let old =
         r#"{"success":true,"data":{"challenge":{"timestamp":1691154085,"origin":"example.com"}}}"#;
     let verdict = friendly.judge(&Reply::new(200, old)).unwrap();
     assert_eq!(
-        verdict.human().unwrap().solved_at,
+        verdict.facts().unwrap().solved_at,
         timestamp("2023-08-04T13:01:25Z")
     );
     for (status, code, expected) in [
         (200, "response_invalid", "invalid"),
         (200, "response_timeout", "expired"),
-        (200, "response_duplicate", "spent"),
+        (200, "response_duplicate", "replayed"),
         (400, "sitekey_invalid", "misconfigured site_key"),
         (401, "auth_invalid", "misconfigured secret"),
         (200, "new_code", "other"),
@@ -161,7 +162,7 @@ fn an_error_of_another_shape_beside_success_is_no_pass() {
     let fox = Dialect::captchafox("site").unwrap();
     for (status, code, expected) in [
         (500, "invalid-input-response", "invalid"),
-        (429, "timeout-or-duplicate", "expired-or-spent"),
+        (429, "timeout-or-duplicate", "expired-or-replayed"),
         (503, "invalid-input-secret", "misconfigured secret"),
         (500, "new-code", "unavailable server-error"),
     ] {
@@ -176,13 +177,13 @@ fn an_error_of_another_shape_beside_success_is_no_pass() {
 
 #[test]
 fn a_dialect_that_would_lose_a_member_or_a_score_is_refused() {
-    let exchange = Exchange::new(CannedTransport::always(Reply::new(200, "")));
+    let client = ProviderClient::new(MockTransport::always(Reply::new(200, "")));
     static ACME: Provider = Provider::new("acme", &["acme-response"]);
     let dialect = Dialect::new(ACME.clone(), instance());
     for name in ["response", "secret", "remoteip"] {
         let twice = dialect.clone().with_constant(name, "fixed");
         assert!(
-            SiteVerify::new(&exchange, twice, Secret::new("s").unwrap()).is_err(),
+            SiteVerify::new(&client, twice, Secret::new("s").unwrap()).is_err(),
             "{name}"
         );
     }
@@ -191,7 +192,7 @@ fn a_dialect_that_would_lose_a_member_or_a_score_is_refused() {
             .clone()
             .with_score_at("score", ScoreScale::Risk(out_of));
         assert!(
-            SiteVerify::new(&exchange, endless, Secret::new("s").unwrap()).is_err(),
+            SiteVerify::new(&client, endless, Secret::new("s").unwrap()).is_err(),
             "{out_of}"
         );
     }
@@ -202,25 +203,25 @@ fn a_dialect_that_would_lose_a_member_or_a_score_is_refused() {
 fn what_is_said_of_a_code_last_counts() {
     static ACME: Provider = Provider::new("acme", &["acme-response"]);
     let dialect = Dialect::new(ACME.clone(), instance())
-        .blaming("bad-request", Blame::Visitor(Reason::Malformed));
+        .with_code("bad-request", CodeClass::Refused(Reason::Malformed));
     let body = r#"{"success":false,"error-codes":["bad-request"]}"#;
     assert_eq!(outcome(&dialect, 200, body), "malformed");
-    let dialect = dialect.blaming_status(418, None, Blame::Owner("teapot"));
+    let dialect = dialect.with_status(418, None, CodeClass::Misconfigured("teapot"));
     assert_eq!(outcome(&dialect, 418, body), "misconfigured teapot");
     assert_eq!(outcome(&dialect, 400, body), "malformed");
 }
 
 #[tokio::test]
 async fn a_widget_that_is_not_done_is_not_asked_about() {
-    let vendor = CannedTransport::always(Reply::new(200, r#"{"success":true}"#));
+    let provider = MockTransport::always(Reply::new(200, r#"{"success":true}"#));
     let check = SiteVerify::new(
-        &Exchange::new(vendor.clone()),
+        &ProviderClient::new(provider.clone()),
         Dialect::friendly_captcha("site").unwrap(),
         Secret::new("k").unwrap(),
     )
     .unwrap();
-    let submission = Submission::new().with_token(&check.accepts()[0], ".SOLVING");
+    let submission = Submission::new().with_token(&check.providers()[0], ".SOLVING");
     let verdict = check.check(&submission).await.unwrap();
     assert_eq!(verdict.refusal().unwrap().reason(), Reason::Missing);
-    assert_eq!(vendor.requests().len(), 0);
+    assert_eq!(provider.requests().len(), 0);
 }

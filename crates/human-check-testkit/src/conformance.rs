@@ -1,4 +1,4 @@
-//! The behaviours that every [`HumanCheck`] shares, as tests for any of them.
+//! The behaviours that every [`HumanCheck`] counts, as tests for any of them.
 //!
 //! [`conformance!`](macro@crate::conformance) stamps one named test per behaviour. Which of them apply
 //! follows from what the check reports and from what its [`Fixture`] can do. The rest pass, and say
@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use human_check_core::{
-    ErrorKind, Fact, HumanCheck, Policy, Presence, Provider, Reason, Score, SingleUse, Submission,
-    TOKEN_CAP, Verdict,
+    ErrorKind, FactKind, HumanCheck, MAX_TOKEN_BYTES, Policy, Provider, Reason, ReplayProtection,
+    Score, Submission, Support, Verdict,
 };
 
 /// A check, and what the suite needs in order to try it.
@@ -65,21 +65,21 @@ impl Fixture {
         self
     }
 
-    /// A way to count how often the vendor was asked.
+    /// A way to count how often the provider was asked.
     #[must_use]
     pub fn with_calls(mut self, calls: impl Fn() -> usize + Send + Sync + 'static) -> Self {
         self.calls = Some(Box::new(calls));
         self
     }
 
-    /// A way to take the vendor down (`true`) and bring it back.
+    /// A way to take the provider down (`true`) and bring it back.
     #[must_use]
     pub fn with_outage(mut self, outage: impl Fn(bool) + Send + Sync + 'static) -> Self {
         self.outage = Some(Box::new(outage));
         self
     }
 
-    /// A way to make the vendor send its answers under this HTTP status.
+    /// A way to make the provider send its answers under this HTTP status.
     #[must_use]
     pub fn with_status(mut self, status: impl Fn(u16) + Send + Sync + 'static) -> Self {
         self.status = Some(Box::new(status));
@@ -109,7 +109,7 @@ impl Fixture {
     }
 
     fn provider(&self) -> &Provider {
-        &self.check.accepts()[0]
+        &self.check.providers()[0]
     }
 
     async fn reason(&self, submission: &Submission) -> Option<Reason> {
@@ -121,7 +121,7 @@ impl Fixture {
     async fn local_reason(&self, submission: &Submission) -> Option<Reason> {
         let before = self.calls();
         let reason = self.reason(submission).await;
-        assert_eq!(self.calls(), before, "the vendor was asked");
+        assert_eq!(self.calls(), before, "the provider was asked");
         reason
     }
 }
@@ -161,15 +161,16 @@ where
 /// ```
 /// use human_check_core::{Facts, Reason, HumanCheck, Submission, Verdict};
 /// use human_check_testkit::conformance::{Fixture, Wanted};
-/// # use human_check_core::{async_trait, CheckError, Provider, Reports};
+/// # use human_check_core::{CheckError, Provider, Capabilities};
+/// # use human_check_core::adapter::async_trait;
 /// # static ACME: Provider = Provider::new("acme", &["acme-response"]);
 /// # #[derive(Debug)] struct Acme;
 /// # #[async_trait] impl HumanCheck for Acme {
-/// #     fn accepts(&self) -> &[Provider] { std::slice::from_ref(&ACME) }
-/// #     fn reports(&self) -> Reports { Reports::nothing() }
+/// #     fn providers(&self) -> &[Provider] { std::slice::from_ref(&ACME) }
+/// #     fn capabilities(&self) -> Capabilities { Capabilities::nothing() }
 /// #     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-/// #         Ok(match submission.token(&ACME, 8192) {
-/// #             Ok("good") => Verdict::Human(Facts::new(&ACME)).held_to(submission),
+/// #         Ok(match submission.token_for(&ACME, 8192) {
+/// #             Ok("good") => Verdict::Human(Facts::new(&ACME)).check_expectations(submission),
 /// #             Ok(_) => Verdict::refused(Reason::Invalid),
 /// #             Err(refusal) => refusal.into(),
 /// #         })
@@ -230,7 +231,7 @@ pub mod behaviours {
 
     /// Guards and pages need both.
     pub async fn names_a_provider_and_a_field(fixture: Fixture) {
-        let accepts = fixture.check.accepts();
+        let accepts = fixture.check.providers();
         assert!(!accepts.is_empty(), "it accepts nobody's answers");
         let names: HashSet<&str> = accepts.iter().map(Provider::name).collect();
         assert_eq!(names.len(), accepts.len(), "a provider is named twice");
@@ -253,7 +254,7 @@ pub mod behaviours {
 
     /// An empty field is no token.
     pub async fn refuses_an_empty_token_without_asking(fixture: Fixture) {
-        for provider in fixture.check.accepts() {
+        for provider in fixture.check.providers() {
             let empty = Submission::new().with_token(provider, "");
             assert_eq!(
                 fixture.local_reason(&empty).await,
@@ -265,13 +266,13 @@ pub mod behaviours {
 
     /// Ours to refuse, before it costs anything.
     pub async fn refuses_an_oversized_token_without_asking(fixture: Fixture) {
-        for length in [TOKEN_CAP + 1, 20_000, 200_000] {
+        for length in [MAX_TOKEN_BYTES + 1, 20_000, 200_000] {
             let long = Submission::new().with_token(fixture.provider(), "a".repeat(length));
             assert_eq!(fixture.local_reason(&long).await, Some(Reason::Malformed));
         }
     }
 
-    /// Spaces, controls and anything beyond ASCII are in no vendor's tokens.
+    /// Spaces, controls and anything beyond ASCII are in no provider's tokens.
     pub async fn refuses_an_unprintable_token_without_asking(fixture: Fixture) {
         for text in [
             " ",
@@ -309,7 +310,7 @@ pub mod behaviours {
             "=",
             "_",
             "a:b:c",
-            &"a".repeat(TOKEN_CAP),
+            &"a".repeat(MAX_TOKEN_BYTES),
         ] {
             let typed = Submission::new().with_token(fixture.provider(), text);
             match fixture.check.check(&typed).await {
@@ -330,7 +331,7 @@ pub mod behaviours {
         assert_eq!(fixture.local_reason(&both).await, Some(Reason::Malformed));
     }
 
-    /// A token means nothing to anybody but its vendor.
+    /// A token means nothing to anybody but its provider.
     pub async fn takes_no_answer_meant_for_another_provider(fixture: Fixture) {
         let other = Submission::new().with_token(&NOBODY, "a-token");
         assert_eq!(fixture.local_reason(&other).await, Some(Reason::Missing));
@@ -348,7 +349,7 @@ pub mod behaviours {
             panic!("refused: {verdict:?}");
         };
         assert!(
-            fixture.check.accepts().contains(&facts.provider),
+            fixture.check.providers().contains(&facts.provider),
             "{:?} judged",
             facts.provider
         );
@@ -361,19 +362,19 @@ pub mod behaviours {
             .check(&fixture.good())
             .await
             .expect("somebody speaks");
-        let facts = verdict.human().expect("it is good");
-        let reports = fixture.check.reports();
+        let facts = verdict.facts().expect("it is good");
+        let reports = fixture.check.capabilities();
         for (fact, present) in [
-            (Fact::Action, facts.action.is_some()),
-            (Fact::Binding, facts.binding.is_some()),
+            (FactKind::Action, facts.action.is_some()),
+            (FactKind::Binding, facts.binding.is_some()),
             (
-                Fact::Hostname,
+                FactKind::Hostname,
                 facts.hostname.is_some() || facts.app.is_some(),
             ),
-            (Fact::Score, facts.score.is_some()),
-            (Fact::SolvedAt, facts.solved_at.is_some()),
+            (FactKind::Score, facts.score.is_some()),
+            (FactKind::SolvedAt, facts.solved_at.is_some()),
         ] {
-            if reports.of(fact) == Presence::Always {
+            if reports.of(fact) == Support::Always {
                 assert!(present, "the {fact} is absent");
             }
         }
@@ -396,8 +397,8 @@ pub mod behaviours {
             .check(&submission)
             .await
             .expect("somebody speaks");
-        let facts = first.human().expect("it is good");
-        if facts.single_use != SingleUse::Nobody {
+        let facts = first.facts().expect("it is good");
+        if facts.replay_protection != ReplayProtection::None {
             let second = fixture
                 .check
                 .check(&submission)
@@ -421,7 +422,7 @@ pub mod behaviours {
             match outcome.expect("no use panics") {
                 Ok(Verdict::Human(facts)) => {
                     humans += 1;
-                    single &= facts.single_use != SingleUse::Nobody;
+                    single &= facts.replay_protection != ReplayProtection::None;
                 }
                 Ok(Verdict::NotHuman(_)) => {}
                 // A replay that reads as an outage would open a route that opens on outages.
@@ -432,34 +433,34 @@ pub mod behaviours {
         assert!(!single || humans == 1, "{humans} uses of one token passed");
     }
 
-    /// With or without a policy in front; and where the vendor says nothing of actions, an
+    /// With or without a policy in front; and where the provider says nothing of actions, an
     /// expectation refuses everybody.
     pub async fn holds_to_the_expected_action(fixture: Fixture) {
         let wanted = |action: &str| Wanted {
             action: Some(action.to_owned()),
             binding: None,
         };
-        let other = (fixture.good)(&wanted("checkout")).expecting_action("login");
+        let other = (fixture.good)(&wanted("checkout")).with_expected_action("login");
         assert!(
             fixture.reason(&other).await.is_some(),
             "an action that was not expected passed"
         );
-        let none = fixture.good().expecting_action("login");
+        let none = fixture.good().with_expected_action("login");
         assert!(
             fixture.reason(&none).await.is_some(),
             "an action that nobody stated passed"
         );
-        let right = (fixture.good)(&wanted("login")).expecting_action("login");
-        match fixture.check.reports().of(Fact::Action) {
-            // Of several vendors one may report what the others never do. It must have, then.
-            Presence::Never if fixture.check.accepts().len() > 1 => {
+        let right = (fixture.good)(&wanted("login")).with_expected_action("login");
+        match fixture.check.capabilities().of(FactKind::Action) {
+            // Of several providers one may report what the others never do. It must have, then.
+            Support::Never if fixture.check.providers().len() > 1 => {
                 let verdict = fixture.check.check(&right).await.expect("somebody speaks");
                 let stated = |facts: &human_check_core::Facts| {
                     facts.action.as_ref().is_some_and(|a| a.matches("login"))
                 };
-                assert!(verdict.human().is_none_or(stated), "{verdict:?}");
+                assert!(verdict.facts().is_none_or(stated), "{verdict:?}");
             }
-            Presence::Never => assert!(fixture.reason(&right).await.is_some()),
+            Support::Never => assert!(fixture.reason(&right).await.is_some()),
             _ => assert_eq!(fixture.reason(&right).await, None),
         }
     }
@@ -470,26 +471,26 @@ pub mod behaviours {
             action: None,
             binding: Some(binding.to_owned()),
         };
-        let other = (fixture.good)(&wanted("session-1")).expecting_binding("session-2");
+        let other = (fixture.good)(&wanted("session-1")).with_expected_binding("session-2");
         assert!(
             fixture.reason(&other).await.is_some(),
             "somebody else's token passed"
         );
-        let unbound = fixture.good().expecting_binding("session-2");
+        let unbound = fixture.good().with_expected_binding("session-2");
         assert!(
             fixture.reason(&unbound).await.is_some(),
             "an unbound token passed"
         );
-        let right = (fixture.good)(&wanted("session-1")).expecting_binding("session-1");
-        match fixture.check.reports().of(Fact::Binding) {
-            // Of several vendors one may report what the others never do. It must have, then.
-            Presence::Never if fixture.check.accepts().len() > 1 => {
+        let right = (fixture.good)(&wanted("session-1")).with_expected_binding("session-1");
+        match fixture.check.capabilities().of(FactKind::Binding) {
+            // Of several providers one may report what the others never do. It must have, then.
+            Support::Never if fixture.check.providers().len() > 1 => {
                 let verdict = fixture.check.check(&right).await.expect("somebody speaks");
                 let stated =
                     |facts: &human_check_core::Facts| facts.binding.as_deref() == Some("session-1");
-                assert!(verdict.human().is_none_or(stated), "{verdict:?}");
+                assert!(verdict.facts().is_none_or(stated), "{verdict:?}");
             }
-            Presence::Never => assert!(fixture.reason(&right).await.is_some()),
+            Support::Never => assert!(fixture.reason(&right).await.is_some()),
             _ => assert_eq!(fixture.reason(&right).await, None),
         }
     }
@@ -498,24 +499,24 @@ pub mod behaviours {
     pub async fn rejects_a_policy_it_can_never_satisfy(fixture: Fixture) {
         let half = Score::humanity(0.5).expect("in range");
         let policies = [
-            (Fact::Action, Policy::new().with_action("login")),
-            (Fact::Binding, Policy::new().with_binding_required()),
-            (Fact::Score, Policy::new().with_min_score(half)),
+            (FactKind::Action, Policy::new().with_action("login")),
+            (FactKind::Binding, Policy::new().with_binding_required()),
+            (FactKind::Score, Policy::new().with_min_score(half)),
             (
-                Fact::SolvedAt,
+                FactKind::SolvedAt,
                 Policy::new().with_max_age(std::time::Duration::from_secs(60)),
             ),
             (
-                Fact::Hostname,
+                FactKind::Hostname,
                 Policy::new()
                     .with_hostnames(["www.example.com"])
                     .expect("a host name"),
             ),
         ];
-        let reports = fixture.check.reports();
+        let reports = fixture.check.capabilities();
         for (fact, policy) in policies {
-            let never = reports.of(fact) == Presence::Never;
-            assert_eq!(policy.applicable_to(reports).is_err(), never, "{fact}");
+            let never = reports.of(fact) == Support::Never;
+            assert_eq!(policy.validate_for(reports).is_err(), never, "{fact}");
         }
     }
 
@@ -545,9 +546,9 @@ pub mod behaviours {
             .check
             .check(&submission)
             .await
-            .expect_err("the vendor is down");
-        // Where another vendor could judge and was given nothing to judge by, it is no outage.
-        let several = fixture.check.accepts().len() > 1 && error.kind() == ErrorKind::Declined;
+            .expect_err("the provider is down");
+        // Where another provider could judge and was given nothing to judge by, it is no outage.
+        let several = fixture.check.providers().len() > 1 && error.kind() == ErrorKind::Declined;
         assert!(several || error.kind() == ErrorKind::Unavailable, "{error}");
         // What a visitor sends is refused all the same.
         assert_eq!(
@@ -584,8 +585,8 @@ pub mod behaviours {
     pub async fn answers_alike_through_box_and_arc(fixture: Fixture) {
         let boxed: Box<dyn HumanCheck> = Box::new(Arc::clone(&fixture.check));
         let shared: Arc<dyn HumanCheck> = Arc::new(boxed);
-        assert_eq!(shared.accepts(), fixture.check.accepts());
-        assert_eq!(shared.reports(), fixture.check.reports());
+        assert_eq!(shared.providers(), fixture.check.providers());
+        assert_eq!(shared.capabilities(), fixture.check.capabilities());
         let verdict = shared
             .check(&fixture.good())
             .await
@@ -626,7 +627,7 @@ pub mod behaviours {
                 }
             }
         }
-        let good = submissions[0].token(fixture.provider(), usize::MAX);
+        let good = submissions[0].token_for(fixture.provider(), usize::MAX);
         let good = good.expect("a good submission has a token");
         assert!(
             !printed.contains(good),

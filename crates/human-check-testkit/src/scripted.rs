@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use human_check_core::{
-    CheckError, ErrorKind, Facts, HumanCheck, Provider, Reason, Refusal, Reports, Submission,
+    Capabilities, CheckError, ErrorKind, Facts, HumanCheck, Provider, Reason, Refusal, Submission,
     Verdict,
 };
 
@@ -21,7 +21,7 @@ type Play = Arc<dyn Fn(&Submission) -> Result<Verdict, CheckError> + Send + Sync
 /// use human_check_testkit::Scripted;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let check = Scripted::human().then(&Scripted::refused(Reason::Spent));
+/// let check = Scripted::human().then(&Scripted::refused(Reason::Replayed));
 /// assert!(check.check(&Submission::new()).await.unwrap().is_human());
 /// assert!(!check.check(&Submission::new()).await.unwrap().is_human());
 /// assert_eq!(check.submissions().len(), 2);
@@ -30,7 +30,7 @@ type Play = Arc<dyn Fn(&Submission) -> Result<Verdict, CheckError> + Send + Sync
 #[derive(Clone)]
 pub struct Scripted {
     provider: Provider,
-    reports: Reports,
+    reports: Capabilities,
     /// Played one by one; the last one for ever.
     script: Arc<Mutex<VecDeque<Play>>>,
     submissions: Arc<Mutex<Vec<Submission>>>,
@@ -52,12 +52,12 @@ impl Scripted {
         Self::playing(move |_| Ok(Refusal::new(reason).into()))
     }
 
-    /// The vendor is down.
+    /// The provider is down.
     pub fn unavailable() -> Self {
         Self::failing(ErrorKind::Unavailable, "scripted-outage")
     }
 
-    /// The vendor will not judge.
+    /// The provider will not judge.
     pub fn declined() -> Self {
         Self::failing(ErrorKind::Declined, "scripted-quota")
     }
@@ -67,7 +67,7 @@ impl Scripted {
         Self::failing(ErrorKind::Misconfigured, "scripted-secret")
     }
 
-    /// The vendor answers nonsense.
+    /// The provider answers nonsense.
     pub fn protocol() -> Self {
         Self::failing(ErrorKind::Protocol, "scripted-nonsense")
     }
@@ -82,7 +82,7 @@ impl Scripted {
     ) -> Self {
         Self {
             provider: SCRIPTED.clone(),
-            reports: Reports::nothing(),
+            reports: Capabilities::nothing(),
             script: Arc::new(Mutex::new(VecDeque::from([Arc::new(play) as Play]))),
             submissions: Arc::default(),
         }
@@ -105,7 +105,7 @@ impl Scripted {
 
     /// Claims to report these facts.
     #[must_use]
-    pub fn reporting(mut self, reports: Reports) -> Self {
+    pub fn reporting(mut self, reports: Capabilities) -> Self {
         self.reports = reports;
         self
     }
@@ -131,11 +131,11 @@ impl std::fmt::Debug for Scripted {
 
 #[async_trait]
 impl HumanCheck for Scripted {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&self.provider)
     }
 
-    fn reports(&self) -> Reports {
+    fn capabilities(&self) -> Capabilities {
         self.reports
     }
 

@@ -6,13 +6,16 @@ pub use widget::widget;
 
 use async_trait::async_trait;
 use human_check_core::{
-    Action, Assurance, CheckError, ConfigError, Detail, ErrorKind, Fact, Facts, Hostname,
-    HumanCheck, Provider, Reason, Reports, Secret, SingleUse, Submission, TestingCredentials,
-    Verdict,
+    Capabilities, CheckError, ConfigError, DetailValue, ErrorKind, EvidenceKind, FactKind, Facts,
+    Hostname, HumanCheck, Provider, Reason, ReplayProtection, ReportedAction, Secret, Submission,
+    TestKeyPolicy, Verdict,
 };
-use human_check_http::json::{Codes, Flag, Malformed, Mark, Object, Text};
-use human_check_http::siteverify::{self, Blame};
-use human_check_http::{Endpoint, Exchange, FormBody, Question, Reply, Request, Retry, timestamp};
+use human_check_http::adapter::json::{Codes, Flag, Malformed, Mark, Object, Text};
+use human_check_http::adapter::siteverify::{self, CodeClass};
+use human_check_http::adapter::{
+    FormBody, ResendPolicy, VerifyCall, refuse_test_secret, timestamp,
+};
+use human_check_http::{Endpoint, ProviderClient, Reply, Request};
 use serde::Deserialize;
 pub use uuid::Uuid;
 
@@ -20,12 +23,12 @@ pub use uuid::Uuid;
 pub static TURNSTILE: Provider = Provider::new("turnstile", &["cf-turnstile-response"]);
 
 /// Longer tokens are not Turnstile's (section 1).
-pub const TOKEN_CAP: usize = 2_048;
+pub const MAX_TOKEN_BYTES: usize = 2_048;
 
 const SITEVERIFY: &str = "https://challenges.cloudflare.com/turnstile/v0/siteverify";
 
 /// Published secrets that pass, fail or call every token spent (section 7.2).
-const TESTING_SECRETS: [&str; 3] = [
+const TEST_SECRETS: [&str; 3] = [
     "1x0000000000000000000000000000000AA",
     "2x0000000000000000000000000000000AA",
     "3x0000000000000000000000000000000AA",
@@ -38,13 +41,13 @@ const TESTING_SECRETS: [&str; 3] = [
 /// drawn for this check.
 #[derive(Clone, Debug)]
 pub struct Turnstile {
-    exchange: Exchange,
+    client: ProviderClient,
     endpoint: Endpoint,
     provider: Provider,
     secret: Secret,
     /// `secret=…`, encoded once.
     encoded: Secret,
-    testing: TestingCredentials,
+    test_keys: TestKeyPolicy,
 }
 
 impl Turnstile {
@@ -53,47 +56,34 @@ impl Turnstile {
     /// # Errors
     ///
     /// [`ConfigError`] when the secret is one of the published testing secrets.
-    pub fn new(exchange: &Exchange, secret: Secret) -> Result<Self, ConfigError> {
-        if TESTING_SECRETS.contains(&secret.expose()) {
-            return Err(ConfigError::new(
-                "secret",
-                "is a testing secret of Turnstile, whose answer does not depend on the visitor",
-                "use the secret of your widget, or `Turnstile::for_testing` in tests",
-            ));
-        }
-        Self::build_with(exchange, secret, TestingCredentials::Refused)
+    pub fn new(client: &ProviderClient, secret: Secret) -> Result<Self, ConfigError> {
+        Self::with_test_keys(client, secret, TestKeyPolicy::Refused)
     }
 
-    /// For tests only: also takes testing secrets, and lets their answers pass, marked as such.
+    /// For tests only: also takes testing secrets, and lets their replies pass, marked as such.
     ///
     /// # Errors
     ///
     /// None today; the type is that of [`new`](Self::new).
-    pub fn for_testing(exchange: &Exchange, secret: Secret) -> Result<Self, ConfigError> {
-        Self::build_with(exchange, secret, TestingCredentials::Allowed)
+    pub fn for_testing(client: &ProviderClient, secret: Secret) -> Result<Self, ConfigError> {
+        Self::with_test_keys(client, secret, TestKeyPolicy::Allowed)
     }
 
-    fn build_with(
-        exchange: &Exchange,
+    fn with_test_keys(
+        client: &ProviderClient,
         secret: Secret,
-        testing: TestingCredentials,
+        test_keys: TestKeyPolicy,
     ) -> Result<Self, ConfigError> {
+        refuse_test_secret(&secret, &TEST_SECRETS, test_keys)?;
         let encoded = FormBody::with_capacity(128).pair("secret", secret.expose());
         Ok(Self {
-            exchange: exchange.clone(),
+            client: client.clone(),
             endpoint: Endpoint::literal(SITEVERIFY),
             provider: TURNSTILE.clone(),
             encoded: Secret::new(encoded.as_str())?,
             secret,
-            testing,
+            test_keys,
         })
-    }
-
-    /// Asks somewhere else, such as an emulator.
-    #[must_use]
-    pub fn at(mut self, endpoint: Endpoint) -> Self {
-        self.endpoint = endpoint;
-        self
     }
 
     /// For pages that rename the widget's field (`data-response-field-name`).
@@ -110,13 +100,13 @@ impl Turnstile {
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when the vendor cannot be reached.
+    /// [`CheckError`] when the provider cannot be reached.
     pub async fn prewarm(&self) -> Result<(), CheckError> {
-        self.exchange.prewarm(&TURNSTILE, &self.endpoint).await
+        self.client.prewarm(&TURNSTILE, &self.endpoint).await
     }
 
     /// The request for a token (section 2). Draw a fresh key for each verification and repeat it
-    /// only for that verification: the same key with the same token gives the first answer again,
+    /// only for that verification: the same key with the same token gives the first body again,
     /// so a key that could be derived from the token would let a token pass twice.
     pub fn build(&self, token: &str, submission: &Submission, idempotency_key: Uuid) -> Request {
         let mut key = Uuid::encode_buffer();
@@ -135,33 +125,33 @@ impl Turnstile {
 
 #[async_trait]
 impl HumanCheck for Turnstile {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&self.provider)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
-            .sometimes(Fact::Action)
-            .sometimes(Fact::Binding)
-            .sometimes(Fact::Hostname)
-            .sometimes(Fact::SolvedAt)
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
+            .sometimes(FactKind::Action)
+            .sometimes(FactKind::Binding)
+            .sometimes(FactKind::Hostname)
+            .sometimes(FactKind::SolvedAt)
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let cap = self.exchange.limits().token_bytes.min(TOKEN_CAP);
-        let token = match submission.token(&TURNSTILE, cap) {
+        let cap = self.client.limits().max_token_bytes.min(MAX_TOKEN_BYTES);
+        let token = match submission.token_for(&TURNSTILE, cap) {
             Ok(token) => token,
-            Err(refusal) => return self.exchange.refuse(&TURNSTILE, refusal),
+            Err(refusal) => return self.client.refuse(&TURNSTILE, refusal),
         };
-        let question = Question {
+        let call = VerifyCall {
             provider: &TURNSTILE,
             submission,
             request: self.build(token, submission, Uuid::new_v4()),
             secrets: &[token, self.secret.expose()],
-            retry: Retry::Idempotent,
+            resend: ResendPolicy::Idempotent,
         };
-        self.exchange
-            .verify(question, |reply| judge(reply, self.testing))
+        self.client
+            .verify(call, |reply| judge(reply, self.test_keys))
             .await
     }
 }
@@ -171,33 +161,33 @@ impl HumanCheck for Turnstile {
 /// # Errors
 ///
 /// [`CheckError`] when it is neither yes nor no.
-pub fn judge(reply: &Reply, testing: TestingCredentials) -> Result<Verdict, CheckError> {
-    let (answer, refusal) = siteverify::read::<Answer<'_>>(&TURNSTILE, reply, blame)?;
-    let facts = answer.facts().map_err(|malformed| {
+pub fn judge(reply: &Reply, test_keys: TestKeyPolicy) -> Result<Verdict, CheckError> {
+    let (body, refusal) = siteverify::read::<SiteverifyReply<'_>>(&TURNSTILE, reply, classify)?;
+    let facts = body.facts().map_err(|malformed| {
         CheckError::new(ErrorKind::Protocol, &TURNSTILE, "unreadable-reply").with_source(malformed)
     })?;
-    Ok(siteverify::conclude(facts, refusal, testing))
+    Ok(siteverify::conclude(facts, refusal, test_keys))
 }
 
 /// Section 4. Age and reuse share a code.
-fn blame(code: &str) -> Blame {
+fn classify(code: &str) -> CodeClass {
     match code {
         "missing-input-secret"
         | "invalid-input-secret"
         | "invalid-widget-id"
-        | "invalid-parsed-secret" => Blame::Owner("secret"),
-        "bad-request" => Blame::Owner("request"),
-        "internal-error" => Blame::Vendor("internal-error"),
-        "missing-input-response" => Blame::Visitor(Reason::Missing),
-        "invalid-input-response" => Blame::Visitor(Reason::Invalid),
-        "timeout-or-duplicate" => Blame::Visitor(Reason::ExpiredOrSpent),
-        _ => Blame::Unknown,
+        | "invalid-parsed-secret" => CodeClass::Misconfigured("secret"),
+        "bad-request" => CodeClass::Misconfigured("request"),
+        "internal-error" => CodeClass::ProviderKind("internal-error"),
+        "missing-input-response" => CodeClass::Refused(Reason::Missing),
+        "invalid-input-response" => CodeClass::Refused(Reason::Invalid),
+        "timeout-or-duplicate" => CodeClass::Refused(Reason::ExpiredOrReplayed),
+        _ => CodeClass::Unknown,
     }
 }
 
 /// Section 3.1.
 #[derive(Deserialize)]
-struct Answer<'a> {
+struct SiteverifyReply<'a> {
     success: Option<bool>,
     #[serde(rename = "error-codes", default)]
     codes: Codes,
@@ -223,7 +213,7 @@ struct Metadata<'a> {
     result_with_testing_key: Mark,
 }
 
-impl siteverify::Answer for Answer<'_> {
+impl siteverify::SiteverifyBody for SiteverifyReply<'_> {
     fn success(&self) -> Option<bool> {
         self.success
     }
@@ -233,21 +223,21 @@ impl siteverify::Answer for Answer<'_> {
     }
 }
 
-impl Answer<'_> {
+impl SiteverifyReply<'_> {
     fn facts(self) -> Result<Facts, Malformed> {
         let mut facts = Facts::new(&TURNSTILE);
-        facts.single_use = SingleUse::Vendor;
+        facts.replay_protection = ReplayProtection::ProviderKind;
         facts.solved_at = self.challenge_ts.get().and_then(timestamp);
         facts.hostname = self.hostname.get().and_then(Hostname::parse);
-        facts.action = self.action.owned().map(Action::exact);
+        facts.action = self.action.owned().map(ReportedAction::exact);
         facts.binding = self.cdata.owned();
         if let Some(metadata) = self.metadata.or_malformed()? {
-            facts.testing_credentials = metadata.result_with_testing_key.is_raised();
+            facts.test_key = metadata.result_with_testing_key.is_raised();
             if metadata.interactive.get() == Some(true) {
-                facts.assurance = Assurance::Interactive;
+                facts.evidence = EvidenceKind::Interactive;
             }
             if let Some(id) = metadata.ephemeral_id.owned() {
-                facts.details.push(("ephemeral_id", Detail::Text(id)));
+                facts.details.push(("ephemeral_id", DetailValue::Text(id)));
             }
         }
         Ok(facts)

@@ -1,24 +1,25 @@
-use human_check_core::{ConfigError, Widget, WidgetChoice, WidgetFacts, WidgetSources, WidgetText};
+use human_check_core::adapter::{ChoiceAttribute, TextAttribute, WidgetSources, WidgetSpec};
+use human_check_core::{ConfigError, Widget};
 
 use crate::TURNSTILE;
 
-static FACTS: WidgetFacts = WidgetFacts {
-    action: Some(WidgetText {
+static FACTS: WidgetSpec = WidgetSpec {
+    action: Some(TextAttribute {
         attribute: "data-action",
         punctuation: "_-",
-        longest: 32,
+        max_chars: 32,
     }),
-    binding: Some(WidgetText {
+    binding: Some(TextAttribute {
         attribute: "data-cdata",
         punctuation: "_-",
-        longest: 255,
+        max_chars: 255,
     }),
     language_attribute: Some("data-language"),
-    theme: Some(WidgetChoice {
+    theme: Some(ChoiceAttribute {
         attribute: "data-theme",
         values: &["auto", "light", "dark"],
     }),
-    size: Some(WidgetChoice {
+    size: Some(ChoiceAttribute {
         attribute: "data-size",
         values: &["normal", "flexible", "compact"],
     }),
@@ -28,7 +29,7 @@ static FACTS: WidgetFacts = WidgetFacts {
         frame: &["https://challenges.cloudflare.com"],
         ..WidgetSources::NONE
     },
-    ..WidgetFacts::new(
+    ..WidgetSpec::new(
         "https://challenges.cloudflare.com/turnstile/v0/api.js",
         "cf-turnstile",
         "data-sitekey",

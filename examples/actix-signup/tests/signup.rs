@@ -8,7 +8,7 @@ use human_check_actix_web::guard::{Guard, RoutePolicy};
 use human_check_testkit::Scripted;
 
 fn guards() -> Guards {
-    let policy = RoutePolicy::closed_on_outage("example");
+    let policy = RoutePolicy::fail_closed("example");
     let guard = Guard::new(Scripted::human(), policy).expect("the policy fits");
     Guards::new(guard.clone(), guard)
 }

@@ -10,8 +10,8 @@ use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Response};
 use example_pages::page;
 use human_check_axum::guard::{
-    AttemptKey, AttemptStore, Guard, MemoryAttempts, Refused, RoutePolicy, StoreError, Trigger,
-    Visitor,
+    AttemptKey, AttemptStore, AttemptStoreError, Guard, MemoryAttemptStore, Rejection, RoutePolicy,
+    Trigger, Visitor,
 };
 use human_check_axum::{Head, HumanForm, respond};
 use human_check_core::ConfigError;
@@ -28,15 +28,15 @@ const WINDOW: Duration = Duration::from_secs(15 * 60);
 #[derive(Clone, Debug)]
 pub(crate) struct Logins {
     pub(crate) guard: Guard,
-    failures: Arc<MemoryAttempts>,
+    failures: Arc<MemoryAttemptStore>,
 }
 
 impl Logins {
     pub(crate) fn new(site: &Guard) -> Result<Self, ConfigError> {
-        let failures = Arc::new(MemoryAttempts::new(100_000));
+        let failures = Arc::new(MemoryAttemptStore::new(100_000));
         let trigger = Trigger::after_attempts(failures.clone(), FREE_FAILURES);
-        // Nobody logs in unseen while the vendor is down, but only the challenged notice.
-        let policy = RoutePolicy::closed_on_outage("login").challenging(trigger);
+        // Nobody logs in unseen while the provider is down, but only the challenged notice.
+        let policy = RoutePolicy::fail_closed("login").with_trigger(trigger);
         Ok(Self {
             guard: site.with_policy(policy)?,
             failures,
@@ -49,7 +49,7 @@ impl Logins {
         !failures.is_ok_and(|failures| failures < FREE_FAILURES)
     }
 
-    async fn failed(&self, parts: &Parts, account: &AttemptKey) -> Result<(), StoreError> {
+    async fn failed(&self, parts: &Parts, account: &AttemptKey) -> Result<(), AttemptStoreError> {
         self.failures.add(account, WINDOW).await?;
         if let Some(ip) = self.guard.client_ip(&Head(parts)) {
             self.failures.add(&AttemptKey::address(ip), WINDOW).await?;
@@ -73,7 +73,7 @@ pub(crate) async fn form() -> Response {
 pub(crate) async fn login(
     State(app): State<App>,
     parts: Parts,
-    form: HumanForm<Login, Result<Visitor, Refused>>,
+    form: HumanForm<Login, Result<Visitor, Rejection>>,
 ) -> Response {
     let logins = &app.logins;
     let (login, checked) = form.into_parts();
@@ -83,7 +83,7 @@ pub(crate) async fn login(
     };
     let account = AttemptKey::named(&login.user);
     if visitor.human().is_none() && logins.is_suspicious(&account).await {
-        let refused = logins.guard.challenge(&Head(&parts));
+        let refused = logins.guard.require_challenge(&Head(&parts));
         return challenge(&logins.guard, refused);
     }
     if !is_right(&login) {
@@ -101,12 +101,12 @@ fn is_right(login: &Login) -> bool {
 }
 
 /// For a browser the login page again, now with the challenge; the refusal itself for scripts.
-fn challenge(guard: &Guard, refused: Refused) -> Response {
+fn challenge(guard: &Guard, refused: Rejection) -> Response {
     let mut response = respond(refused);
     let headers = response.headers_mut();
     let kind = headers.get("content-type");
     if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")) {
-        let guard = guard.current();
+        let guard = guard.snapshot();
         let page = page("Log in", guard.widgets(), |page| {
             fields(page.html_of(guard.widgets()).as_str())
         });

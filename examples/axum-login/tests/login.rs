@@ -14,7 +14,7 @@ use human_check_testkit::Scripted;
 use tower::ServiceExt;
 
 fn app() -> Router {
-    let policy = RoutePolicy::closed_on_outage("example");
+    let policy = RoutePolicy::fail_closed("example");
     let guard = Guard::new(Scripted::human(), policy).expect("the policy fits");
     let guards = Guards::new(guard.clone(), guard);
     example_axum_login::app(guards).expect("the policy fits")

@@ -4,12 +4,14 @@
 //! `{"status":"ok"|"failed","message":"…","host":"example.com:443"}`.
 
 use async_trait::async_trait;
+use human_check_core::adapter::WidgetSpec;
 use human_check_core::{
-    CheckError, ConfigError, ErrorKind, Fact, Facts, Hostname, HumanCheck, Provider, Reason,
-    Refusal, Reports, Secret, SingleUse, Submission, Verdict, Widget, WidgetFacts,
+    Capabilities, CheckError, ConfigError, ErrorKind, FactKind, Facts, Hostname, HumanCheck,
+    Provider, Reason, Refusal, ReplayProtection, Secret, Submission, Verdict, Widget,
 };
-use human_check_http::json::Text;
-use human_check_http::{Endpoint, Exchange, FormBody, Question, Reply, Request, Retry, siteverify};
+use human_check_http::adapter::json::Text;
+use human_check_http::adapter::{FormBody, ResendPolicy, VerifyCall, siteverify};
+use human_check_http::{Endpoint, ProviderClient, Reply, Request};
 use serde::Deserialize;
 
 /// SmartCaptcha and the form field of its widget.
@@ -21,7 +23,7 @@ pub static SMARTCAPTCHA: Provider = Provider::new("smartcaptcha", &["smart-token
 ///
 /// When the client key cannot be one.
 pub fn widget(client_key: impl Into<String>) -> Result<Widget, ConfigError> {
-    static FACTS: WidgetFacts = WidgetFacts::new(
+    static FACTS: WidgetSpec = WidgetSpec::new(
         "https://smartcaptcha.cloud.yandex.ru/captcha.js",
         "smart-captcha",
         "data-sitekey",
@@ -34,7 +36,7 @@ const VALIDATE: &str = "https://smartcaptcha.cloud.yandex.ru/validate";
 /// Asks SmartCaptcha's validate. A token lives five minutes and passes once.
 #[derive(Clone, Debug)]
 pub struct SmartCaptcha {
-    exchange: Exchange,
+    client: ProviderClient,
     endpoint: Endpoint,
     secret: Secret,
 }
@@ -44,16 +46,16 @@ impl SmartCaptcha {
     ///
     /// # Errors
     ///
-    /// None today; other adapters refuse a vendor's testing keys here.
-    pub fn new(exchange: &Exchange, secret: Secret) -> Result<Self, ConfigError> {
+    /// None today; other adapters refuse a provider's testing keys here.
+    pub fn new(client: &ProviderClient, secret: Secret) -> Result<Self, ConfigError> {
         Ok(Self {
-            exchange: exchange.clone(),
+            client: client.clone(),
             endpoint: Endpoint::literal(VALIDATE),
             secret,
         })
     }
 
-    /// Asks somewhere else, such as a stub of the vendor.
+    /// Asks somewhere else, such as a stub of the provider.
     #[must_use]
     pub fn at(mut self, base: &Endpoint) -> Self {
         self.endpoint = base.at_path("/validate");
@@ -74,33 +76,33 @@ impl SmartCaptcha {
 
 #[async_trait]
 impl HumanCheck for SmartCaptcha {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&SMARTCAPTCHA)
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing().sometimes(Fact::Hostname)
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing().sometimes(FactKind::Hostname)
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let cap = self.exchange.limits().token_bytes;
-        let token = match submission.token(&SMARTCAPTCHA, cap) {
+        let cap = self.client.limits().max_token_bytes;
+        let token = match submission.token_for(&SMARTCAPTCHA, cap) {
             Ok(token) => token,
-            Err(refusal) => return self.exchange.refuse(&SMARTCAPTCHA, refusal),
+            Err(refusal) => return self.client.refuse(&SMARTCAPTCHA, refusal),
         };
-        let question = Question {
+        let call = VerifyCall {
             provider: &SMARTCAPTCHA,
             submission,
             request: self.build(token, submission),
             secrets: &[token, self.secret.expose()],
-            retry: Retry::Unsent,
+            resend: ResendPolicy::Unsent,
         };
-        self.exchange.verify(question, judge).await
+        self.client.verify(call, judge).await
     }
 }
 
 #[derive(Deserialize)]
-struct Answer<'a> {
+struct GuardResponse<'a> {
     #[serde(borrow, default)]
     status: Text<'a>,
     #[serde(borrow, default)]
@@ -113,11 +115,11 @@ struct Answer<'a> {
 ///
 /// [`CheckError`] when it is neither yes nor no.
 pub fn judge(reply: &Reply) -> Result<Verdict, CheckError> {
-    let answer: Answer<'_> = siteverify::object(&SMARTCAPTCHA, reply)?;
+    let body: GuardResponse<'_> = siteverify::object(&SMARTCAPTCHA, reply)?;
     let mut facts = Facts::new(&SMARTCAPTCHA);
-    facts.single_use = SingleUse::Vendor;
-    facts.hostname = answer.host.get().and_then(Hostname::parse);
-    match answer.status.get() {
+    facts.replay_protection = ReplayProtection::ProviderKind;
+    facts.hostname = body.host.get().and_then(Hostname::parse);
+    match body.status.get() {
         Some("ok") => Ok(Verdict::Human(facts)),
         // Expired, used and forged tokens are told apart only by a text.
         Some("failed") => Ok(Refusal::new(Reason::Invalid).with_facts(facts).into()),
@@ -132,17 +134,17 @@ pub fn judge(reply: &Reply) -> Result<Verdict, CheckError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use human_check_http::{CannedTransport, SendError, SendErrorKind};
+    use human_check_http::{MockTransport, SendError, SendErrorKind};
     use human_check_testkit::conformance;
     use human_check_testkit::conformance::{Fixture, Wanted};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-    /// The vendor in a page: tokens that begin with `good` pass once.
+    /// The provider in a page: tokens that begin with `good` pass once.
     async fn smartcaptcha() -> Fixture {
         let (down, minted) = (Arc::new(AtomicBool::new(false)), AtomicUsize::new(0));
         let spent = std::sync::Mutex::new(std::collections::HashSet::new());
-        let vendor = CannedTransport::new({
+        let provider = MockTransport::new({
             let down = Arc::clone(&down);
             move |request: &Request| {
                 if down.load(Ordering::Relaxed) {
@@ -156,13 +158,13 @@ mod tests {
             }
         });
         let secret = Secret::new("ysc2_secret-of-the-example").unwrap();
-        let check = SmartCaptcha::new(&Exchange::new(vendor.clone()), secret).unwrap();
+        let check = SmartCaptcha::new(&ProviderClient::new(provider.clone()), secret).unwrap();
         Fixture::new(check, move |_: &Wanted| {
             let number = minted.fetch_add(1, Ordering::Relaxed);
             Submission::new().with_token(&SMARTCAPTCHA, format!("good-{number}"))
         })
         .with_bad(|| Submission::new().with_token(&SMARTCAPTCHA, "forged"))
-        .with_calls(move || vendor.requests().len())
+        .with_calls(move || provider.requests().len())
         .with_outage(move |is_down| down.store(is_down, Ordering::Relaxed))
         .with_secret("ysc2_secret-of-the-example")
     }

@@ -1,4 +1,4 @@
-//! An application in front of a vendor that human-check does not know, on `ADDR`.
+//! An application in front of a provider that human-check does not know, on `ADDR`.
 //!
 //! It is the axum example: only the check and the widget differ.
 
@@ -8,7 +8,7 @@ use example_custom_provider::{SmartCaptcha, widget};
 use example_pages::Guards;
 use human_check_core::{ConfigError, Policy, Secret};
 use human_check_guard::{Guard, RoutePolicy};
-use human_check_http::{Endpoint, Exchange, HyperTransport};
+use human_check_http::{Endpoint, HyperTransport, ProviderClient};
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|text| !text.is_empty())
@@ -21,14 +21,14 @@ fn required(name: &'static str, remedy: &'static str) -> Result<String, ConfigEr
 fn guards() -> Result<Guards, ConfigError> {
     let secret = required("HUMAN_CHECK_SECRET", "copy the server key")?;
     let site_key = required("HUMAN_CHECK_SITE_KEY", "copy the client key")?;
-    let exchange = Exchange::new(HyperTransport::new()?);
-    let mut check = SmartCaptcha::new(&exchange, Secret::new(secret)?)?;
+    let client = ProviderClient::new(HyperTransport::new()?);
+    let mut check = SmartCaptcha::new(&client, Secret::new(secret)?)?;
     if let Some(base) = variable("HUMAN_CHECK_BASE_URL") {
         check = check.at(&Endpoint::parse(&base)?);
     }
-    let mut signup = RoutePolicy::closed_on_outage("signup");
+    let mut signup = RoutePolicy::fail_closed("signup");
     if let Some(hosts) = variable("HUMAN_CHECK_HOSTNAMES") {
-        signup = signup.requiring(Policy::new().with_hostnames(hosts.split(',').map(str::trim))?);
+        signup = signup.with_policy(Policy::new().with_hostnames(hosts.split(',').map(str::trim))?);
     }
     let mut builder = Guard::builder(check).with_widget(widget(site_key)?);
     if let Some(header) = variable("HUMAN_CHECK_HEADER") {

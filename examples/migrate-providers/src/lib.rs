@@ -1,4 +1,4 @@
-//! A sign-up whose vendors are in a file, with axum. Edit the file while it runs.
+//! A sign-up whose providers are in a file, with axum. Edit the file while it runs.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -12,7 +12,7 @@ use human_check_axum::HumanForm;
 use human_check_axum::guard::Guard;
 use human_check_config::Deployment;
 use human_check_core::ConfigError;
-use human_check_guard::Metrics;
+use human_check_guard::MetricsObserver;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
 
@@ -35,7 +35,9 @@ impl FromRef<App> for Guard {
 ///
 /// [`ConfigError`] that names file, line and key.
 pub fn load(file: &str) -> Result<Deployment, ConfigError> {
-    Deployment::load_with(file, |_route, builder| builder.with_observer(Metrics))
+    Deployment::builder()
+        .with_guard_setup(|_route, guard| guard.with_observer(MetricsObserver))
+        .load(file)
 }
 
 /// The application.
@@ -71,7 +73,7 @@ pub async fn serve(app: Router, listener: TcpListener) -> std::io::Result<()> {
 
 /// The widgets are those of this moment: `current` is asked for every page.
 async fn form(State(app): State<App>) -> impl IntoResponse {
-    let guard = app.signup.current();
+    let guard = app.signup.snapshot();
     let page = page("Sign up", guard.widgets(), |page| {
         let widgets = page.html_of(guard.widgets());
         format!(
@@ -93,14 +95,14 @@ struct Signup {
 
 async fn signup(form: HumanForm<Signup>) -> Html<String> {
     let (signup, human) = form.into_parts();
-    let vendor = human.facts().provider.name();
+    let provider = human.facts().provider.name();
     let email = escape(&signup.email);
     Html(format!(
-        "<!doctype html>\n<p>Welcome, {email}. {vendor} vouched for you.</p>\n"
+        "<!doctype html>\n<p>Welcome, {email}. {provider} vouched for you.</p>\n"
     ))
 }
 
-/// For a scraper, and for whoever watches the old vendor's share fall.
+/// For a scraper, and for whoever watches the old provider's share fall.
 async fn shares(State(app): State<App>) -> String {
     app.metrics.render()
 }

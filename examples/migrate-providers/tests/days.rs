@@ -62,13 +62,13 @@ impl Shop {
             let own = Site::own(provider);
             std::fs::write(directory.join(name), own.secret).unwrap();
             text += &format!(
-                "[vendors.{name}]\nprovider = \"{provider}\"\nsite_key = \"{}\"\nbase_url = \"{base}\"\n\
+                "[providers.{name}]\nkind = \"{provider}\"\nsite_key = \"{}\"\nbase_url = \"{base}\"\n\
                  secret = {{ file = \"{name}\" }}\n",
                 own.site_key
             );
         }
-        text += &format!("[check]\n{check}\n[single_use]\nstore = \"memory\"\n");
-        text += "[routes.signup]\non_outage = \"refuse\"\nhostnames = [\"www.example.com\"]\n";
+        text += &format!("[check]\n{check}\n[replay_store]\nkind = \"memory\"\n");
+        text += "[routes.signup]\non_outage = \"fail-closed\"\nhostnames = [\"www.example.com\"]\n";
         // As editors do it, so that nobody reads half a file.
         let draft = directory.join("draft");
         std::fs::write(&draft, text).unwrap();
@@ -120,7 +120,7 @@ impl Shop {
 }
 
 #[test]
-fn one_vendor_becomes_the_other_without_a_refused_visitor() {
+fn one_provider_becomes_the_other_without_a_refused_visitor() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _inside = runtime.enter();
     let emulator = runtime.block_on(Emulator::start()).unwrap();
@@ -203,7 +203,7 @@ fn one_vendor_becomes_the_other_without_a_refused_visitor() {
     live_on();
     assert_eq!(shop.metric("human_check_failovers_total"), 1);
 
-    let shadow = "[check.shadow]\nvendor = \"new\"\nfile = \"comparisons.jsonl\"";
+    let shadow = "[check.shadow]\nuse = \"new\"\nfile = \"comparisons.jsonl\"";
     shop.edit(
         &format!("use = \"old\"\n{shadow}"),
         &["turnstile", "hcaptcha"],
@@ -218,7 +218,7 @@ fn one_vendor_becomes_the_other_without_a_refused_visitor() {
         live_on();
     }
 
-    let accept = "[check.accept]\nvendor = \"old\"\nuntil = 2999-01-01";
+    let accept = "[check.dual_accept]\nuse = \"old\"\nsunset = 2999-01-01";
     shop.edit(&format!("use = \"new\"\n{accept}"), &["turnstile"]);
     let answer = shop.visit(&old_page);
     assert!(
@@ -226,8 +226,8 @@ fn one_vendor_becomes_the_other_without_a_refused_visitor() {
         "a page from the first day: {answer}"
     );
     live_on();
-    let old = "human_check_accepted_total{judge=\"old\"}";
-    let new = "human_check_accepted_total{judge=\"new\"}";
+    let old = "human_check_dual_accept_total{judge=\"old\"}";
+    let new = "human_check_dual_accept_total{judge=\"new\"}";
     assert!(shop.metric(old) >= 1 && shop.metric(new) >= 10);
     let fallen = shop.metric(old);
     live_on();
@@ -245,7 +245,7 @@ fn one_vendor_becomes_the_other_without_a_refused_visitor() {
     }
     assert!(
         shop.visit(&old_page).starts_with("HTTP/1.1 403"),
-        "the old vendor is gone"
+        "the old provider is gone"
     );
     let compared =
         std::fs::read_to_string(shop.directory.path().join("comparisons.jsonl")).unwrap();

@@ -7,9 +7,9 @@ mod proof_of_work;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::str::FromStr;
 
-use human_check_config::{Deployment, Site, Watch};
+use human_check_config::{Deployment, Watch};
 use human_check_core::ConfigError;
-use human_check_guard::{CspSources, Guard, Page};
+use human_check_guard::{CspSources, Guard, WidgetRenderer};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
@@ -37,28 +37,20 @@ impl Guards {
         }
     }
 
-    /// By the environment: the file that `HUMAN_CHECK_CONFIG` names, see [`Deployment`], or one vendor
-    /// in variables, see [`Site`]. Changes of the file are seen as long as the watch lives.
+    /// Reads the environment: the file that `HUMAN_CHECK_CONFIG` names, or one provider in variables, see
+    /// [`Deployment::from_env`]. Changes of the file are noticed as long as the watch lives.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] that names the key or variable at fault.
-    pub fn from_env() -> Result<(Self, Option<Watch>), ConfigError> {
-        if let Some(deployment) = Deployment::from_env()? {
-            let guards = Self {
-                signup: deployment.guard("signup")?,
-                comments: deployment.guard("comments")?,
-                proof_of_work: ProofOfWork::from_env(deployment.challenges("signup")?)?,
-            };
-            return Ok((guards, Some(deployment.watch())));
-        }
-        let site = Site::from_env()?;
+    pub fn from_env() -> Result<(Self, Watch), ConfigError> {
+        let deployment = Deployment::from_env()?;
         let guards = Self {
-            signup: site.guard("signup")?,
-            comments: site.guard("comments")?,
-            proof_of_work: ProofOfWork::from_env(site.challenges("signup")?)?,
+            signup: deployment.guard("signup")?,
+            comments: deployment.guard("comments")?,
+            proof_of_work: ProofOfWork::from_env(deployment.challenges("signup")?)?,
         };
-        Ok((guards, None))
+        Ok((guards, deployment.watch()))
     }
 }
 
@@ -189,7 +181,7 @@ pub struct Html {
 
 /// The first page: a form for a sign-up, and one whose comment a script sends.
 pub fn index(guards: &Guards) -> Html {
-    let (signup, comments) = (guards.signup.current(), guards.comments.current());
+    let (signup, comments) = (guards.signup.snapshot(), guards.comments.snapshot());
     page("Sign up", signup.widgets(), |page| {
         let signup = page.html_of(signup.widgets());
         let comment = page.html_of(comments.widgets());
@@ -217,11 +209,11 @@ pub fn index(guards: &Guards) -> Html {
 pub fn page(
     title: &str,
     widgets: &[human_check_core::Widget],
-    body: impl FnOnce(&Page) -> String,
+    body: impl FnOnce(&WidgetRenderer) -> String,
 ) -> Html {
     let nonce = uuid::Uuid::new_v4().simple().to_string();
     // A nonce of hexadecimal digits is base64.
-    let page = Page::new().with_nonce(&nonce).unwrap_or_default();
+    let page = WidgetRenderer::new().with_nonce(&nonce).unwrap_or_default();
     let sources = CspSources::of(widgets)
         .with_nonce(&nonce)
         .unwrap_or_default();

@@ -3,18 +3,20 @@ use std::sync::Arc;
 
 use human_check_altcha::{ALTCHA, WidgetFile, WidgetFiles};
 use human_check_core::ConfigError;
-use human_check_guard::Challenges;
+use human_check_guard::ChallengeEndpoint;
 
 /// What pages with altcha's widget fetch from this application, all of it below `/human-check-altcha/`.
 #[derive(Clone, Debug)]
 pub struct ProofOfWork {
     /// For `challenge`.
-    pub challenges: Challenges,
+    pub challenges: ChallengeEndpoint,
     files: Arc<WidgetFiles>,
 }
 
 impl ProofOfWork {
-    pub(crate) fn from_env(challenges: Option<Challenges>) -> Result<Option<Self>, ConfigError> {
+    pub(crate) fn from_env(
+        challenges: Option<ChallengeEndpoint>,
+    ) -> Result<Option<Self>, ConfigError> {
         // CaptchaLa issues something, too, but its pages here do without.
         let Some(challenges) = challenges.filter(|it| it.provider() == &ALTCHA) else {
             return Ok(None);
@@ -28,7 +30,7 @@ impl ProofOfWork {
     /// # Errors
     ///
     /// [`ConfigError`] when no folder is named, or the widget is not in it.
-    pub fn new(challenges: Challenges, node_modules: OsString) -> Result<Self, ConfigError> {
+    pub fn new(challenges: ChallengeEndpoint, node_modules: OsString) -> Result<Self, ConfigError> {
         let field = "HUMAN_CHECK_WIDGET";
         if node_modules.is_empty() {
             return Err(ConfigError::new(

@@ -8,7 +8,7 @@ use rocket::local::blocking::Client;
 
 #[test]
 fn a_human_comments_and_nobody_else_does() {
-    let policy = RoutePolicy::closed_on_outage("example");
+    let policy = RoutePolicy::fail_closed("example");
     let guard = Guard::new(Scripted::human(), policy).expect("the policy fits");
     let guards = Guards::new(guard.clone(), guard);
     let rocket = example_rocket_comments::rocket(guards, example_rocket_comments::config());

@@ -2,11 +2,11 @@
 (function () {
   "use strict";
   const here = new URL(document.currentScript.src);
-  const VENDOR = ["https://cdn.captcha-cdn.net", "https://cdn.captchala.com"];
-  const api = VENDOR.includes(here.origin) ? "https://apiv1.captcha.la" : here.origin;
+  const PROVIDER = ["https://cdn.captcha-cdn.net", "https://cdn.captchala.com"];
+  const api = PROVIDER.includes(here.origin) ? "https://apiv1.captcha.la" : here.origin;
   const LABEL = "I am human (emulated)";
 
-  // An answer of the service, or an error as the vendor words it.
+  // An answer of the service, or an error as the provider words it.
   async function ask(question) {
     // As text, which needs no leave from the service's side.
     const reply = await fetch(`${api}/captchala/answer`, { method: "POST", body: JSON.stringify(question) });
@@ -46,7 +46,7 @@
       return { sitekey: appKey, action, server_token: serverToken, hostname: location.hostname, mode: "checkbox", solve };
     }
 
-    // Asks whether the key will do, as the vendor's preloading would find out.
+    // Asks whether the key will do, as the provider's preloading would find out.
     async prepare() {
       const round = this.round;
       try {
@@ -58,7 +58,7 @@
     }
 
     appendTo(place) {
-      // Without a type, like the vendor's: in a form it submits unless the page takes care.
+      // Without a type, like the provider's: in a form it submits unless the page takes care.
       this.button = document.createElement("button");
       this.button.setAttribute("role", "checkbox");
       this.button.setAttribute("aria-checked", "false");

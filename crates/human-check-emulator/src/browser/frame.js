@@ -1,4 +1,4 @@
-// The vendor's half of an emulated widget: a box to tick, in a frame of the vendor's origin.
+// The provider's half of an emulated widget: a box to tick, in a frame of the provider's origin.
 (function () {
   "use strict";
   const LABELS = {

@@ -1,4 +1,4 @@
-// The page's half of an emulated widget. A vendor's names for it follow in the same script.
+// The page's half of an emulated widget. A provider's names for it follow in the same script.
 
 const here = new URL(document.currentScript.src);
 const query = here.searchParams;
@@ -35,7 +35,7 @@ function whenParsed(then) {
   }
 }
 
-// A frame of the vendor's, the fields it fills, and the token in them.
+// A frame of the provider's, the fields it fills, and the token in them.
 //
 // `task` is what the frame needs to know; its mode is `checkbox`, `invisible` or `score`. `look` has the
 // frame's title and size and the fields. `on` is told: solved, expired, failed, and what else it listens for.

@@ -1,10 +1,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use human_check_core::{ErrorKind, Fact, Facts, HumanCheck, Policy, Provider, Reason, Reports};
+use human_check_core::{
+    Capabilities, ErrorKind, FactKind, Facts, HumanCheck, Policy, Provider, Reason, TestKeyPolicy,
+};
 use human_check_guard::{
-    Answers, ClientAddress, DecisionEvent, Denial, Guard, Human, Observer, OnOutage, Outcome,
-    Refused, RoutePolicy, Settings, Trigger, Unproven, Visitor,
+    ClientAddress, Decision, DecisionEvent, DenialReason, Guard, Human, Observer, Rejection,
+    RoutePolicy, SubmittedTokens, Trigger, Unverified, Visitor,
 };
 use human_check_testkit::Scripted;
 use serde_json::Value;
@@ -12,30 +14,34 @@ use serde_json::Value;
 use crate::support::Head;
 
 fn closed() -> RoutePolicy {
-    RoutePolicy::closed_on_outage("signup")
+    RoutePolicy::fail_closed("signup")
 }
 
 fn guard(check: &Scripted, policy: RoutePolicy) -> Guard {
     Guard::new(check.clone(), policy).unwrap()
 }
 
-fn token(guard: &Guard, text: &str) -> Answers {
-    let mut answers = Answers::none();
+fn token(guard: &Guard, text: &str) -> SubmittedTokens {
+    let mut tokens = SubmittedTokens::none();
     let field = guard.fields().find("scripted-response").unwrap();
-    answers.push(field, text);
-    answers
+    tokens.push(field, text);
+    tokens
 }
 
-async fn settle(guard: &Guard, head: &Head, text: &str) -> Outcome {
-    guard.examine(head, token(guard, text)).settle().await
+async fn settle(guard: &Guard, head: &Head, text: &str) -> Decision {
+    guard
+        .inspect(head)
+        .with_tokens(token(guard, text))
+        .decide()
+        .await
 }
 
-async fn denial(check: &Scripted, policy: RoutePolicy) -> Option<Denial> {
+async fn denial(check: &Scripted, policy: RoutePolicy) -> Option<DenialReason> {
     let guard = guard(check, policy);
     settle(&guard, &Head::new(), "t").await.result().err()
 }
 
-const UNAVAILABLE: Denial = Denial::Unavailable {
+const UNAVAILABLE: DenialReason = DenialReason::Unavailable {
     retry_after: None,
     token_spent: true,
 };
@@ -46,28 +52,28 @@ async fn each_outcome_of_a_check_is_one_denial() {
         (Scripted::human(), None),
         (
             Scripted::refused(Reason::Invalid),
-            Some(Denial::VerificationFailed),
+            Some(DenialReason::VerificationFailed),
         ),
         (
-            Scripted::refused(Reason::Spent),
-            Some(Denial::VerificationFailed),
+            Scripted::refused(Reason::Replayed),
+            Some(DenialReason::VerificationFailed),
         ),
         (
             Scripted::refused(Reason::WrongHostname),
-            Some(Denial::VerificationFailed),
+            Some(DenialReason::VerificationFailed),
         ),
         (
             Scripted::refused(Reason::Malformed),
-            Some(Denial::InvalidToken),
+            Some(DenialReason::InvalidToken),
         ),
         (
             Scripted::refused(Reason::Missing),
-            Some(Denial::ChallengeRequired),
+            Some(DenialReason::ChallengeRequired),
         ),
         (Scripted::unavailable(), Some(UNAVAILABLE)),
         (Scripted::declined(), Some(UNAVAILABLE)),
         (Scripted::protocol(), Some(UNAVAILABLE)),
-        (Scripted::misconfigured(), Some(Denial::Misconfigured)),
+        (Scripted::misconfigured(), Some(DenialReason::Misconfigured)),
     ] {
         assert_eq!(denial(&check, closed()).await, expected, "{check:?}");
     }
@@ -75,18 +81,22 @@ async fn each_outcome_of_a_check_is_one_denial() {
 
 #[tokio::test]
 async fn an_outage_opens_only_where_that_is_written_and_only_on_an_outage() {
-    let open = || RoutePolicy::open_on_outage("newsletter");
+    let open = || RoutePolicy::fail_open("newsletter");
     assert_eq!(denial(&Scripted::unavailable(), open()).await, None);
     assert_eq!(
         denial(&Scripted::declined(), open()).await,
         Some(UNAVAILABLE)
     );
     assert_eq!(
-        denial(&Scripted::declined(), open().open_when_declined()).await,
+        denial(&Scripted::declined(), open().with_fail_open_when_declined()).await,
         None
     );
     assert_eq!(
-        denial(&Scripted::unavailable(), closed().open_when_declined()).await,
+        denial(
+            &Scripted::unavailable(),
+            closed().with_fail_open_when_declined()
+        )
+        .await,
         Some(UNAVAILABLE)
     );
     for never in [
@@ -94,7 +104,7 @@ async fn an_outage_opens_only_where_that_is_written_and_only_on_an_outage() {
         Scripted::misconfigured(),
         Scripted::refused(Reason::Invalid),
     ] {
-        let policy = open().open_when_declined();
+        let policy = open().with_fail_open_when_declined();
         assert!(denial(&never, policy).await.is_some(), "{never:?}");
     }
 }
@@ -103,50 +113,68 @@ async fn an_outage_opens_only_where_that_is_written_and_only_on_an_outage() {
 async fn whoever_is_let_in_by_an_outage_is_no_human() {
     let guard = guard(
         &Scripted::unavailable(),
-        RoutePolicy::open_on_outage("newsletter"),
+        RoutePolicy::fail_open("newsletter"),
     );
-    let outcome = settle(&guard, &Head::new(), "t").await;
-    let maybe: Visitor = outcome.clone().demand().unwrap();
+    let decision = settle(&guard, &Head::new(), "t").await;
+    let maybe: Visitor = decision.clone().require().unwrap();
     assert_eq!(
-        maybe.unproven(),
-        Some(Unproven::Undecided(ErrorKind::Unavailable))
+        maybe.unverified(),
+        Some(Unverified::FailedOpen(ErrorKind::Unavailable))
     );
-    let refused = outcome.clone().demand::<Human>().unwrap_err();
-    assert_eq!(refused.denial(), UNAVAILABLE);
-    let soft: Result<Visitor, Refused> = outcome.demand().unwrap();
+    let refused = decision.clone().require::<Human>().unwrap_err();
+    assert_eq!(refused.reason(), UNAVAILABLE);
+    let soft: Result<Visitor, Rejection> = decision.require().unwrap();
     assert!(soft.unwrap().human().is_none());
 }
 
 #[tokio::test]
 async fn a_route_that_observes_lets_all_in_and_proves_none() {
     let check = Scripted::refused(Reason::Invalid);
-    let guard = guard(&check, closed().observing_only());
-    for answers in [token(&guard, "t"), Answers::none()] {
-        let outcome = guard.examine(&Head::new(), answers).settle().await;
-        let maybe: Visitor = outcome.clone().demand().unwrap();
-        assert!(matches!(maybe.unproven(), Some(Unproven::Observed(_))));
-        assert!(outcome.demand::<Human>().is_err());
+    let guard = guard(&check, closed().with_observe_only());
+    for tokens in [token(&guard, "t"), SubmittedTokens::none()] {
+        let decision = guard
+            .inspect(&Head::new())
+            .with_tokens(tokens)
+            .decide()
+            .await;
+        let maybe: Visitor = decision.clone().require().unwrap();
+        assert!(matches!(maybe.unverified(), Some(Unverified::Observed(_))));
+        assert!(decision.require::<Human>().is_err());
     }
 }
 
 #[tokio::test]
 async fn a_visitor_without_a_token_is_asked_when_a_trigger_says_so() {
     let check = Scripted::refused(Reason::Invalid);
-    let quiet = guard(&check, closed().challenging(Trigger::when(|_| false)));
-    let outcome = quiet.examine(&Head::new(), Answers::none()).settle().await;
+    let quiet = guard(&check, closed().with_trigger(Trigger::when(|_| false)));
+    let decision = quiet
+        .inspect(&Head::new())
+        .with_tokens(SubmittedTokens::none())
+        .decide()
+        .await;
     assert_eq!(
-        outcome.clone().demand::<Visitor>().unwrap().unproven(),
-        Some(Unproven::NotChallenged)
+        decision.clone().require::<Visitor>().unwrap().unverified(),
+        Some(Unverified::NotChallenged)
     );
-    let strict = outcome.demand::<Human>().unwrap_err();
-    assert_eq!(strict.denial(), Denial::ChallengeRequired);
+    let strict = decision.require::<Human>().unwrap_err();
+    assert_eq!(strict.reason(), DenialReason::ChallengeRequired);
     // A token that is there is checked, wanted or not.
-    let outcome = settle(&quiet, &Head::new(), "t").await;
-    assert_eq!(outcome.result().unwrap_err(), Denial::VerificationFailed);
+    let decision = settle(&quiet, &Head::new(), "t").await;
+    assert_eq!(
+        decision.result().unwrap_err(),
+        DenialReason::VerificationFailed
+    );
 
-    let asking = guard(&check, closed().challenging(Trigger::when(|_| true)));
-    let outcome = asking.examine(&Head::new(), Answers::none()).settle().await;
-    assert_eq!(outcome.result().unwrap_err(), Denial::ChallengeRequired);
+    let asking = guard(&check, closed().with_trigger(Trigger::when(|_| true)));
+    let decision = asking
+        .inspect(&Head::new())
+        .with_tokens(SubmittedTokens::none())
+        .decide()
+        .await;
+    assert_eq!(
+        decision.result().unwrap_err(),
+        DenialReason::ChallengeRequired
+    );
 }
 
 #[tokio::test]
@@ -156,7 +184,7 @@ async fn a_country_is_believed_from_a_trusted_proxy_only() {
         let guard = Guard::builder(check)
             .with_client_address(ClientAddress::x_forwarded_for(["203.0.113.7"]).unwrap())
             .with_country_header("CF-IPCountry")
-            .build(closed().challenging(Trigger::country_outside(["CH"])))
+            .build(closed().with_trigger(Trigger::country_outside(["CH"])))
             .unwrap();
         let mut head = Head::new();
         head.peer = Some(peer.parse().unwrap());
@@ -172,8 +200,12 @@ async fn a_country_is_believed_from_a_trusted_proxy_only() {
     ] {
         let (guard, head) = guard(peer);
         let head = head.with("cf-ipcountry", country);
-        let outcome = guard.examine(&head, Answers::none()).settle().await;
-        assert_eq!(outcome.result().is_err(), asked, "{peer} {country}");
+        let decision = guard
+            .inspect(&head)
+            .with_tokens(SubmittedTokens::none())
+            .decide()
+            .await;
+        assert_eq!(decision.result().is_err(), asked, "{peer} {country}");
     }
 }
 
@@ -181,7 +213,7 @@ async fn a_country_is_believed_from_a_trusted_proxy_only() {
 async fn a_header_token_counts_and_must_agree_with_the_body() {
     let check = Scripted::playing(|submission| {
         let [provider] = [&human_check_testkit::SCRIPTED];
-        Ok(match submission.token(provider, 100) {
+        Ok(match submission.token_for(provider, 100) {
             Ok(_) => human_check_core::Verdict::Human(Facts::new(provider)),
             Err(refusal) => refusal.into(),
         })
@@ -195,23 +227,23 @@ async fn a_header_token_counts_and_must_agree_with_the_body() {
     for (lines, body, expected) in [
         (&["a"][..], "", None),
         (&["a"], "a", None),
-        (&["a"], "b", Some(Denial::InvalidToken)),
-        (&["a", "a"], "", Some(Denial::InvalidToken)),
-        (&["a", "b"], "", Some(Denial::InvalidToken)),
-        (&[""], "", Some(Denial::ChallengeRequired)),
+        (&["a"], "b", Some(DenialReason::InvalidToken)),
+        (&["a", "a"], "", Some(DenialReason::InvalidToken)),
+        (&["a", "b"], "", Some(DenialReason::InvalidToken)),
+        (&[""], "", Some(DenialReason::ChallengeRequired)),
         (&[""], "a", None),
-        (&["a b"], "", Some(Denial::InvalidToken)),
+        (&["a b"], "", Some(DenialReason::InvalidToken)),
     ] {
-        let outcome = settle(&guard, &head(lines), body).await;
-        assert_eq!(outcome.result().err(), expected, "{lines:?} {body}");
+        let decision = settle(&guard, &head(lines), body).await;
+        assert_eq!(decision.result().err(), expected, "{lines:?} {body}");
     }
-    let outcome = settle(
+    let decision = settle(
         &guard,
         &Head::new().with("x-captcha-token", b"\xff".to_vec()),
         "",
     )
     .await;
-    assert_eq!(outcome.result().unwrap_err(), Denial::InvalidToken);
+    assert_eq!(decision.result().unwrap_err(), DenialReason::InvalidToken);
 }
 
 #[tokio::test]
@@ -219,38 +251,42 @@ async fn a_second_look_knows_what_the_first_asked_about() {
     let check = Scripted::human();
     let guard = guard(&check, closed());
     let first = settle(&guard, &Head::new(), "a").await;
-    for (body, expected) in [("", None), ("a", None), ("b", Some(Denial::InvalidToken))] {
-        let again = guard.examine(&Head::new(), token(&guard, body));
-        let outcome = again.settle_after(Some(&first)).await;
-        assert_eq!(outcome.result().err(), expected, "{body}");
+    for (body, expected) in [
+        ("", None),
+        ("a", None),
+        ("b", Some(DenialReason::InvalidToken)),
+    ] {
+        let again = guard.inspect(&Head::new()).with_tokens(token(&guard, body));
+        let decision = again.decide_after(Some(&first)).await;
+        assert_eq!(decision.result().err(), expected, "{body}");
     }
     assert_eq!(check.submissions().len(), 1);
 
-    // A token of a vendor that was not asked is no proof by being beside one that was.
-    let vendors = ["old", "new"].map(|name| Provider::named(name).with_fields([name]));
-    let guard = Guard::new(Two(Scripted::human(), vendors), closed()).unwrap();
+    // A token of a provider that was not asked is no proof by being beside one that was.
+    let providers = ["old", "new"].map(|name| Provider::named(name).with_fields([name]));
+    let guard = Guard::new(Two(Scripted::human(), providers), closed()).unwrap();
     let answer = |name: &str| {
-        let mut answers = Answers::none();
-        answers.push(guard.fields().find(name).unwrap(), "t");
-        guard.examine(&Head::new(), answers)
+        let mut tokens = SubmittedTokens::none();
+        tokens.push(guard.fields().find(name).unwrap(), "t");
+        guard.inspect(&Head::new()).with_tokens(tokens)
     };
-    let first = answer("old").settle().await;
-    let outcome = answer("new").settle_after(Some(&first)).await;
-    assert_eq!(outcome.result().unwrap_err(), Denial::InvalidToken);
+    let first = answer("old").decide().await;
+    let decision = answer("new").decide_after(Some(&first)).await;
+    assert_eq!(decision.result().unwrap_err(), DenialReason::InvalidToken);
 }
 
-/// Accepts two vendors, as a migration does.
+/// Accepts two providers, as a migration does.
 #[derive(Debug)]
 struct Two(Scripted, [Provider; 2]);
 
 #[async_trait::async_trait]
 impl HumanCheck for Two {
-    fn accepts(&self) -> &[Provider] {
+    fn providers(&self) -> &[Provider] {
         &self.1
     }
 
-    fn reports(&self) -> Reports {
-        Reports::nothing()
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
     }
 
     async fn check(
@@ -262,7 +298,7 @@ impl HumanCheck for Two {
 }
 
 #[tokio::test]
-async fn a_header_token_of_several_vendors_says_whose_it_is() {
+async fn a_header_token_of_several_providers_says_whose_it_is() {
     let old = Provider::new("old", &["old-response"]);
     let new = Provider::new("new", &["new-response"]);
     let scripted = Scripted::human();
@@ -270,20 +306,24 @@ async fn a_header_token_of_several_vendors_says_whose_it_is() {
     let guard = Guard::new(two, closed()).unwrap();
     let bare = Head::new().with("x-captcha-token", "t");
     for (head, expected) in [
-        (bare.clone(), Some(Denial::InvalidToken)),
+        (bare.clone(), Some(DenialReason::InvalidToken)),
         (
             bare.clone().with("x-captcha-provider", "other"),
-            Some(Denial::InvalidToken),
+            Some(DenialReason::InvalidToken),
         ),
         (bare.with("x-captcha-provider", "new"), None),
     ] {
-        let outcome = guard.examine(&head, Answers::none()).settle().await;
-        assert_eq!(outcome.result().err(), expected);
+        let decision = guard
+            .inspect(&head)
+            .with_tokens(SubmittedTokens::none())
+            .decide()
+            .await;
+        assert_eq!(decision.result().err(), expected);
     }
     let [asked] = &scripted.submissions()[..] else {
         panic!("asked more than once")
     };
-    assert!(asked.answers(&new) && !asked.answers(&old));
+    assert!(asked.has_token_for(&new) && !asked.has_token_for(&old));
 }
 
 #[tokio::test]
@@ -291,37 +331,50 @@ async fn a_second_look_asks_nobody_and_sees_contradictions() {
     let check = Scripted::human();
     let guard = guard(&check, closed());
     let head = Head::new().with("x-captcha-token", "a");
-    let first = guard.examine(&head, Answers::none()).settle().await;
-    for (body, expected) in [("", None), ("a", None), ("b", Some(Denial::InvalidToken))] {
-        let again = guard.examine(&head, token(&guard, body));
-        let outcome = again.settle_after(Some(&first)).await;
-        assert_eq!(outcome.result().err(), expected, "{body}");
+    let first = guard
+        .inspect(&head)
+        .with_tokens(SubmittedTokens::none())
+        .decide()
+        .await;
+    for (body, expected) in [
+        ("", None),
+        ("a", None),
+        ("b", Some(DenialReason::InvalidToken)),
+    ] {
+        let again = guard.inspect(&head).with_tokens(token(&guard, body));
+        let decision = again.decide_after(Some(&first)).await;
+        assert_eq!(decision.result().err(), expected, "{body}");
     }
     assert_eq!(check.submissions().len(), 1);
 
     // Another guard's decision proves nothing here.
     let stricter = guard
-        .with_policy(RoutePolicy::closed_on_outage("payment"))
+        .with_policy(RoutePolicy::fail_closed("payment"))
         .unwrap();
-    let outcome = stricter
-        .examine(&head, Answers::none())
-        .settle_after(Some(&first))
+    let decision = stricter
+        .inspect(&head)
+        .with_tokens(SubmittedTokens::none())
+        .decide_after(Some(&first))
         .await;
-    assert!(outcome.result().is_ok());
+    assert!(decision.result().is_ok());
     assert_eq!(check.submissions().len(), 2);
 
     // Nor does having been let in without a token once one has come up.
     let lazy = guard
-        .with_policy(closed().challenging(Trigger::when(|_| false)))
+        .with_policy(closed().with_trigger(Trigger::when(|_| false)))
         .unwrap();
-    let first = lazy.examine(&Head::new(), Answers::none()).settle().await;
-    let again = lazy.examine(&Head::new(), token(&lazy, "t"));
-    let _outcome = again.settle_after(Some(&first)).await;
+    let first = lazy
+        .inspect(&Head::new())
+        .with_tokens(SubmittedTokens::none())
+        .decide()
+        .await;
+    let again = lazy.inspect(&Head::new()).with_tokens(token(&lazy, "t"));
+    let _outcome = again.decide_after(Some(&first)).await;
     assert_eq!(check.submissions().len(), 3);
 }
 
 #[tokio::test]
-async fn vendors_are_told_addresses_that_mean_something_to_them() {
+async fn providers_are_told_addresses_that_mean_something_to_them() {
     for (peer, told) in [
         ("198.51.100.4", true),
         ("2001:db8::1", true),
@@ -342,37 +395,37 @@ async fn vendors_are_told_addresses_that_mean_something_to_them() {
     }
 }
 
-async fn refused(check: &Scripted, head: &Head) -> Refused {
+async fn refused(check: &Scripted, head: &Head) -> Rejection {
     let guard = guard(check, closed());
     settle(&guard, head, "t")
         .await
-        .demand::<Visitor>()
+        .require::<Visitor>()
         .unwrap_err()
 }
 
-fn header<'a>(refused: &'a Refused, name: &str) -> Option<&'a str> {
-    let headers = &refused.answer().headers;
+fn header<'a>(refused: &'a Rejection, name: &str) -> Option<&'a str> {
+    let headers = &refused.response().headers;
     let found = headers.iter().find(|(known, _)| *known == name);
     found.map(|(_, value)| value.as_ref())
 }
 
 #[tokio::test]
 async fn every_refusal_of_a_token_is_answered_alike() {
-    let mut answers = Vec::new();
+    let mut tokens = Vec::new();
     for reason in [
         Reason::Invalid,
         Reason::Expired,
-        Reason::Spent,
+        Reason::Replayed,
         Reason::WrongHostname,
         Reason::ScoreTooLow,
-        Reason::TestingCredentials,
+        Reason::TestKey,
     ] {
         let refused = refused(&Scripted::refused(reason), &Head::new()).await;
-        answers.push(refused.into_answer());
+        tokens.push(refused.into_response());
     }
-    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
-    let problem: Value = serde_json::from_str(&answers[0].body).unwrap();
-    assert_eq!(answers[0].status, 403);
+    assert!(tokens.windows(2).all(|pair| pair[0] == pair[1]));
+    let problem: Value = serde_json::from_str(&tokens[0].body).unwrap();
+    assert_eq!(tokens[0].status, 403);
     assert!(
         problem["type"]
             .as_str()
@@ -410,7 +463,11 @@ async fn answers_carry_what_caches_scripts_and_people_need() {
         header(&html, "content-type"),
         Some("text/html; charset=utf-8")
     );
-    assert!(html.answer().body.contains("<h1>Verification failed</h1>"));
+    assert!(
+        html.response()
+            .body
+            .contains("<h1>Verification failed</h1>")
+    );
     let event: Value = serde_json::from_str(header(&html, "hx-trigger").unwrap()).unwrap();
     assert_eq!(
         event["human:challenge"]["options"][0]["provider"],
@@ -418,20 +475,20 @@ async fn answers_carry_what_caches_scripts_and_people_need() {
     );
 
     let down = refused(&Scripted::unavailable(), &Head::new()).await;
-    assert_eq!(down.answer().status, 503);
+    assert_eq!(down.response().status, 503);
     let wait: u64 = header(&down, "retry-after").unwrap().parse().unwrap();
     assert!((1..=10).contains(&wait));
     assert_eq!(header(&down, "x-captcha-required"), None);
     let wrong = refused(&Scripted::misconfigured(), &Head::new()).await;
-    let problem: Value = serde_json::from_str(&wrong.answer().body).unwrap();
+    let problem: Value = serde_json::from_str(&wrong.response().body).unwrap();
     assert_eq!(
-        (wrong.answer().status, &problem["type"]),
+        (wrong.response().status, &problem["type"]),
         (500, &"about:blank".into())
     );
 }
 
 #[tokio::test]
-async fn a_vendor_that_asks_for_patience_gets_it_within_reason() {
+async fn a_provider_that_asks_for_patience_gets_it_within_reason() {
     let wait = Duration::from_secs(86_400);
     let check = Scripted::playing(move |_| {
         let provider = &human_check_testkit::SCRIPTED;
@@ -441,24 +498,24 @@ async fn a_vendor_that_asks_for_patience_gets_it_within_reason() {
     });
     let refused = refused(&check, &Head::new()).await;
     assert_eq!(header(&refused, "retry-after"), Some("3600"));
-    let problem: Value = serde_json::from_str(&refused.answer().body).unwrap();
+    let problem: Value = serde_json::from_str(&refused.response().body).unwrap();
     assert_eq!(problem["captcha"]["reset"], false);
 }
 
 #[tokio::test]
 async fn a_page_of_ones_own_replaces_the_plain_one() {
     let guard = Guard::builder(Scripted::refused(Reason::Invalid))
-        .with_page(|denial, _| (denial.status() == 403).then(|| "<p>own".to_owned()))
+        .with_refusal_page(|denial, _| (denial.status() == 403).then(|| "<p>own".to_owned()))
         .build(closed())
         .unwrap();
     let browser = Head::new().with("accept", "text/html");
     let refused = settle(&guard, &browser, "t")
         .await
-        .demand::<Human>()
+        .require::<Human>()
         .unwrap_err();
-    assert_eq!(refused.answer().body, "<p>own");
-    let other = guard.refuse(&browser, Denial::InvalidToken);
-    assert!(other.answer().body.contains("<h1>"));
+    assert_eq!(refused.response().body, "<p>own");
+    let other = guard.refuse(&browser, DenialReason::InvalidToken);
+    assert!(other.response().body.contains("<h1>"));
 }
 
 #[derive(Clone, Debug, Default)]
@@ -484,7 +541,7 @@ impl Observer for Log {
 async fn each_decision_is_one_event() {
     let log = Log::default();
     let check = Scripted::human()
-        .then(&Scripted::refused(Reason::Spent))
+        .then(&Scripted::refused(Reason::Replayed))
         .then(&Scripted::unavailable());
     let guard = Guard::builder(check)
         .with_observer(log.clone())
@@ -497,7 +554,7 @@ async fn each_decision_is_one_event() {
         *log.0.lock().unwrap(),
         [
             "signup human scripted ",
-            "signup verification-failed  spent",
+            "signup verification-failed  replayed",
             "signup verification-unavailable scripted scripted-outage",
             "signup challenge-required  ",
         ]
@@ -509,18 +566,18 @@ fn policies_that_cannot_hold_are_refused_when_built() {
     let check = Scripted::human();
     let built = |policy| Guard::new(check.clone(), policy).map(|_| ()).unwrap_err();
     assert_eq!(built(closed().with_action("signup")).field(), "action");
-    assert_eq!(built(RoutePolicy::closed_on_outage(" ")).field(), "name");
+    assert_eq!(built(RoutePolicy::fail_closed(" ")).field(), "name");
     assert_eq!(
-        built(closed().challenging(Trigger::any([]))).field(),
+        built(closed().with_trigger(Trigger::any([]))).field(),
         "trigger"
     );
     let hosts = Policy::new().with_hostnames(["example.com"]).unwrap();
-    assert_eq!(built(closed().requiring(hosts)).field(), "hostnames");
+    assert_eq!(built(closed().with_policy(hosts)).field(), "hostnames");
     let header = Guard::builder(check.clone())
         .with_header("x y")
         .build(closed());
     assert_eq!(header.unwrap_err().field(), "header");
-    let acting = check.reporting(Reports::nothing().always(Fact::Action));
+    let acting = check.reporting(Capabilities::nothing().always(FactKind::Action));
     assert!(Guard::new(acting.clone(), closed().with_action("signup")).is_ok());
     assert_eq!(
         Guard::new(acting, closed().with_action(""))
@@ -577,28 +634,37 @@ fn settings_that_would_never_be_read_are_refused() {
 }
 
 #[tokio::test]
-async fn settings_refuse_testing_credentials_unless_they_say_otherwise() {
+async fn a_route_with_rules_refuses_test_keys_unless_they_are_allowed_by_name() {
     let mut facts = Facts::new(&human_check_testkit::SCRIPTED);
-    facts.testing_credentials = true;
+    facts.test_key = true;
     let check = Scripted::human_with(facts);
-    for (allowed, passes) in [(false, false), (true, true)] {
-        let mut settings = Settings::new(OnOutage::Refuse);
-        settings.allow_testing_credentials = allowed;
-        let guard = settings.build(Guard::builder(check.clone())).unwrap();
-        let outcome = settle(&guard, &Head::new(), "t").await;
-        assert_eq!(outcome.demand::<Human>().is_ok(), passes);
+    for (test_keys, passes) in [
+        (TestKeyPolicy::Refused, false),
+        (TestKeyPolicy::Allowed, true),
+    ] {
+        let rules = human_check_core::Policy::new().with_test_keys(test_keys);
+        let policy = RoutePolicy::fail_closed("site").with_policy(rules);
+        let guard = Guard::new(check.clone(), policy).unwrap();
+        let decision = settle(&guard, &Head::new(), "t").await;
+        assert_eq!(decision.require::<Human>().is_ok(), passes);
     }
 }
 
 #[tokio::test]
 async fn a_request_that_is_looked_at_twice_counts_once() {
-    let store = Arc::new(human_check_guard::MemoryAttempts::new(10));
+    let store = Arc::new(human_check_guard::MemoryAttemptStore::new(10));
     let trigger = Trigger::after_requests(store, 2, Duration::from_secs(60));
-    let guard = guard(&Scripted::human(), closed().challenging(trigger));
+    let guard = guard(&Scripted::human(), closed().with_trigger(trigger));
     for expected in [true, true, false] {
-        let first = guard.examine(&Head::new(), Answers::none()).settle().await;
-        let again = guard.examine(&Head::new(), Answers::none());
-        let outcome = again.settle_after(Some(&first)).await;
-        assert_eq!(outcome.result().is_ok(), expected);
+        let first = guard
+            .inspect(&Head::new())
+            .with_tokens(SubmittedTokens::none())
+            .decide()
+            .await;
+        let again = guard
+            .inspect(&Head::new())
+            .with_tokens(SubmittedTokens::none());
+        let decision = again.decide_after(Some(&first)).await;
+        assert_eq!(decision.result().is_ok(), expected);
     }
 }

@@ -1,6 +1,6 @@
-//! What a guard decides and answers, without any framework.
+//! What a guard decides and tokens, without any framework.
 #![allow(clippy::unwrap_used)]
 
 mod decision;
 mod support;
-mod tap;
+mod with_token;

@@ -1,11 +1,11 @@
 use super::*;
 use crate::server::Server;
 use human_check_guard::{AttemptKey, AttemptStore};
-use human_check_redis::RedisAttempts;
+use human_check_redis::RedisAttemptStore;
 use redis::Value;
 
-fn attempts(server: &Server) -> RedisAttempts {
-    RedisAttempts::new(&server.client(), &secret())
+fn attempts(server: &Server) -> RedisAttemptStore {
+    RedisAttemptStore::new(&server.client(), &secret())
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn no_address_reaches_the_server() {
     let digest = key.strip_prefix("human-check:attempts:").unwrap();
     assert_eq!(digest.len(), 32);
     assert!(digest.bytes().all(|b| b.is_ascii_hexdigit()));
-    let other = RedisAttempts::new(&server.client(), &Secret::new("other").unwrap());
+    let other = RedisAttemptStore::new(&server.client(), &Secret::new("other").unwrap());
     let address = AttemptKey::address("203.0.113.7".parse().unwrap());
     assert_eq!(other.count(&address).await.unwrap(), 0);
 }

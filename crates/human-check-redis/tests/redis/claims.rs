@@ -7,8 +7,8 @@ async fn the_first_claim_is_first_and_the_others_are_not() {
     let server = Server::start();
     let (here, there) = (spent(&server.client()), spent(&server.client()));
     assert_eq!(claim(&here, "a").await.unwrap(), Claimed::First);
-    assert_eq!(claim(&here, "a").await.unwrap(), Claimed::Before);
-    assert_eq!(claim(&there, "a").await.unwrap(), Claimed::Before);
+    assert_eq!(claim(&here, "a").await.unwrap(), Claimed::Duplicate);
+    assert_eq!(claim(&there, "a").await.unwrap(), Claimed::Duplicate);
     assert_eq!(claim(&there, "b").await.unwrap(), Claimed::First);
 }
 
@@ -43,7 +43,7 @@ async fn another_secret_or_prefix_is_another_store() {
     let server = Server::start();
     let store = spent(&server.client());
     assert_eq!(claim(&store, "a").await.unwrap(), Claimed::First);
-    let other = RedisSpent::new(&server.client(), &Secret::new("other").unwrap());
+    let other = RedisReplayStore::new(&server.client(), &Secret::new("other").unwrap());
     assert_eq!(claim(&other, "a").await.unwrap(), Claimed::First);
     let other = spent(&server.client()).with_prefix("other:");
     assert_eq!(claim(&other, "a").await.unwrap(), Claimed::First);
@@ -53,25 +53,25 @@ async fn another_secret_or_prefix_is_another_store() {
 async fn a_life_ends() {
     let server = Server::start();
     let store = spent(&server.client());
-    let life = Duration::from_millis(50);
+    let ttl = Duration::from_millis(50);
     let start = std::time::Instant::now();
-    assert_eq!(claim_for(&store, "a", life).await.unwrap(), Claimed::First);
-    until(async || claim_for(&store, "a", life).await.unwrap() == Claimed::First).await;
+    assert_eq!(claim_for(&store, "a", ttl).await.unwrap(), Claimed::First);
+    until(async || claim_for(&store, "a", ttl).await.unwrap() == Claimed::First).await;
     // The server counts whole milliseconds.
-    assert!(start.elapsed() >= life - Duration::from_millis(1));
+    assert!(start.elapsed() >= ttl - Duration::from_millis(1));
 }
 
 #[tokio::test]
 async fn a_life_that_is_too_long_is_refused_and_the_longest_is_not() {
     let server = Server::start();
     let store = spent(&server.client());
-    let longest = store.longest_life();
+    let longest = store.max_ttl();
     assert_eq!(
         claim_for(&store, "a", longest).await.unwrap(),
         Claimed::First
     );
     let longer = claim_for(&store, "b", longest + Duration::from_secs(1)).await;
-    assert_eq!(longer.unwrap_err().reason(), "life-too-long");
+    assert_eq!(longer.unwrap_err().reason(), "ttl-too-long");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

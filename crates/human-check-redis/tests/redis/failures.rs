@@ -13,7 +13,7 @@ async fn a_server_that_comes_back_is_used_again() {
     }
     server.start_again();
     until(async || claim(&store, "b").await.is_ok()).await;
-    assert_eq!(claim(&store, "b").await.unwrap(), Claimed::Before);
+    assert_eq!(claim(&store, "b").await.unwrap(), Claimed::Duplicate);
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn a_paused_server_is_an_error_in_time_and_the_token_is_not_let_in_later()
     until(async || {
         match claim(&store, "a").await {
             Ok(Claimed::First) => firsts += 1,
-            Ok(Claimed::Before) => return true,
+            Ok(Claimed::Duplicate) => return true,
             Err(_) => {}
         }
         false
@@ -98,11 +98,11 @@ async fn killed_connections_are_replaced() {
         let token = format!("token-{token}");
         server.run(&["CLIENT", "KILL", "TYPE", "normal"]);
         until(async || claim(&store, &token).await.is_ok()).await;
-        assert_eq!(claim_settled(&store, &token).await, Claimed::Before);
+        assert_eq!(claim_settled(&store, &token).await, Claimed::Duplicate);
     }
 }
 
-async fn claim_settled(store: &RedisSpent, token: &str) -> Claimed {
+async fn claim_settled(store: &RedisReplayStore, token: &str) -> Claimed {
     loop {
         if let Ok(claimed) = claim(store, token).await {
             return claimed;
@@ -120,7 +120,7 @@ async fn a_full_server_refuses_and_forgets_nothing() {
     // Even a repeat: what needs memory is refused before it is looked at.
     assert_eq!(reason(&store, "early").await, "store-full");
     server.run(&["CONFIG", "SET", "maxmemory", "0"]);
-    assert_eq!(claim(&store, "early").await.unwrap(), Claimed::Before);
+    assert_eq!(claim(&store, "early").await.unwrap(), Claimed::Duplicate);
     assert_eq!(claim(&store, "late").await.unwrap(), Claimed::First);
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::server::Server;
-use human_check_redis::Finding;
+use human_check_redis::ServerWarning;
 
 #[tokio::test]
 async fn a_good_server_has_no_findings() {
@@ -12,7 +12,7 @@ async fn a_good_server_has_no_findings() {
 async fn a_server_that_evicts_is_reported() {
     let server = Server::with(&["maxmemory-policy allkeys-lru"]);
     let findings = server.client().inspect().await.unwrap();
-    assert_eq!(findings, [Finding::Evicts("allkeys-lru".to_owned())]);
+    assert_eq!(findings, [ServerWarning::Evicts("allkeys-lru".to_owned())]);
     assert!(findings[0].to_string().contains("noeviction"));
 }
 
@@ -22,14 +22,17 @@ async fn a_replica_is_reported() {
     replica.run(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
     assert_eq!(
         replica.client().inspect().await.unwrap(),
-        [Finding::Replica]
+        [ServerWarning::Replica]
     );
 }
 
 #[tokio::test]
 async fn a_node_of_a_cluster_is_reported() {
     let server = Server::with(&["cluster-enabled yes"]);
-    assert_eq!(server.client().inspect().await.unwrap(), [Finding::Cluster]);
+    assert_eq!(
+        server.client().inspect().await.unwrap(),
+        [ServerWarning::Cluster]
+    );
 }
 
 #[tokio::test]
@@ -40,7 +43,7 @@ async fn a_server_that_forbids_questions_is_no_error() {
     let url = format!("redis://ada:secret@127.0.0.1:{}", server.port);
     let client = RedisServer::new(&Secret::new(url).unwrap()).unwrap();
     let findings = client.inspect().await.unwrap();
-    let untold = ["version", "role", "maxmemory-policy"].map(Finding::Untold);
+    let untold = ["version", "role", "maxmemory-policy"].map(ServerWarning::Untold);
     assert_eq!(findings, untold);
     // It is all that claims need.
     assert_eq!(claim(&spent(&client), "a").await.unwrap(), Claimed::First);

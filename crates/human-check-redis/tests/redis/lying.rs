@@ -1,14 +1,14 @@
 use super::*;
 use human_check_core::Claimed;
 use human_check_guard::{AttemptKey, AttemptStore};
-use human_check_redis::RedisAttempts;
+use human_check_redis::RedisAttemptStore;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// Answers whatever arrives with these bytes.
+/// SubmittedTokens whatever arrives with these bytes.
 async fn liar(answer: &'static [u8]) -> RedisServer {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -36,7 +36,7 @@ async fn only_ok_is_first_and_only_nil_is_before() {
     assert_eq!(claim(&ok, "a").await.unwrap(), Claimed::First);
     for nil in [&b"$-1\r\n"[..], b"*-1\r\n", b"_\r\n"] {
         let nil = spent(&liar(nil).await);
-        assert_eq!(claim(&nil, "a").await.unwrap(), Claimed::Before);
+        assert_eq!(claim(&nil, "a").await.unwrap(), Claimed::Duplicate);
     }
     for lie in [
         &b":1\r\n"[..],
@@ -175,7 +175,7 @@ async fn lies_about_attempts_are_errors() {
         b"$3\r\nabc\r\n",
         b"*0\r\n",
     ] {
-        let store = RedisAttempts::new(&liar(lie).await, &secret());
+        let store = RedisAttemptStore::new(&liar(lie).await, &secret());
         let key = AttemptKey::named("ada");
         let text = String::from_utf8_lossy(lie);
         assert!(store.add(&key, MINUTE).await.is_err(), "{text}");

@@ -11,8 +11,8 @@ mod server;
 #[cfg(feature = "rustls")]
 mod tls;
 
-use human_check_core::{Claim, ClaimError, Claimed, Secret, SpentTokens, Submission};
-use human_check_redis::{RedisServer, RedisSpent};
+use human_check_core::{ClaimError, Claimed, ReplayStore, Secret, Submission, TokenId};
+use human_check_redis::{RedisReplayStore, RedisServer};
 use human_check_testkit::SCRIPTED;
 use std::time::Duration;
 
@@ -22,22 +22,26 @@ fn secret() -> Secret {
     Secret::new("the-secret-of-all-machines").unwrap()
 }
 
-fn spent(server: &RedisServer) -> RedisSpent {
-    RedisSpent::new(server, &secret())
+fn spent(server: &RedisServer) -> RedisReplayStore {
+    RedisReplayStore::new(server, &secret())
 }
 
-async fn claim(store: &RedisSpent, token: &str) -> Result<Claimed, ClaimError> {
+async fn claim(store: &RedisReplayStore, token: &str) -> Result<Claimed, ClaimError> {
     claim_for(store, token, MINUTE).await
 }
 
-async fn claim_for(store: &RedisSpent, token: &str, life: Duration) -> Result<Claimed, ClaimError> {
+async fn claim_for(
+    store: &RedisReplayStore,
+    token: &str,
+    ttl: Duration,
+) -> Result<Claimed, ClaimError> {
     let submission = Submission::new().with_token(&SCRIPTED, token);
     store
-        .claim(Claim::answer(&submission, &SCRIPTED), life)
+        .claim(TokenId::of_submission(&submission, &SCRIPTED), ttl)
         .await
 }
 
-async fn reason(store: &RedisSpent, token: &str) -> &'static str {
+async fn reason(store: &RedisReplayStore, token: &str) -> &'static str {
     claim(store, token).await.unwrap_err().reason()
 }
 

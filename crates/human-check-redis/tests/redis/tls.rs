@@ -27,7 +27,7 @@ async fn a_server_over_tls_is_used_when_its_certificate_is_trusted() {
     let trusting = trusting.with_root_certificates(certified.cert.pem().as_bytes());
     let store = spent(&trusting.unwrap());
     assert_eq!(claim(&store, "a").await.unwrap(), Claimed::First);
-    assert_eq!(claim(&store, "a").await.unwrap(), Claimed::Before);
+    assert_eq!(claim(&store, "a").await.unwrap(), Claimed::Duplicate);
 }
 
 #[test]

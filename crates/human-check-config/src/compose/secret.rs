@@ -1,0 +1,50 @@
+use human_check_core::{ConfigError, Secret};
+
+use super::Context;
+use crate::model::SecretRef;
+use crate::source::KeyPath;
+
+impl Context<'_> {
+    /// The secret that the key at `path` refers to, by default the one in the variable `default`.
+    pub(crate) fn secret(
+        &self,
+        path: &KeyPath,
+        reference: Option<&SecretRef>,
+        default: &str,
+    ) -> Result<Secret, ConfigError> {
+        let default = SecretRef::Env(default.to_owned());
+        let text = match reference.unwrap_or(&default) {
+            SecretRef::Env(name) => (self.variable)(name).ok_or_else(|| {
+                let shown = shown(name);
+                let problem = format!("is in the variable {shown}, which is not set");
+                self.wrong(path, problem, format!("set {shown} to the secret"))
+            })?,
+            SecretRef::File(file) => {
+                let path_of_file = self.directory.join(file);
+                self.secrets.read(&path_of_file).map_err(|error| {
+                    // What is no path may be the secret itself, in the wrong place.
+                    let shown = match file.contains([':', '@']) || !file.contains(['/', '.']) {
+                        true => "that `file` names".to_owned(),
+                        false => path_of_file.display().to_string(),
+                    };
+                    let problem = format!("is in the file {shown}, which cannot be read ({error})");
+                    self.wrong(path, problem, "check the path and its permissions")
+                })?
+            }
+        };
+        Secret::new(text.trim()).map_err(|error| self.placed(path, error))
+    }
+}
+
+/// A variable's name, unless it may be a secret that was written in its place.
+fn shown(name: &str) -> &str {
+    let letters = name
+        .bytes()
+        .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    let digits = name.bytes().filter(u8::is_ascii_digit).count();
+    if letters && digits < 4 {
+        name
+    } else {
+        "that `env` names"
+    }
+}

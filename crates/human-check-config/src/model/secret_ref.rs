@@ -1,0 +1,69 @@
+use std::fmt;
+
+use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::{Deserialize, Deserializer};
+
+/// Where a secret is. Never the secret itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename_all = "lowercase"))]
+pub(crate) enum SecretRef {
+    /// In this environment variable.
+    Env(String),
+    /// In this file, alone.
+    File(String),
+}
+
+impl<'de> Deserialize<'de> for SecretRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // By hand, so that no message can show a secret that was written in the wrong place.
+        struct Reference;
+
+        impl<'de> Visitor<'de> for Reference {
+            type Value = SecretRef;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(r#"{ env = "NAME" } or { file = "/path" }"#)
+            }
+
+            fn visit_str<E: Error>(self, _: &str) -> Result<SecretRef, E> {
+                Err(E::custom(
+                    r#"holds the secret itself; write { env = "NAME" } or { file = "/path" }"#,
+                ))
+            }
+
+            // A secret of digits, which TOML takes for a number.
+            fn visit_i64<E: Error>(self, _: i64) -> Result<SecretRef, E> {
+                self.visit_str("")
+            }
+
+            fn visit_f64<E: Error>(self, _: f64) -> Result<SecretRef, E> {
+                self.visit_str("")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretRef, A::Error> {
+                #[derive(Deserialize)]
+                #[serde(deny_unknown_fields)]
+                struct Table {
+                    env: Option<String>,
+                    file: Option<String>,
+                }
+                match Table::deserialize(MapAccessDeserializer::new(map))? {
+                    Table {
+                        env: Some(name),
+                        file: None,
+                    } => Ok(SecretRef::Env(name)),
+                    Table {
+                        env: None,
+                        file: Some(path),
+                    } => Ok(SecretRef::File(path)),
+                    _ => Err(A::Error::custom(
+                        r#"names no one place; write { env = "NAME" } or { file = "/path" }"#,
+                    )),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Reference)
+    }
+}

@@ -1,0 +1,34 @@
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::duration;
+
+/// What all routes share.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SiteTable {
+    /// The header that scripts send a token in. Default X-Captcha-Token.
+    pub(crate) header: Option<String>,
+    /// Where the client's address comes from: socket (default), x-forwarded-for, forwarded,
+    /// cloudflare, or the name of a header with one address.
+    pub(crate) client_address: Option<String>,
+    /// The networks of the proxies that may write it.
+    #[serde(default)]
+    pub(crate) trusted_proxies: Vec<String>,
+    /// The header with the client's country.
+    pub(crate) country_header: Option<String>,
+    /// The largest form or JSON body, in bytes. Default 65536.
+    pub(crate) max_body_bytes: Option<usize>,
+    /// How long such a body may take. Default "5s".
+    #[serde(default, deserialize_with = "duration::optional")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub(crate) body_timeout: Option<Duration>,
+    /// The largest multipart body, in bytes. Default 2097152.
+    pub(crate) max_upload_bytes: Option<usize>,
+    /// How long a multipart body may take. Default "60s".
+    #[serde(default, deserialize_with = "duration::optional")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
+    pub(crate) upload_timeout: Option<Duration>,
+}

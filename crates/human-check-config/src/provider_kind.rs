@@ -1,0 +1,201 @@
+use std::fmt;
+
+use human_check_core::Provider;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+
+/// Declares the kinds in one table: variant, name in files, feature, the adapter's provider.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident, $name:literal, $feature:literal, $provider:path;)*) => {
+        /// A kind of provider that a configuration can name.
+        ///
+        /// Only those exist that the program was built with: each is a feature.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        #[non_exhaustive]
+        pub enum ProviderKind {
+            $($(#[$doc])* #[cfg(feature = $feature)] $variant,)*
+        }
+
+        impl ProviderKind {
+            /// All kinds that this program was built with, in the order that tables show them.
+            pub const ALL: &[Self] = &[$(#[cfg(feature = $feature)] Self::$variant,)*];
+
+            /// Returns the adapter's provider.
+            pub fn provider(self) -> &'static Provider {
+                match self {
+                    $(#[cfg(feature = $feature)] Self::$variant => &$provider,)*
+                }
+            }
+        }
+
+        /// The names of all kinds, and the feature that each needs.
+        const NAMES: &[(&str, &str)] = &[$(($name, $feature),)*];
+    };
+}
+
+kinds! {
+    /// Cloudflare Turnstile.
+    Turnstile, "turnstile", "turnstile", human_check_turnstile::TURNSTILE;
+    /// hCaptcha, free or Enterprise.
+    Hcaptcha, "hcaptcha", "hcaptcha", human_check_hcaptcha::HCAPTCHA;
+    /// reCAPTCHA v2.
+    RecaptchaV2, "recaptcha-v2", "recaptcha", human_check_recaptcha::RECAPTCHA_V2;
+    /// reCAPTCHA v3.
+    RecaptchaV3, "recaptcha-v3", "recaptcha", human_check_recaptcha::RECAPTCHA_V3;
+    /// reCAPTCHA Enterprise.
+    RecaptchaEnterprise, "recaptcha-enterprise", "recaptcha", human_check_recaptcha::RECAPTCHA_ENTERPRISE;
+    /// CaptchaLa.
+    CaptchaLa, "captchala", "captchala", human_check_captchala::CAPTCHALA;
+    /// ALTCHA, a proof of work that the program itself issues and judges.
+    Altcha, "altcha", "altcha", human_check_altcha::ALTCHA;
+}
+
+impl ProviderKind {
+    /// Returns the name in files and on command lines, such as `recaptcha-v3`. It is the name of the
+    /// [provider](Self::provider), too.
+    pub fn name(self) -> &'static str {
+        self.provider().name()
+    }
+
+    /// Returns the kind of that name, in any case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|kind| kind.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Returns whether the program itself judges tokens of this kind, without a network.
+    pub fn is_self_hosted(self) -> bool {
+        self.name() == "altcha"
+    }
+
+    /// Whether the application issues the challenges that its pages show.
+    pub(crate) fn issues_challenges(self) -> bool {
+        matches!(self.name(), "altcha" | "captchala")
+    }
+
+    /// What to write where a name is no kind.
+    pub(crate) fn remedy(name: &str) -> String {
+        let known: Vec<_> = Self::ALL.iter().map(|kind| kind.name()).collect();
+        let known = known.join(", ");
+        let built_without = NAMES
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
+        match built_without {
+            Some((name, feature)) => format!(
+                "write one of {known}, or build the program with the feature `{feature}` for {name}"
+            ),
+            None => format!("write one of {known}"),
+        }
+    }
+
+    /// The keys of `[providers.NAME]` that mean nothing for this kind, and why where that helps.
+    ///
+    /// A key that is ignored looks like a rule, so each is an error.
+    pub(crate) fn meaningless_keys(self) -> Vec<(&'static str, &'static str)> {
+        const ALTCHA_ONLY: [&str; 4] = ["challenge_ttl", "difficulty", "previous_secret", "site"];
+        const NO_NETWORK: &str = ", which needs no network";
+        let mut keys = Vec::new();
+        let name = self.name();
+        if name == "altcha" {
+            keys.extend([
+                ("allow_test_keys", ""),
+                ("base_url", NO_NETWORK),
+                ("circuit_breaker", NO_NETWORK),
+                (
+                    "hostnames",
+                    ", whose tokens do not say where they were solved",
+                ),
+                ("max_in_flight", NO_NETWORK),
+                ("max_risk", ""),
+                ("min_score", ""),
+            ]);
+        } else {
+            keys.extend(ALTCHA_ONLY.map(|key| (key, "")));
+        }
+        if name != "recaptcha-enterprise" {
+            keys.extend([("enterprise_key", ""), ("project", "")]);
+        }
+        if name != "captchala" {
+            keys.push(("accept_offline_tokens", ""));
+        }
+        keys
+    }
+}
+
+impl fmt::Display for ProviderKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for ProviderKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The text is not repeated: it may be a secret in the wrong place.
+        let name = String::deserialize(deserializer)?;
+        Self::from_name(&name).ok_or_else(|| {
+            D::Error::custom(format!("is no kind of provider; {}", Self::remedy(&name)))
+        })
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for ProviderKind {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ProviderKind".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names: Vec<_> = Self::ALL.iter().map(|kind| kind.name()).collect();
+        schemars::json_schema!({
+            "description": "A kind of provider.",
+            "type": "string",
+            "enum": names,
+        })
+    }
+}
+
+/// What decides whether a valid reCAPTCHA Enterprise token is a human's.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EnterpriseKeyKind {
+    /// A challenge that was passed or not needed.
+    #[serde(alias = "enterprise_challenge")]
+    Challenge,
+    /// A checkbox.
+    #[serde(alias = "enterprise_checkbox")]
+    Checkbox,
+    /// The score.
+    #[serde(alias = "enterprise_score")]
+    Score,
+}
+
+impl EnterpriseKeyKind {
+    /// Returns the kind of key of that name: `challenge`, `checkbox` or `score`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "challenge" => Some(Self::Challenge),
+            "checkbox" => Some(Self::Checkbox),
+            "score" => Some(Self::Score),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(all(test, feature = "turnstile"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_and_its_provider_have_one_name() {
+        for kind in ProviderKind::ALL {
+            assert!(NAMES.iter().any(|(name, _)| *name == kind.name()), "{kind}");
+            assert_eq!(
+                ProviderKind::from_name(&kind.name().to_uppercase()),
+                Some(*kind)
+            );
+        }
+        assert_eq!(ProviderKind::from_name("turnstyle"), None);
+    }
+}

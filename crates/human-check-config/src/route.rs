@@ -1,0 +1,200 @@
+//! From the table of a route to its guard.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use human_check_core::{ConfigError, Policy, Score};
+use human_check_guard::{BodyLimits, ClientAddress, Guard, RoutePolicy, Trigger};
+
+use crate::compose::{Composed, Context};
+use crate::deployment_builder::Customise;
+use crate::model::{ChallengeTable, OutagePolicy, RouteTable, SiteTable};
+use crate::source::KeyPath;
+
+/// One route, and what it shares with all others.
+pub(crate) struct Route<'m> {
+    /// What the application, logs and metrics call it.
+    pub(crate) name: &'m str,
+    pub(crate) table: &'m RouteTable,
+    /// Where that table is.
+    pub(crate) path: KeyPath,
+    pub(crate) site: &'m SiteTable,
+}
+
+impl Route<'_> {
+    pub(crate) fn guard(
+        &self,
+        context: &Context<'_>,
+        composed: &Composed,
+        customise: &Customise,
+    ) -> Result<Guard, ConfigError> {
+        let placed = |error: ConfigError| self.placed(context, error);
+        let policy = self.policy(context, composed)?;
+        let mut builder = Guard::builder(Arc::clone(&composed.check))
+            .with_client_address(client_address(self.site).map_err(placed)?)
+            .with_body_limits(body_limits(self.site));
+        if let Some(header) = &self.site.header {
+            builder = builder.with_header(header);
+        }
+        if let Some(header) = &self.site.country_header {
+            builder = builder.with_country_header(header);
+        }
+        for widget in &composed.widgets {
+            builder = builder.with_widget(widget.clone());
+        }
+        customise(self.name, builder).build(policy).map_err(placed)
+    }
+
+    /// An error of a policy or a guard, with the place of the key at fault.
+    fn placed(&self, context: &Context<'_>, error: ConfigError) -> ConfigError {
+        let key = error.field().to_owned();
+        if key == "fields" {
+            let remedy =
+                "rename the field on one page, and name it with `fields` in that account's table";
+            return context.placed(&"check".into(), error.with_remedy(remedy));
+        }
+        let site = KeyPath::site(&key);
+        if context.document.has(&site) {
+            return context.placed(&site, error);
+        }
+        context.placed(&self.path.join(key), error)
+    }
+
+    fn policy(
+        &self,
+        context: &Context<'_>,
+        composed: &Composed,
+    ) -> Result<RoutePolicy, ConfigError> {
+        let table = self.table;
+        let name = self.name.to_owned();
+        let mut policy = match table.on_outage {
+            OutagePolicy::FailClosed => RoutePolicy::fail_closed(name),
+            OutagePolicy::FailOpen => RoutePolicy::fail_open(name),
+        };
+        if table.on_declined == OutagePolicy::FailOpen {
+            policy = policy.with_fail_open_when_declined();
+        }
+        if table.on_store_unavailable == OutagePolicy::FailOpen {
+            policy = policy.with_fail_open_when_store_unavailable();
+        }
+        if let Some(action) = &table.action {
+            policy = policy.with_action(action.clone());
+        }
+        if table.observe_only {
+            policy = policy.with_observe_only();
+        }
+        if let Some(challenge) = &table.challenge {
+            policy = policy.with_trigger(self.trigger(context, challenge)?);
+        }
+        let rules = self
+            .rules(composed)
+            .map_err(|error| self.placed(context, error))?;
+        Ok(policy.with_policy(rules))
+    }
+
+    fn rules(&self, composed: &Composed) -> Result<Policy, ConfigError> {
+        let mut rules = Policy::new().with_test_keys(composed.test_keys);
+        if let Some(hostnames) = &self.table.hostnames {
+            rules = rules.with_hostnames(hostnames)?;
+        }
+        if let Some(score) = self.table.min_score {
+            let score = Score::humanity(score).map_err(|error| error.with_field("min_score"))?;
+            rules = rules.with_min_score(score);
+        }
+        if let Some(age) = self.table.max_age {
+            rules = rules.with_max_age(age);
+        }
+        Ok(rules)
+    }
+
+    fn trigger(
+        &self,
+        context: &Context<'_>,
+        table: &ChallengeTable,
+    ) -> Result<Trigger, ConfigError> {
+        let path = self.path.join("challenge");
+        let mut rules = Vec::new();
+        match (table.after_requests, table.window) {
+            (None, None) => {}
+            (None, Some(_)) => {
+                return Err(context.wrong(
+                    &path.join("window"),
+                    "is given without after_requests",
+                    "write after how many requests, or leave it out",
+                ));
+            }
+            (Some(limit), window) => {
+                let window = window.unwrap_or(Duration::from_secs(600));
+                if window.is_zero() {
+                    let remedy = "write a time above zero, such as \"10m\"";
+                    return Err(context.wrong(&path.join("window"), "is zero", remedy));
+                }
+                let store = Arc::clone(&context.stores.attempts);
+                rules.push(Trigger::after_requests(store, limit, window));
+            }
+        }
+        if !table.user_agent_contains.is_empty() {
+            rules.push(Trigger::user_agent_contains(&table.user_agent_contains));
+        }
+        for (key, countries) in [
+            ("country_in", &table.country_in),
+            ("country_outside", &table.country_outside),
+        ] {
+            if !countries.is_empty() && self.site.country_header.is_none() {
+                return Err(context.wrong(
+                    &path.join(key),
+                    "needs the client's country, and no header tells it",
+                    "set site.country_header, such as \"CF-IPCountry\", or leave it out",
+                ));
+            }
+        }
+        if !table.country_in.is_empty() {
+            rules.push(Trigger::country_in(&table.country_in));
+        }
+        if !table.country_outside.is_empty() {
+            rules.push(Trigger::country_outside(&table.country_outside));
+        }
+        if rules.is_empty() {
+            return Err(context.wrong(
+                &path,
+                "has no rule, so no visitor would ever be challenged",
+                "give a rule, such as after_requests = 3, or leave the table out to challenge always",
+            ));
+        }
+        Ok(Trigger::any(rules))
+    }
+}
+
+fn client_address(site: &SiteTable) -> Result<ClientAddress, ConfigError> {
+    let trusted = &site.trusted_proxies;
+    let source = site.client_address.as_deref().unwrap_or("socket");
+    let source = source.to_ascii_lowercase();
+    match source.as_str() {
+        "socket" if trusted.is_empty() => Ok(ClientAddress::socket()),
+        "socket" => Err(ConfigError::new(
+            "trusted_proxies",
+            "are listed, and no header is read from them",
+            "say which header they write, for example client_address = \"x-forwarded-for\"",
+        )),
+        "x-forwarded-for" => ClientAddress::x_forwarded_for(trusted),
+        "forwarded" => ClientAddress::forwarded(trusted),
+        "cloudflare" if trusted.is_empty() => Ok(ClientAddress::cloudflare()),
+        "cloudflare" => ClientAddress::cloudflare_behind(trusted),
+        header => ClientAddress::header(header, trusted).map_err(|error| {
+            let field = match error.field() {
+                "header" => "client_address",
+                _ => "trusted_proxies",
+            };
+            error.with_field(field)
+        }),
+    }
+}
+
+fn body_limits(site: &SiteTable) -> BodyLimits {
+    let mut limits = BodyLimits::default();
+    limits.max_body_bytes = site.max_body_bytes.unwrap_or(limits.max_body_bytes);
+    limits.body_timeout = site.body_timeout.unwrap_or(limits.body_timeout);
+    limits.max_upload_bytes = site.max_upload_bytes.unwrap_or(limits.max_upload_bytes);
+    limits.upload_timeout = site.upload_timeout.unwrap_or(limits.upload_timeout);
+    limits
+}

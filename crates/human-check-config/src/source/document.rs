@@ -1,0 +1,347 @@
+use std::sync::Arc;
+
+use human_check_core::ConfigError;
+use serde::de::DeserializeOwned;
+use toml::de::{DeTable, DeValue};
+
+use super::KeyPath;
+use crate::model::Model;
+
+/// A configuration as a table, and where each of its keys was written.
+///
+/// Holds no secret: those are only referred to.
+#[derive(Clone)]
+pub(crate) struct Document {
+    origin: Origin,
+    table: toml::Table,
+    overrides: Vec<Override>,
+}
+
+/// Who knows where a key was written.
+#[derive(Clone)]
+enum Origin {
+    /// A TOML file, with its text.
+    Toml { name: String, text: String },
+    /// Something else that can tell of a path where it comes from. `name` is what the whole is called.
+    Other { name: String, place: Place },
+}
+
+/// Tells where the key at a path was written, or where it would be.
+pub(crate) type Place = Arc<dyn Fn(&KeyPath) -> String + Send + Sync>;
+
+/// One key that a variable sets, such as `HUMAN_CHECK__CHECK__USE=new`.
+#[derive(Clone, Debug)]
+pub(crate) struct Override {
+    pub(crate) variable: String,
+    pub(crate) value: String,
+}
+
+impl Override {
+    /// What the names of such variables begin with.
+    pub(crate) const PREFIX: &str = "HUMAN_CHECK__";
+
+    fn path(&self) -> KeyPath {
+        let name = self.variable.strip_prefix(Self::PREFIX);
+        let parts = name.unwrap_or_default().split("__");
+        parts.map(str::to_ascii_lowercase).collect()
+    }
+}
+
+impl Document {
+    /// Reads a file's text.
+    pub(crate) fn from_toml(name: impl Into<String>, text: &str) -> Result<Self, ConfigError> {
+        let name = name.into();
+        let table = text.parse().map_err(|error: toml::de::Error| {
+            let line = error.span().map_or(1, |span| line(text, span.start));
+            ConfigError::new(
+                format!("{name}:{line}"),
+                format!("is no TOML: {}", one_line(error.message())),
+                "fix that line",
+            )
+        })?;
+        let text = text.to_owned();
+        Ok(Self {
+            origin: Origin::Toml { name, text },
+            table,
+            overrides: Vec::new(),
+        })
+    }
+
+    /// Takes a table that was written in another syntax. `place` tells where each key of it was.
+    pub(crate) fn from_table(name: impl Into<String>, table: toml::Table, place: Place) -> Self {
+        Self {
+            origin: Origin::Other {
+                name: name.into(),
+                place,
+            },
+            table,
+            overrides: Vec::new(),
+        }
+    }
+
+    /// Puts single keys over what was written.
+    pub(crate) fn with_overrides(mut self, overrides: &[Override]) -> Result<Self, ConfigError> {
+        for one in overrides {
+            self.put(one)?;
+        }
+        self.overrides = overrides.to_vec();
+        Ok(self)
+    }
+
+    fn put(&mut self, one: &Override) -> Result<(), ConfigError> {
+        let path = one.path();
+        let wrong = || {
+            ConfigError::new(
+                one.variable.clone(),
+                "leads to no key",
+                "write the tables and the key, such as HUMAN_CHECK__CHECK__USE",
+            )
+        };
+        let (key, tables) = path.parts().split_last().ok_or_else(wrong)?;
+        if path.parts().iter().any(String::is_empty) {
+            return Err(wrong());
+        }
+        let mut table = &mut self.table;
+        for name in tables {
+            let entry = table.entry(name.clone());
+            let entry = entry.or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            table = entry.as_table_mut().ok_or_else(wrong)?;
+        }
+        // As TOML where it is some, as text otherwise: `3000`, `["a", "b"]`, and `turnstile`.
+        let parsed = format!("value = {}", one.value).parse::<toml::Table>();
+        let parsed = parsed.ok().and_then(|mut table| table.remove("value"));
+        let text = || toml::Value::String(one.value.clone());
+        table.insert(key.clone(), parsed.unwrap_or_else(text));
+        Ok(())
+    }
+
+    /// How an error names the whole of it.
+    pub(crate) fn name(&self) -> &str {
+        match &self.origin {
+            Origin::Toml { name, .. } | Origin::Other { name, .. } => name,
+        }
+    }
+
+    pub(crate) fn model(&self) -> Result<Model, ConfigError> {
+        self.refuse_what_is_no_choice()?;
+        self.read_as()
+    }
+
+    /// No route fails open on some errors. A key that would say so is told why, and is not among the keys
+    /// that an error offers.
+    fn refuse_what_is_no_choice(&self) -> Result<(), ConfigError> {
+        let routes = self.table.get("routes").and_then(toml::Value::as_table);
+        for (name, _) in routes.into_iter().flatten() {
+            for (key, never) in [
+                (
+                    "on_misconfigured",
+                    "a wrong configuration, which would stay unnoticed",
+                ),
+                (
+                    "on_protocol",
+                    "a reply that makes no sense, which a client may provoke",
+                ),
+            ] {
+                let path = KeyPath::route(name).join(key);
+                if self.has(&path) {
+                    let problem = format!("is no choice: no route fails open on {never}");
+                    return Err(ConfigError::new(self.at(&path), problem, "leave it out"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn read_as<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        let value = toml::Value::Table(self.table.clone());
+        serde_path_to_error::deserialize(value).map_err(|error| {
+            let path = KeyPath::from(error.path());
+            let message = one_line(error.inner().message());
+            // What this crate itself says of a key brings its remedy along.
+            let (problem, remedy) = match message.split_once("; ") {
+                Some((problem, remedy)) => (problem.to_owned(), remedy.to_owned()),
+                None => (
+                    message,
+                    "correct it; docs/reference/configuration.md and the schema list every key"
+                        .to_owned(),
+                ),
+            };
+            ConfigError::new(self.at(&path), problem, remedy)
+        })
+    }
+
+    /// Whether the key was written, in whatever syntax.
+    pub(crate) fn has(&self, path: &KeyPath) -> bool {
+        let Some((first, rest)) = path.parts().split_first() else {
+            return false;
+        };
+        let mut value = self.table.get(first);
+        for part in rest {
+            value = value.and_then(|value| value.as_table()?.get(part));
+        }
+        value.is_some()
+    }
+
+    /// How a key is set in this syntax: `key = value` in a file, `VARIABLE=text` by a variable.
+    pub(crate) fn setting(&self, path: &KeyPath, value: &str, text: &str) -> String {
+        let place = self.at(path);
+        match place.starts_with("HUMAN_CHECK_") {
+            true => format!("{place}={text}"),
+            false => {
+                let key = path.parts().last().map_or("", String::as_str);
+                format!("{key} = {value}")
+            }
+        }
+    }
+
+    /// The place of a key, in the words of whoever wrote it: `human-check.toml:12: providers.old.secret`,
+    /// or the name of a variable.
+    pub(crate) fn at(&self, path: &KeyPath) -> String {
+        let by_variable = self.overrides.iter().find(|one| one.path() == *path);
+        if let Some(one) = by_variable {
+            return one.variable.clone();
+        }
+        match &self.origin {
+            Origin::Other { place, .. } => place(path),
+            Origin::Toml { name, text } => {
+                let line = line(text, offset(text, path.parts()));
+                match path.parts() {
+                    [] => format!("{name}:{line}"),
+                    _ => format!("{name}:{line}: {path}"),
+                }
+            }
+        }
+    }
+}
+
+/// Where the deepest part of the path that is there begins.
+fn offset(text: &str, parts: &[String]) -> usize {
+    let Ok(root) = DeTable::parse(text) else {
+        return 0;
+    };
+    let mut offset = 0;
+    let mut table = root.get_ref();
+    for part in parts {
+        let found = table.iter().find(|(key, _)| key.get_ref() == part);
+        let Some((key, value)) = found else {
+            break;
+        };
+        offset = key.span().start;
+        match value.get_ref() {
+            DeValue::Table(inner) => table = inner,
+            _ => break,
+        }
+    }
+    offset
+}
+
+fn line(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().iter().take(offset);
+    before.filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// A message of the parser on one line, without the text that it complains about: that may be a secret
+/// in the wrong place.
+fn one_line(message: &str) -> String {
+    let message = message.replace('\n', " ");
+    for (intro, end, word) in [
+        ("string \"", '"', "text"),
+        ("integer `", '`', "a number"),
+        ("floating point `", '`', "a number"),
+        ("unknown variant `", '`', "none of its values"),
+    ] {
+        if let Some((before, rest)) = message.split_once(intro) {
+            // What was written may hold the closing character itself, what follows it never does.
+            let expected = rest.rfind(", expected").unwrap_or(rest.len());
+            let after = &rest[expected..];
+            let closed = rest[..expected].ends_with(end);
+            return format!("{before}{word}{}", if closed { after } else { "" });
+        }
+    }
+    message
+}
+
+#[cfg(test)]
+#[cfg(feature = "hcaptcha")]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+[providers.old]
+kind = "hcaptcha"
+site_key = "k"
+
+[check]
+use = "old"
+"#;
+
+    fn read(text: &str, overrides: &[(&str, &str)]) -> Result<Document, ConfigError> {
+        let overrides = overrides.iter().map(|(variable, value)| Override {
+            variable: (*variable).to_owned(),
+            value: (*value).to_owned(),
+        });
+        Document::from_toml("f.toml", text)?.with_overrides(&overrides.collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_key_is_found_on_its_line_and_an_absent_one_at_its_table() {
+        let document = read(TEXT, &[]).unwrap();
+        let old = KeyPath::provider("old");
+        assert_eq!(
+            document.at(&old.join("site_key")),
+            "f.toml:4: providers.old.site_key"
+        );
+        assert_eq!(
+            document.at(&old.join("secret")),
+            "f.toml:2: providers.old.secret"
+        );
+        assert_eq!(document.at(&"check.use".into()), "f.toml:7: check.use");
+        assert!(document.has(&"check.use".into()) && !document.has(&"check.use.x".into()));
+    }
+
+    #[test]
+    fn a_variable_sets_a_key_and_is_named_in_its_place() {
+        let document = read(
+            TEXT,
+            &[
+                ("HUMAN_CHECK__CHECK__USE", "new"),
+                ("HUMAN_CHECK__CHECK__TIMEOUT", "250ms"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(document.table["check"]["use"].as_str(), Some("new"));
+        assert_eq!(document.table["check"]["timeout"].as_str(), Some("250ms"));
+        assert_eq!(document.at(&"check.use".into()), "HUMAN_CHECK__CHECK__USE");
+        assert!(read(TEXT, &[("HUMAN_CHECK__CHECK__USE__X", "1")]).is_err());
+        assert!(read(TEXT, &[("HUMAN_CHECK__", "1")]).is_err());
+    }
+
+    #[test]
+    fn what_is_no_toml_is_told_by_its_line() {
+        let error = read("[check]\nuse = old\n", &[]).err().unwrap();
+        assert_eq!(error.field(), "f.toml:2");
+    }
+
+    #[test]
+    fn a_secret_in_the_wrong_place_is_not_repeated() {
+        for text in [
+            "[providers.old]\nkind = \"hcaptcha\"\nsite_key = \"k\"\nsecret = \"0xCANARY\"\n",
+            "[providers.old]\nkind = \"0xCANARY\"\n",
+            "[providers.old]\nkind = 5417\n",
+            "[providers.old]\nkind = \"hcaptcha\"\nsite_key = 5417\n",
+            "[providers.old]\nkind = \"hcaptcha\"\nsite_key = \"k\"\nsecret = 5417\n",
+            "[providers.old]\nkind = \"hcaptcha\"\nsite_key = \"k\"\nsecret = 5417.5\n",
+            "[providers.old]\nkind = \"hcaptcha\"\nsite_key = \"k\"\nmin_score = \"0xCANARY\"\n",
+            "[providers.old]\nkind = \"hcaptcha\"\nchallenge_ttl = \"0xCANARY\"\n",
+            "[providers.old]\nkind = \"hcaptcha\"\n[routes.a]\non_outage = \"0xCANARY\"\n",
+        ] {
+            let error = read(text, &[]).unwrap().model().unwrap_err();
+            assert!(error.field().starts_with("f.toml:"), "{error}");
+            let error = error.to_string();
+            assert!(
+                !error.contains("CANARY") && !error.contains("5417"),
+                "{error}"
+            );
+        }
+    }
+}

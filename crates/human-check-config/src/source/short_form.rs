@@ -1,0 +1,224 @@
+//! The short form for one provider: `HUMAN_CHECK_PROVIDER`, `HUMAN_CHECK_SITE_KEY`,
+//! `HUMAN_CHECK_SECRET` and a few more. It is another spelling of the keys of a file.
+
+use std::sync::Arc;
+
+use human_check_core::ConfigError;
+use toml::{Table, Value};
+
+use super::{Document, KeyPath};
+use crate::ProviderKind;
+use crate::model::ANY_ROUTE;
+
+/// What the names of all our variables begin with.
+pub(crate) const PREFIX: &str = "HUMAN_CHECK_";
+
+/// Which table a variable's key is in.
+#[derive(Clone, Copy)]
+enum In {
+    Account,
+    Route,
+    Site,
+}
+
+/// How a variable's text becomes a value.
+#[derive(Clone, Copy)]
+enum As {
+    /// `allowed`, and nothing else.
+    Allowed,
+    List,
+    Number,
+    Text,
+}
+
+/// Name without the prefix, table, key, value. The provider and its secret are read by themselves.
+const VARIABLES: [(&str, In, &str, As); 16] = [
+    ("ACTION", In::Route, "action", As::Text),
+    ("BASE_URL", In::Account, "base_url", As::Text),
+    ("CLIENT_ADDRESS", In::Site, "client_address", As::Text),
+    ("DIFFICULTY", In::Account, "difficulty", As::Text),
+    ("ENTERPRISE_KEY", In::Account, "enterprise_key", As::Text),
+    ("FIELD", In::Account, "fields", As::List),
+    ("HEADER", In::Site, "header", As::Text),
+    ("HOSTNAMES", In::Account, "hostnames", As::List),
+    ("MAX_RISK", In::Account, "max_risk", As::Number),
+    ("MIN_SCORE", In::Account, "min_score", As::Number),
+    ("ON_OUTAGE", In::Route, "on_outage", As::Text),
+    ("PROJECT", In::Account, "project", As::Text),
+    ("SITE", In::Account, "site", As::Text),
+    ("SITE_KEY", In::Account, "site_key", As::Text),
+    ("TEST_KEYS", In::Account, "allow_test_keys", As::Allowed),
+    ("TRUSTED_PROXIES", In::Site, "trusted_proxies", As::List),
+];
+
+/// Variables that are read, but set no key: the provider's kind, its secret, what stores need, and where
+/// an application that serves altcha's widget finds it.
+const OTHERS: [&str; 7] = [
+    "CONFIG",
+    "DIGEST_SECRET",
+    "PROVIDER",
+    "REDIS_URL",
+    "SECRET",
+    "SECRET_FILE",
+    "WIDGET",
+];
+
+/// Whether `name`, without the prefix, sets something that a file says instead.
+pub(crate) fn says_what_a_file_says(name: &str) -> bool {
+    name == "PROVIDER" || VARIABLES.iter().any(|(known, ..)| *known == name)
+}
+
+/// The document that these variables stand for; names are without the prefix, blank values count as not
+/// set.
+pub(crate) fn document(variables: &[(String, String)]) -> Result<Document, ConfigError> {
+    for (name, _) in variables {
+        let known = VARIABLES.iter().any(|(known, ..)| known == name);
+        if !known && !OTHERS.contains(&name.as_str()) {
+            let mut all: Vec<_> = VARIABLES.iter().map(|(known, ..)| *known).collect();
+            all.extend(OTHERS);
+            all.sort_unstable();
+            let all = all.join(&format!(", {PREFIX}"));
+            return Err(wrong(
+                name,
+                "is not known",
+                format!("write one of {PREFIX}{all}"),
+            ));
+        }
+    }
+    let get = |name: &str| {
+        let found = variables.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    };
+    let Some(provider) = get("PROVIDER") else {
+        let kinds: Vec<_> = ProviderKind::ALL.iter().map(|kind| kind.name()).collect();
+        let remedy = format!(
+            "write one of {}, or name a file with {PREFIX}CONFIG",
+            kinds.join(", ")
+        );
+        return Err(wrong("PROVIDER", "is not set", remedy));
+    };
+    let kind = ProviderKind::from_name(provider);
+    let name = kind.map_or("main", ProviderKind::name).to_owned();
+
+    let (mut account, mut route, mut site) = (Table::new(), Table::new(), Table::new());
+    account.insert("kind".to_owned(), Value::String(provider.to_owned()));
+    let from_file = secret(&get, &mut account)?;
+    for (variable, table, key, shape) in VARIABLES {
+        let Some(text) = get(variable) else { continue };
+        let table = match table {
+            In::Account => &mut account,
+            In::Route => &mut route,
+            In::Site => &mut site,
+        };
+        table.insert(key.to_owned(), value(variable, text, shape)?);
+    }
+
+    let nested = |name: &str, table: Table| {
+        Value::Table(Table::from_iter([(name.to_owned(), Value::Table(table))]))
+    };
+    let mut all = Table::new();
+    all.insert("providers".to_owned(), nested(&name, account));
+    all.insert("routes".to_owned(), nested(ANY_ROUTE, route));
+    all.insert("site".to_owned(), Value::Table(site));
+    let used = Value::String(name.clone());
+    all.insert(
+        "check".to_owned(),
+        Value::Table(Table::from_iter([("use".to_owned(), used)])),
+    );
+    if kind.is_some_and(ProviderKind::is_self_hosted) {
+        // Its tokens pass again and again without one.
+        let memory = Value::String("memory".to_owned());
+        let store = Table::from_iter([("kind".to_owned(), memory)]);
+        all.insert("replay_store".to_owned(), Value::Table(store));
+    }
+    let place = move |path: &KeyPath| match variable_of(path, from_file) {
+        Some(variable) => format!("{PREFIX}{variable}"),
+        None => format!("environment: {path}"),
+    };
+    Ok(Document::from_table("environment", all, Arc::new(place)))
+}
+
+/// Puts the place of the secret into the account, and says whether it is a file.
+fn secret<'v>(
+    get: &impl Fn(&str) -> Option<&'v str>,
+    account: &mut Table,
+) -> Result<bool, ConfigError> {
+    let place = match (get("SECRET"), get("SECRET_FILE")) {
+        (Some(_), Some(_)) => {
+            let problem = "is set beside HUMAN_CHECK_SECRET";
+            return Err(wrong("SECRET_FILE", problem, "set one of them"));
+        }
+        (None, None) => {
+            let remedy =
+                "set it to the secret key, or HUMAN_CHECK_SECRET_FILE to a file that holds it";
+            return Err(wrong("SECRET", "is not set", remedy));
+        }
+        (Some(_), None) => ("env", format!("{PREFIX}SECRET")),
+        (None, Some(file)) => ("file", file.to_owned()),
+    };
+    let from_file = place.0 == "file";
+    let place = (place.0.to_owned(), Value::String(place.1));
+    account.insert("secret".to_owned(), Value::Table(Table::from_iter([place])));
+    Ok(from_file)
+}
+
+fn value(variable: &str, text: &str, shape: As) -> Result<Value, ConfigError> {
+    Ok(match shape {
+        As::Text => Value::String(text.to_owned()),
+        As::Number => {
+            let number = text
+                .parse()
+                .map_err(|_| wrong(variable, "is no number", "write one such as 0.5".to_owned()))?;
+            Value::Float(number)
+        }
+        As::Allowed if text == "allowed" => Value::Boolean(true),
+        As::Allowed => {
+            let remedy = "write `allowed`, or leave it out";
+            return Err(wrong(variable, "is not one of its values", remedy));
+        }
+        As::List => {
+            let entries: Vec<_> = text.split(',').map(str::trim).collect();
+            if entries.iter().any(|entry| entry.is_empty()) {
+                return Err(wrong(
+                    variable,
+                    "lists something empty, so a rule may be missing",
+                    "write entries separated by commas, or unset it",
+                ));
+            }
+            let entries = entries.into_iter();
+            Value::Array(
+                entries
+                    .map(|entry| Value::String(entry.to_owned()))
+                    .collect(),
+            )
+        }
+    })
+}
+
+/// The variable that sets the key at `path`, whether it is set or not.
+fn variable_of(path: &KeyPath, secret_from_file: bool) -> Option<&'static str> {
+    let parts: Vec<_> = path.parts().iter().map(String::as_str).collect();
+    let (table, key) = match parts[..] {
+        ["check", "use"] | ["providers", _, "kind"] => return Some("PROVIDER"),
+        ["providers", _, "secret", ..] if secret_from_file => return Some("SECRET_FILE"),
+        ["providers", _, "secret", ..] => return Some("SECRET"),
+        ["providers", _, key, ..] => (In::Account, key),
+        ["routes", _, key, ..] => (In::Route, key),
+        ["site", key, ..] => (In::Site, key),
+        _ => return None,
+    };
+    // Some rules can be an account's or a route's, and there is one variable for both.
+    let same = |one: In| matches!((one, table), (In::Site, In::Site)) || !matches!(table, In::Site);
+    let mut all = VARIABLES.iter();
+    let found = all.find(|(_, place, known, _)| *known == key && same(*place));
+    found.map(|(variable, ..)| *variable)
+}
+
+fn wrong(name: &str, problem: &'static str, remedy: impl Into<String>) -> ConfigError {
+    // A name that is not known is shown whole, in the case that it was written in.
+    let shown = match name.starts_with(|c: char| c.is_ascii_uppercase()) {
+        true => format!("{PREFIX}{name}"),
+        false => name.to_owned(),
+    };
+    ConfigError::new(shown, problem, remedy.into())
+}

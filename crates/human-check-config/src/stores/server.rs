@@ -1,0 +1,37 @@
+//! The connection to a Redis or Valkey server.
+
+use human_check_core::{ConfigError, Secret};
+use human_check_redis::RedisServer;
+
+use crate::compose::Context;
+use crate::model::StoreTable;
+use crate::source::KeyPath;
+
+pub(super) fn open(
+    context: &Context<'_>,
+    store: &'static str,
+    table: &StoreTable,
+) -> Result<(RedisServer, Secret), ConfigError> {
+    let path = KeyPath::from(store);
+    if table.capacity.is_some() {
+        return Err(context.wrong(
+            &path.join("capacity"),
+            "means nothing for a store on a server",
+            "leave it out, and set the server's maxmemory instead",
+        ));
+    }
+    let key = path.join("url");
+    let url = context.secret(&key, table.url.as_ref(), "HUMAN_CHECK_REDIS_URL")?;
+    let server = RedisServer::new(&url).map_err(|error| context.placed(&key, error))?;
+    let key = path.join("digest_secret");
+    let reference = table.digest_secret.as_ref();
+    let secret = context.secret(&key, reference, "HUMAN_CHECK_DIGEST_SECRET")?;
+    if secret.expose().len() < 16 {
+        return Err(context.wrong(
+            &key,
+            "is shorter than 16 characters, so a reader of the server could guess it",
+            "make a long random one, for example with `openssl rand -hex 32`, the same on all machines",
+        ));
+    }
+    Ok((server, secret))
+}

@@ -1,0 +1,32 @@
+//! Checks around checks, one file each.
+
+mod circuit_breaker;
+mod circuit_state;
+mod comparison;
+mod concurrency_limit;
+mod dual_accept;
+mod enforce;
+mod failover;
+#[cfg(feature = "replay")]
+mod replay_guard;
+#[cfg(feature = "tokio")]
+mod retry_unsent;
+#[cfg(feature = "tokio")]
+mod shadow;
+#[cfg(feature = "tokio")]
+mod timeout;
+
+pub use circuit_breaker::{CircuitBreaker, CircuitBreakerPolicy};
+pub use comparison::{Comparison, ComparisonSink, Observation, ObservedOutcome};
+pub use concurrency_limit::ConcurrencyLimit;
+pub use dual_accept::{DualAccept, DualAcceptCounts};
+pub use enforce::Enforce;
+pub use failover::Failover;
+#[cfg(feature = "replay")]
+pub use replay_guard::ReplayGuard;
+#[cfg(feature = "tokio")]
+pub use retry_unsent::RetryUnsent;
+#[cfg(feature = "tokio")]
+pub use shadow::Shadow;
+#[cfg(feature = "tokio")]
+pub use timeout::Timeout;

@@ -1,0 +1,13 @@
+//! Where accepted tokens are kept, so that each is accepted once.
+
+mod memory_replay_store;
+mod replay_store;
+#[cfg(feature = "tokio")]
+mod timeout_store;
+
+pub use memory_replay_store::MemoryReplayStore;
+pub use replay_store::{ClaimError, Claimed, DigestKey, ReplayStore, TokenId};
+#[cfg(feature = "tokio")]
+pub use timeout_store::TimeoutStore;
+#[cfg(feature = "tokio")]
+pub(crate) use timeout_store::within;

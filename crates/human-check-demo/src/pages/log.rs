@@ -1,0 +1,96 @@
+//! The page of the latest decisions, and their stream.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_core::Stream;
+use futures_util::stream::unfold;
+use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::app::App;
+use crate::headers::Nonce;
+use crate::log::Entry;
+use crate::page::{Frame, PAGES, show};
+
+#[derive(Debug, Template)]
+#[template(path = "log.html")]
+struct Shown {
+    frame: Frame,
+    entries: Vec<Entry>,
+    last: u64,
+}
+
+/// `GET /log`
+pub(crate) async fn page(State(app): State<App>, Extension(nonce): Extension<Nonce>) -> Response {
+    let entries = app.log().latest();
+    let shown = Shown {
+        frame: Frame::new("Log of decisions", "/log", nonce),
+        last: entries.first().map_or(0, |entry| entry.number),
+        entries,
+    };
+    show(StatusCode::OK, &shown, &[])
+}
+
+/// What the page has already.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Known {
+    after: u64,
+}
+
+/// `GET /log/events`: decisions as server-sent events, one JSON object each.
+pub(crate) async fn events(
+    State(app): State<App>,
+    Query(known): Query<Known>,
+    headers: HeaderMap,
+) -> Response {
+    // A browser that comes back says what it saw last.
+    let seen = headers.get("last-event-id");
+    let seen = seen.and_then(|id| id.to_str().ok()?.parse().ok());
+    let log = app.log();
+    let place = Arc::clone(&log.readers).try_acquire_owned();
+    let (Ok(place), Some((missed, news))) = (place, log.after(seen.unwrap_or(known.after))) else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    Sse::new(told(missed, news, place))
+        .keep_alive(KeepAlive::default())
+        .into_response()
+}
+
+fn told(
+    missed: VecDeque<Entry>,
+    news: Receiver<Entry>,
+    place: OwnedSemaphorePermit,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    unfold(
+        (missed, news, place),
+        |(mut missed, mut news, place)| async {
+            let entry = loop {
+                if let Some(entry) = missed.pop_front() {
+                    break entry;
+                }
+                match news.recv().await {
+                    Ok(entry) => break entry,
+                    // The page shows them when it is loaded anew.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
+            };
+            let event = Event::default()
+                .id(entry.number.to_string())
+                .json_data(&entry)
+                .unwrap_or_default();
+            Some((Ok(event), (missed, news, place)))
+        },
+    )
+}

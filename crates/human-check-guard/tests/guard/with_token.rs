@@ -1,0 +1,208 @@
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use human_check_core::Provider;
+use human_check_guard::{
+    Guard, RoutePolicy, SubmittedTokens, TokenFields, WithToken, extracting, scan,
+};
+use human_check_testkit::Scripted;
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+static ACME: Provider = Provider::new("acme", &["acme-response"]);
+
+fn fields() -> Arc<TokenFields> {
+    Arc::new(TokenFields::of(&Scripted::human().accepting(&ACME)))
+}
+
+async fn tap<T>(parse: impl FnOnce() -> T) -> T {
+    extracting(fields(), || async { parse() }).await
+}
+
+/// How many tokens, as `Debug` tells without showing them.
+fn count(tokens: &SubmittedTokens) -> String {
+    format!("{tokens:?}")
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Strict {
+    name: String,
+    age: u8,
+}
+
+#[tokio::test]
+async fn a_type_that_refuses_unknown_members_never_sees_the_token() {
+    let json = r#"{"name":"Ada","acme-response":"t","age":36,"g-recaptcha-response":"t"}"#;
+    let form = "name=Ada&acme-response=t&age=36&g-recaptcha-response=t";
+    let json: WithToken<Strict> = tap(|| serde_json::from_str(json).unwrap()).await;
+    let form: WithToken<Strict> = tap(|| serde_urlencoded::from_str(form).unwrap()).await;
+    for tapped in [json, form] {
+        assert_eq!((tapped.inner.name.as_str(), tapped.inner.age), ("Ada", 36));
+        assert_eq!(count(&tapped.tokens), "SubmittedTokens(2)");
+    }
+}
+
+#[tokio::test]
+async fn errors_of_the_application_type_stay_its_own() {
+    let parsed: Result<WithToken<Strict>, _> =
+        tap(|| serde_json::from_str(r#"{"name":"Ada","age":"x","acme-response":"t"}"#)).await;
+    let error = parsed.unwrap_err().to_string();
+    assert!(
+        error.starts_with("invalid type: string \"x\", expected u8"),
+        "{error}"
+    );
+}
+
+#[derive(Deserialize)]
+struct Borrowed<'a> {
+    name: &'a str,
+    #[serde(borrow)]
+    note: Cow<'a, str>,
+    #[serde(flatten)]
+    rest: HashMap<&'a str, serde_json::Value>,
+}
+
+#[tokio::test]
+async fn borrowed_flattened_and_tagged_types_work() {
+    let json = r#"{"name":"Ada","note":"n","x":1,"acme-response":"t"}"#;
+    let tapped: WithToken<Borrowed<'_>> = tap(|| serde_json::from_str(json).unwrap()).await;
+    assert_eq!((tapped.inner.name, &*tapped.inner.note), ("Ada", "n"));
+    assert_eq!(tapped.inner.rest.len(), 1, "{:?}", tapped.inner.rest);
+    assert_eq!(count(&tapped.tokens), "SubmittedTokens(1)");
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(tag = "kind", rename_all = "lowercase")]
+    enum Tagged {
+        Cat { lives: u8 },
+    }
+    let json = r#"{"acme-response":"t","kind":"cat","lives":9}"#;
+    let tapped: WithToken<Tagged> = tap(|| serde_json::from_str(json).unwrap()).await;
+    assert_eq!(tapped.inner, Tagged::Cat { lives: 9 });
+    assert_eq!(count(&tapped.tokens), "SubmittedTokens(1)");
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(untagged)]
+    enum Untagged {
+        Number { n: u8 },
+        Text { n: String },
+    }
+    let json = r#"{"n":"x","acme-response":"t"}"#;
+    let tapped: WithToken<Untagged> = tap(|| serde_json::from_str(json).unwrap()).await;
+    assert_eq!(tapped.inner, Untagged::Text { n: "x".to_owned() });
+    assert_eq!(count(&tapped.tokens), "SubmittedTokens(1)");
+    assert_eq!(Untagged::Number { n: 1 }, Untagged::Number { n: 1 });
+}
+
+#[tokio::test]
+async fn what_nobody_wants_is_not_skipped_unseen() {
+    let json = r#"{"a":[1,{"b":2}],"acme-response":"t"}"#;
+    let tapped: WithToken<IgnoredAny> = tap(|| serde_json::from_str(json).unwrap()).await;
+    assert_eq!(count(&tapped.tokens), "SubmittedTokens(1)");
+}
+
+#[tokio::test]
+async fn only_members_at_the_top_count_and_outside_of_a_guard_none() {
+    let json = r#"{"inner":{"acme-response":"t"},"list":[{"acme-response":"t"}]}"#;
+    let tapped: WithToken<serde_json::Value> = tap(|| serde_json::from_str(json).unwrap()).await;
+    assert!(tapped.tokens.is_empty());
+    let json = r#"{"acme-response":"t"}"#;
+    let tapped: WithToken<serde_json::Value> = serde_json::from_str(json).unwrap();
+    assert!(tapped.tokens.is_empty());
+}
+
+#[tokio::test]
+async fn a_pointer_leads_into_a_json_body() {
+    let check = Scripted::human().accepting(&ACME);
+    let guard = Guard::builder(check)
+        .with_json_member("acme", "/meta/security/token")
+        .build(RoutePolicy::fail_closed("login"))
+        .unwrap();
+    let json = r#"{"meta":{"security":{"token":"t","x":1},"y":2},"z":3}"#;
+    let parse = || async { serde_json::from_str::<WithToken<serde_json::Value>>(json).unwrap() };
+    let tapped = extracting(Arc::clone(guard.fields()), parse).await;
+    assert_eq!(count(&tapped.tokens), "SubmittedTokens(1)");
+    let left = serde_json::json!({"meta":{"security":{"x":1},"y":2},"z":3});
+    assert_eq!(tapped.inner, left);
+    assert_eq!(
+        count(&scan::json(guard.fields(), json.as_bytes())),
+        "SubmittedTokens(1)"
+    );
+    assert!(scan::form(guard.fields(), b"token=t").is_empty());
+}
+
+#[test]
+fn pointers_that_lead_nowhere_are_refused() {
+    for pointer in ["", "token", "/", "/a//b", "/a~1b"] {
+        let guard = Guard::builder(Scripted::human())
+            .with_json_member("scripted", pointer)
+            .build(RoutePolicy::fail_closed("login"));
+        assert_eq!(guard.unwrap_err().field(), "json_member", "{pointer}");
+    }
+}
+
+#[test]
+fn a_scan_finds_names_however_they_are_written() {
+    let fields = fields();
+    for (body, found) in [
+        ("acme-response=t", 1),
+        ("a=1&acme-response=t&b=2", 1),
+        ("acme%2Dresponse=t", 1),
+        ("%61cme-response=t&acme-response=u", 2),
+        ("acme-response=", 0),
+        ("acme-response", 0),
+        ("acme-response.x=t&acme-response[]=t&Acme-Response=t", 0),
+        ("x=acme-response=t", 0),
+        ("&&&=&=t&", 0),
+        ("", 0),
+    ] {
+        let tokens = scan::form(&fields, body.as_bytes());
+        assert_eq!(
+            count(&tokens),
+            format!("SubmittedTokens({found})"),
+            "{body}"
+        );
+    }
+    assert_eq!(
+        count(&scan::form(&fields, b"acme-response=\xff\xfe")),
+        "SubmittedTokens(1)"
+    );
+}
+
+#[test]
+fn a_scan_of_something_that_is_no_json_object_finds_nothing() {
+    let fields = fields();
+    for body in [
+        r#"{"acme-response":"t""#,
+        r#"{"acme-response":"t"} x"#,
+        r#"["acme-response","t"]"#,
+        r#""acme-response""#,
+        "",
+        "\u{0}",
+    ] {
+        assert!(scan::json(&fields, body.as_bytes()).is_empty(), "{body}");
+    }
+    let deep = "[".repeat(10_000);
+    assert!(scan::json(&fields, deep.as_bytes()).is_empty());
+}
+
+proptest! {
+    /// What the scan says is what parsing the whole form says.
+    #[test]
+    fn a_scan_agrees_with_a_parser(body in "([a-z%&=+\\-25D]|acme-response|acme%2Dresponse|&|=t){0,30}") {
+        let fields = fields();
+        let parsed = form_urlencoded::parse(body.as_bytes())
+            .filter(|(name, value)| name == "acme-response" && !value.is_empty())
+            .count();
+        prop_assert_eq!(count(&scan::form(&fields, body.as_bytes())), format!("SubmittedTokens({parsed})"));
+    }
+
+    #[test]
+    fn no_bytes_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let fields = fields();
+        let _ = scan::form(&fields, &body);
+        let _ = scan::json(&fields, &body);
+    }
+}

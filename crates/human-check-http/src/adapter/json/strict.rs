@@ -1,0 +1,151 @@
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// A reply that cannot be read.
+///
+/// Says where, never what stood there: it might be the token.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{problem} at line {line}, column {column}")]
+pub struct Malformed {
+    problem: &'static str,
+    line: usize,
+    column: usize,
+}
+
+impl Malformed {
+    /// Where the reply as a whole is meant.
+    pub(super) fn whole(problem: &'static str) -> Self {
+        Self {
+            problem,
+            line: 1,
+            column: 1,
+        }
+    }
+}
+
+/// Reads one JSON object.
+///
+/// # Errors
+///
+/// [`Malformed`] when it is not valid UTF-8, not exactly one JSON object, repeats a member, or
+/// does not fit `T`.
+pub fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Malformed> {
+    let text = std::str::from_utf8(body).map_err(|_| Malformed::whole("not UTF-8"))?;
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(Malformed::whole("not a JSON object"));
+    }
+    let locate = |problem| {
+        move |error: serde_json::Error| Malformed {
+            problem,
+            line: error.line(),
+            column: error.column(),
+        }
+    };
+    serde_json::from_str::<Unrepeated>(text).map_err(|error| {
+        let problem = if error.is_data() {
+            "a repeated member"
+        } else {
+            "broken JSON"
+        };
+        locate(problem)(error)
+    })?;
+    serde_json::from_str(text).map_err(locate("a member of the wrong type"))
+}
+
+/// Walks any JSON value and fails on a repeated member.
+struct Unrepeated;
+
+impl<'de> Deserialize<'de> for Unrepeated {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Walk;
+
+        impl<'de> Visitor<'de> for Walk {
+            type Value = Unrepeated;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+
+            scalars_are!(Unrepeated, Unrepeated);
+
+            fn visit_str<E>(self, _: &str) -> Result<Unrepeated, E> {
+                Ok(Unrepeated)
+            }
+
+            fn visit_unit<E>(self) -> Result<Unrepeated, E> {
+                Ok(Unrepeated)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Unrepeated, A::Error> {
+                while seq.next_element::<Unrepeated>()?.is_some() {}
+                Ok(Unrepeated)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unrepeated, A::Error> {
+                let mut seen = Inspected::default();
+                while let Some(Key(key)) = map.next_key()? {
+                    if !seen.insert(key) {
+                        return Err(de::Error::custom("repeated member"));
+                    }
+                    map.next_value::<Unrepeated>()?;
+                }
+                Ok(Unrepeated)
+            }
+        }
+
+        deserializer.deserialize_any(Walk)
+    }
+}
+
+/// The member names of one object. Replies have few, so a short list comes before any hashing.
+#[derive(Default)]
+struct Inspected<'a> {
+    few: [Option<Cow<'a, str>>; 16],
+    many: HashSet<Cow<'a, str>>,
+}
+
+impl<'a> Inspected<'a> {
+    fn insert(&mut self, key: Cow<'a, str>) -> bool {
+        for slot in &mut self.few {
+            match slot {
+                None => {
+                    *slot = Some(key);
+                    return true;
+                }
+                Some(known) if *known == key => return false,
+                Some(_) => {}
+            }
+        }
+        self.many.insert(key)
+    }
+}
+
+/// A member name, borrowed unless it holds an escape.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ReadKey;
+
+        impl<'de> Visitor<'de> for ReadKey {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a member name")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(ReadKey)
+    }
+}

@@ -1,0 +1,173 @@
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use human_check_core::ConfigError;
+
+use super::connections::{CONNECT, Connections, IDLE};
+use crate::{Reply, Request, SendError, SendErrorKind, Transport};
+
+/// The transport over reqwest, for programs that have it anyway or want the system's own TLS.
+///
+/// Behaves as [`HyperTransport`](crate::HyperTransport) does, and costs about a third more.
+#[derive(Clone)]
+pub struct ReqwestTransport {
+    connections: Connections<reqwest::Client>,
+}
+
+impl ReqwestTransport {
+    /// A transport that trusts what the operating system trusts and connects within one second.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the trusted roots cannot be loaded.
+    pub fn new() -> Result<Self, ConfigError> {
+        Self::with_roots([] as [Vec<u8>; 0])
+    }
+
+    /// The same, and trusts these further root certificates (DER), for networks that inspect TLS.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when a certificate cannot be read or the trusted roots cannot be loaded.
+    pub fn with_roots(roots: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, ConfigError> {
+        let trust = Trust::load(roots.into_iter().collect())?;
+        let lane = || {
+            let builder = reqwest::Client::builder()
+                .connect_timeout(CONNECT)
+                .redirect(reqwest::redirect::Policy::none())
+                .referer(false)
+                .no_proxy()
+                .retry(reqwest::retry::never())
+                .tcp_nodelay(true)
+                .pool_idle_timeout(IDLE)
+                // Finds out that a connection died before every check on it has timed out.
+                .http2_keep_alive_interval(Duration::from_secs(1))
+                .http2_keep_alive_timeout(Duration::from_secs(2));
+            trust.apply(builder).build().map_err(|_| {
+                ConfigError::new(
+                    "transport",
+                    "cannot set up TLS",
+                    "build human-check-http with the feature `rustls` or `native-tls`",
+                )
+            })
+        };
+        Ok(Self {
+            connections: Connections::new(lane)?,
+        })
+    }
+}
+
+impl fmt::Debug for ReqwestTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReqwestTransport")
+    }
+}
+
+#[async_trait]
+impl Transport for ReqwestTransport {
+    async fn send(&self, request: &Request, cap: usize) -> Result<Reply, SendError> {
+        self.connections
+            .exchange(request.endpoint(), |client| exchange(client, request, cap))
+            .await
+    }
+}
+
+async fn exchange(
+    client: &reqwest::Client,
+    request: &Request,
+    cap: usize,
+) -> Result<(Reply, bool), SendError> {
+    let mut outgoing = reqwest::Request::new(request.method(), request.endpoint().url().clone());
+    *outgoing.headers_mut() = request.headers();
+    if !request.body().is_empty() {
+        *outgoing.body_mut() = Some(request.body().clone().into());
+    }
+    let mut response = client.execute(outgoing).await.map_err(send_error)?;
+    let http2 = response.version() == reqwest::Version::HTTP_2;
+    let too_large = |length: u64| length > cap as u64;
+    if response.content_length().is_some_and(too_large) {
+        return Err(SendError::new(SendErrorKind::TooLarge));
+    }
+    // Most replies come in one piece, which is then not copied.
+    let mut body = response
+        .chunk()
+        .await
+        .map_err(send_error)?
+        .unwrap_or_default();
+    while let Some(more) = response.chunk().await.map_err(send_error)? {
+        if too_large((body.len() + more.len()) as u64) {
+            return Err(SendError::new(SendErrorKind::TooLarge));
+        }
+        body = [body, more].concat().into();
+    }
+    if too_large(body.len() as u64) {
+        return Err(SendError::new(SendErrorKind::TooLarge));
+    }
+    let headers = std::mem::take(response.headers_mut());
+    Ok((Reply::from_parts(response.status(), headers, body), http2))
+}
+
+fn send_error(error: reqwest::Error) -> SendError {
+    let kind = if error.is_connect() {
+        SendErrorKind::NotSent
+    } else {
+        SendErrorKind::Lost
+    };
+    SendError::new(kind).with_source(error.without_url())
+}
+
+#[cfg(feature = "rustls")]
+struct Trust(rustls::ClientConfig);
+
+#[cfg(feature = "rustls")]
+impl Trust {
+    fn load(roots: Vec<Vec<u8>>) -> Result<Self, ConfigError> {
+        let mut config = super::tls::client_config(roots)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self(config))
+    }
+
+    fn apply(&self, builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+        builder.tls_backend_preconfigured(self.0.clone())
+    }
+}
+
+#[cfg(all(feature = "native-tls", not(feature = "rustls")))]
+struct Trust(Vec<reqwest::Certificate>);
+
+#[cfg(all(feature = "native-tls", not(feature = "rustls")))]
+impl Trust {
+    fn load(roots: Vec<Vec<u8>>) -> Result<Self, ConfigError> {
+        let read = |der: Vec<u8>| {
+            reqwest::Certificate::from_der(&der).map_err(|_| {
+                ConfigError::new("roots", "holds no certificate", "give further roots as DER")
+            })
+        };
+        roots
+            .into_iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    fn apply(&self, builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+        builder
+            .tls_backend_native()
+            .tls_certs_merge(self.0.iter().cloned())
+    }
+}
+
+#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
+struct Trust;
+
+#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
+impl Trust {
+    fn load(_roots: Vec<Vec<u8>>) -> Result<Self, ConfigError> {
+        Ok(Self)
+    }
+
+    fn apply(&self, builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+        builder
+    }
+}
