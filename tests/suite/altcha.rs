@@ -637,7 +637,7 @@ conformance!(conforms, super::fixture());
 #[derive(Debug)]
 struct HungStore;
 
-#[async_trait]
+#[human_check_core::adapter::async_trait]
 impl ReplayStore for HungStore {
     fn max_ttl(&self) -> Duration {
         Duration::from_secs(600)
