@@ -196,7 +196,7 @@ fn a_middleware_that_reads_bodies_hands_every_byte_on() {
     let mut connection = serve(move |config| {
         config.service(
             web::resource("/signup")
-                .wrap(HumanMiddleware::new(site.clone()).reading_bodies())
+                .wrap(HumanMiddleware::new(site.clone()).with_body_reading())
                 .route(web::post().to(async |body: web::Bytes| body)),
         );
     });
@@ -248,13 +248,14 @@ fn refusals_of_the_middleware_can_be_answered_otherwise() {
     let provider = ProviderKind::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {
-        let middleware = HumanMiddleware::new(site.clone()).error_handler(|refused, request| {
-            HttpResponse::ImATeapot().body(format!(
-                "{} {}",
-                refused.reason().name(),
-                request.path()
-            ))
-        });
+        let middleware =
+            HumanMiddleware::new(site.clone()).with_error_handler(|refused, request| {
+                HttpResponse::ImATeapot().body(format!(
+                    "{} {}",
+                    refused.reason().name(),
+                    request.path()
+                ))
+            });
         config.service(
             web::resource("/")
                 .wrap(middleware)
@@ -452,7 +453,7 @@ fn a_body_that_an_upgrade_hides_is_capped_all_the_same() {
     let mut connection = serve(move |config| {
         config.app_data(site.clone()).service(
             web::resource("/")
-                .wrap(HumanMiddleware::new(site.clone()).reading_bodies())
+                .wrap(HumanMiddleware::new(site.clone()).with_body_reading())
                 .route(web::post().to(async || "ran")),
         );
     });

@@ -135,7 +135,7 @@ fn a_layer_that_reads_bodies_hands_every_byte_on() {
     let echo = async |body: axum::body::Bytes| body;
     let router = Router::new()
         .route("/signup", post(echo))
-        .route_layer(HumanLayer::new(guard.clone()).reading_bodies())
+        .route_layer(HumanLayer::new(guard.clone()).with_body_reading())
         .with_state(State(guard));
     let mut connection = serve(router);
     let parts = multipart(&[
@@ -216,7 +216,7 @@ fn a_lazy_layer_in_front_of_a_strict_guard_changes_nothing() {
 fn refusals_of_a_layer_can_be_answered_otherwise() {
     let provider = ProviderKind::default();
     let guard = guard(&provider);
-    let layer = HumanLayer::new(guard.clone()).error_handler(|refused| {
+    let layer = HumanLayer::new(guard.clone()).with_error_handler(|refused| {
         (axum::http::StatusCode::IM_A_TEAPOT, refused.reason().name()).into_response()
     });
     let router = Router::new()

@@ -287,7 +287,7 @@ fn variables_are_enough_and_without_a_proof_of_work_nothing_of_it_is_there() {
     let site = Deployment::builder().from_vars(variables).unwrap();
     let guard = |route| site.guard(route).unwrap();
     for framework in Framework::ALL {
-        let challenges = site.challenges("signup").unwrap().unwrap();
+        let challenges = site.challenge_endpoint("signup").unwrap().unwrap();
         let mut guards = Guards::new(guard("signup"), guard("comments"));
         let get = Request::post(CHALLENGE).method("GET");
         let without = Connection::to(serve(framework, guards.clone()))
@@ -319,7 +319,7 @@ fn a_widget_that_is_not_installed_ends_the_start_with_what_to_install() {
         let variables =
             variables.map(|(name, value)| (format!("HUMAN_CHECK_{name}"), value.into()));
         let site = Deployment::builder().from_vars(variables).unwrap();
-        site.challenges("signup").unwrap().unwrap()
+        site.challenge_endpoint("signup").unwrap().unwrap()
     };
     let empty = tempfile::tempdir().unwrap();
     for folder in ["".into(), empty.path().into()] {

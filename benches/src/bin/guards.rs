@@ -17,7 +17,8 @@ use human_check_bench::token;
 use human_check_core::{
     Capabilities, CheckError, Facts, HumanCheck, Provider, Submission, Verdict,
 };
-use human_check_guard::{Guard, RoutePolicy, TokenFields, scan};
+use human_check_guard::integration::{TokenFields, scan};
+use human_check_guard::{Guard, RoutePolicy};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

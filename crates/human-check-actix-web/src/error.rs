@@ -63,7 +63,7 @@ fn status(code: u16) -> StatusCode {
 
 type Handler = dyn Fn(Rejection, &HttpRequest) -> Error + Send + Sync;
 
-/// SubmittedTokens refusals in another way. Register it with `app_data`; the nearest one is used.
+/// Turns refusals into errors of the application. Register it with `app_data`; the nearest one is used.
 ///
 /// Errors of the body itself go to the error handlers of `FormConfig`, `JsonConfig`,
 /// `QueryConfig` and `MultipartFormConfig`, as without a guard.

@@ -1,5 +1,4 @@
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_multipart::form::{MultipartCollect, MultipartForm};
@@ -8,15 +7,15 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use futures_core::future::LocalBoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
-use human_check_guard::{
-    BodyLimits, Decision, DenialReason, FromDecision, Guard, Pending, SubmittedTokens, WithToken,
-    extracting,
+use human_check_guard::integration::{
+    BodyKind, Decision, FromDecision, GuardedRequest, SubmittedTokens, WithToken,
 };
+use human_check_guard::{DenialReason, Guard};
 use serde::de::DeserializeOwned;
 
+use crate::body::{self, Exceeded};
 use crate::error::{HumanError, refuse};
 use crate::multipart::MultipartWithToken;
-use crate::payload::{self, Exceeded};
 use crate::{Head, Human, MaybeHuman};
 
 /// The guard for this request: of the nearest `app_data`, bare or in [`web::Data`], or else of a
@@ -42,13 +41,6 @@ fn guard_of(request: &HttpRequest) -> Result<Guard, Error> {
     Err(HumanError::Unconfigured.into())
 }
 
-/// Decides about all that a middleware saw, unless that was done for this request before.
-pub(crate) async fn decide(request: &HttpRequest, pending: Pending) -> Decision {
-    let decision = pending.decide_after(earlier(request).as_ref()).await;
-    request.extensions_mut().insert(decision.clone());
-    decision
-}
-
 /// What was decided by a guard ahead of this one, or is being decided beside it.
 async fn earlier_or_beside(request: &HttpRequest, guard: &Guard) -> Option<Decision> {
     let beside = under_way(&request.extensions(), guard);
@@ -58,7 +50,7 @@ async fn earlier_or_beside(request: &HttpRequest, guard: &Guard) -> Option<Decis
     }
 }
 
-fn earlier(request: &HttpRequest) -> Option<Decision> {
+pub(crate) fn earlier(request: &HttpRequest) -> Option<Decision> {
     request.extensions().get::<Decision>().cloned()
 }
 
@@ -107,7 +99,7 @@ fn from_head<D: FromDecision>(
         Err(error) => return Box::pin(async { Err(error) }),
     };
     let deciding = deciding(request, &guard);
-    let body = payload::Shared::of(payload);
+    let body = body::Shared::of(payload);
     let request = request.clone();
     Box::pin(async move {
         let decision = deciding.await;
@@ -117,9 +109,8 @@ fn from_head<D: FromDecision>(
             Err(refused) => refused,
         };
         if let Some(body) = body {
-            let limits = guard.body_limits();
-            body.read_ahead(&request, limits.max_body_bytes, limits.body_timeout)
-                .await;
+            let limit = BodyKind::Unknown.limit(guard.body_limits());
+            body.read_ahead(&request, limit).await;
         }
         Err(refuse(&request, refused))
     })
@@ -150,14 +141,12 @@ impl FromRequest for MaybeHuman {
 }
 
 /// An extractor of actix-web that builds the application's type behind a tap for the token.
-pub trait Carrier: FromRequest {
+pub trait TokenCarrier: FromRequest {
     /// The application's type.
     type Value: 'static;
 
-    /// How much of the body is read, and for how long. `None` where it does not read the body.
-    fn limits(limits: BodyLimits) -> Option<(usize, Duration)> {
-        Some((limits.max_body_bytes, limits.body_timeout))
-    }
+    /// Which kind of body is read. `None` where the body is not read.
+    const BODY: Option<BodyKind>;
 
     /// The application's value, and the tokens that stood beside it.
     fn split(self) -> (Self::Value, SubmittedTokens);
@@ -165,8 +154,10 @@ pub trait Carrier: FromRequest {
 
 macro_rules! carriers {
     ($($extractor:ident)*) => {$(
-        impl<T: DeserializeOwned + 'static> Carrier for web::$extractor<WithToken<T>> {
+        impl<T: DeserializeOwned + 'static> TokenCarrier for web::$extractor<WithToken<T>> {
             type Value = T;
+
+            const BODY: Option<BodyKind> = Some(BodyKind::$extractor);
 
             fn split(self) -> (T, SubmittedTokens) {
                 let WithToken { inner, tokens } = self.into_inner();
@@ -178,12 +169,10 @@ macro_rules! carriers {
 
 carriers!(Form Json);
 
-impl<T: DeserializeOwned + 'static> Carrier for web::Query<WithToken<T>> {
+impl<T: DeserializeOwned + 'static> TokenCarrier for web::Query<WithToken<T>> {
     type Value = T;
 
-    fn limits(_: BodyLimits) -> Option<(usize, Duration)> {
-        None
-    }
+    const BODY: Option<BodyKind> = None;
 
     fn split(self) -> (T, SubmittedTokens) {
         let WithToken { inner, tokens } = self.into_inner();
@@ -191,12 +180,10 @@ impl<T: DeserializeOwned + 'static> Carrier for web::Query<WithToken<T>> {
     }
 }
 
-impl<T: MultipartCollect + 'static> Carrier for MultipartForm<MultipartWithToken<T>> {
+impl<T: MultipartCollect + 'static> TokenCarrier for MultipartForm<MultipartWithToken<T>> {
     type Value = T;
 
-    fn limits(limits: BodyLimits) -> Option<(usize, Duration)> {
-        Some((limits.max_upload_bytes, limits.upload_timeout))
-    }
+    const BODY: Option<BodyKind> = Some(BodyKind::Multipart);
 
     fn split(self) -> (T, SubmittedTokens) {
         let MultipartWithToken { inner, tokens } = self.into_inner();
@@ -211,30 +198,30 @@ impl<T: MultipartCollect + 'static> Carrier for MultipartForm<MultipartWithToken
 /// extractor, and leaves the token unspent. Take one of them in a handler: each asks. `D` is what the handler demands: [`Human`], or
 /// [`MaybeHuman`] on routes that let some in without proof.
 #[derive(Debug)]
-pub struct Guarded<C: Carrier, D = Human> {
+pub struct Extracted<C: TokenCarrier, D = Human> {
     value: C::Value,
     proof: D,
 }
 
 /// A urlencoded form whose token was checked.
-pub type HumanForm<T, D = Human> = Guarded<web::Form<WithToken<T>>, D>;
+pub type HumanForm<T, D = Human> = Extracted<web::Form<WithToken<T>>, D>;
 
 /// A JSON body whose token was checked. It is a member at the top, or where the guard was told.
-pub type HumanJson<T, D = Human> = Guarded<web::Json<WithToken<T>>, D>;
+pub type HumanJson<T, D = Human> = Extracted<web::Json<WithToken<T>>, D>;
 
 /// A query string whose token was checked.
 ///
 /// Tokens in addresses end up in logs and referrers. For links, and wherever else nothing but an
 /// address can be sent.
-pub type HumanQuery<T, D = Human> = Guarded<web::Query<WithToken<T>>, D>;
+pub type HumanQuery<T, D = Human> = Extracted<web::Query<WithToken<T>>, D>;
 
 /// A multipart form whose token was checked.
 ///
 /// Files are written to disk before the check, since the token may stand behind them. For large
 /// ones send the token in the header and take a [`Human`].
-pub type HumanMultipart<T, D = Human> = Guarded<MultipartForm<MultipartWithToken<T>>, D>;
+pub type HumanMultipart<T, D = Human> = Extracted<MultipartForm<MultipartWithToken<T>>, D>;
 
-impl<C: Carrier, D> Guarded<C, D> {
+impl<C: TokenCarrier, D> Extracted<C, D> {
     /// What the handler demanded of the check.
     pub fn proof(&self) -> &D {
         &self.proof
@@ -251,7 +238,7 @@ impl<C: Carrier, D> Guarded<C, D> {
     }
 }
 
-impl<C: Carrier, D> Deref for Guarded<C, D> {
+impl<C: TokenCarrier, D> Deref for Extracted<C, D> {
     type Target = C::Value;
 
     fn deref(&self) -> &C::Value {
@@ -259,15 +246,15 @@ impl<C: Carrier, D> Deref for Guarded<C, D> {
     }
 }
 
-impl<C: Carrier, D> DerefMut for Guarded<C, D> {
+impl<C: TokenCarrier, D> DerefMut for Extracted<C, D> {
     fn deref_mut(&mut self) -> &mut C::Value {
         &mut self.value
     }
 }
 
-impl<C, D> FromRequest for Guarded<C, D>
+impl<C, D> FromRequest for Extracted<C, D>
 where
-    C: Carrier + 'static,
+    C: TokenCarrier + 'static,
     C::Error: Into<Error>,
     D: FromDecision,
 {
@@ -279,18 +266,17 @@ where
             Ok(guard) => guard,
             Err(error) => return Box::pin(async { Err(error) }),
         };
-        let inspected = guard.inspect(&Head(request));
-        let fields = Arc::clone(guard.fields());
-        let limits = C::limits(guard.body_limits());
-        let deadline = limits.map_or(Duration::MAX, |(_, deadline)| deadline);
-        let (parsing, exceeded) = match limits {
+        let guarded = GuardedRequest::new(guard, &Head(request));
+        let limit = C::BODY.map(|kind| kind.limit(guarded.guard().body_limits()));
+        let timeout = limit.map_or(Duration::MAX, |limit| limit.timeout);
+        let (parsing, exceeded) = match limit {
             None => {
-                let parsing = extracting(fields, || C::from_request(request, payload));
+                let parsing = guarded.extracting(|| C::from_request(request, payload));
                 (parsing, Exceeded::default())
             }
-            Some((cap, _)) => match payload::capped(request, &inspected, payload, cap) {
+            Some(limit) => match body::capped(request, &guarded, payload, limit) {
                 Ok((mut capped, exceeded)) => {
-                    let parsing = extracting(fields, || C::from_request(request, &mut capped));
+                    let parsing = guarded.extracting(|| C::from_request(request, &mut capped));
                     (parsing, exceeded)
                 }
                 Err(refused) => {
@@ -301,29 +287,17 @@ where
         };
         let request = request.clone();
         Box::pin(async move {
-            let parsed = tokio::time::timeout(deadline, parsing).await;
-            let Ok(parsed) = parsed else {
-                return Err(refuse(
-                    &request,
-                    inspected.refuse(DenialReason::BodyTooSlow),
-                ));
-            };
+            let parsed = guarded.parse(tokio::time::sleep(timeout), parsing).await;
             let (value, tokens) = match parsed {
-                Ok(parsed) => parsed.split(),
-                Err(_) if exceeded.is_true() => {
-                    return Err(refuse(
-                        &request,
-                        inspected.refuse(DenialReason::BodyTooLarge),
-                    ));
+                Ok(Ok(parsed)) => parsed.split(),
+                Ok(Err(_)) if exceeded.is_true() => {
+                    return Err(refuse(&request, guarded.refuse(DenialReason::BodyTooLarge)));
                 }
-                Err(error) => return Err(error.into()),
+                Ok(Err(error)) => return Err(error.into()),
+                Err(refused) => return Err(refuse(&request, refused)),
             };
-            let earlier = earlier_or_beside(&request, &guard).await;
-            let decision = inspected
-                .with_tokens(tokens)
-                .decide_after(earlier.as_ref())
-                .await;
-            match decision.require() {
+            let earlier = earlier_or_beside(&request, guarded.guard()).await;
+            match guarded.require(tokens, earlier.as_ref()).await {
                 Ok(proof) => Ok(Self { value, proof }),
                 Err(refused) => Err(refuse(&request, refused)),
             }

@@ -1,19 +1,19 @@
 //! actix-web extractors and middleware for human-check.
 #![doc = include_str!("../README.md")]
 
-mod challenges;
+mod body;
+mod challenge_route;
 mod error;
 mod extract;
 mod head;
 mod middleware;
 mod multipart;
-mod payload;
 
-human_check_guard::proof_types!();
+human_check_guard::integration::proof_types!();
 
-pub use challenges::challenges;
+pub use challenge_route::challenge_route;
 pub use error::{ErrorHandler, HumanError};
-pub use extract::{Carrier, Guarded, HumanForm, HumanJson, HumanMultipart, HumanQuery};
+pub use extract::{Extracted, HumanForm, HumanJson, HumanMultipart, HumanQuery, TokenCarrier};
 pub use head::Head;
 pub use human_check_guard as guard;
 pub use human_check_guard::{Guard, Rejection, RoutePolicy, Trigger, Unverified, Visitor};

@@ -7,10 +7,11 @@ use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
 use futures_core::future::LocalBoxFuture;
-use human_check_guard::{Guard, Inspected, Rejection, SubmittedTokens, Visitor, scan};
+use human_check_guard::integration::{BodyKind, GuardedRequest, SubmittedTokens, scan};
+use human_check_guard::{Guard, Rejection, Visitor};
 
-use crate::extract::decide;
-use crate::payload::{buffered, capped, content_type, drain, is_encoded};
+use crate::body::{buffered, capped, drain, is_encoded};
+use crate::extract::earlier;
 use crate::{Head, HumanError};
 
 type ErrorHandler = Arc<dyn Fn(Rejection, &HttpRequest) -> HttpResponse + Send + Sync>;
@@ -48,14 +49,14 @@ impl HumanMiddleware {
     /// compressed or multipart one is not looked into. For handlers that cannot be changed;
     /// [`HumanForm`](crate::HumanForm) parses once and leaves the token of a bad form unspent.
     #[must_use]
-    pub fn reading_bodies(mut self) -> Self {
+    pub fn with_body_reading(mut self) -> Self {
         self.reads_bodies = true;
         self
     }
 
-    /// SubmittedTokens refusals in another way.
+    /// Sets how a refusal is turned into a response.
     #[must_use]
-    pub fn error_handler(
+    pub fn with_error_handler(
         mut self,
         handler: impl Fn(Rejection, &HttpRequest) -> HttpResponse + Send + Sync + 'static,
     ) -> Self {
@@ -142,47 +143,40 @@ async fn screen(
     guard: &Guard,
     request: &mut ServiceRequest,
 ) -> Result<(), Rejection> {
-    let inspected = guard.inspect(&Head(request.request()));
+    let guarded = GuardedRequest::new(guard.clone(), &Head(request.request()));
     let tokens = match middleware.reads_bodies {
-        true => scan_body(guard, &inspected, request).await?,
+        true => scan_body(&guarded, request).await?,
         false => SubmittedTokens::none(),
     };
-    let decision = decide(request.request(), inspected.with_tokens(tokens)).await;
+    let earlier = earlier(request.request());
+    let decision = guarded.decide(tokens, earlier.as_ref()).await;
+    request.extensions_mut().insert(decision.clone());
     let let_in: Result<Visitor, _> = decision.require();
     if let Err(refused) = let_in {
         let body = request.take_payload();
-        let limits = guard.body_limits();
-        drain(
-            request.request(),
-            body,
-            limits.max_body_bytes,
-            limits.body_timeout,
-        )
-        .await;
+        let limit = BodyKind::Unknown.limit(guard.body_limits());
+        drain(request.request(), body, limit).await;
         return Err(refused);
     }
     Ok(())
 }
 
 async fn scan_body(
-    guard: &Guard,
-    inspected: &Inspected,
+    guarded: &GuardedRequest,
     request: &mut ServiceRequest,
 ) -> Result<SubmittedTokens, Rejection> {
-    let scan: fn(&Guard, &[u8]) -> SubmittedTokens = match content_type(request.request()).as_str()
-    {
+    let kind = BodyKind::of(request.content_type());
+    let scan = match kind {
         _ if is_encoded(request.request()) => return Ok(SubmittedTokens::none()),
-        "application/x-www-form-urlencoded" => |guard, body| scan::form(guard.fields(), body),
-        kind if kind == "application/json" || kind.ends_with("+json") => {
-            |guard, body| scan::json(guard.fields(), body)
-        }
+        BodyKind::Form => scan::form,
+        BodyKind::Json => scan::json,
         _ => return Ok(SubmittedTokens::none()),
     };
-    let limits = guard.body_limits();
+    let limit = kind.limit(guarded.guard().body_limits());
     let (head, payload) = request.parts_mut();
-    let (payload, _) = capped(head, inspected, payload, limits.max_body_bytes)?;
-    let body = buffered(payload, inspected, limits.body_timeout).await?;
-    let tokens = scan(guard, &body);
+    let (payload, _) = capped(head, guarded, payload, limit)?;
+    let body = buffered(payload, guarded, limit).await?;
+    let tokens = scan(guarded.guard().fields(), &body);
     request.set_payload(Payload::from(body));
     Ok(tokens)
 }

@@ -3,11 +3,11 @@ use actix_multipart::{Field, MultipartError};
 use actix_web::HttpRequest;
 use futures_core::future::LocalBoxFuture;
 use futures_util::TryStreamExt;
-use human_check_guard::{FieldId, SubmittedTokens, current_fields};
+use human_check_guard::integration::{FieldId, SubmittedTokens, current_fields};
 
 /// The application's multipart form, and the tokens that stood beside its parts.
 ///
-/// What [`WithToken`](human_check_guard::WithToken) is for forms and JSON.
+/// What [`WithToken`](human_check_guard::integration::WithToken) is for forms and JSON.
 #[derive(Debug)]
 pub struct MultipartWithToken<T> {
     pub(crate) inner: T,
@@ -15,19 +15,15 @@ pub struct MultipartWithToken<T> {
 }
 
 /// Where the tokens wait among the parts. No part of a form can have this name.
-const PLACE: &str = "\0answers";
+const PLACE: &str = "\0tokens";
 
 /// As long a value as is worth reading. What is longer is no token.
 const READ_CAP: usize = 65_536;
 
 impl<T: MultipartCollect> MultipartCollect for MultipartWithToken<T> {
     fn limit(field_name: &str) -> Option<usize> {
-        let is_answer = current_fields().is_some_and(|fields| fields.find(field_name).is_some());
-        if is_answer {
-            None
-        } else {
-            T::limit(field_name)
-        }
+        let is_token = current_fields().is_some_and(|fields| fields.find(field_name).is_some());
+        if is_token { None } else { T::limit(field_name) }
     }
 
     fn handle_field<'t>(

@@ -1,12 +1,11 @@
-use std::sync::Arc;
-
 use axum::extract::{FromRef, FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
 use axum::http::Method;
 use axum::http::request::Parts;
 use axum::{Form, Json};
-use human_check_guard::{
-    Decision, DenialReason, FromDecision, Guard, SubmittedTokens, WithToken, extracting,
+use human_check_guard::integration::{
+    BodyKind, Decision, FromDecision, GuardedRequest, SubmittedTokens, WithToken,
 };
+use human_check_guard::{DenialReason, Guard};
 use serde::de::DeserializeOwned;
 
 use crate::body;
@@ -76,7 +75,7 @@ where
     }
 }
 
-human_check_guard::checked_types! {
+human_check_guard::integration::checked_types! {
     /// A urlencoded form whose token was checked, without the token.
     ///
     /// `T` needs no field for it. A form that is no `T` is rejected as by [`Form`], and leaves
@@ -98,7 +97,7 @@ human_check_guard::checked_types! {
     ///
     /// For uploads that should not be held in memory send the token in the header and take a
     /// [`Human`].
-    Guarded
+    HumanBody
 }
 
 macro_rules! body {
@@ -117,24 +116,21 @@ macro_rules! body {
                 if !may_carry_a_body(&parts) {
                     return Err(HumanError::NoBody);
                 }
-                let guard = guard_of(&parts, state);
-                let inspected = guard.inspect(&Head(&parts));
-                let limits = guard.body_limits();
-                let body = body::capped(&inspected, body, limits.max_body_bytes)?;
+                let guarded = GuardedRequest::new(guard_of(&parts, state), &Head(&parts));
+                let limit = BodyKind::$inner.limit(guarded.guard().body_limits());
+                let body = body::capped(&guarded, body, limit)?;
                 let earlier = parts.extensions.get::<Decision>().cloned();
                 let request = Request::from_parts(parts, body);
-                let parsing = extracting(Arc::clone(guard.fields()), || {
-                    $inner::<WithToken<T>>::from_request(request, state)
-                });
-                let parsed = match tokio::time::timeout(limits.body_timeout, parsing).await {
-                    Err(_) => return Err(inspected.refuse(DenialReason::BodyTooSlow).into()),
-                    Ok(Err(inner)) => return Err(HumanError::Inner(inner)),
-                    Ok(Ok($inner(parsed))) => parsed,
-                };
-                let decision = inspected.with_tokens(parsed.tokens).decide_after(earlier.as_ref()).await;
+                let parsing =
+                    guarded.extracting(|| $inner::<WithToken<T>>::from_request(request, state));
+                let timeout = tokio::time::sleep(limit.timeout);
+                let $inner(parsed) = guarded
+                    .parse(timeout, parsing)
+                    .await?
+                    .map_err(HumanError::Inner)?;
                 Ok(Self {
+                    proof: guarded.require(parsed.tokens, earlier.as_ref()).await?,
                     value: parsed.inner,
-                    proof: decision.require()?,
                 })
             }
         }
@@ -150,9 +146,9 @@ fn may_carry_a_body(parts: &Parts) -> bool {
 
 /// A multipart form whose token was checked.
 /// Its parts come after the check, the token's among them.
-pub type HumanMultipart<D = Human> = Guarded<axum::extract::Multipart, D>;
+pub type HumanMultipart<D = Human> = HumanBody<axum::extract::Multipart, D>;
 
-impl<S, E, D> FromRequest<S> for Guarded<E, D>
+impl<S, E, D> FromRequest<S> for HumanBody<E, D>
 where
     S: Send + Sync,
     Guard: FromRef<S>,
@@ -163,21 +159,15 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         let (parts, body) = request.into_parts();
-        let guard = guard_of(&parts, state);
         let earlier = parts.extensions.get::<Decision>().cloned();
-        let inspected = guard.inspect(&Head(&parts));
-        let (request, tokens) =
-            body::buffered(&guard, &inspected, Request::from_parts(parts, body)).await?;
+        let guarded = GuardedRequest::new(guard_of(&parts, state), &Head(&parts));
+        let (request, tokens) = body::buffered(&guarded, Request::from_parts(parts, body)).await?;
         let value = E::from_request(request, state)
             .await
             .map_err(HumanError::Inner)?;
-        let decision = inspected
-            .with_tokens(tokens)
-            .decide_after(earlier.as_ref())
-            .await;
         Ok(Self {
+            proof: guarded.require(tokens, earlier.as_ref()).await?,
             value,
-            proof: decision.require()?,
         })
     }
 }

@@ -2,18 +2,18 @@
 #![doc = include_str!("../README.md")]
 
 mod body;
-mod challenges;
+mod challenge_route;
 mod error;
 mod extract;
 mod head;
-mod layer;
+mod middleware;
 
-human_check_guard::proof_types!();
+human_check_guard::integration::proof_types!();
 
-pub use challenges::challenges;
+pub use challenge_route::challenge_route;
 pub use error::{HumanError, respond};
-pub use extract::{Guarded, HumanForm, HumanJson, HumanMultipart};
+pub use extract::{HumanBody, HumanForm, HumanJson, HumanMultipart};
 pub use head::Head;
 pub use human_check_guard as guard;
 pub use human_check_guard::{Guard, Rejection, RoutePolicy, Trigger, Unverified, Visitor};
-pub use layer::{HumanLayer, HumanService};
+pub use middleware::{HumanLayer, HumanService};

@@ -173,7 +173,7 @@ impl Deployment {
     /// # Errors
     ///
     /// As for [`guard`](Self::guard).
-    pub fn challenges(&self, name: &str) -> Result<Option<ChallengeEndpoint>, ConfigError> {
+    pub fn challenge_endpoint(&self, name: &str) -> Result<Option<ChallengeEndpoint>, ConfigError> {
         let guard = self.guard(name)?;
         let issuing = self.now().issuing;
         Ok(issuing.map(|provider| {

@@ -314,8 +314,8 @@ async fn passes(deployment: &Deployment, field: &str, action: &'static str) -> b
 #[tokio::test]
 async fn a_challenge_of_the_deployment_passes_its_check_once() {
     let deployment = Deployment::builder().from_text(FILE, variable).unwrap();
-    assert!(deployment.challenges("nowhere").is_err());
-    let challenges = deployment.challenges("signup").unwrap().unwrap();
+    assert!(deployment.challenge_endpoint("nowhere").is_err());
+    let challenges = deployment.challenge_endpoint("signup").unwrap().unwrap();
     assert_eq!(challenges.provider(), &ALTCHA);
     let field = solved(&challenges).await;
     assert!(
@@ -337,11 +337,11 @@ async fn a_challenge_of_the_deployment_passes_its_check_once() {
 async fn challenges_are_counted_in_the_deployment_s_store_of_attempts() {
     let full = format!("{FILE}[attempt_store]\nkind = \"memory\"\ncapacity = 1\n");
     let deployment = Deployment::builder().from_text(&full, variable).unwrap();
-    let challenges = deployment.challenges("signup").unwrap().unwrap();
+    let challenges = deployment.challenge_endpoint("signup").unwrap().unwrap();
     for head in ["203.0.113.7", "203.0.113.7"] {
         assert_eq!(challenges.prepare(&Head(head)).respond().await.status, 200);
     }
-    let again = deployment.challenges("signup").unwrap().unwrap();
+    let again = deployment.challenge_endpoint("signup").unwrap().unwrap();
     let other = again.prepare(&Head("203.0.113.8")).respond().await;
     assert_eq!(other.status, 429, "there is room for one address in all");
 }
@@ -350,7 +350,7 @@ async fn challenges_are_counted_in_the_deployment_s_store_of_attempts() {
 fn who_issues_no_challenges_has_none_to_hand_out() {
     let text = FILE.replace("use = \"pow\"", "use = \"old\"");
     let waiting = Deployment::builder().from_text(&text, variable).unwrap();
-    let challenges = waiting.challenges("signup").unwrap();
+    let challenges = waiting.challenge_endpoint("signup").unwrap();
     assert!(
         challenges.is_some(),
         "it waits in the file, and so does the endpoint"
@@ -360,7 +360,7 @@ fn who_issues_no_challenges_has_none_to_hand_out() {
     let without = Deployment::builder()
         .from_text(&format!("{start}{rest}"), variable)
         .unwrap();
-    assert!(without.challenges("signup").unwrap().is_none());
+    assert!(without.challenge_endpoint("signup").unwrap().is_none());
 }
 
 /// A file with a proof of work beside an emulated provider, rewritten as a test goes on.
@@ -416,7 +416,7 @@ impl Files {
 #[tokio::test]
 async fn the_endpoint_follows_the_file() {
     let (files, deployment) = Files::new("use = \"old\"", "action = \"signup\"").await;
-    let challenges = deployment.challenges("signup").unwrap().unwrap();
+    let challenges = deployment.challenge_endpoint("signup").unwrap().unwrap();
     assert_eq!(taken(&challenges).await, Err(503), "not in use yet");
     files.write("use = \"pow\"", "action = \"signup\"");
     assert!(deployment.reload().unwrap());
@@ -441,7 +441,7 @@ async fn the_endpoint_follows_the_file() {
 #[tokio::test]
 async fn a_secret_is_replaced_without_refusing_anybody() {
     let (files, deployment) = Files::new("use = \"pow\"", "action = \"signup\"").await;
-    let challenges = deployment.challenges("signup").unwrap().unwrap();
+    let challenges = deployment.challenge_endpoint("signup").unwrap().unwrap();
     let old = solved(&challenges).await;
     let new_secret = "N3wqT8mZ4vR1tK1nW6yB3hD9sF5gJ0cL";
     std::fs::write(files.path("before"), SECRET).unwrap();
@@ -463,7 +463,7 @@ async fn a_secret_is_replaced_without_refusing_anybody() {
 #[tokio::test]
 async fn it_stands_in_for_a_provider_that_is_down() {
     let (files, deployment) = Files::new("use = \"old\"\nfailover = \"pow\"", "").await;
-    let challenges = deployment.challenges("signup").unwrap().unwrap();
+    let challenges = deployment.challenge_endpoint("signup").unwrap().unwrap();
     let down = human_check_emulator::Fault::status(503);
     files.emulator.fail(down, None);
     let check = deployment.check();
@@ -495,7 +495,7 @@ async fn compared(file: &Path, lines: usize) -> String {
 async fn a_second_opinion_spends_no_answer() {
     let shadow = "use = \"old\"\n[check.shadow]\nuse = \"pow\"\nfile = \"c.jsonl\"";
     let (files, deployment) = Files::new(shadow, "").await;
-    let challenges = deployment.challenges("signup").unwrap().unwrap();
+    let challenges = deployment.challenge_endpoint("signup").unwrap().unwrap();
     let field = solved(&challenges).await;
     let check = deployment.check();
     let turnstile = check.providers()[0].clone();
@@ -536,7 +536,7 @@ async fn variables_are_enough_for_one_proof_of_work() {
         ("TRUSTED_PROXIES", "203.0.113.7"),
     ];
     let site = site(&behind).unwrap();
-    let challenges = site.challenges("signup").unwrap().unwrap();
+    let challenges = site.challenge_endpoint("signup").unwrap().unwrap();
     let field = solved(&challenges).await;
     for expected in [true, false] {
         let submission = Submission::new()

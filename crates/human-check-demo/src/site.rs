@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use human_check_altcha::WidgetFiles;
-use human_check_axum::challenges;
+use human_check_axum::challenge_route;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -46,7 +46,7 @@ fn router(app: &App) -> Router {
         .fallback(nothing_here);
     for form in app.forms() {
         if let Some(own) = form.provider_check.challenges() {
-            router = router.route(CHALLENGES, challenges(own));
+            router = router.route(CHALLENGES, challenge_route(own));
         }
         let path = format!("/signup/{}", form.provider().name());
         let signup = Router::new()

@@ -1,84 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use human_check_core::{ConfigError, HumanCheck, Widget};
 
-use crate::inspect::PROVIDER_HEADER;
-use crate::{ClientAddress, DenialReason, Guard, Observer, RoutePolicy, TokenFields};
-
-/// What all routes of a site share.
-#[derive(Clone)]
-pub(crate) struct Site {
-    pub(crate) check: Arc<dyn HumanCheck>,
-    pub(crate) fields: Arc<TokenFields>,
-    pub(crate) header: String,
-    pub(crate) country_header: Option<String>,
-    pub(crate) client: ClientAddress,
-    pub(crate) widgets: Vec<Widget>,
-    pub(crate) page: Option<RefusalPage>,
-    pub(crate) observers: Vec<Arc<dyn Observer>>,
-    pub(crate) limits: BodyLimits,
-}
-
-type RefusalPage = Arc<dyn Fn(&DenialReason, &[Widget]) -> Option<String> + Send + Sync>;
-
-/// How much of a body a guard reads, and for how long.
-///
-/// Frameworks have limits of their own; the smaller one holds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct BodyLimits {
-    /// The largest form or JSON body, in bytes as they travel. Default 64 KiB.
-    pub max_body_bytes: usize,
-    /// How long such a body may take. Default 5 s.
-    pub body_timeout: Duration,
-    /// The largest multipart body. Default 2 MiB.
-    pub max_upload_bytes: usize,
-    /// How long a multipart body may take. Default 60 s.
-    pub upload_timeout: Duration,
-}
-
-impl BodyLimits {
-    /// Sets the largest form or JSON body, in bytes.
-    #[must_use]
-    pub fn with_max_body_bytes(mut self, bytes: usize) -> Self {
-        self.max_body_bytes = bytes;
-        self
-    }
-
-    /// Sets how long such a body may take.
-    #[must_use]
-    pub fn with_body_timeout(mut self, timeout: Duration) -> Self {
-        self.body_timeout = timeout;
-        self
-    }
-
-    /// Sets the largest multipart body, in bytes.
-    #[must_use]
-    pub fn with_max_upload_bytes(mut self, bytes: usize) -> Self {
-        self.max_upload_bytes = bytes;
-        self
-    }
-
-    /// Sets how long a multipart body may take.
-    #[must_use]
-    pub fn with_upload_timeout(mut self, timeout: Duration) -> Self {
-        self.upload_timeout = timeout;
-        self
-    }
-}
-
-impl Default for BodyLimits {
-    fn default() -> Self {
-        Self {
-            max_body_bytes: 65_536,
-            body_timeout: Duration::from_secs(5),
-            max_upload_bytes: 2 * 1_024 * 1_024,
-            upload_timeout: Duration::from_secs(60),
-        }
-    }
-}
+use crate::decision::PROVIDER_HEADER;
+use crate::header_name::is_token;
+use crate::snapshot::{Site, Snapshot};
+use crate::tokens::TokenFields;
+use crate::{BodyLimits, ClientAddress, DenialReason, Guard, Observer, RoutePolicy};
 
 /// Sets up a [`Guard`].
 #[must_use = "a builder guards nothing until it is built"]
@@ -233,7 +162,7 @@ impl GuardBuilder {
             ));
         }
         site.fields = Arc::new(fields);
-        Guard::assemble(Arc::new(site), policy)
+        Snapshot::new(Arc::new(site), policy).map(Guard::fixed)
     }
 }
 
@@ -250,8 +179,7 @@ const TAKEN: [&str; 8] = [
 ];
 
 fn is_header_name(name: &str) -> bool {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(token)
+    !name.is_empty() && name.bytes().all(is_token)
 }
 
 impl fmt::Debug for GuardBuilder {

@@ -2,12 +2,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use human_check_core::{ConfigError, Enforce, HumanCheck, Provider, Widget};
+use human_check_core::{ConfigError, HumanCheck, Widget};
 
-use crate::builder::Site;
-use crate::response;
+use crate::decision::Inspected;
+use crate::snapshot::{Identity, Snapshot};
+use crate::tokens::TokenFields;
 use crate::{
-    BodyLimits, DenialReason, GuardBuilder, Html, Rejection, RequestHead, RoutePolicy, TokenFields,
+    BodyLimits, DenialReason, GuardBuilder, Html, Rejection, RequestHead, RoutePolicy,
     WidgetRenderer,
 };
 
@@ -25,13 +26,13 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Guard {
-    inner: Arc<Inner>,
+    now: Snapshot,
     /// Where its successors are found, if it may have any.
     live: Option<Arc<Live>>,
 }
 
 struct Live {
-    now: RwLock<Arc<Inner>>,
+    now: RwLock<Snapshot>,
     /// Guards for other policies, which follow this one.
     others: Mutex<Vec<(RoutePolicy, Weak<Live>)>>,
 }
@@ -41,45 +42,36 @@ struct Live {
 static CHANGING: Mutex<()> = Mutex::new(());
 
 impl Live {
-    fn new(inner: Arc<Inner>) -> Arc<Self> {
+    fn new(snapshot: Snapshot) -> Arc<Self> {
         Arc::new(Self {
-            now: RwLock::new(inner),
+            now: RwLock::new(snapshot),
             others: Mutex::default(),
         })
     }
 
-    fn now(&self) -> Arc<Inner> {
-        Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
+    fn now(&self) -> Snapshot {
+        self.now
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn plan(
         self: &Arc<Self>,
-        successor: Arc<Inner>,
-        changes: &mut Vec<(Arc<Self>, Arc<Inner>)>,
+        successor: Snapshot,
+        changes: &mut Vec<(Arc<Self>, Snapshot)>,
     ) -> Result<(), ConfigError> {
         let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         for (policy, other) in others.iter() {
             let Some(other) = other.upgrade() else {
                 continue;
             };
-            let site = Arc::clone(&successor.site);
-            other.plan(Guard::assemble(site, policy.clone())?.inner, changes)?;
+            let site = Arc::clone(successor.site());
+            other.plan(Snapshot::new(site, policy.clone())?, changes)?;
         }
         changes.push((Arc::clone(self), successor));
         Ok(())
     }
-}
-
-struct Inner {
-    site: Arc<Site>,
-    policy: RoutePolicy,
-    check: Arc<dyn HumanCheck>,
-    /// The widgets with the route's action.
-    widgets: Vec<Widget>,
-    /// How a page shows a challenge, as JSON.
-    options: String,
-    /// The names of the providers, for a header.
-    providers: String,
 }
 
 impl Guard {
@@ -105,11 +97,14 @@ impl Guard {
     /// As for [`new`](Self::new).
     pub fn with_policy(&self, policy: RoutePolicy) -> Result<Self, ConfigError> {
         let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
-        let guard = Self::assemble(Arc::clone(&self.snapshot().inner.site), policy.clone())?;
+        let guard = Self::fixed(Snapshot::new(
+            Arc::clone(self.snapshot().now.site()),
+            policy.clone(),
+        )?);
         let Some(live) = &self.live else {
             return Ok(guard);
         };
-        let other = Live::new(Arc::clone(&guard.inner));
+        let other = Live::new(guard.now.clone());
         let mut others = live.others.lock().unwrap_or_else(PoisonError::into_inner);
         others.retain(|(_, other)| other.strong_count() > 0);
         others.push((policy, Arc::downgrade(&other)));
@@ -119,54 +114,14 @@ impl Guard {
         })
     }
 
-    pub(crate) fn assemble(site: Arc<Site>, policy: RoutePolicy) -> Result<Self, ConfigError> {
-        policy.validate(site.check.capabilities())?;
-        for provider in site.check.providers() {
-            // It goes into a header.
-            if provider.name().is_empty() || !provider.name().bytes().all(|b| b.is_ascii_graphic())
-            {
-                return Err(ConfigError::new(
-                    "provider",
-                    format!("is named {:?}", provider.name()),
-                    "name it in printable ASCII without spaces",
-                ));
-            }
-        }
-        let check: Arc<dyn HumanCheck> = match &policy.requires {
-            Some(required) => Arc::new(Enforce::new(Arc::clone(&site.check), required.clone())?),
-            None => Arc::clone(&site.check),
-        };
-        let mut widgets = site.widgets.clone();
-        if let Some(action) = &policy.action {
-            for widget in &mut widgets {
-                if widget.spec().action.is_some() {
-                    *widget = widget.clone().with_action(action.clone())?;
-                }
-            }
-        }
-        let names: Vec<_> = site.check.providers().iter().map(Provider::name).collect();
-        let providers = names.join(", ");
-        let options = response::options(site.check.providers(), &widgets, &site.header);
-        Ok(Self {
-            inner: Arc::new(Inner {
-                site,
-                policy,
-                check,
-                widgets,
-                options,
-                providers,
-            }),
-            live: None,
-        })
-    }
-
     /// The same guard, which may be [replaced](Self::replace) while it is in use.
     #[must_use]
     pub fn into_replaceable(self) -> Self {
-        let live = Live::new(Arc::clone(&self.inner));
+        // A guard that can be replaced is another one than the guard it was made of.
+        let now = self.now.with_identity(Identity::default());
         Self {
-            live: Some(live),
-            ..self
+            live: Some(Live::new(now.clone())),
+            now,
         }
     }
 
@@ -186,13 +141,15 @@ impl Guard {
                 return Err(ConfigError::new(
                     "guard",
                     "was not built to be replaced",
-                    "call `replaceable` on it before it is cloned",
+                    "call `into_replaceable` on it before it is cloned",
                 ));
             };
-            live.plan(successor.snapshot().inner, &mut changes)?;
+            live.plan(successor.snapshot().now, &mut changes)?;
         }
-        for (live, inner) in changes {
-            *live.now.write().unwrap_or_else(PoisonError::into_inner) = inner;
+        for (live, successor) in changes {
+            let mut now = live.now.write().unwrap_or_else(PoisonError::into_inner);
+            let identity: Identity = now.identity().clone();
+            *now = successor.with_identity(identity);
         }
         Ok(())
     }
@@ -203,58 +160,59 @@ impl Guard {
     /// what you get no longer than that.
     #[must_use]
     pub fn snapshot(&self) -> Self {
-        let inner = match &self.live {
-            None => Arc::clone(&self.inner),
+        let now = match &self.live {
+            None => self.now.clone(),
             Some(live) => live.now(),
         };
         Self {
-            inner,
+            now,
             live: self.live.clone(),
         }
     }
 
     /// The route policy.
     pub fn policy(&self) -> &RoutePolicy {
-        &self.inner.policy
+        self.now.policy()
     }
 
     /// The widgets to show on pages whose forms lead to these routes.
     pub fn widgets(&self) -> &[Widget] {
-        &self.inner.widgets
+        self.now.widgets()
     }
 
     /// The widgets as HTML, with their scripts, for inside a form that leads to these routes.
     ///
     /// For pages with one such form and without a content security policy; others use
-    /// [`WidgetRenderer`](crate::Page).
+    /// [`WidgetRenderer`](crate::WidgetRenderer).
     pub fn html(&self) -> Html {
         WidgetRenderer::new().html_of(self.snapshot().widgets())
     }
 
     /// How much of a body is read.
     pub fn body_limits(&self) -> BodyLimits {
-        self.inner.site.limits
+        self.now.site().limits
     }
 
     /// Where tokens stand in a body.
     pub fn fields(&self) -> &Arc<TokenFields> {
-        &self.inner.site.fields
+        self.now.fields()
     }
 
     /// The visitor's address, as far as it is known.
     pub fn client_ip(&self, head: &dyn RequestHead) -> Option<IpAddr> {
-        self.inner.site.client.resolve(head)
+        self.now.client_ip(head)
     }
 
     /// Whether both are the same guard. Clones are, and what it was before and after it was replaced;
     /// guards for other policies are not, nor are two
     /// that were built alike.
     pub fn ptr_eq(&self, other: &Self) -> bool {
-        match (&self.live, &other.live) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            (None, None) => Arc::ptr_eq(&self.inner, &other.inner),
-            _ => false,
-        }
+        self.now.identity() == other.now.identity()
+    }
+
+    /// Reads the head of a request. The check is not called yet.
+    pub fn inspect(&self, head: &dyn RequestHead) -> Inspected {
+        Inspected::new(&self.now, head)
     }
 
     /// Refuses a request for a reason that needs no check, and counts that.
@@ -270,35 +228,15 @@ impl Guard {
         self.refuse(head, DenialReason::ChallengeRequired)
     }
 
-    pub(crate) fn site(&self) -> &Site {
-        &self.inner.site
-    }
-
-    /// The check, held to the route's policy.
-    pub(crate) fn check(&self) -> &dyn HumanCheck {
-        &*self.inner.check
-    }
-
-    pub(crate) fn options(&self) -> &str {
-        &self.inner.options
-    }
-
-    pub(crate) fn providers(&self) -> &str {
-        &self.inner.providers
-    }
-
-    pub(crate) fn own_page(&self, denial: DenialReason) -> Option<String> {
-        let page = self.inner.site.page.as_ref()?;
-        page(&denial, &self.inner.widgets)
+    /// A guard that cannot be replaced.
+    pub(crate) fn fixed(now: Snapshot) -> Self {
+        Self { now, live: None }
     }
 }
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard")
-            .field("check", &self.inner.check)
-            .field("policy", &self.inner.policy)
-            .finish_non_exhaustive()
+        self.now.fmt(f)
     }
 }
 

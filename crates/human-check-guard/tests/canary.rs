@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use human_check_core::Reason;
-use human_check_guard::{Guard, Human, RequestHead, RoutePolicy, SubmittedTokens};
+use human_check_guard::integration::SubmittedTokens;
+use human_check_guard::{Guard, Human, RequestHead, RoutePolicy};
 use human_check_testkit::Scripted;
 
 const CANARY: &str = "0.canary-token-canary";

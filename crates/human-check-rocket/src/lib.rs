@@ -2,24 +2,24 @@
 #![doc = include_str!("../README.md")]
 
 mod catchers;
-mod challenges;
-mod data_guard;
+mod challenge_route;
 mod error;
-mod fairing;
+mod extract;
+mod form_with_token;
 mod head;
 mod local;
+mod middleware;
 mod request_guard;
 mod routes;
-mod tap_form;
 
-human_check_guard::proof_types!();
+human_check_guard::integration::proof_types!();
 
 pub use catchers::{catchers, refusal};
-pub use challenges::challenges;
-pub use data_guard::{HumanForm, HumanJson};
+pub use challenge_route::challenge_route;
 pub use error::HumanError;
-pub use fairing::HumanFairing;
+pub use extract::{HumanForm, HumanJson};
 pub use head::Head;
 pub use human_check_guard as guard;
 pub use human_check_guard::{Guard, Rejection, RoutePolicy, Trigger, Unverified, Visitor};
+pub use middleware::HumanFairing;
 pub use routes::GuardRoutes;

@@ -1,6 +1,7 @@
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use human_check_guard::{Decision, FromDecision, Guard, Rejection, SubmittedTokens};
+use human_check_guard::integration::{Decision, FromDecision, SubmittedTokens};
+use human_check_guard::{Guard, Rejection};
 use rocket::Request;
 use tokio::sync::OnceCell;
 

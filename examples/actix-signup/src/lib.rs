@@ -14,7 +14,7 @@ use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ContentType
 use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, Error, HttpResponse, HttpServer, ResponseError, guard, web};
 use example_pages::{Age, Comment, FileEcho, Guards, Signup, commented, index, signed_up};
-use human_check_actix_web::{Human, HumanForm, HumanJson, HumanMultipart, challenges};
+use human_check_actix_web::{Human, HumanForm, HumanJson, HumanMultipart, challenge_route};
 
 /// The server, ready to be awaited.
 ///
@@ -36,7 +36,7 @@ pub fn server(guards: Guards, listener: TcpListener) -> std::io::Result<Server> 
 pub fn routes(guards: Guards) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         if let Some(proof_of_work) = &guards.proof_of_work {
-            let endpoint = challenges(proof_of_work.challenges.clone());
+            let endpoint = challenge_route(proof_of_work.challenges.clone());
             config
                 .route("/human-check-altcha/challenge", endpoint)
                 .route("/human-check-altcha/{name:.*}", web::get().to(widget_file));

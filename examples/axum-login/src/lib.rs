@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use example_pages::{Comment, Guards, commented, index};
 use human_check_axum::guard::Guard;
-use human_check_axum::{Human, challenges};
+use human_check_axum::{Human, challenge_route};
 use human_check_core::ConfigError;
 
 /// What handlers share. The guard of routes that name none is the sign-up's.
@@ -44,7 +44,7 @@ pub fn app(guards: Guards) -> Result<Router, ConfigError> {
         .route("/comments", comments)
         .route("/login", login.get(login::form));
     if let Some(proof_of_work) = &guards.proof_of_work {
-        let endpoint = challenges(proof_of_work.challenges.clone());
+        let endpoint = challenge_route(proof_of_work.challenges.clone());
         routes = routes
             .route("/human-check-altcha/challenge", endpoint)
             .route("/human-check-altcha/{*name}", get(widget_file));

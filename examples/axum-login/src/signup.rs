@@ -8,7 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use example_pages::{Age, FileEcho, Signup, signed_up};
 use human_check_axum::guard::Guard;
-use human_check_axum::{Guarded, HumanForm, HumanJson};
+use human_check_axum::{HumanBody, HumanForm, HumanJson};
 
 /// What was sent, whatever it was sent as.
 pub(crate) struct Sent {
@@ -46,7 +46,7 @@ where
             plain(json.map_err(IntoResponse::into_response)?.into_inner())
         } else if essence.eq_ignore_ascii_case("multipart/form-data") {
             // The parts are read before the check, so that a bad form leaves the token unspent.
-            let parts = Guarded::<Sent>::from_request(request, state).await;
+            let parts = HumanBody::<Sent>::from_request(request, state).await;
             parts.map_err(IntoResponse::into_response)?.into_inner()
         } else {
             let form = HumanForm::<Signup>::from_request(request, state).await;

@@ -48,7 +48,7 @@ impl Guards {
         let guards = Self {
             signup: deployment.guard("signup")?,
             comments: deployment.guard("comments")?,
-            proof_of_work: ProofOfWork::from_env(deployment.challenges("signup")?)?,
+            proof_of_work: ProofOfWork::from_env(deployment.challenge_endpoint("signup")?)?,
         };
         Ok((guards, deployment.watch()))
     }

@@ -2,7 +2,7 @@
 
 use example_pages::{Age, Comment, FileEcho, Guards, Signup, commented, index, signed_up};
 use human_check_rocket::{
-    GuardRoutes, Human, HumanFairing, HumanForm, HumanJson, catchers, challenges,
+    GuardRoutes, Human, HumanFairing, HumanForm, HumanJson, catchers, challenge_route,
 };
 use rocket::config::LogLevel;
 use rocket::data::{Limits, ToByteUnit};
@@ -36,7 +36,7 @@ pub fn rocket(guards: Guards, config: Config) -> Rocket<Build> {
         .mount("/", guards.comments.routes(routes![comment]))
         .register("/", catchers());
     if let Some(proof_of_work) = &guards.proof_of_work {
-        let endpoint = challenges(proof_of_work.challenges.clone());
+        let endpoint = challenge_route(proof_of_work.challenges.clone());
         rocket = rocket
             .mount("/human-check-altcha/challenge", endpoint)
             .mount("/human-check-altcha", routes![widget_file]);

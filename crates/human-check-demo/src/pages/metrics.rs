@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, HOST, VARY};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use human_check_guard::prefers_html;
+use human_check_guard::integration::prefers_html;
 
 use crate::app::App;
 use crate::headers::Nonce;

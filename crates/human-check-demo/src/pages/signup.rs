@@ -8,7 +8,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Form};
-use human_check_axum::{Guarded, HumanError};
+use human_check_axum::{HumanBody, HumanError};
 use human_check_guard::{Html, Rejection, Visitor, WidgetRenderer};
 use serde::Deserialize;
 
@@ -81,7 +81,7 @@ pub(crate) async fn page(
 }
 
 /// The form, and what the guard makes of whoever sent it.
-type Checked = Guarded<Form<Posted>, Result<Visitor, Rejection>>;
+type Checked = HumanBody<Form<Posted>, Result<Visitor, Rejection>>;
 
 /// `POST /signup/{provider}`
 pub(crate) async fn submit(

@@ -4,9 +4,10 @@ use std::time::Duration;
 use human_check_core::{
     Capabilities, ErrorKind, FactKind, Facts, HumanCheck, Policy, Provider, Reason, TestKeyPolicy,
 };
+use human_check_guard::integration::{Decision, SubmittedTokens};
 use human_check_guard::{
-    ClientAddress, Decision, DecisionEvent, DenialReason, Guard, Human, Observer, Rejection,
-    RoutePolicy, SubmittedTokens, Trigger, Unverified, Visitor,
+    ClientAddress, DecisionEvent, DenialReason, Guard, Human, Observer, Rejection, RoutePolicy,
+    Trigger, Unverified, Visitor,
 };
 use human_check_testkit::Scripted;
 use serde_json::Value;

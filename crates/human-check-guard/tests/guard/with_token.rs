@@ -3,9 +3,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use human_check_core::Provider;
-use human_check_guard::{
-    Guard, RoutePolicy, SubmittedTokens, TokenFields, WithToken, extracting, scan,
-};
+use human_check_guard::integration::{SubmittedTokens, TokenFields, WithToken, extracting, scan};
+use human_check_guard::{Guard, RoutePolicy};
 use human_check_testkit::Scripted;
 use proptest::prelude::*;
 use serde::Deserialize;

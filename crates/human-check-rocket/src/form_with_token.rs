@@ -1,39 +1,39 @@
 use std::sync::Arc;
 
-use human_check_guard::{FieldId, SubmittedTokens, TokenFields, current_fields};
+use human_check_guard::integration::{FieldId, SubmittedTokens, TokenFields, current_fields};
 use rocket::data::ToByteUnit;
 use rocket::form::name::NameView;
 use rocket::form::{self, DataField, FromForm, Options, ValueField};
 
 /// The application's form, and the tokens that stood beside its fields.
 ///
-/// What [`WithToken`](human_check_guard::WithToken) is for serde: for urlencoded and multipart forms.
+/// What [`WithToken`](human_check_guard::integration::WithToken) is for serde: for urlencoded and multipart forms.
 #[derive(Debug)]
-pub(crate) struct TapForm<T> {
+pub(crate) struct FormWithToken<T> {
     pub(crate) inner: T,
     pub(crate) tokens: SubmittedTokens,
 }
 
-/// A [`TapForm`] that is being read.
-pub(crate) struct TapContext<C> {
+/// A [`FormWithToken`] that is being read.
+pub(crate) struct FormContext<C> {
     fields: Option<Arc<TokenFields>>,
     tokens: SubmittedTokens,
     inner: C,
 }
 
-impl<C> TapContext<C> {
+impl<C> FormContext<C> {
     /// By its whole name: `token.x` and `token[]` are fields of the application.
-    fn answer(&self, name: NameView<'_>) -> Option<FieldId> {
+    fn field(&self, name: NameView<'_>) -> Option<FieldId> {
         self.fields.as_ref()?.find(name.source().as_str())
     }
 }
 
 #[rocket::async_trait]
-impl<'r, T: FromForm<'r>> FromForm<'r> for TapForm<T> {
-    type Context = TapContext<T::Context>;
+impl<'r, T: FromForm<'r>> FromForm<'r> for FormWithToken<T> {
+    type Context = FormContext<T::Context>;
 
     fn init(opts: Options) -> Self::Context {
-        TapContext {
+        FormContext {
             fields: current_fields(),
             tokens: SubmittedTokens::none(),
             inner: T::init(opts),
@@ -41,7 +41,7 @@ impl<'r, T: FromForm<'r>> FromForm<'r> for TapForm<T> {
     }
 
     fn push_value(ctxt: &mut Self::Context, field: ValueField<'r>) {
-        match ctxt.answer(field.name) {
+        match ctxt.field(field.name) {
             Some(id) => ctxt.tokens.push(id, field.value),
             None => T::push_value(&mut ctxt.inner, field),
         }
@@ -49,7 +49,7 @@ impl<'r, T: FromForm<'r>> FromForm<'r> for TapForm<T> {
 
     /// A part with a content type arrives here, be it a file or not.
     async fn push_data(ctxt: &mut Self::Context, field: DataField<'r, '_>) {
-        let Some(id) = ctxt.answer(field.name) else {
+        let Some(id) = ctxt.field(field.name) else {
             return T::push_data(&mut ctxt.inner, field).await;
         };
         // A file is no token, whatever it is called.

@@ -20,13 +20,13 @@ use crate::catchers::send;
 /// #     }
 /// # }
 /// # let issuer = Issuer;
-/// use human_check_rocket::{challenges, guard::ChallengeEndpoint};
+/// use human_check_rocket::{challenge_route, guard::ChallengeEndpoint};
 ///
-/// let endpoint = challenges(ChallengeEndpoint::new(issuer).with_action("signup"));
+/// let endpoint = challenge_route(ChallengeEndpoint::new(issuer).with_action("signup"));
 /// let rocket = rocket::build().mount("/human-check-altcha/challenge", endpoint);
 /// ```
-pub fn challenges(challenges: ChallengeEndpoint) -> Vec<Route> {
-    vec![Route::new(Method::Get, "/", Endpoint(challenges))]
+pub fn challenge_route(endpoint: ChallengeEndpoint) -> Vec<Route> {
+    vec![Route::new(Method::Get, "/", Endpoint(endpoint))]
 }
 
 #[derive(Clone)]

@@ -1,11 +1,12 @@
-use axum::extract::Request;
-use axum::routing::{MethodRouter, get};
+use actix_web::{HttpRequest, Route, web};
 use human_check_guard::ChallengeEndpoint;
 
 use crate::Head;
 use crate::error::send;
 
 /// The endpoint that hands challenges to pages: GET, answered as [`ChallengeEndpoint`] says.
+///
+/// Make the [`ChallengeEndpoint`] outside of the closure of `HttpServer::new`, which runs once per worker.
 ///
 /// ```
 /// # use human_check_core::{Challenge, ChallengeIssuer, ChallengeRequest, CheckError, Provider};
@@ -18,18 +19,15 @@ use crate::error::send;
 /// #     }
 /// # }
 /// # let issuer = Issuer;
-/// use axum::Router;
-/// use human_check_axum::{challenges, guard::ChallengeEndpoint};
+/// use actix_web::App;
+/// use human_check_actix_web::{challenge_route, guard::ChallengeEndpoint};
 ///
-/// let endpoint = challenges(ChallengeEndpoint::new(issuer).with_action("signup"));
-/// let app: Router = Router::new().route("/human-check-altcha/challenge", endpoint);
+/// let signup = ChallengeEndpoint::new(issuer).with_action("signup");
+/// let app = App::new().route("/human-check-altcha/challenge", challenge_route(signup.clone()));
 /// ```
-pub fn challenges<S: Clone + Send + Sync + 'static>(
-    challenges: ChallengeEndpoint,
-) -> MethodRouter<S> {
-    get(async move |request: Request| {
-        let (parts, _) = request.into_parts();
-        let pending = challenges.prepare(&Head(&parts));
-        send(pending.respond().await)
+pub fn challenge_route(endpoint: ChallengeEndpoint) -> Route {
+    web::get().to(move |request: HttpRequest| {
+        let pending = endpoint.prepare(&Head(&request));
+        async move { send(&pending.respond().await) }
     })
 }

@@ -1,65 +1,23 @@
 use std::borrow::Cow;
-use std::fmt::{self, Write};
+use std::fmt::Write;
 use std::time::Duration;
 
-use human_check_core::{Provider, Widget};
-use serde_json::json;
-
-use crate::{DenialReason, Guard, prefers_html};
-
-/// A refusal as it goes over HTTP, for a framework to send.
-///
-/// The same for every reason behind one [`DenialReason`]: status, headers and body tell nothing more.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct GuardResponse {
-    /// The status.
-    pub status: u16,
-    /// Header names in lower case, with their values.
-    pub headers: Vec<(&'static str, Cow<'static, str>)>,
-    /// The whole body.
-    pub body: String,
-}
-
-/// A request that was refused, with the answer for it.
-#[derive(Clone, Debug)]
-pub struct Rejection(Box<(DenialReason, GuardResponse)>);
-
-impl Rejection {
-    /// Why, as far as a visitor may know.
-    pub fn reason(&self) -> DenialReason {
-        self.0.0
-    }
-
-    /// What to send.
-    pub fn response(&self) -> &GuardResponse {
-        &self.0.1
-    }
-
-    /// What to send.
-    pub fn into_response(self) -> GuardResponse {
-        self.0.1
-    }
-}
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason().title())
-    }
-}
-
-impl std::error::Error for Rejection {}
+use crate::DenialReason;
+use crate::decision::accept::prefers_html;
+use crate::decision::rejection::{GuardResponse, Rejection};
+use crate::snapshot::Snapshot;
 
 /// In which form this client is answered, decided while its request is at hand.
 #[derive(Clone, Debug)]
 pub(crate) struct Responder {
-    guard: Guard,
+    guard: Snapshot,
     html: bool,
     htmx: bool,
 }
 
 impl Responder {
     /// For a client that says nothing of what it wants.
-    pub(crate) fn plain(guard: &Guard) -> Self {
+    pub(crate) fn plain(guard: &Snapshot) -> Self {
         Self {
             guard: guard.clone(),
             html: false,
@@ -82,7 +40,7 @@ impl Responder {
         }
     }
 
-    pub(crate) fn guard(&self) -> &Guard {
+    pub(crate) fn guard(&self) -> &Snapshot {
         &self.guard
     }
 
@@ -124,7 +82,7 @@ impl Responder {
             headers,
             body,
         };
-        Rejection(Box::new((denial, answer)))
+        Rejection::new(denial, answer)
     }
 
     /// RFC 9457, with one extension member for pages that show the challenge themselves.
@@ -166,21 +124,6 @@ fn seconds(wish: Option<Duration>) -> u64 {
         Some(wish) => wish.as_secs().clamp(1, 3_600),
         None => fastrand::u64(2..=6),
     }
-}
-
-/// How a page shows a challenge: one option for each provider that is accepted.
-pub(crate) fn options(providers: &[Provider], widgets: &[Widget], header: &str) -> String {
-    let options = providers.iter().map(|provider| {
-        let widget = widgets.iter().find(|widget| widget.provider() == provider);
-        json!({
-            "provider": provider.name(),
-            "field": widget.map_or_else(|| provider.fields().next(), |widget| Some(widget.field())),
-            "header": header,
-            "sitekey": widget.map(Widget::site_key),
-            "action": widget.and_then(Widget::action),
-        })
-    });
-    serde_json::Value::from_iter(options).to_string()
 }
 
 /// JSON with everything beyond printable ASCII escaped, as a header needs it.

@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 use memchr::memchr;
 use serde::de::IgnoredAny;
 
-use crate::{SubmittedTokens, TokenFields, with_token};
+use crate::tokens::with_token;
+use crate::tokens::{SubmittedTokens, TokenFields};
 
 /// The tokens in a urlencoded form.
 ///

@@ -1,15 +1,13 @@
-//! What comes of a request, and who is told.
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use human_check_core::{CheckError, ErrorKind, Provider, Reason, Submission, Verdict};
 
-use crate::response::Responder;
-use crate::{
-    DecisionEvent, DenialReason, FromDecision, Guard, Human, Rejection, Signals, Unverified,
-    Visitor,
-};
+use crate::decision::Decision;
+use crate::decision::report::{self, Weight, decision_name};
+use crate::decision::responder::Responder;
+use crate::snapshot::Snapshot;
+use crate::{DenialReason, Human, Signals, Unverified, Visitor};
 
 /// A request that was looked at, and about which nobody was asked yet.
 #[derive(Debug)]
@@ -49,7 +47,7 @@ impl Pending {
             return self.decide().await;
         };
         let guard = self.reply.guard();
-        if !earlier.guard().ptr_eq(guard) {
+        if earlier.guard().identity() != guard.identity() {
             if earlier.asked.is_some() && matches!(self.evidence, Evidence::Submitted(_)) {
                 tracing::warn!(
                     target: "human_check_guard",
@@ -69,9 +67,16 @@ impl Pending {
         if !contradicts {
             return earlier.clone();
         }
-        let result = guard.enforced(Err(DenialReason::InvalidToken));
+        let result = enforced(guard, Err(DenialReason::InvalidToken));
         let decision = decision_name(&result);
-        guard.observe(decision, "", "contradictory", Duration::ZERO, Weight::Usual);
+        report::observe(
+            guard,
+            decision,
+            "",
+            "contradictory",
+            Duration::ZERO,
+            Weight::Usual,
+        );
         Decision {
             result,
             reply: self.reply,
@@ -113,7 +118,7 @@ impl Pending {
                 decide(guard, submission).await
             }
         };
-        let result = guard.enforced(result);
+        let result = enforced(guard, result);
         let decision = decision_name(&result);
         let reason = match &result {
             Ok(Visitor::Unverified(Unverified::Observed(denial))) if reason.is_empty() => {
@@ -127,7 +132,7 @@ impl Pending {
             _ => "",
         };
         let weight = Weight::of(&result);
-        guard.observe(decision, provider, reason, since.elapsed(), weight);
+        report::observe(guard, decision, provider, reason, since.elapsed(), weight);
         Decision {
             result,
             reply,
@@ -137,7 +142,7 @@ impl Pending {
 }
 
 /// Whether every token that is there now was asked about.
-fn is_covered(guard: &Guard, now: &Submission, asked: &Submission) -> bool {
+fn is_covered(guard: &Snapshot, now: &Submission, asked: &Submission) -> bool {
     let accepted = guard.fields().providers().iter();
     let mut present = accepted.filter(|known| now.has_token_for(known));
     present.all(|known| {
@@ -152,7 +157,7 @@ type Decided = (
     &'static str,
 );
 
-async fn decide(guard: &Guard, submission: &Submission) -> Decided {
+async fn decide(guard: &Snapshot, submission: &Submission) -> Decided {
     match guard.check().check(submission).await {
         Ok(Verdict::Human(facts)) => (Ok(Visitor::Human(Human::new(facts))), None, ""),
         Ok(Verdict::NotHuman(refusal)) => {
@@ -185,130 +190,15 @@ fn unavailable(error: &CheckError) -> DenialReason {
     }
 }
 
-/// What was decided about a request, and how it would be answered.
-#[derive(Clone, Debug)]
-#[must_use = "a decision that nobody looks at lets everybody in"]
-pub struct Decision {
+/// What comes of a decision, where the route may only observe.
+fn enforced(
+    guard: &Snapshot,
     result: Result<Visitor, DenialReason>,
-    reply: Responder,
-    /// What the check was asked about, so that its token may be spent.
-    asked: Option<Arc<Submission>>,
-}
-
-impl Decision {
-    /// Takes what the handler demands, or the refusal to answer with.
-    ///
-    /// # Errors
-    ///
-    /// [`Rejection`] when the decision is not what is demanded.
-    pub fn require<D: FromDecision>(self) -> Result<D, Rejection> {
-        D::from_decision(self)
-    }
-
-    /// The guard that decided.
-    pub fn guard(&self) -> &Guard {
-        self.reply.guard()
-    }
-
-    /// What was decided.
-    ///
-    /// # Errors
-    ///
-    /// The [`DenialReason`], if the visitor is refused.
-    pub fn result(&self) -> Result<&Visitor, DenialReason> {
-        self.result.as_ref().map_err(|denial| *denial)
-    }
-
-    /// The answer for somebody refused for `denial`.
-    pub(crate) fn refuse(&self, denial: DenialReason) -> Rejection {
-        self.reply.refuse(denial)
-    }
-
-    /// Takes what was decided, ready to be answered.
-    pub(crate) fn into_result(self) -> Result<Visitor, Rejection> {
-        let Self { result, reply, .. } = self;
-        result.map_err(|denial| reply.refuse(denial))
-    }
-}
-
-impl Guard {
-    pub(crate) fn observe(
-        &self,
-        decision: &'static str,
-        provider: &str,
-        reason: &'static str,
-        elapsed: Duration,
-        weight: Weight,
-    ) {
-        let event = DecisionEvent {
-            route: self.policy().name(),
-            decision,
-            provider,
-            reason,
-            elapsed,
-        };
-        for observer in &self.site().observers {
-            observer.on_decision(&event);
-        }
-        macro_rules! emit {
-            ($level:expr) => {
-                tracing::event!(
-                    target: "human_check_guard",
-                    $level,
-                    route = event.route,
-                    decision,
-                    provider,
-                    reason,
-                    elapsed_ms = elapsed.as_millis() as u64,
-                )
-            };
-        }
-        match weight {
-            Weight::OurMistake => emit!(tracing::Level::ERROR),
-            Weight::NobodyKnows => emit!(tracing::Level::WARN),
-            Weight::Usual => emit!(tracing::Level::DEBUG),
-        }
-    }
-
-    /// What comes of a decision, where the route may only observe.
-    fn enforced(&self, result: Result<Visitor, DenialReason>) -> Result<Visitor, DenialReason> {
-        match result {
-            Err(denial) if self.policy().observe_only => {
-                Ok(Visitor::Unverified(Unverified::Observed(denial)))
-            }
-            result => result,
-        }
-    }
-}
-
-fn decision_name(result: &Result<Visitor, DenialReason>) -> &'static str {
+) -> Result<Visitor, DenialReason> {
     match result {
-        Ok(Visitor::Human(_)) => "human",
-        Ok(Visitor::Unverified(why)) => why.name(),
-        Err(denial) => denial.name(),
-    }
-}
-
-/// How loudly a decision is told.
-#[derive(Clone, Copy)]
-pub(crate) enum Weight {
-    Usual,
-    NobodyKnows,
-    OurMistake,
-}
-
-impl Weight {
-    pub(crate) fn of(result: &Result<Visitor, DenialReason>) -> Self {
-        let denial = match result {
-            Ok(Visitor::Unverified(Unverified::FailedOpen(_))) => return Self::NobodyKnows,
-            // What would have been refused is as grave as if it had been.
-            Ok(Visitor::Unverified(Unverified::Observed(denial))) | Err(denial) => denial,
-            Ok(_) => return Self::Usual,
-        };
-        match denial {
-            DenialReason::Misconfigured => Self::OurMistake,
-            DenialReason::Unavailable { .. } => Self::NobodyKnows,
-            _ => Self::Usual,
+        Err(denial) if guard.policy().observe_only => {
+            Ok(Visitor::Unverified(Unverified::Observed(denial)))
         }
+        result => result,
     }
 }

@@ -2,7 +2,7 @@
 ///
 /// A framework's extractor trait can only be implemented for types of the same crate, so each such
 /// crate wraps the two. Both deref to what they wrap, and both are a
-/// [`FromDecision`](crate::FromDecision).
+/// [`FromDecision`](crate::integration::FromDecision).
 #[macro_export]
 macro_rules! proof_types {
     () => {
@@ -37,8 +37,8 @@ macro_rules! proof_types {
             }
         }
 
-        impl $crate::FromDecision for $name {
-            fn from_decision(decision: $crate::Decision) -> ::std::result::Result<Self, $crate::Rejection> {
+        impl $crate::integration::FromDecision for $name {
+            fn from_decision(decision: $crate::integration::Decision) -> ::std::result::Result<Self, $crate::Rejection> {
                 decision.require().map(Self)
             }
         }

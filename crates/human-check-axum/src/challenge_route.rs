@@ -1,12 +1,11 @@
-use actix_web::{HttpRequest, Route, web};
+use axum::extract::Request;
+use axum::routing::{MethodRouter, get};
 use human_check_guard::ChallengeEndpoint;
 
 use crate::Head;
 use crate::error::send;
 
 /// The endpoint that hands challenges to pages: GET, answered as [`ChallengeEndpoint`] says.
-///
-/// Make the [`ChallengeEndpoint`] outside of the closure of `HttpServer::new`, which runs once per worker.
 ///
 /// ```
 /// # use human_check_core::{Challenge, ChallengeIssuer, ChallengeRequest, CheckError, Provider};
@@ -19,15 +18,18 @@ use crate::error::send;
 /// #     }
 /// # }
 /// # let issuer = Issuer;
-/// use actix_web::App;
-/// use human_check_actix_web::{challenges, guard::ChallengeEndpoint};
+/// use axum::Router;
+/// use human_check_axum::{challenge_route, guard::ChallengeEndpoint};
 ///
-/// let signup = ChallengeEndpoint::new(issuer).with_action("signup");
-/// let app = App::new().route("/human-check-altcha/challenge", challenges(signup.clone()));
+/// let endpoint = challenge_route(ChallengeEndpoint::new(issuer).with_action("signup"));
+/// let app: Router = Router::new().route("/human-check-altcha/challenge", endpoint);
 /// ```
-pub fn challenges(challenges: ChallengeEndpoint) -> Route {
-    web::get().to(move |request: HttpRequest| {
-        let pending = challenges.prepare(&Head(&request));
-        async move { send(&pending.respond().await) }
+pub fn challenge_route<S: Clone + Send + Sync + 'static>(
+    endpoint: ChallengeEndpoint,
+) -> MethodRouter<S> {
+    get(async move |request: Request| {
+        let (parts, _) = request.into_parts();
+        let pending = endpoint.prepare(&Head(&parts));
+        send(pending.respond().await)
     })
 }

@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use human_check_guard::{Decision, Guard, Rejection, SubmittedTokens, Visitor};
+use human_check_guard::integration::{Decision, GuardedRequest, SubmittedTokens};
+use human_check_guard::{Guard, Rejection, Visitor};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -47,14 +48,14 @@ impl HumanLayer {
     /// handlers that cannot be changed; [`HumanForm`](crate::HumanForm) parses once and leaves the
     /// token of a bad form unspent.
     #[must_use]
-    pub fn reading_bodies(mut self) -> Self {
+    pub fn with_body_reading(mut self) -> Self {
         self.reads_bodies = true;
         self
     }
 
-    /// SubmittedTokens refusals in another way.
+    /// Sets how a refusal is turned into a response.
     #[must_use]
-    pub fn error_handler(
+    pub fn with_error_handler(
         mut self,
         handler: impl Fn(Rejection) -> Response + Send + Sync + 'static,
     ) -> Self {
@@ -119,19 +120,16 @@ where
 }
 
 async fn screen(layer: &HumanLayer, request: Request) -> Result<Request, Rejection> {
-    let guard = layer.guard.snapshot();
     let (parts, body) = request.into_parts();
-    let inspected = guard.inspect(&Head(&parts));
+    let guarded = GuardedRequest::new(layer.guard.snapshot(), &Head(&parts));
+    let guard = guarded.guard().clone();
     let earlier = parts.extensions.get::<Decision>().cloned();
     let mut request = Request::from_parts(parts, body);
     let mut tokens = SubmittedTokens::none();
     if layer.reads_bodies {
-        (request, tokens) = body::buffered(&guard, &inspected, request).await?;
+        (request, tokens) = body::buffered(&guarded, request).await?;
     }
-    let decision = inspected
-        .with_tokens(tokens)
-        .decide_after(earlier.as_ref())
-        .await;
+    let decision = guarded.decide(tokens, earlier.as_ref()).await;
     let _let_in: Visitor = decision.clone().require()?;
     request.extensions_mut().insert(decision);
     request.extensions_mut().insert(guard);

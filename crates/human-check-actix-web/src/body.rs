@@ -5,9 +5,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
-use actix_web::HttpMessage;
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
@@ -15,7 +13,8 @@ use actix_web::http::header::{CONTENT_LENGTH, UPGRADE};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
-use human_check_guard::{DenialReason, Inspected, Rejection};
+use human_check_guard::integration::{BodyLimit, GuardedRequest};
+use human_check_guard::{DenialReason, Rejection};
 
 type Chunk = Result<Bytes, PayloadError>;
 
@@ -35,24 +34,22 @@ impl Exceeded {
     }
 }
 
-/// The same body, which ends in an error beyond `cap`. One that announces more is refused at once.
+/// The same body, which ends in an error beyond the limit. One that announces more is refused at once.
 pub(crate) fn capped(
     request: &HttpRequest,
-    inspected: &Inspected,
+    guarded: &GuardedRequest,
     payload: &mut Payload,
-    cap: usize,
+    limit: BodyLimit,
 ) -> Result<(Payload, Exceeded), Rejection> {
+    guarded.admit(announced(request), limit)?;
     let exceeded = Exceeded::default();
-    let payload: Payload = match (announced(request), payload.take()) {
-        (Some(length), _) if length > cap as u64 => {
-            return Err(inspected.refuse(DenialReason::BodyTooLarge));
-        }
-        (_, Payload::None) => Payload::None,
+    let payload: Payload = match payload.take() {
+        Payload::None => Payload::None,
         // Whatever it announced: behind `Upgrade: websocket` the server reads on regardless.
-        (_, payload) => Payload::Stream {
+        payload => Payload::Stream {
             payload: Box::pin(Capped {
                 payload,
-                left: cap,
+                left: limit.max_bytes,
                 exceeded: exceeded.clone(),
             }),
         },
@@ -141,11 +138,11 @@ impl Shared {
     ///
     /// Others may read at the same time: whoever asks gets the next chunk. Dropping the future
     /// loses nothing.
-    pub(crate) async fn read_ahead(&self, request: &HttpRequest, cap: usize, deadline: Duration) {
-        if !is_worth_reading(request, cap) {
+    pub(crate) async fn read_ahead(&self, request: &HttpRequest, limit: BodyLimit) {
+        if !is_worth_reading(request, limit.max_bytes) {
             return;
         }
-        let mut left = cap;
+        let mut left = limit.max_bytes;
         let reading = std::future::poll_fn(|cx| {
             let state = &mut *self.0.borrow_mut();
             while left > 0 {
@@ -161,7 +158,7 @@ impl Shared {
             Poll::Ready(())
         });
         // Too late is as good as not at all: the connection is closed then.
-        let _ = tokio::time::timeout(deadline, reading).await;
+        let _ = tokio::time::timeout(limit.timeout, reading).await;
         // Whoever asked after us is the one that the payload tells; and the other way round.
         if let Some(waiting) = self.0.borrow_mut().waiting.take() {
             waiting.wake();
@@ -194,17 +191,12 @@ fn is_worth_reading(request: &HttpRequest, cap: usize) -> bool {
 
 /// Reads a small body to its end and throws it away. A large or slow one is left, and with it the
 /// connection.
-pub(crate) async fn drain(
-    request: &HttpRequest,
-    mut payload: Payload,
-    cap: usize,
-    deadline: Duration,
-) {
-    if !is_worth_reading(request, cap) {
+pub(crate) async fn drain(request: &HttpRequest, mut payload: Payload, limit: BodyLimit) {
+    if !is_worth_reading(request, limit.max_bytes) {
         return;
     }
     let reading = async {
-        let mut left = cap;
+        let mut left = limit.max_bytes;
         while let Some(Ok(chunk)) = payload.next().await {
             match left.checked_sub(chunk.len()) {
                 Some(rest) => left = rest,
@@ -213,14 +205,14 @@ pub(crate) async fn drain(
         }
     };
     // Too late is as good as not at all: the connection is closed then.
-    let _ = tokio::time::timeout(deadline, reading).await;
+    let _ = tokio::time::timeout(limit.timeout, reading).await;
 }
 
 /// The whole body as it came, for guards that scan it.
 pub(crate) async fn buffered(
     mut payload: Payload,
-    inspected: &Inspected,
-    deadline: Duration,
+    guarded: &GuardedRequest,
+    limit: BodyLimit,
 ) -> Result<Bytes, Rejection> {
     let reading = async {
         let mut whole = bytes::BytesMut::new();
@@ -229,12 +221,14 @@ pub(crate) async fn buffered(
         }
         Ok::<_, PayloadError>(whole.freeze())
     };
-    match tokio::time::timeout(deadline, reading).await {
-        Err(_) => Err(inspected.refuse(DenialReason::BodyTooSlow)),
-        Ok(Ok(whole)) => Ok(whole),
-        Ok(Err(PayloadError::Overflow)) => Err(inspected.refuse(DenialReason::BodyTooLarge)),
+    match guarded
+        .parse(tokio::time::sleep(limit.timeout), reading)
+        .await?
+    {
+        Ok(whole) => Ok(whole),
+        Err(PayloadError::Overflow) => Err(guarded.refuse(DenialReason::BodyTooLarge)),
         // The client went away or broke its own framing.
-        Ok(Err(_)) => Err(inspected.refuse(DenialReason::InvalidToken)),
+        Err(_) => Err(guarded.refuse(DenialReason::InvalidToken)),
     }
 }
 
@@ -242,9 +236,4 @@ pub(crate) async fn buffered(
 pub(crate) fn is_encoded(request: &HttpRequest) -> bool {
     let mut encodings = request.headers().get_all("content-encoding");
     encodings.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
-/// The content type without its parameters, in lower case.
-pub(crate) fn content_type(request: &HttpRequest) -> String {
-    request.content_type().trim().to_ascii_lowercase()
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use human_check_core::{ErrorKind, Facts};
 
-use crate::{Decision, DenialReason, Rejection};
+use crate::DenialReason;
 
 /// Proof that the check passed for this request.
 ///
@@ -74,7 +74,7 @@ impl Unverified {
     }
 
     /// How a handler that demands proof is answered.
-    fn denial(self) -> DenialReason {
+    pub(crate) fn denial(self) -> DenialReason {
         match self {
             Self::NotChallenged => DenialReason::ChallengeRequired,
             Self::FailedOpen(_) => DenialReason::Unavailable {
@@ -83,46 +83,5 @@ impl Unverified {
             },
             Self::Observed(denial) => denial,
         }
-    }
-}
-
-/// What a handler demands of an [`Decision`].
-///
-/// | type | lets the handler run for |
-/// | --- | --- |
-/// | [`Human`] | proven humans, whatever the route's policy opens on |
-/// | [`Visitor`] | those whom the route's policy lets in |
-/// | `Result<Visitor, Rejection>` | everybody; the handler decides and tokens |
-pub trait FromDecision: Sized + Send + 'static {
-    /// Takes the decision, or refuses it.
-    ///
-    /// # Errors
-    ///
-    /// [`Rejection`], ready to be answered, when the decision is not what is demanded.
-    fn from_decision(decision: Decision) -> Result<Self, Rejection>;
-}
-
-impl FromDecision for Human {
-    fn from_decision(decision: Decision) -> Result<Self, Rejection> {
-        match decision
-            .result()
-            .map_err(|denial| decision.refuse(denial))?
-            .clone()
-        {
-            Visitor::Human(human) => Ok(human),
-            Visitor::Unverified(why) => Err(decision.refuse(why.denial())),
-        }
-    }
-}
-
-impl FromDecision for Visitor {
-    fn from_decision(decision: Decision) -> Result<Self, Rejection> {
-        decision.into_result()
-    }
-}
-
-impl FromDecision for Result<Visitor, Rejection> {
-    fn from_decision(decision: Decision) -> Result<Self, Rejection> {
-        Ok(decision.into_result())
     }
 }

@@ -3,74 +3,15 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::decision::{Evidence, Weight};
-use crate::fields::Sorted;
-use crate::head::Single;
-use crate::response::Responder;
-use crate::{
-    DenialReason, Guard, Pending, Rejection, RequestHead, Signals, SubmittedTokens, TokenFields,
-};
-
-impl Guard {
-    /// Looks at a request's head, and asks nobody yet.
-    pub fn inspect(&self, head: &dyn RequestHead) -> Inspected {
-        let site = self.site();
-        let mut reply = Responder::plain(self);
-        let mut lines = Vec::new();
-        let [mut provider, mut user_agent, mut country] = [(); 3].map(|()| Single::default());
-        head.headers(&mut |name, line| {
-            if name.eq_ignore_ascii_case(&site.header) {
-                if !line.is_empty() {
-                    lines.push(line.to_owned());
-                }
-            } else if name.eq_ignore_ascii_case("user-agent") {
-                user_agent.add(line);
-            } else if name.eq_ignore_ascii_case(PROVIDER_HEADER) {
-                provider.add(line);
-            } else {
-                reply.listen(name, line);
-            }
-            if let Some(known) = &site.country_header
-                && name.eq_ignore_ascii_case(known)
-            {
-                country.add(line);
-            }
-        });
-        let conditional = !self.policy().trigger.is_always();
-        let believed = conditional && site.client.trusts(head.peer());
-        Inspected {
-            reply,
-            tokens: self.header_tokens(lines, provider),
-            country: country.text().filter(|code| believed && is_country(code)),
-            method: conditional.then(|| head.method().to_owned()),
-            client_ip: self.client_ip(head),
-            // A blank one says as little as none.
-            user_agent: user_agent.text().filter(|agent| !agent.trim().is_empty()),
-            since: Instant::now(),
-        }
-    }
-
-    fn header_tokens(&self, lines: Vec<Vec<u8>>, provider: Single) -> SubmittedTokens {
-        let provider = provider.text();
-        let mut tokens = SubmittedTokens::none();
-        let providers = self.site().check.providers();
-        let several = lines.len() > 1;
-        for line in lines {
-            let owner = match providers {
-                [_] => Some(0),
-                _ => providers
-                    .iter()
-                    .position(|known| Some(known.name()) == provider.as_deref()),
-            };
-            match (owner, String::from_utf8(line)) {
-                (Some(owner), Ok(token)) if !several => tokens.push(TokenFields::own(owner), token),
-                // A token that cannot be attributed is shown to nobody.
-                _ => tokens.push_unusable(TokenFields::own(0)),
-            }
-        }
-        tokens
-    }
-}
+use crate::decision::Pending;
+use crate::decision::pending::Evidence;
+use crate::decision::report::{self, Weight};
+use crate::decision::responder::Responder;
+use crate::request_head::Single;
+use crate::snapshot::Snapshot;
+use crate::tokens::Sorted;
+use crate::tokens::{SubmittedTokens, TokenFields};
+use crate::{DenialReason, Rejection, RequestHead, Signals};
 
 /// Where a script that sends a token in the header says whose it is.
 pub(crate) const PROVIDER_HEADER: &str = "x-captcha-provider";
@@ -110,6 +51,44 @@ pub struct Inspected {
 }
 
 impl Inspected {
+    /// Looks at a request's head, and asks nobody yet.
+    pub(crate) fn new(guard: &Snapshot, head: &dyn RequestHead) -> Self {
+        let site = guard.site();
+        let mut reply = Responder::plain(guard);
+        let mut lines = Vec::new();
+        let [mut provider, mut user_agent, mut country] = [(); 3].map(|()| Single::default());
+        head.headers(&mut |name, line| {
+            if name.eq_ignore_ascii_case(&site.header) {
+                if !line.is_empty() {
+                    lines.push(line.to_owned());
+                }
+            } else if name.eq_ignore_ascii_case("user-agent") {
+                user_agent.add(line);
+            } else if name.eq_ignore_ascii_case(PROVIDER_HEADER) {
+                provider.add(line);
+            } else {
+                reply.listen(name, line);
+            }
+            if let Some(known) = &site.country_header
+                && name.eq_ignore_ascii_case(known)
+            {
+                country.add(line);
+            }
+        });
+        let conditional = !guard.policy().trigger.is_always();
+        let believed = conditional && site.client.trusts(head.peer());
+        Self {
+            reply,
+            tokens: header_tokens(guard, lines, provider),
+            country: country.text().filter(|code| believed && is_country(code)),
+            method: conditional.then(|| head.method().to_owned()),
+            client_ip: guard.client_ip(head),
+            // A blank one says as little as none.
+            user_agent: user_agent.text().filter(|agent| !agent.trim().is_empty()),
+            since: Instant::now(),
+        }
+    }
+
     /// Adds the tokens that stood in the body. Every source is looked at, and what they say must
     /// agree.
     pub fn with_tokens(mut self, body: SubmittedTokens) -> Pending {
@@ -146,7 +125,28 @@ impl Inspected {
     pub fn refuse(&self, denial: DenialReason) -> Rejection {
         let guard = self.reply.guard();
         let weight = Weight::of(&Err(denial));
-        guard.observe(denial.name(), "", "", self.since.elapsed(), weight);
+        report::observe(guard, denial.name(), "", "", self.since.elapsed(), weight);
         self.reply.refuse(denial)
     }
+}
+
+fn header_tokens(guard: &Snapshot, lines: Vec<Vec<u8>>, provider: Single) -> SubmittedTokens {
+    let provider = provider.text();
+    let mut tokens = SubmittedTokens::none();
+    let providers = guard.site().check.providers();
+    let several = lines.len() > 1;
+    for line in lines {
+        let owner = match providers {
+            [_] => Some(0),
+            _ => providers
+                .iter()
+                .position(|known| Some(known.name()) == provider.as_deref()),
+        };
+        match (owner, String::from_utf8(line)) {
+            (Some(owner), Ok(token)) if !several => tokens.push(TokenFields::own(owner), token),
+            // A token that cannot be attributed is shown to nobody.
+            _ => tokens.push_unusable(TokenFields::own(0)),
+        }
+    }
+    tokens
 }

@@ -1,12 +1,6 @@
-use std::future::Future;
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
 
-use human_check_guard::{
-    DenialReason, FromDecision, Guard, Inspected, Rejection, SubmittedTokens, TokenFields,
-    WithToken, extracting,
-};
+use human_check_guard::integration::{BodyKind, FromDecision, GuardedRequest, WithToken};
 use rocket::data::{Data, FromData, Limits, Outcome, ToByteUnit};
 use rocket::form::{Form, FromForm};
 use rocket::http::Status;
@@ -14,13 +8,14 @@ use rocket::serde::Deserialize;
 use rocket::serde::json;
 use rocket::{Ignite, Request, Rocket, Sentinel};
 use serde_json::error::Category;
+use tokio::time::sleep;
 
+use crate::form_with_token::FormWithToken;
 use crate::local::Local;
 use crate::request_guard::is_forgotten;
-use crate::tap_form::TapForm;
 use crate::{Head, Human, HumanError};
 
-human_check_guard::checked_types! {
+human_check_guard::integration::checked_types! {
     /// A form whose token was checked, without the token. Urlencoded or multipart, files included.
     ///
     /// `T` needs no field for it and may be [`Strict`](rocket::form::Strict). A form that is no
@@ -52,56 +47,14 @@ macro_rules! sentinels {
 
 sentinels!(HumanForm HumanJson);
 
-/// A request's guard, and what it saw of the head.
-struct Checking<'r, 'i> {
-    request: &'r Request<'i>,
-    guard: Guard,
-    inspected: Inspected,
+/// The request on its way through its guard, if it has one.
+fn guarded(request: &Request<'_>) -> Option<GuardedRequest> {
+    Some(GuardedRequest::new(Local::guard(request)?, &Head(request)))
 }
 
-impl<'r, 'i> Checking<'r, 'i> {
-    fn of(request: &'r Request<'i>) -> Option<Self> {
-        let guard = Local::guard(request)?;
-        let inspected = guard.inspect(&Head(request));
-        Some(Self {
-            request,
-            guard,
-            inspected,
-        })
-    }
-
-    /// Refuses a body that announces more than `cap`.
-    fn measure(&self, cap: usize) -> Result<(), Rejection> {
-        let length = self.request.headers().get_one("content-length");
-        let length = length.and_then(|length| length.parse::<u64>().ok());
-        match length {
-            Some(length) if length > cap as u64 => {
-                Err(self.inspected.refuse(DenialReason::BodyTooLarge))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Reads and builds the application's type behind the tap.
-    async fn parse<F: Future>(
-        &self,
-        fields: &Arc<TokenFields>,
-        deadline: Duration,
-        parse: impl FnOnce() -> F,
-    ) -> Result<F::Output, Rejection> {
-        let parsing = extracting(Arc::clone(fields), parse);
-        let parsed = tokio::time::timeout(deadline, parsing).await;
-        parsed.map_err(|_| self.inspected.refuse(DenialReason::BodyTooSlow))
-    }
-
-    async fn decide<D: FromDecision>(self, tokens: SubmittedTokens) -> Result<D, Rejection> {
-        let earlier = Local::earlier(self.request, &self.guard);
-        self.inspected
-            .with_tokens(tokens)
-            .decide_after(earlier)
-            .await
-            .require()
-    }
+/// What the request says its body measures. `None` when it does not say.
+fn announced(request: &Request<'_>) -> Option<u64> {
+    request.headers().get_one("content-length")?.parse().ok()
 }
 
 #[rocket::async_trait]
@@ -109,23 +62,17 @@ impl<'r, T: FromForm<'r>, D: FromDecision> FromData<'r> for HumanForm<T, D> {
     type Error = HumanError<rocket::form::Errors<'r>>;
 
     async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
-        let Some(checking) = Checking::of(request) else {
+        let Some(guarded) = guarded(request) else {
             return Outcome::Error(HumanError::unconfigured());
         };
-        let limits = checking.guard.body_limits();
-        let is_upload = request
-            .content_type()
-            .is_some_and(|kind| kind.is_form_data());
-        let (cap, deadline) = match is_upload {
-            true => (limits.max_upload_bytes, limits.upload_timeout),
-            false => (limits.max_body_bytes, limits.body_timeout),
-        };
-        if let Err(refused) = checking.measure(cap) {
+        let kind = request.content_type().map(ToString::to_string);
+        let kind = BodyKind::of(&kind.unwrap_or_default());
+        let limit = kind.limit(guarded.guard().body_limits());
+        if let Err(refused) = guarded.admit(announced(request), limit) {
             return Outcome::Error(HumanError::refused(request, refused));
         }
-        let fields = Arc::clone(checking.guard.fields());
-        let parsing = || Form::<TapForm<T>>::from_data(request, data);
-        let tapped = match checking.parse(&fields, deadline, parsing).await {
+        let parsing = guarded.extracting(|| Form::<FormWithToken<T>>::from_data(request, data));
+        let form = match guarded.parse(sleep(limit.timeout), parsing).await {
             Ok(Outcome::Success(form)) => form.into_inner(),
             Ok(Outcome::Error((status, errors))) => {
                 return Outcome::Error((status, HumanError::Inner(errors)));
@@ -133,9 +80,10 @@ impl<'r, T: FromForm<'r>, D: FromDecision> FromData<'r> for HumanForm<T, D> {
             Ok(Outcome::Forward(forward)) => return Outcome::Forward(forward),
             Err(refused) => return Outcome::Error(HumanError::refused(request, refused)),
         };
-        match checking.decide(tapped.tokens).await {
+        let earlier = Local::earlier(request, guarded.guard());
+        match guarded.require(form.tokens, earlier).await {
             Ok(proof) => Outcome::Success(Self {
-                value: tapped.inner,
+                value: form.inner,
                 proof,
             }),
             Err(refused) => Outcome::Error(HumanError::refused(request, refused)),
@@ -148,23 +96,24 @@ impl<'r, T: Deserialize<'r> + Send, D: FromDecision> FromData<'r> for HumanJson<
     type Error = HumanError<json::Error<'r>>;
 
     async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
-        let Some(checking) = Checking::of(request) else {
+        let Some(guarded) = guarded(request) else {
             return Outcome::Error(HumanError::unconfigured());
         };
-        let limits = checking.guard.body_limits();
-        if let Err(refused) = checking.measure(limits.max_body_bytes) {
+        let limit = BodyKind::Json.limit(guarded.guard().body_limits());
+        if let Err(refused) = guarded.admit(announced(request), limit) {
             return Outcome::Error(HumanError::refused(request, refused));
         }
-        let fields = Arc::clone(checking.guard.fields());
-        let parsing = || parse_json::<WithToken<T>>(request, data, limits.max_body_bytes);
-        let tapped = match checking.parse(&fields, limits.body_timeout, parsing).await {
-            Ok(Ok(tapped)) => tapped,
+        let parsing =
+            guarded.extracting(|| parse_json::<WithToken<T>>(request, data, limit.max_bytes));
+        let body = match guarded.parse(sleep(limit.timeout), parsing).await {
+            Ok(Ok(body)) => body,
             Ok(Err(error)) => return Outcome::Error((status(&error), HumanError::Inner(error))),
             Err(refused) => return Outcome::Error(HumanError::refused(request, refused)),
         };
-        match checking.decide(tapped.tokens).await {
+        let earlier = Local::earlier(request, guarded.guard());
+        match guarded.require(body.tokens, earlier).await {
             Ok(proof) => Outcome::Success(Self {
-                value: tapped.inner,
+                value: body.inner,
                 proof,
             }),
             Err(refused) => Outcome::Error(HumanError::refused(request, refused)),

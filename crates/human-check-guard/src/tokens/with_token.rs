@@ -13,8 +13,8 @@ use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-use crate::fields::Place;
-use crate::{FieldId, SubmittedTokens, TokenFields};
+use crate::tokens::fields::Place;
+use crate::tokens::{FieldId, SubmittedTokens, TokenFields};
 
 thread_local! {
     static FIELDS: RefCell<Option<Arc<TokenFields>>> = const { RefCell::new(None) };

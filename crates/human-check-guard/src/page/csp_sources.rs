@@ -1,0 +1,305 @@
+use std::fmt;
+
+use human_check_core::{ConfigError, Widget};
+
+/// What a Content-Security-Policy has to allow for the widgets of a page.
+///
+/// A second policy header can only forbid more, since a browser holds a page to all of them. So
+/// the sources go into the policy that is there already:
+///
+/// ```
+/// # use human_check_core::{Provider, Widget};
+/// # use human_check_core::adapter::{WidgetSpec, WidgetSources};
+/// # use human_check_guard::CspSources;
+/// # static ACME: Provider = Provider::new("acme", &["acme-response"]);
+/// # static FACTS: WidgetSpec = WidgetSpec {
+/// #     sources: WidgetSources { script: &["https://acme.example"], ..WidgetSources::NONE },
+/// #     ..WidgetSpec::new("https://acme.example/api.js", "acme", "data-sitekey")
+/// # };
+/// # let widget = Widget::new(&ACME, "key", &FACTS)?;
+/// let sources = CspSources::of([&widget]);
+/// assert_eq!(
+///     sources.merge_into("default-src 'self'"),
+///     "default-src 'self'; script-src 'self' https://acme.example"
+/// );
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+///
+/// `Display` writes the sources alone, as a start for a page that has no policy yet.
+#[derive(Clone, Debug, Default)]
+pub struct CspSources {
+    directives: Vec<(&'static str, Vec<String>)>,
+    nonce: Option<String>,
+}
+
+impl CspSources {
+    /// What these widgets need together.
+    pub fn of<'a>(widgets: impl IntoIterator<Item = &'a Widget>) -> Self {
+        let mut all = Self::default();
+        for widget in widgets {
+            for (directive, sources) in widget.csp_sources() {
+                let known = all.entry(directive);
+                for source in sources {
+                    if !known.iter().any(|one| one == source) {
+                        known.push(source.to_owned());
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// Also lets scripts run that carry this nonce: those of a [`WidgetRenderer`](crate::WidgetRenderer) with the same
+    /// one. Draw it for each response.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when it is not base64 or base64url.
+    pub fn with_nonce(mut self, nonce: &str) -> Result<Self, ConfigError> {
+        self.nonce = Some(checked_nonce(nonce)?);
+        self.entry("script-src");
+        Ok(self)
+    }
+
+    /// The directives and their sources, the nonce not among them.
+    pub fn directives(&self) -> impl Iterator<Item = (&'static str, &[String])> {
+        self.directives
+            .iter()
+            .map(|(directive, sources)| (*directive, sources.as_slice()))
+    }
+
+    /// The same policy with these sources allowed as well.
+    ///
+    /// Whatever it allowed stays allowed, and nothing but these sources is added. A directive that
+    /// is absent starts as a copy of the one that was in effect for it; where none was, everything
+    /// is allowed already and it stays absent. Of several policies joined by commas each one is
+    /// extended, since all of them hold.
+    ///
+    /// Workers are let in by `script-src` where nothing else speaks of them, and so by its new hosts
+    /// too; that opens nothing, since browsers start no worker from another origin.
+    ///
+    /// A nonce is left out where it would switch off an `'unsafe-inline'` that the page lives by;
+    /// inline scripts run there without one. Under `'strict-dynamic'` browsers ignore the hosts,
+    /// so there the nonce is needed.
+    #[must_use]
+    pub fn merge_into(&self, existing: &str) -> String {
+        let merged: Vec<String> = existing
+            .split(',')
+            .map(|policy| self.merge_one(policy))
+            .filter(|policy| !policy.is_empty())
+            .collect();
+        merged.join(", ")
+    }
+
+    fn merge_one(&self, existing: &str) -> String {
+        let before = Policy::parse(existing);
+        let mut after = before.clone();
+        for (directive, _) in &self.directives {
+            // What is in effect is read before anything is added: an extended `script-src` must
+            // not lend its new sources to `worker-src`.
+            if let Some((origin, sources)) = before.in_effect(directive)
+                && let Some(extended) = self.extend(directive, origin, sources)
+            {
+                after.set(directive, extended);
+            }
+            if let Some(elements) = elements_of(directive)
+                && let Some(sources) = before.get(elements)
+                && let Some(extended) = self.extend(directive, elements, sources)
+            {
+                after.set(elements, extended);
+            }
+        }
+        after.to_string()
+    }
+
+    /// The sources of a directive with ours, or `None` when it can stay as it is. `origin` is the
+    /// directive they are written in.
+    fn extend(&self, directive: &str, origin: &str, sources: &[&str]) -> Option<Vec<String>> {
+        // A script that was let in may start any worker under `'strict-dynamic'`, but only while
+        // `script-src` tokens for workers: a list of their own would forbid most of them.
+        if directive == "worker-src" && origin == "script-src" && has(sources, "'strict-dynamic'") {
+            return None;
+        }
+        let nonce = self
+            .nonce
+            .as_ref()
+            .filter(|_| directive == "script-src" && !runs_inline(sources))
+            .map(|nonce| format!("'nonce-{nonce}'"));
+        let ours = self.directives.iter().find(|(name, _)| *name == directive);
+        let ours = ours.into_iter().flat_map(|(_, sources)| sources.clone());
+        let new: Vec<String> = nonce
+            .into_iter()
+            .chain(ours)
+            .filter(|source| !sources.contains(&source.as_str()))
+            .collect();
+        if new.is_empty() {
+            return None;
+        }
+        // `'none'` means nothing beside a source.
+        let kept = sources
+            .iter()
+            .filter(|source| !source.eq_ignore_ascii_case("'none'"));
+        Some(kept.map(|source| (*source).to_owned()).chain(new).collect())
+    }
+
+    fn entry(&mut self, directive: &'static str) -> &mut Vec<String> {
+        let place = self
+            .directives
+            .iter()
+            .position(|(name, _)| *name == directive)
+            .unwrap_or_else(|| {
+                self.directives.push((directive, Vec::new()));
+                self.directives.len() - 1
+            });
+        &mut self.directives[place].1
+    }
+}
+
+impl fmt::Display for CspSources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (directive, sources)) in self.directives.iter().enumerate() {
+            if place > 0 {
+                f.write_str("; ")?;
+            }
+            f.write_str(directive)?;
+            if let Some(nonce) = self.nonce.as_ref().filter(|_| *directive == "script-src") {
+                write!(f, " 'nonce-{nonce}'")?;
+            }
+            for source in sources {
+                write!(f, " {source}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A nonce as the grammar of policies has it, which is also safe inside an attribute.
+pub(crate) fn checked_nonce(nonce: &str) -> Result<String, ConfigError> {
+    let value = nonce.trim_end_matches('=');
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"+/-_".contains(&b);
+    if value.is_empty() || nonce.len() - value.len() > 2 || !value.bytes().all(fits) {
+        // It is not shown: whoever knows it may run scripts.
+        return Err(ConfigError::new(
+            "nonce",
+            "is not base64 or base64url",
+            "draw 16 random bytes for each response and encode them",
+        ));
+    }
+    Ok(nonce.to_owned())
+}
+
+/// One policy, its directives in order.
+#[derive(Clone)]
+struct Policy<'a>(Vec<Directive<'a>>);
+
+#[derive(Clone)]
+struct Directive<'a> {
+    name: &'a str,
+    sources: Vec<&'a str>,
+    /// What takes the place of `sources`.
+    extended: Option<Vec<String>>,
+}
+
+impl<'a> Policy<'a> {
+    fn parse(text: &'a str) -> Self {
+        let directives = text.split(';').filter_map(|directive| {
+            let mut words = directive.split_ascii_whitespace();
+            Some(Directive {
+                name: words.next()?,
+                sources: words.collect(),
+                extended: None,
+            })
+        });
+        Self(directives.collect())
+    }
+
+    /// The first one of that name. Browsers ignore any further one.
+    fn position(&self, name: &str) -> Option<usize> {
+        self.0
+            .iter()
+            .position(|directive| directive.name.eq_ignore_ascii_case(name))
+    }
+
+    fn get(&self, name: &str) -> Option<&[&'a str]> {
+        self.position(name)
+            .map(|place| self.0[place].sources.as_slice())
+    }
+
+    /// What a browser asks for `directive`: its sources, and the directive they stand in.
+    fn in_effect<'n>(&self, directive: &'n str) -> Option<(&'n str, &[&'a str])> {
+        [directive]
+            .into_iter()
+            .chain(fallbacks(directive).iter().copied())
+            .find_map(|name| Some((name, self.get(name)?)))
+    }
+
+    fn set(&mut self, name: &'a str, sources: Vec<String>) {
+        let place = self.position(name).unwrap_or_else(|| {
+            self.0.push(Directive {
+                name,
+                sources: Vec::new(),
+                extended: None,
+            });
+            self.0.len() - 1
+        });
+        self.0[place].extended = Some(sources);
+    }
+}
+
+impl fmt::Display for Policy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, directive) in self.0.iter().enumerate() {
+            if place > 0 {
+                f.write_str("; ")?;
+            }
+            f.write_str(directive.name)?;
+            match &directive.extended {
+                Some(sources) => sources.iter().try_for_each(|s| write!(f, " {s}"))?,
+                None => directive
+                    .sources
+                    .iter()
+                    .try_for_each(|s| write!(f, " {s}"))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who tokens for a directive that is absent (Content Security Policy Level 3, "Get fetch
+/// directive fallback list").
+fn fallbacks(directive: &str) -> &'static [&'static str] {
+    match directive {
+        "frame-src" => &["child-src", "default-src"],
+        "worker-src" => &["child-src", "script-src", "default-src"],
+        _ => &["default-src"],
+    }
+}
+
+/// The directive that, where it is present, is asked instead for elements of the page.
+fn elements_of(directive: &str) -> Option<&'static str> {
+    match directive {
+        "script-src" => Some("script-src-elem"),
+        "style-src" => Some("style-src-elem"),
+        _ => None,
+    }
+}
+
+fn has(sources: &[&str], keyword: &str) -> bool {
+    sources.iter().any(|s| s.eq_ignore_ascii_case(keyword))
+}
+
+/// Whether inline scripts run without a nonce: `'unsafe-inline'` counts only alone.
+fn runs_inline(sources: &[&str]) -> bool {
+    let nonce_or_hash = |source: &&str| {
+        let source = source.to_ascii_lowercase();
+        ["'nonce-", "'sha256-", "'sha384-", "'sha512-"]
+            .iter()
+            .any(|start| source.starts_with(start))
+    };
+    has(sources, "'unsafe-inline'")
+        && !has(sources, "'strict-dynamic'")
+        && !sources.iter().any(nonce_or_hash)
+}
+
+#[cfg(test)]
+mod tests;

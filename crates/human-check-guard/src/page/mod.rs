@@ -1,0 +1,7 @@
+//! What a page needs to show a widget.
+
+mod csp_sources;
+mod widget_renderer;
+
+pub use csp_sources::CspSources;
+pub use widget_renderer::{Html, WidgetRenderer};

@@ -1,0 +1,9 @@
+//! What a route demands, and when it asks for a challenge.
+
+mod attempts;
+mod route_policy;
+mod trigger;
+
+pub use attempts::{AttemptKey, AttemptStore, AttemptStoreError, MemoryAttemptStore};
+pub use route_policy::RoutePolicy;
+pub use trigger::{Signals, Trigger};
