@@ -30,7 +30,7 @@ fn files(ending: &str) -> Vec<(PathBuf, String)> {
 #[test]
 fn every_test_that_a_promise_names_exists() {
     let sources: String = files(".rs").into_iter().map(|(_, text)| text).collect();
-    let promises = std::fs::read_to_string(root().join("docs/promises.md")).unwrap();
+    let promises = std::fs::read_to_string(root().join("docs/reference/guarantees.md")).unwrap();
     let mut named = 0;
     for quoted in promises.split('`').skip(1).step_by(2) {
         let name = quoted.rsplit([':', ' ']).next().unwrap();
@@ -48,7 +48,7 @@ fn every_test_that_a_promise_names_exists() {
 
 #[test]
 fn every_configuration_that_the_page_shows_whole_is_one() {
-    let page = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let page = std::fs::read_to_string(root().join("docs/reference/configuration.md")).unwrap();
     let mut whole = 0;
     for block in page.split("```toml\n").skip(1) {
         let text = block.split("```").next().unwrap();

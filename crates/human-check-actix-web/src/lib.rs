@@ -1,5 +1,6 @@
 //! actix-web extractors and middleware for human-check.
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
 mod challenge_route;

@@ -137,7 +137,6 @@ impl DeploymentBuilder {
     ///
     /// [`ConfigError`] that names the figment's source and the key.
     #[cfg(feature = "figment")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "figment")))]
     pub fn from_figment(
         &self,
         figment: &figment::Figment,

@@ -1,5 +1,6 @@
 //! What every web guard of human-check does, minus the framework.
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body_limits;
 mod builder;

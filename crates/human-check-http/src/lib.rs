@@ -16,9 +16,7 @@ pub use provider_client::ProviderClient;
 pub use reply::Reply;
 pub use request::Request;
 #[cfg(feature = "rustls")]
-#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 pub use transports::HyperTransport;
 #[cfg(feature = "reqwest")]
-#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
 pub use transports::ReqwestTransport;
 pub use transports::{MockTransport, SendError, SendErrorKind, Transport};

@@ -1,5 +1,6 @@
 //! Rocket guards and a fairing for human-check.
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod catchers;
 mod challenge_route;
