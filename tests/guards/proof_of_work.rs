@@ -62,7 +62,7 @@ impl App {
     }
 
     fn start(framework: Framework, most: u32) -> Self {
-        let clock = ManualClock::now();
+        let clock = ManualClock::starting_now();
         let store = MemoryReplayStore::new(1_000).with_clock(clock.clone());
         let keys = Keys::new(Secret::new(SECRET).unwrap()).unwrap();
         let altcha = Altcha::new(keys, "www.example.com", store).unwrap();

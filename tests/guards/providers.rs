@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use example_pages::Guards;
 use human_check_config::Deployment;
-use human_check_emulator::{Emulator, Mint, Site as Keys};
+use human_check_emulator::{EmulatedAccount as Keys, Emulator, Mint};
 
 use crate::client::{Connection, Request};
 use crate::fixture::{Framework, in_tokio, serve};
@@ -99,8 +99,8 @@ fn field_header_action_and_host_are_as_the_environment_says() {
     let site = site("turnstile", &more);
     let mint = || {
         Mint::for_provider("turnstile")
-            .hostname("shop.example")
-            .action("signup")
+            .with_hostname("shop.example")
+            .with_action("signup")
     };
     let token = |mint: &Mint| emulator().mint(mint).unwrap();
     for framework in Framework::ALL {
@@ -108,8 +108,8 @@ fn field_header_action_and_host_are_as_the_environment_says() {
         let mut status = |request: &Request| connection.send(request).unwrap().status;
         for (mint, expected) in [
             (mint(), 200),
-            (mint().action("login"), 403),
-            (mint().hostname("evil.example"), 403),
+            (mint().with_action("login"), 403),
+            (mint().with_hostname("evil.example"), 403),
         ] {
             let posted = form(&[("email", "a@b"), ("captcha", &token(&mint))]);
             assert_eq!(status(&posted), expected, "{framework:?} {mint:?}");

@@ -33,8 +33,8 @@ async fn of_two_answers_both_must_hold() {
     for (new, new_says) in outcomes {
         for (old, old_says) in outcomes {
             let check = new()
-                .accepting(&NEW)
-                .dual_accept(old().accepting(&OLD))
+                .with_provider(&NEW)
+                .dual_accept(old().with_provider(&OLD))
                 .unwrap();
             let outcome = check.check(&submission(true, true)).await;
             let passed = outcome.as_ref().is_ok_and(|verdict| verdict.is_human());
@@ -52,8 +52,8 @@ async fn of_two_answers_both_must_hold() {
 
 fn pair() -> (Scripted, Scripted) {
     (
-        Scripted::human().accepting(&NEW),
-        Scripted::human_with(human_check_core::Facts::new(&OLD)).accepting(&OLD),
+        Scripted::human().with_provider(&NEW),
+        Scripted::human_with(human_check_core::Facts::new(&OLD)).with_provider(&OLD),
     )
 }
 
@@ -105,9 +105,9 @@ async fn an_outage_of_the_old_provider_alone_opens_nothing() {
                 Scripted::human()
             }
         };
-        let check = provider(new_down).accepting(&NEW);
+        let check = provider(new_down).with_provider(&NEW);
         let check = check
-            .dual_accept(provider(old_down).accepting(&OLD))
+            .dual_accept(provider(old_down).with_provider(&OLD))
             .unwrap();
         let error = check.check(&submission(new, old)).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{new_down} {old_down} {new} {old}");
@@ -116,7 +116,7 @@ async fn an_outage_of_the_old_provider_alone_opens_nothing() {
 
 #[tokio::test]
 async fn after_its_sunset_the_old_provider_is_dead() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let (new, old) = pair();
     let strict = Scripted::playing(|submission| {
         Ok(match submission.token_for(&NEW, 100) {
@@ -127,7 +127,7 @@ async fn after_its_sunset_the_old_provider_is_dead() {
     drop(new);
     let minute = Duration::from_secs(60);
     let check = strict
-        .accepting(&NEW)
+        .with_provider(&NEW)
         .dual_accept(old.clone())
         .unwrap()
         .with_sunset(clock.now() + minute)
@@ -160,7 +160,7 @@ async fn after_its_sunset_the_old_provider_is_dead() {
 async fn both_tokens_are_spent_when_both_were_judged() {
     let (new, old) = pair();
     let new = Scripted::human_with(human_check_core::Facts::new(&NEW))
-        .accepting(new.providers().first().unwrap());
+        .with_provider(new.providers().first().unwrap());
     let check = new
         .dual_accept(old)
         .unwrap()
@@ -196,11 +196,11 @@ async fn a_policy_around_both_holds_the_answer_beside_as_well() {
     for (old_host, passes) in [("www.example.com", true), ("evil.example", false)] {
         let reports =
             human_check_core::Capabilities::nothing().always(human_check_core::FactKind::Hostname);
-        let new = Scripted::human_with(facts(&NEW, "www.example.com")).accepting(&NEW);
-        let old = Scripted::human_with(facts(&OLD, old_host)).accepting(&OLD);
+        let new = Scripted::human_with(facts(&NEW, "www.example.com")).with_provider(&NEW);
+        let old = Scripted::human_with(facts(&OLD, old_host)).with_provider(&OLD);
         let both = new
-            .reporting(reports)
-            .dual_accept(old.reporting(reports))
+            .with_capabilities(reports)
+            .dual_accept(old.with_capabilities(reports))
             .unwrap();
         let policy = human_check_core::Policy::new();
         let policy = policy.with_hostnames(["www.example.com"]).unwrap();
@@ -220,8 +220,8 @@ async fn a_refusal_is_put_down_to_who_refused() {
         (Scripted::human(), refusing(), (false, true), "old"),
     ] {
         let check = new
-            .accepting(&NEW)
-            .dual_accept(old.accepting(&OLD))
+            .with_provider(&NEW)
+            .dual_accept(old.with_provider(&OLD))
             .unwrap();
         let verdict = check.check(&submission(sent.0, sent.1)).await.unwrap();
         assert_eq!(

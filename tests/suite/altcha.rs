@@ -139,7 +139,7 @@ fn nothing_passes_that_the_official_crate_refuses() {
 
 #[tokio::test]
 async fn an_answer_passes_once_and_the_verdict_says_what_it_proves() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let check = altcha(&clock);
     let request = ChallengeRequest::new()
         .with_action("signup")
@@ -158,7 +158,7 @@ async fn an_answer_passes_once_and_the_verdict_says_what_it_proves() {
 
 #[tokio::test]
 async fn no_respelling_of_an_answer_passes_a_second_time() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     type Respelling = fn(&str) -> String;
     let drawn: [(&str, Respelling); 7] = [
         ("as it was", str::to_owned),
@@ -204,7 +204,7 @@ async fn no_respelling_of_an_answer_passes_a_second_time() {
 
 #[tokio::test]
 async fn an_answer_serves_one_action_one_binding_and_one_site() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let check = altcha(&clock);
     let request = ChallengeRequest::new()
         .with_action("comment")
@@ -238,7 +238,7 @@ async fn an_answer_serves_one_action_one_binding_and_one_site() {
 
 #[tokio::test]
 async fn a_challenge_ends_by_our_clock_and_always() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let check = altcha(&clock).with_ttl(Duration::from_secs(60)).unwrap();
     let field = answered(&check, &ChallengeRequest::new()).await;
     clock.advance(Duration::from_secs(59));
@@ -283,7 +283,8 @@ impl ReplayStore for CallOutcome {
 
 #[tokio::test]
 async fn an_answer_is_remembered_for_longer_than_any_clock_lets_it_pass() {
-    let clock = ManualClock::at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
+    let clock =
+        ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
     let store = Arc::new(CallOutcome::default());
     let check = Altcha::new(keys(SECRET), SITE, Arc::clone(&store))
         .unwrap()
@@ -298,7 +299,7 @@ async fn an_answer_is_remembered_for_longer_than_any_clock_lets_it_pass() {
 
 #[tokio::test]
 async fn what_the_store_cannot_tell_is_nobody_s_yes() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let full = MemoryReplayStore::new(0).with_clock(clock.clone());
     let check = Altcha::new(keys(SECRET), SITE, full)
         .unwrap()
@@ -336,7 +337,7 @@ async fn a_store_that_forgets_too_soon_or_a_weak_secret_is_no_check() {
 #[tokio::test]
 async fn the_previous_secret_still_opens_what_it_signed_and_signs_nothing() {
     let before = "a-secret-from-last-year-0123456789";
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let store = MemoryReplayStore::new(100);
     let with = |keys| {
         Altcha::new(keys, SITE, store.clone())
@@ -362,7 +363,7 @@ async fn the_previous_secret_still_opens_what_it_signed_and_signs_nothing() {
 
 #[tokio::test]
 async fn every_algorithm_is_solved_and_judged() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let few = |difficulty: Difficulty| difficulty.with_tries(3).unwrap();
     for difficulty in [
         few(Difficulty::light()),
@@ -388,7 +389,7 @@ async fn every_algorithm_is_solved_and_judged() {
 
 #[tokio::test]
 async fn whoever_comes_again_works_more() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let seen = Arc::new(AtomicUsize::new(0));
     let check = altcha(&clock).with_difficulty_for({
         let seen = Arc::clone(&seen);
@@ -415,7 +416,7 @@ async fn whoever_comes_again_works_more() {
 
 #[tokio::test]
 async fn what_browsers_garble_is_not_in_the_signed_data() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let check = altcha(&clock);
     let request = ChallengeRequest::new()
         .with_action("größe 🙂\u{e9}")
@@ -438,7 +439,7 @@ async fn what_browsers_garble_is_not_in_the_signed_data() {
 /// Nothing here may cost a derivation: with this cost one would take longer than anybody waits.
 #[tokio::test]
 async fn what_we_did_not_sign_is_refused_without_a_derivation() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let check = altcha(&clock);
     let field = answered(&check, &ChallengeRequest::new()).await;
     let costly = |p: &mut Value| {
@@ -517,7 +518,7 @@ async fn what_we_did_not_sign_is_refused_without_a_derivation() {
 /// again and again, and whoever waits for a turn under a deadline would look like an outage.
 #[tokio::test]
 async fn no_answer_costs_a_derivation_even_to_a_challenge_signed_with_our_secret() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let check = altcha(&clock);
     let ends = clock.now() + Duration::from_secs(60);
     let ends = ends.duration_since(SystemTime::UNIX_EPOCH).unwrap();
@@ -542,7 +543,7 @@ async fn no_answer_costs_a_derivation_even_to_a_challenge_signed_with_our_secret
 
 #[tokio::test]
 async fn clocks_that_differ_by_a_minute_are_no_trouble_and_by_more_no_error() {
-    let (ahead, here) = (ManualClock::now(), ManualClock::now());
+    let (ahead, here) = (ManualClock::starting_now(), ManualClock::starting_now());
     let with = |clock: &ManualClock| {
         let store = MemoryReplayStore::new(10).with_clock(here.clone());
         let altcha = Altcha::new(keys(SECRET), SITE, store).unwrap();
@@ -562,7 +563,7 @@ async fn clocks_that_differ_by_a_minute_are_no_trouble_and_by_more_no_error() {
 
 #[tokio::test]
 async fn a_flood_of_requests_is_turned_away_and_opens_nothing() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let check = Arc::new(
         altcha(&clock)
             .with_difficulty(Difficulty::standard())
@@ -589,7 +590,7 @@ async fn a_flood_of_requests_is_turned_away_and_opens_nothing() {
 
 #[tokio::test]
 async fn nothing_printed_holds_the_secret_or_an_answer() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let check = altcha(&clock);
     let challenge = check.issue(&ChallengeRequest::new()).await.unwrap();
     let field = solve(challenge.json()).unwrap();
@@ -607,7 +608,7 @@ async fn nothing_printed_holds_the_secret_or_an_answer() {
 
 /// Solves what the check itself issues, on a thread of its own: the suite asks without waiting.
 async fn fixture() -> Fixture {
-    let check = Arc::new(altcha(&ManualClock::now()));
+    let check = Arc::new(altcha(&ManualClock::starting_now()));
     let issuer = Arc::clone(&check);
     let good = move |wanted: &Wanted| {
         let mut request = ChallengeRequest::new();

@@ -32,7 +32,7 @@ fn reason(outcome: &Result<Verdict, CheckError>) -> Option<Reason> {
 }
 
 fn human() -> Scripted {
-    Scripted::human_with(Facts::new(&FIRST)).accepting(&FIRST)
+    Scripted::human_with(Facts::new(&FIRST)).with_provider(&FIRST)
 }
 
 fn unsent() -> CheckError {
@@ -54,7 +54,7 @@ fn failing_after(calls: &Arc<AtomicUsize>, quiet: usize) -> Scripted {
         }
         Err(unsent())
     };
-    Scripted::playing(play).accepting(&FIRST)
+    Scripted::playing(play).with_provider(&FIRST)
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,7 +85,7 @@ async fn a_burst_saved_up_in_quiet_times_is_no_larger() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_not_sent_is_asked_once_more_after_its_wait() {
-    let inner = Scripted::playing(|_| Err(unsent())).accepting(&FIRST);
+    let inner = Scripted::playing(|_| Err(unsent())).with_provider(&FIRST);
     let inner = inner.then(&human());
     let start = tokio::time::Instant::now();
     let outcome = inner.clone().retry_unsent().check(&token()).await;
@@ -94,7 +94,7 @@ async fn what_was_not_sent_is_asked_once_more_after_its_wait() {
     assert!((50..=251).contains(&waited), "{waited} ms");
     assert_eq!(inner.submissions().len(), 2);
     // Once, and not until it works.
-    let inner = Scripted::playing(|_| Err(unsent())).accepting(&FIRST);
+    let inner = Scripted::playing(|_| Err(unsent())).with_provider(&FIRST);
     assert!(inner.clone().retry_unsent().check(&token()).await.is_err());
     assert_eq!(inner.submissions().len(), 2);
 }
@@ -113,7 +113,7 @@ async fn nothing_else_is_asked_again() {
         || CheckError::new(ErrorKind::StoreUnavailable, &FIRST, "store").with_token_unspent(),
     ];
     for error in errors {
-        let inner = Scripted::playing(move |_| Err(error())).accepting(&FIRST);
+        let inner = Scripted::playing(move |_| Err(error())).with_provider(&FIRST);
         assert!(inner.clone().retry_unsent().check(&token()).await.is_err());
         assert_eq!(inner.submissions().len(), 1, "{}", error());
     }
@@ -125,7 +125,7 @@ async fn nothing_else_is_asked_again() {
 
 #[tokio::test]
 async fn an_open_breaker_is_not_asked_again() {
-    let inner = Scripted::unavailable().accepting(&FIRST);
+    let inner = Scripted::unavailable().with_provider(&FIRST);
     let breaker = inner
         .clone()
         .circuit_breaker(CircuitBreakerPolicy::default());
@@ -193,7 +193,7 @@ async fn beyond_the_limit_nobody_waits_and_a_place_is_free_when_given_up() {
 
 #[tokio::test]
 async fn a_check_that_panics_gives_its_place_back() {
-    let check = Scripted::playing(|_| panic!("the check panics")).accepting(&FIRST);
+    let check = Scripted::playing(|_| panic!("the check panics")).with_provider(&FIRST);
     let check = Arc::new(check.concurrency_limit(1));
     for _ in 0..5 {
         let check = Arc::clone(&check);

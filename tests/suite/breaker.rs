@@ -14,7 +14,7 @@ fn asked() -> Submission {
 }
 
 fn watched<C: HumanCheck>(check: C) -> (CircuitBreaker<C>, ManualClock) {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let breaker = check
         .circuit_breaker(CircuitBreakerPolicy::default())
         .unwrap();
@@ -126,7 +126,7 @@ impl HumanCheck for Slow {
 
 #[tokio::test]
 async fn a_provider_that_answers_well_and_too_slowly_opens_it() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let slow = |millis| Slow {
         clock: clock.clone(),
         takes: Duration::from_millis(millis),

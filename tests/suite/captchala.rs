@@ -6,13 +6,13 @@ use human_check_captchala::{CAPTCHALA, CaptchaLa, ServerTokenRequest};
 use human_check_config::ProviderKind;
 use human_check_core::{ChallengeIssuer, ChallengeRequest, ErrorKind, HumanCheck, Reason, Secret};
 use human_check_emulator::CaptchaLaShape;
-use human_check_emulator::{Emulator, Mint, Site};
+use human_check_emulator::{EmulatedAccount, Emulator, Mint};
 use human_check_testkit::ManualClock;
 
 use crate::support::{base, client, minted, submission};
 
 fn captchala(emulator: &Emulator) -> CaptchaLa {
-    let site = Site::own("captchala");
+    let site = EmulatedAccount::for_provider("captchala");
     let client = client().with_base_url(&CAPTCHALA, base(emulator));
     CaptchaLa::new(&client, &site.site_key, Secret::new(site.secret).unwrap()).unwrap()
 }
@@ -73,7 +73,7 @@ async fn offline_tokens_need_an_opt_in_and_are_marked() {
     emulator.configure(|knobs| knobs.main_down = true);
     let offline = || {
         emulator
-            .mint(&Mint::for_provider("captchala").kind("offline"))
+            .mint(&Mint::for_provider("captchala").with_kind("offline"))
             .unwrap()
     };
     let strict = captchala(&emulator);
@@ -146,7 +146,7 @@ async fn every_published_shape_is_read() {
 
 #[tokio::test]
 async fn a_server_token_binds_what_is_solved_with_it() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let emulator = Emulator::start_at(clock.clone()).await.unwrap();
     emulator.configure(|knobs| knobs.server_token_required = true);
     let check = captchala(&emulator);
@@ -159,7 +159,7 @@ async fn a_server_token_binds_what_is_solved_with_it() {
     let issued = check.issue_server_token(&request).await.unwrap();
     assert_eq!(issued.expires_in, Some(Duration::from_secs(300)));
     assert!(!format!("{issued:?}").contains(&issued.token));
-    let mint = Mint::for_provider("captchala").server_token(&issued.token);
+    let mint = Mint::for_provider("captchala").with_server_token(&issued.token);
     let good = submission(ProviderKind::CaptchaLa, emulator.mint(&mint).unwrap())
         .with_expected_action("signup")
         .with_expected_binding("user_42");
@@ -198,7 +198,8 @@ async fn a_page_s_challenge_is_a_server_token_for_its_action_and_user() {
     let challenge = check.issue(&request).await.unwrap();
     assert_eq!(challenge.ttl(), Some(Duration::from_secs(300)));
     let page: serde_json::Value = serde_json::from_str(challenge.json()).unwrap();
-    let mint = Mint::for_provider("captchala").server_token(page["server_token"].as_str().unwrap());
+    let mint =
+        Mint::for_provider("captchala").with_server_token(page["server_token"].as_str().unwrap());
     for _ in 0..3 {
         let good = submission(ProviderKind::CaptchaLa, emulator.mint(&mint).unwrap())
             .with_expected_action("signup")
@@ -215,7 +216,7 @@ async fn a_page_s_challenge_is_a_server_token_for_its_action_and_user() {
 #[tokio::test]
 async fn wrong_credentials_and_a_disabled_app_are_ours() {
     let emulator = Emulator::start().await.unwrap();
-    let site = Site::own("captchala");
+    let site = EmulatedAccount::for_provider("captchala");
     let client = client().with_base_url(&CAPTCHALA, base(&emulator));
     let wrong = CaptchaLa::new(&client, &site.site_key, Secret::new("wrong").unwrap()).unwrap();
     let error = wrong

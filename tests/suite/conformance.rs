@@ -5,7 +5,7 @@ use std::sync::Arc;
 use human_check_captchala::CAPTCHALA;
 use human_check_config::ProviderKind;
 use human_check_core::{Enforce, HumanCheck, HumanCheckExt, Policy, Submission};
-use human_check_emulator::{Emulator, Fault, Mint, Site};
+use human_check_emulator::{EmulatedAccount, Emulator, Fault, Mint};
 use human_check_http::{ProviderClient, ReqwestTransport};
 use human_check_testkit::conformance;
 use human_check_testkit::conformance::{Fixture, Wanted};
@@ -14,11 +14,11 @@ use crate::support::{GENERIC, HOST, base, check, client, generic, setup};
 
 fn wanted(mint: Mint, wanted: &Wanted) -> Mint {
     let mint = match &wanted.action {
-        Some(action) => mint.action(action),
+        Some(action) => mint.with_action(action),
         None => mint,
     };
     match &wanted.binding {
-        Some(binding) => mint.binding(binding),
+        Some(binding) => mint.with_binding(binding),
         None => mint,
     }
 }
@@ -33,7 +33,7 @@ pub(crate) fn fixture(
     let fixture = Fixture::new(check, {
         let (emulator, accepted) = (Arc::clone(&emulator), accepted.clone());
         move |what| {
-            let mint = wanted(Mint::for_provider(provider).hostname(HOST), what);
+            let mint = wanted(Mint::for_provider(provider).with_hostname(HOST), what);
             Submission::new().with_token(&accepted, emulator.mint(&mint).unwrap())
         }
     });
@@ -66,8 +66,8 @@ pub(crate) fn fixture(
                 emulator.fail(Fault::Restatus { code }, None);
             }
         })
-        .with_secret(Site::own(provider).secret)
-        .keeping(emulator)
+        .with_secret(EmulatedAccount::for_provider(provider).secret)
+        .with_resource(emulator)
 }
 
 async fn provider(provider: ProviderKind) -> Fixture {

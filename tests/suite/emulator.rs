@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use human_check_config::ProviderKind;
 use human_check_core::{HumanCheck, Reason, Refusal};
-use human_check_emulator::{Emulator, Mint, Site};
+use human_check_emulator::{EmulatedAccount, Emulator, Mint};
 use human_check_testkit::ManualClock;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -37,8 +37,8 @@ async fn ask(
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
-fn other_site(provider: &str) -> Site {
-    Site::built_in()
+fn other_site(provider: &str) -> EmulatedAccount {
+    EmulatedAccount::built_in()
         .into_iter()
         .filter(|s| s.provider == provider)
         .nth(1)
@@ -55,7 +55,7 @@ async fn tokens_live_as_long_as_the_contracts_say() {
         (ProviderKind::RecaptchaEnterprise, 120, Reason::Expired),
         (ProviderKind::CaptchaLa, 120, Reason::Expired),
     ] {
-        let clock = ManualClock::now();
+        let clock = ManualClock::starting_now();
         let emulator = Emulator::start_at(clock.clone()).await.unwrap();
         let check = check(provider, &emulator, &client());
         let (in_time, late) = (minted(provider, &emulator), minted(provider, &emulator));
@@ -91,7 +91,7 @@ async fn a_foreign_token_is_refused_and_where_it_may_be_our_key_the_owner_hears(
         let emulator = Emulator::start().await.unwrap();
         let check = check(provider, &emulator, &client());
         let name = provider.provider().name();
-        let mint = Mint::for_provider(name).site_key(other_site(name).site_key);
+        let mint = Mint::for_provider(name).with_site_key(other_site(name).site_key);
         let verdict = check
             .check(&submission(provider, emulator.mint(&mint).unwrap()))
             .await
@@ -114,15 +114,15 @@ async fn the_providers_behind_the_generic_adapter_know_their_tokens() {
         let mint = |mint: Mint| {
             human_check_core::Submission::new().with_token(&provider, emulator.mint(&mint).unwrap())
         };
-        let good = mint(Mint::for_provider(name).hostname(HOST));
+        let good = mint(Mint::for_provider(name).with_hostname(HOST));
         assert!(check.check(&good).await.unwrap().is_human(), "{name}");
         assert!(
             !check.check(&good).await.unwrap().is_human(),
             "{name} twice"
         );
-        let old = mint(Mint::for_provider(name).age(Duration::from_secs(10_000)));
+        let old = mint(Mint::for_provider(name).with_age(Duration::from_secs(10_000)));
         assert!(!check.check(&old).await.unwrap().is_human(), "{name} old");
-        let foreign = mint(Mint::for_provider(name).site_key(other_site(name).site_key));
+        let foreign = mint(Mint::for_provider(name).with_site_key(other_site(name).site_key));
         assert!(
             !check.check(&foreign).await.unwrap().is_human(),
             "{name} foreign"
@@ -134,7 +134,7 @@ async fn the_providers_behind_the_generic_adapter_know_their_tokens() {
 async fn turnstile_decides_in_its_order() {
     let emulator = Emulator::start().await.unwrap();
     let path = "/turnstile/v0/siteverify";
-    let site = Site::own("turnstile");
+    let site = EmulatedAccount::for_provider("turnstile");
     let code = |(status, body): (u16, Value)| {
         (
             status,
@@ -198,7 +198,7 @@ async fn turnstile_decides_in_its_order() {
         (&json!(true), &json!(""), &json!(false))
     );
     let token = emulator
-        .mint(&Mint::for_provider("turnstile").action("login"))
+        .mint(&Mint::for_provider("turnstile").with_action("login"))
         .unwrap();
     let parts = format!(
         "--b\r\nContent-Disposition: form-data; name=\"secret\"\r\n\r\n{secret}\r\n--b\r\nContent-Disposition: form-data; name=\"response\"\r\n\r\n{token}\r\n--b--\r\n"
@@ -313,7 +313,7 @@ async fn hcaptcha_and_recaptcha_decide_in_their_order() {
 #[tokio::test]
 async fn captchala_issues_tokens_for_both_published_requests() {
     let emulator = Emulator::start().await.unwrap();
-    let site = Site::own("captchala");
+    let site = EmulatedAccount::for_provider("captchala");
     let mut stream = TcpStream::connect(emulator.address()).await.unwrap();
     let body = "action=login&ttl=300&max_uses=1&bind_ip=1.2.3.4";
     let request = format!(
@@ -329,8 +329,8 @@ async fn captchala_issues_tokens_for_both_published_requests() {
     let reply: Value = serde_json::from_str(reply.split_once("\r\n\r\n").unwrap().1).unwrap();
     let token = reply["data"]["server_token"].as_str().unwrap();
     let elsewhere = Mint::for_provider("captchala")
-        .server_token(token)
-        .user_ip("5.6.7.8");
+        .with_server_token(token)
+        .with_user_ip("5.6.7.8");
     assert_eq!(
         emulator.mint(&elsewhere).unwrap_err().to_string(),
         "server_token_binding_mismatch"
@@ -413,7 +413,10 @@ async fn the_control_api_serves_clients_in_other_processes() {
         .0,
         200
     );
-    let verify = format!("secret={}&response={token}", Site::own("turnstile").secret);
+    let verify = format!(
+        "secret={}&response={token}",
+        EmulatedAccount::for_provider("turnstile").secret
+    );
     assert_eq!(
         ask(&emulator, "POST", "/turnstile/v0/siteverify", FORM, &verify)
             .await
@@ -492,13 +495,13 @@ async fn nothing_a_client_asks_for_takes_the_emulator_down() {
 #[tokio::test]
 async fn hcaptchas_secret_is_an_accounts_and_the_site_key_tells_its_sites_apart() {
     let emulator = Emulator::start().await.unwrap();
-    let ours = Site::own("hcaptcha");
-    let second = Site {
+    let ours = EmulatedAccount::for_provider("hcaptcha");
+    let second = EmulatedAccount {
         site_key: "b0000000-0000-4000-8000-000000000001".to_owned(),
         ..ours.clone()
     };
-    emulator.add_site(second.clone());
-    let mint = Mint::for_provider("hcaptcha").site_key(&second.site_key);
+    emulator.add_account(second.clone());
+    let mint = Mint::for_provider("hcaptcha").with_site_key(&second.site_key);
     let token = emulator.mint(&mint).unwrap();
     // Our check names its site key, so the account's other site does not pass.
     let check = check(ProviderKind::Hcaptcha, &emulator, &client());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use human_check_config::ProviderKind;
 use human_check_core::{ErrorKind, HumanCheck, Reason, Score, Secret};
-use human_check_emulator::{Emulator, Fault, Mint, Site};
+use human_check_emulator::{EmulatedAccount, Emulator, Fault, Mint};
 use human_check_emulator::{PROJECT, service_account_file};
 use human_check_http::ProviderClient;
 use human_check_recaptcha::{
@@ -16,7 +16,10 @@ use human_check_testkit::ManualClock;
 use crate::support::{base, client, minted, submission};
 
 fn api_key() -> Credential {
-    Credential::api_key(Secret::new(Site::own("recaptcha-enterprise").secret).unwrap()).unwrap()
+    Credential::api_key(
+        Secret::new(EmulatedAccount::for_provider("recaptcha-enterprise").secret).unwrap(),
+    )
+    .unwrap()
 }
 
 fn enterprise(
@@ -25,7 +28,7 @@ fn enterprise(
     credential: Credential,
     kind: KeyKind,
 ) -> RecaptchaEnterprise {
-    let site = Site::own("recaptcha-enterprise");
+    let site = EmulatedAccount::for_provider("recaptcha-enterprise");
     let client = &client
         .clone()
         .with_base_url(&RECAPTCHA_ENTERPRISE, base(emulator));
@@ -51,7 +54,7 @@ fn calls(emulator: &Emulator, path: &str) -> usize {
 
 #[tokio::test]
 async fn a_service_account_signs_in_once_for_many_checks() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let emulator = Emulator::start_at(clock.clone()).await.unwrap();
     let check = enterprise(
         &emulator,
@@ -77,7 +80,7 @@ async fn a_service_account_signs_in_once_for_many_checks() {
 
 #[tokio::test]
 async fn an_access_token_that_ended_is_renewed_and_the_check_repeated_once() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let emulator = Emulator::start_at(clock.clone()).await.unwrap();
     let check = enterprise(
         &emulator,
@@ -109,7 +112,7 @@ async fn an_access_token_that_ended_is_renewed_and_the_check_repeated_once() {
 
 #[tokio::test]
 async fn many_checks_with_one_stale_token_are_all_repeated_with_one_new_one() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let emulator = Emulator::start_at(clock.clone()).await.unwrap();
     let check = enterprise(
         &emulator,
@@ -194,10 +197,11 @@ async fn a_machine_on_google_cloud_signs_in_by_its_metadata_server() {
 
 #[tokio::test]
 async fn a_sign_in_that_fails_says_whose_fault_it_is() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let emulator = Emulator::start_at(clock.clone()).await.unwrap();
     // An assertion of yesterday.
-    let stale = ManualClock::at(std::time::SystemTime::now() - Duration::from_secs(86_400));
+    let stale =
+        ManualClock::starting_at(std::time::SystemTime::now() - Duration::from_secs(86_400));
     let check = enterprise(
         &emulator,
         &client(),
@@ -299,7 +303,7 @@ async fn the_kind_of_key_decides_what_a_human_is() {
     let emulator = Emulator::start().await.unwrap();
     let mint = |score: f64| {
         emulator
-            .mint(&Mint::for_provider("recaptcha-enterprise").score(score))
+            .mint(&Mint::for_provider("recaptcha-enterprise").with_score(score))
             .unwrap()
     };
     let half = KeyKind::Score(Score::humanity(0.5).unwrap());

@@ -13,11 +13,11 @@ fn both() -> Submission {
 }
 
 fn one(script: Scripted) -> Scripted {
-    script.accepting(&ONE)
+    script.with_provider(&ONE)
 }
 
 fn two(script: Scripted) -> Scripted {
-    script.accepting(&TWO)
+    script.with_provider(&TWO)
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ async fn next(receiver: &Receiver<Comparison>) -> Comparison {
 }
 
 fn first() -> Scripted {
-    Scripted::human_with(Facts::new(&ONE)).accepting(&ONE)
+    Scripted::human_with(Facts::new(&ONE)).with_provider(&ONE)
 }
 
 fn both() -> Submission {
@@ -60,11 +60,11 @@ async fn whatever_the_second_says_the_first_decides() {
     for (second, said) in seconds {
         for refuses in [false, true] {
             let first = match refuses {
-                true => Scripted::refused(Reason::Expired).accepting(&ONE),
+                true => Scripted::refused(Reason::Expired).with_provider(&ONE),
                 false => first(),
             };
             let (told, receiver) = sink();
-            let check = first.shadow(second().accepting(&TWO), told).unwrap();
+            let check = first.shadow(second().with_provider(&TWO), told).unwrap();
             let verdict = check.check(&both()).await.unwrap();
             assert_eq!(verdict.is_human(), !refuses);
             let comparison = next(&receiver).await;
@@ -86,7 +86,7 @@ async fn whatever_the_second_says_the_first_decides() {
 #[tokio::test]
 async fn a_token_is_never_shown_to_a_provider_it_was_not_made_for() {
     let (told, receiver) = sink();
-    let second = Scripted::human().accepting(&TWO);
+    let second = Scripted::human().with_provider(&TWO);
     let check = first().shadow(second.clone(), told).unwrap();
     assert!(check.check(&both()).await.unwrap().is_human());
     next(&receiver).await;
@@ -108,7 +108,9 @@ async fn what_the_second_provider_never_reports_is_not_held_against_it() {
         Capabilities::nothing().sometimes(human_check_core::FactKind::Action),
     ] {
         let (told, receiver) = sink();
-        let second = Scripted::human().accepting(&TWO).reporting(reports);
+        let second = Scripted::human()
+            .with_provider(&TWO)
+            .with_capabilities(reports);
         let check = first().shadow(second.clone(), told).unwrap();
         let submission = both()
             .with_expected_action("signup")
@@ -220,7 +222,7 @@ impl HumanCheck for Gated {
 async fn a_compared_token_is_not_spent_by_the_comparison() {
     let (told, _receiver) = sink();
     let check = first()
-        .shadow(Scripted::human().accepting(&TWO), told)
+        .shadow(Scripted::human().with_provider(&TWO), told)
         .unwrap()
         .replay_guard(MemoryReplayStore::new(10));
     let again = |first: &'static str| {
@@ -237,7 +239,7 @@ async fn a_compared_token_is_not_spent_by_the_comparison() {
 async fn a_sample_of_none_compares_nobody_and_nonsense_is_refused() {
     let (told, receiver) = sink();
     let check = first()
-        .shadow(Scripted::human().accepting(&TWO), told)
+        .shadow(Scripted::human().with_provider(&TWO), told)
         .unwrap();
     let check = check.with_sample(0.0).unwrap();
     for _ in 0..100 {

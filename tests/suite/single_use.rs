@@ -71,7 +71,7 @@ async fn what_is_refused_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_full_store_refuses_the_new_and_keeps_the_old() {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let store = MemoryReplayStore::new(100).with_clock(clock.clone());
     for n in 0..100 {
         assert_eq!(claim(&store, &n.to_string()).await, Ok(Claimed::First));
@@ -104,7 +104,7 @@ async fn a_claim_lives_its_life_whatever_the_calendar_does() {
     let second = Duration::from_secs(1);
     // At every age of the generation it falls into.
     for begin in [0, 1, 300, 599, 600, 601, 899, 1_199] {
-        let clock = ManualClock::now();
+        let clock = ManualClock::starting_now();
         let store = MemoryReplayStore::new(10)
             .with_ttl(ttl)
             .with_clock(clock.clone());
@@ -199,7 +199,7 @@ async fn a_store_in_trouble_denies_and_never_as_an_outage_of_the_provider() {
     let error = check.check(&token("a")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
     // Failover does not ask anybody else: the token was good, and is spent.
-    let second = Scripted::human().accepting(&human_check_core::Provider::new("two", &["two"]));
+    let second = Scripted::human().with_provider(&human_check_core::Provider::new("two", &["two"]));
     let error = check
         .failover_to(second.clone())
         .unwrap()

@@ -3,7 +3,7 @@
 use human_check_config::{EnterpriseKeyKind, ProviderConfig, ProviderKind};
 use human_check_core::{HumanCheck, Secret, Submission};
 use human_check_emulator::PROJECT;
-use human_check_emulator::{Emulator, Mint, Site};
+use human_check_emulator::{EmulatedAccount, Emulator, Mint};
 use human_check_http::{Endpoint, HyperTransport, Limits, ProviderClient};
 use human_check_siteverify::{Dialect, SiteVerify};
 
@@ -27,7 +27,7 @@ pub(crate) fn base(emulator: &Emulator) -> Endpoint {
 
 /// A provider's adapter for our own site, with the thresholds that it cannot do without.
 pub(crate) fn setup(provider: ProviderKind) -> ProviderConfig {
-    let site = Site::own(provider.provider().name());
+    let site = EmulatedAccount::for_provider(provider.provider().name());
     let mut setup = ProviderConfig::new(provider);
     setup.secret = Some(Secret::new(site.secret).unwrap());
     setup.site_key = Some(site.site_key);
@@ -57,7 +57,7 @@ pub(crate) fn submission(provider: ProviderKind, token: impl Into<String>) -> Su
 }
 
 pub(crate) fn minted(provider: ProviderKind, emulator: &Emulator) -> Submission {
-    let mint = Mint::for_provider(provider.provider().name()).hostname(HOST);
+    let mint = Mint::for_provider(provider.provider().name()).with_hostname(HOST);
     submission(provider, emulator.mint(&mint).unwrap())
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn minted(provider: ProviderKind, emulator: &Emulator) -> Submission 
 pub(crate) const GENERIC: [&str; 4] = ["cap", "captchafox", "friendly-captcha", "mcaptcha"];
 
 pub(crate) fn generic(name: &str, emulator: &Emulator, client: &ProviderClient) -> SiteVerify {
-    let site = Site::own(name);
+    let site = EmulatedAccount::for_provider(name);
     let base = base(emulator);
     // CaptchaFox has a path that is another provider's, too.
     let base_url = match name {

@@ -6,8 +6,8 @@ use human_check_config::{
     NamedProvider, ProviderConfig, ProviderKind, load_accounts, parse_base_url,
 };
 use human_check_core::{ConfigError, FactKind, HumanCheck, Secret, Support};
+use human_check_emulator::EmulatedAccount;
 use human_check_emulator::PROJECT;
-use human_check_emulator::Site;
 use human_check_http::ProviderClient;
 
 /// A provider under the name that the file of tokens gives it.

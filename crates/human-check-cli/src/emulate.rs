@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use human_check_emulator::{Emulator, Site};
+use human_check_emulator::{EmulatedAccount, Emulator};
 use serde_json::json;
 
 /// The providers and where each is asked.
@@ -40,7 +40,7 @@ const SCRIPTS: [(&str, &str); 6] = [
 pub(crate) fn introduce(out: &mut impl Write, emulator: &Emulator, json: bool) -> io::Result<()> {
     let base = emulator.base_url();
     if json {
-        let line = json!({"base_url": base, "sites": Site::built_in()});
+        let line = json!({"base_url": base, "sites": EmulatedAccount::built_in()});
         writeln!(out, "{line}")?;
         return out.flush();
     }
@@ -49,7 +49,7 @@ pub(crate) fn introduce(out: &mut impl Write, emulator: &Emulator, json: bool) -
         "Emulated providers on {base} (keys are made up and open nothing):\n"
     )?;
     for (provider, path) in PATHS {
-        let site = Site::own(provider);
+        let site = EmulatedAccount::for_provider(provider);
         writeln!(out, "{provider}")?;
         writeln!(out, "  endpoint  {base}{path}")?;
         writeln!(out, "  site key  {}", site.site_key)?;
@@ -83,7 +83,7 @@ Break every provider's replies, until healed or with \"times\":N for the next N 
           {{\"status\":{{\"code\":429,\"retry_after\":7}}}} {{\"restatus\":{{\"code\":400}}}} {{\"body\":{{\"text\":\"x\"}}}}
 
 Stop with Ctrl-C.",
-        Site::own("turnstile").secret
+        EmulatedAccount::for_provider("turnstile").secret
     )?;
     out.flush()
 }

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use human_check_compare::{Lines, Record};
+use human_check_compare::{Record, RecordReader};
 
 /// The output, open to be appended to, and the ids that are in it.
 pub(crate) struct RecordFile {
@@ -42,7 +42,7 @@ impl RecordFile {
         let (torn_at, tail) = tail(&mut file).map_err(named)?;
         file.seek(SeekFrom::Start(0)).map_err(named)?;
         let mut done = HashSet::new();
-        let mut lines = Lines::new(BufReader::new((&mut file).take(torn_at)));
+        let mut lines = RecordReader::new(BufReader::new((&mut file).take(torn_at)));
         let mut last = 0;
         while let Some((number, line)) = lines.read().map_err(named)? {
             last = number;

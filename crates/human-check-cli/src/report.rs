@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Write};
 use std::path::PathBuf;
 
 use human_check_compare::report::{Report, html, terminal};
-use human_check_compare::{Lines, Prices, Tally};
+use human_check_compare::{Prices, RecordReader, Tally};
 
 /// What to report on, and how.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub(crate) fn run(
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("{name}: {error}; check the path"))
         };
-        let mut lines = Lines::new(BufReader::new(File::open(path).map_err(named)?));
+        let mut lines = RecordReader::new(BufReader::new(File::open(path).map_err(named)?));
         while let Some((number, line)) = lines.read().map_err(named)? {
             match line {
                 Ok(record) => tally.add(&record),

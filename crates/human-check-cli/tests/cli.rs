@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use human_check_emulator::{Emulator, Fault, Mint, Site};
+use human_check_emulator::{EmulatedAccount, Emulator, Fault, Mint};
 use serde_json::Value;
 
 fn human_check(arguments: &[&str]) -> Command {
@@ -75,10 +75,10 @@ fn verify(emulator: &Emulator, token: &str, secret: &str, more: &[&str]) -> Outp
 #[test]
 fn verify_exits_with_what_it_found() {
     with_emulator(|emulator| {
-        let secret = Site::own("turnstile").secret;
+        let secret = EmulatedAccount::for_provider("turnstile").secret;
         let token = || {
             emulator
-                .mint(&Mint::for_provider("turnstile").action("login"))
+                .mint(&Mint::for_provider("turnstile").with_action("login"))
                 .unwrap()
         };
         let human = verify(
@@ -118,7 +118,7 @@ fn verify_exits_with_what_it_found() {
 #[test]
 fn verify_takes_secrets_from_environment_and_file_only() {
     with_emulator(|emulator| {
-        let site = Site::own("turnstile");
+        let site = EmulatedAccount::for_provider("turnstile");
         let token = emulator.mint(&Mint::for_provider("turnstile")).unwrap();
         let path = std::env::temp_dir().join(format!("human-check-secret-{}", std::process::id()));
         std::fs::write(&path, format!("{}\n", site.secret)).unwrap();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use human_check_emulator::{Emulator, Fault, Mint, Site};
+use human_check_emulator::{EmulatedAccount, Emulator, Fault, Mint};
 use serde_json::{Value, json};
 
 const PROVIDERS: [&str; 2] = ["turnstile", "hcaptcha"];
@@ -72,13 +72,13 @@ impl Stage {
     }
 
     fn token(&self, provider: &str, nth: usize) -> String {
-        let mut mint = Mint::for_provider(provider).action("signup");
+        let mut mint = Mint::for_provider(provider).with_action("signup");
         if provider == "hcaptcha" {
-            mint = Mint::for_provider(provider).score(0.05 * (nth % 20) as f64);
+            mint = Mint::for_provider(provider).with_score(0.05 * (nth % 20) as f64);
         }
         // Some are refused, by one provider or by both.
         if nth.is_multiple_of(5) || (provider == "hcaptcha" && nth.is_multiple_of(7)) {
-            mint = mint.age(Duration::from_secs(600));
+            mint = mint.with_age(Duration::from_secs(600));
         }
         self.emulator.mint(&mint).unwrap()
     }
@@ -190,7 +190,7 @@ fn sixty_lines_are_compared_reported_and_hold_no_token() {
         err(&output),
         err(&again),
     ];
-    let secrets = PROVIDERS.map(|provider| Site::own(provider).secret);
+    let secrets = PROVIDERS.map(|provider| EmulatedAccount::for_provider(provider).secret);
     for canary in tokens.iter().chain(&secrets) {
         assert!(everything.iter().all(|text| !text.contains(canary)));
     }

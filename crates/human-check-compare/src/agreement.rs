@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use crate::interval::{Interval, Share, Z, float};
+use crate::interval::{ConfidenceInterval, Proportion, Z, float};
 
 /// How two providers judged the visitors that both judged.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -10,18 +10,18 @@ pub struct Agreement {
     /// The other.
     pub second: String,
     /// What they said where both gave a verdict.
-    pub table: Table,
+    pub table: ContingencyTable,
     /// How many records are not in the table, since one of the two gave no verdict.
     pub excluded: u64,
     /// How often they agree.
-    pub agreed: Option<Share>,
+    pub agreed: Option<Proportion>,
     /// How much better than by chance.
     pub kappa: Kappa,
 }
 
 /// The four ways of two verdicts.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Table {
+pub struct ContingencyTable {
     /// Both let the visitor pass.
     pub both_human: u64,
     /// Only the first did.
@@ -32,7 +32,7 @@ pub struct Table {
     pub both_not: u64,
 }
 
-impl Table {
+impl ContingencyTable {
     /// How many visitors both judged.
     pub fn pairs(&self) -> u64 {
         self.both_human + self.first_only + self.second_only + self.both_not
@@ -79,7 +79,7 @@ pub enum Kappa {
         standard_error: f64,
         /// Where it lies with 95 % confidence. `None` where the providers never disagreed: the
         /// error is 0 then, which says nothing about the next visitor.
-        interval: Option<Interval>,
+        interval: Option<ConfidenceInterval>,
     },
     /// It says nothing, since nobody was judged by both or one of them said the same of everybody:
     /// agreement cannot be told from chance then.
@@ -97,7 +97,7 @@ impl Kappa {
     /// Bulletin 72, 1969:
     ///
     /// SE² = (Σ pᵢᵢ [1 − (pᵢ. + p.ᵢ)(1 − κ)]² + (1 − κ)² Σᵢ≠ⱼ pᵢⱼ (p.ᵢ + pⱼ.)² − [κ − pₑ (1 − κ)]²) / (n (1 − pₑ)²)
-    pub fn of(table: Table) -> Self {
+    pub fn of(table: ContingencyTable) -> Self {
         let count = table.pairs();
         if count == 0 || table.is_one_sided() {
             return Self::Undefined;
@@ -126,7 +126,7 @@ impl Kappa {
         Self::Estimate {
             kappa: kappa.clamp(-1.0, 1.0),
             standard_error: if disagreed { standard_error } else { 0.0 },
-            interval: disagreed.then(|| Interval {
+            interval: disagreed.then(|| ConfidenceInterval {
                 low: (kappa - Z * standard_error).clamp(-1.0, 1.0),
                 high: (kappa + Z * standard_error).clamp(-1.0, 1.0),
             }),
@@ -135,13 +135,18 @@ impl Kappa {
 }
 
 impl Agreement {
-    pub(crate) fn new(first: String, second: String, table: Table, excluded: u64) -> Self {
+    pub(crate) fn new(
+        first: String,
+        second: String,
+        table: ContingencyTable,
+        excluded: u64,
+    ) -> Self {
         Self {
             first,
             second,
             table,
             excluded,
-            agreed: Share::new(table.both_human + table.both_not, table.pairs()),
+            agreed: Proportion::new(table.both_human + table.both_not, table.pairs()),
             kappa: Kappa::of(table),
         }
     }
@@ -157,8 +162,8 @@ mod tests {
         Kappa::of(table(cells))
     }
 
-    fn table([both_human, first_only, second_only, both_not]: [u64; 4]) -> Table {
-        Table {
+    fn table([both_human, first_only, second_only, both_not]: [u64; 4]) -> ContingencyTable {
+        ContingencyTable {
             both_human,
             first_only,
             second_only,

@@ -5,12 +5,12 @@ const BINS: usize = 20;
 
 /// How scores spread over the common scale, where 0 is a machine and 1 a human.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Histogram {
+pub struct ScoreHistogram {
     /// How many scores fell into each twentieth. A score of 1 is in the last.
     pub bins: [u64; BINS],
 }
 
-impl Histogram {
+impl ScoreHistogram {
     pub(crate) fn new() -> Self {
         Self { bins: [0; BINS] }
     }
@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn every_score_is_in_the_bin_that_begins_at_or_below_it() {
-        let mut histogram = Histogram::new();
+        let mut histogram = ScoreHistogram::new();
         for twentieth in 0..=20_u8 {
             histogram.count(f64::from(twentieth) / 20.0);
         }

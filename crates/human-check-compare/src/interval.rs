@@ -5,7 +5,7 @@ pub(crate) const Z: f64 = 1.959_963_984_540_054;
 
 /// An estimate and where the truth lies with 95 % confidence, as far as chance goes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Interval {
+pub struct ConfidenceInterval {
     /// The lower end.
     pub low: f64,
     /// The upper end.
@@ -14,7 +14,7 @@ pub struct Interval {
 
 /// A share of a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Share {
+pub struct Proportion {
     /// How many of the whole.
     pub count: u64,
     /// The whole, at least 1.
@@ -24,10 +24,10 @@ pub struct Share {
     /// Wilson's score interval at 95 % (E. B. Wilson, *Probable inference, the law of succession,
     /// and statistical inference*, JASA 22, 1927), which stays sensible for few visitors and for
     /// shares near 0 and 1.
-    pub interval: Interval,
+    pub interval: ConfidenceInterval,
 }
 
-impl Share {
+impl Proportion {
     /// `count` of `of`. `None` of nothing.
     pub fn new(count: u64, of: u64) -> Option<Self> {
         if of == 0 || count > of {
@@ -44,7 +44,7 @@ impl Share {
             count,
             of,
             share: p,
-            interval: Interval {
+            interval: ConfidenceInterval {
                 low: low.clamp(0.0, p),
                 high: high.clamp(p, 1.0),
             },
@@ -74,21 +74,21 @@ mod tests {
             (0, 20, 0.0, 0.1611),
             (1, 29, 0.0061, 0.1718),
         ] {
-            let share = Share::new(count, of).unwrap();
+            let share = Proportion::new(count, of).unwrap();
             assert!((share.interval.low - low).abs() < 5e-5, "{share:?}");
             assert!((share.interval.high - high).abs() < 5e-5, "{share:?}");
         }
-        assert_eq!(Share::new(0, 0), None);
+        assert_eq!(Proportion::new(0, 0), None);
     }
 
     proptest! {
         #[test]
         fn an_interval_holds_its_share_and_mirrors(count in 0_u64..2_000, more in 1_u64..2_000) {
             let of = count + more;
-            let share = Share::new(count, of).unwrap();
+            let share = Proportion::new(count, of).unwrap();
             prop_assert!(0.0 <= share.interval.low && share.interval.low <= share.share);
             prop_assert!(share.share <= share.interval.high && share.interval.high <= 1.0);
-            let rest = Share::new(more, of).unwrap();
+            let rest = Proportion::new(more, of).unwrap();
             prop_assert!((share.interval.low - (1.0 - rest.interval.high)).abs() < 1e-9);
         }
     }

@@ -25,7 +25,7 @@ struct Price {
 
 /// What one provider costs a month.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Cost {
+pub struct MonthlyCost {
     /// Who.
     pub provider: String,
     /// For how many checks a month.
@@ -150,9 +150,9 @@ impl Prices {
     }
 
     /// What `provider` costs at so many checks a month.
-    pub fn cost(&self, provider: &str, monthly_volume: u64) -> Cost {
+    pub fn cost(&self, provider: &str, monthly_volume: u64) -> MonthlyCost {
         let price = self.0.get(provider);
-        Cost {
+        MonthlyCost {
             provider: provider.to_owned(),
             monthly_volume,
             currency: price.map(|price| price.currency.clone()),

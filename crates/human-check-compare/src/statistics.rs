@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{Agreement, Histogram, Latency, Record, Share, Tally, Warning};
+use crate::{Agreement, Latency, Proportion, Record, ScoreHistogram, Tally, Warning};
 
 /// What records say about the providers in them.
 ///
@@ -39,9 +39,9 @@ pub struct ProviderStatistics {
     /// How many visitors sent nothing for it.
     pub no_answer: u64,
     /// How many of those it judged passed. `None` where it judged nobody.
-    pub pass_rate: Option<Share>,
+    pub pass_rate: Option<Proportion>,
     /// Its scores. `None` where it gave none.
-    pub scores: Option<Histogram>,
+    pub scores: Option<ScoreHistogram>,
     /// How long it took. `None` where that is not known.
     pub latency: Option<Latency>,
     /// When it was first asked.

@@ -5,7 +5,8 @@ use human_check_core::{Observation, ObservedOutcome};
 use jiff::Timestamp;
 
 use crate::{
-    Agreement, Histogram, Latency, ProviderStatistics, Record, Share, Statistics, Table, Warning,
+    Agreement, ContingencyTable, Latency, Proportion, ProviderStatistics, Record, ScoreHistogram,
+    Statistics, Warning,
 };
 
 /// More providers than anybody compares. Beyond them a file is of something else, and a table of
@@ -22,7 +23,7 @@ pub struct Tally {
     range: Option<Range>,
     providers: Vec<Counted>,
     /// By the places of two providers, the smaller first.
-    tables: BTreeMap<(usize, usize), Table>,
+    tables: BTreeMap<(usize, usize), ContingencyTable>,
     beyond: u64,
 }
 
@@ -56,7 +57,7 @@ struct Counted {
     not_human: BTreeMap<String, u64>,
     failed: BTreeMap<String, BTreeMap<String, u64>>,
     no_answer: u64,
-    scores: Histogram,
+    scores: ScoreHistogram,
     latencies: Vec<Duration>,
     range: Option<Range>,
 }
@@ -140,7 +141,7 @@ impl Tally {
             not_human: BTreeMap::new(),
             failed: BTreeMap::new(),
             no_answer: 0,
-            scores: Histogram::new(),
+            scores: ScoreHistogram::new(),
             latencies: Vec::new(),
             range: None,
         });
@@ -178,7 +179,7 @@ impl Counted {
             provider: self.provider,
             records: self.records,
             human: self.human,
-            pass_rate: Share::new(self.human, self.human + refused),
+            pass_rate: Proportion::new(self.human, self.human + refused),
             not_human: self.not_human,
             failed: self.failed,
             no_answer: self.no_answer,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use human_check_compare::{JsonLinesSink, Lines, Record, Retention};
+use human_check_compare::{JsonLinesSink, Record, RecordReader, Retention};
 use human_check_core::{
     Comparison, ComparisonSink, HumanCheck, HumanCheckExt, Observation, ObservedOutcome,
 };
@@ -52,7 +52,7 @@ fn comparison(reason: &str) -> Comparison {
 /// The records of a file, and how many of its lines are none.
 fn read(path: &Path) -> (Vec<Record>, usize) {
     let text = std::fs::read(path).unwrap();
-    let mut lines = Lines::new(&*text);
+    let mut lines = RecordReader::new(&*text);
     let (mut records, mut bad) = (Vec::new(), 0);
     while let Some((_, line)) = lines.read().unwrap() {
         match line {

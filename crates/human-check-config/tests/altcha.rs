@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use human_check_config::Deployment;
 use human_check_core::{HumanCheck, Provider, Submission};
-use human_check_emulator::{Emulator, Mint, Site as Keys};
+use human_check_emulator::{EmulatedAccount as Keys, Emulator, Mint};
 use human_check_guard::{ChallengeEndpoint, RequestHead};
 use human_check_testkit::solve;
 

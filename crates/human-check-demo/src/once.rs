@@ -9,7 +9,7 @@ use human_check_core::{
     ChallengeIssuer, ChallengeRequest, ConfigError, HumanCheck, HumanCheckExt, MemoryReplayStore,
     Policy, Secret, Submission,
 };
-use human_check_emulator::{Emulator, Fault, Mint, Site};
+use human_check_emulator::{EmulatedAccount, Emulator, Fault, Mint};
 use human_check_http::{HyperTransport, ProviderClient};
 use human_check_testkit::{ManualClock, solve};
 
@@ -222,24 +222,24 @@ impl<'a> Stage<'a> {
 
     fn mint(kind: ProviderKind, scene: Scene) -> Mint {
         let provider = kind.name();
-        let mut mint = Mint::for_provider(provider).hostname(HOST);
+        let mut mint = Mint::for_provider(provider).with_hostname(HOST);
         if let Some((good, bad)) = providers::scores(kind) {
-            mint = mint.score(if matches!(scene, Scene::LowScore) {
+            mint = mint.with_score(if matches!(scene, Scene::LowScore) {
                 bad
             } else {
                 good
             });
         }
         match scene {
-            Scene::Expired => mint.age(Duration::from_secs(600)),
+            Scene::Expired => mint.with_age(Duration::from_secs(600)),
             Scene::Foreign => {
-                let other = Site::built_in()
+                let other = EmulatedAccount::built_in()
                     .into_iter()
                     .filter(|site| site.provider == provider)
                     .nth(1);
-                mint.site_key(other.map_or_else(String::new, |site| site.site_key))
+                mint.with_site_key(other.map_or_else(String::new, |site| site.site_key))
             }
-            Scene::WrongHost => mint.hostname("evil.example.net"),
+            Scene::WrongHost => mint.with_hostname("evil.example.net"),
             _ => mint,
         }
     }
@@ -266,7 +266,7 @@ async fn proof_of_work(
     scene: Scene,
     title: &str,
 ) -> Result<(Explanation, Duration), Box<dyn std::error::Error + Send + Sync>> {
-    let clock = ManualClock::now();
+    let clock = ManualClock::starting_now();
     let secret = || Secret::new(Uuid::new_v4().simple().to_string());
     let (ours, another) = (secret()?, secret()?);
     let altcha = |site: &str, secret: &Secret| -> Result<_, ConfigError> {

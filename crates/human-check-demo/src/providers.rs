@@ -13,7 +13,7 @@ use human_check_core::{
     Policy, Provider, Secret, Widget,
 };
 use human_check_emulator::PROJECT;
-use human_check_emulator::{Emulator, Mint, Site};
+use human_check_emulator::{EmulatedAccount, Emulator, Mint};
 use human_check_guard::ChallengeEndpoint;
 use human_check_http::{Endpoint, ProviderClient};
 use human_check_testkit::solve;
@@ -236,13 +236,13 @@ impl ProviderCheck {
             }
             provider => {
                 let mint = Mint::for_provider(provider.provider().name())
-                    .hostname(HOSTNAMES[0])
-                    .action(ACTION);
+                    .with_hostname(HOSTNAMES[0])
+                    .with_action(ACTION);
                 Ok(emulator.mint(&match (scores(provider), solver) {
-                    (Some((human, _)), Solver::Human) => mint.score(human),
-                    (Some((_, bot)), Solver::Bot) => mint.score(bot),
+                    (Some((human, _)), Solver::Human) => mint.with_score(human),
+                    (Some((_, bot)), Solver::Bot) => mint.with_score(bot),
                     (None, Solver::Human) => mint,
-                    (None, Solver::Bot) => mint.unsolved(),
+                    (None, Solver::Bot) => mint.with_unsolved(),
                 })?)
             }
         }
@@ -309,7 +309,7 @@ pub(crate) fn config(
     provider: ProviderKind,
     emulator: &Emulator,
 ) -> Result<ProviderConfig, ConfigError> {
-    let site = Site::own(provider.provider().name());
+    let site = EmulatedAccount::for_provider(provider.provider().name());
     let mut config = ProviderConfig::new(provider);
     config.secret = Some(Secret::new(site.secret)?);
     config.site_key = Some(site.site_key);

@@ -6,9 +6,9 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::emulated_account::EmulatedAccount;
 use crate::http::{Outgoing, RecordedRequest};
 use crate::mint::Mint;
-use crate::site::Site;
 use crate::state::State;
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
@@ -235,7 +235,7 @@ fn unknown_key(place: &Place, site_key: &str) -> Complaint {
 }
 
 /// Whether the provider lets this key, page and action meet.
-fn fits(site: &Site, question: &BoxQuestion) -> Result<(), Complaint> {
+fn fits(site: &EmulatedAccount, question: &BoxQuestion) -> Result<(), Complaint> {
     let no = |code: &str, text| Err(Complaint(code.to_owned(), text));
     let word = |text: &Option<String>, longest: usize| {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -254,7 +254,12 @@ fn fits(site: &Site, question: &BoxQuestion) -> Result<(), Complaint> {
 }
 
 /// A token as this visitor would get it.
-fn order(state: &State, site: &Site, question: &BoxQuestion, request: &RecordedRequest) -> Mint {
+fn order(
+    state: &State,
+    site: &EmulatedAccount,
+    question: &BoxQuestion,
+    request: &RecordedRequest,
+) -> Mint {
     let bot = state.knobs.visitors_are_bots;
     let provider = site.provider.as_str();
     let scores = match provider {
@@ -263,8 +268,8 @@ fn order(state: &State, site: &Site, question: &BoxQuestion, request: &RecordedR
         _ => None,
     };
     let mut order = Mint::for_provider(provider)
-        .site_key(&site.site_key)
-        .hostname(&question.hostname);
+        .with_site_key(&site.site_key)
+        .with_hostname(&question.hostname);
     order.score = scores.filter(|_| bot);
     order.unsolved = bot && scores.is_none();
     order.interactive = question.mode == Mode::Checkbox;

@@ -9,9 +9,11 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
+use crate::emulated_account::{
+    PROJECT, PROJECT_NUMBER, SERVICE_ACCOUNT_EMAIL, SERVICE_ACCOUNT_KEY,
+};
 use crate::http::{Outgoing, RecordedRequest};
 use crate::mint::hex;
-use crate::site::{PROJECT, PROJECT_NUMBER, SERVICE_ACCOUNT_EMAIL, SERVICE_ACCOUNT_KEY};
 use crate::state::{State, Token, rfc3339, unix};
 
 const LIFE: u64 = 120;

@@ -4,6 +4,7 @@
 mod browser;
 mod captchala;
 mod control;
+mod emulated_account;
 mod enterprise;
 mod fault;
 mod generic;
@@ -13,7 +14,6 @@ mod kept;
 mod mint;
 mod recaptcha;
 mod server;
-mod site;
 mod state;
 mod turnstile;
 
@@ -24,10 +24,10 @@ use human_check_core::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use emulated_account::{EmulatedAccount, PROJECT, SERVICE_ACCOUNT_EMAIL, service_account_file};
 pub use fault::Fault;
 pub use http::RecordedRequest;
 pub use mint::{Mint, MintError};
-pub use site::{PROJECT, SERVICE_ACCOUNT_EMAIL, Site, service_account_file};
 pub use state::{CaptchaLaShape, Knobs};
 
 use state::State;
@@ -39,7 +39,7 @@ use state::State;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// let emulator = Emulator::start().await.unwrap();
-/// let token = emulator.mint(&Mint::for_provider("turnstile").action("login")).unwrap();
+/// let token = emulator.mint(&Mint::for_provider("turnstile").with_action("login")).unwrap();
 /// println!("verify {token} at {}/turnstile/v0/siteverify", emulator.base_url());
 /// # });
 /// ```
@@ -127,7 +127,7 @@ impl Emulator {
     }
 
     /// Adds a site of a provider.
-    pub fn add_site(&self, site: Site) {
+    pub fn add_account(&self, site: EmulatedAccount) {
         self.state().sites.push(site);
     }
 

@@ -76,100 +76,100 @@ impl Mint {
         }
     }
 
-    /// Made on another site: the second built-in one is `Site::built_in()`'s, with a key that ends in 2.
+    /// Made on another site: the second built-in one is `EmulatedAccount::built_in()`'s, with a key that ends in 2.
     #[must_use]
-    pub fn site_key(mut self, site_key: impl Into<String>) -> Self {
+    pub fn with_site_key(mut self, site_key: impl Into<String>) -> Self {
         self.site_key = Some(site_key.into());
         self
     }
 
     /// Solved on this host. Default `www.example.com`.
     #[must_use]
-    pub fn hostname(mut self, hostname: impl Into<String>) -> Self {
+    pub fn with_hostname(mut self, hostname: impl Into<String>) -> Self {
         self.hostname = Some(hostname.into());
         self
     }
 
     /// Solved for this action.
     #[must_use]
-    pub fn action(mut self, action: impl Into<String>) -> Self {
+    pub fn with_action(mut self, action: impl Into<String>) -> Self {
         self.action = Some(action.into());
         self
     }
 
     /// Tied to this value (cdata, uid).
     #[must_use]
-    pub fn binding(mut self, binding: impl Into<String>) -> Self {
+    pub fn with_binding(mut self, binding: impl Into<String>) -> Self {
         self.binding = Some(binding.into());
         self
     }
 
     /// With this score, on the provider's own scale.
     #[must_use]
-    pub fn score(mut self, score: f64) -> Self {
+    pub fn with_score(mut self, score: f64) -> Self {
         self.score = Some(score);
         self
     }
 
     /// Solved this long ago.
     #[must_use]
-    pub fn age(mut self, age: Duration) -> Self {
+    pub fn with_age(mut self, age: Duration) -> Self {
         self.age_s = age.as_secs();
         self
     }
 
     /// Handed out although the challenge was not solved.
     #[must_use]
-    pub fn unsolved(mut self) -> Self {
+    pub fn with_unsolved(mut self) -> Self {
         self.unsolved = true;
         self
     }
 
     /// Turnstile: the visitor had to do something.
     #[must_use]
-    pub fn interactive(mut self) -> Self {
+    pub fn with_interactive(mut self) -> Self {
         self.interactive = true;
         self
     }
 
     /// Rejection by the browser side, as when the page's domain is not the key's.
     #[must_use]
-    pub fn browser_error(mut self) -> Self {
+    pub fn with_browser_error(mut self) -> Self {
         self.browser_error = true;
         self
     }
 
     /// Solved in this app instead of on a page.
     #[must_use]
-    pub fn app(mut self, app: impl Into<String>) -> Self {
+    pub fn with_app(mut self, app: impl Into<String>) -> Self {
         self.app = Some(app.into());
         self
     }
 
     /// Solved from this address.
     #[must_use]
-    pub fn user_ip(mut self, ip: impl Into<String>) -> Self {
+    pub fn with_user_ip(mut self, ip: impl Into<String>) -> Self {
         self.user_ip = Some(ip.into());
         self
     }
 
     /// A kind of `CaptchaLa` token: `pass`, `degraded` or `offline`.
     #[must_use]
-    pub fn kind(mut self, kind: impl Into<String>) -> Self {
+    pub fn with_kind(mut self, kind: impl Into<String>) -> Self {
         self.kind = Some(kind.into());
         self
     }
 
     /// Padded to this many bytes.
     #[must_use]
-    pub fn length(mut self, length: usize) -> Self {
+    pub fn with_length(mut self, length: usize) -> Self {
         self.length = Some(length);
         self
     }
 
     /// Solved with this server token of `CaptchaLa`.
     #[must_use]
-    pub fn server_token(mut self, token: impl Into<String>) -> Self {
+    pub fn with_server_token(mut self, token: impl Into<String>) -> Self {
         self.server_token = Some(token.into());
         self
     }

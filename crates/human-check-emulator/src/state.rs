@@ -9,10 +9,10 @@ use human_check_core::Clock;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::emulated_account::EmulatedAccount;
 use crate::fault::Faults;
 use crate::http::RecordedRequest;
 use crate::kept::Kept;
-use crate::site::Site;
 
 /// How many requests are remembered.
 /// Providers are sent a kilobyte or two.
@@ -22,7 +22,7 @@ const MOST_SEEN: usize = 10_000;
 
 pub(crate) struct State {
     clock: Arc<dyn Clock>,
-    pub(crate) sites: Vec<Site>,
+    pub(crate) sites: Vec<EmulatedAccount>,
     pub(crate) tokens: Kept<Token>,
     pub(crate) server_tokens: Kept<ServerToken>,
     /// Access tokens of the emulated Google Cloud, and when they end.
@@ -128,7 +128,7 @@ impl State {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
-            sites: Site::built_in(),
+            sites: EmulatedAccount::built_in(),
             tokens: Kept::new(),
             server_tokens: Kept::new(),
             access_tokens: Kept::new(),
@@ -155,7 +155,7 @@ impl State {
     }
 
     /// The site with this secret.
-    pub(crate) fn site_by_secret(&self, provider: &str, secret: &str) -> Option<Site> {
+    pub(crate) fn site_by_secret(&self, provider: &str, secret: &str) -> Option<EmulatedAccount> {
         let mut sites = self.sites.iter();
         sites
             .find(|site| site.provider == provider && site.secret == secret)

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use human_check_emulator::{Emulator, Fault, Site};
+use human_check_emulator::{EmulatedAccount, Emulator, Fault};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -57,7 +57,7 @@ fn question(provider: &str) -> Value {
         "checkbox"
     };
     json!({
-        "sitekey": Site::own(provider).site_key,
+        "sitekey": EmulatedAccount::for_provider(provider).site_key,
         "hostname": "shop.example",
         "mode": mode,
         "action": "signup",
@@ -66,7 +66,7 @@ fn question(provider: &str) -> Value {
 }
 
 async fn siteverify(emulator: &Emulator, path: &str, provider: &str, token: &str) -> Value {
-    let secret = Site::own(provider).secret;
+    let secret = EmulatedAccount::for_provider(provider).secret;
     let head = "content-type: application/x-www-form-urlencoded\r\n";
     let body = format!("secret={secret}&response={token}");
     ask(emulator, "POST", path, head, &body).await.json()
@@ -188,10 +188,10 @@ async fn a_widgets_token_says_where_and_what_for() {
 #[tokio::test]
 async fn a_key_or_a_page_that_will_not_do_is_told_by_the_providers_code() {
     let emulator = Emulator::start().await.unwrap();
-    emulator.add_site(Site {
+    emulator.add_account(EmulatedAccount {
         site_key: "0x4narrow".to_owned(),
         domains: vec!["shop.example".to_owned()],
-        ..Site::own("turnstile")
+        ..EmulatedAccount::for_provider("turnstile")
     });
     for (directory, provider, member, value, code) in [
         (
@@ -278,7 +278,7 @@ async fn a_bots_token_is_refused_or_has_a_bad_score() {
 
 #[tokio::test]
 async fn a_short_life_is_the_same_at_the_widget_and_at_the_service() {
-    let clock = human_check_testkit::ManualClock::now();
+    let clock = human_check_testkit::ManualClock::starting_now();
     let emulator = Emulator::start_at(clock.clone()).await.unwrap();
     emulator.configure(|knobs| knobs.token_ttl_ms = Some(1_500));
     for (provider, directory, path) in SITEVERIFY {
@@ -309,7 +309,7 @@ async fn a_provider_that_is_down_still_shows_its_widget() {
 async fn captchala_asks_from_the_page_and_spends_a_server_token() {
     let emulator = Emulator::start().await.unwrap();
     emulator.configure(|knobs| knobs.server_token_required = true);
-    let site = Site::own("captchala");
+    let site = EmulatedAccount::for_provider("captchala");
     let keys = format!(
         "x-app-key: {}\r\nx-app-secret: {}\r\ncontent-type: application/json\r\n",
         site.site_key, site.secret

@@ -272,8 +272,8 @@ mod tests {
     #[test]
     fn when_one_cannot_be_replaced_none_is() {
         let scoring = |name| {
-            let check =
-                Scripted::human().reporting(Capabilities::nothing().always(FactKind::Score));
+            let check = Scripted::human()
+                .with_capabilities(Capabilities::nothing().always(FactKind::Score));
             Guard::new(check, RoutePolicy::fail_closed(name)).unwrap()
         };
         let (first, second) = (

@@ -1,20 +1,20 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod attempts;
-mod finding;
+mod attempt_store;
+mod error;
 mod key;
 mod limits;
 mod link;
+mod replay_store;
 mod server;
-mod spent;
-mod trouble;
+mod server_warning;
 
-pub use attempts::RedisAttemptStore;
-pub use finding::ServerWarning;
+pub use attempt_store::RedisAttemptStore;
+pub use error::RedisStoreError;
+pub use replay_store::RedisReplayStore;
 pub use server::RedisServer;
-pub use spent::RedisReplayStore;
-pub use trouble::RedisStoreError;
+pub use server_warning::ServerWarning;
 
 use std::time::Duration;
 

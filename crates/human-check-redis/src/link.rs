@@ -8,8 +8,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, Value};
 use tokio::time::timeout;
 
+use crate::error::{RedisStoreError, reply};
 use crate::limits::Limits;
-use crate::trouble::{RedisStoreError, reply};
 
 /// One connection, opened when it is first needed and again after it broke.
 ///

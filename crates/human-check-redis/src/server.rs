@@ -8,9 +8,9 @@ use redis::io::tcp::TcpSettings;
 use redis::{Client, Cmd, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, Value};
 use tokio::sync::Semaphore;
 
+use crate::error::RedisStoreError;
 use crate::limits::Limits;
 use crate::link::Link;
-use crate::trouble::RedisStoreError;
 
 /// A Redis or Valkey server, version 6 or later, that stores share.
 ///
@@ -120,7 +120,7 @@ impl RedisServer {
     /// How many commands may be under way, 1,024 unless said otherwise, at least one. More are
     /// refused at once (`store-busy`) instead of queueing behind a slow server.
     #[must_use]
-    pub fn with_in_flight(self, count: usize) -> Self {
+    pub fn with_max_in_flight(self, count: usize) -> Self {
         self.limited(|limits| limits.in_flight = count.clamp(1, Semaphore::MAX_PERMITS))
     }
 

@@ -187,13 +187,13 @@ impl Dialect {
 
     /// Takes tokens that begin with this character for "not answered": some widgets fill their
     /// field with a state before they are done.
-    pub fn with_unanswered_prefix(mut self, prefix: char) -> Self {
+    pub fn with_unavailable_prefix(mut self, prefix: char) -> Self {
         self.unanswered = Some(prefix);
         self
     }
 
     /// Says what kind of evidence a yes is.
-    pub fn with_assurance(mut self, assurance: EvidenceKind) -> Self {
+    pub fn with_evidence_kind(mut self, assurance: EvidenceKind) -> Self {
         self.assurance = assurance;
         self
     }

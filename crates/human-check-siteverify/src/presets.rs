@@ -31,7 +31,7 @@ impl Dialect {
             .with_codes_at("error")
             .with_hostname_at(None)
             .with_solved_at(None)
-            .with_assurance(EvidenceKind::AltchaConfig)
+            .with_evidence_kind(EvidenceKind::AltchaConfig)
             .with_status(
                 404,
                 MISMATCH,
@@ -98,7 +98,7 @@ impl Dialect {
         .with_codes_at("error.error_code")
         .with_hostname_at(Some("data.challenge.origin"))
         .with_solved_at(Some("data.challenge.timestamp"))
-        .with_unanswered_prefix('.')
+        .with_unavailable_prefix('.')
         .with_code("response_invalid", CodeClass::Refused(Reason::Invalid))
         .with_code("response_timeout", CodeClass::Refused(Reason::Expired))
         .with_code("response_duplicate", CodeClass::Refused(Reason::Replayed))
@@ -133,7 +133,7 @@ impl Dialect {
             .with_codes_at("error")
             .with_hostname_at(None)
             .with_solved_at(None)
-            .with_assurance(EvidenceKind::AltchaConfig)
+            .with_evidence_kind(EvidenceKind::AltchaConfig)
             .with_status(401, None, CodeClass::Misconfigured("secret"))
             .with_status(404, None, CodeClass::Misconfigured("site_key"))
             .with_status(400, None, CodeClass::RefusedWithAlert(Reason::Other)))

@@ -95,7 +95,7 @@ impl Fixture {
 
     /// Keeps something alive for the length of the test.
     #[must_use]
-    pub fn keeping(mut self, kept: impl Any + Send + Sync) -> Self {
+    pub fn with_resource(mut self, kept: impl Any + Send + Sync) -> Self {
         self._kept = Some(Box::new(kept));
         self
     }

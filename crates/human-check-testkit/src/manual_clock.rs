@@ -10,7 +10,7 @@ use human_check_core::Clock;
 /// use human_check_testkit::ManualClock;
 /// use std::time::Duration;
 ///
-/// let clock = ManualClock::now();
+/// let clock = ManualClock::starting_now();
 /// let before = clock.now();
 /// clock.advance(Duration::from_secs(300));
 /// assert_eq!(clock.now().duration_since(before).unwrap().as_secs(), 300);
@@ -20,13 +20,13 @@ pub struct ManualClock(Arc<Mutex<(SystemTime, Duration)>>);
 
 impl ManualClock {
     /// A clock that shows `time`.
-    pub fn at(time: SystemTime) -> Self {
+    pub fn starting_at(time: SystemTime) -> Self {
         Self(Arc::new(Mutex::new((time, Duration::ZERO))))
     }
 
     /// A clock that shows the present.
-    pub fn now() -> Self {
-        Self::at(SystemTime::now())
+    pub fn starting_now() -> Self {
+        Self::starting_at(SystemTime::now())
     }
 
     /// Moves it forward.

@@ -98,14 +98,14 @@ impl Scripted {
 
     /// Accepts another provider's answers.
     #[must_use]
-    pub fn accepting(mut self, provider: &Provider) -> Self {
+    pub fn with_provider(mut self, provider: &Provider) -> Self {
         self.provider = provider.clone();
         self
     }
 
     /// Claims to report these facts.
     #[must_use]
-    pub fn reporting(mut self, reports: Capabilities) -> Self {
+    pub fn with_capabilities(mut self, reports: Capabilities) -> Self {
         self.reports = reports;
         self
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use human_check_config::Deployment;
-use human_check_emulator::{Emulator, Fault, Mint, Site};
+use human_check_emulator::{EmulatedAccount, Emulator, Fault, Mint};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 fn ask(address: SocketAddr, request: &str) -> String {
@@ -59,7 +59,7 @@ impl Shop {
         let base = emulator.base_url();
         let mut text = String::new();
         for (name, provider) in [("old", "hcaptcha"), ("new", "turnstile")] {
-            let own = Site::own(provider);
+            let own = EmulatedAccount::for_provider(provider);
             std::fs::write(directory.join(name), own.secret).unwrap();
             text += &format!(
                 "[providers.{name}]\nkind = \"{provider}\"\nsite_key = \"{}\"\nbase_url = \"{base}\"\n\
@@ -87,7 +87,7 @@ impl Shop {
     /// An honest visitor with that page in front of him.
     fn visit(&self, page: &[&'static str]) -> String {
         let solved = page.iter().map(|provider| {
-            let mint = Mint::for_provider(provider).hostname("www.example.com");
+            let mint = Mint::for_provider(provider).with_hostname("www.example.com");
             let field = match *provider {
                 "turnstile" => "cf-turnstile-response",
                 _ => "h-captcha-response",

@@ -96,7 +96,7 @@ fn plots(report: &Report) -> Vec<String> {
         .unzip();
     if !names.is_empty() {
         plot(
-            "Share of judged visitors that passed",
+            "Proportion of judged visitors that passed",
             &names,
             &rates,
             "per cent",

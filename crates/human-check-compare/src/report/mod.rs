@@ -9,7 +9,7 @@ pub use terminal::terminal;
 
 use serde::Serialize;
 
-use crate::{Cost, Kappa, Share, Statistics};
+use crate::{Kappa, MonthlyCost, Proportion, Statistics};
 
 /// Statistics and what the providers would cost.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,7 +18,7 @@ pub struct Report {
     #[serde(flatten)]
     pub statistics: Statistics,
     /// One a provider, where there is a price file.
-    pub costs: Vec<Cost>,
+    pub costs: Vec<MonthlyCost>,
 }
 
 impl Report {
@@ -33,9 +33,9 @@ impl Report {
 const OF_PRICES: &str =
     "Prices are those of your price file; none are built in. Each visitor is one check.";
 
-fn percent(share: Option<Share>) -> String {
+fn percent(share: Option<Proportion>) -> String {
     share.map_or("–".to_owned(), |share| {
-        let Share { interval, .. } = share;
+        let Proportion { interval, .. } = share;
         format!(
             "{:.1} % ({:.1}–{:.1})",
             share.share * 100.0,
@@ -57,7 +57,7 @@ fn kappa(kappa: Kappa) -> String {
     }
 }
 
-fn amount(cost: &Cost) -> String {
+fn amount(cost: &MonthlyCost) -> String {
     match (&cost.currency, cost.amount) {
         (Some(currency), Some(amount)) => format!("{amount:.2} {currency}"),
         (Some(_), None) => "not known for so many".to_owned(),
@@ -172,7 +172,7 @@ fn tables(report: &Report) -> Vec<Tabular> {
             ]
         });
         tables.push(Tabular {
-            title: "Cost a month",
+            title: "MonthlyCost a month",
             note: OF_PRICES,
             header: vec!["provider", "checks", "cost"],
             rows: costs.collect(),

@@ -130,7 +130,7 @@ async fn a_guard_says_what_for_and_from_where_also_after_it_was_replaced() {
 
     let guard = |action, client| {
         let policy = RoutePolicy::fail_closed("signup").with_action(action);
-        let builder = Guard::builder(Scripted::human().reporting(
+        let builder = Guard::builder(Scripted::human().with_capabilities(
             human_check_core::Capabilities::nothing().sometimes(human_check_core::FactKind::Action),
         ));
         builder.with_client_address(client).build(policy).unwrap()

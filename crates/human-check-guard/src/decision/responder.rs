@@ -115,7 +115,10 @@ impl Responder {
 }
 
 /// Where the problem types are explained.
-const PROBLEMS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/reference/refusal-responses.md");
+const PROBLEMS: &str = concat!(
+    env!("CARGO_PKG_REPOSITORY"),
+    "/blob/main/docs/reference/refusal-responses.md"
+);
 
 /// A provider's own wish, or a few seconds that differ, so that not everybody returns at once.
 fn seconds(wish: Option<Duration>) -> u64 {

@@ -249,7 +249,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_window_begins_with_the_first_attempt_and_ends() {
-        let clock = ManualClock::now();
+        let clock = ManualClock::starting_now();
         let attempts = MemoryAttemptStore::new(10).with_clock(clock.clone());
         let key = AttemptKey::named("ada");
         assert_eq!(attempts.add(&key, MINUTE).await.unwrap(), 1);
@@ -265,7 +265,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_store_forgets_nobody_and_lets_nobody_past() {
-        let clock = ManualClock::now();
+        let clock = ManualClock::starting_now();
         let attempts = MemoryAttemptStore::new(2).with_clock(clock.clone());
         let key = |n: u32| AttemptKey::named(n);
         assert_eq!(attempts.add(&key(1), MINUTE).await.unwrap(), 1);
@@ -280,7 +280,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_store_is_swept_once_a_second_at_most() {
-        let clock = ManualClock::now();
+        let clock = ManualClock::starting_now();
         let attempts = MemoryAttemptStore::new(1).with_clock(clock.clone());
         let millis = Duration::from_millis;
         attempts

@@ -340,7 +340,7 @@ mod tests {
     static RECAPTCHA: Provider = Provider::new("recaptcha", &["g-recaptcha-response"]);
 
     fn both() -> TokenFields {
-        let mut fields = TokenFields::of(&Scripted::human().accepting(&HCAPTCHA));
+        let mut fields = TokenFields::of(&Scripted::human().with_provider(&HCAPTCHA));
         fields.providers.push(RECAPTCHA.clone());
         let id = fields.find("g-recaptcha-response").unwrap();
         fields.fields[id.0].owners.push(1);
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn what_hcaptcha_posts_twice_is_one_answer() {
-        let alone = TokenFields::of(&Scripted::human().accepting(&HCAPTCHA));
+        let alone = TokenFields::of(&Scripted::human().with_provider(&HCAPTCHA));
         let posted = [("h-captcha-response", "a"), ("g-recaptcha-response", "a")];
         for fields in [alone, both()] {
             let Sorted::Answered(submission) = sort(&fields, &posted) else {
@@ -381,7 +381,7 @@ mod tests {
 
     #[test]
     fn another_providers_answer_beside_ours_contradicts_and_alone_is_none() {
-        let fields = TokenFields::of(&Scripted::human().accepting(&HCAPTCHA));
+        let fields = TokenFields::of(&Scripted::human().with_provider(&HCAPTCHA));
         let posted = [("h-captcha-response", "a"), ("cf-turnstile-response", "b")];
         assert!(matches!(sort(&fields, &posted), Sorted::Unusable));
         assert!(matches!(
@@ -411,7 +411,7 @@ mod tests {
 
     #[test]
     fn empty_is_none_and_two_different_ones_are_left_to_the_check_to_refuse() {
-        let fields = TokenFields::of(&Scripted::human().accepting(&HCAPTCHA));
+        let fields = TokenFields::of(&Scripted::human().with_provider(&HCAPTCHA));
         let twice = |a, b| {
             sort(
                 &fields,

@@ -578,7 +578,7 @@ fn policies_that_cannot_hold_are_refused_when_built() {
         .with_header("x y")
         .build(closed());
     assert_eq!(header.unwrap_err().field(), "header");
-    let acting = check.reporting(Capabilities::nothing().always(FactKind::Action));
+    let acting = check.with_capabilities(Capabilities::nothing().always(FactKind::Action));
     assert!(Guard::new(acting.clone(), closed().with_action("signup")).is_ok());
     assert_eq!(
         Guard::new(acting, closed().with_action(""))
@@ -630,7 +630,7 @@ fn settings_that_would_never_be_read_are_refused() {
         .with_json_member("a", "/t")
         .with_json_member("b", "/t");
     assert_eq!(both.build(closed()).unwrap_err().field(), "fields");
-    let odd = Scripted::human().accepting(&Provider::new("a b", &["token"]));
+    let odd = Scripted::human().with_provider(&Provider::new("a b", &["token"]));
     assert_eq!(Guard::new(odd, closed()).unwrap_err().field(), "provider");
 }
 

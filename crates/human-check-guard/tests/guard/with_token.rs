@@ -13,7 +13,7 @@ use serde::de::IgnoredAny;
 static ACME: Provider = Provider::new("acme", &["acme-response"]);
 
 fn fields() -> Arc<TokenFields> {
-    Arc::new(TokenFields::of(&Scripted::human().accepting(&ACME)))
+    Arc::new(TokenFields::of(&Scripted::human().with_provider(&ACME)))
 }
 
 async fn tap<T>(parse: impl FnOnce() -> T) -> T {
@@ -114,7 +114,7 @@ async fn only_members_at_the_top_count_and_outside_of_a_guard_none() {
 
 #[tokio::test]
 async fn a_pointer_leads_into_a_json_body() {
-    let check = Scripted::human().accepting(&ACME);
+    let check = Scripted::human().with_provider(&ACME);
     let guard = Guard::builder(check)
         .with_json_member("acme", "/meta/security/token")
         .build(RoutePolicy::fail_closed("login"))

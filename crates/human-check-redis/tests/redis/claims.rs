@@ -78,7 +78,7 @@ async fn a_life_that_is_too_long_is_refused_and_the_longest_is_not() {
 async fn of_ten_thousand_claims_at_once_each_token_wins_once() {
     let server = Server::start();
     // Enough for all at once; the time they may take is not what this is about.
-    let client = server.client().with_in_flight(10_000);
+    let client = server.client().with_max_in_flight(10_000);
     let store = spent(&client.with_response_timeout(MINUTE));
     let claims = (0..10_000).map(|n| {
         let store = store.clone();

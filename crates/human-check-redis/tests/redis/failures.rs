@@ -160,7 +160,7 @@ async fn a_wrong_password_is_an_error_and_shown_nowhere() {
 #[tokio::test]
 async fn more_commands_than_allowed_are_refused_at_once() {
     let server = Server::start();
-    let store = spent(&server.client().with_in_flight(3));
+    let store = spent(&server.client().with_max_in_flight(3));
     let _ = claim(&store, "warm").await.unwrap();
     server.run(&["CLIENT", "PAUSE", "60000", "ALL"]);
     let waiting = (0..3).map(|n| {

@@ -9,13 +9,13 @@ const LINE_CAP: u64 = 65_536;
 ///
 /// A line that is no record is handed out as its error, and the next one is read all the same.
 #[derive(Debug)]
-pub struct Lines<R> {
+pub struct RecordReader<R> {
     input: R,
     number: u64,
     line: Vec<u8>,
 }
 
-impl<R: BufRead> Lines<R> {
+impl<R: BufRead> RecordReader<R> {
     /// Reads from `input`.
     pub fn new(input: R) -> Self {
         Self {
@@ -77,7 +77,7 @@ mod tests {
             r#"{"at":"2026-11-24T18:00:00Z","observations":[{"provider":"a","outcome":"human"}]}"#;
         let long = "x".repeat(200_000);
         let text = format!("{good}\n\nnonsense\n{long}\n{good}\n{good}");
-        let mut lines = Lines::new(io::BufReader::with_capacity(1_000, text.as_bytes()));
+        let mut lines = RecordReader::new(io::BufReader::with_capacity(1_000, text.as_bytes()));
         let mut seen = Vec::new();
         while let Some((number, record)) = lines.read().unwrap() {
             seen.push((number, record.is_ok()));

@@ -7,7 +7,7 @@ use human_check_guard::{AttemptKey, AttemptStore, AttemptStoreError};
 use redis::{Cmd, Value};
 
 use crate::key::key;
-use crate::spent::millis;
+use crate::replay_store::millis;
 use crate::{MAX_TTL, RedisServer, RedisStoreError};
 
 /// Attempts counted in Redis, over all processes.

@@ -26,7 +26,7 @@ pub fn service_account_file(base_url: &str) -> String {
 
 /// A pair of keys at a provider. All of the emulator's are made up.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Site {
+pub struct EmulatedAccount {
     /// The provider, by the name of its adapter's provider.
     pub provider: String,
     /// The public key.
@@ -38,7 +38,7 @@ pub struct Site {
     pub domains: Vec<String>,
 }
 
-impl Site {
+impl EmulatedAccount {
     fn new(provider: &str, site_key: &str, secret: &str) -> Self {
         Self {
             provider: provider.to_owned(),
@@ -62,7 +62,7 @@ impl Site {
     /// # Panics
     ///
     /// When the emulator knows no such provider.
-    pub fn own(provider: &str) -> Self {
+    pub fn for_provider(provider: &str) -> Self {
         Self::built_in()
             .into_iter()
             .find(|site| site.provider == provider)
