@@ -12,9 +12,9 @@ use human_check_actix_web::{
 use human_check_guard::{BodyLimits, Guard, RoutePolicy, Trigger};
 use serde::Deserialize;
 
+use crate::body_kinds::{form, multipart};
 use crate::client::{Connection, Request};
 use crate::fixture::{ProviderKind, listen};
-use crate::sources::{form, multipart};
 
 fn guard(provider: &ProviderKind) -> Guard {
     Guard::new(provider.clone(), RoutePolicy::fail_closed("site")).unwrap()

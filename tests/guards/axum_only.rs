@@ -9,9 +9,9 @@ use axum::{Extension, Form, Router};
 use human_check_axum::{Human, HumanForm, HumanLayer, HumanMultipart, MaybeHuman};
 use human_check_guard::{Guard, RoutePolicy, Trigger, Unverified};
 
+use crate::body_kinds::{form, multipart};
 use crate::client::{Connection, Request};
 use crate::fixture::{ProviderKind, in_tokio, listen};
-use crate::sources::{form, multipart};
 
 #[derive(Clone)]
 struct State(Guard);

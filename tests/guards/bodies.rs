@@ -4,9 +4,9 @@ use std::io::Write;
 
 use serde_json::json;
 
+use crate::body_kinds::{comment, form, multipart};
 use crate::client::Request;
 use crate::fixture::{Framework, everywhere, limits, with};
-use crate::sources::{comment, form, multipart};
 
 const FIELD: &str = "h-captcha-response";
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::body_kinds::{comment, form, multipart};
 use crate::client::{Connection, Request};
 use crate::fixture::{App, Framework, eventually, everywhere, limits, with};
-use crate::sources::{comment, form, multipart};
 
 const FIELD: &str = "h-captcha-response";
 

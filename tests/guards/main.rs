@@ -11,12 +11,12 @@
 mod actix_only;
 mod axum_only;
 mod bodies;
+mod body_kinds;
 mod client;
+mod custom_responses;
 mod fixture;
 mod framing;
 mod http2;
-mod own_answers;
 mod proof_of_work;
 mod providers;
 mod rocket_only;
-mod sources;

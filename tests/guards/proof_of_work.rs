@@ -13,9 +13,9 @@ use human_check_core::{MemoryReplayStore, Secret};
 use human_check_guard::{ChallengeEndpoint, Guard, RoutePolicy};
 use human_check_testkit::{ManualClock, solve};
 
+use crate::body_kinds::{comment, form};
 use crate::client::{Connection, Request, Response};
 use crate::fixture::{Framework, serve};
-use crate::sources::{comment, form};
 
 const CHALLENGE: &str = "/human-check-altcha/challenge";
 const SECRET: &str = "p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa";

@@ -6,9 +6,9 @@ use example_pages::Guards;
 use human_check_config::Deployment;
 use human_check_emulator::{EmulatedAccount as Keys, Emulator, Mint};
 
+use crate::body_kinds::{comment, form};
 use crate::client::{Connection, Request};
 use crate::fixture::{Framework, in_tokio, serve};
-use crate::sources::{comment, form};
 
 /// One emulator for all tests. It lives as long as they do.
 fn emulator() -> &'static Emulator {
@@ -24,7 +24,7 @@ fn emulator() -> &'static Emulator {
 }
 
 fn site(provider: &str, more: &[(&str, &str)]) -> Deployment {
-    let keys = Keys::own(provider);
+    let keys = Keys::for_provider(provider);
     let base = emulator().base_url();
     let mut variables = vec![
         ("PROVIDER", provider),
@@ -81,7 +81,7 @@ fn each_provider_works_in_each_framework() {
             assert_eq!(comment.status, 200, "{provider} {framework:?} {comment:?}");
             let page = connection.send(&Request::post("/").method("GET")).unwrap();
             assert!(
-                page.body.contains(&Keys::own(provider).site_key),
+                page.body.contains(&Keys::for_provider(provider).site_key),
                 "{provider} {framework:?}"
             );
         }

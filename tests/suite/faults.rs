@@ -248,7 +248,7 @@ async fn one_connection_serves_a_thousand_checks() {
 async fn prewarming_opens_the_connection_and_spends_nothing() {
     use human_check_turnstile::{TURNSTILE, Turnstile};
     let emulator = Emulator::start().await.unwrap();
-    let site = human_check_emulator::EmulatedAccount::own("turnstile");
+    let site = human_check_emulator::EmulatedAccount::for_provider("turnstile");
     let secret = human_check_core::Secret::new(site.secret).unwrap();
     let client = client().with_base_url(&TURNSTILE, crate::support::base(&emulator));
     let check = Turnstile::new(&client, secret).unwrap();

@@ -6,29 +6,30 @@
     reason = "comparisons read better by value"
 )]
 
-mod absence;
-mod accept;
 mod altcha;
-mod bounds;
-mod breaker;
+mod architecture;
 mod browser;
-mod canary;
 mod captchala;
+mod circles;
+mod circuit_breaker;
 mod combinators;
 mod conformance;
 mod construction;
 mod contradictions;
 mod docs;
+mod dual_accept;
 mod emulator;
 mod enterprise;
 mod failover;
 mod fault_matrix;
 mod faults;
+mod limits;
+mod missing_members;
 mod mutation;
+mod replay;
+mod secret_leaks;
 mod shadow;
-mod single_use;
 mod soak;
 mod support;
 mod tls;
 mod vectors;
-mod walls;

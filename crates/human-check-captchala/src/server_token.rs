@@ -2,15 +2,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use human_check_core::adapter::async_trait;
-use human_check_core::{
-    Challenge, ChallengeIssuer, ChallengeRequest, CheckError, ConfigError, ErrorKind, Provider,
-};
+use human_check_core::{CheckError, ConfigError, ErrorKind};
 use human_check_http::Reply;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::validate::Envelope;
-use crate::{CAPTCHALA, CaptchaLa};
 
 /// Which server token to mint (section 9.1).
 #[derive(Clone, Debug)]
@@ -121,31 +117,6 @@ impl fmt::Debug for ServerToken {
 /// [`ServerTokenRequest::with_client_ip`] for why.
 ///
 /// A request must name an action, without which the service issues nothing.
-#[async_trait]
-impl ChallengeIssuer for CaptchaLa {
-    fn provider(&self) -> &Provider {
-        &CAPTCHALA
-    }
-
-    async fn issue(&self, request: &ChallengeRequest) -> Result<Challenge, CheckError> {
-        let action = request.action().unwrap_or_default();
-        let mut wanted = ServerTokenRequest::new(action)
-            .map_err(|error| {
-                CheckError::new(ErrorKind::Misconfigured, &CAPTCHALA, "action-missing")
-                    .with_source(error)
-            })?
-            .with_max_uses(3);
-        if let Some(uid) = request.binding() {
-            wanted = wanted.with_uid(uid);
-        }
-        let issued = self.issue_server_token(&wanted).await?;
-        let challenge = Challenge::new(json!({"server_token": issued.token}).to_string());
-        Ok(match issued.expires_in {
-            Some(ttl) => challenge.with_ttl(ttl),
-            None => challenge,
-        })
-    }
-}
 
 /// Section 9.2.
 pub(crate) fn read(reply: &Reply) -> Result<ServerToken, CheckError> {

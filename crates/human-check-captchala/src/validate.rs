@@ -11,16 +11,6 @@ use url::Url;
 
 use crate::CAPTCHALA;
 
-/// Whether tokens of the provider's backup service are asked about.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum OfflineTokens {
-    /// They are.
-    Accepted,
-    /// They are refused.
-    #[default]
-    Refused,
-}
-
 /// What a reply to validate means (sections 4.2 to 4.4).
 ///
 /// `offline` says that it came from the backup service, the only one where `ok` stands for `valid`.
@@ -28,7 +18,7 @@ pub enum OfflineTokens {
 /// # Errors
 ///
 /// [`CheckError`] when it is neither yes nor no.
-pub fn judge(reply: &Reply, offline: bool) -> Result<Verdict, CheckError> {
+pub(crate) fn judge(reply: &Reply, offline: bool) -> Result<Verdict, CheckError> {
     let envelope = Envelope::read(reply)?;
     let data = &envelope.data;
     let code = envelope.error_code();

@@ -95,7 +95,7 @@ pub(crate) fn emulated(
 }
 
 fn move_to_emulator(config: &mut ProviderConfig, emulator: &str) -> Result<(), ConfigError> {
-    let site = Site::own(config.kind.provider().name());
+    let site = EmulatedAccount::for_provider(config.kind.provider().name());
     config.site_key = Some(site.site_key);
     config.secret = Some(Secret::new(site.secret)?);
     config.project = Some(PROJECT.to_owned());

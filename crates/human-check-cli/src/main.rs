@@ -7,11 +7,11 @@ mod compared;
 mod emulate;
 mod record_file;
 mod report;
+mod setting;
 mod token_lines;
 mod verify;
 
 use std::io::{self, BufRead, Write};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -282,16 +282,4 @@ fn misconfigured(error: &ConfigError, json: bool) -> io::Result<u8> {
     }
     writeln!(io::stderr(), "human-check: {error}")?;
     Ok(MISCONFIGURED)
-}
-
-/// Reads a file that a setting names, without white space around its text.
-fn read_setting(field: &'static str, path: &Path) -> Result<String, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        ConfigError::new(
-            field,
-            format!("names {}, which cannot be read ({error})", path.display()),
-            "check the path and its permissions",
-        )
-    })?;
-    Ok(text.trim().to_owned())
 }

@@ -13,7 +13,7 @@ use human_check_http::adapter::TEST_SECRET_REMEDY;
 use human_check_http::{HyperTransport, ProviderClient};
 use human_check_recaptcha::{Credential, ServiceAccount};
 
-use crate::read_setting;
+use crate::setting::read_setting;
 use human_check_config::{ProviderConfig, ProviderKind, parse_base_url};
 use human_check_explain::{Explanation, Rules};
 

@@ -307,7 +307,7 @@ fn providers_come_from_a_file_and_what_is_wrong_with_it_shows_no_secret() {
     let input = stage.write("tokens.jsonl", &text);
     let output = stage.file("out.jsonl");
     let base = stage.emulator.base_url();
-    let [turnstile, hcaptcha] = PROVIDERS.map(Site::own);
+    let [turnstile, hcaptcha] = PROVIDERS.map(EmulatedAccount::for_provider);
     let secret = stage.write("secret.txt", &format!("{}\n", hcaptcha.secret));
     let hcaptcha = format!(
         "[providers.hcaptcha]\nkind=\"hcaptcha\"\nsite_key=\"{}\"\nsecret={{file=\"{secret}\"}}\nbase_url=\"{base}\"\n",

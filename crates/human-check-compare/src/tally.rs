@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 use human_check_core::{Observation, ObservedOutcome};
 use jiff::Timestamp;
 
+use crate::time_range::TimeRange;
 use crate::{
     Agreement, ContingencyTable, Latency, Proportion, ProviderStatistics, Record, ScoreHistogram,
     Statistics, Warning,
@@ -20,33 +21,11 @@ const WORDS_CAP: usize = 64;
 #[derive(Debug, Default)]
 pub struct Tally {
     records: u64,
-    range: Option<Range>,
+    range: Option<TimeRange>,
     providers: Vec<Counted>,
     /// By the places of two providers, the smaller first.
     tables: BTreeMap<(usize, usize), ContingencyTable>,
     beyond: u64,
-}
-
-/// The first and the last of some times.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Range {
-    pub(crate) from: SystemTime,
-    pub(crate) until: SystemTime,
-}
-
-impl Range {
-    fn with(range: Option<Self>, at: SystemTime) -> Self {
-        range.map_or(
-            Self {
-                from: at,
-                until: at,
-            },
-            |range| Self {
-                from: range.from.min(at),
-                until: range.until.max(at),
-            },
-        )
-    }
 }
 
 #[derive(Debug)]
@@ -59,7 +38,7 @@ struct Counted {
     no_answer: u64,
     scores: ScoreHistogram,
     latencies: Vec<Duration>,
-    range: Option<Range>,
+    range: Option<TimeRange>,
 }
 
 impl Tally {
@@ -72,7 +51,7 @@ impl Tally {
     pub fn add(&mut self, record: &Record) {
         let comparison = &record.comparison;
         self.records += 1;
-        self.range = Some(Range::with(self.range, comparison.at));
+        self.range = Some(TimeRange::with(self.range, comparison.at));
         let mut verdicts = Vec::with_capacity(comparison.observations.len());
         for observation in &comparison.observations {
             let Some(place) = self.place(&observation.provider) else {
@@ -165,7 +144,7 @@ impl Counted {
             }
         }
         if observation.outcome != ObservedOutcome::NoAnswer {
-            self.range = Some(Range::with(self.range, at));
+            self.range = Some(TimeRange::with(self.range, at));
         }
         if let Some(score) = observation.score {
             self.scores.count(score);
@@ -202,4 +181,13 @@ fn known<V>(words: &BTreeMap<String, V>, word: &str) -> String {
 
 fn text(at: SystemTime) -> String {
     Timestamp::try_from(at).map_or_else(|_| String::new(), |at| at.to_string())
+}
+
+impl Statistics {
+    /// Of records that are at hand. Where they are read one by one, count with a [`Tally`].
+    pub fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
+        let mut tally = Tally::new();
+        records.into_iter().for_each(|record| tally.add(record));
+        tally.statistics()
+    }
 }

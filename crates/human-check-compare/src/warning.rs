@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::tally::Range;
+use crate::time_range::TimeRange;
 use crate::{Agreement, ProviderStatistics};
 
 /// Fewer pairs than this say little: intervals for large samples do not hold.
@@ -75,7 +75,7 @@ impl Warning {
         records: u64,
         providers: &[ProviderStatistics],
         pairs: &[Agreement],
-        ranges: &[Option<Range>],
+        ranges: &[Option<TimeRange>],
         beyond: u64,
     ) -> Vec<Self> {
         let mut all = Vec::new();
@@ -141,7 +141,7 @@ impl Warning {
 }
 
 /// Whether the time that both were asked in is nine tenths of the whole, or nearly.
-fn share_their_time(a: &Range, b: &Range) -> bool {
+fn share_their_time(a: &TimeRange, b: &TimeRange) -> bool {
     let length = |from, until: std::time::SystemTime| until.duration_since(from).ok();
     let whole = length(a.from.min(b.from), a.until.max(b.until)).unwrap_or_default();
     // Records a minute apart are of one time, however short the whole.

@@ -3,7 +3,7 @@ use human_check_http::{Endpoint, ProviderClient};
 
 #[cfg(feature = "altcha")]
 use crate::AltchaConfig;
-use crate::compose::Issuer;
+use crate::issuer::Issuer;
 use crate::{EnterpriseKeyKind, ProviderKind};
 
 /// Everything that an adapter may need; each takes what is its own.

@@ -375,7 +375,7 @@ impl Files {
             emulator: Emulator::start().await.unwrap(),
             folder: tempfile::tempdir().unwrap(),
         };
-        let keys = Keys::own("turnstile");
+        let keys = Keys::for_provider("turnstile");
         for (name, secret) in [("pow", SECRET), ("before", BEFORE), ("old", &keys.secret)] {
             std::fs::write(files.path(name), secret).unwrap();
         }
@@ -390,7 +390,7 @@ impl Files {
 
     fn write(&self, check: &str, route: &str) {
         let mut text = String::new();
-        let keys = Keys::own("turnstile");
+        let keys = Keys::for_provider("turnstile");
         let base = self.emulator.base_url();
         write!(
             text,

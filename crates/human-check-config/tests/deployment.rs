@@ -368,7 +368,7 @@ impl Site {
         let base = self.emulator.base_url();
         let mut text = String::new();
         for provider in ["hcaptcha", "turnstile"] {
-            let own = human_check_emulator::EmulatedAccount::own(provider);
+            let own = human_check_emulator::EmulatedAccount::for_provider(provider);
             let name = if provider == "hcaptcha" { "old" } else { "new" };
             let secret = directory.join(format!("{name}-{}", self.emulator.address().port()));
             std::fs::write(&secret, &own.secret).unwrap();

@@ -166,6 +166,22 @@ impl GuardBuilder {
     }
 }
 
+impl Guard {
+    /// A guard with the defaults, for routes under `policy`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the policy asks for a fact that the check does not report.
+    pub fn new(check: impl HumanCheck, policy: RoutePolicy) -> Result<Self, ConfigError> {
+        Self::builder(check).build(policy)
+    }
+
+    /// Sets up a guard in front of `check`.
+    pub fn builder(check: impl HumanCheck) -> GuardBuilder {
+        GuardBuilder::new(Arc::new(check))
+    }
+}
+
 /// Headers that a guard or a server reads for something else.
 const TAKEN: [&str; 8] = [
     PROVIDER_HEADER,

@@ -2,15 +2,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use human_check_core::{ConfigError, HumanCheck, Widget};
+use human_check_core::{ConfigError, Widget};
 
 use crate::decision::Inspected;
 use crate::snapshot::{Identity, Snapshot};
 use crate::tokens::TokenFields;
-use crate::{
-    BodyLimits, DenialReason, GuardBuilder, Html, Rejection, RequestHead, RoutePolicy,
-    WidgetRenderer,
-};
+use crate::{BodyLimits, DenialReason, Html, Rejection, RequestHead, RoutePolicy, WidgetRenderer};
 
 /// A check in front of routes, with everything they need to decide and to answer.
 ///
@@ -75,20 +72,6 @@ impl Live {
 }
 
 impl Guard {
-    /// A guard with the defaults, for routes under `policy`.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] when the policy asks for a fact that the check does not report.
-    pub fn new(check: impl HumanCheck, policy: RoutePolicy) -> Result<Self, ConfigError> {
-        Self::builder(check).build(policy)
-    }
-
-    /// Sets up a guard in front of `check`.
-    pub fn builder(check: impl HumanCheck) -> GuardBuilder {
-        GuardBuilder::new(Arc::new(check))
-    }
-
     /// The same site's guard for routes under another policy. If this one can be replaced, that one
     /// follows.
     ///

@@ -55,7 +55,7 @@ pub struct Hcaptcha {
 /// What [`judge`] holds a reply to.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
-pub struct Rules<'a> {
+struct Rules<'a> {
     /// The site key the token must belong to, where the reply names one.
     pub site_key: Option<&'a str>,
     /// The worst score that passes. With it, a reply without a score is refused.
@@ -175,7 +175,7 @@ impl Hcaptcha {
     }
 
     /// The request for a token (section 2). A form; hCaptcha reads no JSON.
-    pub fn build(&self, token: &str, submission: &Submission) -> Request {
+    fn build(&self, token: &str, submission: &Submission) -> Request {
         let mut body = FormBody::with_capacity(token.len() + 256)
             .pair("secret", self.secret.expose())
             .pair("response", token)
@@ -238,7 +238,7 @@ impl HumanCheck for Hcaptcha {
 /// # Errors
 ///
 /// [`CheckError`] when it is neither yes nor no.
-pub fn judge(reply: &Reply, rules: Rules<'_>) -> Result<Verdict, CheckError> {
+fn judge(reply: &Reply, rules: Rules<'_>) -> Result<Verdict, CheckError> {
     let (body, refusal) = siteverify::read::<SiteverifyReply<'_>>(&HCAPTCHA, reply, classify)?;
     let other_site = rules.site_key.is_some_and(|ours| match body.sitekey.get() {
         Some(theirs) => !ours.eq_ignore_ascii_case(theirs),

@@ -16,7 +16,7 @@ use crate::{KeyKind, RECAPTCHA_ENTERPRISE, google_error};
 /// # Errors
 ///
 /// [`CheckError`] when it is neither yes nor no. The reply repeats the token, so it is never shown.
-pub fn judge(reply: &Reply, kind: KeyKind) -> Result<Verdict, CheckError> {
+pub(crate) fn judge(reply: &Reply, kind: KeyKind) -> Result<Verdict, CheckError> {
     if let Some(error) = google_error::read(reply) {
         return Err(error);
     }

@@ -116,11 +116,6 @@ macro_rules! settings {
             } = &self.classic;
             client.prewarm(provider, endpoint).await
         }
-
-        /// The request for a token (section 2.2).
-        pub fn build(&self, token: &str, submission: &Submission) -> Request {
-            self.classic.build(token, submission)
-        }
     };
 }
 
@@ -251,7 +246,7 @@ impl HumanCheck for RecaptchaV3 {
 
 /// What [`judge_v2`] holds a reply to.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct V2Rules {
+struct V2Rules {
     /// Whether a score in the reply is tolerated.
     pub allow_score: bool,
     /// Whether replies to the testing secret count.
@@ -260,7 +255,7 @@ pub struct V2Rules {
 
 /// What [`judge_v3`] holds a reply to.
 #[derive(Clone, Copy, Debug)]
-pub struct V3Rules {
+struct V3Rules {
     /// The lowest score that passes.
     pub min_score: Score,
 }
@@ -270,7 +265,7 @@ pub struct V3Rules {
 /// # Errors
 ///
 /// [`CheckError`] when it is neither yes nor no. A score means v3 keys under v2 rules: `Misconfigured`.
-pub fn judge_v2(reply: &Reply, rules: V2Rules) -> Result<Verdict, CheckError> {
+fn judge_v2(reply: &Reply, rules: V2Rules) -> Result<Verdict, CheckError> {
     let (body, refusal) = siteverify::read::<SiteverifyReply<'_>>(&RECAPTCHA_V2, reply, classify)?;
     let has_score = body.score.is_stated();
     let facts = body.facts(&RECAPTCHA_V2, rules.test_keys)?;
@@ -289,7 +284,7 @@ pub fn judge_v2(reply: &Reply, rules: V2Rules) -> Result<Verdict, CheckError> {
 ///
 /// [`CheckError`] when it is neither yes nor no. A yes without a score means v2 keys under v3
 /// rules: `Misconfigured`.
-pub fn judge_v3(reply: &Reply, rules: V3Rules) -> Result<Verdict, CheckError> {
+fn judge_v3(reply: &Reply, rules: V3Rules) -> Result<Verdict, CheckError> {
     let (body, refusal) = siteverify::read::<SiteverifyReply<'_>>(&RECAPTCHA_V3, reply, classify)?;
     let (has_score, has_action) = (body.score.is_stated(), body.action.is_stated());
     let facts = body.facts(&RECAPTCHA_V3, TestKeyPolicy::Refused)?;

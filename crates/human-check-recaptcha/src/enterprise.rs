@@ -3,34 +3,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use human_check_core::{
     Capabilities, CheckError, ConfigError, DetailValue, ErrorKind, FactKind, Facts, HumanCheck,
-    Provider, Score, Secret, Submission, Verdict,
+    Provider, Secret, Submission, Verdict,
 };
 use human_check_http::adapter::{CallOutcome, ResendPolicy, VerifyCall};
 use human_check_http::{Endpoint, ProviderClient, Reply, Request};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use crate::RECAPTCHA_ENTERPRISE;
 use crate::annotate::{self, Annotation, AnnotationReason};
 use crate::assessment;
 use crate::credential::Credential;
 use crate::google_error::UNAUTHENTICATED;
+use crate::{KeyKind, RECAPTCHA_ENTERPRISE};
 
 const GOOGLE: &str = "https://recaptchaenterprise.googleapis.com/";
-
-/// What kind of key made the tokens, which decides what makes a valid one a human (section 3.8).
-///
-/// It comes from configuration and never from the request.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum KeyKind {
-    /// Policy-based or invisible challenge: a challenge must be passed or not have been needed.
-    Challenge,
-    /// A checkbox: a valid token was solved.
-    Checkbox,
-    /// Score only: the score must reach this one, from 0 (machine) to 1 (human).
-    Score(Score),
-}
 
 /// reCAPTCHA Enterprise: createAssessment and annotate.
 ///
@@ -116,7 +102,7 @@ impl RecaptchaEnterprise {
     }
 
     /// The request for a token, without a credential (section 3.3).
-    pub fn build(&self, token: &str, submission: &Submission) -> Request {
+    fn build(&self, token: &str, submission: &Submission) -> Request {
         let mut event = Map::new();
         event.insert("token".into(), token.into());
         event.insert("siteKey".into(), self.site_key.as_str().into());

@@ -7,15 +7,16 @@ mod classic;
 mod credential;
 mod enterprise;
 mod google_error;
+mod key_kind;
 #[cfg(feature = "service-account")]
 mod service_account;
 mod widget;
 
 pub use annotate::{Annotation, AnnotationReason};
-pub use assessment::judge as judge_enterprise;
-pub use classic::{RecaptchaV2, RecaptchaV3, V2Rules, V3Rules, judge_v2, judge_v3};
+pub use classic::{RecaptchaV2, RecaptchaV3};
 pub use credential::{AccessToken, Credential, MetadataServer, TokenSource, read_access_token};
-pub use enterprise::{KeyKind, RecaptchaEnterprise};
+pub use enterprise::RecaptchaEnterprise;
+pub use key_kind::KeyKind;
 #[cfg(feature = "service-account")]
 pub use service_account::ServiceAccount;
 pub use widget::{widget_enterprise_checkbox, widget_enterprise_score, widget_v2, widget_v3};

@@ -208,7 +208,7 @@ impl Dialect {
     /// # Errors
     ///
     /// [`ConfigError`] when the secret goes into a header and does not fit there.
-    pub fn build(
+    pub(crate) fn build(
         &self,
         secret: &Secret,
         token: &str,
@@ -255,7 +255,7 @@ impl Dialect {
     /// # Errors
     ///
     /// [`CheckError`] when it is neither yes nor no.
-    pub fn judge(&self, reply: &Reply) -> Result<Verdict, CheckError> {
+    pub(crate) fn judge(&self, reply: &Reply) -> Result<Verdict, CheckError> {
         let (body, outage) = match siteverify::object_or_rejection(&self.provider, reply) {
             Ok(body) => (body, None),
             // A 4xx without readable JSON still has a status that may mean something, and a 5xx

@@ -18,7 +18,7 @@ use human_check_http::adapter::{
 };
 use human_check_http::{Endpoint, ProviderClient, Reply, Request};
 use serde::Deserialize;
-pub use uuid::Uuid;
+use uuid::Uuid;
 
 /// Cloudflare Turnstile and the form field of its widget (turnstile.md section 1).
 pub static TURNSTILE: Provider = Provider::new("turnstile", &["cf-turnstile-response"]);
@@ -109,7 +109,7 @@ impl Turnstile {
     /// The request for a token (section 2). Draw a fresh key for each verification and repeat it
     /// only for that verification: the same key with the same token gives the first body again,
     /// so a key that could be derived from the token would let a token pass twice.
-    pub fn build(&self, token: &str, submission: &Submission, idempotency_key: Uuid) -> Request {
+    fn build(&self, token: &str, submission: &Submission, idempotency_key: Uuid) -> Request {
         let mut key = Uuid::encode_buffer();
         let mut body = FormBody::starting_with(self.encoded.expose(), token.len() + 160)
             .pair("response", token)
@@ -162,7 +162,7 @@ impl HumanCheck for Turnstile {
 /// # Errors
 ///
 /// [`CheckError`] when it is neither yes nor no.
-pub fn judge(reply: &Reply, test_keys: TestKeyPolicy) -> Result<Verdict, CheckError> {
+fn judge(reply: &Reply, test_keys: TestKeyPolicy) -> Result<Verdict, CheckError> {
     let (body, refusal) = siteverify::read::<SiteverifyReply<'_>>(&TURNSTILE, reply, classify)?;
     let facts = body.facts().map_err(|malformed| {
         CheckError::new(ErrorKind::Protocol, &TURNSTILE, "unreadable-reply").with_source(malformed)

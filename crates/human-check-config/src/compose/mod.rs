@@ -1,39 +1,29 @@
 //! From a model to the check it describes, from the inside to the outside.
 
 mod account;
+mod composer;
+mod named_provider;
 mod roles;
-mod secret;
 mod sunset;
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use human_check_core::{
-    ChallengeIssuer, ConfigError, DualAccept, Failover, HumanCheck, ReplayGuard, Shadow,
-    TestKeyPolicy, Timeout, Widget,
+    ConfigError, DualAccept, Failover, ReplayGuard, Shadow, TestKeyPolicy, Timeout, Widget,
 };
-use human_check_http::ProviderClient;
+use human_check_guard::AttemptStore;
 
 use crate::duration;
+use crate::issuer::Issuer;
 use crate::model::{CheckTable, Model, ShadowTable};
-use crate::source::{Document, KeyPath, SecretFiles};
-use crate::stores::{Sinks, Stores};
+use crate::source::KeyPath;
 
-pub use account::{NamedProvider, load_accounts};
+pub(crate) use composer::Composer;
+use composer::{STORE_TIMEOUT, Shared};
+pub use named_provider::{NamedProvider, load_accounts};
 use roles::Role;
-
-/// What surrounds a model: who wrote it and where, the environment, and what outlives a reload.
-pub(crate) struct Context<'a> {
-    pub(crate) document: &'a Document,
-    pub(crate) directory: &'a Path,
-    pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
-    pub(crate) client: &'a ProviderClient,
-    pub(crate) stores: &'a Stores,
-    pub(crate) sinks: &'a Sinks,
-    pub(crate) secrets: &'a SecretFiles,
-    pub(crate) now: SystemTime,
-}
+use sunset::sunset;
 
 /// The check of a deployment, and what its pages show.
 pub(crate) struct Composed {
@@ -43,15 +33,9 @@ pub(crate) struct Composed {
     pub(crate) issuers: Vec<Issuer>,
     /// Whether a provider's test keys may prove a human.
     pub(crate) test_keys: TestKeyPolicy,
+    /// Where triggers count.
+    pub(crate) attempts: Arc<dyn AttemptStore>,
 }
-
-/// What issues challenges for pages.
-pub(crate) type Issuer = Arc<dyn ChallengeIssuer>;
-
-type Shared = Arc<dyn HumanCheck>;
-
-/// How long all claims of one decision may take, after the providers.
-const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a decision may take where nothing else is said.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -59,12 +43,12 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// The shortest time in which a provider can reply.
 const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 
-impl Context<'_> {
+impl Composer<'_> {
     pub(crate) fn compose(&self, model: &Model) -> Result<Composed, ConfigError> {
         let table = &model.check;
         let total = table.timeout.unwrap_or(TIMEOUT);
         if total < MIN_TIMEOUT {
-            return Err(self.wrong(
+            return Err(self.context.wrong(
                 &"check.timeout".into(),
                 format!(
                     "is {}, in which no provider can reply",
@@ -74,7 +58,7 @@ impl Context<'_> {
             ));
         }
         let mut accounts = Accounts {
-            context: self,
+            composer: self,
             model,
             // Where another provider is asked next, there must be time left for it.
             each: match &table.failover {
@@ -102,6 +86,7 @@ impl Context<'_> {
             widgets: accounts.widgets,
             issuers: accounts.issuers,
             test_keys: accounts.test_keys,
+            attempts: Arc::clone(&self.stores.attempts),
         })
     }
 
@@ -114,7 +99,7 @@ impl Context<'_> {
         let Some(name) = &table.failover else {
             return match table.failover_when_declined {
                 false => Ok(check),
-                true => Err(self.wrong(
+                true => Err(self.context.wrong(
                     &"check.failover_when_declined".into(),
                     "is given without a failover",
                     "name the account to fail over to with check.failover, or leave this out",
@@ -123,7 +108,7 @@ impl Context<'_> {
         };
         let second = accounts.take(Role::Failover, name, true)?;
         let failover = Failover::new(check, second);
-        let failover = failover.map_err(|e| self.placed(&Role::Failover.path(), e))?;
+        let failover = failover.map_err(|e| self.context.placed(&Role::Failover.path(), e))?;
         Ok(match table.failover_when_declined {
             true => Arc::new(failover.with_failover_when_declined()),
             false => Arc::new(failover),
@@ -141,8 +126,8 @@ impl Context<'_> {
         };
         let old = accounts.take(Role::DualAccept, &accept.account, accept.show)?;
         let both = DualAccept::new(check, old);
-        let both = both.map_err(|e| self.placed(&Role::DualAccept.path(), e))?;
-        Ok(match self.sunset(accept)? {
+        let both = both.map_err(|e| self.context.placed(&Role::DualAccept.path(), e))?;
+        Ok(match sunset(self.context, accept, self.now)? {
             Some(sunset) => Arc::new(both.with_sunset(sunset)),
             None => Arc::new(both),
         })
@@ -158,17 +143,17 @@ impl Context<'_> {
         let path = KeyPath::from("check.shadow");
         let sink = self
             .sinks
-            .open(&self.directory.join(&shadow.file))
-            .map_err(|e| self.placed(&path.join("file"), e))?;
+            .open(&self.context.directory.join(&shadow.file))
+            .map_err(|e| self.context.placed(&path.join("file"), e))?;
         let mut compared = Shadow::new(check, second, sink)
             .and_then(|compared| compared.with_sample(shadow.sample.unwrap_or(1.0)))
             .map_err(|e| match e.field() {
-                "sample" => self.placed(&path.join("sample"), e),
-                _ => self.placed(&Role::Shadow.path(), e),
+                "sample" => self.context.placed(&path.join("sample"), e),
+                _ => self.context.placed(&Role::Shadow.path(), e),
             })?;
         let no_time = shadow.timeout.is_some_and(|timeout| timeout.is_zero());
         if no_time || shadow.max_in_flight == Some(0) {
-            return Err(self.wrong(
+            return Err(self.context.wrong(
                 &path,
                 "leaves no time or no room for a comparison",
                 "write a timeout and a max_in_flight above zero, or leave them out",
@@ -182,26 +167,11 @@ impl Context<'_> {
         }
         Ok(Arc::new(compared))
     }
-
-    /// An error about the key at `path`.
-    pub(crate) fn wrong(
-        &self,
-        path: &KeyPath,
-        problem: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> ConfigError {
-        ConfigError::new(self.document.at(path), problem.into(), remedy.into())
-    }
-
-    /// An error of something that knows no configuration, with the place of the key at `path`.
-    pub(crate) fn placed(&self, path: &KeyPath, error: ConfigError) -> ConfigError {
-        error.with_field(self.document.at(path))
-    }
 }
 
 /// The accounts that have a role, set up as each is taken.
 struct Accounts<'a> {
-    context: &'a Context<'a>,
+    composer: &'a Composer<'a>,
     model: &'a Model,
     /// How long each may take.
     each: Duration,
@@ -218,10 +188,10 @@ impl Accounts<'_> {
         if let Some((other, _)) = self.roles.iter().find(|(_, known)| known == name) {
             let problem = format!("is {name:?}, which is {} already", other.path());
             let remedy = "name another account, or leave it out";
-            return Err(self.context.wrong(&role.path(), problem, remedy));
+            return Err(self.composer.context.wrong(&role.path(), problem, remedy));
         }
         self.roles.push((role, name.to_owned()));
-        let composed = self.context.account(self.model, role, name, self.each)?;
+        let composed = self.composer.account(self.model, role, name, self.each)?;
         if composed.test_keys == TestKeyPolicy::Allowed {
             self.test_keys = TestKeyPolicy::Allowed;
         }

@@ -2,44 +2,42 @@ use std::time::{Duration, SystemTime};
 
 use human_check_core::ConfigError;
 
-use super::Context;
+use crate::context::Context;
 use crate::model::DualAcceptTable;
 use crate::source::KeyPath;
 
-impl Context<'_> {
-    /// When the old account of a dual accept is no longer accepted.
-    pub(super) fn sunset(
-        &self,
-        table: &DualAcceptTable,
-    ) -> Result<Option<SystemTime>, ConfigError> {
-        let Some(sunset) = &table.sunset else {
-            return Ok(None);
-        };
-        let path = KeyPath::from("check.dual_accept.sunset");
-        let text = sunset.to_string();
-        let moment = match text.parse::<jiff::civil::Date>() {
-            // The first moment of a date alone.
-            Ok(_) if !text.contains([':', 'T']) => format!("{text}T00:00:00Z"),
-            _ => text.clone(),
-        };
-        let moment = moment.parse::<jiff::Timestamp>().map_err(|_| {
-            let remedy =
-                "write a date, 2027-01-31, or a time with its offset, 2027-01-31T08:00:00Z";
-            self.wrong(
-                &path,
-                format!("is {text}, which names no one moment"),
-                remedy,
-            )
-        })?;
-        let seconds = u64::try_from(moment.as_second()).unwrap_or_default();
-        let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        if moment <= self.now {
-            return Err(self.wrong(
-                &path,
-                format!("is {text}, which is over, so that account is not accepted any more"),
-                "remove the table [check.dual_accept], or write a later date",
-            ));
-        }
-        Ok(Some(moment))
+/// When the old account of a dual accept is no longer accepted.
+pub(super) fn sunset(
+    context: &Context<'_>,
+    table: &DualAcceptTable,
+    now: SystemTime,
+) -> Result<Option<SystemTime>, ConfigError> {
+    let Some(sunset) = &table.sunset else {
+        return Ok(None);
+    };
+    let path = KeyPath::from("check.dual_accept.sunset");
+    let text = sunset.to_string();
+    let moment = match text.parse::<jiff::civil::Date>() {
+        // The first moment of a date alone.
+        Ok(_) if !text.contains([':', 'T']) => format!("{text}T00:00:00Z"),
+        _ => text.clone(),
+    };
+    let moment = moment.parse::<jiff::Timestamp>().map_err(|_| {
+        let remedy = "write a date, 2027-01-31, or a time with its offset, 2027-01-31T08:00:00Z";
+        context.wrong(
+            &path,
+            format!("is {text}, which names no one moment"),
+            remedy,
+        )
+    })?;
+    let seconds = u64::try_from(moment.as_second()).unwrap_or_default();
+    let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    if moment <= now {
+        return Err(context.wrong(
+            &path,
+            format!("is {text}, which is over, so that account is not accepted any more"),
+            "remove the table [check.dual_accept], or write a later date",
+        ));
     }
+    Ok(Some(moment))
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use human_check_core::{ConfigError, MemoryReplayStore, ReplayStore};
 use human_check_guard::{AttemptStore, MemoryAttemptStore};
 
-use super::CAPACITY;
-use crate::compose::Context;
+use crate::context::Context;
 use crate::model::StoreTable;
 use crate::source::KeyPath;
+
+/// How many entries fit into memory where nothing else is said.
+pub(super) const CAPACITY: usize = 1_000_000;
 
 pub(super) fn replay(
     context: &Context<'_>,

@@ -10,12 +10,10 @@ use std::sync::Arc;
 use human_check_core::{ConfigError, ReplayStore};
 use human_check_guard::{AttemptStore, MemoryAttemptStore};
 
-use crate::compose::Context;
+use crate::context::Context;
 use crate::model::{Model, StoreKind, StoreTable};
+use memory::CAPACITY;
 pub(crate) use sinks::Sinks;
-
-/// How many entries fit into memory where nothing else is said.
-const CAPACITY: usize = 1_000_000;
 
 /// The stores of a deployment, made once.
 #[derive(Debug)]

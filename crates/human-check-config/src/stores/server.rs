@@ -3,7 +3,7 @@
 use human_check_core::{ConfigError, Secret};
 use human_check_redis::RedisServer;
 
-use crate::compose::Context;
+use crate::context::Context;
 use crate::model::StoreTable;
 use crate::source::KeyPath;
 

@@ -1,10 +1,36 @@
+//! A document in its surroundings: where it lies, the variables and the secret files beside it.
+
+use std::path::Path;
+
 use human_check_core::{ConfigError, Secret};
 
-use super::Context;
 use crate::model::SecretRef;
-use crate::source::KeyPath;
+use crate::source::{Document, KeyPath, SecretFiles};
+
+/// What keys are read from, and what errors about them name.
+pub(crate) struct Context<'a> {
+    pub(crate) document: &'a Document,
+    pub(crate) directory: &'a Path,
+    pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
+    pub(crate) secrets: &'a SecretFiles,
+}
 
 impl Context<'_> {
+    /// An error about the key at `path`.
+    pub(crate) fn wrong(
+        &self,
+        path: &KeyPath,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> ConfigError {
+        ConfigError::new(self.document.at(path), problem.into(), remedy.into())
+    }
+
+    /// An error of something that knows no configuration, with the place of the key at `path`.
+    pub(crate) fn placed(&self, path: &KeyPath, error: ConfigError) -> ConfigError {
+        error.with_field(self.document.at(path))
+    }
+
     /// The secret that the key at `path` refers to, by default the one in the variable `default`.
     pub(crate) fn secret(
         &self,

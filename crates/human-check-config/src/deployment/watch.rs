@@ -45,3 +45,16 @@ impl Watch {
         Self { _stop: stop }
     }
 }
+
+impl Deployment {
+    /// Reloads whenever the file has changed, until the watch is dropped. It looks once a second, in a
+    /// thread of its own; a configuration that is wrong is logged once and changes nothing.
+    pub fn watch(&self) -> Watch {
+        self.watch_every(Duration::from_secs(1))
+    }
+
+    /// Watches as [`watch`](Self::watch) does, at another interval.
+    pub fn watch_every(&self, interval: Duration) -> Watch {
+        Watch::start(self.clone(), interval)
+    }
+}

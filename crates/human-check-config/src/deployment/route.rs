@@ -6,8 +6,9 @@ use std::time::Duration;
 use human_check_core::{ConfigError, Policy, Score};
 use human_check_guard::{BodyLimits, ClientAddress, Guard, RoutePolicy, Trigger};
 
-use crate::compose::{Composed, Context};
-use crate::deployment_builder::Customise;
+use super::guard_setup::GuardSetup;
+use crate::compose::Composed;
+use crate::context::Context;
 use crate::model::{ChallengeTable, OutagePolicy, RouteTable, SiteTable};
 use crate::source::KeyPath;
 
@@ -26,7 +27,7 @@ impl Route<'_> {
         &self,
         context: &Context<'_>,
         composed: &Composed,
-        customise: &Customise,
+        guard_setup: &GuardSetup,
     ) -> Result<Guard, ConfigError> {
         let placed = |error: ConfigError| self.placed(context, error);
         let policy = self.policy(context, composed)?;
@@ -42,7 +43,9 @@ impl Route<'_> {
         for widget in &composed.widgets {
             builder = builder.with_widget(widget.clone());
         }
-        customise(self.name, builder).build(policy).map_err(placed)
+        guard_setup(self.name, builder)
+            .build(policy)
+            .map_err(placed)
     }
 
     /// An error of a policy or a guard, with the place of the key at fault.
@@ -84,7 +87,7 @@ impl Route<'_> {
             policy = policy.with_observe_only();
         }
         if let Some(challenge) = &table.challenge {
-            policy = policy.with_trigger(self.trigger(context, challenge)?);
+            policy = policy.with_trigger(self.trigger(context, composed, challenge)?);
         }
         let rules = self
             .rules(composed)
@@ -110,6 +113,7 @@ impl Route<'_> {
     fn trigger(
         &self,
         context: &Context<'_>,
+        composed: &Composed,
         table: &ChallengeTable,
     ) -> Result<Trigger, ConfigError> {
         let path = self.path.join("challenge");
@@ -129,7 +133,7 @@ impl Route<'_> {
                     let remedy = "write a time above zero, such as \"10m\"";
                     return Err(context.wrong(&path.join("window"), "is zero", remedy));
                 }
-                let store = Arc::clone(&context.stores.attempts);
+                let store = Arc::clone(&composed.attempts);
                 rules.push(Trigger::after_requests(store, limit, window));
             }
         }

@@ -6,7 +6,7 @@ use human_check_core::{
     Challenge, ChallengeIssuer, ChallengeRequest, CheckError, ErrorKind, Provider,
 };
 
-use crate::compose::Issuer;
+use crate::issuer::Issuer;
 
 /// Who knows what issues challenges in the configuration in force.
 pub(crate) trait Issuers: Send + Sync + 'static {

@@ -1,21 +1,36 @@
+//! A configuration in force.
+
+mod builder;
+mod guard_setup;
+mod reload;
+mod reloading_issuer;
+mod route;
+mod snapshot;
+mod summary;
+mod watch;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use human_check_core::{ConfigError, HumanCheck, Provider};
 use human_check_guard::{ChallengeEndpoint, Guard};
 use human_check_http::ProviderClient;
 
-use crate::compose::{Context, Issuer};
-use crate::deployment_builder::{Customise, DeploymentBuilder};
-use crate::model::{ANY_ROUTE, Model};
-use crate::reload::Snapshot;
-use crate::reloading_issuer::{Issuers, ReloadingIssuer};
-use crate::source::{KeyPath, SecretFiles, Source};
+use crate::compose::Composer;
+use crate::context::Context;
+use crate::issuer::Issuer;
+use crate::model::ANY_ROUTE;
+use crate::source::{Document, KeyPath, SecretFiles, Source};
 use crate::stores::{Sinks, Stores};
-use crate::{ProviderKind, Watch, transport};
+use crate::transport;
+use guard_setup::GuardSetup;
+use reloading_issuer::{Issuers, ReloadingIssuer};
+use snapshot::{Now, Snapshot};
+
+pub use builder::DeploymentBuilder;
+pub use watch::Watch;
 
 /// Everything that a configuration describes: the check, and a guard for each route.
 ///
@@ -36,7 +51,7 @@ pub(crate) struct Inner {
     pub(crate) client: ProviderClient,
     pub(crate) stores: Stores,
     pub(crate) sinks: Sinks,
-    pub(crate) customise: Customise,
+    pub(crate) guard_setup: GuardSetup,
     /// The guards that were given out, and those of the routes with a table. They follow reloads.
     pub(crate) guards: Mutex<BTreeMap<String, Guard>>,
     /// The configuration in force.
@@ -53,42 +68,21 @@ pub(crate) struct Read {
     pub(crate) snapshot: Snapshot,
 }
 
-/// The configuration in force, as far as requests look at it.
-pub(crate) struct Now {
-    pub(crate) summary: String,
-    pub(crate) check: Arc<dyn HumanCheck>,
-    pub(crate) issuers: Vec<Issuer>,
-    pub(crate) issuing: Option<&'static Provider>,
+impl Inner {
+    fn context<'a>(&'a self, document: &'a Document, secrets: &'a SecretFiles) -> Context<'a> {
+        Context {
+            document,
+            directory: self.source.directory(),
+            variable: &*self.source.variable,
+            secrets,
+        }
+    }
 }
 
 impl Deployment {
-    /// Returns a builder, for a deployment with more than the defaults.
-    pub fn builder() -> DeploymentBuilder {
-        DeploymentBuilder::new()
-    }
-
-    /// Reads the TOML file at `path`. Variables `HUMAN_CHECK__TABLE__KEY` of this process are put over it.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] that names file, line and key, what is wrong, and what to write instead.
-    pub fn load(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
-        DeploymentBuilder::new().load(path)
-    }
-
-    /// Reads the variables of this process: one provider in the short form, or the file that
-    /// `HUMAN_CHECK_CONFIG` names. [`DeploymentBuilder::from_env`] lists the forms.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] that names the variable, or file, line and key.
-    pub fn from_env() -> Result<Self, ConfigError> {
-        DeploymentBuilder::new().from_env()
-    }
-
     pub(crate) fn assemble(
         source: Source,
-        customise: Customise,
+        guard_setup: GuardSetup,
         dry_run: bool,
     ) -> Result<Self, ConfigError> {
         let sinks = if dry_run {
@@ -101,20 +95,21 @@ impl Deployment {
         let client = transport::client()?;
         let secrets = SecretFiles::default();
         let model = document.model()?;
-        let none = Stores::none();
-        let mut context = Context {
+        let context = Context {
             document: &document,
             directory: source.directory(),
             variable: &*source.variable,
-            client: &client,
-            stores: &none,
-            sinks: &sinks,
             secrets: &secrets,
-            now: SystemTime::now(),
         };
         let stores = Stores::open(&context, &model)?;
-        context.stores = &stores;
-        let (snapshot, guards) = Snapshot::build(&context, model, &customise)?;
+        let composer = Composer {
+            context: &context,
+            client: &client,
+            stores: &stores,
+            sinks: &sinks,
+            now: SystemTime::now(),
+        };
+        let (snapshot, guards) = Snapshot::build(&composer, model, &guard_setup)?;
         stores.inspect_at_start();
         let guards = guards.into_iter();
         let guards = guards.map(|(name, guard)| (name, guard.into_replaceable()));
@@ -130,7 +125,7 @@ impl Deployment {
             client,
             stores,
             sinks,
-            customise,
+            guard_setup,
         })))
     }
 
@@ -157,7 +152,7 @@ impl Deployment {
         }
         let document = self.0.source.document(&read.text)?;
         let context = self.0.context(&document, &read.secrets);
-        let guard = read.snapshot.guard(&context, name, &self.0.customise)?;
+        let guard = read.snapshot.guard(&context, name, &self.0.guard_setup)?;
         let mut guards = lock(&self.0.guards);
         let entry = guards.entry(name.to_owned());
         Ok(entry.or_insert_with(|| guard.into_replaceable()).clone())
@@ -209,17 +204,6 @@ impl Deployment {
     pub(crate) fn now(&self) -> MutexGuard<'_, Now> {
         lock(&self.0.now)
     }
-
-    /// Reloads whenever the file has changed, until the watch is dropped. It looks once a second, in a
-    /// thread of its own; a configuration that is wrong is logged once and changes nothing.
-    pub fn watch(&self) -> Watch {
-        self.watch_every(Duration::from_secs(1))
-    }
-
-    /// Watches as [`watch`](Self::watch) does, at another interval.
-    pub fn watch_every(&self, interval: Duration) -> Watch {
-        Watch::start(self.clone(), interval)
-    }
 }
 
 impl Issuers for Deployment {
@@ -233,22 +217,6 @@ impl Issuers for Deployment {
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whose challenges pages fetch. An account in use comes before one that waits in the file.
-pub(crate) fn issuing(model: &Model) -> Option<&'static Provider> {
-    let used = model.check.accounts();
-    let issuing = model
-        .providers
-        .iter()
-        .filter(|(_, table)| table.kind.issues_challenges());
-    let first = issuing.min_by_key(|(name, table)| {
-        (
-            !used.contains(&name.as_str()),
-            !ProviderKind::is_self_hosted(table.kind),
-        )
-    });
-    first.map(|(_, table)| table.kind.provider())
 }
 
 impl fmt::Debug for Deployment {

@@ -6,11 +6,9 @@ use std::sync::Arc;
 use human_check_core::ConfigError;
 use human_check_guard::GuardBuilder;
 
+use super::guard_setup::GuardSetup;
 use crate::Deployment;
 use crate::source::{Document, Environment, Source, Syntax};
-
-/// Sets a guard up with what no configuration can say.
-pub(crate) type Customise = Arc<dyn Fn(&str, GuardBuilder) -> GuardBuilder + Send + Sync>;
 
 /// Reads a [`Deployment`] with more than the defaults.
 ///
@@ -25,7 +23,7 @@ pub(crate) type Customise = Arc<dyn Fn(&str, GuardBuilder) -> GuardBuilder + Sen
 #[derive(Clone)]
 #[must_use = "a builder describes nothing until it reads something"]
 pub struct DeploymentBuilder {
-    customise: Customise,
+    guard_setup: GuardSetup,
     dry_run: bool,
 }
 
@@ -39,7 +37,7 @@ impl DeploymentBuilder {
     /// Creates a builder with the defaults.
     pub fn new() -> Self {
         Self {
-            customise: Arc::new(|_, builder| builder),
+            guard_setup: Arc::new(|_, builder| builder),
             dry_run: false,
         }
     }
@@ -50,7 +48,7 @@ impl DeploymentBuilder {
         mut self,
         setup: impl Fn(&str, GuardBuilder) -> GuardBuilder + Send + Sync + 'static,
     ) -> Self {
-        self.customise = Arc::new(setup);
+        self.guard_setup = Arc::new(setup);
         self
     }
 
@@ -150,7 +148,33 @@ impl DeploymentBuilder {
     }
 
     fn read(&self, source: Source) -> Result<Deployment, ConfigError> {
-        Deployment::assemble(source, Arc::clone(&self.customise), self.dry_run)
+        Deployment::assemble(source, Arc::clone(&self.guard_setup), self.dry_run)
+    }
+}
+
+impl Deployment {
+    /// Returns a builder, for a deployment with more than the defaults.
+    pub fn builder() -> DeploymentBuilder {
+        DeploymentBuilder::new()
+    }
+
+    /// Reads the TOML file at `path`. Variables `HUMAN_CHECK__TABLE__KEY` of this process are put over it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] that names file, line and key, what is wrong, and what to write instead.
+    pub fn load(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
+        DeploymentBuilder::new().load(path)
+    }
+
+    /// Reads the variables of this process: one provider in the short form, or the file that
+    /// `HUMAN_CHECK_CONFIG` names. [`DeploymentBuilder::from_env`] lists the forms.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] that names the variable, or file, line and key.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        DeploymentBuilder::new().from_env()
     }
 }
 

@@ -1,4 +1,21 @@
-use crate::{Facts, Provider, Reason, Refusal, Submission};
+//! What comes out of a check.
+
+mod capabilities;
+mod check_error;
+mod facts;
+mod hostname;
+mod refusal;
+mod score;
+
+pub use capabilities::{Capabilities, FactKind, Support};
+pub use check_error::{CheckError, ErrorKind};
+pub use facts::{DetailValue, EvidenceKind, Facts, ReplayProtection, ReportedAction};
+pub(crate) use hostname::HostPattern;
+pub use hostname::Hostname;
+pub use refusal::{Reason, Refusal};
+pub use score::Score;
+
+use crate::{Provider, Submission};
 
 /// What a provider decided. Somebody has spoken, as opposed to [`CheckError`](crate::CheckError).
 #[derive(Clone, Debug)]

@@ -244,7 +244,7 @@ impl ReplayStore for Flapping {
 #[test]
 fn trouble_with_the_store_is_logged_once_per_change() {
     let store = Flapping::default();
-    let log = crate::canary::recorded(|| {
+    let log = crate::secret_leaks::recorded(|| {
         let check = human().replay_guard(store.clone());
         let submission = token();
         for down in [false, true, false, true, false] {

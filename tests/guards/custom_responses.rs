@@ -1,8 +1,8 @@
 //! What a refused visitor gets, beside the application's own headers.
 
+use crate::body_kinds::{comment, form};
 use crate::client::{Request, Response};
 use crate::fixture::{Framework, everywhere, with};
-use crate::sources::{comment, form};
 
 const FIELD: &str = "h-captcha-response";
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";

@@ -117,6 +117,38 @@ fn the_core_has_no_http_no_tls_no_framework_no_json_and_few_crates() {
 }
 
 #[test]
+fn turnstile_by_variables_on_actix_web_pulls_in_little() {
+    let arguments = [
+        "tree",
+        "--offline",
+        "--package",
+        "human-check",
+        "--package",
+        "human-check-actix-web",
+        "--features",
+        "human-check/turnstile,human-check/config",
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+    ];
+    let tree: BTreeSet<_> = output(env!("CARGO"), &arguments)
+        .lines()
+        .map(|line| line.split(" (").next().unwrap().to_owned())
+        .filter(|package| !package.is_empty())
+        .collect();
+    for name in ["redis", "reqwest", "schemars"].into_iter().chain(ADAPTERS) {
+        let is_there = tree
+            .iter()
+            .any(|package| package.starts_with(&format!("{name} ")));
+        assert_eq!(is_there, name == "human-check-turnstile", "{name}");
+    }
+    assert!(tree.len() <= 165, "{} crates: {tree:?}", tree.len());
+}
+
+#[test]
 fn adapters_never_see_the_http_client() {
     let named = named();
     for adapter in ADAPTERS {
@@ -143,6 +175,7 @@ fn only_configuration_and_the_command_line_know_all_adapters() {
     for (package, names) in named() {
         let adapters = ADAPTERS.iter().filter(|a| names.contains(**a)).count();
         match package.as_str() {
+            "human-check" => assert_eq!(adapters, ADAPTERS.len(), "the facade has all"),
             "human-check-config" => assert!(adapters >= 5),
             // They look into what an adapter alone knows.
             "human-check-cli" | "human-check-demo" => {}

@@ -1,0 +1,15 @@
+use std::path::Path;
+
+use human_check_core::ConfigError;
+
+/// Reads a file that a setting names, without white space around its text.
+pub(crate) fn read_setting(field: &'static str, path: &Path) -> Result<String, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        ConfigError::new(
+            field,
+            format!("names {}, which cannot be read ({error})", path.display()),
+            "check the path and its permissions",
+        )
+    })?;
+    Ok(text.trim().to_owned())
+}

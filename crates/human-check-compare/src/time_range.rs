@@ -1,0 +1,23 @@
+use std::time::SystemTime;
+
+/// The first and the last of some times.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct TimeRange {
+    pub(crate) from: SystemTime,
+    pub(crate) until: SystemTime,
+}
+
+impl TimeRange {
+    pub(crate) fn with(range: Option<Self>, at: SystemTime) -> Self {
+        range.map_or(
+            Self {
+                from: at,
+                until: at,
+            },
+            |range| Self {
+                from: range.from.min(at),
+                until: range.until.max(at),
+            },
+        )
+    }
+}

@@ -1,0 +1,67 @@
+//! What a page writes for a widget.
+
+use super::Widget;
+use super::address::{origin, percent_encode};
+
+impl Widget {
+    /// The whole address of the script.
+    pub fn script_src(&self) -> String {
+        let spec = self.spec;
+        let fixed = spec.parameters.iter().copied();
+        let site_key = spec
+            .site_key_parameter
+            .map(|name| (name, self.site_key.as_str()));
+        let language = spec.language_parameter.zip(self.language.as_deref());
+        let mut src = self.script_url().to_owned();
+        for (place, (name, value)) in fixed.chain(site_key).chain(language).enumerate() {
+            src.push(if place == 0 { '?' } else { '&' });
+            src.push_str(name);
+            src.push('=');
+            percent_encode(value, &mut src);
+        }
+        src
+    }
+
+    /// The address of the style sheet, where the widget has one: beside the script.
+    pub fn stylesheet_href(&self) -> Option<String> {
+        let name = self.spec.stylesheet?;
+        let script = self.script_url();
+        let folder = script.rfind('/').map_or("", |end| &script[..=end]);
+        Some(format!("{folder}{name}"))
+    }
+
+    /// The attributes of the element, in order: its class first, then the site key. Not escaped.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
+        let spec = self.spec;
+        let options = [
+            Some(("class", spec.class)),
+            Some((spec.site_key_attribute, self.site_key.as_str())),
+            spec.action.map(|a| a.attribute).zip(self.action()),
+            spec.binding.map(|b| b.attribute).zip(self.binding()),
+            spec.language_attribute.zip(self.language()),
+            spec.theme.map(|t| t.attribute).zip(self.theme),
+            spec.size.map(|s| s.attribute).zip(self.size),
+            spec.field_attribute.zip(self.field.as_deref()),
+        ];
+        let data = self.data.iter();
+        let data = data.map(|(name, value)| (name.as_str(), value.as_str()));
+        options.into_iter().flatten().chain(data)
+    }
+
+    /// What a Content-Security-Policy has to allow: directives and their sources.
+    ///
+    /// Where the script comes from elsewhere, that origin takes the place of the provider's.
+    pub fn csp_sources(&self) -> Vec<(&'static str, Vec<&str>)> {
+        let moved = self.script_url.as_deref().map(origin);
+        let usual = origin(self.spec.script);
+        let directives = self.spec.sources.directives().into_iter();
+        let needed = directives.filter(|(_, sources)| !sources.is_empty());
+        needed
+            .map(|(directive, sources)| {
+                let kept = sources.iter().copied();
+                let kept = kept.filter(|source| moved.is_none() || origin(source) != usual);
+                (directive, moved.into_iter().chain(kept).collect())
+            })
+            .collect()
+    }
+}
