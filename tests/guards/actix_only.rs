@@ -132,7 +132,7 @@ fn error_handlers_of_the_application_are_called() {
             InternalError::from_response(error, HttpResponse::ImATeapot().body("form")).into()
         });
         let refusals = ErrorHandler::new(|refused, request| {
-            let text = format!("{} {}", refused.reason().name(), request.path());
+            let text = format!("{} {}", refused.reason().as_str(), request.path());
             InternalError::new(text, StatusCode::UNAUTHORIZED).into()
         });
         config
@@ -252,7 +252,7 @@ fn refusals_of_the_middleware_can_be_answered_otherwise() {
             HumanMiddleware::new(site.clone()).with_error_handler(|refused, request| {
                 HttpResponse::ImATeapot().body(format!(
                     "{} {}",
-                    refused.reason().name(),
+                    refused.reason().as_str(),
                     request.path()
                 ))
             });

@@ -217,7 +217,7 @@ fn refusals_of_a_layer_can_be_answered_otherwise() {
     let provider = ProviderKind::default();
     let guard = guard(&provider);
     let layer = HumanLayer::new(guard.clone()).with_error_handler(|refused| {
-        (axum::http::StatusCode::IM_A_TEAPOT, refused.reason().name()).into_response()
+        (axum::http::StatusCode::IM_A_TEAPOT, refused.reason().as_str()).into_response()
     });
     let router = Router::new()
         .route("/", post(async || "ran"))

@@ -345,7 +345,7 @@ fn own(request: &rocket::Request<'_>) -> String {
     let refused = human_check_rocket::refusal(request);
     refused.map_or_else(
         || "other".to_owned(),
-        |refused| format!("own {}", refused.reason().name()),
+        |refused| format!("own {}", refused.reason().as_str()),
     )
 }
 

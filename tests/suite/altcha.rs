@@ -149,10 +149,10 @@ async fn an_answer_passes_once_and_the_verdict_says_what_it_proves() {
         .with_expected_binding("sitzung-ü-7 100%");
     let verdict = check.check(&submission).await.unwrap();
     let facts = verdict.facts().unwrap();
-    assert_eq!(facts.evidence, EvidenceKind::AltchaConfig);
+    assert_eq!(facts.evidence, EvidenceKind::ProofOfWork);
     assert_eq!(facts.replay_protection, ReplayProtection::Store);
     assert!(facts.hostname.is_none(), "nobody said where it was shown");
-    assert_eq!(facts.detail("site").unwrap().text(), Some(SITE));
+    assert_eq!(facts.detail("site").unwrap().as_str(), Some(SITE));
     assert_eq!(reason(&check, &submission).await, Some(Reason::Replayed));
 }
 
@@ -231,7 +231,7 @@ async fn an_answer_serves_one_action_one_binding_and_one_site() {
     let unbound = answered(&check, &ChallengeRequest::new()).await;
     let wanted = sent(unbound).with_expected_action("signup");
     assert_eq!(
-        reason(&check, &wanted).await.unwrap().name(),
+        reason(&check, &wanted).await.unwrap().as_str(),
         "action-absent"
     );
 }
@@ -583,7 +583,7 @@ async fn a_flood_of_requests_is_turned_away_and_opens_nothing() {
             (error.kind(), error.reason()),
             (ErrorKind::Declined, "derivations-busy")
         );
-        assert!(error.retry_after().is_some() && !error.token_may_be_spent());
+        assert!(error.retry_after().is_some() && !error.token_may_be_used());
     }
     assert!(check.issue(&ChallengeRequest::new()).await.is_ok());
 }

@@ -52,7 +52,7 @@ async fn only_pt_is_asked_about() {
         (error.kind(), error.reason()),
         (ErrorKind::Declined, "quota")
     );
-    assert!(!error.token_may_be_spent());
+    assert!(!error.token_may_be_used());
     assert_eq!(emulator.requests().len(), 0);
 }
 

@@ -31,8 +31,8 @@ async fn five_failures_open_it_and_it_then_answers_alone() {
     }
     assert_eq!(provider.submissions().len(), 5);
     let error = check.check(&asked()).await.unwrap_err();
-    assert_eq!(error.reason(), "breaker-open");
-    assert!(error.retry_after().is_some() && !error.token_may_be_spent());
+    assert_eq!(error.reason(), "circuit-open");
+    assert!(error.retry_after().is_some() && !error.token_may_be_used());
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn bots_cannot_hide_an_outage_behind_refusals_that_nobody_was_asked_for() 
     check.check(&asked()).await.unwrap_err();
     assert_eq!(
         check.check(&asked()).await.unwrap_err().reason(),
-        "breaker-open"
+        "circuit-open"
     );
 }
 
@@ -142,7 +142,7 @@ async fn a_provider_that_answers_well_and_too_slowly_opens_it() {
     }
     assert_eq!(
         check.check(&asked()).await.unwrap_err().reason(),
-        "breaker-open"
+        "circuit-open"
     );
     let check = slow(1_499)
         .circuit_breaker(policy)
@@ -228,7 +228,7 @@ async fn of_a_hundred_at_once_one_is_the_probe_and_a_dropped_probe_makes_room() 
         calls.spawn(async move { check.check(&asked()).await.unwrap_err().reason() });
     }
     for _ in 0..99 {
-        assert_eq!(calls.join_next().await.unwrap().unwrap(), "breaker-open");
+        assert_eq!(calls.join_next().await.unwrap().unwrap(), "circuit-open");
     }
     assert_eq!(
         provider.submissions().len(),

@@ -13,7 +13,7 @@ use human_check_testkit::conformance;
 use human_check_testkit::conformance::Fixture;
 
 use crate::conformance::fixture;
-use crate::support::{HOST, check, hasty_exchange};
+use crate::support::{HOST, check, impatient_client};
 
 type Shared = Arc<dyn HumanCheck>;
 
@@ -24,7 +24,7 @@ async fn composed<C: HumanCheck>(
     compose: impl FnOnce(Shared, Shared) -> C,
 ) -> Fixture {
     let emulator = Emulator::start().await.unwrap();
-    let client = hasty_exchange();
+    let client = impatient_client();
     let of = |kind| Arc::from(check(kind, &emulator, &client));
     let check = compose(of(ProviderKind::Turnstile), of(ProviderKind::Hcaptcha));
     fixture(emulator, check, provider)

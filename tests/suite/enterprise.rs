@@ -222,7 +222,7 @@ async fn a_sign_in_that_fails_says_whose_fault_it_is() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(!error.token_may_be_spent());
+    assert!(!error.token_may_be_used());
     assert_eq!(
         calls(&emulator, "/assessments"),
         0,

@@ -12,7 +12,7 @@ use human_check_core::{
 use human_check_emulator::{Emulator, Fault};
 use human_check_http::ProviderClient;
 
-use crate::support::{HOST, check, client, hasty_exchange, minted};
+use crate::support::{HOST, check, client, impatient_client, minted};
 
 type Shared = Arc<dyn HumanCheck>;
 
@@ -89,20 +89,20 @@ const COMBINATORS: [(&str, Compose); 9] = [
         let policy = Policy::new().with_hostnames([HOST]).unwrap();
         Arc::new(first.enforce(policy).unwrap())
     }),
-    ("single use", |first, _| {
+    ("replay_guard", |first, _| {
         Arc::new(first.replay_guard(MemoryReplayStore::new(1)))
     }),
-    ("deadline", |first, _| {
+    ("timeout", |first, _| {
         Arc::new(first.timeout(Duration::from_secs(2)))
     }),
-    ("breaker", |first, _| {
+    ("circuit_breaker", |first, _| {
         Arc::new(
             first
                 .circuit_breaker(CircuitBreakerPolicy::default())
                 .unwrap(),
         )
     }),
-    ("limit and retry", |first, _| {
+    ("concurrency_limit and retry_unsent", |first, _| {
         Arc::new(first.concurrency_limit(1).retry_unsent())
     }),
 ];
@@ -118,12 +118,12 @@ fn comes(outcome: &Result<Verdict, CheckError>) -> Comes {
 }
 
 /// Gives up soon where the fault lasts for ever, and has patience with a busy machine elsewhere.
-fn exchange_for(fault: &Fault) -> ProviderClient {
+fn client_for(fault: &Fault) -> ProviderClient {
     match fault {
         Fault::Delay { millis: 60_000 }
         | Fault::Stall
         | Fault::StallBody
-        | Fault::Trickle { .. } => hasty_exchange(),
+        | Fault::Trickle { .. } => impatient_client(),
         _ => client(),
     }
 }
@@ -139,7 +139,7 @@ async fn every_fault_through_every_combinator() {
                     Emulator::start().await.unwrap(),
                     Emulator::start().await.unwrap(),
                 ];
-                let client = exchange_for(&fault);
+                let client = client_for(&fault);
                 let first = Arc::from(check(ProviderKind::Hcaptcha, &faulty, &client));
                 let second = Arc::from(check(ProviderKind::Turnstile, &sound, &client));
                 let check = compose(first, second);
@@ -188,7 +188,7 @@ fn two_answers(faulty: &Emulator, sound: &Emulator) -> Submission {
 async fn a_provider_with_an_idempotency_key_is_asked_twice_at_most_whatever_the_fault() {
     for (fault, plain, times) in faults() {
         let emulator = Emulator::start().await.unwrap();
-        let turnstile = check(ProviderKind::Turnstile, &emulator, &exchange_for(&fault));
+        let turnstile = check(ProviderKind::Turnstile, &emulator, &client_for(&fault));
         let stack = turnstile
             .concurrency_limit(10)
             .retry_unsent()
@@ -238,7 +238,7 @@ async fn nothing_that_a_visitor_sends_looks_like_an_outage_through_any_combinato
                         Ok(verdict) => passed += usize::from(verdict.is_human()),
                         Err(error) => {
                             let kind = error.kind();
-                            let full = name == "single use" && kind == ErrorKind::StoreUnavailable;
+                            let full = name == "replay_guard" && kind == ErrorKind::StoreUnavailable;
                             assert!(full, "{name}: {error}");
                         }
                     }
@@ -246,6 +246,6 @@ async fn nothing_that_a_visitor_sends_looks_like_an_outage_through_any_combinato
             }
         }
         // The store of the matrix has room for one.
-        assert_eq!(passed, if name == "single use" { 1 } else { 20 }, "{name}");
+        assert_eq!(passed, if name == "replay_guard" { 1 } else { 20 }, "{name}");
     }
 }

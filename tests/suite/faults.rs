@@ -8,7 +8,7 @@ use human_check_core::{CheckError, ErrorKind, HumanCheck, Verdict};
 use human_check_emulator::{Emulator, Fault};
 use human_check_http::ProviderClient;
 
-use crate::support::{check, client, hasty_exchange, minted, remote};
+use crate::support::{check, client, impatient_client, minted, remote};
 
 fn kind(outcome: &Result<Verdict, CheckError>) -> Option<ErrorKind> {
     outcome.as_ref().err().map(CheckError::kind)
@@ -66,12 +66,12 @@ fn matrix() -> Vec<(Fault, Option<ErrorKind>, bool)> {
 
 #[tokio::test]
 async fn every_fault_gives_its_outcome_within_the_deadline() {
-    run_matrix(&client(), &hasty_exchange()).await;
+    run_matrix(&client(), &impatient_client()).await;
 }
 
 #[tokio::test]
 async fn every_fault_gives_its_outcome_over_reqwest_too() {
-    let limits = *hasty_exchange().limits();
+    let limits = *impatient_client().limits();
     let patient = ProviderClient::new(human_check_http::ReqwestTransport::new().unwrap());
     let hasty = patient.clone().with_limits(limits);
     run_matrix(&patient, &hasty).await;
@@ -124,7 +124,7 @@ async fn run_matrix(patient: &ProviderClient, hasty: &ProviderClient) {
                 "{provider:?} {fault:?}: {calls} calls"
             );
             if judges && provider != ProviderKind::Turnstile && expected.is_some() {
-                let spent = outcome.unwrap_err().token_may_be_spent();
+                let spent = outcome.unwrap_err().token_may_be_used();
                 assert!(spent, "{provider:?} {fault:?}: the provider judged");
             }
         }
@@ -224,7 +224,7 @@ async fn nobody_listening_is_an_outage_that_spends_nothing() {
             ErrorKind::Unavailable,
             "{provider:?}: {error}"
         );
-        assert!(!error.token_may_be_spent(), "{provider:?}: {error:?}");
+        assert!(!error.token_may_be_used(), "{provider:?}: {error:?}");
     }
 }
 

@@ -36,7 +36,7 @@ fn human() -> Scripted {
 }
 
 fn unsent() -> CheckError {
-    CheckError::new(ErrorKind::Unavailable, &FIRST, "connect").with_token_unspent()
+    CheckError::new(ErrorKind::Unavailable, &FIRST, "connect").with_token_unused()
 }
 
 /// One step, by nobody in particular.
@@ -107,10 +107,10 @@ async fn nothing_else_is_asked_again() {
         || CheckError::new(ErrorKind::Unavailable, &FIRST, "reset"),
         // Whoever names a time does not want to be asked before.
         || unsent().with_retry_after(Some(Duration::from_secs(7))),
-        || CheckError::new(ErrorKind::Declined, &FIRST, "quota").with_token_unspent(),
-        || CheckError::new(ErrorKind::Misconfigured, &FIRST, "secret").with_token_unspent(),
-        || CheckError::new(ErrorKind::Protocol, &FIRST, "nonsense").with_token_unspent(),
-        || CheckError::new(ErrorKind::StoreUnavailable, &FIRST, "store").with_token_unspent(),
+        || CheckError::new(ErrorKind::Declined, &FIRST, "quota").with_token_unused(),
+        || CheckError::new(ErrorKind::Misconfigured, &FIRST, "secret").with_token_unused(),
+        || CheckError::new(ErrorKind::Protocol, &FIRST, "nonsense").with_token_unused(),
+        || CheckError::new(ErrorKind::StoreUnavailable, &FIRST, "store").with_token_unused(),
     ];
     for error in errors {
         let inner = Scripted::playing(move |_| Err(error())).with_provider(&FIRST);
@@ -173,7 +173,7 @@ async fn beyond_the_limit_nobody_waits_and_a_place_is_free_when_given_up() {
                 panic!("it is queued");
             };
             let error = outcome.unwrap_err();
-            let said = (error.kind(), error.reason(), error.token_may_be_spent());
+            let said = (error.kind(), error.reason(), error.token_may_be_used());
             assert_eq!(said, (ErrorKind::Declined, "too-many-in-flight", false));
         }
         let outcome = check.check(&Submission::new()).await;
@@ -209,8 +209,8 @@ async fn a_deadline_ends_what_never_ends_and_changes_nothing_that_comes_in_time(
     let error = Endless::default().timeout(WAIT).check(&token()).await;
     let error = error.unwrap_err();
     assert_eq!(start.elapsed(), WAIT);
-    let said = (error.kind(), error.reason(), error.token_may_be_spent());
-    assert_eq!(said, (ErrorKind::Unavailable, "deadline", true));
+    let said = (error.kind(), error.reason(), error.token_may_be_used());
+    assert_eq!(said, (ErrorKind::Unavailable, "timeout", true));
     for inner in [
         human(),
         Scripted::refused(Reason::Invalid),

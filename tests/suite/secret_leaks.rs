@@ -11,7 +11,7 @@ use human_check_emulator::{Emulator, Fault};
 use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::prelude::*;
 
-use crate::support::{GENERIC, base, generic, hasty_exchange, remote, setup, submission};
+use crate::support::{GENERIC, base, generic, impatient_client, remote, setup, submission};
 
 const TOKEN: &str = "Canary-Token-0123456789-abcdefGHIJKLMNOP";
 const SECRET: &str = "Canary-Secret-0123456789-abcdefGHIJKLMNOP";
@@ -118,7 +118,7 @@ fn nothing_printed_or_logged_holds_a_token_or_a_secret() {
                     setup.secret = Some(Secret::new(SECRET).unwrap());
                     setup.base_url = Some(base(&emulator));
                     output.push_str(&format!("{setup:?}"));
-                    let check = setup.build(&hasty_exchange()).unwrap();
+                    let check = setup.build(&impatient_client()).unwrap();
                     let prefix = if provider == ProviderKind::CaptchaLa {
                         "pt_"
                     } else {
@@ -131,7 +131,7 @@ fn nothing_printed_or_logged_holds_a_token_or_a_secret() {
                     output.push_str(&printed(&check.check(&submission).await));
                 }
                 for name in GENERIC {
-                    let check = generic(name, &emulator, &hasty_exchange());
+                    let check = generic(name, &emulator, &impatient_client());
                     let submission = human_check_core::Submission::new()
                         .with_token(&check.providers()[0], TOKEN);
                     output.push_str(&format!("{check:?}"));
@@ -208,7 +208,7 @@ fn says(event: &str, parts: &[&str]) {
 fn one_event_explains_a_decision() {
     let asked = events(async {
         let emulator = Emulator::start().await.unwrap();
-        let check = crate::support::check(ProviderKind::Hcaptcha, &emulator, &hasty_exchange());
+        let check = crate::support::check(ProviderKind::Hcaptcha, &emulator, &impatient_client());
         let _ = check
             .check(&submission(ProviderKind::Hcaptcha, "forged"))
             .await;
@@ -237,7 +237,7 @@ fn enterprise_explains_a_decision_once_however_many_calls_it_took() {
     let asked = events(async {
         let emulator = Emulator::start().await.unwrap();
         let credential = Credential::bearer(MetadataServer::new().unwrap());
-        let client = hasty_exchange().with_base_url(&RECAPTCHA_ENTERPRISE, base(&emulator));
+        let client = impatient_client().with_base_url(&RECAPTCHA_ENTERPRISE, base(&emulator));
         let check = RecaptchaEnterprise::new(
             &client,
             "demo-project",
@@ -274,7 +274,7 @@ fn a_rule_that_refuses_is_explained_too() {
     use human_check_core::{HumanCheckExt, Policy};
     let refused = events(async {
         let emulator = Emulator::start().await.unwrap();
-        let check = crate::support::check(ProviderKind::Turnstile, &emulator, &hasty_exchange());
+        let check = crate::support::check(ProviderKind::Turnstile, &emulator, &impatient_client());
         let policy = Policy::new().with_hostnames(["other.example"]).unwrap();
         let check = check.enforce(policy).unwrap();
         let good = crate::support::minted(ProviderKind::Turnstile, &emulator);

@@ -76,7 +76,7 @@ async fn whatever_the_second_says_the_first_decides() {
                 ObservedOutcome::Human => "human",
                 ObservedOutcome::NotHuman(_) => "not-human",
                 ObservedOutcome::Failed(..) => "failed",
-                ObservedOutcome::NoAnswer => "no-answer",
+                ObservedOutcome::NoToken => "no-answer",
             };
             assert_eq!(word, said);
         }
@@ -96,7 +96,7 @@ async fn a_token_is_never_shown_to_a_provider_it_was_not_made_for() {
     assert!(check.check(&only_first).await.unwrap().is_human());
     assert_eq!(
         next(&receiver).await.observations[1].outcome,
-        ObservedOutcome::NoAnswer
+        ObservedOutcome::NoToken
     );
     assert_eq!(second.submissions().len(), 1, "asked about nothing");
 }

@@ -14,7 +14,7 @@ pub(crate) fn client() -> ProviderClient {
 }
 
 /// An client that gives up soon, for faults that would otherwise take seconds each.
-pub(crate) fn hasty_exchange() -> ProviderClient {
+pub(crate) fn impatient_client() -> ProviderClient {
     let mut limits = Limits::default();
     limits.attempt_timeout = std::time::Duration::from_millis(150);
     limits.total_timeout = std::time::Duration::from_millis(250);

@@ -229,9 +229,9 @@ pub(crate) fn not_run(why: NotRun) -> CheckError {
         // Whoever floods us causes it, so it is no outage.
         NotRun::Busy => CheckError::new(ErrorKind::Declined, &ALTCHA, "derivations-busy")
             .with_retry_after(Some(Duration::from_secs(1)))
-            .with_token_unspent(),
+            .with_token_unused(),
         NotRun::Lost => {
-            CheckError::new(ErrorKind::Protocol, &ALTCHA, "derivation-lost").with_token_unspent()
+            CheckError::new(ErrorKind::Protocol, &ALTCHA, "derivation-lost").with_token_unused()
         }
     }
 }
@@ -263,12 +263,12 @@ impl<S: ReplayStore> HumanCheck for Altcha<S> {
 fn explain(outcome: &Result<Verdict, CheckError>) {
     let (class, reason, codes): (_, _, &[String]) = match outcome {
         Ok(Verdict::Human(_)) => ("human", "", &[]),
-        Ok(Verdict::NotHuman(refusal)) => ("not-human", refusal.reason().name(), refusal.codes()),
+        Ok(Verdict::NotHuman(refusal)) => ("not-human", refusal.reason().as_str(), refusal.codes()),
         Err(error) => {
             tracing::warn!(
                 target: "human_check",
                 provider = ALTCHA.name(),
-                outcome = error.kind().name(),
+                outcome = error.kind().as_str(),
                 reason = error.reason(),
                 error = error as &dyn std::error::Error,
                 "checked"

@@ -75,7 +75,7 @@ impl Answer {
     /// What the signed data says.
     pub(crate) fn facts(&self, provider: &Provider) -> Facts {
         let mut facts = Facts::new(provider);
-        facts.evidence = EvidenceKind::AltchaConfig;
+        facts.evidence = EvidenceKind::ProofOfWork;
         facts.action = self.bound(ACTION).map(ReportedAction::exact);
         facts.binding = self.bound(BINDING);
         let algorithm = self.payload.challenge.parameters.algorithm.clone();

@@ -24,7 +24,7 @@ pub(crate) fn screen(token: &str, offline: OfflineTokens) -> Result<Option<Refus
         TokenKind::Pass => Ok(None),
         TokenKind::Offline if offline == OfflineTokens::Accepted => Ok(None),
         TokenKind::Degraded => {
-            Err(CheckError::new(ErrorKind::Declined, &CAPTCHALA, "quota").with_token_unspent())
+            Err(CheckError::new(ErrorKind::Declined, &CAPTCHALA, "quota").with_token_unused())
         }
         TokenKind::Offline | TokenKind::Unverifiable => {
             Ok(Some(Refusal::new(Reason::UnverifiableToken)))

@@ -81,7 +81,7 @@ fn facts(data: &Map<String, Value>, offline: bool) -> Facts {
             .map(str::to_owned)
     };
     let mut facts = Facts::new(&CAPTCHALA);
-    facts.replay_protection = ReplayProtection::ProviderKind;
+    facts.replay_protection = ReplayProtection::Provider;
     facts.action = text(data.get("action")).map(ReportedAction::exact);
     facts.binding = text(data.get("uid"));
     facts.app = text(arg("pkg"));

@@ -262,7 +262,7 @@ pub(crate) struct ExplainArgs {
 
 /// A kind of provider by its name.
 fn kind() -> impl TypedValueParser<Value = ProviderKind> {
-    let names = ProviderKind::ALL.iter().map(|kind| kind.name());
+    let names = ProviderKind::ALL.iter().map(|kind| kind.as_str());
     PossibleValuesParser::new(names)
         .try_map(|name| ProviderKind::from_name(&name).ok_or("is no kind of provider"))
 }

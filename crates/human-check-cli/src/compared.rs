@@ -81,7 +81,7 @@ pub(crate) fn emulated(
 ) -> Result<Vec<NamedCheck>, ConfigError> {
     let mut checks: Vec<NamedCheck> = Vec::new();
     for &kind in kinds {
-        let name = kind.name().to_owned();
+        let name = kind.as_str().to_owned();
         if checks.iter().all(|check| check.name != name) {
             let mut config = ProviderConfig::new(kind);
             if kind != ProviderKind::Altcha {

@@ -18,7 +18,7 @@ pub struct ProviderStatistics {
     /// How often nobody could tell, by kind and then by reason.
     pub failed: BTreeMap<String, BTreeMap<String, u64>>,
     /// How many visitors sent nothing for it.
-    pub no_answer: u64,
+    pub no_token: u64,
     /// How many of those it judged passed. `None` where it judged nobody.
     pub pass_rate: Option<Proportion>,
     /// Its scores. `None` where it gave none.

@@ -58,7 +58,7 @@ impl From<Comparison> for Record {
                     tame(reason);
                 }
                 ObservedOutcome::NotHuman(reason) => tame(reason),
-                ObservedOutcome::Human | ObservedOutcome::NoAnswer => {}
+                ObservedOutcome::Human | ObservedOutcome::NoToken => {}
             }
             observation.provider = name(&observation.provider);
             observation.score = observation.score.filter(|score| score.is_finite());
@@ -168,7 +168,7 @@ impl From<&Observation> for Entry {
         let (outcome, kind, reason) = match &observation.outcome {
             ObservedOutcome::Failed(kind, reason) => ("failed", Some(kind), Some(reason)),
             ObservedOutcome::Human => ("human", None, None),
-            ObservedOutcome::NoAnswer => ("no-answer", None, None),
+            ObservedOutcome::NoToken => ("no-answer", None, None),
             ObservedOutcome::NotHuman(reason) => ("not-human", None, Some(reason)),
         };
         Self {
@@ -244,7 +244,7 @@ impl Entry {
         }
         let outcome = match (&*self.outcome, self.kind, self.reason) {
             ("human", None, None) => ObservedOutcome::Human,
-            ("no-answer", None, None) => ObservedOutcome::NoAnswer,
+            ("no-answer", None, None) => ObservedOutcome::NoToken,
             ("not-human", None, Some(reason)) => ObservedOutcome::NotHuman(word("reason", reason)?),
             ("failed", Some(kind), Some(reason)) => {
                 ObservedOutcome::Failed(word("kind", kind)?, word("reason", reason)?)
@@ -293,7 +293,7 @@ impl Entry {
             }
         }
         if let Some(latency) = self.latency_ms {
-            if outcome == ObservedOutcome::NoAnswer {
+            if outcome == ObservedOutcome::NoToken {
                 return Err(RecordError::new(
                     "`latency_ms` stands where nobody was asked",
                     "leave it out",

@@ -35,7 +35,7 @@ struct Counted {
     human: u64,
     not_human: BTreeMap<String, u64>,
     failed: BTreeMap<String, BTreeMap<String, u64>>,
-    no_answer: u64,
+    no_token: u64,
     scores: ScoreHistogram,
     latencies: Vec<Duration>,
     range: Option<TimeRange>,
@@ -62,7 +62,7 @@ impl Tally {
             match observation.outcome {
                 ObservedOutcome::Human => verdicts.push((place, true)),
                 ObservedOutcome::NotHuman(_) => verdicts.push((place, false)),
-                ObservedOutcome::Failed(..) | ObservedOutcome::NoAnswer => {}
+                ObservedOutcome::Failed(..) | ObservedOutcome::NoToken => {}
             }
         }
         verdicts.sort_unstable();
@@ -119,7 +119,7 @@ impl Tally {
             human: 0,
             not_human: BTreeMap::new(),
             failed: BTreeMap::new(),
-            no_answer: 0,
+            no_token: 0,
             scores: ScoreHistogram::new(),
             latencies: Vec::new(),
             range: None,
@@ -137,13 +137,13 @@ impl Counted {
                 *reasons.entry(known(reasons, reason)).or_default() += 1;
             }
             ObservedOutcome::Human => self.human += 1,
-            ObservedOutcome::NoAnswer => self.no_answer += 1,
+            ObservedOutcome::NoToken => self.no_token += 1,
             ObservedOutcome::NotHuman(reason) => {
                 let reason = known(&self.not_human, reason);
                 *self.not_human.entry(reason).or_default() += 1;
             }
         }
-        if observation.outcome != ObservedOutcome::NoAnswer {
+        if observation.outcome != ObservedOutcome::NoToken {
             self.range = Some(TimeRange::with(self.range, at));
         }
         if let Some(score) = observation.score {
@@ -161,7 +161,7 @@ impl Counted {
             pass_rate: Proportion::new(self.human, self.human + refused),
             not_human: self.not_human,
             failed: self.failed,
-            no_answer: self.no_answer,
+            no_token: self.no_token,
             scores: (self.scores.total() > 0).then_some(self.scores),
             latency: Latency::of(self.latencies),
             from: self.range.map(|range| text(range.from)),

@@ -229,7 +229,7 @@ async fn it_stands_behind_live_traffic() {
     let (records, _) = read(&path);
     let observations = &records[0].comparison.observations;
     assert_eq!(observations[0].outcome, ObservedOutcome::Human);
-    assert_eq!(observations[1].outcome, ObservedOutcome::NoAnswer);
+    assert_eq!(observations[1].outcome, ObservedOutcome::NoToken);
 }
 
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use human_check_core::{Comparison, Observation, ObservedOutcome};
 use proptest::prelude::*;
 
 fn observation(provider: &str, outcome: ObservedOutcome, score: Option<f64>) -> Observation {
-    let latency = (outcome != ObservedOutcome::NoAnswer).then_some(Duration::from_millis(40));
+    let latency = (outcome != ObservedOutcome::NoToken).then_some(Duration::from_millis(40));
     Observation {
         provider: provider.to_owned(),
         outcome,
@@ -56,7 +56,7 @@ fn outcomes_agreement_scores_and_times_are_counted() {
         3,
         vec![
             observation("turnstile", failure, None),
-            observation("hcaptcha", ObservedOutcome::NoAnswer, None),
+            observation("hcaptcha", ObservedOutcome::NoToken, None),
         ],
     ));
     let statistics = Statistics::of(&records);
@@ -72,7 +72,7 @@ fn outcomes_agreement_scores_and_times_are_counted() {
     assert_eq!(turnstile.pass_rate.unwrap().share, 0.5);
     assert_eq!(turnstile.scores.as_ref().unwrap().bins[18], 50);
     assert_eq!(turnstile.latency.unwrap().count, 51);
-    assert_eq!(statistics.providers[1].no_answer, 1);
+    assert_eq!(statistics.providers[1].no_token, 1);
     let pair = &statistics.pairs[0];
     assert_eq!((pair.table.pairs(), pair.excluded), (50, 1));
     let Kappa::Estimate { kappa, .. } = pair.kappa else {
@@ -101,7 +101,7 @@ fn what_limits_the_numbers_is_said() {
             let second = if minute < 50 {
                 ObservedOutcome::Human
             } else {
-                ObservedOutcome::NoAnswer
+                ObservedOutcome::NoToken
             };
             record(
                 minute,
@@ -130,7 +130,7 @@ fn one_provider_that_never_judges_is_no_pair() {
         0,
         vec![
             observation("a", ObservedOutcome::Human, None),
-            observation("b", ObservedOutcome::NoAnswer, None),
+            observation("b", ObservedOutcome::NoToken, None),
         ],
     );
     let statistics = Statistics::of(&[silent]);
@@ -162,7 +162,7 @@ fn outcomes() -> impl Strategy<Value = ObservedOutcome> {
     prop_oneof![
         Just(ObservedOutcome::Human),
         Just(no("expired")),
-        Just(ObservedOutcome::NoAnswer),
+        Just(ObservedOutcome::NoToken),
         Just(ObservedOutcome::Failed(
             "unavailable".to_owned(),
             "timeout".to_owned()
@@ -185,7 +185,7 @@ proptest! {
             .collect();
         let statistics = Statistics::of(&records);
         for provider in &statistics.providers {
-            prop_assert_eq!(provider.asked() + provider.no_answer, statistics.records);
+            prop_assert_eq!(provider.asked() + provider.no_token, statistics.records);
         }
         for pair in &statistics.pairs {
             prop_assert_eq!(pair.table.pairs() + pair.excluded, statistics.records);

@@ -73,7 +73,7 @@ impl ProviderConfig {
     /// [`ConfigError`] when a threshold is out of range or means nothing for this kind of provider.
     pub fn policy_score(&self) -> Result<Option<Score>, ConfigError> {
         let humanity = |score| Score::humanity(score).map_err(|e| e.with_field("min_score"));
-        match (self.kind.name(), self.min_score, self.max_risk) {
+        match (self.kind.as_str(), self.min_score, self.max_risk) {
             (_, Some(_), Some(_)) => Err(ConfigError::new(
                 "max_risk",
                 "is given beside min_score",

@@ -53,29 +53,29 @@ kinds! {
 impl ProviderKind {
     /// Returns the name in files and on command lines, such as `recaptcha-v3`. It is the name of the
     /// [provider](Self::provider), too.
-    pub fn name(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         self.provider().name()
     }
 
     /// Returns the kind of that name, in any case.
     pub fn from_name(name: &str) -> Option<Self> {
         let mut all = Self::ALL.iter().copied();
-        all.find(|kind| kind.name().eq_ignore_ascii_case(name))
+        all.find(|kind| kind.as_str().eq_ignore_ascii_case(name))
     }
 
     /// Returns whether the program itself judges tokens of this kind, without a network.
     pub fn is_self_hosted(self) -> bool {
-        self.name() == "altcha"
+        self.as_str() == "altcha"
     }
 
     /// Whether the application issues the challenges that its pages show.
     pub(crate) fn issues_challenges(self) -> bool {
-        matches!(self.name(), "altcha" | "captchala")
+        matches!(self.as_str(), "altcha" | "captchala")
     }
 
     /// What to write where a name is no kind.
     pub(crate) fn remedy(name: &str) -> String {
-        let known: Vec<_> = Self::ALL.iter().map(|kind| kind.name()).collect();
+        let known: Vec<_> = Self::ALL.iter().map(|kind| kind.as_str()).collect();
         let known = known.join(", ");
         let built_without = NAMES
             .iter()
@@ -95,7 +95,7 @@ impl ProviderKind {
         const ALTCHA_ONLY: [&str; 4] = ["challenge_ttl", "difficulty", "previous_secret", "site"];
         const NO_NETWORK: &str = ", which needs no network";
         let mut keys = Vec::new();
-        let name = self.name();
+        let name = self.as_str();
         if name == "altcha" {
             keys.extend([
                 ("allow_test_keys", ""),
@@ -124,7 +124,7 @@ impl ProviderKind {
 
 impl fmt::Display for ProviderKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.as_str())
     }
 }
 
@@ -145,7 +145,7 @@ impl schemars::JsonSchema for ProviderKind {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let names: Vec<_> = Self::ALL.iter().map(|kind| kind.name()).collect();
+        let names: Vec<_> = Self::ALL.iter().map(|kind| kind.as_str()).collect();
         schemars::json_schema!({
             "description": "A kind of provider.",
             "type": "string",
@@ -190,9 +190,9 @@ mod tests {
     #[test]
     fn a_kind_and_its_provider_have_one_name() {
         for kind in ProviderKind::ALL {
-            assert!(NAMES.iter().any(|(name, _)| *name == kind.name()), "{kind}");
+            assert!(NAMES.iter().any(|(name, _)| *name == kind.as_str()), "{kind}");
             assert_eq!(
-                ProviderKind::from_name(&kind.name().to_uppercase()),
+                ProviderKind::from_name(&kind.as_str().to_uppercase()),
                 Some(*kind)
             );
         }

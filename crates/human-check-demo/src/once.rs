@@ -221,7 +221,7 @@ impl<'a> Stage<'a> {
     }
 
     fn mint(kind: ProviderKind, scene: Scene) -> Mint {
-        let provider = kind.name();
+        let provider = kind.as_str();
         let mut mint = Mint::for_provider(provider).with_hostname(HOST);
         if let Some((good, bad)) = providers::scores(kind) {
             mint = mint.with_score(if matches!(scene, Scene::LowScore) {

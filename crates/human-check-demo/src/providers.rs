@@ -86,7 +86,7 @@ impl DemoProvider {
             ProviderKind::RecaptchaV2 => "reCAPTCHA v2",
             ProviderKind::RecaptchaV3 => "reCAPTCHA v3",
             ProviderKind::Turnstile => "Turnstile",
-            kind => kind.name(),
+            kind => kind.as_str(),
         }
     }
 

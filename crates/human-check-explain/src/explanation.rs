@@ -52,13 +52,13 @@ impl Explanation {
             Ok(Verdict::Human(facts)) => answer("human", None, &[], Some(facts), false),
             Ok(Verdict::NotHuman(refusal)) => answer(
                 "not-human",
-                Some(refusal.reason().name()),
+                Some(refusal.reason().as_str()),
                 refusal.codes(),
                 refusal.facts(),
                 refusal.is_alert(),
             ),
             Err(error) => answer(
-                error.kind().name(),
+                error.kind().as_str(),
                 Some(error.reason()),
                 error.codes(),
                 None,
@@ -71,7 +71,7 @@ impl Explanation {
     pub fn misconfigured(name: Option<String>, error: &ConfigError) -> Self {
         Self {
             name,
-            outcome: ErrorKind::Misconfigured.name(),
+            outcome: ErrorKind::Misconfigured.as_str(),
             reason: Some(format!("setting-{}", error.field())),
             codes: Vec::new(),
             score: None,

@@ -321,7 +321,7 @@ impl siteverify::SiteverifyBody for SiteverifyReply<'_> {
 impl SiteverifyReply<'_> {
     fn facts(self) -> Facts {
         let mut facts = Facts::new(&HCAPTCHA);
-        facts.replay_protection = ReplayProtection::ProviderKind;
+        facts.replay_protection = ReplayProtection::Provider;
         facts.solved_at = self.challenge_ts.get().and_then(timestamp);
         let hostname = self.hostname.get().and_then(Hostname::parse);
         let is = |name| hostname.as_ref().is_some_and(|host| host.as_str() == name);

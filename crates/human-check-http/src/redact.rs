@@ -141,6 +141,6 @@ mod tests {
         facts.details = vec![("text", DetailValue::Text(secret.to_owned()))];
         let facts = scrub_facts(facts, &[secret]);
         assert!(facts.action.is_none() && facts.app.is_none() && facts.hostname.is_none());
-        assert_eq!(facts.detail("text").unwrap().text(), Some(REDACTED));
+        assert_eq!(facts.detail("text").unwrap().as_str(), Some(REDACTED));
     }
 }

@@ -200,7 +200,7 @@ fn facts(
     rest: Assessment<'_>,
 ) -> Facts {
     let mut facts = Facts::new(&RECAPTCHA_ENTERPRISE);
-    facts.replay_protection = ReplayProtection::ProviderKind;
+    facts.replay_protection = ReplayProtection::Provider;
     facts.hostname = token.hostname.get().and_then(Hostname::parse);
     facts.app = token
         .android_package_name

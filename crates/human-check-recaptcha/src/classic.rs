@@ -363,7 +363,7 @@ impl siteverify::SiteverifyBody for SiteverifyReply<'_> {
 impl SiteverifyReply<'_> {
     fn facts(self, provider: &Provider, test_keys: TestKeyPolicy) -> Result<Facts, CheckError> {
         let mut facts = Facts::new(provider);
-        facts.replay_protection = ReplayProtection::ProviderKind;
+        facts.replay_protection = ReplayProtection::Provider;
         facts.hostname = self.hostname.get().and_then(Hostname::parse);
         facts.test_key = facts
             .hostname

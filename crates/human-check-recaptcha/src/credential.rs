@@ -70,7 +70,7 @@ impl Credential {
                 let token = bearer
                     .token(client)
                     .await
-                    .map_err(CheckError::with_token_unspent)?;
+                    .map_err(CheckError::with_token_unused)?;
                 let header = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
                     .map_err(|_| protocol("access-token"))?;
                 Ok((AUTHORIZATION, header, token))

@@ -151,7 +151,7 @@ impl RecaptchaEnterprise {
         };
         let name = facts
             .detail("name")
-            .and_then(DetailValue::text)
+            .and_then(DetailValue::as_str)
             .ok_or_else(no_name)?;
         let path = annotate::path(name).ok_or_else(no_name)?;
         let request = annotate::build(&self.base.at_path(&path), annotation, reasons);

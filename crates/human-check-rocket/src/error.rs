@@ -52,7 +52,7 @@ impl<E> fmt::Debug for HumanError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inner(_) => f.write_str("the body is not what the handler takes"),
-            Self::Rejected(refused) => write!(f, "{} ({})", refused, refused.reason().name()),
+            Self::Rejected(refused) => write!(f, "{} ({})", refused, refused.reason().as_str()),
             Self::Unconfigured => f.write_str("no human-check guard is configured"),
         }
     }

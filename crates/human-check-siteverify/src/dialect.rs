@@ -342,7 +342,7 @@ impl Dialect {
             }
         });
         facts.evidence = self.assurance;
-        facts.replay_protection = ReplayProtection::ProviderKind;
+        facts.replay_protection = ReplayProtection::Provider;
         facts
     }
 

@@ -31,7 +31,7 @@ impl Dialect {
             .with_codes_at("error")
             .with_hostname_at(None)
             .with_solved_at(None)
-            .with_evidence_kind(EvidenceKind::AltchaConfig)
+            .with_evidence_kind(EvidenceKind::ProofOfWork)
             .with_status(
                 404,
                 MISMATCH,
@@ -133,7 +133,7 @@ impl Dialect {
             .with_codes_at("error")
             .with_hostname_at(None)
             .with_solved_at(None)
-            .with_evidence_kind(EvidenceKind::AltchaConfig)
+            .with_evidence_kind(EvidenceKind::ProofOfWork)
             .with_status(401, None, CodeClass::Misconfigured("secret"))
             .with_status(404, None, CodeClass::Misconfigured("site_key"))
             .with_status(400, None, CodeClass::RefusedWithAlert(Reason::Other)))

@@ -178,7 +178,7 @@ fn classify(code: &str) -> CodeClass {
         | "invalid-widget-id"
         | "invalid-parsed-secret" => CodeClass::Misconfigured("secret"),
         "bad-request" => CodeClass::Misconfigured("request"),
-        "internal-error" => CodeClass::ProviderKind("internal-error"),
+        "internal-error" => CodeClass::Unavailable("internal-error"),
         "missing-input-response" => CodeClass::Refused(Reason::Missing),
         "invalid-input-response" => CodeClass::Refused(Reason::Invalid),
         "timeout-or-duplicate" => CodeClass::Refused(Reason::ExpiredOrReplayed),
@@ -227,7 +227,7 @@ impl siteverify::SiteverifyBody for SiteverifyReply<'_> {
 impl SiteverifyReply<'_> {
     fn facts(self) -> Result<Facts, Malformed> {
         let mut facts = Facts::new(&TURNSTILE);
-        facts.replay_protection = ReplayProtection::ProviderKind;
+        facts.replay_protection = ReplayProtection::Provider;
         facts.solved_at = self.challenge_ts.get().and_then(timestamp);
         facts.hostname = self.hostname.get().and_then(Hostname::parse);
         facts.action = self.action.owned().map(ReportedAction::exact);

@@ -117,7 +117,7 @@ struct GuardResponse<'a> {
 pub fn judge(reply: &Reply) -> Result<Verdict, CheckError> {
     let body: GuardResponse<'_> = siteverify::object(&SMARTCAPTCHA, reply)?;
     let mut facts = Facts::new(&SMARTCAPTCHA);
-    facts.replay_protection = ReplayProtection::ProviderKind;
+    facts.replay_protection = ReplayProtection::Provider;
     facts.hostname = body.host.get().and_then(Hostname::parse);
     match body.status.get() {
         Some("ok") => Ok(Verdict::Human(facts)),
@@ -189,7 +189,7 @@ mod tests {
             let got = match judge(&Reply::new(status, body)) {
                 Ok(verdict) if verdict.is_human() => "human",
                 Ok(_) => "not human",
-                Err(error) => error.kind().name(),
+                Err(error) => error.kind().as_str(),
             };
             assert_eq!(got, expected, "{status} {body}");
         }

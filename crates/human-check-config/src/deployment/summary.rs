@@ -12,7 +12,7 @@ pub(crate) fn summary(model: &Model) -> String {
         let _ = writeln!(text, "{what:<12}{rest}");
     };
     let account = |name: &str| {
-        let kind = model.providers.get(name).map(|table| table.kind.name());
+        let kind = model.providers.get(name).map(|table| table.kind.as_str());
         format!("{name} ({})", kind.unwrap_or_default())
     };
     let check = &model.check;

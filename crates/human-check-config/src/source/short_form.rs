@@ -90,7 +90,7 @@ pub(crate) fn document(variables: &[(String, String)]) -> Result<Document, Confi
         found.map(|(_, value)| value.as_str())
     };
     let Some(provider) = get("PROVIDER") else {
-        let kinds: Vec<_> = ProviderKind::ALL.iter().map(|kind| kind.name()).collect();
+        let kinds: Vec<_> = ProviderKind::ALL.iter().map(|kind| kind.as_str()).collect();
         let remedy = format!(
             "write one of {}, or name a file with {PREFIX}CONFIG",
             kinds.join(", ")
@@ -98,7 +98,7 @@ pub(crate) fn document(variables: &[(String, String)]) -> Result<Document, Confi
         return Err(wrong("PROVIDER", "is not set", remedy));
     };
     let kind = ProviderKind::from_name(provider);
-    let name = kind.map_or("main", ProviderKind::name).to_owned();
+    let name = kind.map_or("main", ProviderKind::as_str).to_owned();
 
     let (mut account, mut route, mut site) = (Table::new(), Table::new(), Table::new());
     account.insert("kind".to_owned(), Value::String(provider.to_owned()));

@@ -16,7 +16,7 @@ use crate::{
 
 /// Stops asking a check that fails or has become slow, and tries it again later.
 ///
-/// May answer [`ErrorKind::Unavailable`] (`breaker-open`) in the check's place. Never changes what the
+/// May answer [`ErrorKind::Unavailable`] (`circuit-open`) in the check's place. Never changes what the
 /// check says. While it is open, what a visitor forgot or garbled is refused all the same, and the
 /// error says that the token was not spent.
 ///
@@ -62,7 +62,7 @@ impl<C: HumanCheck> CircuitBreaker<C> {
         match outcome {
             Err(error) if error.kind() == ErrorKind::Unavailable => return Signal::Failed,
             // A limit inside, or a token that was never asked about, says nothing of the provider.
-            Err(error) if !error.token_may_be_spent() => return Signal::Nothing,
+            Err(error) if !error.token_may_be_used() => return Signal::Nothing,
             Err(_) => return Signal::Spoke,
             Ok(Verdict::NotHuman(refusal)) if is_local(refusal.reason()) => return Signal::Nothing,
             Ok(_) => {}
@@ -154,8 +154,8 @@ impl<C: HumanCheck> HumanCheck for CircuitBreaker<C> {
                     return Ok(refusal.into());
                 }
                 let addressed_to = submission.addressed_to(self.providers());
-                let error = CheckError::new(ErrorKind::Unavailable, addressed_to, "breaker-open");
-                return Err(error.with_retry_after(Some(wait)).with_token_unspent());
+                let error = CheckError::new(ErrorKind::Unavailable, addressed_to, "circuit-open");
+                return Err(error.with_retry_after(Some(wait)).with_token_unused());
             }
         };
         let mut call = Call {

@@ -35,7 +35,7 @@ pub enum ObservedOutcome {
     /// The visitor passed.
     Human,
     /// The visitor sent no answer for this provider, so it was not asked.
-    NoAnswer,
+    NoToken,
     /// The visitor did not pass. A short name of the [`Reason`](crate::Reason).
     NotHuman(String),
 }
@@ -58,10 +58,10 @@ impl Observation {
             outcome: match outcome {
                 Ok(Verdict::Human(_)) => ObservedOutcome::Human,
                 Ok(Verdict::NotHuman(refusal)) => {
-                    ObservedOutcome::NotHuman(refusal.reason().name().to_owned())
+                    ObservedOutcome::NotHuman(refusal.reason().as_str().to_owned())
                 }
                 Err(error) => ObservedOutcome::Failed(
-                    error.kind().name().to_owned(),
+                    error.kind().as_str().to_owned(),
                     error.reason().to_owned(),
                 ),
             },
@@ -76,7 +76,7 @@ impl Observation {
     pub fn unasked(provider: &Provider) -> Self {
         Self {
             provider: provider.name().to_owned(),
-            outcome: ObservedOutcome::NoAnswer,
+            outcome: ObservedOutcome::NoToken,
             score: None,
             latency: None,
         }

@@ -66,6 +66,6 @@ impl<C: HumanCheck> HumanCheck for ConcurrencyLimit<C> {
         let addressed_to = submission.addressed_to(self.providers());
         count!("human_check_concurrency_limited_total", "provider" => addressed_to.name());
         let error = CheckError::new(ErrorKind::Declined, addressed_to, "too-many-in-flight");
-        Err(error.with_token_unspent())
+        Err(error.with_token_unused())
     }
 }

@@ -76,7 +76,7 @@ impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
     pub fn new(new: N, old: O) -> Result<Self, ConfigError> {
         if let Some(shared) = old.providers().iter().find(|p| new.providers().contains(p)) {
             return Err(ConfigError::new(
-                "accept",
+                "dual_accept",
                 format!("is given two checks that accept {shared}"),
                 "give it two providers; two keys of one provider need two providers with fields of their own",
             ));

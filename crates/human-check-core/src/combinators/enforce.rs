@@ -72,7 +72,7 @@ fn report(refusal: &Refusal) {
                 $level,
                 provider = facts.map_or("", |facts| facts.provider.name()),
                 outcome = "not-human",
-                reason = refusal.reason().name(),
+                reason = refusal.reason().as_str(),
                 alert = refusal.is_alert(),
                 "refused by policy"
             )

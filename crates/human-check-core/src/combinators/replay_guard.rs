@@ -140,7 +140,7 @@ impl<C: HumanCheck, S: ReplayStore> HumanCheck for ReplayGuard<C, S> {
                     target: "human_check",
                     provider = facts.provider.name(),
                     outcome = "not-human",
-                    reason = Reason::Replayed.name(),
+                    reason = Reason::Replayed.as_str(),
                     "refused as a replay"
                 );
                 Ok(Refusal::new(Reason::Replayed).with_facts(facts).into())

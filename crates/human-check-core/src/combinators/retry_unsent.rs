@@ -10,7 +10,7 @@ use crate::{Capabilities, CheckError, ErrorKind, HumanCheck, Provider, Submissio
 /// Asks a second time where the provider never saw the token.
 ///
 /// May turn [`ErrorKind::Unavailable`] into what the second attempt says, and only where the error
-/// [knows](CheckError::token_may_be_spent) that nothing was sent: a token is used up by being
+/// [knows](CheckError::token_may_be_used) that nothing was sent: a token is used up by being
 /// looked at, so repeating anything else would refuse an honest visitor. Retries are at most a tenth
 /// of the calls, after a burst of ten, so an outage is not made worse.
 ///
@@ -61,7 +61,7 @@ impl<C: HumanCheck> HumanCheck for RetryUnsent<C> {
         let outcome = self.check.check(submission).await;
         let unsent = |error: &CheckError| {
             error.kind() == ErrorKind::Unavailable
-                && !error.token_may_be_spent()
+                && !error.token_may_be_used()
                 // Whoever names a time does not want to be asked before.
                 && error.retry_after().is_none()
         };

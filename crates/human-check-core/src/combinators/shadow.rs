@@ -165,7 +165,7 @@ impl<B: HumanCheck, S> Second<B, S> {
                 Err(CheckError::new(
                     ErrorKind::Unavailable,
                     addressed_to,
-                    "deadline",
+                    "timeout",
                 ))
             });
         Observation::of(addressed_to, &outcome, start.elapsed())
@@ -204,7 +204,7 @@ fn word(observation: &Observation) -> &'static str {
     match observation.outcome {
         ObservedOutcome::Failed(..) => "failed",
         ObservedOutcome::Human => "human",
-        ObservedOutcome::NoAnswer => "no-answer",
+        ObservedOutcome::NoToken => "no-answer",
         ObservedOutcome::NotHuman(_) => "not-human",
     }
 }

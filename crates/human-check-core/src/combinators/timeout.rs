@@ -44,7 +44,7 @@ impl<C: HumanCheck> HumanCheck for Timeout<C> {
                 Err(CheckError::new(
                     ErrorKind::Unavailable,
                     addressed_to,
-                    "deadline",
+                    "timeout",
                 ))
             })
     }

@@ -26,7 +26,7 @@ impl FactKind {
     ];
 
     /// Its name in messages.
-    pub fn name(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Action => "action",
             Self::Binding => "binding",
@@ -39,7 +39,7 @@ impl FactKind {
 
 impl fmt::Display for FactKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.as_str())
     }
 }
 

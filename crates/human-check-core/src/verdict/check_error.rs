@@ -18,7 +18,7 @@ struct Inner {
     reason: &'static str,
     codes: Vec<String>,
     retry_after: Option<Duration>,
-    token_may_be_spent: bool,
+    token_may_be_used: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -69,7 +69,7 @@ impl ErrorKind {
     }
 
     /// A short name, fit for logs and metric labels.
-    pub fn name(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Declined => "declined",
             Self::Misconfigured => "misconfigured",
@@ -82,7 +82,7 @@ impl ErrorKind {
 
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.as_str())
     }
 }
 
@@ -97,7 +97,7 @@ impl CheckError {
             reason,
             codes: Vec::new(),
             retry_after: None,
-            token_may_be_spent: true,
+            token_may_be_used: true,
             source: None,
         }))
     }
@@ -118,16 +118,16 @@ impl CheckError {
 
     /// The same with the knowledge that the provider never saw the token.
     #[must_use]
-    pub fn with_token_unspent(mut self) -> Self {
-        self.0.token_may_be_spent = false;
+    pub fn with_token_unused(mut self) -> Self {
+        self.0.token_may_be_used = false;
         self
     }
 
     /// The same with the knowledge that the provider may have seen the token, which is what is
     /// assumed at first.
     #[must_use]
-    pub fn with_token_spent(mut self) -> Self {
-        self.0.token_may_be_spent = true;
+    pub fn with_token_used(mut self) -> Self {
+        self.0.token_may_be_used = true;
         self
     }
 
@@ -170,8 +170,8 @@ impl CheckError {
     }
 
     /// Whether the token may be used up, so that the visitor needs a new one.
-    pub fn token_may_be_spent(&self) -> bool {
-        self.0.token_may_be_spent
+    pub fn token_may_be_used(&self) -> bool {
+        self.0.token_may_be_used
     }
 
     /// Whether the site's owner must act: our configuration is wrong.

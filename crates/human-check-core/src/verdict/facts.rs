@@ -144,7 +144,7 @@ pub enum EvidenceKind {
     /// The visitor worked at something: a checkbox, a puzzle.
     Interactive,
     /// The visitor's machine spent CPU time. That is a price, not a sign of humanity.
-    AltchaConfig,
+    ProofOfWork,
     /// The provider formed an opinion from signals and said how strong it is.
     RiskScored,
     /// The provider said yes and not why.
@@ -160,7 +160,7 @@ pub enum ReplayProtection {
     /// A store of spent tokens on our side.
     Store,
     /// The provider spends the token when it is verified.
-    ProviderKind,
+    Provider,
 }
 
 /// One of the further things a provider said.
@@ -179,7 +179,7 @@ pub enum DetailValue {
 
 impl DetailValue {
     /// The text, where it is one.
-    pub fn text(&self) -> Option<&str> {
+    pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
             _ => None,
@@ -187,7 +187,7 @@ impl DetailValue {
     }
 
     /// The texts, where there are several.
-    pub fn list(&self) -> &[String] {
+    pub fn as_list(&self) -> &[String] {
         match self {
             Self::List(list) => list,
             _ => &[],

@@ -138,7 +138,7 @@ pub enum Reason {
 
 impl Reason {
     /// A short name of a fixed set, fit for logs and metric labels.
-    pub fn name(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::EvidenceAbsent(FactKind::Action) => "action-absent",
             Self::EvidenceAbsent(FactKind::Binding) => "binding-absent",
@@ -168,6 +168,6 @@ impl Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.as_str())
     }
 }

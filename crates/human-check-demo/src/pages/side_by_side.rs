@@ -213,7 +213,7 @@ impl Line {
             human: provider.human,
             refused: refused.map(|(why, count)| (why.clone(), *count)).collect(),
             failed: provider.failures(),
-            unasked: provider.no_answer,
+            unasked: provider.no_token,
             passed: percent(provider.pass_rate.map(|passed| passed.share)),
             median: latency(|latency| latency.p50),
             slowest: latency(|latency| latency.p95),

@@ -51,7 +51,7 @@ fn failed(error: &CheckError) -> GuardResponse {
             tracing::$level!(
                 target: "human_check_guard",
                 provider = error.provider().name(),
-                decision = error.kind().name(),
+                decision = error.kind().as_str(),
                 reason = error.reason(),
                 error = error as &dyn std::error::Error,
                 "no challenge was issued"

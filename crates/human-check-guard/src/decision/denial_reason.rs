@@ -17,7 +17,7 @@ pub enum DenialReason {
         /// How long the provider asked to be left alone.
         retry_after: Option<Duration>,
         /// Whether the token may be used up. If not, the same one can be sent again.
-        token_spent: bool,
+        token_used: bool,
     },
     /// Our own setup is wrong. 500.
     Misconfigured,
@@ -29,7 +29,7 @@ pub enum DenialReason {
 
 impl DenialReason {
     /// The last part of the problem's type, also fit for logs and metric labels.
-    pub fn name(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::ChallengeRequired => "challenge-required",
             Self::InvalidToken => "invalid-token",

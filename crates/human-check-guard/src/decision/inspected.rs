@@ -125,7 +125,7 @@ impl Inspected {
     pub fn refuse(&self, denial: DenialReason) -> Rejection {
         let guard = self.reply.guard();
         let weight = Weight::of(&Err(denial));
-        report::observe(guard, denial.name(), "", "", self.since.elapsed(), weight);
+        report::observe(guard, denial.as_str(), "", "", self.since.elapsed(), weight);
         self.reply.refuse(denial)
     }
 }

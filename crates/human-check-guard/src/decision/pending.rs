@@ -122,7 +122,7 @@ impl Pending {
         let decision = decision_name(&result);
         let reason = match &result {
             Ok(Visitor::Unverified(Unverified::Observed(denial))) if reason.is_empty() => {
-                denial.name()
+                denial.as_str()
             }
             _ => reason,
         };
@@ -167,7 +167,7 @@ async fn decide(guard: &Snapshot, submission: &Submission) -> Decided {
                 Reason::Missing => DenialReason::ChallengeRequired,
                 _ => DenialReason::VerificationFailed,
             };
-            (Err(denial), provider, refusal.reason().name())
+            (Err(denial), provider, refusal.reason().as_str())
         }
         Err(error) => {
             let provider = Some(error.provider().clone());
@@ -186,7 +186,7 @@ async fn decide(guard: &Snapshot, submission: &Submission) -> Decided {
 fn unavailable(error: &CheckError) -> DenialReason {
     DenialReason::Unavailable {
         retry_after: error.retry_after(),
-        token_spent: error.token_may_be_spent(),
+        token_used: error.token_may_be_used(),
     }
 }
 

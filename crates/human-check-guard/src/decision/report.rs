@@ -46,8 +46,8 @@ pub(crate) fn observe(
 pub(crate) fn decision_name(result: &Result<Visitor, DenialReason>) -> &'static str {
     match result {
         Ok(Visitor::Human(_)) => "human",
-        Ok(Visitor::Unverified(why)) => why.name(),
-        Err(denial) => denial.name(),
+        Ok(Visitor::Unverified(why)) => why.as_str(),
+        Err(denial) => denial.as_str(),
     }
 }
 

@@ -91,7 +91,7 @@ impl Responder {
     fn problem(&self, denial: DenialReason) -> String {
         let (problems, fragment) = match denial {
             DenialReason::Misconfigured => ("about:blank", String::new()),
-            _ => (PROBLEMS, format!("#{}", denial.name())),
+            _ => (PROBLEMS, format!("#{}", denial.as_str())),
         };
         let (title, status, detail) = (denial.title(), denial.status(), denial.advice());
         let mut body = format!(
@@ -99,9 +99,9 @@ impl Responder {
         );
         let options = self.guard.options();
         let _ = match denial {
-            DenialReason::Unavailable { token_spent, .. } => write!(
+            DenialReason::Unavailable { token_used, .. } => write!(
                 body,
-                r#","captcha":{{"required":false,"reset":{token_spent}}}"#
+                r#","captcha":{{"required":false,"reset":{token_used}}}"#
             ),
             _ if denial.wants_challenge() => write!(
                 body,

@@ -64,7 +64,7 @@ pub enum Unverified {
 
 impl Unverified {
     /// A short name of a fixed set, fit for logs and metric labels.
-    pub fn name(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::NotChallenged => "not-challenged",
             Self::FailedOpen(ErrorKind::Declined) => "failed-open-declined",
@@ -79,7 +79,7 @@ impl Unverified {
             Self::NotChallenged => DenialReason::ChallengeRequired,
             Self::FailedOpen(_) => DenialReason::Unavailable {
                 retry_after: None,
-                token_spent: true,
+                token_used: true,
             },
             Self::Observed(denial) => denial,
         }

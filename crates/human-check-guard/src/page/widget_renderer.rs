@@ -3,7 +3,7 @@ use std::sync::{Mutex, PoisonError};
 
 use human_check_core::{ConfigError, Widget};
 
-use crate::page::csp_sources::checked_nonce;
+use super::nonce::checked_nonce;
 
 /// Markup that is already escaped. Only a [`WidgetRenderer`] makes some.
 ///

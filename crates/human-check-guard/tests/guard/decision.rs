@@ -44,7 +44,7 @@ async fn denial(check: &Scripted, policy: RoutePolicy) -> Option<DenialReason> {
 
 const UNAVAILABLE: DenialReason = DenialReason::Unavailable {
     retry_after: None,
-    token_spent: true,
+    token_used: true,
 };
 
 #[tokio::test]
@@ -495,7 +495,7 @@ async fn a_provider_that_asks_for_patience_gets_it_within_reason() {
         let provider = &human_check_testkit::SCRIPTED;
         let error =
             human_check_core::CheckError::new(ErrorKind::Unavailable, provider, "rate-limited");
-        Err(error.with_retry_after(Some(wait)).with_token_unspent())
+        Err(error.with_retry_after(Some(wait)).with_token_unused())
     });
     let refused = refused(&check, &Head::new()).await;
     assert_eq!(header(&refused, "retry-after"), Some("3600"));

@@ -22,7 +22,7 @@ pub enum CodeClass {
     /// The provider will not judge, for example because a quota is spent.
     Declined(&'static str),
     /// The provider is in trouble.
-    ProviderKind(&'static str),
+    Unavailable(&'static str),
     /// The visitor did not pass, in a way that a wrong configuration causes too, so the owner is told.
     RefusedWithAlert(Reason),
     /// The visitor did not pass.
@@ -36,7 +36,7 @@ impl CodeClass {
         match self {
             Self::Misconfigured(_) => 0,
             Self::Declined(_) => 1,
-            Self::ProviderKind(_) => 2,
+            Self::Unavailable(_) => 2,
             Self::RefusedWithAlert(_) => 3,
             Self::Refused(_) => 4,
             Self::Unknown => 5,
@@ -103,7 +103,7 @@ pub fn overrule(
     let says_more = |code: &String| {
         !matches!(
             classify(code),
-            CodeClass::Unknown | CodeClass::ProviderKind(_)
+            CodeClass::Unknown | CodeClass::Unavailable(_)
         )
     };
     if success == Some(true) || !codes.iter().any(says_more) {
@@ -191,7 +191,7 @@ pub fn decide(
         (_, CodeClass::Declined(reason)) => error(ErrorKind::Declined, reason),
         (Some(true), _) => error(ErrorKind::Protocol, "success-contradicted"),
         (_, CodeClass::Misconfigured(reason)) => error(ErrorKind::Misconfigured, reason),
-        (Some(false), CodeClass::ProviderKind(reason)) => error(ErrorKind::Unavailable, reason),
+        (Some(false), CodeClass::Unavailable(reason)) => error(ErrorKind::Unavailable, reason),
         (Some(false), CodeClass::RefusedWithAlert(reason)) => {
             Ok(Some(Refusal::new(reason).with_codes(shown()).with_alert()))
         }
@@ -231,7 +231,7 @@ mod tests {
         match code {
             "owner" => CodeClass::Misconfigured("secret"),
             "quota" => CodeClass::Declined("quota"),
-            "provider" => CodeClass::ProviderKind("internal"),
+            "provider" => CodeClass::Unavailable("internal"),
             "suspect" => CodeClass::RefusedWithAlert(Reason::WrongSiteKey),
             "visitor" => CodeClass::Refused(Reason::Invalid),
             _ => CodeClass::Unknown,
@@ -242,8 +242,8 @@ mod tests {
         let codes: Vec<String> = codes.iter().map(|c| (*c).to_owned()).collect();
         match decide(&ACME, &Reply::new(status, ""), success, &codes, classify) {
             Ok(None) => "human".into(),
-            Ok(Some(refusal)) => refusal.reason().name().into(),
-            Err(error) => error.kind().name().into(),
+            Ok(Some(refusal)) => refusal.reason().as_str().into(),
+            Err(error) => error.kind().as_str().into(),
         }
     }
 

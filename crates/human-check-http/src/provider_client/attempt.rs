@@ -27,7 +27,7 @@ impl ProviderClient {
             && error.retry_after().is_none()
             && error.reason() != "rate-limited"
             && match resend {
-                ResendPolicy::Unsent => !error.token_may_be_spent(),
+                ResendPolicy::Unsent => !error.token_may_be_used(),
                 ResendPolicy::Idempotent => true,
             };
         // Full jitter, so that the visitors of one hiccup do not come back together.
@@ -38,11 +38,11 @@ impl ProviderClient {
         sleep(pause).await;
         let second = self.once(provider, &request, deadline, &read).await;
         // A token that the first attempt may have spent is not unspent for the second's failure.
-        let may_be_spent = error.token_may_be_spent();
+        let may_be_spent = error.token_may_be_used();
         (
             second.map_err(|second| {
                 if may_be_spent {
-                    second.with_token_spent()
+                    second.with_token_used()
                 } else {
                     second
                 }
@@ -83,7 +83,7 @@ impl ProviderClient {
 fn failed(provider: &Provider, error: SendError) -> CheckError {
     match error.kind() {
         SendErrorKind::NotSent => {
-            CheckError::new(ErrorKind::Unavailable, provider, "not-connected").with_token_unspent()
+            CheckError::new(ErrorKind::Unavailable, provider, "not-connected").with_token_unused()
         }
         SendErrorKind::Lost => CheckError::new(ErrorKind::Unavailable, provider, "connection-lost"),
         SendErrorKind::TooLarge => {

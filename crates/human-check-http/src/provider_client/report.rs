@@ -14,12 +14,12 @@ pub(super) fn report(
         Ok(Verdict::Human(_)) => ("human", "", false, &[][..]),
         Ok(Verdict::NotHuman(refusal)) => (
             "not-human",
-            refusal.reason().name(),
+            refusal.reason().as_str(),
             refusal.is_alert(),
             refusal.codes(),
         ),
         Err(error) => (
-            error.kind().name(),
+            error.kind().as_str(),
             error.reason(),
             error.is_alert(),
             error.codes(),

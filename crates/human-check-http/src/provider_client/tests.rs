@@ -46,7 +46,7 @@ async fn only_what_was_never_sent_is_repeated() {
         let client = ProviderClient::new(provider.clone());
         let error = verify(&client, resend, yes).await.unwrap_err();
         assert_eq!(provider.requests().len(), calls, "{kind:?} {resend:?}");
-        assert_eq!(error.token_may_be_spent(), kind != SendErrorKind::NotSent);
+        assert_eq!(error.token_may_be_used(), kind != SendErrorKind::NotSent);
         assert!(error.source().is_some());
     }
 }
@@ -71,7 +71,7 @@ async fn a_token_that_was_sent_stays_sent_when_the_second_attempt_was_not() {
     .await
     .unwrap_err();
     assert_eq!(error.reason(), "not-connected");
-    assert!(error.token_may_be_spent());
+    assert!(error.token_may_be_used());
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn the_total_deadline_holds_when_the_provider_stalls() {
             took <= Duration::from_secs(seconds) + Duration::from_millis(50),
             "{took:?}"
         );
-        assert!(error.token_may_be_spent());
+        assert!(error.token_may_be_used());
     }
 }
 
@@ -205,5 +205,5 @@ async fn a_verdict_is_held_to_the_submission() {
         resend: ResendPolicy::Unsent,
     };
     let verdict = client.verify(call, yes).await.unwrap();
-    assert_eq!(verdict.refusal().unwrap().reason().name(), "action-absent");
+    assert_eq!(verdict.refusal().unwrap().reason().as_str(), "action-absent");
 }
