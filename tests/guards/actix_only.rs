@@ -91,7 +91,7 @@ fn the_nearest_guard_decides() {
 }
 
 #[test]
-fn two_guards_registered_in_two_ways_are_nobodys_guess() {
+fn two_guards_registered_in_two_ways_are_an_error() {
     let provider = ProviderKind::default();
     let site = guard(&provider);
     let strict = site
@@ -164,7 +164,7 @@ fn error_handlers_of_the_application_are_called() {
 }
 
 #[test]
-fn a_scope_behind_the_middleware_is_asked_about_once() {
+fn a_scope_behind_the_middleware_is_checked_once() {
     let provider = ProviderKind::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {
@@ -244,7 +244,7 @@ fn middleware_outside_sees_the_response_of_a_refusal() {
 }
 
 #[test]
-fn refusals_of_the_middleware_can_be_answered_otherwise() {
+fn refusals_of_the_middleware_can_have_another_response() {
     let provider = ProviderKind::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {
@@ -287,7 +287,7 @@ fn several_proofs_in_one_handler_ask_once_however_slow_the_provider() {
 }
 
 #[test]
-fn a_proof_beside_a_form_asks_once_and_must_agree() {
+fn a_proof_beside_a_form_calls_once_and_must_agree() {
     let provider = ProviderKind::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {
@@ -466,7 +466,7 @@ fn a_body_that_an_upgrade_hides_is_capped_all_the_same() {
 }
 
 #[test]
-fn a_token_in_the_address_counts_where_a_handler_asks_for_that() {
+fn a_token_in_the_address_counts_where_a_handler_demands_that() {
     let provider = ProviderKind::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {

@@ -70,7 +70,7 @@ fn optional_means_absent_and_not_bad() {
 }
 
 #[test]
-fn a_route_layer_asks_about_routes_only_and_once() {
+fn a_route_layer_checks_routes_only_and_once() {
     let provider = ProviderKind::default();
     let guard = guard(&provider);
     let router = Router::new()
@@ -213,11 +213,15 @@ fn a_lazy_layer_in_front_of_a_strict_guard_changes_nothing() {
 }
 
 #[test]
-fn refusals_of_a_layer_can_be_answered_otherwise() {
+fn refusals_of_a_layer_can_have_another_response() {
     let provider = ProviderKind::default();
     let guard = guard(&provider);
     let layer = HumanLayer::new(guard.clone()).with_error_handler(|refused| {
-        (axum::http::StatusCode::IM_A_TEAPOT, refused.reason().as_str()).into_response()
+        (
+            axum::http::StatusCode::IM_A_TEAPOT,
+            refused.reason().as_str(),
+        )
+            .into_response()
     });
     let router = Router::new()
         .route("/", post(async || "ran"))
@@ -265,7 +269,7 @@ fn a_fallback_is_no_route() {
 }
 
 #[test]
-fn a_route_that_observes_refuses_nobody_for_a_token() {
+fn a_route_that_observes_refuses_no_token() {
     let provider = ProviderKind::default();
     let observing = RoutePolicy::fail_closed("observing").with_observe_only();
     let guard = Guard::new(provider, observing).unwrap();

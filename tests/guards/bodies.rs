@@ -11,7 +11,7 @@ use crate::fixture::{Framework, everywhere, limits, with};
 const FIELD: &str = "h-captcha-response";
 
 #[test]
-fn an_invalid_form_leaves_the_token_unspent() {
+fn an_invalid_form_leaves_the_token_unused() {
     for app in everywhere() {
         let bad_age = form(&[("email", "a@b"), ("age", "old"), (FIELD, "good")]);
         let no_email = form(&[(FIELD, "good")]);
@@ -146,7 +146,7 @@ fn the_handler_sees_what_was_sent() {
 const FILE_SHA256: &str = "db8f1d69251d95e2c88268d3c540533cc5182e0e33065a6f3f322f606a574489";
 
 #[test]
-fn a_body_beyond_the_limit_is_refused_and_nobody_is_asked() {
+fn a_body_beyond_the_limit_is_refused_without_a_call() {
     for app in everywhere() {
         let long = "x".repeat(70_000);
         let pairs = [("email", "a@b"), ("name", long.as_str()), (FIELD, "good")];

@@ -53,7 +53,7 @@ fn comparable(mut response: Response) -> Response {
 }
 
 #[test]
-fn nobody_can_tell_why_a_token_was_refused() {
+fn a_refusal_does_not_tell_why() {
     for app in everywhere() {
         let answer = |token| comparable(app.send(&form(&[("email", "a@b"), (FIELD, token)])));
         let bad = answer("bad");

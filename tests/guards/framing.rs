@@ -224,7 +224,7 @@ fn no_spelling_of_a_path_steps_around_a_guard() {
 }
 
 #[test]
-fn an_expectation_of_continue_is_answered() {
+fn an_expectation_of_continue_gets_its_response() {
     for app in everywhere() {
         let request = comment().header("expect", "100-continue");
         let mut connection = app.connect();

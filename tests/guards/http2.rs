@@ -52,7 +52,7 @@ fn axum() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn many_at_once_over_one_connection_each_get_their_own_answer() {
+async fn many_at_once_over_one_connection_each_get_their_own_reply() {
     for (name, address) in [("actix-web", actix()), ("axum", axum())] {
         let client = Client::builder(TokioExecutor::new())
             .http2_only(true)

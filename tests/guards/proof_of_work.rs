@@ -134,7 +134,7 @@ fn a_challenge_is_solved_and_opens_a_route_once() {
 }
 
 #[test]
-fn an_answer_that_is_late_tampered_with_or_missing_opens_nothing() {
+fn a_token_that_is_late_tampered_with_or_missing_opens_nothing() {
     for mut app in App::everywhere(30) {
         let late = app.solved();
         app.clock.advance(Duration::from_secs(301));

@@ -80,7 +80,7 @@ fn keys_of(case: &Value) -> Keys {
 }
 
 #[test]
-fn every_vector_is_judged_as_the_contract_asks() {
+fn every_vector_is_judged_as_recorded() {
     for case in cases() {
         let name = text(&case, "name");
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(case["now"].as_u64().unwrap());
@@ -138,7 +138,7 @@ fn nothing_passes_that_the_official_crate_refuses() {
 }
 
 #[tokio::test]
-async fn an_answer_passes_once_and_the_verdict_says_what_it_proves() {
+async fn a_token_passes_once_and_the_verdict_says_what_it_proves() {
     let clock = ManualClock::starting_now();
     let check = altcha(&clock);
     let request = ChallengeRequest::new()
@@ -157,7 +157,7 @@ async fn an_answer_passes_once_and_the_verdict_says_what_it_proves() {
 }
 
 #[tokio::test]
-async fn no_respelling_of_an_answer_passes_a_second_time() {
+async fn no_respelling_of_a_token_passes_a_second_time() {
     let clock = ManualClock::starting_now();
     type Respelling = fn(&str) -> String;
     let drawn: [(&str, Respelling); 7] = [
@@ -203,7 +203,7 @@ async fn no_respelling_of_an_answer_passes_a_second_time() {
 }
 
 #[tokio::test]
-async fn an_answer_serves_one_action_one_binding_and_one_site() {
+async fn a_token_serves_one_action_one_binding_and_one_site() {
     let clock = ManualClock::starting_now();
     let check = altcha(&clock);
     let request = ChallengeRequest::new()
@@ -282,7 +282,7 @@ impl ReplayStore for CallOutcome {
 }
 
 #[tokio::test]
-async fn an_answer_is_remembered_for_longer_than_any_clock_lets_it_pass() {
+async fn a_token_is_kept_for_longer_than_any_clock_lets_it_pass() {
     let clock =
         ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000));
     let store = Arc::new(CallOutcome::default());
@@ -298,7 +298,7 @@ async fn an_answer_is_remembered_for_longer_than_any_clock_lets_it_pass() {
 }
 
 #[tokio::test]
-async fn what_the_store_cannot_tell_is_nobody_s_yes() {
+async fn what_the_store_cannot_tell_is_no_pass() {
     let clock = ManualClock::starting_now();
     let full = MemoryReplayStore::new(0).with_clock(clock.clone());
     let check = Altcha::new(keys(SECRET), SITE, full)
@@ -388,7 +388,7 @@ async fn every_algorithm_is_solved_and_judged() {
 }
 
 #[tokio::test]
-async fn whoever_comes_again_works_more() {
+async fn an_address_that_comes_again_works_more() {
     let clock = ManualClock::starting_now();
     let seen = Arc::new(AtomicUsize::new(0));
     let check = altcha(&clock).with_difficulty_for({
@@ -517,7 +517,7 @@ async fn what_we_did_not_sign_is_refused_without_a_derivation() {
 /// One signed challenge must not buy derivations: a wrong answer spends nothing, so it could be sent
 /// again and again, and whoever waits for a turn under a deadline would look like an outage.
 #[tokio::test]
-async fn no_answer_costs_a_derivation_even_to_a_challenge_signed_with_our_secret() {
+async fn no_token_costs_a_derivation_even_with_a_challenge_of_the_right_secret() {
     let clock = ManualClock::starting_now();
     let check = altcha(&clock);
     let ends = clock.now() + Duration::from_secs(60);
@@ -589,7 +589,7 @@ async fn a_flood_of_requests_is_turned_away_and_opens_nothing() {
 }
 
 #[tokio::test]
-async fn nothing_printed_holds_the_secret_or_an_answer() {
+async fn nothing_printed_holds_the_secret_or_a_token() {
     let clock = ManualClock::starting_now();
     let check = altcha(&clock);
     let challenge = check.issue(&ChallengeRequest::new()).await.unwrap();

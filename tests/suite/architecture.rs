@@ -162,7 +162,7 @@ fn adapters_never_see_the_http_client() {
 }
 
 #[test]
-fn the_proof_of_work_asks_nobody() {
+fn the_proof_of_work_makes_no_call() {
     let tree = tree("human-check-altcha");
     assert!(tree.contains("human-check-core"), "{tree:?}");
     for name in ["http", "human-check-http", "hyper", "reqwest", "rustls"] {
@@ -218,7 +218,7 @@ fn each_framework_is_in_one_crate_and_the_guard_knows_none() {
 }
 
 #[test]
-fn what_compares_asks_nobody_and_draws_only_when_told_to() {
+fn the_comparison_makes_no_call_and_draws_only_with_a_feature() {
     let tree = tree("human-check-compare");
     for name in [
         "http",

@@ -18,7 +18,7 @@ fn captchala(emulator: &Emulator) -> CaptchaLa {
 }
 
 #[tokio::test]
-async fn only_pt_is_asked_about() {
+async fn only_pt_tokens_cause_a_call() {
     let emulator = Emulator::start().await.unwrap();
     let check = captchala(&emulator);
     for token in [
@@ -57,7 +57,7 @@ async fn only_pt_is_asked_about() {
 }
 
 #[tokio::test]
-async fn a_spent_quota_hands_out_tokens_that_are_declined() {
+async fn a_used_up_quota_hands_out_tokens_that_are_declined() {
     let emulator = Emulator::start().await.unwrap();
     emulator.configure(|knobs| knobs.quota_spent = true);
     let error = captchala(&emulator)
@@ -150,8 +150,8 @@ async fn a_server_token_binds_what_is_solved_with_it() {
     let emulator = Emulator::start_at(clock.clone()).await.unwrap();
     emulator.configure(|knobs| knobs.server_token_required = true);
     let check = captchala(&emulator);
-    let unasked = emulator.mint(&Mint::for_provider("captchala")).unwrap_err();
-    assert_eq!(unasked.to_string(), "server_token_required");
+    let without_call = emulator.mint(&Mint::for_provider("captchala")).unwrap_err();
+    assert_eq!(without_call.to_string(), "server_token_required");
     let request = ServerTokenRequest::new("signup")
         .unwrap()
         .with_uid("user_42")

@@ -22,7 +22,7 @@ fn watched<C: HumanCheck>(check: C) -> (CircuitBreaker<C>, ManualClock) {
 }
 
 #[tokio::test]
-async fn five_failures_open_it_and_it_then_answers_alone() {
+async fn five_failures_open_it_and_it_then_makes_no_call() {
     let provider = Scripted::unavailable();
     let (check, _clock) = watched(provider.clone());
     for _ in 0..1_000 {
@@ -82,7 +82,7 @@ async fn bots_cannot_open_it() {
 }
 
 #[tokio::test]
-async fn bots_cannot_hide_an_outage_behind_refusals_that_nobody_was_asked_for() {
+async fn bots_cannot_hide_an_outage_behind_refusals_without_a_call() {
     let provider = Scripted::playing(|submission| match submission.token_for(&SCRIPTED, 100) {
         Ok(_) => Err(CheckError::new(ErrorKind::Unavailable, &SCRIPTED, "down")),
         Err(refusal) => Ok(refusal.into()),
@@ -125,7 +125,7 @@ impl HumanCheck for Slow {
 }
 
 #[tokio::test]
-async fn a_provider_that_answers_well_and_too_slowly_opens_it() {
+async fn a_provider_that_replies_too_slowly_opens_it() {
     let clock = ManualClock::starting_now();
     let slow = |millis| Slow {
         clock: clock.clone(),

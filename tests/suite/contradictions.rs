@@ -206,7 +206,7 @@ async fn a_degraded_or_contradicted_captchala_yes_is_none() {
 }
 
 #[tokio::test]
-async fn testing_answers_are_known_in_every_spelling() {
+async fn test_tokens_are_known_in_every_spelling() {
     for host in [
         "testkey.google.com",
         "TESTKEY.google.com",

@@ -24,7 +24,7 @@ fn submission(new: bool, old: bool) -> Submission {
 type Make = fn() -> Scripted;
 
 #[tokio::test]
-async fn of_two_answers_both_must_hold() {
+async fn of_two_tokens_both_must_hold() {
     let outcomes: [(Make, Option<bool>); 3] = [
         (Scripted::human, Some(true)),
         (|| Scripted::refused(Reason::Invalid), Some(false)),
@@ -58,7 +58,7 @@ fn pair() -> (Scripted, Scripted) {
 }
 
 #[tokio::test]
-async fn whose_answer_arrived_decides_who_judges_and_nobody_else_is_asked() {
+async fn the_token_that_arrived_decides_which_provider_judges() {
     let (new, old) = pair();
     let check = new.clone().dual_accept(old.clone()).unwrap();
     let counts = check.counts();
@@ -157,7 +157,7 @@ async fn after_its_sunset_the_old_provider_is_dead() {
 }
 
 #[tokio::test]
-async fn both_tokens_are_spent_when_both_were_judged() {
+async fn both_tokens_are_claimed_when_both_were_judged() {
     let (new, old) = pair();
     let new = Scripted::human_with(human_check_core::Facts::new(&NEW))
         .with_provider(new.providers().first().unwrap());
@@ -187,7 +187,7 @@ fn two_checks_of_one_provider_cannot_be_told_apart() {
 }
 
 #[tokio::test]
-async fn a_policy_around_both_holds_the_answer_beside_as_well() {
+async fn a_policy_around_both_holds_the_second_token_as_well() {
     let facts = |provider, host| {
         let mut facts = human_check_core::Facts::new(provider);
         facts.hostname = human_check_core::Hostname::parse(host);

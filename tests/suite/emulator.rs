@@ -46,7 +46,7 @@ fn other_site(provider: &str) -> EmulatedAccount {
 }
 
 #[tokio::test]
-async fn tokens_live_as_long_as_the_contracts_say() {
+async fn tokens_live_as_long_as_the_providers_say() {
     for (provider, ttl, expected) in [
         (ProviderKind::Turnstile, 300, Reason::ExpiredOrReplayed),
         (ProviderKind::Hcaptcha, 120, Reason::Expired),
@@ -218,7 +218,7 @@ async fn turnstile_decides_in_its_order() {
 }
 
 #[tokio::test]
-async fn testing_keys_answer_as_recorded() {
+async fn test_keys_reply_as_recorded() {
     let emulator = Emulator::start().await.unwrap();
     let path = "/turnstile/v0/siteverify";
     for (digit, success, code) in [
@@ -446,7 +446,7 @@ async fn the_control_api_serves_clients_in_other_processes() {
 }
 
 #[tokio::test]
-async fn nothing_a_client_asks_for_takes_the_emulator_down() {
+async fn nothing_a_client_sends_takes_the_emulator_down() {
     let emulator = Emulator::start().await.unwrap();
     let (status, _) = ask(
         &emulator,

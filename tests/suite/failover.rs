@@ -39,7 +39,7 @@ async fn a_refusal_never_falls_through_to_the_weaker_provider() {
 }
 
 #[tokio::test]
-async fn only_an_outage_falls_through_and_a_spent_quota_where_that_was_opted_in() {
+async fn only_an_outage_fails_over_and_a_used_up_quota_where_that_was_opted_in() {
     for (first, plain, opted) in [
         (Scripted::unavailable(), true, true),
         (Scripted::declined(), false, true),
@@ -59,7 +59,7 @@ async fn only_an_outage_falls_through_and_a_spent_quota_where_that_was_opted_in(
 }
 
 #[tokio::test]
-async fn the_second_is_asked_only_about_an_answer_of_its_own() {
+async fn the_second_is_called_only_with_a_token_of_its_own() {
     let second = two(Scripted::human());
     let check = one(Scripted::unavailable())
         .failover_to(second.clone())
@@ -74,7 +74,7 @@ async fn the_second_is_asked_only_about_an_answer_of_its_own() {
 }
 
 #[tokio::test]
-async fn whoever_leaves_out_the_first_answer_is_refused_by_the_first() {
+async fn a_missing_first_token_is_refused_by_the_first() {
     let emulated = human_check_emulator::Emulator::start().await.unwrap();
     let turnstile = crate::support::check(
         human_check_config::ProviderKind::Turnstile,

@@ -143,7 +143,7 @@ async fn every_fault_through_every_combinator() {
                 let first = Arc::from(check(ProviderKind::Hcaptcha, &faulty, &client));
                 let second = Arc::from(check(ProviderKind::Turnstile, &sound, &client));
                 let check = compose(first, second);
-                let both = two_answers(&faulty, &sound);
+                let both = two_tokens(&faulty, &sound);
                 faulty.fail(fault.clone(), None);
                 let start = Instant::now();
                 let outcome = check.check(&both).await;
@@ -176,7 +176,7 @@ async fn every_fault_through_every_combinator() {
 }
 
 /// One submission with an answer for each of the two providers.
-fn two_answers(faulty: &Emulator, sound: &Emulator) -> Submission {
+fn two_tokens(faulty: &Emulator, sound: &Emulator) -> Submission {
     let turnstile = minted(ProviderKind::Turnstile, sound);
     let token = turnstile
         .token_for(ProviderKind::Turnstile.provider(), usize::MAX)
@@ -185,7 +185,7 @@ fn two_answers(faulty: &Emulator, sound: &Emulator) -> Submission {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_provider_with_an_idempotency_key_is_asked_twice_at_most_whatever_the_fault() {
+async fn a_provider_with_an_idempotency_key_is_called_twice_at_most_whatever_the_fault() {
     for (fault, plain, times) in faults() {
         let emulator = Emulator::start().await.unwrap();
         let turnstile = check(ProviderKind::Turnstile, &emulator, &client_for(&fault));
@@ -238,7 +238,8 @@ async fn nothing_that_a_visitor_sends_looks_like_an_outage_through_any_combinato
                         Ok(verdict) => passed += usize::from(verdict.is_human()),
                         Err(error) => {
                             let kind = error.kind();
-                            let full = name == "replay_guard" && kind == ErrorKind::StoreUnavailable;
+                            let full =
+                                name == "replay_guard" && kind == ErrorKind::StoreUnavailable;
                             assert!(full, "{name}: {error}");
                         }
                     }
@@ -246,6 +247,10 @@ async fn nothing_that_a_visitor_sends_looks_like_an_outage_through_any_combinato
             }
         }
         // The store of the matrix has room for one.
-        assert_eq!(passed, if name == "replay_guard" { 1 } else { 20 }, "{name}");
+        assert_eq!(
+            passed,
+            if name == "replay_guard" { 1 } else { 20 },
+            "{name}"
+        );
     }
 }

@@ -149,7 +149,7 @@ async fn a_redirect_is_never_followed() {
 }
 
 #[tokio::test]
-async fn turnstile_gets_a_lost_answer_again_under_the_same_key() {
+async fn turnstile_gets_a_lost_reply_again_under_the_same_key() {
     for fault in [
         Fault::ResetAfter,
         Fault::Html { status: 503 },
@@ -212,7 +212,7 @@ async fn a_token_reaches_the_wire_once_where_verifying_spends_it() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_an_outage_that_spends_nothing() {
+async fn a_refused_connection_is_an_outage_that_uses_no_token() {
     for provider in remote() {
         let emulator = Emulator::start().await.unwrap();
         let check = check(provider, &emulator, &client());

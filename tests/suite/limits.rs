@@ -84,7 +84,7 @@ async fn a_burst_saved_up_in_quiet_times_is_no_larger() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_sent_is_asked_once_more_after_its_wait() {
+async fn what_was_not_sent_is_sent_once_more_after_its_wait() {
     let inner = Scripted::playing(|_| Err(unsent())).with_provider(&FIRST);
     let inner = inner.then(&human());
     let start = tokio::time::Instant::now();
@@ -100,7 +100,7 @@ async fn what_was_not_sent_is_asked_once_more_after_its_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_else_is_asked_again() {
+async fn nothing_else_is_sent_again() {
     type Error = fn() -> CheckError;
     let errors: [Error; 6] = [
         // It may have been sent.
@@ -124,7 +124,7 @@ async fn nothing_else_is_asked_again() {
 }
 
 #[tokio::test]
-async fn an_open_breaker_is_not_asked_again() {
+async fn an_open_circuit_breaker_makes_no_call() {
     let inner = Scripted::unavailable().with_provider(&FIRST);
     let breaker = inner
         .clone()
@@ -157,7 +157,7 @@ impl HumanCheck for Endless {
 }
 
 #[tokio::test]
-async fn beyond_the_limit_nobody_waits_and_a_place_is_free_when_given_up() {
+async fn beyond_the_limit_no_check_waits_and_a_place_is_free_when_given_up() {
     let inner = Endless::default();
     let check = inner.clone().concurrency_limit(3);
     let submission = token();

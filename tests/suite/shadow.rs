@@ -76,7 +76,7 @@ async fn whatever_the_second_says_the_first_decides() {
                 ObservedOutcome::Human => "human",
                 ObservedOutcome::NotHuman(_) => "not-human",
                 ObservedOutcome::Failed(..) => "failed",
-                ObservedOutcome::NoToken => "no-answer",
+                ObservedOutcome::NoToken => "no-token",
             };
             assert_eq!(word, said);
         }
@@ -154,7 +154,7 @@ impl HumanCheck for Broken {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_that_panics_or_stalls_reaches_nobody_and_frees_its_place() {
+async fn a_shadow_that_panics_or_stalls_reaches_no_visitor_and_frees_its_place() {
     for panics in [true, false] {
         let (told, receiver) = sink();
         let shadow = first().shadow(Broken { panics }, told).unwrap();
@@ -219,7 +219,7 @@ impl HumanCheck for Gated {
 }
 
 #[tokio::test]
-async fn a_compared_token_is_not_spent_by_the_comparison() {
+async fn a_compared_token_is_not_used_by_the_comparison() {
     let (told, _receiver) = sink();
     let check = first()
         .shadow(Scripted::human().with_provider(&TWO), told)
@@ -236,7 +236,7 @@ async fn a_compared_token_is_not_spent_by_the_comparison() {
 }
 
 #[tokio::test]
-async fn a_sample_of_none_compares_nobody_and_nonsense_is_refused() {
+async fn a_sample_of_zero_compares_nothing_and_nonsense_is_refused() {
     let (told, receiver) = sink();
     let check = first()
         .shadow(Scripted::human().with_provider(&TWO), told)

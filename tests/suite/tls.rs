@@ -58,7 +58,7 @@ async fn ask(transport: &dyn Transport, port: u16) -> Result<u16, SendErrorKind>
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_is_refused() {
+async fn a_certificate_of_an_unknown_authority_is_refused() {
     let (port, _) = provider("127.0.0.1").await;
     for transport in transports(&[]) {
         // Before the request is sent, so the secret has gone nowhere.

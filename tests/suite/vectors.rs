@@ -163,12 +163,12 @@ async fn siteverify_vector(vector: Value, provider: &str) -> Result<(), String> 
 }
 
 #[tokio::test]
-async fn every_turnstile_vector_means_what_the_contract_says() {
+async fn every_turnstile_vector_is_judged_as_recorded() {
     run("turnstile", |vector| siteverify_vector(vector, "turnstile")).await;
 }
 
 #[tokio::test]
-async fn every_hcaptcha_vector_means_what_the_contract_says() {
+async fn every_hcaptcha_vector_is_judged_as_recorded() {
     run("hcaptcha", |vector| siteverify_vector(vector, "hcaptcha")).await;
 }
 
@@ -283,7 +283,7 @@ fn oauth_vector(vector: &Value) -> Result<(), String> {
 }
 
 #[tokio::test]
-async fn every_recaptcha_vector_means_what_the_contract_says() {
+async fn every_recaptcha_vector_is_judged_as_recorded() {
     run("recaptcha", |vector| async move {
         let name = text(&vector, "name").to_owned();
         if name.starts_with("oauth.") {
@@ -694,7 +694,7 @@ fn same_request(ours: &Request, theirs: &Value) -> Result<(), String> {
 }
 
 #[tokio::test]
-async fn every_captchala_vector_means_and_asks_what_the_contract_says() {
+async fn every_captchala_vector_is_sent_and_judged_as_recorded() {
     run("captchala", captchala_vector).await;
 }
 

@@ -10,7 +10,7 @@ use human_check_core::{
     ReplayStore, Submission, SystemClock, TokenId, Verdict,
 };
 
-use crate::answer::Answer;
+use crate::altcha_token::AltchaToken;
 use crate::derivations::{Derivations, NotRun};
 use crate::{Difficulty, Keys};
 
@@ -175,23 +175,23 @@ impl<S: ReplayStore> Altcha<S> {
     async fn judge(&self, submission: &Submission) -> Result<Verdict, CheckError> {
         let now = self.clock.now();
         let field = submission.token_for(&ALTCHA, MAX_TOKEN_BYTES);
-        let answer = match field.and_then(|field| Answer::open(field, &self.keys, now)) {
+        let token = match field.and_then(|field| AltchaToken::open(field, &self.keys, now)) {
             Ok(answer) => answer,
             Err(refusal) => return Ok(refusal.into()),
         };
-        let mut facts = answer.facts(&ALTCHA);
+        let mut facts = token.facts(&ALTCHA);
         let refused = |reason, facts| Ok(Refusal::new(reason).with_facts(facts).into());
         let invalid = |code: &str, facts| {
             let refusal = Refusal::new(Reason::Invalid).with_facts(facts);
             Ok(refusal.with_codes(vec![code.to_owned()]).into())
         };
-        match answer.is_right() {
+        match token.is_right() {
             Some(true) => {}
             Some(false) => return refused(Reason::Invalid, facts),
             // Whoever holds one could have any number of derivations for it.
             None => return invalid("unsigned-key", facts),
         }
-        match answer.site() {
+        match token.site() {
             Some(site) if site == self.site => {
                 facts.details.push(("site", DetailValue::Text(site)))
             }
@@ -204,12 +204,12 @@ impl<S: ReplayStore> Altcha<S> {
         };
         // Longer than a check of this ttl makes them, such as before it was shortened, and than the store
         // remembers: it could pass again. As an error of the store it would open routes to that.
-        let ttl = answer.ends().duration_since(now).unwrap_or_default() + SKEW;
+        let ttl = token.ends().duration_since(now).unwrap_or_default() + SKEW;
         if ttl > self.store.max_ttl() {
             return invalid("outlives-store", facts);
         }
         // Last, so that only what would pass takes a place in the store.
-        let claim = TokenId::from_bytes(&ALTCHA, answer.signature());
+        let claim = TokenId::from_bytes(&ALTCHA, token.signature());
         match self.store.claim(claim, ttl).await {
             Ok(Claimed::First) => Ok(Verdict::Human(facts)),
             Ok(Claimed::Duplicate) => refused(Reason::Replayed, facts),

@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_difficulty_without_work_cannot_be_asked_for() {
+    fn a_difficulty_without_work_is_refused() {
         let any = Difficulty::light();
         assert!(any.with_tries(0).is_err() && any.with_tries(MAX_TRIES + 1).is_err());
         assert_eq!(any.times(0), any, "never less");

@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::altcha_check::not_run;
-use crate::answer::{ACTION, BINDING, SITE};
+use crate::altcha_token::{ACTION, BINDING, SITE};
 use crate::difficulty::{Failed, derive};
 use crate::keys::Key;
 use crate::{ALTCHA, Altcha, Difficulty};

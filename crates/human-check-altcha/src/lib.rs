@@ -2,7 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod altcha_check;
-mod answer;
+mod altcha_token;
 mod derivations;
 mod difficulty;
 mod issue;
@@ -12,7 +12,7 @@ mod widget;
 mod widget_files;
 
 pub use altcha_check::{ALTCHA, Altcha, CLOCK_TOLERANCE};
-pub use answer::inspect;
+pub use altcha_token::inspect;
 pub use difficulty::Difficulty;
 pub use keys::Keys;
 pub use widget::widget;

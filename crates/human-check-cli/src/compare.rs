@@ -173,7 +173,7 @@ async fn ask(providers: Arc<Vec<NamedCheck>>, line: TokenLine) -> Record {
         let provider = named.kind.provider();
         let token = line.answers.get(&named.name);
         let mut observation = match token.filter(|token| !token.is_empty()) {
-            None => Observation::unasked(provider),
+            None => Observation::without_call(provider),
             Some(token) => {
                 let mut submission = Submission::new().with_token(provider, token.as_str());
                 // Of a provider that reports no action it would refuse everybody.

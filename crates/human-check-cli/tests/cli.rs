@@ -244,7 +244,7 @@ fn bad_configuration_names_the_setting_and_the_remedy() {
 }
 
 #[test]
-fn an_answer_of_altcha_is_looked_into_and_nothing_else() {
+fn a_token_of_altcha_is_inspected_and_nothing_else() {
     use human_check_altcha::{Altcha, Difficulty, Keys};
     use human_check_core::{ChallengeIssuer, ChallengeRequest, MemoryReplayStore, Secret};
 
@@ -290,7 +290,7 @@ fn an_answer_of_altcha_is_looked_into_and_nothing_else() {
 }
 
 #[test]
-fn explain_answers_each_line_and_survives_bad_ones() {
+fn explain_reads_each_line_and_survives_bad_ones() {
     let lines = [
         r#"{"name":"good","provider":"recaptcha-v3","status":200,"headers":{},"body":"{\"success\":true,\"score\":0.9,\"action\":\"login\",\"hostname\":\"example.com\"}","policy":{"hostnames":["example.com"],"action":"login","min_score":0.5}}"#,
         "not json",

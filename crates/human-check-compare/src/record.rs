@@ -168,7 +168,7 @@ impl From<&Observation> for Entry {
         let (outcome, kind, reason) = match &observation.outcome {
             ObservedOutcome::Failed(kind, reason) => ("failed", Some(kind), Some(reason)),
             ObservedOutcome::Human => ("human", None, None),
-            ObservedOutcome::NoToken => ("no-answer", None, None),
+            ObservedOutcome::NoToken => ("no-token", None, None),
             ObservedOutcome::NotHuman(reason) => ("not-human", None, Some(reason)),
         };
         Self {
@@ -244,14 +244,14 @@ impl Entry {
         }
         let outcome = match (&*self.outcome, self.kind, self.reason) {
             ("human", None, None) => ObservedOutcome::Human,
-            ("no-answer", None, None) => ObservedOutcome::NoToken,
+            ("no-token", None, None) => ObservedOutcome::NoToken,
             ("not-human", None, Some(reason)) => ObservedOutcome::NotHuman(word("reason", reason)?),
             ("failed", Some(kind), Some(reason)) => {
                 ObservedOutcome::Failed(word("kind", kind)?, word("reason", reason)?)
             }
-            ("human" | "no-answer", ..) => {
+            ("human" | "no-token", ..) => {
                 return Err(RecordError::new(
-                    "`reason` or `kind` stands beside human or no-answer",
+                    "`reason` or `kind` stands beside human or no-token",
                     "leave them out",
                 ));
             }
@@ -270,7 +270,7 @@ impl Entry {
             _ => {
                 return Err(RecordError::new(
                     "`outcome` is not known",
-                    "write human, not-human, failed or no-answer",
+                    "write human, not-human, failed or no-token",
                 ));
             }
         };
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_line_is_read_and_written_back() {
-        let line = r#"{"at":"2026-11-24T18:00:00Z","id":"42","observations":[{"provider":"turnstile","outcome":"human","score":0.9,"latency_ms":41.2},{"provider":"hcaptcha","outcome":"failed","reason":"timeout","kind":"unavailable","latency_ms":5000.0},{"provider":"captchala","outcome":"no-answer"},{"provider":"recaptcha-v3","outcome":"not-human","reason":"expired"}]}"#;
+        let line = r#"{"at":"2026-11-24T18:00:00Z","id":"42","observations":[{"provider":"turnstile","outcome":"human","score":0.9,"latency_ms":41.2},{"provider":"hcaptcha","outcome":"failed","reason":"timeout","kind":"unavailable","latency_ms":5000.0},{"provider":"captchala","outcome":"no-token"},{"provider":"recaptcha-v3","outcome":"not-human","reason":"expired"}]}"#;
         assert_eq!(read(line).unwrap().to_json(), line);
     }
 
@@ -388,7 +388,7 @@ mod tests {
             ),
             (observation(r#""outcome":"human","score":1.5"#), "`score`"),
             (
-                observation(r#""outcome":"no-answer","latency_ms":1"#),
+                observation(r#""outcome":"no-token","latency_ms":1"#),
                 "`latency_ms`",
             ),
             (

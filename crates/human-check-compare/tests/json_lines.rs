@@ -163,7 +163,7 @@ fn a_folder_that_vanishes_costs_its_records_and_comes_back() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_counted_and_panics_nobody() {
+fn a_full_disk_is_counted_and_does_not_panic() {
     // Whatever is written there finds no room.
     let sink = JsonLinesSink::open("/dev/full").unwrap();
     sink.record(comparison("expired"));

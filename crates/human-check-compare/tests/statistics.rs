@@ -172,7 +172,7 @@ fn outcomes() -> impl Strategy<Value = ObservedOutcome> {
 
 proptest! {
     #[test]
-    fn every_record_is_counted_once_whoever_comes_first(
+    fn every_record_is_counted_once_in_any_order(
         rows in proptest::collection::vec((outcomes(), outcomes(), outcomes()), 1..80),
     ) {
         let records: Vec<_> = rows

@@ -190,7 +190,10 @@ mod tests {
     #[test]
     fn a_kind_and_its_provider_have_one_name() {
         for kind in ProviderKind::ALL {
-            assert!(NAMES.iter().any(|(name, _)| *name == kind.as_str()), "{kind}");
+            assert!(
+                NAMES.iter().any(|(name, _)| *name == kind.as_str()),
+                "{kind}"
+            );
             assert_eq!(
                 ProviderKind::from_name(&kind.as_str().to_uppercase()),
                 Some(*kind)

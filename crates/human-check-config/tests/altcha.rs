@@ -241,7 +241,7 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
 }
 
 #[test]
-fn a_host_that_no_answer_can_tell_is_an_error_in_every_role_that_decides() {
+fn a_host_that_no_reply_can_state_is_an_error_in_every_role_that_decides() {
     let hosts = FILE.replace("action = \"signup\"", "hostnames = [\"a.example\"]");
     for check in [
         "use = \"old\"\nfailover = \"pow\"",
@@ -492,7 +492,7 @@ async fn compared(file: &Path, lines: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_second_opinion_spends_no_answer() {
+async fn a_shadow_uses_no_token() {
     let shadow = "use = \"old\"\n[check.shadow]\nuse = \"pow\"\nfile = \"c.jsonl\"";
     let (files, deployment) = Files::new(shadow, "").await;
     let challenges = deployment.challenge_endpoint("signup").unwrap().unwrap();

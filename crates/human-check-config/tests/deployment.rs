@@ -468,7 +468,7 @@ async fn the_days_of_a_migration_are_edits_of_the_file_and_refuse_no_honest_visi
 }
 
 #[tokio::test]
-async fn a_wrong_file_changes_nothing_and_tokens_stay_spent_over_a_reload() {
+async fn a_wrong_file_changes_nothing_and_used_tokens_stay_used_over_a_reload() {
     let (site, deployment) = Site::new().await;
     let check = deployment.check();
     let spent = Submission::new().with_token(&check.providers()[0], site.token("hcaptcha"));
@@ -557,7 +557,7 @@ fn a_watched_file_is_reloaded_by_itself() {
 /// A file on a share that is gone, a slow secret, an application that looks at what is in force: none of
 /// them may hold requests, which ask what is in force.
 #[test]
-fn what_is_in_force_can_be_asked_while_a_reload_hangs() {
+fn what_is_in_force_can_be_read_while_a_reload_hangs() {
     use std::sync::mpsc;
 
     let folder = tempfile::tempdir().unwrap();

@@ -191,7 +191,7 @@ async fn other_names_and_other_sites_are_turned_away() {
 }
 
 #[tokio::test]
-async fn a_token_lets_somebody_in_once_with_every_provider() {
+async fn a_token_passes_once_with_every_provider() {
     let site = Site::start().await;
     for (provider, field) in PROVIDERS {
         let path = format!("signup/{provider}");
@@ -436,7 +436,7 @@ async fn metrics_are_text_for_scrapers_and_a_page_for_people() {
 }
 
 #[tokio::test]
-async fn it_ends_while_somebody_reads_along() {
+async fn it_ends_while_another_process_reads_along() {
     let site = Site::start().await;
     let mut events = site.get("log/events").await;
     assert_eq!(events.status(), 200);

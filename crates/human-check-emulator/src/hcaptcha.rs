@@ -65,7 +65,7 @@ pub(crate) fn siteverify(state: &mut State, request: &RecordedRequest) -> Outgoi
     if let Some(dummy) = DUMMIES.iter().find(|dummy| dummy.0 == response) {
         return match malformed {
             Some(code) => refused(&[code]),
-            None => dummy_answer(state, *dummy, secret),
+            None => dummy_token(state, *dummy, secret),
         };
     }
     let Some(token) = state.token("hcaptcha", response).cloned() else {
@@ -119,7 +119,7 @@ pub(crate) fn siteverify(state: &mut State, request: &RecordedRequest) -> Outgoi
 }
 
 /// Section 6. The stamp of a testing token lies two minutes ahead, as it was recorded.
-fn dummy_answer(state: &State, (_, site_key, score): Dummy, secret: &str) -> Outgoing {
+fn dummy_token(state: &State, (_, site_key, score): Dummy, secret: &str) -> Outgoing {
     let stamp = rfc3339(state.now() + Duration::from_secs(120), true);
     let answer = match (secret == DUMMY_SECRET, score) {
         (false, _) => json!({

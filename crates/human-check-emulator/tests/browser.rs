@@ -306,7 +306,7 @@ async fn a_provider_that_is_down_still_shows_its_widget() {
 }
 
 #[tokio::test]
-async fn captchala_asks_from_the_page_and_spends_a_server_token() {
+async fn captchala_sends_from_the_page_and_uses_a_server_token() {
     let emulator = Emulator::start().await.unwrap();
     emulator.configure(|knobs| knobs.server_token_required = true);
     let site = EmulatedAccount::for_provider("captchala");

@@ -212,7 +212,7 @@ fn what_is_said_of_a_code_last_counts() {
 }
 
 #[tokio::test]
-async fn a_widget_that_is_not_done_is_not_asked_about() {
+async fn a_widget_that_is_not_solved_causes_no_call() {
     let provider = MockTransport::always(Reply::new(200, r#"{"success":true}"#));
     let check = SiteVerify::new(
         &ProviderClient::new(provider.clone()),

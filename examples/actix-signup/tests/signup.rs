@@ -14,7 +14,7 @@ fn guards() -> Guards {
 }
 
 #[actix_web::test]
-async fn a_human_signs_up_and_nobody_else_does() {
+async fn only_a_human_signs_up() {
     let guards = guards();
     let app = App::new()
         .app_data(web::Data::new(guards.clone()))

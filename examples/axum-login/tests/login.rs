@@ -72,7 +72,7 @@ async fn an_address_is_challenged_after_three_failures() {
 }
 
 #[tokio::test]
-async fn an_account_is_challenged_whoever_tries_it() {
+async fn an_account_is_challenged_from_every_address() {
     let app = app();
     for from in [1, 2, 3] {
         assert_eq!(

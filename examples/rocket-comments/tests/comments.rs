@@ -7,7 +7,7 @@ use rocket::http::{ContentType, Header, Status};
 use rocket::local::blocking::Client;
 
 #[test]
-fn a_human_comments_and_nobody_else_does() {
+fn only_a_human_comments() {
     let policy = RoutePolicy::fail_closed("example");
     let guard = Guard::new(Scripted::human(), policy).expect("the policy fits");
     let guards = Guards::new(guard.clone(), guard);

@@ -98,7 +98,7 @@ fn tables(report: &Report) -> Vec<Tabular> {
                 row(format!("failed: {kind}, {reason}"), *count);
             }
         }
-        row("no-answer".to_owned(), p.no_token);
+        row("no-token".to_owned(), p.no_token);
     }
     let providers = statistics.providers.iter();
     let summary = providers.clone().map(|p| {

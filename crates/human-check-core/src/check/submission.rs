@@ -12,8 +12,8 @@ const KEEP_CAP: usize = 65_536;
 
 /// What one visitor handed in, what is known of the request, and what the route expects.
 ///
-/// Answers are kept by provider: a Turnstile token means nothing to hCaptcha, and which answers
-/// arrived decides who is asked. What the visitor sends is the answers and nothing else; the
+/// Answers are kept by provider: a Turnstile token means nothing to hCaptcha, and which parts
+/// arrived decides who is asked. What the visitor sends is the parts and nothing else; the
 /// expectations come from the server. `Debug` shows which parts are there and none of their text.
 ///
 /// ```
@@ -28,7 +28,7 @@ const KEEP_CAP: usize = 65_536;
 /// ```
 #[derive(Clone, Default)]
 pub struct Submission {
-    answers: Vec<Answer>,
+    parts: Vec<TokenPart>,
     client_ip: Option<IpAddr>,
     user_agent: Option<String>,
     action: Option<Cow<'static, str>>,
@@ -36,7 +36,7 @@ pub struct Submission {
 }
 
 #[derive(Clone)]
-struct Answer {
+struct TokenPart {
     provider: Provider,
     name: Cow<'static, str>,
     /// `None` when it was too long to keep.
@@ -61,7 +61,7 @@ impl Submission {
         self.with_token_part(provider, TOKEN, token)
     }
 
-    /// Adds one of several named values, for the few providers whose answer is more than a token.
+    /// Adds one of several named values, for the few providers whose part is more than a token.
     #[must_use]
     pub fn with_token_part(
         mut self,
@@ -70,7 +70,7 @@ impl Submission {
         text: impl Into<String>,
     ) -> Self {
         let text = text.into();
-        self.answers.push(Answer {
+        self.parts.push(TokenPart {
             provider: provider.clone(),
             name: name.into(),
             text: (text.len() <= KEEP_CAP).then_some(text),
@@ -132,10 +132,10 @@ impl Submission {
     /// As for [`token`](Self::token).
     pub fn token_part(&self, provider: &Provider, name: &str, cap: usize) -> Result<&str, Refusal> {
         let mut texts = self
-            .answers
+            .parts
             .iter()
-            .filter(|answer| answer.provider == *provider && answer.name == name)
-            .map(|answer| answer.text.as_deref());
+            .filter(|part| part.provider == *provider && part.name == name)
+            .map(|part| part.text.as_deref());
         let Some(first) = texts.next() else {
             return Err(Refusal::new(Reason::Missing));
         };
@@ -151,22 +151,22 @@ impl Submission {
 
     /// Whether anything arrived for `provider`, good or bad.
     pub fn has_token_for(&self, provider: &Provider) -> bool {
-        self.answers.iter().any(|a| a.provider == *provider)
+        self.parts.iter().any(|a| a.provider == *provider)
     }
 
     /// Whether anything that is not empty arrived for one of `providers`.
     pub fn has_token_for_any(&self, providers: &[Provider]) -> bool {
-        self.answers
+        self.parts
             .iter()
             .any(|a| a.text.as_deref() != Some("") && providers.contains(&a.provider))
     }
 
-    /// The same submission with the answers for `providers` and no others, so that nobody is shown
+    /// The same submission with the parts for `providers` and no others, so that nobody is shown
     /// a token that was made for somebody else.
     #[must_use]
     pub fn retain_providers(&self, providers: &[Provider]) -> Self {
         let mut own = self.clone();
-        own.answers.retain(|a| providers.contains(&a.provider));
+        own.parts.retain(|a| providers.contains(&a.provider));
         own
     }
 
@@ -183,20 +183,20 @@ impl Submission {
 
     /// Why a check that accepts `providers` refuses this without asking anybody, where it does.
     ///
-    /// For combinators that answer in place of a check, such as an open breaker: what a visitor
+    /// For combinators that part in place of a check, such as an open breaker: what a visitor
     /// forgot or garbled is refused during an outage, too.
     ///
     /// # Errors
     ///
-    /// The [`Refusal`]: [`Reason::Malformed`] when something for one of them cannot be an answer,
+    /// The [`Refusal`]: [`Reason::Malformed`] when something for one of them cannot be an part,
     /// [`Reason::Missing`] when there is nothing for any of them.
     pub fn precheck(&self, providers: &[Provider]) -> Result<(), Refusal> {
         let mut outcome = Err(Refusal::new(Reason::Missing));
-        for answer in &self.answers {
-            if !providers.contains(&answer.provider) {
+        for part in &self.parts {
+            if !providers.contains(&part.provider) {
                 continue;
             }
-            match self.token_part(&answer.provider, &answer.name, MAX_TOKEN_BYTES) {
+            match self.token_part(&part.provider, &part.name, MAX_TOKEN_BYTES) {
                 Ok(_) => outcome = Ok(()),
                 Err(refusal) if refusal.reason() == Reason::Missing => {}
                 Err(refusal) => return Err(refusal),
@@ -205,7 +205,7 @@ impl Submission {
         outcome
     }
 
-    /// Whom of `providers` this is addressed to: the first whose answer is here, or else the first.
+    /// Whom of `providers` this is addressed to: the first whose part is here, or else the first.
     pub(crate) fn addressed_to<'a>(&self, providers: &'a [Provider]) -> &'a Provider {
         static NOBODY: Provider = Provider::new("nobody", &[]);
         let mut addressed = providers.iter().filter(|p| self.has_token_for(p));
@@ -219,7 +219,7 @@ impl Submission {
         &'a self,
         provider: &'a Provider,
     ) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let own = self.answers.iter().filter(|a| a.provider == *provider);
+        let own = self.parts.iter().filter(|a| a.provider == *provider);
         own.map(|a| (&*a.name, a.text.as_deref().unwrap_or_default()))
     }
 
@@ -270,13 +270,13 @@ fn is_printable(text: &str) -> bool {
 
 impl fmt::Debug for Submission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let answers: Vec<_> = self
-            .answers
+        let parts: Vec<_> = self
+            .parts
             .iter()
             .map(|a| (&a.provider, &a.name, "[redacted]"))
             .collect();
         f.debug_struct("Submission")
-            .field("answers", &answers)
+            .field("parts", &parts)
             .field("client_ip", &self.client_ip.map(|_| "[redacted]"))
             .field(
                 "user_agent",
@@ -327,7 +327,7 @@ mod tests {
     fn what_is_far_too_long_is_not_even_kept() {
         let long = Submission::new().with_token(&ACME, "a".repeat(KEEP_CAP + 1));
         assert!(long.has_token_for(&ACME));
-        assert!(long.answers[0].text.is_none());
+        assert!(long.parts[0].text.is_none());
         assert_eq!(
             long.token_for(&ACME, usize::MAX).unwrap_err().reason(),
             Reason::Malformed

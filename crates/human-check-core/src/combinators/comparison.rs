@@ -73,7 +73,7 @@ impl Observation {
     }
 
     /// `provider` was not asked, since nothing arrived for it.
-    pub fn unasked(provider: &Provider) -> Self {
+    pub fn without_call(provider: &Provider) -> Self {
         Self {
             provider: provider.name().to_owned(),
             outcome: ObservedOutcome::NoToken,

@@ -156,7 +156,7 @@ impl<B: HumanCheck, S> Second<B, S> {
     async fn observation(&self, own: &Submission) -> Observation {
         let addressed_to = own.addressed_to(self.check.providers());
         if !own.has_token_for_any(self.check.providers()) {
-            return Observation::unasked(addressed_to);
+            return Observation::without_call(addressed_to);
         }
         let start = Instant::now();
         let outcome = timeout(self.timeout, self.check.check(own))

@@ -51,14 +51,14 @@ pub struct TokenId<'a>(What<'a>);
 
 #[derive(Clone, Copy)]
 enum What<'a> {
-    Answer(&'a Submission, &'a Provider),
+    Submitted(&'a Submission, &'a Provider),
     Named(&'a Provider, &'a [u8]),
 }
 
 impl<'a> TokenId<'a> {
     /// Whatever arrived for `provider` in `submission`. The field it came in makes no difference.
     pub fn of_submission(submission: &'a Submission, provider: &'a Provider) -> Self {
-        Self(What::Answer(submission, provider))
+        Self(What::Submitted(submission, provider))
     }
 
     /// A token known by something else than its text, for adapters whose tokens can be written in
@@ -70,7 +70,7 @@ impl<'a> TokenId<'a> {
     /// Whose token it is.
     pub fn provider(&self) -> &'a Provider {
         match self.0 {
-            What::Answer(_, provider) | What::Named(provider, _) => provider,
+            What::Submitted(_, provider) | What::Named(provider, _) => provider,
         }
     }
 
@@ -79,7 +79,7 @@ impl<'a> TokenId<'a> {
         let whose = self.provider().name().as_bytes();
         let (submission, provider) = match self.0 {
             What::Named(_, id) => return key.digest(&[whose, id]),
-            What::Answer(submission, provider) => (submission, provider),
+            What::Submitted(submission, provider) => (submission, provider),
         };
         // Nearly everybody sends one value, or the same twice, and that needs no list.
         let mut values = submission.values(provider);

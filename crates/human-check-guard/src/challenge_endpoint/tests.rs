@@ -58,7 +58,7 @@ fn header<'a>(answer: &'a GuardResponse, name: &str) -> Option<&'a str> {
 }
 
 #[tokio::test]
-async fn a_challenge_is_json_that_nobody_may_keep() {
+async fn a_challenge_is_json_that_no_cache_may_keep() {
     let issuer = Arc::new(Issuer::default());
     let challenges = ChallengeEndpoint::new(Arc::clone(&issuer))
         .with_action("signup")
@@ -115,7 +115,7 @@ async fn an_address_that_takes_too_many_waits_and_no_other_does() {
 }
 
 #[tokio::test]
-async fn addresses_nobody_knows_share_one_count() {
+async fn unknown_addresses_share_one_count() {
     let challenges = ChallengeEndpoint::new(Issuer::default())
         .with_rate(1, Duration::from_secs(60))
         .unwrap();
@@ -185,7 +185,7 @@ impl AttemptStore for Broken {
 }
 
 #[tokio::test]
-async fn a_flood_from_everywhere_is_bounded_and_a_broken_store_counts_nobody() {
+async fn a_flood_from_everywhere_is_bounded_and_a_broken_store_counts_nothing() {
     let full =
         ChallengeEndpoint::new(Issuer::default()).with_attempt_store(MemoryAttemptStore::new(2));
     let statuses = [1, 2, 3, 1].map(|n| {
@@ -242,7 +242,7 @@ async fn what_cannot_be_issued_is_told_apart_and_says_nothing_of_why() {
 }
 
 #[test]
-fn a_rate_that_lets_nobody_have_one_is_refused() {
+fn a_rate_of_zero_is_refused() {
     let challenges = || ChallengeEndpoint::new(Issuer::default());
     assert!(challenges().with_rate(0, Duration::from_secs(1)).is_err());
     assert!(challenges().with_rate(1, Duration::ZERO).is_err());

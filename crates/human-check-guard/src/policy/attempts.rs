@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_store_forgets_nobody_and_lets_nobody_past() {
+    async fn a_full_store_forgets_nothing_and_lets_nothing_past() {
         let clock = ManualClock::starting_now();
         let attempts = MemoryAttemptStore::new(2).with_clock(clock.clone());
         let key = |n: u32| AttemptKey::named(n);

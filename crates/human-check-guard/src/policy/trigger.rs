@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_known_asks() {
+    async fn what_is_not_known_is_challenged() {
         let nobody = Signals::default();
         let store = Arc::new(MemoryAttemptStore::new(10));
         assert!(Trigger::after_attempts(store, 5).asks(&nobody).await);

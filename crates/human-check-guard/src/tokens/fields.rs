@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hcaptcha_posts_twice_is_one_answer() {
+    fn what_hcaptcha_posts_twice_is_one_token() {
         let alone = TokenFields::of(&Scripted::human().with_provider(&HCAPTCHA));
         let posted = [("h-captcha-response", "a"), ("g-recaptcha-response", "a")];
         for fields in [alone, both()] {
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn two_providers_that_are_both_accepted_are_two_answers() {
+    fn two_providers_that_are_both_accepted_are_two_tokens() {
         let posted = [("h-captcha-response", "a"), ("g-recaptcha-response", "b")];
         let Sorted::Answered(submission) = sort(&both(), &posted) else {
             panic!("not answered")
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn another_providers_answer_beside_ours_contradicts_and_alone_is_none() {
+    fn another_providers_token_beside_an_accepted_one_contradicts_and_alone_is_none() {
         let fields = TokenFields::of(&Scripted::human().with_provider(&HCAPTCHA));
         let posted = [("h-captcha-response", "a"), ("cf-turnstile-response", "b")];
         assert!(matches!(sort(&fields, &posted), Sorted::Unusable));
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_of_nothing_but_answers_is_unusable_and_cheap() {
+    fn a_body_of_nothing_but_tokens_is_unusable_and_cheap() {
         let fields = both();
         let mut posted = Vec::new();
         for _ in 0..10_000 {

@@ -111,7 +111,7 @@ async fn an_outage_opens_only_where_that_is_written_and_only_on_an_outage() {
 }
 
 #[tokio::test]
-async fn whoever_is_let_in_by_an_outage_is_no_human() {
+async fn a_visitor_let_through_by_an_outage_is_no_human() {
     let guard = guard(
         &Scripted::unavailable(),
         RoutePolicy::fail_open("newsletter"),
@@ -145,7 +145,7 @@ async fn a_route_that_observes_lets_all_in_and_proves_none() {
 }
 
 #[tokio::test]
-async fn a_visitor_without_a_token_is_asked_when_a_trigger_says_so() {
+async fn a_visitor_without_a_token_is_challenged_when_a_trigger_says_so() {
     let check = Scripted::refused(Reason::Invalid);
     let quiet = guard(&check, closed().with_trigger(Trigger::when(|_| false)));
     let decision = quiet
@@ -248,7 +248,7 @@ async fn a_header_token_counts_and_must_agree_with_the_body() {
 }
 
 #[tokio::test]
-async fn a_second_look_knows_what_the_first_asked_about() {
+async fn a_second_decision_knows_what_the_first_was_about() {
     let check = Scripted::human();
     let guard = guard(&check, closed());
     let first = settle(&guard, &Head::new(), "a").await;
@@ -328,7 +328,7 @@ async fn a_header_token_of_several_providers_says_whose_it_is() {
 }
 
 #[tokio::test]
-async fn a_second_look_asks_nobody_and_sees_contradictions() {
+async fn a_second_decision_calls_nothing_and_sees_contradictions() {
     let check = Scripted::human();
     let guard = guard(&check, closed());
     let head = Head::new().with("x-captcha-token", "a");
@@ -411,7 +411,7 @@ fn header<'a>(refused: &'a Rejection, name: &str) -> Option<&'a str> {
 }
 
 #[tokio::test]
-async fn every_refusal_of_a_token_is_answered_alike() {
+async fn every_refusal_of_a_token_has_the_same_response() {
     let mut tokens = Vec::new();
     for reason in [
         Reason::Invalid,
@@ -445,7 +445,7 @@ async fn every_refusal_of_a_token_is_answered_alike() {
 }
 
 #[tokio::test]
-async fn answers_carry_what_caches_scripts_and_people_need() {
+async fn responses_carry_what_caches_scripts_and_people_need() {
     let missing = refused(&Scripted::refused(Reason::Missing), &Head::new()).await;
     assert_eq!(
         header(&missing, "content-type"),
@@ -489,7 +489,7 @@ async fn answers_carry_what_caches_scripts_and_people_need() {
 }
 
 #[tokio::test]
-async fn a_provider_that_asks_for_patience_gets_it_within_reason() {
+async fn a_retry_after_is_kept_within_reason() {
     let wait = Duration::from_secs(86_400);
     let check = Scripted::playing(move |_| {
         let provider = &human_check_testkit::SCRIPTED;

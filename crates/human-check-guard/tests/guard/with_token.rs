@@ -96,7 +96,7 @@ async fn borrowed_flattened_and_tagged_types_work() {
 }
 
 #[tokio::test]
-async fn what_nobody_wants_is_not_skipped_unseen() {
+async fn what_is_not_needed_is_not_skipped_unseen() {
     let json = r#"{"a":[1,{"b":2}],"acme-response":"t"}"#;
     let tapped: WithToken<IgnoredAny> = tap(|| serde_json::from_str(json).unwrap()).await;
     assert_eq!(count(&tapped.tokens), "SubmittedTokens(1)");

@@ -205,5 +205,8 @@ async fn a_verdict_is_held_to_the_submission() {
         resend: ResendPolicy::Unsent,
     };
     let verdict = client.verify(call, yes).await.unwrap();
-    assert_eq!(verdict.refusal().unwrap().reason().as_str(), "action-absent");
+    assert_eq!(
+        verdict.refusal().unwrap().reason().as_str(),
+        "action-absent"
+    );
 }

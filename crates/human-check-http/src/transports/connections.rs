@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stalled_opener_holds_nobody_up_for_longer_than_connecting_takes() {
+    async fn a_stalled_opener_delays_others_no_longer_than_connecting_takes() {
         let connections = Connections::new(|| Ok(())).unwrap();
         let number = AtomicUsize::new(0);
         let exchanges = (0..50).map(|_| {

@@ -132,7 +132,7 @@ async fn a_command_is_written_once_whatever_becomes_of_the_connection() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_never_answered_is_an_error_in_time() {
+async fn a_login_without_a_reply_is_an_error_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let url = Secret::new(format!("redis://:hunter2@127.0.0.1:{port}")).unwrap();

@@ -57,13 +57,13 @@ macro_rules! conformance {
         mod $name {
             $crate::conformance!(@stamp $fixture;
                 names_a_provider_and_a_field
-                refuses_an_absent_answer_without_asking
-                refuses_an_empty_token_without_asking
-                refuses_an_oversized_token_without_asking
-                refuses_an_unprintable_token_without_asking
-                refuses_contradicting_tokens_without_asking
+                refuses_an_absent_token_without_a_call
+                refuses_an_empty_token_without_a_call
+                refuses_an_oversized_token_without_a_call
+                refuses_an_unprintable_token_without_a_call
+                refuses_contradicting_tokens_without_a_call
                 takes_no_typed_token_for_an_outage
-                takes_no_answer_meant_for_another_provider
+                takes_no_token_of_another_provider
                 accepts_a_good_token
                 carries_the_facts_it_always_reports
                 refuses_a_bad_token
@@ -72,11 +72,11 @@ macro_rules! conformance {
                 holds_to_the_expected_action
                 holds_to_the_expected_binding
                 rejects_a_policy_it_can_never_satisfy
-                lets_nobody_pass_on_another_status
+                refuses_on_every_other_status
                 tells_an_outage_from_a_refusal
                 recovers_from_an_outage
                 survives_being_given_up
-                answers_alike_through_box_and_arc
+                decides_alike_through_box_and_arc
                 shows_no_token_and_no_secret
             );
         }

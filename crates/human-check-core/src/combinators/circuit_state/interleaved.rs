@@ -39,7 +39,7 @@ fn loom_one_probe_of_two_callers() {
 }
 
 #[test]
-fn loom_a_failed_probe_lets_nobody_else_through() {
+fn loom_a_failed_probe_lets_no_other_call_through() {
     loom::model(|| {
         let asked = two(
             |state| {

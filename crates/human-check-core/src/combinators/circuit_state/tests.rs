@@ -157,7 +157,7 @@ fn a_provider_that_speaks_again_is_back_whatever_it_says() {
 }
 
 #[test]
-fn whoever_hangs_up_on_probes_cannot_keep_the_place_to_himself() {
+fn a_client_that_hangs_up_on_probes_cannot_block_others() {
     let mut state = state();
     for _ in 0..5 {
         call(&mut state, Signal::Failed, SECOND);

@@ -131,7 +131,7 @@ fn a_directive_that_is_absent_starts_from_what_was_in_effect() {
 }
 
 #[test]
-fn a_directive_that_nobody_answers_for_stays_absent() {
+fn a_directive_without_a_fallback_stays_absent() {
     for policy in ["", "img-src 'self'", "frame-ancestors 'none'; script-src *"] {
         assert_eq!(of(&FRAME).merge_into(policy), policy);
     }

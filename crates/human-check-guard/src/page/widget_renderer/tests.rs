@@ -127,7 +127,7 @@ fn nothing_breaks_out_of_an_attribute_or_of_the_message() {
 }
 
 #[test]
-fn a_script_is_on_a_page_once_whatever_asks_for_it() {
+fn a_script_is_on_a_page_once_whatever_needs_it() {
     let page = WidgetRenderer::new();
     let first = page.html(&acme()).to_string();
     let second = page.html(&acme().with_action("login").unwrap()).to_string();

@@ -9,7 +9,7 @@ use crate::conformance::Fixture;
 use crate::conformance::fixture::skipped;
 
 /// A yes in the body of an error is no yes.
-pub async fn lets_nobody_pass_on_another_status(fixture: Fixture) {
+pub async fn refuses_on_every_other_status(fixture: Fixture) {
     let Some(status) = &fixture.status else {
         return skipped("with_status");
     };

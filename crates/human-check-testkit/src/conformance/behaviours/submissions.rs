@@ -24,7 +24,7 @@ pub async fn names_a_provider_and_a_field(fixture: Fixture) {
 }
 
 /// No token, no pass, no call.
-pub async fn refuses_an_absent_answer_without_asking(fixture: Fixture) {
+pub async fn refuses_an_absent_token_without_a_call(fixture: Fixture) {
     assert_eq!(
         fixture.local_reason(&Submission::new()).await,
         Some(Reason::Missing)
@@ -32,7 +32,7 @@ pub async fn refuses_an_absent_answer_without_asking(fixture: Fixture) {
 }
 
 /// An empty field is no token.
-pub async fn refuses_an_empty_token_without_asking(fixture: Fixture) {
+pub async fn refuses_an_empty_token_without_a_call(fixture: Fixture) {
     for provider in fixture.check.providers() {
         let empty = Submission::new().with_token(provider, "");
         assert_eq!(
@@ -44,7 +44,7 @@ pub async fn refuses_an_empty_token_without_asking(fixture: Fixture) {
 }
 
 /// Ours to refuse, before it costs anything.
-pub async fn refuses_an_oversized_token_without_asking(fixture: Fixture) {
+pub async fn refuses_an_oversized_token_without_a_call(fixture: Fixture) {
     for length in [MAX_TOKEN_BYTES + 1, 20_000, 200_000] {
         let long = Submission::new().with_token(fixture.provider(), "a".repeat(length));
         assert_eq!(fixture.local_reason(&long).await, Some(Reason::Malformed));
@@ -52,7 +52,7 @@ pub async fn refuses_an_oversized_token_without_asking(fixture: Fixture) {
 }
 
 /// Spaces, controls and anything beyond ASCII are in no provider's tokens.
-pub async fn refuses_an_unprintable_token_without_asking(fixture: Fixture) {
+pub async fn refuses_an_unprintable_token_without_a_call(fixture: Fixture) {
     for text in [
         " ",
         "a b",
@@ -103,7 +103,7 @@ pub async fn takes_no_typed_token_for_an_outage(fixture: Fixture) {
 }
 
 /// Nobody can say which of two tokens is meant.
-pub async fn refuses_contradicting_tokens_without_asking(fixture: Fixture) {
+pub async fn refuses_contradicting_tokens_without_a_call(fixture: Fixture) {
     let both = fixture
         .good()
         .with_token(fixture.provider(), "another-token");
@@ -111,7 +111,7 @@ pub async fn refuses_contradicting_tokens_without_asking(fixture: Fixture) {
 }
 
 /// A token means nothing to anybody but its provider.
-pub async fn takes_no_answer_meant_for_another_provider(fixture: Fixture) {
+pub async fn takes_no_token_of_another_provider(fixture: Fixture) {
     let other = Submission::new().with_token(&NOBODY, "a-token");
     assert_eq!(fixture.local_reason(&other).await, Some(Reason::Missing));
 }

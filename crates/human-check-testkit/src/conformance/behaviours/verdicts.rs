@@ -193,7 +193,7 @@ pub async fn rejects_a_policy_it_can_never_satisfy(fixture: Fixture) {
 }
 
 /// Applications hold a check in one of these.
-pub async fn answers_alike_through_box_and_arc(fixture: Fixture) {
+pub async fn decides_alike_through_box_and_arc(fixture: Fixture) {
     let boxed: Box<dyn HumanCheck> = Box::new(Arc::clone(&fixture.check));
     let shared: Arc<dyn HumanCheck> = Arc::new(boxed);
     assert_eq!(shared.providers(), fixture.check.providers());

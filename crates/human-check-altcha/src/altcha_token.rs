@@ -12,13 +12,13 @@ use crate::payload;
 
 /// An answer to a challenge that we signed and that has not ended. Whether it is right is still open.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct AltchaToken {
     payload: Payload,
     key: Key,
     ends: SystemTime,
 }
 
-impl Answer {
+impl AltchaToken {
     /// Reads a field and asks for nothing that costs a derivation (section 4, steps 1 to 3).
     pub(crate) fn open(field: &str, keys: &Keys, now: SystemTime) -> Result<Self, Refusal> {
         let payload = payload::read(field)?;
@@ -106,13 +106,13 @@ const FAR: Duration = Duration::from_secs(253_402_300_799);
 /// a derivation on the calling thread. It looks at no action and no site and lets the same answer
 /// pass again and again, so no route may rest on it.
 pub fn inspect(field: &str, keys: &Keys, now: SystemTime) -> Option<Refusal> {
-    let answer = match Answer::open(field, keys, now) {
+    let token = match AltchaToken::open(field, keys, now) {
         Ok(answer) => answer,
         Err(refusal) => return Some(refusal),
     };
-    let right = match answer.is_right() {
+    let right = match token.is_right() {
         Some(right) => right,
-        None => answer.is_right_by_derivation().unwrap_or(false),
+        None => token.is_right_by_derivation().unwrap_or(false),
     };
     (!right).then(|| Refusal::new(Reason::Invalid))
 }
