@@ -1,13 +1,13 @@
-// The demo as a child process, and what a person does on its pages.
+// Starts the demo as a child process, and has the steps of a visitor on its pages.
 
 import path from "node:path";
 import { expect, start } from "./fixtures.js";
 
-/** Where the demo keeps the widget that it fetches, and where pictures of its pages go. */
+/** The folder for the widget that the demo downloads, and for screenshots of its pages. */
 const OUTPUT = path.resolve(import.meta.dirname, "../target/browser");
-export const PICTURES = path.join(OUTPUT, "screenshots");
+export const SCREENSHOTS = path.join(OUTPUT, "screenshots");
 
-/** A demo on a free port: its address without the slash at the end, and `stop`. */
+/** Starts a demo on a free port. Returns its address without the trailing slash, and `stop`. */
 export async function startDemo(...options) {
   const { started, stop } = await start(
     ["demo", "--addr", "127.0.0.1:0", ...options],
@@ -17,27 +17,27 @@ export async function startDemo(...options) {
   return { base: started, stop };
 }
 
-/** Types a name and an address, as a person would. */
+/** Types a name and an e-mail address. */
 export async function typeIn(page, name = "Ada") {
   await page.getByLabel("Name").fill(name);
   await page.getByLabel("E-mail").fill("ada@example.com");
 }
 
-/** Sends the form as it is, although the browser would rather have a box ticked first. */
+/** Sends the form without the browser's validation, which requires a ticked box. */
 export async function sendAnyway(page) {
   await page.locator("main form").first().evaluate((form) => { form.noValidate = true; });
   await page.getByRole("button", { name: "Sign up" }).click();
 }
 
-/** Ticks whatever box a provider shows, and waits until its answer is there. */
+/** Ticks the provider's box, if it has one, and waits until the field contains a token. */
 export async function complete(page, provider, field) {
-  // Nothing to do: the answer is asked for when the form is sent.
+  // These providers have no box. The page gets a token when the form is sent.
   if (/-v3$|-enterprise$/.test(provider)) { return; }
   if (provider === "altcha") {
     await page.locator("altcha-widget label").click();
     await expect(page.locator("altcha-widget input[type=checkbox]")).toBeChecked();
   } else {
-    // CaptchaLa's is a button in the page itself, and the others' are frames.
+    // CaptchaLa's box is a button in the page itself. Those of the other providers are in frames.
     const box = provider === "captchala"
       ? page.getByRole("checkbox", { name: "I am human (emulated)" })
       : page.locator(`.${CLASSES[provider]}`).frameLocator("iframe").getByRole("checkbox");
@@ -47,10 +47,10 @@ export async function complete(page, provider, field) {
   await expect.poll(() => page.locator(`[name="${field}"]`).first().inputValue()).not.toBe("");
 }
 
-/** By which each provider's script finds its element. */
+/** The class by which each provider's script finds its element. */
 const CLASSES = { "turnstile": "cf-turnstile", "hcaptcha": "h-captcha", "recaptcha-v2": "g-recaptcha" };
 
-/** The name of the field that each provider's answer is posted in. */
+/** The name of the form field with each provider's token. */
 export const FIELDS = {
   "altcha": "altcha",
   "turnstile": "cf-turnstile-response",

@@ -1,8 +1,8 @@
-// The demo as a person uses it: in a real browser, with the real widget of the proof of work.
+// The demo in a real browser, with the real widget of the proof of work.
 
 import path from "node:path";
 import AxeBuilder from "@axe-core/playwright";
-import { FIELDS, PICTURES, complete, sendAnyway, startDemo, typeIn } from "./demo.js";
+import { FIELDS, SCREENSHOTS, complete, sendAnyway, startDemo, typeIn } from "./demo.js";
 import { expect, test as base } from "./fixtures.js";
 
 const test = base.extend({
@@ -14,10 +14,10 @@ const test = base.extend({
 });
 
 const PAGES = ["/", "/side-by-side", "/simulate", "/log", "/metrics"];
-const entered = (page) => expect(page.getByRole("heading", { name: "You are in" })).toBeVisible();
-const reason = (page, text) => expect(page.locator(".operator").getByText(text, { exact: true })).toBeVisible();
+const expectSignedUp = (page) => expect(page.getByRole("heading", { name: "You are signed up" })).toBeVisible();
+const expectReason = (page, text) => expect(page.locator(".operator").getByText(text, { exact: true })).toBeVisible();
 
-/** The status of the page that `act` leads to. */
+/** Returns the status of the page to which `act` leads. */
 async function status(page, act) {
   const [response] = await Promise.all([
     page.waitForResponse((response) => response.request().isNavigationRequest() && response.request().method() === "POST"),
@@ -27,15 +27,15 @@ async function status(page, act) {
 }
 
 test.describe("the proof of work", () => {
-  test("a person solves it and is in, and the same again is refused", async ({ page, demo }) => {
+  test("a visitor solves it and signs up, and a replay is refused", async ({ page, demo }) => {
     await page.goto(demo.base);
     await typeIn(page);
     await complete(page, "altcha", "altcha");
     expect(await status(page, () => page.getByRole("button", { name: "Sign up" }).click())).toBe(200);
-    await entered(page);
+    await expectSignedUp(page);
     expect(await status(page, () => page.getByRole("button", { name: "Submit the same again" }).click())).toBe(403);
-    await expect(page.getByRole("alert")).toContainText("We could not let you in");
-    await reason(page, "replayed");
+    await expect(page.getByRole("alert")).toContainText("Verification failed");
+    await expectReason(page, "replayed");
   });
 
   test("it is solved without a mouse", async ({ page, demo }) => {
@@ -50,10 +50,10 @@ test.describe("the proof of work", () => {
     await expect(page.locator("altcha-widget input[type=checkbox]")).toBeChecked();
     await page.getByRole("button", { name: "Sign up" }).focus();
     await page.keyboard.press("Enter");
-    await entered(page);
+    await expectSignedUp(page);
   });
 
-  test("unsolved it stops the browser, and whoever sends it anyway", async ({ page, demo }) => {
+  test("without a solution the browser does not send the form, and the server refuses it", async ({ page, demo }) => {
     await page.goto(demo.base);
     await typeIn(page, 'Ada "<b>" Lovelace');
     await expect(page.locator("altcha-widget input[type=checkbox]")).toBeVisible();
@@ -64,35 +64,35 @@ test.describe("the proof of work", () => {
     await expect(page.getByLabel("Name")).toHaveValue('Ada "<b>" Lovelace');
   });
 
-  test("a challenge that has ended is refused, and the next one passes", async ({ page }) => {
+  test("an expired challenge is refused, and the next one passes", async ({ page }) => {
     const demo = await startDemo("--challenge-ttl", "10");
     try {
       await page.goto(demo.base);
       await typeIn(page);
       await page.locator("altcha-widget").evaluate((widget) => {
-        widget.addEventListener("statechange", (event) => { window.ended ||= event.detail.state === "expired"; });
+        widget.addEventListener("statechange", (event) => { window.expired ||= event.detail.state === "expired"; });
       });
       await complete(page, "altcha", "altcha");
-      const answer = await page.locator("[name=altcha]").inputValue();
-      await page.waitForFunction(() => window.ended);
+      const token = await page.locator("[name=altcha]").inputValue();
+      await page.waitForFunction(() => window.expired);
       await expect(page.locator("altcha-widget input[type=checkbox]")).not.toBeChecked();
-      // A challenge ends with its last second, which the browser's clock may be ahead of.
-      await page.waitForFunction((then) => Date.now() > then, Date.now() + 1_100);
+      // A challenge is valid until the end of its last second, and the browser's clock may be fast.
+      await page.waitForFunction((end) => Date.now() > end, Date.now() + 1_100);
       const sent = () => page.locator("[name=altcha]").evaluate((input, value) => {
         input.value = value;
         input.form.submit();
-      }, answer);
+      }, token);
       expect(await status(page, sent)).toBe(403);
-      await reason(page, "expired");
+      await expectReason(page, "expired");
       await complete(page, "altcha", "altcha");
       await page.getByRole("button", { name: "Sign up" }).click();
-      await entered(page);
+      await expectSignedUp(page);
     } finally {
       await demo.stop();
     }
   });
 
-  test("an answer that was tampered with is refused", async ({ page, demo }) => {
+  test("a tampered token is refused", async ({ page, demo }) => {
     await page.goto(demo.base);
     await typeIn(page);
     await complete(page, "altcha", "altcha");
@@ -102,16 +102,16 @@ test.describe("the proof of work", () => {
       input.value = btoa(JSON.stringify(payload));
     });
     expect(await status(page, () => sendAnyway(page))).toBe(403);
-    await reason(page, "invalid");
+    await expectReason(page, "invalid");
   });
 
-  test("without JavaScript the page says what is needed, and lets nobody in", async ({ browser, demo }) => {
+  test("without JavaScript the page states what is needed, and the form is refused", async ({ browser, demo }) => {
     const context = await browser.newContext({ javaScriptEnabled: false });
     const page = await context.newPage();
     await page.goto(demo.base);
     const message = page.locator("noscript p");
     await expect(message).toBeVisible();
-    // The driver does not read what is in there by itself.
+    // Playwright does not read the text of a `noscript` element itself.
     expect(await message.evaluate((p) => p.textContent)).toContain("This check runs in JavaScript");
     await typeIn(page);
     expect(await status(page, () => page.getByRole("button", { name: "Sign up" }).click())).toBe(403);
@@ -120,28 +120,28 @@ test.describe("the proof of work", () => {
   });
 
   for (const preset of ["standard", "sha", "scrypt", "argon2id"]) {
-    test(`its ${preset} work is done and checked`, async ({ page }) => {
+    test(`the preset ${preset} is solved and verified`, async ({ page }) => {
       const demo = await startDemo("--difficulty", preset);
       await page.goto(demo.base);
       await typeIn(page);
       await page.locator("altcha-widget label").click();
-      // A machine with other work may need a while.
+      // A busy machine may need this long.
       await expect(page.locator("altcha-widget input[type=checkbox]")).toBeChecked({ timeout: 20_000 });
       expect(await status(page, () => page.getByRole("button", { name: "Sign up" }).click())).toBe(200);
       await demo.stop();
     });
   }
 
-  test("challenges are not kept by caches, and not handed out without end", async ({ page }) => {
-    // Of its own, since all browsers of these tests have one address.
+  test("challenges are not cached, and their rate is limited", async ({ page }) => {
+    // A demo of its own, because all browsers of these tests share one client address.
     const demo = await startDemo();
     await page.goto(demo.base);
-    const answers = await page.evaluate(async () => {
-      const ask = () => fetch("/human-check-altcha/challenge").then((r) => [r.status, r.headers.get("cache-control")]);
-      return Promise.all(Array.from({ length: 40 }, ask));
+    const responses = await page.evaluate(async () => {
+      const request = () => fetch("/human-check-altcha/challenge").then((r) => [r.status, r.headers.get("cache-control")]);
+      return Promise.all(Array.from({ length: 40 }, request));
     });
-    expect(answers.every(([, cache]) => cache === "no-store")).toBe(true);
-    expect(answers.some(([status]) => status === 429), "thirty a minute").toBe(true);
+    expect(responses.every(([, cache]) => cache === "no-store")).toBe(true);
+    expect(responses.some(([status]) => status === 429), "thirty a minute").toBe(true);
     await page.locator("altcha-widget label").click();
     await expect(page.locator("altcha-widget")).toContainText("Try again later");
     await demo.stop();
@@ -149,18 +149,18 @@ test.describe("the proof of work", () => {
 });
 
 for (const [provider, field] of Object.entries(FIELDS).filter(([provider]) => provider !== "altcha")) {
-  test(`${provider} lets a person in, once`, async ({ page, demo }) => {
+  test(`${provider} accepts a token once`, async ({ page, demo }) => {
     await page.goto(`${demo.base}/?provider=${provider}`);
     await typeIn(page);
     await complete(page, provider, field);
     expect(await status(page, () => page.getByRole("button", { name: "Sign up" }).click())).toBe(200);
-    await entered(page);
+    await expectSignedUp(page);
     expect(await status(page, () => page.getByRole("button", { name: "Submit the same again" }).click())).toBe(403);
   });
 }
 
 for (const [first, second] of [["turnstile", "hcaptcha"], ["captchala", "recaptcha-v2"], ["altcha", "turnstile"]]) {
-  test(`${first} and ${second} stand on one form and are compared`, async ({ page, demo }) => {
+  test(`${first} and ${second} are on one form and are compared`, async ({ page, demo }) => {
     await page.goto(`${demo.base}/side-by-side?first=${first}&second=${second}`);
     for (const provider of [first, second]) {
       await complete(page, provider, FIELDS[provider]);
@@ -168,25 +168,25 @@ for (const [first, second] of [["turnstile", "hcaptcha"], ["captchala", "recaptc
     await page.getByRole("button", { name: "Send" }).click();
     await expect(page.locator("#agreement [data-cell=both]")).toHaveText("1");
     await page.getByRole("button", { name: /Simulate 50/ }).click();
-    await expect(page.getByRole("heading", { name: "What 51 visitors say" })).toBeVisible();
+    await expect(page.getByRole("heading", { name: "51 compared visitors" })).toBeVisible();
   });
 }
 
-test("simulating shows the decision, the status, and both sides", async ({ page, demo }) => {
+test("a simulation shows the status of the response", async ({ page, demo }) => {
   await page.goto(`${demo.base}/simulate`);
   for (const [scene, status] of [["A human", "200"], ["A bot", "403"], ["A replay", "403"]]) {
     await page.getByRole("radio", { name: "ALTCHA" }).check();
     await page.getByRole("button", { name: scene }).click();
     await expect(page.locator("#result")).toHaveAttribute("data-status", status);
   }
-  for (const [scene, status] of [["A slow provider", "200"], ["A provider that is down", "503"], ["A spent quota", "503"]]) {
+  for (const [scene, status] of [["A slow provider", "200"], ["A provider that is down", "503"], ["A used-up quota", "503"]]) {
     await page.getByRole("radio", { name: "reCAPTCHA v3" }).check();
     await page.getByRole("button", { name: scene }).click();
     await expect(page.locator("#result")).toHaveAttribute("data-status", status);
   }
 });
 
-test("the log follows what happens elsewhere", async ({ context, page, demo }) => {
+test("the log shows new decisions without a reload", async ({ context, page, demo }) => {
   await page.goto(`${demo.base}/log`);
   await expect(page.locator("#live")).toBeVisible();
   const before = await page.locator("#decisions tbody tr").count();
@@ -211,7 +211,7 @@ test("every page has a strict policy with a nonce of its own", async ({ page, de
 
 for (const [device, viewport] of [["desktop", { width: 1280, height: 900 }], ["phone", { width: 390, height: 844 }]]) {
   for (const colorScheme of ["light", "dark"]) {
-    test(`it looks right and is accessible: ${device}, ${colorScheme}`, async ({ browser, demo }) => {
+    test(`every page fits the screen and is accessible: ${device}, ${colorScheme}`, async ({ browser, demo }) => {
       const context = await browser.newContext({ viewport, colorScheme, isMobile: device === "phone" });
       const page = await context.newPage();
       for (const address of PAGES) {
@@ -222,23 +222,23 @@ for (const [device, viewport] of [["desktop", { width: 1280, height: 900 }], ["p
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         expect(wide, `${address} scrolls sideways`).toBeLessThanOrEqual(0);
         const { violations } = await new AxeBuilder({ page })
-          // What is inside of the widget is its maker's.
+          // The content of the widgets is not part of this project.
           .exclude("altcha-widget").exclude("iframe").analyze();
         expect(violations.map(({ id, nodes }) => `${address} ${id}: ${nodes[0].html}`)).toEqual([]);
         const name = address === "/" ? "signup" : address.slice(1);
-        await page.screenshot({ path: path.join(PICTURES, `${device}-${colorScheme}-${name}.png`), fullPage: address !== "/log" });
+        await page.screenshot({ path: path.join(SCREENSHOTS, `${device}-${colorScheme}-${name}.png`), fullPage: address !== "/log" });
       }
       await context.close();
     });
   }
 }
 
-test("the picture of the README", async ({ browser, demo }) => {
+test("the screenshot for the README", async ({ browser, demo }) => {
   const context = await browser.newContext({ viewport: { width: 1100, height: 800 }, deviceScaleFactor: 1 });
   const page = await context.newPage();
   await page.goto(demo.base);
   await typeIn(page, "Ada Lovelace");
   await complete(page, "altcha", "altcha");
-  await page.screenshot({ path: path.join(PICTURES, "readme.png") });
+  await page.screenshot({ path: path.join(SCREENSHOTS, "readme.png") });
   await context.close();
 });

@@ -1,16 +1,16 @@
-// The pages of the three example applications, each by its framework's own means: with the proof of work,
-// whose challenges and widget they serve themselves, and with a provider.
+// The pages of the three example applications: with a proof of work, whose challenges and widget the
+// applications serve themselves, and with a provider.
 
 import path from "node:path";
 import { expect, start, test as base } from "./fixtures.js";
-import { standIn } from "./providers.js";
+import { emulateHosts } from "./providers.js";
 
 const EXAMPLES = ["example-actix-signup", "example-axum-login", "example-rocket-comments"];
 const SECRET = "a-secret-for-the-tests-0123456789";
 const WIDGET = path.resolve(import.meta.dirname, "node_modules");
 
 const test = base.extend({
-  /** `run(program, variables)` is the address of a running example. */
+  /** The fixture `run(program, variables)` starts an example and returns its address. */
   run: async ({}, use) => {
     const running = [];
     await use(async (program, variables) => {
@@ -26,7 +26,7 @@ const test = base.extend({
 const altcha = { HUMAN_CHECK_PROVIDER: "altcha", HUMAN_CHECK_SITE: "localhost", HUMAN_CHECK_SECRET: SECRET,
   HUMAN_CHECK_DIFFICULTY: "light", HUMAN_CHECK_WIDGET: WIDGET };
 
-/** Sends the form and returns status and body of what came back. */
+/** Sends the form and returns the status and the body of the response. */
 async function send(page) {
   const [response] = await Promise.all([
     page.waitForResponse((response) => response.request().method() === "POST"),
@@ -36,14 +36,14 @@ async function send(page) {
 }
 
 for (const program of EXAMPLES) {
-  test(`${program} takes a proof of work once, for what it was made`, async ({ page, run }) => {
+  test(`${program} accepts a proof of work once`, async ({ page, run }) => {
     const base = await run(program, { ...altcha, HUMAN_CHECK_ACTION: "signup" });
     await page.goto(base);
     const form = page.locator("form[action='/signup']");
     await page.getByLabel("E-mail").fill("ada@example.com");
     await form.locator("altcha-widget label").click();
     await expect(form.locator("altcha-widget input[type=checkbox]")).toBeChecked();
-    const answer = await form.locator("[name=altcha]").inputValue();
+    const token = await form.locator("[name=altcha]").inputValue();
     const first = await send(page);
     expect(first.status).toBe(200);
     expect(JSON.parse(first.body)).toMatchObject({ ok: true, fields: { email: "ada@example.com" } });
@@ -54,15 +54,15 @@ for (const program of EXAMPLES) {
     await form.evaluate((form, value) => {
       form.querySelector("[name=altcha]").value = value;
       form.submit();
-    }, answer);
+    }, token);
     expect((await sent).status()).toBe(403);
   });
 
-  test(`${program} takes a provider's token from its page`, async ({ page, context, trouble, emulator, run }) => {
+  test(`${program} accepts a provider's token`, async ({ page, context, violations, emulator, run }) => {
     const { site_key, secret } = emulator.site("turnstile");
     const base = await run(program, { HUMAN_CHECK_PROVIDER: "turnstile", HUMAN_CHECK_SITE_KEY: site_key,
       HUMAN_CHECK_SECRET: secret, HUMAN_CHECK_BASE_URL: emulator.base, HUMAN_CHECK_HOSTNAMES: "127.0.0.1" });
-    await standIn(context, trouble, emulator, "turnstile");
+    await emulateHosts(context, violations, emulator, "turnstile");
     await page.goto(base);
     await page.getByLabel("E-mail").fill("ada@example.com");
     const form = page.locator("form[action='/signup']");

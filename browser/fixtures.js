@@ -1,5 +1,5 @@
-// Tests with a browser that notices what nobody may get wrong, on every page of every test: a breach of the
-// page's policy, a word to a stranger, and an error that nobody caught.
+// The Playwright fixtures of all tests. A test fails if one of its pages violates its content security
+// policy, sends a request to an unknown host, or throws an error that is not caught.
 
 import { test as base, expect } from "@playwright/test";
 import { startEmulator } from "./binary.js";
@@ -10,13 +10,14 @@ export { start, startEmulator } from "./binary.js";
 const OWN_HOSTS = new Set(["127.0.0.1", "localhost"]);
 
 export const test = base.extend({
-  /** One emulator for a worker's tests. Every test finds its knobs as they are by themselves. */
+  /** One emulator for all tests of a worker. */
   sharedEmulator: [async ({}, use) => {
     const emulator = await startEmulator();
     await use(emulator);
     await emulator.stop();
   }, { scope: "worker" }],
 
+  /** The emulator, with default settings and without faults at the start of each test. */
   emulator: async ({ sharedEmulator }, use) => {
     await sharedEmulator.knobs({});
     await sharedEmulator.heal();
@@ -24,45 +25,45 @@ export const test = base.extend({
   },
 
   /**
-   * What went wrong so far on the pages of the test's own context, each a text of one line.
+   * The violations on the pages of the test's own context. `seen` has one line of text for each.
    *
-   * A test that means something to go wrong says so with `trouble.expect(pattern)`, and fails when it
-   * does not happen. A host that a test maps somewhere is no stranger after `trouble.allow(host)`.
+   * A test that causes a violation on purpose calls `violations.expect(pattern)`, and fails if the
+   * violation does not happen. After `violations.allow(host)` a request to that host is no violation.
    */
-  trouble: [async ({ context }, use) => {
+  violations: [async ({ context }, use) => {
     const seen = [];
     const expected = [];
     const hosts = new Set(OWN_HOSTS);
-    await context.exposeBinding("humanCheckTestBreach", (_, text) => { seen.push(text); });
+    await context.exposeBinding("humanCheckTestViolation", (_, text) => { seen.push(text); });
     await context.addInitScript(() => {
       document.addEventListener("securitypolicyviolation", (event) => {
-        window.humanCheckTestBreach(`policy: ${event.effectiveDirective} stops ${event.blockedURI}`);
+        window.humanCheckTestViolation(`policy: ${event.effectiveDirective} stops ${event.blockedURI}`);
       });
     });
     context.on("console", (message) => {
       if (/Content Security Policy/i.test(message.text())) { seen.push(`policy: ${message.text()}`); }
     });
     context.on("weberror", (error) => { seen.push(`error: ${error.error().message}`); });
-    const ask = (address) => {
+    const checkHost = (address) => {
       const url = new URL(address);
       if (/^(https?|wss?):$/.test(url.protocol) && !hosts.has(url.hostname)) {
-        seen.push(`stranger: ${url.hostname} is asked`);
+        seen.push(`unknown host: ${url.hostname}`);
       }
     };
-    context.on("request", (request) => ask(request.url()));
-    context.on("page", (page) => page.on("websocket", (socket) => ask(socket.url())));
+    context.on("request", (request) => checkHost(request.url()));
+    context.on("page", (page) => page.on("websocket", (socket) => checkHost(socket.url())));
     await use({
       seen,
       expect: (pattern) => expected.push(pattern),
       allow: (...names) => names.forEach((name) => hosts.add(name)),
     });
-    // Whatever is still asked of a host that a test mapped is of no interest.
+    // Requests that are still open to a host that a test routes are ignored.
     await context.unrouteAll({ behavior: "ignoreErrors" });
-    // Reports of the last moment are on their way from the pages.
+    // A round trip to each page, so that all reported violations have arrived.
     await Promise.all(context.pages().map((page) => page.evaluate(() => 0).catch(() => {})));
     const unexpected = seen.filter((text) => !expected.some((pattern) => pattern.test(text)));
-    expect(unexpected, "trouble that the test does not expect").toEqual([]);
+    expect(unexpected, "violations that the test does not expect").toEqual([]);
     const missing = expected.filter((pattern) => !seen.some((text) => pattern.test(text)));
-    expect(missing, "trouble that the test expects").toEqual([]);
+    expect(missing, "violations that the test expects").toEqual([]);
   }, { auto: true }],
 });

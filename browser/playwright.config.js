@@ -4,13 +4,13 @@ import { defineConfig } from "@playwright/test";
 
 const output = path.resolve(import.meta.dirname, "../target/browser");
 
-// The system's own: nothing is downloaded.
+// Returns the path of the system's browser. Nothing is downloaded.
 function chromium() {
   if (process.env.CHROMIUM) { return process.env.CHROMIUM; }
   const names = ["chromium", "chromium-browser", "google-chrome"];
   const folders = ["/usr/bin", ...(process.env.PATH || "").split(path.delimiter)];
   const found = folders.flatMap((folder) => names.map((name) => path.join(folder, name))).find(existsSync);
-  if (!found) { throw new Error("no Chromium on the PATH: install one, or name it in CHROMIUM"); }
+  if (!found) { throw new Error("no Chromium on the PATH: install one, or set the variable CHROMIUM to its path"); }
   return found;
 }
 
@@ -35,7 +35,7 @@ export default defineConfig({
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
-        // No name means anything, so nothing can leave this machine.
+        // Only local names resolve, so no request can leave this machine.
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
       ],
     },

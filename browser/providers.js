@@ -1,13 +1,13 @@
-// The providers as a page's maker sees them, and as his server asks them.
+// The providers' scripts, hosts and fields, and their verification by a server.
 
 import { readFileSync } from "node:fs";
 
-/** What each adapter states for a page's policy. */
+/** The sources that each adapter states for a content security policy. */
 export const SOURCES = JSON.parse(readFileSync(new URL("sources.json", import.meta.url), "utf8"));
 
 /**
- * `script` is the path of the provider's script, `host` where it really is, and `hosts` all that a page
- * may ask.
+ * `script` is the path of the provider's script, `host` its real host, and `hosts` all hosts that a page
+ * may send requests to.
  */
 export const PROVIDERS = {
   "turnstile": {
@@ -54,8 +54,8 @@ export const PROVIDERS = {
   },
 };
 
-/** What a page's policy has to allow when the script comes from `origin`, as the adapters say. */
-export function moved(provider, origin) {
+/** The sources for a policy if the provider's script is loaded from `origin` instead of its real host. */
+export function sourcesFrom(provider, origin) {
   const { host } = PROVIDERS[provider];
   const kept = (source) => !(source === host || source.startsWith(`${host}/`));
   return Object.fromEntries(
@@ -63,38 +63,38 @@ export function moved(provider, origin) {
   );
 }
 
-/** Puts the emulator in the place of a provider's hosts, which have no meaning otherwise. */
-export async function standIn(context, trouble, emulator, provider) {
+/** Routes requests to a provider's hosts to the emulator. */
+export async function emulateHosts(context, violations, emulator, provider) {
   const { hosts } = PROVIDERS[provider];
-  trouble.allow(...hosts);
+  violations.allow(...hosts);
   await context.route((url) => hosts.includes(url.hostname), async (route) => {
     const request = route.request();
     const { pathname, search, origin } = new URL(request.url());
     const headers = request.headers();
-    // As it would be if the provider's host were the emulator's.
+    // The emulator expects its own origin in requests of the provider's pages.
     if (headers.origin === origin) { headers.origin = emulator.base; }
     await route.fulfill({ response: await route.fetch({ url: emulator.base + pathname + search, headers }) });
   });
 }
 
-/** What the provider says of a token, asked by a server with our secret. */
+/** Verifies a token with the account's secret, as a server does, and returns the provider's verdict. */
 export async function verify(emulator, provider, token) {
   const { secret, site_key } = emulator.site(provider);
-  const ask = async (path, headers, body) => {
+  const post = async (path, headers, body) => {
     const reply = await fetch(emulator.base + path, { method: "POST", headers, body });
     return reply.json();
   };
   if (provider === "captchala") {
     const headers = { "x-app-key": site_key, "x-app-secret": secret, "content-type": "application/json" };
-    const { data } = await ask("/v1/validate", headers, JSON.stringify({ pass_token: token }));
+    const { data } = await post("/v1/validate", headers, JSON.stringify({ pass_token: token }));
     return { success: data.valid, action: data.action, hostname: data.valid && new URL(data.captcha_args.referer).hostname };
   }
   if (provider === "recaptcha-enterprise") {
     const event = { token, siteKey: site_key };
     const path = `/v1/projects/demo-project/assessments?key=${secret}`;
-    const answer = await ask(path, { "content-type": "application/json" }, JSON.stringify({ event }));
-    const { valid, action, hostname } = answer.tokenProperties;
-    return { success: valid, action, hostname, score: answer.riskAnalysis?.score };
+    const reply = await post(path, { "content-type": "application/json" }, JSON.stringify({ event }));
+    const { valid, action, hostname } = reply.tokenProperties;
+    return { success: valid, action, hostname, score: reply.riskAnalysis?.score };
   }
-  return ask(PROVIDERS[provider].siteverify, {}, new URLSearchParams({ secret, response: token }));
+  return post(PROVIDERS[provider].siteverify, {}, new URLSearchParams({ secret, response: token }));
 }

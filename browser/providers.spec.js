@@ -1,15 +1,15 @@
-// The emulator's scripts in plain pages, loaded from the emulator and under the policy that the adapters state.
+// The emulator's scripts in plain pages, under the content security policy that the adapters state.
 
 import { readFileSync } from "node:fs";
 import { expect, policy, test } from "./site.js";
-import { SOURCES, PROVIDERS, moved, standIn, verify } from "./providers.js";
+import { SOURCES, PROVIDERS, emulateHosts, sourcesFrom, verify } from "./providers.js";
 
 const BOX = "I am human (emulated)";
 
-/** A page with a form, and what goes into it. */
+/** Returns a page with a form that contains `inside`. */
 function form(emulator, provider, { inside, query = "", script = "", origin = emulator.base }) {
   return {
-    policy: policy(origin === emulator.base ? moved(provider, origin) : SOURCES[provider]),
+    policy: policy(origin === emulator.base ? sourcesFrom(provider, origin) : SOURCES[provider]),
     body: `<!doctype html><title>form</title>
       <script src="/listener.js"></script>
       ${script}
@@ -24,8 +24,8 @@ function widget(emulator, provider, attributes = "") {
 }
 
 const box = (page) => page.frameLocator("iframe").getByRole("checkbox");
-const heard = (page) => page.evaluate(() => window.heard);
-const last = async (page, name) => (await heard(page)).filter(([what]) => what === name).at(-1)?.[1];
+const callbacks = (page) => page.evaluate(() => window.callbacks);
+const last = async (page, name) => (await callbacks(page)).filter(([what]) => what === name).at(-1)?.[1];
 
 async function solved(page) {
   await expect.poll(() => last(page, "solved")).toBeTruthy();
@@ -54,7 +54,7 @@ for (const provider of ["turnstile", "hcaptcha", "recaptcha-v2", "recaptcha-ente
       });
     });
 
-    test("no click is no token", async ({ page, site, emulator }) => {
+    test("without a click there is no token", async ({ page, site, emulator }) => {
       site.add("/", form(emulator, provider, { inside: widget(emulator, provider) }));
       await page.goto(`${site.base}/`);
       await expect(box(page)).toBeEnabled();
@@ -68,30 +68,30 @@ for (const provider of ["turnstile", "hcaptcha", "recaptcha-v2", "recaptcha-ente
       site.add("/", form(emulator, provider, { inside: widget(emulator, provider) }));
       await page.goto(`${site.base}/`);
       await box(page).check();
-      await expect.poll(() => heard(page)).toHaveLength(2);
-      expect((await heard(page)).map(([name]) => name)).toEqual(["solved", "expired"]);
+      await expect.poll(() => callbacks(page)).toHaveLength(2);
+      expect((await callbacks(page)).map(([name]) => name)).toEqual(["solved", "expired"]);
       await expect(page.locator(`[name="${fields[0]}"]`)).toHaveValue("");
       await expect(box(page)).not.toBeChecked();
       await emulator.knobs({});
       await box(page).check();
-      await expect.poll(() => heard(page)).toHaveLength(3);
+      await expect.poll(() => callbacks(page)).toHaveLength(3);
     });
 
-    test("a key that nobody knows is an error", async ({ page, site, emulator }) => {
-      const unknown = { turnstile: "0xnobody" }[provider] || "nobody";
+    test("an unknown site key is an error", async ({ page, site, emulator }) => {
+      const unknown = { turnstile: "0xunknown" }[provider] || "unknown";
       const inside = widget(emulator, provider).replace(emulator.site(provider).site_key, unknown);
       site.add("/", form(emulator, provider, { inside }));
       await page.goto(`${site.base}/`);
-      // hCaptcha finds out when it is asked for a challenge, the others when they are shown.
+      // hCaptcha reports the error when a challenge is requested, the others when the widget is shown.
       if (provider === "hcaptcha") { await box(page).click(); }
-      await expect.poll(() => heard(page)).toHaveLength(1);
+      await expect.poll(() => callbacks(page)).toHaveLength(1);
       const code = { turnstile: "110100", hcaptcha: "invalid-data" }[provider];
-      expect(await page.evaluate(() => window.heard[0])).toEqual(["failed", code]);
+      expect(await page.evaluate(() => window.callbacks[0])).toEqual(["failed", code]);
       await expect(page.frameLocator("iframe").getByRole("status")).toHaveText("invalid site key");
       await expect(box(page)).toBeEnabled({ enabled: provider === "hcaptcha" });
     });
 
-    test("a bot's token is worth nothing", async ({ page, site, emulator }) => {
+    test("the token of a bot is refused or has a low score", async ({ page, site, emulator }) => {
       await emulator.knobs({ visitors_are_bots: true });
       site.add("/", form(emulator, provider, { inside: widget(emulator, provider) }));
       await page.goto(`${site.base}/`);
@@ -106,7 +106,7 @@ for (const provider of ["turnstile", "hcaptcha", "recaptcha-v2", "recaptcha-ente
   });
 }
 
-const only = (page) => page.evaluate(() => window.heard.map(([name]) => name));
+const callbackNames = (page) => page.evaluate(() => window.callbacks.map(([name]) => name));
 
 test.describe("turnstile", () => {
   const site_key = (emulator) => emulator.site("turnstile").site_key;
@@ -142,9 +142,9 @@ test.describe("turnstile", () => {
     const token = await solved(page);
     expect(await page.evaluate(() => [turnstile.getResponse(id), turnstile.isExpired(id)])).toEqual([token, false]);
     expect(await verify(emulator, "turnstile", token)).toMatchObject({ success: true, action: "login", cdata: "c1" });
-    // Once more is the same token, until a reset.
+    // Until a reset, another execution gives the same token.
     await page.evaluate(() => turnstile.execute(id));
-    expect(await heard(page)).toEqual([["solved", token], ["solved", token]]);
+    expect(await callbacks(page)).toEqual([["solved", token], ["solved", token]]);
     await page.evaluate(() => turnstile.reset(id));
     expect(await page.evaluate(() => turnstile.getResponse(id))).toBeUndefined();
     await page.evaluate(() => turnstile.execute(id));
@@ -153,27 +153,27 @@ test.describe("turnstile", () => {
     await expect(page.locator("iframe, input")).toHaveCount(0);
   });
 
-  test("without an error callback it throws, and testing keys never pass or pass at once", async ({ page, site, emulator, trouble }) => {
-    trouble.expect(/^error: \[emulated Turnstile\] error: 600010$/);
+  test("without an error callback it throws, and testing keys never pass or pass at once", async ({ page, site, emulator, violations }) => {
+    violations.expect(/^error: \[emulated Turnstile\] error: 600010$/);
     const key = (sitekey, more) => `<div class="cf-turnstile" data-sitekey="${sitekey}" ${more}></div>`;
     const inside = key("2x00000000000000000000AB", 'data-retry="never"') + key("1x00000000000000000000AA", 'data-callback="solved"');
     site.add("/", form(emulator, "turnstile", { inside }));
     await page.goto(`${site.base}/`);
     expect(await solved(page)).toBe("XXXX.DUMMY.TOKEN.XXXX");
-    await expect.poll(() => trouble.seen).toHaveLength(1);
+    await expect.poll(() => violations.seen).toHaveLength(1);
   });
 
-  test("a manual page is told that a token expired, by a question of its own", async ({ page, site, emulator }) => {
+  test("without automatic refresh the page gets a callback when the token expires", async ({ page, site, emulator }) => {
     await emulator.knobs({ token_ttl_ms: 200 });
     site.add("/", form(emulator, "turnstile", { inside: widget(emulator, "turnstile", 'data-refresh-expired="never"') }));
     await page.goto(`${site.base}/`);
     await box(page).check();
-    await expect.poll(() => only(page)).toEqual(["solved", "expired"]);
+    await expect.poll(() => callbackNames(page)).toEqual(["solved", "expired"]);
     expect(await page.evaluate(() => turnstile.isExpired())).toBe(true);
     await expect(box(page)).toBeChecked();
   });
 
-  test("it takes the place of reCAPTCHA where a page asks for that", async ({ page, site, emulator }) => {
+  test("it replaces reCAPTCHA if the page selects that", async ({ page, site, emulator }) => {
     const inside = widget(emulator, "turnstile").replace("cf-turnstile", "g-recaptcha");
     site.add("/", form(emulator, "turnstile", { inside, query: "?compat=recaptcha" }));
     await page.goto(`${site.base}/`);
@@ -200,7 +200,7 @@ test.describe("hcaptcha", () => {
     expect(Array.from(site.posts[0])).toEqual([["h-captcha-response", token]]);
   });
 
-  test("a button asks by itself, and a page gives up by closing", async ({ page, site, emulator }) => {
+  test("a button starts a challenge, and a page can close one", async ({ page, site, emulator }) => {
     const inside = `<button id="go" class="h-captcha" data-sitekey="${emulator.site("hcaptcha").site_key}"
       data-callback="solved" data-close-callback="expired">Go</button>`;
     site.add("/", form(emulator, "hcaptcha", { inside }));
@@ -209,17 +209,17 @@ test.describe("hcaptcha", () => {
     const token = await solved(page);
     await expect(page.locator('[name="h-captcha-response"]')).toHaveValue(token);
     const closed = await page.evaluate(async () => {
-      const asked = hcaptcha.execute(undefined, { async: true });
+      const executed = hcaptcha.execute(undefined, { async: true });
       hcaptcha.close();
-      return asked.then(() => "solved", (code) => code);
+      return executed.then(() => "solved", (code) => code);
     });
     expect(closed).toBe("challenge-closed");
-    expect(await only(page)).toEqual(["solved", "expired"]);
+    expect(await callbackNames(page)).toEqual(["solved", "expired"]);
   });
 });
 
 test.describe("recaptcha", () => {
-  test("a button asks by itself", async ({ page, site, emulator }) => {
+  test("a button starts a challenge", async ({ page, site, emulator }) => {
     const inside = `<button id="go" class="g-recaptcha" data-sitekey="${emulator.site("recaptcha-v2").site_key}"
       data-callback="solved">Go</button>`;
     site.add("/", form(emulator, "recaptcha-v2", { inside }));
@@ -244,7 +244,7 @@ test.describe("recaptcha", () => {
       }), site_key);
       expect((await verify(emulator, "recaptcha-v2", ticked)).success).toBe(true);
       expect(await verify(emulator, "recaptcha-v3", scored)).toMatchObject({ success: true, action: "login", score: 0.9 });
-      // The badge's field is outside of the form.
+      // The field of the score's badge is outside of the form.
       await page.click("#send");
       await expect(page).toHaveTitle("thanks");
       expect(site.posts[0].getAll("g-recaptcha-response")).toEqual([ticked]);
@@ -262,19 +262,19 @@ test.describe("recaptcha", () => {
 });
 
 test.describe("captchala", () => {
-  const glue = readFileSync(new URL("../crates/human-check-captchala/src/widget_loader.js", import.meta.url), "utf8");
+  const loader = readFileSync(new URL("../crates/human-check-captchala/src/widget_loader.js", import.meta.url), "utf8");
 
   function addPage(site, emulator, origin) {
-    site.add("/glue.js", { type: "text/javascript", body: glue });
+    site.add("/loader.js", { type: "text/javascript", body: loader });
     site.add("/", form(emulator, "captchala", {
       origin,
       inside: `<div class="human-check-captchala" data-app-key="${emulator.site("captchala").site_key}"
-        data-action="signup"><input type="hidden" name="captchala_token"></div><script src="/glue.js"></script>`,
+        data-action="signup"><input type="hidden" name="captchala_token"></div><script src="/loader.js"></script>`,
     }));
   }
   const button = (page) => page.getByRole("checkbox", { name: BOX });
 
-  test("our glue fills its field from the keyboard, and posts it", async ({ page, site, emulator }) => {
+  test("the loader fills its field after a key press, and the form posts it", async ({ page, site, emulator }) => {
     addPage(site, emulator);
     await page.goto(`${site.base}/`);
     await button(page).press("Enter");
@@ -285,17 +285,17 @@ test.describe("captchala", () => {
     expect(await verify(emulator, "captchala", token)).toEqual({ success: true, action: "signup", hostname: "127.0.0.1" });
   });
 
-  test("on the provider's own hosts it keeps to the policy for those", async ({ page, context, trouble, site, emulator }) => {
-    await standIn(context, trouble, emulator, "captchala");
+  test("with the provider's real hosts it satisfies the policy for those", async ({ page, context, violations, site, emulator }) => {
+    await emulateHosts(context, violations, emulator, "captchala");
     addPage(site, emulator, PROVIDERS.captchala.host);
-    const asked = page.waitForRequest((request) => request.method() === "POST");
+    const requested = page.waitForRequest((request) => request.method() === "POST");
     await page.goto(`${site.base}/`);
     await button(page).click();
     await expect(page.locator('[name="captchala_token"]')).toHaveValue(/^pt_/);
-    expect(new URL((await asked).url()).hostname).toBe("apiv1.captcha.la");
+    expect(new URL((await requested).url()).hostname).toBe("apiv1.captcha.la");
   });
 
-  test("our glue starts anew, and a bot gets nothing", async ({ page, site, emulator }) => {
+  test("the loader starts again on an event, and the token of a bot is refused", async ({ page, site, emulator }) => {
     addPage(site, emulator);
     await page.goto(`${site.base}/`);
     const field = page.locator('[name="captchala_token"]');
@@ -310,7 +310,7 @@ test.describe("captchala", () => {
     expect((await verify(emulator, "captchala", await field.inputValue())).success).toBe(false);
   });
 
-  test("a server token is spent, and a page may bring another", async ({ page, site, emulator }) => {
+  test("a used server token is refused, and the page may supply another one", async ({ page, site, emulator }) => {
     await emulator.knobs({ server_token_required: true });
     const { site_key, secret } = emulator.site("captchala");
     const issue = async () => {
@@ -331,7 +331,7 @@ test.describe("captchala", () => {
     site.add("/", form(emulator, "captchala", { inside: '<div id="here"></div>', script: '<script src="/start.js"></script>' }));
     await page.goto(`${site.base}/`);
     await page.evaluate(() => begin());
-    await expect.poll(() => only(page)).toEqual(["expired"]);
+    await expect.poll(() => callbackNames(page)).toEqual(["expired"]);
     await page.evaluate(() => { widget.verify(); });
     const first = await solved(page);
     expect(await verify(emulator, "captchala", first)).toMatchObject({ success: true, action: "reset" });
@@ -344,34 +344,34 @@ test.describe("captchala", () => {
   });
 });
 
-test("a widget hears nobody but its own frame, and a frame nobody but its page", async ({ page, site, emulator }) => {
-  const forged = { kind: "token", round: 1, token: "forged", life: 60_000 };
-  // Somebody else's frame in the same page, which has the same origin as the page, speaks to both.
-  site.add("/stranger.js", { type: "text/javascript", body: `
+test("a widget accepts messages of its own frame only, and a frame those of its page only", async ({ page, site, emulator }) => {
+  const forged = { kind: "token", round: 1, token: "forged", ttl: 60_000 };
+  // Another frame, with the origin of the page, sends messages to the page and to the widget's frame.
+  site.add("/other.js", { type: "text/javascript", body: `
     onmessage = () => {
       parent.postMessage(${JSON.stringify(forged)}, "*");
       const start = { kind: "start", round: 1, solve: true, task: { sitekey: "x", mode: "checkbox" } };
       for (let n = 0; n < parent.frames.length; n += 1) {
         if (parent.frames[n] !== window) { parent.frames[n].postMessage(start, "*"); }
       }
-      parent.postMessage("spoken", "*");
+      parent.postMessage("sent", "*");
     };` });
-  site.add("/stranger", { body: '<script src="/stranger.js"></script>' });
+  site.add("/other", { body: '<script src="/other.js"></script>' });
   const open = form(emulator, "turnstile", { inside: widget(emulator, "turnstile") });
-  open.policy = policy({ ...moved("turnstile", emulator.base), "frame-src": ["'self'", emulator.base] });
-  open.body += '<iframe id="stranger" src="/stranger"></iframe>';
+  open.policy = policy({ ...sourcesFrom("turnstile", emulator.base), "frame-src": ["'self'", emulator.base] });
+  open.body += '<iframe id="other" src="/other"></iframe>';
   site.add("/", open);
   await page.goto(`${site.base}/`);
-  const ours = page.frameLocator("form iframe").getByRole("checkbox");
-  await expect(ours).toBeEnabled();
+  const checkbox = page.frameLocator("form iframe").getByRole("checkbox");
+  await expect(checkbox).toBeEnabled();
   await page.evaluate((message) => new Promise((resolve) => {
-    addEventListener("message", ({ data }) => { if (data === "spoken") { resolve(); } });
-    // The page itself is no frame of the provider's, either.
+    addEventListener("message", ({ data }) => { if (data === "sent") { resolve(); } });
+    // A message from the page itself must be ignored, too.
     postMessage(message, "*");
-    document.getElementById("stranger").contentWindow.postMessage("speak", "*");
+    document.getElementById("other").contentWindow.postMessage("send", "*");
   }), forged);
-  await expect(ours).not.toBeChecked();
-  expect(await heard(page)).toEqual([]);
-  await ours.check();
+  await expect(checkbox).not.toBeChecked();
+  expect(await callbacks(page)).toEqual([]);
+  await checkbox.check();
   expect((await verify(emulator, "turnstile", await solved(page))).success).toBe(true);
 });

@@ -1,15 +1,15 @@
-// A site under test: pages from memory, on a free port, with the policy that each page states.
+// A fixture that serves pages from memory on a free port, each with its own content security policy.
 
 import { createServer } from "node:http";
 import { test as base } from "./fixtures.js";
 
 export { expect } from "./fixtures.js";
 
-/** Our tests' own page script: it writes down what the provider's script calls. */
+/** A script for pages under test. It records the callbacks of the provider's script. */
 const LISTENER = `
-  window.heard = [];
+  window.callbacks = [];
   for (const name of ["solved", "expired", "failed", "timedOut"]) {
-    window[name] = (value) => { window.heard.push([name, value]); };
+    window[name] = (value) => { window.callbacks.push([name, value]); };
   }
 `;
 
@@ -32,7 +32,7 @@ export const test = base.extend({
     await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
     await use({
       base: `http://127.0.0.1:${server.address().port}`,
-      /** The forms that were sent here. */
+      /** The forms that were posted to the site. */
       posts,
       add: (path, page) => pages.set(path, page),
     });
@@ -41,7 +41,7 @@ export const test = base.extend({
   },
 });
 
-/** A policy that allows the site its own scripts and forms, and what `sources` says on top. */
+/** Returns a policy that allows the site's own scripts, images and forms, and also `sources`. */
 export function policy(sources) {
   const own = { "default-src": ["'none'"], "script-src": ["'self'"], "form-action": ["'self'"], "img-src": ["'self'"] };
   const directives = new Set([...Object.keys(own), ...Object.keys(sources)]);

@@ -1,5 +1,5 @@
-// How long the widget takes in this machine's browser, from the click to the tick, for each preset of the
-// proof of work: `node solve-times.js [runs]`. A row of medians for docs/benchmarks.md, in milliseconds.
+// Measures the time in milliseconds from the click to the tick of the widget, for each preset of the proof
+// of work, and prints a table for docs/benchmarks.md. Usage: `node solve-times.js [runs]`.
 
 import { chromium } from "@playwright/test";
 import { startDemo } from "./demo.js";
@@ -16,7 +16,7 @@ for (const preset of ["light", "standard", "sha", "scrypt", "argon2id"]) {
     await page.goto(demo.base);
     await page.locator("altcha-widget input[type=checkbox]").waitFor();
     times.push(await page.locator("altcha-widget").evaluate((widget) => new Promise((resolve, reject) => {
-      // Its own wait of half a second, so that a tick does not flash.
+      // By default the widget takes at least half a second.
       widget.configure({ minDuration: 0 });
       let start = 0;
       widget.addEventListener("statechange", ({ detail }) => {

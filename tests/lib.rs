@@ -1,6 +1,7 @@
-//! Suites that span the crates; they are in `suite/`.
+//! Tests that need several crates, in `suite/` and `guards/`, and the examples of the
+//! documentation.
 
-/// The examples of the README and of the pages must run.
+/// Compiles and runs the Rust examples of Markdown pages as doctests.
 macro_rules! pages {
     ($($name:ident $path:literal)*) => {$(
         #[cfg(doctest)]
@@ -16,13 +17,14 @@ pages! {
     Axum "../docs/tutorial/axum.md"
     CaptchaLa "../docs/providers/captchala.md"
     Configuration "../docs/reference/configuration.md"
-    Evaluating "../docs/how-to/comparing-providers.md"
+    ComparingProviders "../docs/how-to/comparing-providers.md"
     Hcaptcha "../docs/providers/hcaptcha.md"
-    Migrating "../docs/how-to/migrate-providers.md"
-    Outages "../docs/failure-modes.md"
+    MigrateProviders "../docs/how-to/migrate-providers.md"
+    FailureModes "../docs/failure-modes.md"
     Recaptcha "../docs/providers/recaptcha.md"
     Rocket "../docs/tutorial/rocket.md"
-    SeveralMachines "../docs/how-to/multi-node.md"
+    MultiNode "../docs/how-to/multi-node.md"
+    RotateASecret "../docs/how-to/rotate-a-secret.md"
     Siteverify "../docs/providers/siteverify.md"
     Turnstile "../docs/providers/turnstile.md"
     WritingAnAdapter "../docs/how-to/writing-an-adapter.md"

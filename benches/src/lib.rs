@@ -1,19 +1,19 @@
-//! What both sides of the benchmarks agree on.
+//! Values and helpers that the benchmark programs share.
 
-/// The widget's secret.
+/// The secret of the benchmarked account.
 pub const SECRET: &str = "0x4AAAAAAABenchSecret00000000000001";
 
-/// The page that shows the widget.
+/// The hostname in the provider's reply.
 pub const HOST: &str = "www.example.com";
 
-/// What Turnstile says to a good token.
+/// Returns Turnstile's reply to a valid token.
 pub fn reply() -> String {
     format!(
         r#"{{"success":true,"error-codes":[],"challenge_ts":"2026-01-01T00:00:00.000Z","hostname":"{HOST}","action":"login","cdata":"session-0123456789","metadata":{{"interactive":false,"ephemeral_id":"x:9f78e0ed210960d7693b167e"}}}}"#
     )
 }
 
-/// A token of usual length: 1,024 bytes of a base64url alphabet.
+/// Returns a token of usual length: 1,024 bytes of the base64url alphabet.
 pub fn token() -> String {
     "0.abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_0123456789"
         .chars()
@@ -22,7 +22,7 @@ pub fn token() -> String {
         .collect()
 }
 
-/// One of many tokens that all differ, of at least 16 bytes.
+/// Returns a token of `length` bytes, but at least 16, that is different for each number.
 pub fn token_number(number: usize, length: usize) -> String {
     let mut token = format!("{number:016x}");
     let rest = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_0123456789";
@@ -32,12 +32,13 @@ pub fn token_number(number: usize, length: usize) -> String {
     token
 }
 
-/// The one in the middle.
+/// Returns the median. Panics if `figures` is empty.
 pub fn median(figures: Vec<f64>) -> f64 {
     percentile(figures, 0.5)
 }
 
-/// The one that this share of them does not exceed.
+/// Returns the figure at this share, from 0.0 to 1.0, of the sorted figures. Panics if `figures` is
+/// empty.
 pub fn percentile(mut figures: Vec<f64>, share: f64) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[((figures.len() - 1) as f64 * share) as usize]

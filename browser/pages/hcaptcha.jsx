@@ -1,13 +1,13 @@
 import { useRef } from "react";
 import HCaptcha from "@hcaptcha/react-hcaptcha";
-import { note, stage } from "./stage.jsx";
+import { record, stage } from "./stage.jsx";
 
 const { siteKey, size } = document.getElementById("root").dataset;
 
 stage(function Page() {
   const widget = useRef();
   const execute = () => widget.current.execute({ async: true })
-    .then(({ response }) => note("executed")(response), note("rejected"));
+    .then(({ response }) => record("executed")(response), record("rejected"));
   return (
     <>
       <HCaptcha
@@ -15,10 +15,10 @@ stage(function Page() {
         sitekey={siteKey}
         size={size || "normal"}
         sentry={false}
-        onVerify={note("solved")}
-        onExpire={note("expired")}
-        onError={note("failed")}
-        onChalExpired={note("timedOut")}
+        onVerify={record("solved")}
+        onExpire={record("expired")}
+        onError={record("failed")}
+        onChalExpired={record("timedOut")}
       />
       <button onClick={() => widget.current.resetCaptcha()}>Reset</button>
       <button onClick={execute}>Execute</button>

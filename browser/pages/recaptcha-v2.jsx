@@ -1,6 +1,6 @@
 import { useRef } from "react";
 import ReCAPTCHA from "react-google-recaptcha";
-import { note, stage } from "./stage.jsx";
+import { record, stage } from "./stage.jsx";
 
 const { siteKey, size, enterprise } = document.getElementById("root").dataset;
 window.recaptchaOptions = { enterprise: enterprise === "true" };
@@ -13,12 +13,12 @@ stage(function Page() {
         ref={widget}
         sitekey={siteKey}
         size={size || "normal"}
-        onChange={note("solved")}
-        onExpired={note("expired")}
-        onErrored={note("failed")}
+        onChange={record("solved")}
+        onExpired={record("expired")}
+        onErrored={record("failed")}
       />
       <button onClick={() => widget.current.reset()}>Reset</button>
-      <button onClick={() => widget.current.executeAsync().then(note("executed"))}>Execute</button>
+      <button onClick={() => widget.current.executeAsync().then(record("executed"))}>Execute</button>
     </>
   );
 });

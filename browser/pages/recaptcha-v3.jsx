@@ -1,18 +1,18 @@
 import { GoogleReCaptchaProvider, useGoogleReCaptcha } from "react-google-recaptcha-v3";
-import { note, stage } from "./stage.jsx";
+import { record, stage } from "./stage.jsx";
 
 const { siteKey, enterprise } = document.getElementById("root").dataset;
 
-function Ask() {
+function ExecuteButton() {
   const { executeRecaptcha } = useGoogleReCaptcha();
-  const ask = () => executeRecaptcha("checkout/pay").then(note("executed"), note("rejected"));
-  return <button disabled={!executeRecaptcha} onClick={ask}>Execute</button>;
+  const execute = () => executeRecaptcha("checkout/pay").then(record("executed"), record("rejected"));
+  return <button disabled={!executeRecaptcha} onClick={execute}>Execute</button>;
 }
 
 stage(function Page() {
   return (
     <GoogleReCaptchaProvider reCaptchaKey={siteKey} useEnterprise={enterprise === "true"}>
-      <Ask />
+      <ExecuteButton />
     </GoogleReCaptchaProvider>
   );
 });

@@ -1,16 +1,16 @@
-// Shows a widget until it is told not to, and writes down what the widget's package says.
+// A page that mounts and unmounts a widget, and records the callbacks of the widget's package.
 
 import { useState } from "react";
 import { createRoot } from "react-dom/client";
 
-window.heard = [];
+window.callbacks = [];
 
-/** A callback that is written down under this name. */
-export function note(name) {
-  return (value) => { window.heard.push([name, value]); };
+/** Returns a callback that is recorded under this name. */
+export function record(name) {
+  return (value) => { window.callbacks.push([name, value]); };
 }
 
-/** Puts the component on the page, with buttons for what a site would do. */
+/** Puts the component on the page, with a button that mounts and unmounts it. */
 export function stage(Widget) {
   function Stage() {
     const [shown, show] = useState(true);

@@ -1,6 +1,6 @@
 import { useRef } from "react";
 import { Turnstile } from "@marsidev/react-turnstile";
-import { note, stage } from "./stage.jsx";
+import { record, stage } from "./stage.jsx";
 
 const { siteKey } = document.getElementById("root").dataset;
 
@@ -12,11 +12,11 @@ stage(function Page() {
         ref={widget}
         siteKey={siteKey}
         options={{ action: "signup", cData: "session_1", language: "de" }}
-        onSuccess={note("solved")}
-        onExpire={note("expired")}
-        onError={note("failed")}
-        onTimeout={note("timedOut")}
-        onBeforeInteractive={note("asked")}
+        onSuccess={record("solved")}
+        onExpire={record("expired")}
+        onError={record("failed")}
+        onTimeout={record("timedOut")}
+        onBeforeInteractive={record("interactive")}
       />
       <button onClick={() => widget.current.reset()}>Reset</button>
     </>

@@ -1,4 +1,4 @@
-//! What only actix-web has: app data, scopes, concurrent extractors, error handlers.
+//! Features that only actix-web has: app data, scopes, concurrent extractors, error handlers.
 
 use actix_web::dev::Payload;
 use actix_web::error::InternalError;
@@ -14,9 +14,9 @@ use serde::Deserialize;
 
 use crate::body_kinds::{form, multipart};
 use crate::client::{Connection, Request};
-use crate::fixture::{ProviderKind, listen};
+use crate::fixture::{ScriptedProvider, listen};
 
-fn guard(provider: &ProviderKind) -> Guard {
+fn guard(provider: &ScriptedProvider) -> Guard {
     Guard::new(provider.clone(), RoutePolicy::fail_closed("site")).unwrap()
 }
 
@@ -51,8 +51,8 @@ fn a_route_without_a_guard_fails_and_says_so_in_the_log() {
         config.route("/", web::post().to(async |_: Human| "ran"));
         config.route("/form", web::post().to(async |_: HumanForm<Age>| "ran"));
     });
-    let answer = connection.send(&header("/", "good")).unwrap();
-    assert_eq!((answer.status, answer.body.as_str()), (500, ""));
+    let response = connection.send(&header("/", "good")).unwrap();
+    assert_eq!((response.status, response.body.as_str()), (500, ""));
     let mut request = form(&[("age", "3"), ("h-captcha-response", "good")]);
     request.path = "/form".to_owned();
     assert_eq!(connection.send(&request).unwrap().status, 500);
@@ -60,7 +60,7 @@ fn a_route_without_a_guard_fails_and_says_so_in_the_log() {
 
 #[test]
 fn the_nearest_guard_decides() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let lazy = site
         .with_policy(RoutePolicy::fail_closed("lazy").with_trigger(Trigger::when(|_| false)))
@@ -86,13 +86,13 @@ fn the_nearest_guard_decides() {
     assert_eq!(send(&Request::post("/lazy/maybe")).body, "unverified");
     assert_eq!(send(&header("/lazy/maybe", "good")).body, "human");
     assert_eq!(send(&header("/lazy/maybe", "bad")).status, 403);
-    // A handler that wants proof is not run without, whatever the policy lets in.
+    // A handler that takes `Human` does not run without a proof, whatever the policy allows.
     assert_eq!(send(&Request::post("/lazy/human")).status, 403);
 }
 
 #[test]
 fn two_guards_registered_in_two_ways_are_an_error() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let strict = site
         .with_policy(RoutePolicy::fail_closed("strict"))
@@ -125,7 +125,7 @@ fn two_guards_registered_in_two_ways_are_an_error() {
 
 #[test]
 fn error_handlers_of_the_application_are_called() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {
         let forms = web::FormConfig::default().error_handler(|error, _| {
@@ -151,7 +151,7 @@ fn error_handlers_of_the_application_are_called() {
     };
     let bad_form = send(&[("age", "old"), ("h-captcha-response", "good")]);
     assert_eq!((bad_form.status, bad_form.body.as_str()), (418, "form"));
-    assert_eq!(provider.asked(), 0);
+    assert_eq!(provider.calls(), 0);
     let refused = send(&[("age", "3"), ("h-captcha-response", "bad")]);
     assert_eq!(
         (refused.status, refused.body.as_str()),
@@ -165,7 +165,7 @@ fn error_handlers_of_the_application_are_called() {
 
 #[test]
 fn a_scope_behind_the_middleware_is_checked_once() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {
         config.app_data(site.clone()).service(
@@ -178,20 +178,20 @@ fn a_scope_behind_the_middleware_is_checked_once() {
     let mut send = |request: &Request| connection.send(request).unwrap();
     let echoed = send(&header("/api/echo", "good").body("text/plain", "exactly this"));
     assert_eq!((echoed.status, echoed.body.as_str()), (200, "exactly this"));
-    assert_eq!(provider.asked(), 1);
+    assert_eq!(provider.calls(), 1);
     for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "POST"] {
         let request = Request::post("/api/any").method(method);
         assert_eq!(send(&request).status, 403, "{method}");
         let request = header("/api/any", "good").method(method);
         assert_eq!(send(&request).status, 200, "{method}");
     }
-    // `match_pattern` is none for this spelling, and the handler is reached all the same.
+    // `match_pattern` is `None` for this spelling, and the route matches all the same.
     assert_eq!(send(&Request::post("/%61pi/any")).status, 403);
 }
 
 #[test]
 fn a_middleware_that_reads_bodies_hands_every_byte_on() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {
         config.service(
@@ -210,7 +210,7 @@ fn a_middleware_that_reads_bodies_hands_every_byte_on() {
         assert_eq!(response.body.as_bytes(), request.body);
     }
     assert_eq!(send(&form(&[("email", "a@b")])).status, 403);
-    // What cannot be looked into has no token.
+    // The middleware finds no token in a body that it cannot parse.
     assert_eq!(
         send(&multipart(&[("h-captcha-response", None, b"good")])).status,
         403
@@ -226,7 +226,7 @@ fn a_middleware_that_reads_bodies_hands_every_byte_on() {
 
 #[test]
 fn middleware_outside_sees_the_response_of_a_refusal() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {
         config.service(
@@ -236,16 +236,16 @@ fn middleware_outside_sees_the_response_of_a_refusal() {
                 .route("/any", web::post().to(async || "ran")),
         );
     });
-    let answer = connection.send(&header("/api/any", "bad")).unwrap();
+    let response = connection.send(&header("/api/any", "bad")).unwrap();
     assert_eq!(
-        (answer.status, answer.header("x-outer")),
+        (response.status, response.header("x-outer")),
         (403, Some("here"))
     );
 }
 
 #[test]
 fn refusals_of_the_middleware_can_have_another_response() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {
         let middleware =
@@ -262,16 +262,16 @@ fn refusals_of_the_middleware_can_have_another_response() {
                 .route(web::post().to(async || "ran")),
         );
     });
-    let answer = connection.send(&header("/", "bad")).unwrap();
+    let response = connection.send(&header("/", "bad")).unwrap();
     assert_eq!(
-        (answer.status, answer.body.as_str()),
+        (response.status, response.body.as_str()),
         (418, "verification-failed /")
     );
 }
 
 #[test]
-fn several_proofs_in_one_handler_ask_once_however_slow_the_provider() {
-    let provider = ProviderKind::default();
+fn several_proofs_in_one_handler_call_once_however_slow_the_provider() {
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {
         config.app_data(site.clone()).route(
@@ -280,15 +280,15 @@ fn several_proofs_in_one_handler_ask_once_however_slow_the_provider() {
         );
     });
     connection.write(&header("/", "slow").bytes());
-    provider.wait_for_a_question();
-    provider.open();
+    provider.wait_for_call();
+    provider.release_slow_call();
     assert_eq!(connection.read("POST").unwrap().body, "ran");
-    assert_eq!(provider.asked(), 1);
+    assert_eq!(provider.calls(), 1);
 }
 
 #[test]
 fn a_proof_beside_a_form_calls_once_and_must_agree() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {
         config
@@ -304,36 +304,36 @@ fn a_proof_beside_a_form_calls_once_and_must_agree() {
     });
     for path in ["/before", "/after"] {
         for (body, status) in [("", 200), ("slow", 200), ("good", 400)] {
-            let before = provider.asked();
+            let before = provider.calls();
             let mut request = form(&[("age", "3"), ("h-captcha-response", body)]);
             path.clone_into(&mut request.path);
             connection.write(&request.header("x-captcha-token", "slow").bytes());
-            provider.wait_for_a_question();
-            provider.open();
-            let answer = connection.read("POST").unwrap();
-            assert_eq!(answer.status, status, "{path} {body}");
-            assert_eq!(provider.asked(), before + 1, "{path} {body}");
+            provider.wait_for_call();
+            provider.release_slow_call();
+            let response = connection.read("POST").unwrap();
+            assert_eq!(response.status, status, "{path} {body}");
+            assert_eq!(provider.calls(), before + 1, "{path} {body}");
         }
     }
 }
 
 #[test]
 fn a_handler_that_takes_a_refusal_still_gets_its_body() {
-    type Soft = Result<Human, actix_web::Error>;
-    let provider = ProviderKind::default();
+    type Proof = Result<Human, actix_web::Error>;
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {
         config
             .app_data(site.clone())
             .route(
                 "/before",
-                web::post().to(async |human: Soft, body: web::Bytes| {
+                web::post().to(async |human: Proof, body: web::Bytes| {
                     format!("{} {}", human.is_ok(), body.len())
                 }),
             )
             .route(
                 "/after",
-                web::post().to(async |body: web::Bytes, human: Soft| {
+                web::post().to(async |body: web::Bytes, human: Proof| {
                     format!("{} {}", human.is_ok(), body.len())
                 }),
             )
@@ -349,21 +349,21 @@ fn a_handler_that_takes_a_refusal_still_gets_its_body() {
             for length in [0, 10, 50_000, 200_000] {
                 let request = header(path, token).body("text/plain", "x".repeat(length));
                 for request in [request.clone(), request.chunked()] {
-                    let answer = connection.send(&request).unwrap();
+                    let response = connection.send(&request).unwrap();
                     let expected = format!("{} {length}", token == "good");
-                    assert_eq!(answer.body, expected, "{path} {token} {length}");
+                    assert_eq!(response.body, expected, "{path} {token} {length}");
                 }
             }
         }
         let request = header("/option", token).body("application/json", "[1,2,3]");
-        let answer = connection.send(&request).unwrap();
-        assert_eq!(answer.body, format!("{} 3", token == "good"), "{token}");
+        let response = connection.send(&request).unwrap();
+        assert_eq!(response.body, format!("{} 3", token == "good"), "{token}");
     }
 }
 
 #[test]
 fn a_body_that_breaks_off_is_never_whole() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let address = {
         let connection = serve(move |config| {
@@ -388,18 +388,20 @@ fn a_body_that_breaks_off_is_never_whole() {
             let head = format!("POST / HTTP/1.1\r\nhost: x\r\nx-captcha-token: {token}\r\n{body}");
             connection.write(head.as_bytes());
             connection.close();
-            let answer = connection.read("POST");
-            let refused = answer.as_ref().is_none_or(|answer| answer.status == 400);
-            assert!(refused, "{token} {body} {answer:?}");
+            let response = connection.read("POST");
+            let refused = response
+                .as_ref()
+                .is_none_or(|response| response.status == 400);
+            assert!(refused, "{token} {body} {response:?}");
         }
     }
 }
 
 #[test]
 fn a_refused_upgrade_is_not_waited_for() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let policy = RoutePolicy::fail_closed("site");
-    // Longer than the client waits for an answer.
+    // Longer than the client waits for a response.
     let limits = BodyLimits::default().with_body_timeout(std::time::Duration::from_secs(3_600));
     let builder = Guard::builder(provider).with_body_limits(limits);
     let site = builder.build(policy).unwrap();
@@ -413,27 +415,27 @@ fn a_refused_upgrade_is_not_waited_for() {
     assert_eq!(connection.read("GET").unwrap().status, 403);
 }
 
-/// Gives the guard one look and goes on without it.
-struct Impatient;
+/// An extractor that polls the future of `Human` once and drops it.
+struct DroppedProof;
 
-impl FromRequest for Impatient {
+impl FromRequest for DroppedProof {
     type Error = actix_web::Error;
     type Future = std::future::Ready<Result<Self, Self::Error>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let _given_up = Human::from_request(request, payload).now_or_never();
+        let _dropped = Human::from_request(request, payload).now_or_never();
         std::future::ready(Ok(Self))
     }
 }
 
 #[test]
-fn a_proof_that_was_given_up_leaves_the_body_to_others() {
-    let provider = ProviderKind::default();
+fn a_dropped_proof_leaves_the_body_to_other_extractors() {
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {
         config.app_data(site.clone()).route(
             "/",
-            web::post().to(async |_: Impatient, body: web::Bytes| body),
+            web::post().to(async |_: DroppedProof, body: web::Bytes| body),
         );
     });
     let bytes = header("/", "b d")
@@ -442,13 +444,13 @@ fn a_proof_that_was_given_up_leaves_the_body_to_others() {
     let (first, second) = bytes.split_at(bytes.len() / 2);
     connection.write(first);
     connection.write(second);
-    let answer = connection.read("POST").unwrap();
-    assert_eq!((answer.status, answer.body.len()), (200, 50_000));
+    let response = connection.read("POST").unwrap();
+    assert_eq!((response.status, response.body.len()), (200, 50_000));
 }
 
 #[test]
 fn a_body_that_an_upgrade_hides_is_capped_all_the_same() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {
         config.app_data(site.clone()).service(
@@ -461,13 +463,13 @@ fn a_body_that_an_upgrade_hides_is_capped_all_the_same() {
                 content-type: application/json\r\ncontent-length: 10\r\n\r\n";
     connection.write(head.as_bytes());
     connection.write(&[b'x'; 70_000]);
-    // Without a cap nothing is answered before the deadline, and all that comes is kept.
+    // Without a limit the middleware would buffer everything until the timeout.
     assert_eq!(connection.read("POST").unwrap().status, 413);
 }
 
 #[test]
-fn a_token_in_the_address_counts_where_a_handler_demands_that() {
-    let provider = ProviderKind::default();
+fn a_token_in_the_url_counts_for_human_query() {
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {
         config
@@ -489,7 +491,7 @@ fn a_token_in_the_address_counts_where_a_handler_demands_that() {
     assert_eq!(send("age=3&h-captcha-response=bad").status, 403);
     assert_eq!(send("age=3").status, 403);
     assert_eq!(send("age=old&h-captcha-response=good").status, 400);
-    assert_eq!(provider.asked(), 2);
+    assert_eq!(provider.calls(), 2);
     let request =
         Request::post("/beside?age=3&h-captcha-response=good").body("text/plain", "exactly this");
     assert_eq!(connection.send(&request).unwrap().body, "exactly this");
@@ -497,7 +499,7 @@ fn a_token_in_the_address_counts_where_a_handler_demands_that() {
 
 #[test]
 fn a_body_beside_a_proof_reaches_its_own_extractor() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let mut connection = serve(move |config| {
         config
@@ -515,13 +517,17 @@ fn a_body_beside_a_proof_reaches_its_own_extractor() {
     for path in ["/before", "/after"] {
         let request = header(path, "good").body("text/plain", "x".repeat(50_000));
         for request in [request.clone(), request.chunked()] {
-            let answer = connection.send(&request).unwrap();
-            assert_eq!((answer.status, answer.body.len()), (200, 50_000), "{path}");
+            let response = connection.send(&request).unwrap();
+            assert_eq!(
+                (response.status, response.body.len()),
+                (200, 50_000),
+                "{path}"
+            );
         }
     }
     for token in ["bad", "", "b d"] {
         let request = header("/before", token).body("text/plain", "x".repeat(50_000));
-        let answer = connection.send(&request).unwrap();
-        assert!(answer.status == 403 || answer.status == 400, "{token}");
+        let response = connection.send(&request).unwrap();
+        assert!(response.status == 403 || response.status == 400, "{token}");
     }
 }

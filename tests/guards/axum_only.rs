@@ -1,4 +1,4 @@
-//! What only axum has: layers, optional extraction, state and extensions.
+//! Features that only axum has: layers, optional extraction, state and extensions.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use human_check_guard::{Guard, RoutePolicy, Trigger, Unverified};
 
 use crate::body_kinds::{form, multipart};
 use crate::client::{Connection, Request};
-use crate::fixture::{ProviderKind, in_tokio, listen};
+use crate::fixture::{ScriptedProvider, in_tokio, listen};
 
 #[derive(Clone)]
 struct State(Guard);
@@ -22,7 +22,7 @@ impl FromRef<State> for Guard {
     }
 }
 
-fn guard(provider: &ProviderKind) -> Guard {
+fn guard(provider: &ScriptedProvider) -> Guard {
     Guard::new(provider.clone(), RoutePolicy::fail_closed("site")).unwrap()
 }
 
@@ -45,33 +45,33 @@ fn good() -> Request {
 }
 
 #[test]
-fn two_proofs_in_one_handler_ask_once() {
-    let provider = ProviderKind::default();
+fn two_proofs_in_one_handler_call_once() {
+    let provider = ScriptedProvider::default();
     let router = Router::new()
         .route("/", post(async |_: Human, _: MaybeHuman, _: Human| "ran"))
         .with_state(State(guard(&provider)));
     let mut connection = serve(router);
     assert_eq!(connection.send(&header("good")).unwrap().body, "ran");
-    assert_eq!(provider.asked(), 1);
+    assert_eq!(provider.calls(), 1);
 }
 
 #[test]
-fn optional_means_absent_and_not_bad() {
-    let provider = ProviderKind::default();
-    let handler = async |human: Option<Human>| human.map_or("nobody", |_| "somebody");
+fn an_optional_proof_is_none_only_if_the_token_is_absent() {
+    let provider = ScriptedProvider::default();
+    let handler = async |human: Option<Human>| human.map_or("absent", |_| "human");
     let router = Router::new()
         .route("/", post(handler))
         .with_state(State(guard(&provider)));
     let mut connection = serve(router);
-    assert_eq!(connection.send(&Request::post("/")).unwrap().body, "nobody");
-    assert_eq!(connection.send(&header("good")).unwrap().body, "somebody");
+    assert_eq!(connection.send(&Request::post("/")).unwrap().body, "absent");
+    assert_eq!(connection.send(&header("good")).unwrap().body, "human");
     assert_eq!(connection.send(&header("bad")).unwrap().status, 403);
     assert_eq!(connection.send(&header("down")).unwrap().status, 503);
 }
 
 #[test]
 fn a_route_layer_checks_routes_only_and_once() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let guard = guard(&provider);
     let router = Router::new()
         .route("/", post(async |_: Human, body: String| body))
@@ -82,11 +82,11 @@ fn a_route_layer_checks_routes_only_and_once() {
     let mut send = |request: &Request| connection.send(request).unwrap();
     let echoed = send(&header("good").body("text/plain", "exactly this"));
     assert_eq!((echoed.status, echoed.body.as_str()), (200, "exactly this"));
-    assert_eq!(provider.asked(), 1);
+    assert_eq!(provider.calls(), 1);
     let mut elsewhere = header("good");
     elsewhere.path = "/elsewhere".to_owned();
     assert_eq!(send(&elsewhere).status, 404);
-    assert_eq!(provider.asked(), 1);
+    assert_eq!(provider.calls(), 1);
     for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "POST"] {
         let mut request = Request::post("/any").method(method);
         assert_eq!(send(&request).status, 403, "{method}");
@@ -96,8 +96,8 @@ fn a_route_layer_checks_routes_only_and_once() {
 }
 
 #[test]
-fn a_layer_and_a_form_ask_once_and_must_agree() {
-    let provider = ProviderKind::default();
+fn a_layer_and_a_form_call_once_and_must_agree() {
+    let provider = ScriptedProvider::default();
     let guard = guard(&provider);
     let handler = async |_: HumanForm<Vec<(String, String)>>| "ran";
     let mapped = async |_: HumanForm<std::collections::HashMap<String, String>>| "ran";
@@ -112,7 +112,7 @@ fn a_layer_and_a_form_ask_once_and_must_agree() {
         (&[("h-captcha-response", "good")], 200),
         (&[("h-captcha-response", "bad")], 400),
     ] {
-        let before = provider.asked();
+        let before = provider.calls();
         let mut request = form(body).header("x-captcha-token", "good");
         request.path = "/".to_owned();
         assert_eq!(
@@ -120,9 +120,9 @@ fn a_layer_and_a_form_ask_once_and_must_agree() {
             status,
             "{body:?}"
         );
-        assert_eq!(provider.asked(), before + 1);
+        assert_eq!(provider.calls(), before + 1);
     }
-    // A list has no members, so nothing is lifted out of it; the header's token was checked.
+    // A list of pairs has no token field to remove. The token of the header was verified.
     let mut request = form(&[("a", "b")]).header("x-captcha-token", "good");
     request.path = "/pairs".to_owned();
     assert_eq!(connection.send(&request).unwrap().status, 200);
@@ -130,7 +130,7 @@ fn a_layer_and_a_form_ask_once_and_must_agree() {
 
 #[test]
 fn a_layer_that_reads_bodies_hands_every_byte_on() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let guard = guard(&provider);
     let echo = async |body: axum::body::Bytes| body;
     let router = Router::new()
@@ -151,7 +151,7 @@ fn a_layer_that_reads_bodies_hands_every_byte_on() {
         assert_eq!(response.status, 200, "{response:?}");
         assert_eq!(response.body.as_bytes(), request.body);
     }
-    assert_eq!(provider.asked(), 4);
+    assert_eq!(provider.calls(), 4);
     let hidden = Request::post("/signup").body("text/plain", "h-captcha-response=good");
     assert_eq!(connection.send(&hidden).unwrap().status, 403);
     let missing = form(&[("email", "a@b")]);
@@ -160,7 +160,7 @@ fn a_layer_that_reads_bodies_hands_every_byte_on() {
 
 #[test]
 fn the_nearest_guard_decides_and_another_ones_decision_proves_nothing() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let lazy = guard(&provider)
         .with_policy(RoutePolicy::fail_closed("lazy").with_trigger(Trigger::when(|_| false)))
         .unwrap();
@@ -189,7 +189,7 @@ fn the_nearest_guard_decides_and_another_ones_decision_proves_nothing() {
     assert_eq!(send("/lazy", None).body, "unverified");
     assert_eq!(send("/lazy", Some("good")).body, "human");
     assert_eq!(send("/lazy", Some("bad")).status, 403);
-    // A handler that wants proof is not run without, whatever the policy lets in.
+    // A handler that takes `Human` does not run without a proof, whatever the policy allows.
     assert_eq!(send("/lazy-strict", None).status, 403);
     assert_eq!(send("/inner", None).status, 403);
     assert_eq!(send("/inner", Some("good")).body, "ran");
@@ -197,7 +197,7 @@ fn the_nearest_guard_decides_and_another_ones_decision_proves_nothing() {
 
 #[test]
 fn a_lazy_layer_in_front_of_a_strict_guard_changes_nothing() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let strict = guard(&provider);
     let lazy = strict
         .with_policy(RoutePolicy::fail_closed("lazy").with_observe_only())
@@ -214,7 +214,7 @@ fn a_lazy_layer_in_front_of_a_strict_guard_changes_nothing() {
 
 #[test]
 fn refusals_of_a_layer_can_have_another_response() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let guard = guard(&provider);
     let layer = HumanLayer::new(guard.clone()).with_error_handler(|refused| {
         (
@@ -227,16 +227,16 @@ fn refusals_of_a_layer_can_have_another_response() {
         .route("/", post(async || "ran"))
         .route_layer(layer)
         .with_state(State(guard));
-    let answer = serve(router).send(&header("bad")).unwrap();
+    let response = serve(router).send(&header("bad")).unwrap();
     assert_eq!(
-        (answer.status, answer.body.as_str()),
+        (response.status, response.body.as_str()),
         (418, "verification-failed")
     );
 }
 
 #[test]
-fn a_form_on_get_is_no_way_in() {
-    let provider = ProviderKind::default();
+fn a_form_on_get_is_rejected() {
+    let provider = ScriptedProvider::default();
     let handler = async |_: HumanForm<std::collections::HashMap<String, String>>| "ran";
     let router = Router::new()
         .route("/", any(handler))
@@ -250,12 +250,12 @@ fn a_form_on_get_is_no_way_in() {
         request.path = "/".to_owned();
         assert_eq!(connection.send(&request).unwrap().status, 405, "{method}");
     }
-    assert_eq!(provider.asked(), 0);
+    assert_eq!(provider.calls(), 0);
 }
 
 #[test]
 fn a_fallback_is_no_route() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let guard = guard(&provider);
     let router = Router::new()
         .route("/", post(async || "ran"))
@@ -270,7 +270,7 @@ fn a_fallback_is_no_route() {
 
 #[test]
 fn a_route_that_observes_refuses_no_token() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let observing = RoutePolicy::fail_closed("observing").with_observe_only();
     let guard = Guard::new(provider, observing).unwrap();
     let handler = async |_: HumanForm<std::collections::HashMap<String, String>, MaybeHuman>| "ran";
@@ -297,7 +297,7 @@ fn a_route_that_observes_refuses_no_token() {
 
 #[test]
 fn a_streamed_multipart_comes_after_the_check() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let handler = async |parts: HumanMultipart| {
         let mut parts = parts.into_inner();
         let mut names = Vec::new();
@@ -311,7 +311,7 @@ fn a_streamed_multipart_comes_after_the_check() {
         .with_state(State(guard(&provider)));
     let mut connection = serve(router);
     let request = multipart(&[("a", None, b"1"), ("h-captcha-response", None, b"good")]);
-    // Here the application reads the parts by itself, and the token's is one of them.
+    // The application reads the parts itself, so it sees the part with the token, too.
     assert_eq!(
         connection.send(&request).unwrap().body,
         "a,h-captcha-response"
@@ -321,22 +321,22 @@ fn a_streamed_multipart_comes_after_the_check() {
 }
 
 #[test]
-fn a_form_beside_a_proof_may_cost_the_token_and_a_wrapped_one_does_not() {
+fn a_form_beside_a_proof_may_use_the_token_and_a_wrapped_one_does_not() {
     #[derive(serde::Deserialize)]
     struct Age {
         #[allow(dead_code, reason = "only its type matters")]
         age: u8,
     }
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let router = Router::new()
         .route("/beside", post(async |_: Human, _: Form<Age>| "ran"))
         .route("/wrapped", post(async |_: HumanForm<Age>| "ran"))
         .with_state(State(guard(&provider)));
     let mut connection = serve(router);
-    for (path, asked) in [("/wrapped", 0), ("/beside", 1)] {
+    for (path, calls) in [("/wrapped", 0), ("/beside", 1)] {
         let mut request = form(&[("age", "old")]).header("x-captcha-token", "good");
         path.clone_into(&mut request.path);
         assert_eq!(connection.send(&request).unwrap().status, 422);
-        assert_eq!(provider.asked(), asked, "{path}");
+        assert_eq!(provider.calls(), calls, "{path}");
     }
 }

@@ -1,4 +1,4 @@
-//! Bodies that are wrong in themselves, and what they leave of the token.
+//! Invalid, oversized and compressed bodies, and whether they use the token.
 
 use std::io::Write;
 
@@ -6,13 +6,13 @@ use serde_json::json;
 
 use crate::body_kinds::{comment, form, multipart};
 use crate::client::Request;
-use crate::fixture::{Framework, everywhere, limits, with};
+use crate::fixture::{Framework, apps, apps_with, limits};
 
 const FIELD: &str = "h-captcha-response";
 
 #[test]
 fn an_invalid_form_leaves_the_token_unused() {
-    for app in everywhere() {
+    for app in apps() {
         let bad_age = form(&[("email", "a@b"), ("age", "old"), (FIELD, "good")]);
         let no_email = form(&[(FIELD, "good")]);
         let bad_json = |text: &str| Request::post("/signup").body("application/json", text);
@@ -32,24 +32,24 @@ fn an_invalid_form_leaves_the_token_unused() {
             bad_age_parts,
             no_email_parts,
         ] {
-            let (response, asked) = app.ask(&request);
+            let (response, calls) = app.send_counting_calls(&request);
             let body = String::from_utf8_lossy(&request.body).into_owned();
             assert_eq!(
-                (response.status, asked),
+                (response.status, calls),
                 (422, 0),
                 "{:?} {body}",
                 app.framework
             );
         }
         let broken = bad_json(r#"{"email":"a@b","h-captcha-response":"good""#);
-        let (response, asked) = app.ask(&broken);
-        assert_eq!((response.status, asked), (400, 0), "{:?}", app.framework);
+        let (response, calls) = app.send_counting_calls(&broken);
+        assert_eq!((response.status, calls), (400, 0), "{:?}", app.framework);
     }
 }
 
 #[test]
 fn blank_and_unknown_fields_are_taken_alike() {
-    for app in everywhere() {
+    for app in apps() {
         let fields = [
             ("email", "a@b"),
             ("age", ""),
@@ -74,26 +74,27 @@ fn blank_and_unknown_fields_are_taken_alike() {
 #[test]
 fn a_body_of_an_unknown_type_has_no_token_and_no_handler() {
     let good = "email=a%40b&h-captcha-response=good";
-    for app in everywhere() {
+    for app in apps() {
         for kind in [
             "text/plain",
             "application/octet-stream",
             "application/xml",
             "",
         ] {
-            let (response, asked) = app.ask(&Request::post("/signup").body(kind, good));
+            let (response, calls) =
+                app.send_counting_calls(&Request::post("/signup").body(kind, good));
             let refused = [400, 415].contains(&response.status);
             assert!(
-                refused && asked == 0,
+                refused && calls == 0,
                 "{:?} {kind} {response:?}",
                 app.framework
             );
         }
         let mut untyped = Request::post("/signup");
         untyped.body = good.into();
-        let (response, asked) = app.ask(&untyped);
+        let (response, calls) = app.send_counting_calls(&untyped);
         assert!(
-            [400, 415].contains(&response.status) && asked == 0,
+            [400, 415].contains(&response.status) && calls == 0,
             "{:?}",
             app.framework
         );
@@ -101,9 +102,9 @@ fn a_body_of_an_unknown_type_has_no_token_and_no_handler() {
 }
 
 #[test]
-fn the_handler_sees_what_was_sent() {
+fn the_handler_gets_what_was_sent() {
     let name = "Ada & Bob = \u{1f600} +%41";
-    for app in everywhere() {
+    for app in apps() {
         let fields = json!({"email": "a@b", "name": name, "age": 36});
         let sent = form(&[
             ("email", "a@b"),
@@ -138,7 +139,7 @@ fn the_handler_sees_what_was_sent() {
         let files = app.send(&parts).json()["files"].clone();
         assert_eq!(files[0]["length"], 100_000);
         assert_eq!(files[1]["length"], 0);
-        // Python's hashlib, over the same bytes.
+        // The expected digest was computed by Python's hashlib over the same bytes.
         assert_eq!(files[0]["sha256"], FILE_SHA256);
     }
 }
@@ -147,7 +148,7 @@ const FILE_SHA256: &str = "db8f1d69251d95e2c88268d3c540533cc5182e0e33065a6f3f322
 
 #[test]
 fn a_body_beyond_the_limit_is_refused_without_a_call() {
-    for app in everywhere() {
+    for app in apps() {
         let long = "x".repeat(70_000);
         let pairs = [("email", "a@b"), ("name", long.as_str()), (FIELD, "good")];
         let body = json!({"email": "a@b", "name": long, FIELD: "good"}).to_string();
@@ -158,8 +159,8 @@ fn a_body_beyond_the_limit_is_refused_without_a_call() {
             json.clone(),
             json.chunked(),
         ] {
-            let (response, asked) = app.ask(&request);
-            assert_eq!((response.status, asked), (413, 0), "{:?}", app.framework);
+            let (response, calls) = app.send_counting_calls(&request);
+            assert_eq!((response.status, calls), (413, 0), "{:?}", app.framework);
         }
         let file = vec![0; 2_200_000];
         let upload = multipart(&[
@@ -168,11 +169,13 @@ fn a_body_beyond_the_limit_is_refused_without_a_call() {
             ("files", Some("big"), &file),
         ]);
         for request in [upload.clone(), upload.chunked()] {
-            let answer = app.connect().send(&request);
-            // A server may close before all of it is sent, and the client then sees only that.
-            let refused = answer.as_ref().is_none_or(|answer| answer.status == 413);
-            assert!(refused, "{:?} {answer:?}", app.framework);
-            assert_eq!(app.provider.asked(), 0, "{:?}", app.framework);
+            let response = app.connect().send(&request);
+            // A server may close the connection before the client has sent the whole body.
+            let refused = response
+                .as_ref()
+                .is_none_or(|response| response.status == 413);
+            assert!(refused, "{:?} {response:?}", app.framework);
+            assert_eq!(app.provider.calls(), 0, "{:?}", app.framework);
         }
     }
 }
@@ -183,7 +186,7 @@ fn a_smaller_limit_of_the_guard_holds_and_a_smaller_one_of_the_application_too()
         builder.with_body_limits(limits().with_max_body_bytes(100))
     };
     let long = "x".repeat(200);
-    for app in with(small) {
+    for app in apps_with(small) {
         let request = form(&[("email", "a@b"), ("name", &long), (FIELD, "good")]);
         assert_eq!(app.send(&request).status, 413, "{:?}", app.framework);
         assert_eq!(
@@ -194,17 +197,17 @@ fn a_smaller_limit_of_the_guard_holds_and_a_smaller_one_of_the_application_too()
     let large = |builder: human_check_guard::GuardBuilder| {
         builder.with_body_limits(limits().with_max_body_bytes(10_000_000))
     };
-    // axum's limit is two megabytes for all, the other two are set to 64 KiB.
+    // axum's default limit is 2 MB; the other two examples set 64 KiB.
     let long = "x".repeat(2_200_000);
-    for app in with(large) {
+    for app in apps_with(large) {
         let request = form(&[("email", "a@b"), ("name", &long), (FIELD, "good")]);
-        let answer = app.connect().send(&request);
+        let response = app.connect().send(&request);
         assert!(
-            answer.is_none_or(|answer| answer.status == 413),
+            response.is_none_or(|response| response.status == 413),
             "{:?}",
             app.framework
         );
-        assert_eq!(app.provider.asked(), 0, "{:?}", app.framework);
+        assert_eq!(app.provider.calls(), 0, "{:?}", app.framework);
     }
 }
 
@@ -214,17 +217,18 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// actix-web decompresses; the other two hand the bytes on, where they are no form.
+/// actix-web decompresses the body. axum and Rocket pass the compressed bytes on, which are no
+/// form.
 #[test]
-fn a_compressed_body_is_read_or_refused_and_a_bomb_goes_off_nowhere() {
-    for app in everywhere() {
+fn a_compressed_body_is_read_or_refused_and_a_decompression_bomb_is_refused() {
+    for app in apps() {
         let mut plain = form(&[("email", "a@b"), (FIELD, "good")]);
         plain.body = gzip(&plain.body);
-        let (response, asked) = app.ask(&plain.header("content-encoding", "gzip"));
+        let (response, calls) = app.send_counting_calls(&plain.header("content-encoding", "gzip"));
         match app.framework {
-            Framework::Actix => assert_eq!((response.status, asked), (200, 1)),
+            Framework::Actix => assert_eq!((response.status, calls), (200, 1)),
             _ => assert!(
-                response.status >= 400 && response.status < 500 && asked == 0,
+                response.status >= 400 && response.status < 500 && calls == 0,
                 "{response:?}"
             ),
         }
@@ -235,19 +239,19 @@ fn a_compressed_body_is_read_or_refused_and_a_bomb_goes_off_nowhere() {
         ]);
         bomb.body = gzip(&bomb.body);
         assert!(bomb.body.len() < 65_536);
-        let (response, asked) = app.ask(&bomb.header("content-encoding", "gzip"));
-        let refused = (400..500).contains(&response.status) && asked == 0;
+        let (response, calls) = app.send_counting_calls(&bomb.header("content-encoding", "gzip"));
+        let refused = (400..500).contains(&response.status) && calls == 0;
         assert!(refused, "{:?} {response:?}", app.framework);
     }
 }
 
 #[test]
-fn a_comment_that_is_no_comment_is_the_applications_matter() {
-    for app in everywhere() {
+fn an_invalid_comment_is_rejected_by_the_application() {
+    for app in apps() {
         let mut request = comment().header("X-Captcha-Token", "good");
         request.body = b"{".to_vec();
         assert_eq!(app.send(&request).status, 400, "{:?}", app.framework);
-        // A refused visitor learns nothing of the body.
+        // The response to a refused request does not depend on the body.
         let mut request = comment();
         request.body = b"{".to_vec();
         assert_eq!(app.send(&request).status, 403, "{:?}", app.framework);
@@ -273,7 +277,7 @@ fn no_bytes_make_a_server_fail() {
         "multipart/form-data",
         "text/plain",
     ];
-    for app in everywhere() {
+    for app in apps() {
         for round in 0..200 {
             let kind = kinds[round % kinds.len()];
             let body = bytes(round * 3);
@@ -284,6 +288,6 @@ fn no_bytes_make_a_server_fail() {
                 app.framework
             );
         }
-        assert_eq!(app.provider.asked(), 0);
+        assert_eq!(app.provider.calls(), 0);
     }
 }

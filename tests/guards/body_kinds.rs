@@ -1,9 +1,9 @@
-//! Every place a token can come from, with everything that can be wrong about it.
+//! Tokens in every place of a request, with every mistake that a token can have.
 
 use serde_json::json;
 
 use crate::client::Request;
-use crate::fixture::{App, everywhere};
+use crate::fixture::{App, apps};
 
 const FIELD: &str = "h-captcha-response";
 const BOUNDARY: &str = "----b";
@@ -40,7 +40,7 @@ pub(crate) fn comment() -> Request {
     Request::post("/comments").body("application/json", r#"{"text":"hello"}"#)
 }
 
-/// Where a token is put.
+/// The part of a request that holds the token.
 #[derive(Clone, Copy, Debug)]
 enum Source {
     Form,
@@ -57,7 +57,7 @@ const SOURCES: [Source; 4] = [
 ];
 
 impl Source {
-    /// A request that is good but for these fields.
+    /// Returns a valid request with these additional fields.
     fn request(self, fields: &[(&str, &str)]) -> Request {
         match self {
             Self::Form => form(&[&[("email", "ada@example.com")], fields].concat()),
@@ -72,7 +72,7 @@ impl Source {
                 multipart(&parts)
             }
             Self::Json => {
-                // By hand, since a map cannot hold a name twice.
+                // Written by hand: a map cannot hold the same name twice.
                 let mut body = r#"{"email":"ada@example.com""#.to_owned();
                 for (name, text) in fields {
                     body += &format!(",{}:{}", json!(name), json!(text));
@@ -96,15 +96,15 @@ struct Row {
     fields: Vec<(&'static str, String)>,
     status: u16,
     problem: &'static str,
-    asked: usize,
-    /// What the header makes of it, where that differs.
+    calls: usize,
+    /// The decision for a token in the header, where it differs. Status 0 skips the row.
     header: Option<(u16, &'static str, usize)>,
 }
 
 fn row(
     what: &'static str,
     fields: &[(&'static str, &str)],
-    (status, problem, asked): (u16, &'static str, usize),
+    (status, problem, calls): (u16, &'static str, usize),
 ) -> Row {
     Row {
         what,
@@ -114,7 +114,7 @@ fn row(
             .collect(),
         status,
         problem,
-        asked,
+        calls,
         header: None,
     }
 }
@@ -139,7 +139,7 @@ fn rows() -> Vec<Row> {
         row("empty", &[(FIELD, "")], MISSING),
         row("good", &[(FIELD, "good")], PASSED),
         row("bad", &[(FIELD, "bad")], FAILED),
-        row("spent", &[(FIELD, "spent")], FAILED),
+        row("replayed", &[(FIELD, "replayed")], FAILED),
         row("empty, then good", &[(FIELD, ""), (FIELD, "good")], PASSED),
         row("twice", &[(FIELD, "good"), (FIELD, "good")], PASSED).header(INVALID),
         row(
@@ -157,7 +157,7 @@ fn rows() -> Vec<Row> {
             MISSING,
         ),
         row(
-            "another provider's beside a good one",
+            "another provider's beside a good token",
             &[(FIELD, "good"), ("cf-turnstile-response", "x")],
             INVALID,
         )
@@ -186,7 +186,7 @@ fn rows() -> Vec<Row> {
 }
 
 fn all(check: impl Fn(&App)) {
-    for app in everywhere() {
+    for app in apps() {
         check(&app);
     }
 }
@@ -197,18 +197,18 @@ fn each_source_with_each_mistake_ends_alike() {
         for row in rows() {
             for source in SOURCES {
                 let decision = match (source, row.header) {
-                    // Servers differ in what they take for a header at all.
+                    // Servers differ in which header values they accept.
                     (Source::Header, Some((0, ..))) => continue,
                     (Source::Header, Some(decision)) => decision,
-                    _ => (row.status, row.problem, row.asked),
+                    _ => (row.status, row.problem, row.calls),
                 };
                 let fields: Vec<_> = row
                     .fields
                     .iter()
                     .map(|(name, text)| (*name, text.as_str()))
                     .collect();
-                let (response, asked) = app.ask(&source.request(&fields));
-                let got = (response.status, response.problem(), asked);
+                let (response, calls) = app.send_counting_calls(&source.request(&fields));
+                let got = (response.status, response.problem(), calls);
                 let expected = (decision.0, decision.1.to_owned(), decision.2);
                 assert_eq!(
                     got, expected,
@@ -221,7 +221,7 @@ fn each_source_with_each_mistake_ends_alike() {
 }
 
 #[test]
-fn a_json_token_of_another_type_is_none() {
+fn a_json_token_of_another_type_never_passes() {
     all(|app| {
         for (token, status) in [
             ("1", 400),
@@ -234,10 +234,10 @@ fn a_json_token_of_another_type_is_none() {
         ] {
             let body = format!(r#"{{"email":"ada@example.com","{FIELD}":{token}}}"#);
             let request = Request::post("/signup").body("application/json", body);
-            let (response, asked) = app.ask(&request);
+            let (response, calls) = app.send_counting_calls(&request);
             assert_eq!(response.status, status, "{:?} {token}", app.framework);
             assert_eq!(
-                asked,
+                calls,
                 usize::from(status == 200),
                 "{:?} {token}",
                 app.framework
@@ -279,18 +279,18 @@ fn a_multipart_token_may_stand_anywhere_but_is_no_file() {
         ] {
             let response = app.send(&multipart(&parts));
             assert_eq!(response.status, 200, "{:?} {response:?}", app.framework);
-            let answer = response.json();
-            assert_eq!(answer["fields"]["email"], "ada@example.com");
-            assert_eq!(answer["files"][0]["length"], 7);
-            // Of `00 ff 0d 0a 2d 2d 78`, by sha256sum.
-            assert_eq!(answer["files"][0]["sha256"], SHA256);
+            let json = response.json();
+            assert_eq!(json["fields"]["email"], "ada@example.com");
+            assert_eq!(json["files"][0]["length"], 7);
+            // The digest of `00 ff 0d 0a 2d 2d 78`, computed by sha256sum.
+            assert_eq!(json["files"][0]["sha256"], SHA256);
         }
         let as_file = [email, (FIELD, Some("t.txt"), b"good".as_slice())];
-        let (response, asked) = app.ask(&multipart(&as_file));
-        assert_eq!((response.status, asked), (400, 0), "{:?}", app.framework);
+        let (response, calls) = app.send_counting_calls(&multipart(&as_file));
+        assert_eq!((response.status, calls), (400, 0), "{:?}", app.framework);
         let not_text = [email, (FIELD, None, b"go\xffod".as_slice())];
-        let (response, asked) = app.ask(&multipart(&not_text));
-        assert_eq!((response.status, asked), (400, 0), "{:?}", app.framework);
+        let (response, calls) = app.send_counting_calls(&multipart(&not_text));
+        assert_eq!((response.status, calls), (400, 0), "{:?}", app.framework);
     });
 }
 
@@ -311,13 +311,14 @@ fn a_multipart_token_with_a_content_type_is_a_token() {
 #[test]
 fn a_header_token_serves_bodies_too_and_must_agree_with_theirs() {
     all(|app| {
-        for (body, status, asks) in [("", 200, 1), ("good", 200, 1), ("bad", 400, 0)] {
+        for (body, status, expected_calls) in [("", 200, 1), ("good", 200, 1), ("bad", 400, 0)] {
             for source in [Source::Form, Source::Json, Source::Multipart] {
                 let request = source.request(&[(FIELD, body)]);
-                let (response, asked) = app.ask(&request.header("X-Captcha-Token", "good"));
+                let (response, calls) =
+                    app.send_counting_calls(&request.header("X-Captcha-Token", "good"));
                 assert_eq!(
-                    (response.status, asked),
-                    (status, asks),
+                    (response.status, calls),
+                    (status, expected_calls),
                     "{:?} {source:?} {body}",
                     app.framework
                 );
@@ -327,23 +328,33 @@ fn a_header_token_serves_bodies_too_and_must_agree_with_theirs() {
 }
 
 #[test]
-fn a_token_in_the_address_is_none() {
+fn a_token_in_the_url_is_ignored() {
     all(|app| {
         let mut request = form(&[("email", "a@b")]);
         request.path += "?h-captcha-response=good";
-        assert_eq!(app.ask(&request).0.status, 403, "{:?}", app.framework);
+        assert_eq!(
+            app.send_counting_calls(&request).0.status,
+            403,
+            "{:?}",
+            app.framework
+        );
         let mut request = comment();
         request.path += "?h-captcha-response=good&x-captcha-token=good";
-        assert_eq!(app.ask(&request).0.status, 403, "{:?}", app.framework);
+        assert_eq!(
+            app.send_counting_calls(&request).0.status,
+            403,
+            "{:?}",
+            app.framework
+        );
     });
 }
 
 #[test]
 fn a_token_deep_in_json_is_found_and_checked() {
     let apps =
-        crate::fixture::with(|builder| builder.with_json_member("hcaptcha", "/captcha/token"));
+        crate::fixture::apps_with(|builder| builder.with_json_member("hcaptcha", "/captcha/token"));
     for app in apps {
-        for (captcha, status, asks) in [
+        for (captcha, status, expected_calls) in [
             (r#""captcha":{"token":"good"}"#, 200, 1),
             (r#""captcha":{"token":"bad"}"#, 403, 1),
             (
@@ -363,21 +374,31 @@ fn a_token_deep_in_json_is_found_and_checked() {
         ] {
             let body = format!(r#"{{"email":"a@b",{captcha}}}"#);
             let request = Request::post("/signup").body("application/json", body);
-            let (response, asked) = app.ask(&request);
+            let (response, calls) = app.send_counting_calls(&request);
             assert_eq!(
-                (response.status, asked),
-                (status, asks),
+                (response.status, calls),
+                (status, expected_calls),
                 "{:?} {captcha}",
                 app.framework
             );
         }
         let sent = form(&[("email", "a@b"), (FIELD, "good")]);
-        assert_eq!(app.ask(&sent).0.status, 200, "{:?}", app.framework);
+        assert_eq!(
+            app.send_counting_calls(&sent).0.status,
+            200,
+            "{:?}",
+            app.framework
+        );
         let flat = form(&[
             ("email", "a@b"),
             ("captcha/token", "good"),
             ("token", "good"),
         ]);
-        assert_eq!(app.ask(&flat).0.status, 403, "{:?}", app.framework);
+        assert_eq!(
+            app.send_counting_calls(&flat).0.status,
+            403,
+            "{:?}",
+            app.framework
+        );
     }
 }

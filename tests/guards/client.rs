@@ -1,11 +1,11 @@
-//! A client that sends exactly the bytes it is told to.
+//! An HTTP/1.1 client that sends exactly the given bytes.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longer than any deadline of a server. Only a hanging one is told by it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than any timeout of a server, so only a server that hangs reaches it.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -47,7 +47,7 @@ impl Request {
         self
     }
 
-    /// The head, with the length of the body.
+    /// Returns the head of the request, with the framing of the body.
     pub(crate) fn head(&self) -> Vec<u8> {
         let mut bytes = format!(
             "{} {} HTTP/1.1\r\nhost: localhost\r\n",
@@ -69,6 +69,7 @@ impl Request {
         bytes
     }
 
+    /// Returns head and body.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.head();
         if !self.chunked {
@@ -102,7 +103,7 @@ impl Response {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 
-    /// The last part of a problem's type.
+    /// Returns the fragment of the problem's `type`, or an empty text.
     pub(crate) fn problem(&self) -> String {
         let json = self.json();
         let kind = json["type"].as_str().unwrap_or_default();
@@ -110,6 +111,7 @@ impl Response {
     }
 }
 
+/// One TCP connection, which can send several requests.
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: TcpStream,
@@ -119,7 +121,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn to(address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         socket.set_nodelay(true).unwrap();
         Self {
             socket,
@@ -131,17 +133,17 @@ impl Connection {
         self.socket.peer_addr().unwrap()
     }
 
-    /// Whether all of it could be written.
+    /// Writes all bytes. Returns false if the connection was closed before.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> bool {
         self.socket.write_all(bytes).is_ok()
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the writing half of the connection.
     pub(crate) fn close(&self) {
         let _ = self.socket.shutdown(std::net::Shutdown::Write);
     }
 
-    /// The next response, or `None` when the server closed instead.
+    /// Returns the next response, or `None` if the server closed the connection.
     pub(crate) fn read(&mut self, method: &str) -> Option<Response> {
         loop {
             if let Some((response, used)) = parse(&self.buffer, method) {
@@ -158,12 +160,14 @@ impl Connection {
         }
     }
 
+    /// Sends a request and returns its response, or `None` if the server closed the connection.
     pub(crate) fn send(&mut self, request: &Request) -> Option<Response> {
         self.write(&request.bytes());
         self.read(request.method)
     }
 }
 
+/// Parses one response. Returns it with the number of bytes it took, or `None` if it is incomplete.
 fn parse(bytes: &[u8], method: &str) -> Option<(Response, usize)> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut head = httparse::Response::new(&mut headers);
@@ -179,17 +183,17 @@ fn parse(bytes: &[u8], method: &str) -> Option<(Response, usize)> {
         })
         .collect();
     let status = head.code.unwrap();
-    let of = |name: &str| {
+    let header = |name: &str| {
         let found = headers.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.clone())
     };
     let rest = &bytes[start..];
     let (body, used) = if method == "HEAD" || status == 204 || status < 200 {
         (Vec::new(), 0)
-    } else if of("transfer-encoding").is_some() {
+    } else if header("transfer-encoding").is_some() {
         dechunk(rest)?
     } else {
-        let length = of("content-length").map_or(0, |length| length.parse().unwrap());
+        let length = header("content-length").map_or(0, |length| length.parse().unwrap());
         (rest.get(..length)?.to_vec(), length)
     };
     let response = Response {
@@ -200,6 +204,7 @@ fn parse(bytes: &[u8], method: &str) -> Option<(Response, usize)> {
     Some((response, start + used))
 }
 
+/// Decodes a chunked body. Returns it with the number of bytes it took.
 fn dechunk(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let (mut body, mut at) = (Vec::new(), 0);
     loop {

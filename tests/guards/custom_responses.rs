@@ -1,15 +1,15 @@
-//! What a refused visitor gets, beside the application's own headers.
+//! The responses to refused requests, and the application's own headers on them.
 
 use crate::body_kinds::{comment, form};
 use crate::client::{Request, Response};
-use crate::fixture::{Framework, everywhere, with};
+use crate::fixture::{Framework, apps, apps_with};
 
 const FIELD: &str = "h-captcha-response";
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
 #[test]
 fn a_refusal_is_a_problem_that_scripts_can_read() {
-    for app in everywhere() {
+    for app in apps() {
         for request in [form(&[("email", "a@b")]), comment()] {
             let response = app.send(&request);
             let name = app.framework;
@@ -42,7 +42,7 @@ fn a_refusal_is_a_problem_that_scripts_can_read() {
     }
 }
 
-/// Without the date, and what keeps the connection.
+/// Removes the headers that differ between two equal responses.
 fn comparable(mut response: Response) -> Response {
     let volatile = ["date", "connection", "keep-alive"];
     response
@@ -54,14 +54,14 @@ fn comparable(mut response: Response) -> Response {
 
 #[test]
 fn a_refusal_does_not_tell_why() {
-    for app in everywhere() {
-        let answer = |token| comparable(app.send(&form(&[("email", "a@b"), (FIELD, token)])));
-        let bad = answer("bad");
+    for app in apps() {
+        let response_to = |token| comparable(app.send(&form(&[("email", "a@b"), (FIELD, token)])));
+        let bad = response_to("bad");
         assert_eq!(bad.status, 403);
-        for token in ["spent", "anything", "x"] {
-            assert_eq!(answer(token), bad, "{:?} {token}", app.framework);
+        for token in ["replayed", "anything", "x"] {
+            assert_eq!(response_to(token), bad, "{:?} {token}", app.framework);
         }
-        let leaks = ["spent", "replayed", "invalid", "expired", "bad"];
+        let leaks = ["replayed", "invalid", "expired", "bad"];
         assert!(
             leaks.iter().all(|leak| !bad.body.contains(leak)),
             "{:?}",
@@ -72,7 +72,7 @@ fn a_refusal_does_not_tell_why() {
 
 #[test]
 fn browsers_get_a_page_and_htmx_an_event() {
-    for app in everywhere() {
+    for app in apps() {
         let page = app.send(&form(&[("email", "a@b")]).header("accept", BROWSER));
         assert_eq!(page.status, 403, "{:?}", app.framework);
         assert_eq!(
@@ -100,7 +100,7 @@ fn browsers_get_a_page_and_htmx_an_event() {
 
 #[test]
 fn headers_of_the_application_are_kept_on_refusals() {
-    for app in everywhere() {
+    for app in apps() {
         for request in [
             form(&[("email", "a@b")]),
             comment(),
@@ -109,7 +109,7 @@ fn headers_of_the_application_are_kept_on_refusals() {
             let response = app.send(&request);
             let kept = match app.framework {
                 Framework::Actix | Framework::Axum => response.header("x-example").is_some(),
-                // Rocket's own shield is the outer layer there.
+                // Rocket's shield adds this header.
                 Framework::Rocket => response.header("x-content-type-options").is_some(),
             };
             assert!(kept, "{:?} {response:?}", app.framework);
@@ -119,7 +119,7 @@ fn headers_of_the_application_are_kept_on_refusals() {
 
 #[test]
 fn an_outage_and_a_wrong_key_are_told_apart() {
-    for app in everywhere() {
+    for app in apps() {
         let down = app.send(&form(&[("email", "a@b"), (FIELD, "down")]));
         assert_eq!(down.status, 503, "{:?}", app.framework);
         assert!(down.header("retry-after").unwrap().parse::<u64>().unwrap() > 0);
@@ -136,11 +136,11 @@ fn an_outage_and_a_wrong_key_are_told_apart() {
 }
 
 #[test]
-fn a_page_of_the_application_replaces_ours() {
+fn a_page_of_the_application_replaces_the_default_one() {
     let own = |builder: human_check_guard::GuardBuilder| {
         builder.with_refusal_page(|denial, _| Some(format!("<p>own {}", denial.status())))
     };
-    for app in with(own) {
+    for app in apps_with(own) {
         let page = app.send(&form(&[("email", "a@b")]).header("accept", BROWSER));
         assert_eq!(
             (page.status, page.body.as_str()),
@@ -154,7 +154,7 @@ fn a_page_of_the_application_replaces_ours() {
 #[test]
 fn the_first_page_shows_a_widget_under_a_policy_that_lets_it_run() {
     let widget = || human_check_hcaptcha::widget("10000000-ffff-ffff-ffff-000000000001").unwrap();
-    for app in with(|builder| builder.with_widget(widget())) {
+    for app in apps_with(|builder| builder.with_widget(widget())) {
         let page = app.send(&Request::post("/").method("GET"));
         assert_eq!(page.status, 200, "{:?}", app.framework);
         assert!(page.body.contains("10000000-ffff-ffff-ffff-000000000001"));

@@ -30,35 +30,37 @@ impl Framework {
     pub(crate) const ALL: [Self; 3] = [Self::Actix, Self::Axum, Self::Rocket];
 }
 
-/// A provider whose tokens say what it will make of them.
+/// A provider for tests. The text of a token selects the outcome of its verification: see
+/// [`check`](HumanCheck::check).
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ProviderKind(Arc<Inner>);
+pub(crate) struct ScriptedProvider(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    asked: AtomicUsize,
+    calls: AtomicUsize,
     in_flight: AtomicUsize,
     gate: Notify,
 }
 
-impl ProviderKind {
-    /// How many tokens it was asked about. One that cannot be a token is not asked about.
-    pub(crate) fn asked(&self) -> usize {
-        self.0.asked.load(Ordering::SeqCst)
+impl ScriptedProvider {
+    /// Returns the number of tokens verified so far. A malformed token is refused without a call
+    /// and does not count.
+    pub(crate) fn calls(&self) -> usize {
+        self.0.calls.load(Ordering::SeqCst)
     }
 
-    /// How many questions it has not answered, and that nobody dropped.
+    /// Returns the number of calls that have neither finished nor been dropped.
     pub(crate) fn in_flight(&self) -> usize {
         self.0.in_flight.load(Ordering::SeqCst)
     }
 
-    /// Waits until a question is open, or gives up loudly.
-    pub(crate) fn wait_for_a_question(&self) {
-        eventually("the provider is asked", || self.in_flight() > 0);
+    /// Waits until a call is in flight. Panics after 20 seconds.
+    pub(crate) fn wait_for_call(&self) {
+        eventually("the provider is called", || self.in_flight() > 0);
     }
 
-    /// Replies to a question about `slow`.
-    pub(crate) fn open(&self) {
+    /// Lets one call with the token `slow` finish.
+    pub(crate) fn release_slow_call(&self) {
         self.0.gate.notify_one();
     }
 }
@@ -72,7 +74,7 @@ impl Drop for InFlight<'_> {
 }
 
 #[async_trait]
-impl HumanCheck for ProviderKind {
+impl HumanCheck for ScriptedProvider {
     fn providers(&self) -> &[Provider] {
         std::slice::from_ref(&HCAPTCHA)
     }
@@ -86,9 +88,9 @@ impl HumanCheck for ProviderKind {
             Ok(token) => token,
             Err(refusal) => return Ok(refusal.into()),
         };
-        self.0.asked.fetch_add(1, Ordering::SeqCst);
+        self.0.calls.fetch_add(1, Ordering::SeqCst);
         self.0.in_flight.fetch_add(1, Ordering::SeqCst);
-        let _in_flight = InFlight(&self.0.in_flight);
+        let _guard = InFlight(&self.0.in_flight);
         let error = |kind| Err(CheckError::new(kind, &HCAPTCHA, "scripted"));
         match token {
             "good" => Ok(Verdict::Human(Facts::new(&HCAPTCHA))),
@@ -98,13 +100,13 @@ impl HumanCheck for ProviderKind {
             }
             "down" => error(ErrorKind::Unavailable),
             "wrong-key" => error(ErrorKind::Misconfigured),
-            "spent" => Ok(Refusal::new(Reason::Replayed).into()),
+            "replayed" => Ok(Refusal::new(Reason::Replayed).into()),
             _ => Ok(Refusal::new(Reason::Invalid).into()),
         }
     }
 }
 
-/// Waits until something is as it should be, or gives up loudly.
+/// Waits until `holds` returns true. Panics with `what` after 20 seconds.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
     while !holds() {
@@ -113,12 +115,12 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A running example.
+/// A running example application.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) framework: Framework,
     pub(crate) address: SocketAddr,
-    pub(crate) provider: ProviderKind,
+    pub(crate) provider: ScriptedProvider,
 }
 
 impl App {
@@ -128,34 +130,35 @@ impl App {
 
     /// Sends one request on a connection of its own.
     pub(crate) fn send(&self, request: &Request) -> Response {
-        let answer = self.connect().send(request);
-        answer.unwrap_or_else(|| panic!("{:?} closed without an answer", self.framework))
+        let response = self.connect().send(request);
+        response.unwrap_or_else(|| panic!("{:?} closed without a response", self.framework))
     }
 
-    /// The answer, and how many tokens the provider was asked about for it.
-    pub(crate) fn ask(&self, request: &Request) -> (Response, usize) {
-        let before = self.provider.asked();
+    /// Sends one request, and returns the response and the number of calls to the provider.
+    pub(crate) fn send_counting_calls(&self, request: &Request) -> (Response, usize) {
+        let before = self.provider.calls();
         let response = self.send(request);
-        (response, self.provider.asked() - before)
+        (response, self.provider.calls() - before)
     }
 }
 
-/// Reads as much as the default, and waits as long as a slow machine may need.
+/// The default sizes, with timeouts that are long enough for a slow machine.
 pub(crate) fn limits() -> BodyLimits {
     BodyLimits::default()
         .with_body_timeout(Duration::from_secs(20))
         .with_upload_timeout(Duration::from_secs(20))
 }
 
-/// The examples in front of a scripted provider.
-pub(crate) fn everywhere() -> Vec<App> {
-    with(|builder| builder.with_body_limits(limits()))
+/// Starts the example of each framework with a scripted provider.
+pub(crate) fn apps() -> Vec<App> {
+    apps_with(|builder| builder.with_body_limits(limits()))
 }
 
-pub(crate) fn with(set_up: impl Fn(GuardBuilder) -> GuardBuilder) -> Vec<App> {
+/// Starts the example of each framework with a guard that `configure` changes.
+pub(crate) fn apps_with(configure: impl Fn(GuardBuilder) -> GuardBuilder) -> Vec<App> {
     let start = |framework| {
-        let provider = ProviderKind::default();
-        let builder = set_up(Guard::builder(provider.clone()));
+        let provider = ScriptedProvider::default();
+        let builder = configure(Guard::builder(provider.clone()));
         let signup = builder.build(RoutePolicy::fail_closed("signup")).unwrap();
         let comments = signup
             .with_policy(RoutePolicy::fail_closed("comments"))
@@ -169,7 +172,7 @@ pub(crate) fn with(set_up: impl Fn(GuardBuilder) -> GuardBuilder) -> Vec<App> {
     Framework::ALL.map(start).into()
 }
 
-/// Starts an example. It runs until the tests end.
+/// Starts an example and returns its address. The example runs until the process ends.
 pub(crate) fn serve(framework: Framework, guards: Guards) -> SocketAddr {
     match framework {
         Framework::Actix => {
@@ -190,6 +193,7 @@ pub(crate) fn serve(framework: Framework, guards: Guards) -> SocketAddr {
     }
 }
 
+/// Binds a free port.
 pub(crate) fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -197,6 +201,7 @@ pub(crate) fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
+/// Runs a future on a runtime and thread of its own.
 pub(crate) fn in_tokio<F: Future>(future: impl FnOnce() -> F + Send + 'static) {
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -208,7 +213,7 @@ pub(crate) fn in_tokio<F: Future>(future: impl FnOnce() -> F + Send + 'static) {
     });
 }
 
-/// Starts a Rocket and says where it is.
+/// Launches a Rocket instance on a free port and returns its address.
 pub(crate) fn launch(
     build: impl FnOnce(rocket::Config) -> rocket::Rocket<rocket::Build> + Send + 'static,
 ) -> SocketAddr {
@@ -220,15 +225,16 @@ pub(crate) fn launch(
         },
         ..example_rocket_comments::config()
     };
-    let (said, pending) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     in_tokio(move || {
-        let say = rocket::fairing::AdHoc::on_liftoff("say", move |rocket| {
+        let report = rocket::fairing::AdHoc::on_liftoff("report the address", move |rocket| {
             let config = rocket.config();
-            said.send(SocketAddr::new(config.address, config.port))
+            sender
+                .send(SocketAddr::new(config.address, config.port))
                 .unwrap();
             Box::pin(async {})
         });
-        build(config).attach(say).launch()
+        build(config).attach(report).launch()
     });
-    pending.recv().unwrap()
+    receiver.recv().unwrap()
 }

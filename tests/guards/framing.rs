@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::body_kinds::{comment, form, multipart};
 use crate::client::{Connection, Request};
-use crate::fixture::{App, Framework, eventually, everywhere, limits, with};
+use crate::fixture::{App, Framework, apps, apps_with, eventually, limits};
 
 const FIELD: &str = "h-captcha-response";
 
@@ -14,7 +14,7 @@ fn good() -> Request {
 
 #[test]
 fn a_body_that_drips_in_is_read() {
-    for app in everywhere() {
+    for app in apps() {
         let request = good();
         let mut connection = app.connect();
         for byte in request.bytes() {
@@ -30,11 +30,11 @@ fn a_body_that_drips_in_is_read() {
 }
 
 #[test]
-fn an_unfinished_body_is_ended_within_the_deadline() {
-    let soon = limits()
+fn an_unfinished_body_is_ended_within_the_timeout() {
+    let short = limits()
         .with_body_timeout(Duration::from_millis(300))
         .with_upload_timeout(Duration::from_millis(300));
-    for app in with(|builder| builder.with_body_limits(soon)) {
+    for app in apps_with(|builder| builder.with_body_limits(short)) {
         for request in [
             good(),
             good().chunked(),
@@ -45,10 +45,12 @@ fn an_unfinished_body_is_ended_within_the_deadline() {
             let bytes = request.bytes();
             let mut connection = app.connect();
             connection.write(&bytes[..bytes.len() - 3]);
-            let answer = connection.read("POST");
-            let ended = answer.as_ref().is_none_or(|answer| answer.status == 408);
-            assert!(ended, "{:?} {answer:?}", app.framework);
-            // Whatever follows is not taken for a new request.
+            let response = connection.read("POST");
+            let ended = response
+                .as_ref()
+                .is_none_or(|response| response.status == 408);
+            assert!(ended, "{:?} {response:?}", app.framework);
+            // The server does not treat the following bytes as a new request.
             connection.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n");
             let next = connection.read("GET");
             assert!(
@@ -57,12 +59,13 @@ fn an_unfinished_body_is_ended_within_the_deadline() {
                 app.framework
             );
         }
-        assert_eq!(app.provider.asked(), 0);
+        assert_eq!(app.provider.calls(), 0);
     }
 }
 
-/// After each refusal the connection is either closed, or at the start of the next request.
-fn stays_in_step(app: &App, request: &Request, status: u16) {
+/// Asserts that after a refusal the server closes the connection or reads the next request from its
+/// first byte.
+fn assert_in_step(app: &App, request: &Request, status: u16) {
     let smuggled = "GET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n";
     let mut request = request.clone();
     request.body.extend_from_slice(smuggled.as_bytes());
@@ -79,20 +82,20 @@ fn stays_in_step(app: &App, request: &Request, status: u16) {
 
 #[test]
 fn pipelined_requests_after_a_refusal_are_what_was_sent() {
-    for app in everywhere() {
-        stays_in_step(&app, &comment(), 403);
-        stays_in_step(&app, &comment().header("X-Captcha-Token", "bad"), 403);
-        stays_in_step(&app, &comment().chunked(), 403);
-        stays_in_step(&app, &form(&[("email", "a@b"), ("name", "")]), 403);
+    for app in apps() {
+        assert_in_step(&app, &comment(), 403);
+        assert_in_step(&app, &comment().header("X-Captcha-Token", "bad"), 403);
+        assert_in_step(&app, &comment().chunked(), 403);
+        assert_in_step(&app, &form(&[("email", "a@b"), ("name", "")]), 403);
         let mut big = comment();
         big.body = vec![b' '; 300_000];
-        stays_in_step(&app, &big, 403);
+        assert_in_step(&app, &big, 403);
     }
 }
 
 #[test]
 fn a_refused_small_post_keeps_the_connection() {
-    for app in everywhere() {
+    for app in apps() {
         let mut connection = app.connect();
         for token in ["", "bad", "b d"] {
             for _ in 0..5 {
@@ -113,20 +116,20 @@ fn a_refused_small_post_keeps_the_connection() {
 
 #[test]
 fn a_client_that_leaves_during_the_check_leaves_nothing_behind() {
-    for app in everywhere() {
+    for app in apps() {
         for request in [
             form(&[("email", "a@b"), (FIELD, "slow")]),
             comment().header("X-Captcha-Token", "slow"),
         ] {
-            let before = app.provider.asked();
+            let before = app.provider.calls();
             let mut connection = app.connect();
             connection.write(&request.bytes());
-            eventually("the check begins", || app.provider.asked() > before);
+            eventually("the check begins", || app.provider.calls() > before);
             drop(connection);
-            // Rocket 0.5 and actix-web let the handler's future go on; either way it must end.
-            app.provider.open();
+            // Rocket 0.5 and actix-web do not drop the handler's future. It must end nevertheless.
+            app.provider.release_slow_call();
             eventually("nothing is in flight", || {
-                app.provider.open();
+                app.provider.release_slow_call();
                 app.provider.in_flight() == 0
             });
         }
@@ -135,8 +138,8 @@ fn a_client_that_leaves_during_the_check_leaves_nothing_behind() {
 }
 
 #[test]
-fn no_method_steps_around_a_guard() {
-    for app in everywhere() {
+fn no_method_bypasses_a_guard() {
+    for app in apps() {
         for method in [
             "GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "post",
         ] {
@@ -146,31 +149,31 @@ fn no_method_steps_around_a_guard() {
                     path: path.to_owned(),
                     ..request
                 };
-                let answer = app.connect().send(&request);
-                let ran = answer.is_some_and(|answer| answer.body.contains("\"ok\":true"));
+                let response = app.connect().send(&request);
+                let ran = response.is_some_and(|response| response.body.contains("\"ok\":true"));
                 assert!(!ran, "{:?} {method} {path}", app.framework);
             }
         }
-        // Rocket takes the method of a form from a first field `_method`, before any guard.
+        // Rocket takes the method from a first form field `_method`, before any guard runs.
         for method in ["post", "get", "put", "delete"] {
             let request = form(&[("_method", method), ("email", "a@b")]);
-            let (response, asked) = app.ask(&request);
+            let (response, calls) = app.send_counting_calls(&request);
             assert!(
                 !response.body.contains("\"ok\":true"),
                 "{:?} {method}",
                 app.framework
             );
-            assert_eq!(asked, 0);
+            assert_eq!(calls, 0);
             let mut request = comment();
             request.headers[0].1 = b"application/x-www-form-urlencoded".to_vec();
             request.body = format!("_method={method}&text=x").into_bytes();
-            let (response, asked) = app.ask(&request);
+            let (response, calls) = app.send_counting_calls(&request);
             assert!(
                 !response.body.contains("\"ok\":true"),
                 "{:?} {method}",
                 app.framework
             );
-            assert_eq!(asked, 0);
+            assert_eq!(calls, 0);
         }
         let overridden = comment().header("X-HTTP-Method-Override", "GET");
         assert_eq!(app.send(&overridden).status, 403, "{:?}", app.framework);
@@ -178,7 +181,7 @@ fn no_method_steps_around_a_guard() {
 }
 
 #[test]
-fn no_spelling_of_a_path_steps_around_a_guard() {
+fn no_spelling_of_a_path_bypasses_a_guard() {
     let paths = [
         "/comments",
         "//comments",
@@ -198,46 +201,47 @@ fn no_spelling_of_a_path_steps_around_a_guard() {
         "/comments%00",
         "/%2Fcomments",
     ];
-    for app in everywhere() {
+    for app in apps() {
         let mut reached = 0;
         for path in paths {
             let mut request = comment();
             path.clone_into(&mut request.path);
-            let Some(answer) = app.connect().send(&request) else {
+            let Some(response) = app.connect().send(&request) else {
                 continue;
             };
             assert!(
-                !answer.body.contains("\"ok\":true"),
+                !response.body.contains("\"ok\":true"),
                 "{:?} {path}",
                 app.framework
             );
             assert!(
-                (400..500).contains(&answer.status),
-                "{:?} {path} {answer:?}",
+                (400..500).contains(&response.status),
+                "{:?} {path} {response:?}",
                 app.framework
             );
-            reached += usize::from(answer.status == 403);
+            reached += usize::from(response.status == 403);
         }
-        // At least the plain one and the one with a query lead there.
+        // At least `/comments` and `/comments?x` match the route.
         assert!(reached >= 2, "{:?}", app.framework);
     }
 }
 
 #[test]
 fn an_expectation_of_continue_gets_its_response() {
-    for app in everywhere() {
+    for app in apps() {
         let request = comment().header("expect", "100-continue");
         let mut connection = app.connect();
         connection.write(&request.head());
-        let mut answer = connection.read("POST").unwrap();
-        if answer.status == 100 {
+        let mut response = connection.read("POST").unwrap();
+        if response.status == 100 {
             connection.write(&request.body);
-            answer = connection.read("POST").unwrap();
+            response = connection.read("POST").unwrap();
         } else {
-            // hyper sends it with the first read of the body, which a refusal spares here.
+            // hyper sends status 100 at the first read of the body. A refusal by axum reads no
+            // body.
             assert_eq!(app.framework, Framework::Axum);
         }
-        assert_eq!(answer.status, 403, "{:?}", app.framework);
+        assert_eq!(response.status, 403, "{:?}", app.framework);
     }
 }
 
@@ -251,7 +255,7 @@ fn broken_framing_is_never_a_pass() {
         "transfer-encoding: chunked, identity",
         "transfer-encoding: xchunked",
     ];
-    for app in everywhere() {
+    for app in apps() {
         for head in heads {
             let mut connection = Connection::to(app.address);
             let text = format!(
@@ -260,9 +264,11 @@ fn broken_framing_is_never_a_pass() {
             );
             connection.write(text.as_bytes());
             connection.close();
-            let answer = connection.read("POST");
-            let passed = answer.as_ref().is_some_and(|answer| answer.status == 200);
-            assert!(!passed, "{:?} {head} {answer:?}", app.framework);
+            let response = connection.read("POST");
+            let passed = response
+                .as_ref()
+                .is_some_and(|response| response.status == 200);
+            assert!(!passed, "{:?} {head} {response:?}", app.framework);
         }
     }
 }

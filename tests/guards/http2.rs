@@ -1,4 +1,4 @@
-//! The same over HTTP/2, where a framework speaks it without TLS.
+//! Guarded routes over HTTP/2 without TLS, where a framework supports it.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 
-use crate::fixture::{ProviderKind, in_tokio, listen};
+use crate::fixture::{ScriptedProvider, in_tokio, listen};
 
 #[derive(Deserialize)]
 struct Signup {
@@ -21,7 +21,7 @@ struct Signup {
 
 fn guard() -> Guard {
     let policy = RoutePolicy::fail_closed("site");
-    Guard::new(ProviderKind::default(), policy).unwrap()
+    Guard::new(ScriptedProvider::default(), policy).unwrap()
 }
 
 fn actix() -> SocketAddr {
@@ -57,7 +57,7 @@ async fn many_at_once_over_one_connection_each_get_their_own_reply() {
         let client = Client::builder(TokioExecutor::new())
             .http2_only(true)
             .build_http::<Full<Bytes>>();
-        let ask = |n: usize| {
+        let send = |n: usize| {
             let token = ["good", "bad", ""][n % 3];
             let body = format!("email={n}&h-captcha-response={token}");
             let request = http::Request::post(format!("http://{address}/"))
@@ -74,9 +74,9 @@ async fn many_at_once_over_one_connection_each_get_their_own_reply() {
                 )
             })
         };
-        let asked: Vec<_> = (0..60).map(ask).collect();
-        for (n, answer) in asked.into_iter().enumerate() {
-            let (status, body) = answer.await.unwrap();
+        let calls: Vec<_> = (0..60).map(send).collect();
+        for (n, call) in calls.into_iter().enumerate() {
+            let (status, body) = call.await.unwrap();
             if n % 3 == 0 {
                 assert_eq!(
                     (status, &body[..]),

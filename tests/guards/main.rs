@@ -1,11 +1,12 @@
-//! The three frameworks in front of the same routes, through real sockets.
+//! Tests of the three framework integrations over real sockets.
 //!
-//! The applications are the examples, so what is tested is what people copy.
+//! The applications are the examples of this repository, so the tests cover the code that users
+//! copy.
 
-#![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 #![allow(
     clippy::needless_pass_by_value,
-    reason = "frameworks hand handlers values"
+    reason = "frameworks pass values to handlers"
 )]
 
 mod actix_only;

@@ -1,4 +1,4 @@
-//! The examples with a proof of work of their own: challenges, answers, and the widget's files.
+//! The examples with a proof of work: challenges, tokens, and the files of the widget.
 
 use std::fs;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::fixture::{Framework, serve};
 const CHALLENGE: &str = "/human-check-altcha/challenge";
 const SECRET: &str = "p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa";
 
-/// What npm would install, with the name of each file in it.
+/// Creates the files that `npm install altcha` installs. The content of each file is its own path.
 fn installed() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("altcha");
@@ -47,7 +47,7 @@ fn with_widget(challenges: ChallengeEndpoint) -> ProofOfWork {
     ProofOfWork::new(challenges, folder.path().into()).unwrap()
 }
 
-/// An example whose challenges end by a clock of the test's.
+/// A running example whose challenges expire by a manual clock.
 struct App {
     framework: Framework,
     clock: ManualClock,
@@ -55,13 +55,14 @@ struct App {
 }
 
 impl App {
-    fn everywhere(most: u32) -> Vec<Self> {
+    /// Starts all examples. An address gets at most `max_challenges` challenges a minute.
+    fn all(max_challenges: u32) -> Vec<Self> {
         Framework::ALL
-            .map(|framework| Self::start(framework, most))
+            .map(|framework| Self::start(framework, max_challenges))
             .into()
     }
 
-    fn start(framework: Framework, most: u32) -> Self {
+    fn start(framework: Framework, max_challenges: u32) -> Self {
         let clock = ManualClock::starting_now();
         let store = MemoryReplayStore::new(1_000).with_clock(clock.clone());
         let keys = Keys::new(Secret::new(SECRET).unwrap()).unwrap();
@@ -75,7 +76,7 @@ impl App {
         let signup = builder.build(policy("signup")).unwrap();
         let challenges = ChallengeEndpoint::new(altcha)
             .with_guard(signup.clone())
-            .with_rate(most, Duration::from_secs(60))
+            .with_rate(max_challenges, Duration::from_secs(60))
             .unwrap();
         let guards = Guards {
             comments: signup.with_policy(policy("comments")).unwrap(),
@@ -90,8 +91,8 @@ impl App {
     }
 
     fn send(&mut self, request: &Request) -> Response {
-        let answer = self.connection.send(request);
-        answer.unwrap_or_else(|| panic!("{:?} closed without an answer", self.framework))
+        let response = self.connection.send(request);
+        response.unwrap_or_else(|| panic!("{:?} closed without a response", self.framework))
     }
 
     fn get(&mut self, path: &str) -> Response {
@@ -99,9 +100,9 @@ impl App {
     }
 
     fn solved(&mut self) -> String {
-        let answer = self.get(CHALLENGE);
-        assert_eq!(answer.status, 200, "{:?} {answer:?}", self.framework);
-        solve(&answer.body).unwrap()
+        let response = self.get(CHALLENGE);
+        assert_eq!(response.status, 200, "{:?} {response:?}", self.framework);
+        solve(&response.body).unwrap()
     }
 
     fn sign_up(&mut self, field: &str) -> Response {
@@ -110,8 +111,8 @@ impl App {
 }
 
 #[test]
-fn a_challenge_is_solved_and_opens_a_route_once() {
-    for mut app in App::everywhere(30) {
+fn a_solved_challenge_passes_once() {
+    for mut app in App::all(30) {
         let challenge = app.get(CHALLENGE);
         assert_eq!(challenge.status, 200, "{:?}", app.framework);
         assert_eq!(challenge.header("content-type"), Some("application/json"));
@@ -134,19 +135,19 @@ fn a_challenge_is_solved_and_opens_a_route_once() {
 }
 
 #[test]
-fn a_token_that_is_late_tampered_with_or_missing_opens_nothing() {
-    for mut app in App::everywhere(30) {
+fn a_late_tampered_or_missing_token_is_refused() {
+    for mut app in App::all(30) {
         let late = app.solved();
         app.clock.advance(Duration::from_secs(301));
         assert_eq!(app.sign_up(&late).status, 403, "{:?}", app.framework);
 
         let json = String::from_utf8(STANDARD.decode(app.solved()).unwrap()).unwrap();
-        // Of a browser that garbled it this would be the percent sign.
+        // The percent sign shows that the value is encoded in the signed data.
         assert!(json.contains("sign%20up"), "{json}");
         let tampered = STANDARD.encode(json.replace("sign%20up", "log%20in"));
-        let answer = app.sign_up(&tampered);
+        let response = app.sign_up(&tampered);
         assert_eq!(
-            (answer.status, answer.problem().as_str()),
+            (response.status, response.problem().as_str()),
             (403, "verification-failed"),
             "{:?}",
             app.framework
@@ -155,9 +156,9 @@ fn a_token_that_is_late_tampered_with_or_missing_opens_nothing() {
             form(&[("email", "a@b")]),
             form(&[("email", "a@b"), ("altcha", "")]),
         ] {
-            let answer = app.send(&unsolved);
+            let response = app.send(&unsolved);
             assert_eq!(
-                (answer.status, answer.problem().as_str()),
+                (response.status, response.problem().as_str()),
                 (403, "challenge-required"),
                 "{:?}",
                 app.framework
@@ -170,7 +171,7 @@ fn a_token_that_is_late_tampered_with_or_missing_opens_nothing() {
 
 #[test]
 fn an_address_that_takes_too_many_challenges_is_told_to_wait() {
-    for mut app in App::everywhere(2) {
+    for mut app in App::all(2) {
         let solved = app.solved();
         app.solved();
         let third = app.get(CHALLENGE);
@@ -183,24 +184,28 @@ fn an_address_that_takes_too_many_challenges_is_told_to_wait() {
         );
         assert_eq!(third.header("cache-control"), Some("no-store"));
         assert!(third.json()["error"].is_string(), "{third:?}");
-        assert_eq!(app.sign_up(&solved).status, 200, "what was taken is good");
+        assert_eq!(
+            app.sign_up(&solved).status,
+            200,
+            "the first challenge stays valid"
+        );
     }
 }
 
 #[test]
-fn challenges_are_for_get_alone() {
-    for mut app in App::everywhere(30) {
+fn only_get_returns_a_challenge() {
+    for mut app in App::all(30) {
         for method in ["POST", "PUT", "DELETE"] {
             let address = app.connection.address();
             let request = Request::post(CHALLENGE).method(method);
-            let answer = Connection::to(address).send(&request).unwrap();
+            let response = Connection::to(address).send(&request).unwrap();
             assert!(
-                matches!(answer.status, 404 | 405) && !answer.body.contains("parameters"),
-                "{:?} {method} {answer:?}",
+                matches!(response.status, 404 | 405) && !response.body.contains("parameters"),
+                "{:?} {method} {response:?}",
                 app.framework
             );
         }
-        // Whatever its head says, nothing of a challenge follows it.
+        // A response to HEAD has no body.
         let head = app.send(&Request::post(CHALLENGE).method("HEAD"));
         assert!(head.body.is_empty());
         app.solved();
@@ -209,7 +214,7 @@ fn challenges_are_for_get_alone() {
 
 #[test]
 fn the_widget_s_files_are_served_from_memory_and_no_others() {
-    for mut app in App::everywhere(30) {
+    for mut app in App::all(30) {
         for (name, kind) in [
             ("widget.js", "text/javascript"),
             ("altcha.min.js", "text/javascript"),
@@ -227,8 +232,12 @@ fn the_widget_s_files_are_served_from_memory_and_no_others() {
                 app.framework
             );
             let last = name.rsplit('/').next().unwrap();
-            let ours = name == "widget.js" && file.body.contains("$altcha");
-            assert!(ours || file.body.ends_with(last), "{name}: {}", file.body);
+            let is_loader = name == "widget.js" && file.body.contains("$altcha");
+            assert!(
+                is_loader || file.body.ends_with(last),
+                "{name}: {}",
+                file.body
+            );
         }
         for name in [
             "",
@@ -245,15 +254,19 @@ fn the_widget_s_files_are_served_from_memory_and_no_others() {
         ] {
             let address = app.connection.address();
             let request = Request::post(&format!("/human-check-altcha/{name}")).method("GET");
-            let answer = Connection::to(address).send(&request).unwrap();
-            assert_eq!(answer.status, 404, "{:?} {name} {answer:?}", app.framework);
+            let response = Connection::to(address).send(&request).unwrap();
+            assert_eq!(
+                response.status, 404,
+                "{:?} {name} {response:?}",
+                app.framework
+            );
         }
     }
 }
 
 #[test]
 fn the_page_loads_what_is_there_under_its_policy() {
-    for mut app in App::everywhere(30) {
+    for mut app in App::all(30) {
         let page = app.get("/");
         assert!(page.body.contains("<altcha-widget"), "{}", page.body);
         let policy = page.header("content-security-policy").unwrap();
@@ -266,8 +279,8 @@ fn the_page_loads_what_is_there_under_its_policy() {
         let mut loaded = 0;
         for part in page.body.split("\"/human-check-altcha/").skip(1) {
             let name = part.split('"').next().unwrap();
-            let answer = app.get(&format!("/human-check-altcha/{name}"));
-            assert_eq!(answer.status, 200, "{:?} {name}", app.framework);
+            let response = app.get(&format!("/human-check-altcha/{name}"));
+            assert_eq!(response.status, 200, "{:?} {name}", app.framework);
             loaded += 1;
         }
         assert!(loaded >= 3, "script, style and challenges: {}", page.body);
@@ -284,10 +297,10 @@ fn variables_are_enough_and_without_a_proof_of_work_nothing_of_it_is_there() {
     ];
     let variables =
         variables.map(|(name, value)| (format!("HUMAN_CHECK_{name}"), value.to_owned()));
-    let site = Deployment::builder().from_vars(variables).unwrap();
-    let guard = |route| site.guard(route).unwrap();
+    let deployment = Deployment::builder().from_vars(variables).unwrap();
+    let guard = |route| deployment.guard(route).unwrap();
     for framework in Framework::ALL {
-        let challenges = site.challenge_endpoint("signup").unwrap().unwrap();
+        let challenges = deployment.challenge_endpoint("signup").unwrap().unwrap();
         let mut guards = Guards::new(guard("signup"), guard("comments"));
         let get = Request::post(CHALLENGE).method("GET");
         let without = Connection::to(serve(framework, guards.clone()))
@@ -313,13 +326,13 @@ fn variables_are_enough_and_without_a_proof_of_work_nothing_of_it_is_there() {
 }
 
 #[test]
-fn a_widget_that_is_not_installed_ends_the_start_with_what_to_install() {
+fn a_missing_widget_stops_the_start_and_names_the_package() {
     let challenges = || {
         let variables = [("PROVIDER", "altcha"), ("SITE", "x"), ("SECRET", SECRET)];
         let variables =
             variables.map(|(name, value)| (format!("HUMAN_CHECK_{name}"), value.into()));
-        let site = Deployment::builder().from_vars(variables).unwrap();
-        site.challenge_endpoint("signup").unwrap().unwrap()
+        let deployment = Deployment::builder().from_vars(variables).unwrap();
+        deployment.challenge_endpoint("signup").unwrap().unwrap()
     };
     let empty = tempfile::tempdir().unwrap();
     for folder in ["".into(), empty.path().into()] {

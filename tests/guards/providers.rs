@@ -1,4 +1,4 @@
-//! The examples in front of emulated providers, set up by the environment's variables.
+//! The examples with emulated providers, configured by environment variables.
 
 use std::sync::OnceLock;
 
@@ -10,20 +10,21 @@ use crate::body_kinds::{comment, form};
 use crate::client::{Connection, Request};
 use crate::fixture::{Framework, in_tokio, serve};
 
-/// One emulator for all tests. It lives as long as they do.
+/// Returns the emulator that all tests of this module share.
 fn emulator() -> &'static Emulator {
     static EMULATOR: OnceLock<Emulator> = OnceLock::new();
     EMULATOR.get_or_init(|| {
-        let (said, pending) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         in_tokio(move || async move {
-            said.send(Emulator::start().await.unwrap()).unwrap();
+            sender.send(Emulator::start().await.unwrap()).unwrap();
             std::future::pending::<()>().await;
         });
-        pending.recv().unwrap()
+        receiver.recv().unwrap()
     })
 }
 
-fn site(provider: &str, more: &[(&str, &str)]) -> Deployment {
+/// Returns a deployment with the variables of an emulated account, and `more` variables.
+fn deployment(provider: &str, more: &[(&str, &str)]) -> Deployment {
     let keys = Keys::for_provider(provider);
     let base = emulator().base_url();
     let mut variables = vec![
@@ -41,14 +42,14 @@ fn site(provider: &str, more: &[(&str, &str)]) -> Deployment {
     Deployment::builder().from_vars(variables).unwrap()
 }
 
-fn guards(site: &Deployment) -> Guards {
-    let guard = |route| site.guard(route).unwrap();
+fn guards(deployment: &Deployment) -> Guards {
+    let guard = |route| deployment.guard(route).unwrap();
     Guards::new(guard("signup"), guard("comments"))
 }
 
 #[test]
 fn each_provider_works_in_each_framework() {
-    let demo = [
+    let enterprise = [
         ("PROJECT", "demo-project"),
         ("ENTERPRISE_KEY", "score"),
         ("MIN_SCORE", "0.5"),
@@ -60,14 +61,14 @@ fn each_provider_works_in_each_framework() {
         ("hcaptcha", "h-captcha-response", &none),
         ("recaptcha-v2", "g-recaptcha-response", &none),
         ("recaptcha-v3", "g-recaptcha-response", &score),
-        ("recaptcha-enterprise", "g-recaptcha-response", &demo),
+        ("recaptcha-enterprise", "g-recaptcha-response", &enterprise),
         ("captchala", "captchala_token", &none),
     ] {
-        // CaptchaLa does not say where a challenge was shown.
+        // CaptchaLa does not report the hostname on which a challenge was shown.
         let hosts = (provider == "captchala").then_some(("HOSTNAMES", ""));
-        let site = site(provider, &[more, hosts.as_slice()].concat());
+        let deployment = deployment(provider, &[more, hosts.as_slice()].concat());
         for framework in Framework::ALL {
-            let address = serve(framework, guards(&site));
+            let address = serve(framework, guards(&deployment));
             let token = emulator().mint(&Mint::for_provider(provider)).unwrap();
             let request = form(&[("email", "a@b"), (field, &token)]);
             let mut connection = Connection::to(address);
@@ -96,7 +97,7 @@ fn field_header_action_and_host_are_as_the_environment_says() {
         ("ACTION", "signup"),
         ("HOSTNAMES", "shop.example, www.shop.example"),
     ];
-    let site = site("turnstile", &more);
+    let deployment = deployment("turnstile", &more);
     let mint = || {
         Mint::for_provider("turnstile")
             .with_hostname("shop.example")
@@ -104,7 +105,7 @@ fn field_header_action_and_host_are_as_the_environment_says() {
     };
     let token = |mint: &Mint| emulator().mint(mint).unwrap();
     for framework in Framework::ALL {
-        let mut connection = Connection::to(serve(framework, guards(&site)));
+        let mut connection = Connection::to(serve(framework, guards(&deployment)));
         let mut status = |request: &Request| connection.send(request).unwrap().status;
         for (mint, expected) in [
             (mint(), 200),
@@ -123,24 +124,24 @@ fn field_header_action_and_host_are_as_the_environment_says() {
     }
 }
 
-/// The address that the emulator was told with the last token.
-fn told() -> Option<String> {
-    let seen = emulator().requests();
-    let form = seen.last().unwrap().form();
+/// Returns the client address in the last request to the emulator.
+fn last_client_address() -> Option<String> {
+    let requests = emulator().requests();
+    let form = requests.last().unwrap().form();
     form.into_iter()
         .find(|(name, _)| name == "remoteip")
         .map(|(_, ip)| ip)
 }
 
 #[test]
-fn only_a_configured_proxy_is_believed_about_the_visitor() {
+fn only_a_configured_proxy_is_trusted_for_the_client_address() {
     let behind = [
         ("CLIENT_ADDRESS", "x-forwarded-for"),
         ("TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8"),
     ];
     let forged = "6.6.6.6";
     for (more, expected) in [(&[][..], None), (&behind[..], Some("203.0.113.7"))] {
-        let site = site("turnstile", more);
+        let deployment = deployment("turnstile", more);
         for framework in Framework::ALL {
             let token = emulator().mint(&Mint::for_provider("turnstile")).unwrap();
             let request = form(&[("email", "a@b"), ("cf-turnstile-response", &token)])
@@ -151,9 +152,9 @@ fn only_a_configured_proxy_is_believed_about_the_visitor() {
                     "x-forwarded-for",
                     format!("{forged}, 203.0.113.7, 10.1.2.3"),
                 );
-            let address = serve(framework, guards(&site));
+            let address = serve(framework, guards(&deployment));
             assert_eq!(Connection::to(address).send(&request).unwrap().status, 200);
-            assert_eq!(told().as_deref(), expected, "{framework:?}");
+            assert_eq!(last_client_address().as_deref(), expected, "{framework:?}");
         }
     }
 }

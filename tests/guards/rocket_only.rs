@@ -1,4 +1,4 @@
-//! What only Rocket has: fairings, sentinels, catchers, wrapped routes and forwards.
+//! Features that only Rocket has: fairings, sentinels, catchers, wrapped routes and forwards.
 
 use human_check_config::Deployment;
 use human_check_guard::{Guard, RoutePolicy, Trigger};
@@ -13,9 +13,9 @@ use rocket::response::content::RawHtml;
 use rocket::{Build, FromForm, Rocket, catch, get, post, routes};
 use serde::Deserialize;
 
-use crate::fixture::ProviderKind;
+use crate::fixture::ScriptedProvider;
 
-fn guard(provider: &ProviderKind) -> Guard {
+fn guard(provider: &ScriptedProvider) -> Guard {
     Guard::new(provider.clone(), RoutePolicy::fail_closed("site")).unwrap()
 }
 
@@ -50,8 +50,8 @@ fn human(_human: &Human) -> &'static str {
     "ran"
 }
 
-#[post("/soft")]
-fn soft(human: Result<&Human, HumanError>) -> String {
+#[post("/fallible")]
+fn fallible(human: Result<&Human, HumanError>) -> String {
     human.map_or_else(|error| error.to_string(), |_| "human".to_owned())
 }
 
@@ -130,7 +130,7 @@ struct CspPage(RawHtml<&'static str>, Header<'static>);
 fn a_forgotten_fairing_stops_the_launch() {
     for routes in [
         routes![human],
-        routes![soft],
+        routes![fallible],
         routes![maybe],
         routes![strict],
         routes![json],
@@ -165,7 +165,7 @@ fn rockets_own_configuration_describes_a_deployment() {
             .attach(HumanFairing::new(deployment.guard("signup").unwrap()))
             .mount("/", routes![human]),
     );
-    // Not what a token looks like, so the provider is not called, and its header was found.
+    // Status 400 shows that the guard read this header: the value is no token. No call is made.
     let request = client
         .post("/human")
         .header(Header::new("X-Human", "no token"));
@@ -174,20 +174,20 @@ fn rockets_own_configuration_describes_a_deployment() {
 }
 
 #[test]
-fn several_guards_of_one_request_ask_once() {
-    let provider = ProviderKind::default();
+fn several_guards_of_one_request_call_once() {
+    let provider = ScriptedProvider::default();
     let client = launch(
         plain()
             .attach(HumanFairing::new(guard(&provider)))
             .mount("/", routes![three]),
     );
     assert_eq!(send(with_token(client.post("/three"), "good")).1, "ran");
-    assert_eq!(provider.asked(), 1);
+    assert_eq!(provider.calls(), 1);
 }
 
 #[test]
 fn each_policy_has_its_own_decision() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let lazy = site
         .with_policy(RoutePolicy::fail_closed("lazy").with_trigger(Trigger::when(|_| false)))
@@ -206,7 +206,7 @@ fn each_policy_has_its_own_decision() {
         send(with_token(client.post("/lazy/maybe"), "good")).1,
         "human"
     );
-    // A handler that wants proof is not run without, whatever the policy lets in.
+    // A handler that takes `&Human` does not run without a proof, whatever the policy allows.
     assert_eq!(send(client.post("/lazy/human")).0, 403);
     assert_eq!(
         send(with_token(client.post("/lazy/human"), "good")).1,
@@ -214,7 +214,7 @@ fn each_policy_has_its_own_decision() {
     );
 }
 
-/// Looks at its visitor and lets another route have the request.
+/// A route that makes a decision and then forwards the request to the next route.
 #[post("/human", rank = 1)]
 fn forwards(_visitor: &MaybeHuman, _never: Never) -> &'static str {
     "never"
@@ -232,8 +232,8 @@ impl<'r> rocket::request::FromRequest<'r> for Never {
 }
 
 #[test]
-fn a_lenient_route_that_forwards_leaves_no_leniency_behind() {
-    let provider = ProviderKind::default();
+fn a_lenient_route_that_forwards_does_not_weaken_the_next_route() {
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let observing = site
         .with_policy(RoutePolicy::fail_open("observing").with_observe_only())
@@ -252,7 +252,7 @@ fn a_lenient_route_that_forwards_leaves_no_leniency_behind() {
 
 #[test]
 fn wrapped_routes_are_screened_however_they_are_reached() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let site = guard(&provider);
     let client = launch(
         plain()
@@ -275,18 +275,18 @@ fn wrapped_routes_are_screened_however_they_are_reached() {
             "{path}"
         );
     }
-    let before = provider.asked();
+    let before = provider.calls();
     assert_eq!(
         send(with_token(client.post("/screened/human"), "good")).1,
         "ran"
     );
-    assert_eq!(provider.asked(), before + 1);
-    // Nobody is asked about what does not exist, and a refusal does not fall to the catch-all.
+    assert_eq!(provider.calls(), before + 1);
+    // An unknown path causes no call, and a refusal does not fall through to the catch-all route.
     assert_eq!(
         send(with_token(client.post("/screened/elsewhere"), "good")).0,
         404
     );
-    assert_eq!(provider.asked(), before + 1);
+    assert_eq!(provider.calls(), before + 1);
     let by_form = client
         .post("/screened/open")
         .header(ContentType::Form)
@@ -296,23 +296,26 @@ fn wrapped_routes_are_screened_however_they_are_reached() {
 
 #[test]
 fn a_soft_guard_lets_the_handler_decide() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let client = launch(
         plain()
             .attach(HumanFairing::new(guard(&provider)))
-            .mount("/", routes![soft]),
+            .mount("/", routes![fallible]),
     );
-    assert_eq!(send(with_token(client.post("/soft"), "good")).1, "human");
-    assert_eq!(send(client.post("/soft")).1, "Verification required");
     assert_eq!(
-        send(with_token(client.post("/soft"), "bad")).1,
+        send(with_token(client.post("/fallible"), "good")).1,
+        "human"
+    );
+    assert_eq!(send(client.post("/fallible")).1, "Verification required");
+    assert_eq!(
+        send(with_token(client.post("/fallible"), "bad")).1,
         "Verification failed"
     );
 }
 
 #[test]
 fn strict_contextual_and_borrowing_types_work() {
-    let provider = ProviderKind::default();
+    let provider = ScriptedProvider::default();
     let client = launch(
         plain()
             .attach(HumanFairing::new(guard(&provider)))
@@ -323,8 +326,8 @@ fn strict_contextual_and_borrowing_types_work() {
     };
     assert_eq!(form("/strict", "age=3&h-captcha-response=good").1, "3");
     assert_eq!(form("/strict", "age=3&x=1&h-captcha-response=good").0, 422);
-    assert_eq!(provider.asked(), 1);
-    // A form in this context is never wrong, so the token is spent either way.
+    assert_eq!(provider.calls(), 1);
+    // `Contextual` accepts an invalid form, so the token is used in both cases.
     assert_eq!(
         form("/contextual", "age=3&h-captcha-response=good").1,
         "valid"
@@ -334,14 +337,14 @@ fn strict_contextual_and_borrowing_types_work() {
         "invalid"
     );
     assert_eq!(form("/contextual", "age=3").0, 403);
-    assert_eq!(provider.asked(), 3);
+    assert_eq!(provider.calls(), 3);
     let body = r#"{"text":"hello","h-captcha-response":"good"}"#;
     let request = client.post("/json").header(ContentType::JSON).body(body);
     assert_eq!(send(request).1, "hello");
 }
 
 #[catch(403)]
-fn own(request: &rocket::Request<'_>) -> String {
+fn custom_catcher(request: &rocket::Request<'_>) -> String {
     let refused = human_check_rocket::refusal(request);
     refused.map_or_else(
         || "other".to_owned(),
@@ -350,13 +353,13 @@ fn own(request: &rocket::Request<'_>) -> String {
 }
 
 #[test]
-fn an_own_catcher_knows_the_refusal_and_the_headers_are_there_anyway() {
-    let provider = ProviderKind::default();
+fn a_catcher_of_the_application_gets_the_refusal_and_the_headers_are_set() {
+    let provider = ScriptedProvider::default();
     let client = launch(
         plain()
             .attach(HumanFairing::new(guard(&provider)))
             .mount("/", routes![human, forbidden])
-            .register("/", rocket::catchers![own]),
+            .register("/", rocket::catchers![custom_catcher]),
     );
     let response = client.post("/human").dispatch();
     assert_eq!(
@@ -374,8 +377,8 @@ fn an_own_catcher_knows_the_refusal_and_the_headers_are_there_anyway() {
 }
 
 #[test]
-fn an_errors_catcher_leaves_other_errors_alone() {
-    let provider = ProviderKind::default();
+fn the_catchers_do_not_change_other_errors() {
+    let provider = ScriptedProvider::default();
     let client = launch(
         plain()
             .attach(HumanFairing::new(guard(&provider)))
@@ -396,9 +399,9 @@ fn an_errors_catcher_leaves_other_errors_alone() {
 }
 
 #[test]
-fn a_policy_of_the_application_lets_the_widget_in() {
+fn the_widgets_sources_are_added_to_the_applications_policy() {
     let widget = human_check_hcaptcha::widget("10000000-ffff-ffff-ffff-000000000001").unwrap();
-    let guard = Guard::builder(ProviderKind::default())
+    let guard = Guard::builder(ScriptedProvider::default())
         .with_widget(widget)
         .build(RoutePolicy::fail_closed("site"))
         .unwrap();

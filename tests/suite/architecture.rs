@@ -1,11 +1,12 @@
-//! Which crate may know what, held against what cargo resolved.
+//! The rules for dependencies between crates, checked against what cargo resolves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde_json::Value;
 
-/// The names of everything in a crate's normal tree, with its default features.
+/// Returns the names of all crates that a crate with its default features depends on, directly or
+/// not.
 fn tree(package: &str) -> BTreeSet<String> {
     let arguments = [
         "tree",
@@ -33,15 +34,13 @@ fn output(program: &str, arguments: &[&str]) -> String {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {complaint}"
-    );
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {errors}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What cargo resolved for this machine; crates for others need not be downloaded.
+/// Returns the output of `cargo metadata` for this machine's target. The crates of other targets
+/// need not be downloaded.
 fn metadata() -> Value {
     let compiler = output("rustc", &["-vV"]);
     let host = compiler
@@ -59,8 +58,8 @@ fn metadata() -> Value {
     serde_json::from_str(&output(env!("CARGO"), &arguments)).unwrap()
 }
 
-/// What each of our crates names among its normal dependencies.
-fn named() -> BTreeMap<String, BTreeSet<String>> {
+/// Returns the direct, normal dependencies of each published crate of the workspace.
+fn direct_dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let metadata = metadata();
     let members: Vec<_> = metadata["workspace_members"]
         .as_array()
@@ -111,13 +110,13 @@ fn the_core_has_no_http_no_tls_no_framework_no_json_and_few_crates() {
         "axum",
         "tower",
     ] {
-        assert!(!tree.contains(name), "human-check pulls in {name}");
+        assert!(!tree.contains(name), "human-check-core depends on {name}");
     }
     assert!(tree.len() <= 30, "{} crates: {tree:?}", tree.len());
 }
 
 #[test]
-fn turnstile_by_variables_on_actix_web_pulls_in_little() {
+fn turnstile_by_variables_on_actix_web_has_few_dependencies() {
     let arguments = [
         "tree",
         "--offline",
@@ -149,14 +148,20 @@ fn turnstile_by_variables_on_actix_web_pulls_in_little() {
 }
 
 #[test]
-fn adapters_never_see_the_http_client() {
-    let named = named();
+fn adapters_do_not_depend_on_an_http_client() {
+    let dependencies = direct_dependencies();
     for adapter in ADAPTERS {
         for client in ["reqwest", "hyper", "rustls"] {
-            assert!(!named[adapter].contains(client), "{adapter} names {client}");
+            assert!(
+                !dependencies[adapter].contains(client),
+                "{adapter} depends on {client}"
+            );
         }
         for other in ADAPTERS {
-            assert!(!named[adapter].contains(other), "{adapter} names {other}");
+            assert!(
+                !dependencies[adapter].contains(other),
+                "{adapter} depends on {other}"
+            );
         }
     }
 }
@@ -166,20 +171,20 @@ fn the_proof_of_work_makes_no_call() {
     let tree = tree("human-check-altcha");
     assert!(tree.contains("human-check-core"), "{tree:?}");
     for name in ["http", "human-check-http", "hyper", "reqwest", "rustls"] {
-        assert!(!tree.contains(name), "human-check-altcha pulls in {name}");
+        assert!(!tree.contains(name), "human-check-altcha depends on {name}");
     }
 }
 
 #[test]
-fn only_configuration_and_the_command_line_know_all_adapters() {
-    for (package, names) in named() {
+fn only_the_facade_configuration_and_the_command_line_depend_on_adapters() {
+    for (package, names) in direct_dependencies() {
         let adapters = ADAPTERS.iter().filter(|a| names.contains(**a)).count();
         match package.as_str() {
             "human-check" => assert_eq!(adapters, ADAPTERS.len(), "the facade has all"),
             "human-check-config" => assert!(adapters >= 5),
-            // They look into what an adapter alone knows.
+            // These use functions that only the adapters have.
             "human-check-cli" | "human-check-demo" => {}
-            _ => assert_eq!(adapters, 0, "{package} names an adapter"),
+            _ => assert_eq!(adapters, 0, "{package} depends on an adapter"),
         }
     }
 }
@@ -191,12 +196,12 @@ const FRAMEWORKS: [(&str, &str); 3] = [
 ];
 
 #[test]
-fn each_framework_is_in_one_crate_and_the_guard_knows_none() {
-    for (package, names) in named() {
-        for (ours, framework) in FRAMEWORKS {
-            // The command's demo is an application like any other.
+fn each_framework_is_in_one_crate_and_the_guard_depends_on_none() {
+    for (package, names) in direct_dependencies() {
+        for (integration, framework) in FRAMEWORKS {
+            // The demo is an application that uses axum.
             let demo = package == "human-check-demo" && framework == "axum";
-            let expected = package == ours || demo;
+            let expected = package == integration || demo;
             assert_eq!(
                 names.contains(framework),
                 expected,
@@ -213,7 +218,7 @@ fn each_framework_is_in_one_crate_and_the_guard_knows_none() {
         "reqwest",
         "human-check-http",
     ] {
-        assert!(!tree.contains(name), "human-check-guard pulls in {name}");
+        assert!(!tree.contains(name), "human-check-guard depends on {name}");
     }
 }
 
@@ -229,9 +234,12 @@ fn the_comparison_makes_no_call_and_draws_only_with_a_feature() {
         "rustls",
         "tokio",
     ] {
-        assert!(!tree.contains(name), "human-check-compare pulls in {name}");
+        assert!(
+            !tree.contains(name),
+            "human-check-compare depends on {name}"
+        );
     }
-    for (package, names) in named() {
+    for (package, names) in direct_dependencies() {
         let expected = ["human-check-cli", "human-check-config", "human-check-demo"]
             .contains(&package.as_str());
         let compares = names.contains("human-check-compare");
@@ -256,14 +264,14 @@ fn every_crate_can_be_built_with_the_compiler_it_states() {
         .collect();
     for member in metadata["workspace_members"].as_array().unwrap() {
         let member = member.as_str().unwrap();
-        // What is not published is built with whatever this machine has.
+        // Unpublished crates are built with the compiler of this machine.
         if !packages[member]["publish"].is_null() {
             continue;
         }
         let stated = packages[member]["rust_version"].as_str().unwrap();
-        let (mut seen, mut next) = (BTreeSet::new(), vec![member]);
+        let (mut visited, mut next) = (BTreeSet::new(), vec![member]);
         while let Some(id) = next.pop() {
-            if !seen.insert(id) {
+            if !visited.insert(id) {
                 continue;
             }
             let name = packages[id]["name"].as_str().unwrap();

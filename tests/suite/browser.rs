@@ -1,4 +1,4 @@
-//! What the tests in a browser take for granted is so.
+//! The assumptions of the browser tests in `browser/`.
 
 use std::collections::BTreeMap;
 

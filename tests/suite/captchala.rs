@@ -1,4 +1,4 @@
-//! Prefixes, the backup service and server tokens, over the emulator.
+//! CaptchaLa over the emulator: prefixes of tokens, the backup service and server tokens.
 
 use std::time::Duration;
 
@@ -12,9 +12,14 @@ use human_check_testkit::ManualClock;
 use crate::support::{base, client, minted, submission};
 
 fn captchala(emulator: &Emulator) -> CaptchaLa {
-    let site = EmulatedAccount::for_provider("captchala");
+    let account = EmulatedAccount::for_provider("captchala");
     let client = client().with_base_url(&CAPTCHALA, base(emulator));
-    CaptchaLa::new(&client, &site.site_key, Secret::new(site.secret).unwrap()).unwrap()
+    CaptchaLa::new(
+        &client,
+        &account.site_key,
+        Secret::new(account.secret).unwrap(),
+    )
+    .unwrap()
 }
 
 #[tokio::test]
@@ -57,9 +62,9 @@ async fn only_pt_tokens_cause_a_call() {
 }
 
 #[tokio::test]
-async fn a_used_up_quota_hands_out_tokens_that_are_declined() {
+async fn with_a_used_up_quota_tokens_are_declined() {
     let emulator = Emulator::start().await.unwrap();
-    emulator.configure(|knobs| knobs.quota_spent = true);
+    emulator.configure(|knobs| knobs.quota_used_up = true);
     let error = captchala(&emulator)
         .check(&minted(ProviderKind::CaptchaLa, &emulator))
         .await
@@ -105,11 +110,14 @@ async fn offline_tokens_need_an_opt_in_and_are_marked() {
         .check(&submission(ProviderKind::CaptchaLa, offline()))
         .await
         .unwrap();
-    assert!(ok.is_human(), "the backup's own spelling");
-    // The backup says nothing of actions, and an expectation is not waived for that.
+    assert!(
+        ok.is_human(),
+        "the backup service's reply has the member `ok`"
+    );
+    // The backup service does not report an action, so an expected action is not satisfied.
     let expecting = submission(ProviderKind::CaptchaLa, offline()).with_expected_action("login");
     assert!(!open.check(&expecting).await.unwrap().is_human());
-    // While the main service is up the backup verifies nothing.
+    // The backup service verifies no token while the main service is available.
     emulator.configure(|knobs| knobs.main_down = false);
     let online = open
         .check(&submission(ProviderKind::CaptchaLa, offline()))
@@ -150,8 +158,8 @@ async fn a_server_token_binds_what_is_solved_with_it() {
     let emulator = Emulator::start_at(clock.clone()).await.unwrap();
     emulator.configure(|knobs| knobs.server_token_required = true);
     let check = captchala(&emulator);
-    let without_call = emulator.mint(&Mint::for_provider("captchala")).unwrap_err();
-    assert_eq!(without_call.to_string(), "server_token_required");
+    let missing = emulator.mint(&Mint::for_provider("captchala")).unwrap_err();
+    assert_eq!(missing.to_string(), "server_token_required");
     let request = ServerTokenRequest::new("signup")
         .unwrap()
         .with_uid("user_42")
@@ -214,11 +222,11 @@ async fn a_page_s_challenge_is_a_server_token_for_its_action_and_user() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_and_a_disabled_app_are_ours() {
+async fn wrong_credentials_and_a_disabled_app_are_misconfigured() {
     let emulator = Emulator::start().await.unwrap();
-    let site = EmulatedAccount::for_provider("captchala");
+    let account = EmulatedAccount::for_provider("captchala");
     let client = client().with_base_url(&CAPTCHALA, base(&emulator));
-    let wrong = CaptchaLa::new(&client, &site.site_key, Secret::new("wrong").unwrap()).unwrap();
+    let wrong = CaptchaLa::new(&client, &account.site_key, Secret::new("wrong").unwrap()).unwrap();
     let error = wrong
         .check(&minted(ProviderKind::CaptchaLa, &emulator))
         .await

@@ -1,4 +1,4 @@
-//! When a provider is left alone, and by whose doing.
+//! When the circuit breaker opens, when it closes, and that visitors cannot open it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,12 @@ use human_check_core::{
 };
 use human_check_testkit::{ManualClock, SCRIPTED, Scripted};
 
-fn asked() -> Submission {
+fn token() -> Submission {
     Submission::new().with_token(&SCRIPTED, "a-token")
 }
 
-fn watched<C: HumanCheck>(check: C) -> (CircuitBreaker<C>, ManualClock) {
+/// Adds a circuit breaker with the default policy and a manual clock.
+fn with_breaker<C: HumanCheck>(check: C) -> (CircuitBreaker<C>, ManualClock) {
     let clock = ManualClock::starting_now();
     let breaker = check
         .circuit_breaker(CircuitBreakerPolicy::default())
@@ -24,25 +25,25 @@ fn watched<C: HumanCheck>(check: C) -> (CircuitBreaker<C>, ManualClock) {
 #[tokio::test]
 async fn five_failures_open_it_and_it_then_makes_no_call() {
     let provider = Scripted::unavailable();
-    let (check, _clock) = watched(provider.clone());
+    let (check, _clock) = with_breaker(provider.clone());
     for _ in 0..1_000 {
-        let error = check.check(&asked()).await.unwrap_err();
+        let error = check.check(&token()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
     }
     assert_eq!(provider.submissions().len(), 5);
-    let error = check.check(&asked()).await.unwrap_err();
+    let error = check.check(&token()).await.unwrap_err();
     assert_eq!(error.reason(), "circuit-open");
     assert!(error.retry_after().is_some() && !error.token_may_be_used());
 }
 
 #[tokio::test]
-async fn while_it_is_open_what_a_visitor_garbled_is_still_refused() {
-    let (check, _clock) = watched(Scripted::unavailable());
+async fn while_it_is_open_malformed_tokens_are_still_refused() {
+    let (check, _clock) = with_breaker(Scripted::unavailable());
     for _ in 0..5 {
-        let _ = check.check(&asked()).await;
+        let _ = check.check(&token()).await;
     }
     let long = "a".repeat(20_000);
-    let twice = asked().with_token(&SCRIPTED, "another");
+    let contradicting = token().with_token(&SCRIPTED, "another");
     for (submission, reason) in [
         (Submission::new(), Reason::Missing),
         (Submission::new().with_token(&SCRIPTED, ""), Reason::Missing),
@@ -54,7 +55,7 @@ async fn while_it_is_open_what_a_visitor_garbled_is_still_refused() {
             Submission::new().with_token(&SCRIPTED, long),
             Reason::Malformed,
         ),
-        (twice, Reason::Malformed),
+        (contradicting, Reason::Malformed),
     ] {
         let verdict = check.check(&submission).await.unwrap();
         assert_eq!(verdict.refusal().unwrap().reason(), reason);
@@ -72,9 +73,9 @@ async fn bots_cannot_open_it() {
         Scripted::declined(),
         Scripted::misconfigured(),
     ] {
-        let (check, _clock) = watched(provider.clone());
+        let (check, _clock) = with_breaker(provider.clone());
         for _ in 0..10_000 {
-            let outcome = check.check(&asked()).await;
+            let outcome = check.check(&token()).await;
             assert!(!outcome.is_err_and(|e| e.kind() == ErrorKind::Unavailable));
         }
         assert_eq!(provider.submissions().len(), 10_000);
@@ -83,29 +84,29 @@ async fn bots_cannot_open_it() {
 
 #[tokio::test]
 async fn bots_cannot_hide_an_outage_behind_refusals_without_a_call() {
-    let provider = Scripted::playing(|submission| match submission.token_for(&SCRIPTED, 100) {
+    let provider = Scripted::from_script(|submission| match submission.token_for(&SCRIPTED, 100) {
         Ok(_) => Err(CheckError::new(ErrorKind::Unavailable, &SCRIPTED, "down")),
         Err(refusal) => Ok(refusal.into()),
     });
-    let (check, _clock) = watched(provider);
+    let (check, _clock) = with_breaker(provider);
     for _ in 0..4 {
-        check.check(&asked()).await.unwrap_err();
+        check.check(&token()).await.unwrap_err();
         for _ in 0..100 {
             assert!(check.check(&Submission::new()).await.is_ok());
         }
     }
-    check.check(&asked()).await.unwrap_err();
+    check.check(&token()).await.unwrap_err();
     assert_eq!(
-        check.check(&asked()).await.unwrap_err().reason(),
+        check.check(&token()).await.unwrap_err().reason(),
         "circuit-open"
     );
 }
 
-/// Answers well, and takes its time by the manual clock.
+/// A check that accepts every token and advances the manual clock by `latency`.
 #[derive(Debug)]
 struct Slow {
     clock: ManualClock,
-    takes: Duration,
+    latency: Duration,
 }
 
 #[human_check_core::adapter::async_trait]
@@ -119,7 +120,7 @@ impl HumanCheck for Slow {
     }
 
     async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
-        self.clock.advance(self.takes);
+        self.clock.advance(self.latency);
         Ok(Verdict::Human(Facts::new(&SCRIPTED)))
     }
 }
@@ -129,7 +130,7 @@ async fn a_provider_that_replies_too_slowly_opens_it() {
     let clock = ManualClock::starting_now();
     let slow = |millis| Slow {
         clock: clock.clone(),
-        takes: Duration::from_millis(millis),
+        latency: Duration::from_millis(millis),
     };
     let mut policy = CircuitBreakerPolicy::default();
     policy.window = Duration::from_secs(120);
@@ -138,10 +139,10 @@ async fn a_provider_that_replies_too_slowly_opens_it() {
         .unwrap()
         .with_clock(clock.clone());
     for _ in 0..20 {
-        assert!(check.check(&asked()).await.unwrap().is_human());
+        assert!(check.check(&token()).await.unwrap().is_human());
     }
     assert_eq!(
-        check.check(&asked()).await.unwrap_err().reason(),
+        check.check(&token()).await.unwrap_err().reason(),
         "circuit-open"
     );
     let check = slow(1_499)
@@ -149,7 +150,7 @@ async fn a_provider_that_replies_too_slowly_opens_it() {
         .unwrap()
         .with_clock(clock.clone());
     for _ in 0..100 {
-        assert!(check.check(&asked()).await.unwrap().is_human());
+        assert!(check.check(&token()).await.unwrap().is_human());
     }
 }
 
@@ -160,38 +161,44 @@ async fn it_recovers_by_itself_with_one_probe() {
         _ => script.then(&Scripted::unavailable()),
     });
     let provider = provider.then(&Scripted::human());
-    let (check, clock) = watched(provider.clone());
+    let (check, clock) = with_breaker(provider.clone());
     for _ in 0..6 {
-        assert!(check.check(&asked()).await.is_err());
+        assert!(check.check(&token()).await.is_err());
     }
     clock.advance(Duration::from_millis(5_500));
-    assert!(check.check(&asked()).await.unwrap().is_human(), "the probe");
+    assert!(
+        check.check(&token()).await.unwrap().is_human(),
+        "the breaker probe"
+    );
     for _ in 0..50 {
-        assert!(check.check(&asked()).await.unwrap().is_human(), "it flaps");
+        assert!(
+            check.check(&token()).await.unwrap().is_human(),
+            "it stays closed"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_provider_that_is_back_and_will_not_judge_is_not_called_down() {
-    for (back, kind) in [
+async fn a_provider_that_replies_with_errors_again_is_not_reported_as_unavailable() {
+    for (recovered, kind) in [
         (Scripted::declined(), ErrorKind::Declined),
         (Scripted::misconfigured(), ErrorKind::Misconfigured),
         (Scripted::protocol(), ErrorKind::Protocol),
     ] {
         let down = Scripted::unavailable();
         let provider = (1..5).fold(down, |script, _| script.then(&Scripted::unavailable()));
-        let (check, clock) = watched(provider.then(&back));
+        let (check, clock) = with_breaker(provider.then(&recovered));
         for _ in 0..5 {
-            check.check(&asked()).await.unwrap_err();
+            check.check(&token()).await.unwrap_err();
         }
         clock.advance(Duration::from_secs(6));
         for _ in 0..20 {
-            assert_eq!(check.check(&asked()).await.unwrap_err().kind(), kind);
+            assert_eq!(check.check(&token()).await.unwrap_err().kind(), kind);
         }
     }
 }
 
-/// Waits for permission.
+/// A check that waits for a permit of the semaphore before it returns.
 #[derive(Debug)]
 struct Gated(Arc<tokio::sync::Semaphore>, Scripted);
 
@@ -216,16 +223,16 @@ impl HumanCheck for Gated {
 async fn of_a_hundred_at_once_one_is_the_probe_and_a_dropped_probe_makes_room() {
     let gate = Arc::new(tokio::sync::Semaphore::new(5));
     let provider = Scripted::unavailable();
-    let (check, clock) = watched(Gated(Arc::clone(&gate), provider.clone()));
+    let (check, clock) = with_breaker(Gated(Arc::clone(&gate), provider.clone()));
     for _ in 0..5 {
-        check.check(&asked()).await.unwrap_err();
+        check.check(&token()).await.unwrap_err();
     }
     clock.advance(Duration::from_secs(6));
     let check = Arc::new(check);
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..100 {
         let check = Arc::clone(&check);
-        calls.spawn(async move { check.check(&asked()).await.unwrap_err().reason() });
+        calls.spawn(async move { check.check(&token()).await.unwrap_err().reason() });
     }
     for _ in 0..99 {
         assert_eq!(calls.join_next().await.unwrap().unwrap(), "circuit-open");
@@ -233,16 +240,16 @@ async fn of_a_hundred_at_once_one_is_the_probe_and_a_dropped_probe_makes_room() 
     assert_eq!(
         provider.submissions().len(),
         6,
-        "five failures and one probe"
+        "five failures and one breaker probe"
     );
     calls.shutdown().await;
     gate.add_permits(1);
-    let error = check.check(&asked()).await.unwrap_err();
-    assert_eq!(error.reason(), "scripted-outage", "the next probe");
+    let error = check.check(&token()).await.unwrap_err();
+    assert_eq!(error.reason(), "scripted-outage", "the next breaker probe");
 }
 
 #[test]
-fn a_policy_without_sense_is_refused() {
+fn an_invalid_policy_is_refused() {
     type Change = fn(&mut CircuitBreakerPolicy);
     let changes: [Change; 7] = [
         |policy| policy.consecutive_failures = 0,

@@ -1,4 +1,4 @@
-//! The published suite over every combinator.
+//! Runs the conformance suite of `human-check-testkit` on every combinator.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,39 +17,44 @@ use crate::support::{HOST, check, impatient_client};
 
 type Shared = Arc<dyn HumanCheck>;
 
-/// A check made of Turnstile and hCaptcha, whose providers fail together. Good submissions carry the
-/// answer of `provider`.
+/// Builds a check of Turnstile and hCaptcha, which fail together. Valid submissions have a token of
+/// `provider`.
 async fn composed<C: HumanCheck>(
     provider: &'static str,
     compose: impl FnOnce(Shared, Shared) -> C,
 ) -> Fixture {
     let emulator = Emulator::start().await.unwrap();
     let client = impatient_client();
-    let of = |kind| Arc::from(check(kind, &emulator, &client));
-    let check = compose(of(ProviderKind::Turnstile), of(ProviderKind::Hcaptcha));
+    let check_of = |kind| Arc::from(check(kind, &emulator, &client));
+    let check = compose(
+        check_of(ProviderKind::Turnstile),
+        check_of(ProviderKind::Hcaptcha),
+    );
     fixture(emulator, check, provider)
 }
 
+/// Builds a check around Turnstile alone.
 async fn around<C: HumanCheck>(compose: impl FnOnce(Shared) -> C) -> Fixture {
     composed("turnstile", |turnstile, _| compose(turnstile)).await
 }
 
-/// One that stays closed through the few failures of the suite.
-fn patient() -> CircuitBreakerPolicy {
+/// A policy under which the circuit breaker stays closed during the suite.
+fn tolerant_policy() -> CircuitBreakerPolicy {
     let mut policy = CircuitBreakerPolicy::default();
     policy.consecutive_failures = 1_000;
     policy.min_calls = 1_000;
     policy
 }
 
+/// Discards comparisons.
 #[derive(Debug)]
-struct Nowhere;
+struct DiscardSink;
 
-impl ComparisonSink for Nowhere {
+impl ComparisonSink for DiscardSink {
     fn record(&self, _: Comparison) {}
 }
 
-const SECONDS: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 async fn failover() -> Fixture {
     composed("turnstile", |first, second| {
@@ -58,52 +63,52 @@ async fn failover() -> Fixture {
     .await
 }
 
-async fn accept_new() -> Fixture {
+async fn dual_accept_new() -> Fixture {
     composed("turnstile", |new, old| new.dual_accept(old).unwrap()).await
 }
 
-async fn accept_old() -> Fixture {
+async fn dual_accept_old() -> Fixture {
     composed("hcaptcha", |new, old| {
-        Swapped::new(new.dual_accept(old).unwrap())
+        ReversedProviders::new(new.dual_accept(old).unwrap())
     })
     .await
 }
 
 async fn shadow() -> Fixture {
     composed("turnstile", |first, second| {
-        first.shadow(second, Nowhere).unwrap()
+        first.shadow(second, DiscardSink).unwrap()
     })
     .await
 }
 
-async fn single_use() -> Fixture {
+async fn replay_guard() -> Fixture {
     around(|check| check.replay_guard(MemoryReplayStore::new(1_000))).await
 }
 
-async fn deadline() -> Fixture {
-    around(|check| check.timeout(SECONDS)).await
+async fn timeout() -> Fixture {
+    around(|check| check.timeout(TIMEOUT)).await
 }
 
-async fn breaker() -> Fixture {
-    around(|check| check.circuit_breaker(patient()).unwrap()).await
+async fn circuit_breaker() -> Fixture {
+    around(|check| check.circuit_breaker(tolerant_policy()).unwrap()).await
 }
 
-async fn limit() -> Fixture {
+async fn concurrency_limit() -> Fixture {
     around(|check| check.concurrency_limit(1_000)).await
 }
 
-async fn retry() -> Fixture {
+async fn retry_unsent() -> Fixture {
     around(HumanCheckExt::retry_unsent).await
 }
 
 async fn whole_stack() -> Fixture {
     composed("turnstile", |first, second| {
-        let watched = |check: Shared| {
-            let limited = check.timeout(SECONDS).concurrency_limit(1_000);
-            limited.circuit_breaker(patient()).unwrap()
+        let protected = |check: Shared| {
+            let limited = check.timeout(TIMEOUT).concurrency_limit(1_000);
+            limited.circuit_breaker(tolerant_policy()).unwrap()
         };
         let policy = Policy::new().with_hostnames([HOST]).unwrap();
-        let check = watched(first).failover_to(watched(second)).unwrap();
+        let check = protected(first).failover_to(protected(second)).unwrap();
         let enforced = check.enforce(policy).unwrap();
         enforced.replay_guard(MemoryReplayStore::new(1_000))
     })
@@ -111,35 +116,36 @@ async fn whole_stack() -> Fixture {
 }
 
 conformance!(through_failover, super::failover());
-conformance!(through_accept_new, super::accept_new());
-conformance!(through_accept_old, super::accept_old());
+conformance!(through_dual_accept_new, super::dual_accept_new());
+conformance!(through_dual_accept_old, super::dual_accept_old());
 conformance!(through_shadow, super::shadow());
-conformance!(through_single_use, super::single_use());
-conformance!(through_deadline, super::deadline());
-conformance!(through_breaker, super::breaker());
-conformance!(through_limit, super::limit());
-conformance!(through_retry, super::retry());
+conformance!(through_replay_guard, super::replay_guard());
+conformance!(through_timeout, super::timeout());
+conformance!(through_circuit_breaker, super::circuit_breaker());
+conformance!(through_concurrency_limit, super::concurrency_limit());
+conformance!(through_retry_unsent, super::retry_unsent());
 conformance!(through_whole_stack, super::whole_stack());
 
-/// Names the second provider first, since the suite's bad submissions are for the first.
+/// Lists the providers in reverse order, because the suite makes its invalid submissions for the
+/// first.
 #[derive(Debug)]
-struct Swapped<C> {
+struct ReversedProviders<C> {
     check: C,
-    accepts: Vec<human_check_core::Provider>,
+    providers: Vec<human_check_core::Provider>,
 }
 
-impl<C: HumanCheck> Swapped<C> {
+impl<C: HumanCheck> ReversedProviders<C> {
     fn new(check: C) -> Self {
-        let mut accepts = check.providers().to_vec();
-        accepts.reverse();
-        Self { check, accepts }
+        let mut providers = check.providers().to_vec();
+        providers.reverse();
+        Self { check, providers }
     }
 }
 
 #[human_check_core::adapter::async_trait]
-impl<C: HumanCheck> HumanCheck for Swapped<C> {
+impl<C: HumanCheck> HumanCheck for ReversedProviders<C> {
     fn providers(&self) -> &[human_check_core::Provider] {
-        &self.accepts
+        &self.providers
     }
 
     fn capabilities(&self) -> human_check_core::Capabilities {

@@ -1,4 +1,5 @@
-//! The published suite over every adapter, through every wrapper.
+//! Runs the conformance suite of `human-check-testkit` on every adapter, and through `Box`, `Arc`
+//! and `Enforce`.
 
 use std::sync::Arc;
 
@@ -10,9 +11,10 @@ use human_check_http::{ProviderClient, ReqwestTransport};
 use human_check_testkit::conformance;
 use human_check_testkit::conformance::{Fixture, Wanted};
 
-use crate::support::{GENERIC, HOST, base, check, client, generic, setup};
+use crate::support::{GENERIC, HOST, base, check, client, generic, provider_config};
 
-fn wanted(mint: Mint, wanted: &Wanted) -> Mint {
+/// Adds what the suite wants the token to be bound to.
+fn bound_to(mint: Mint, wanted: &Wanted) -> Mint {
     let mint = match &wanted.action {
         Some(action) => mint.with_action(action),
         None => mint,
@@ -32,8 +34,8 @@ pub(crate) fn fixture(
     let accepted = check.providers()[0].clone();
     let fixture = Fixture::new(check, {
         let (emulator, accepted) = (Arc::clone(&emulator), accepted.clone());
-        move |what| {
-            let mint = wanted(Mint::for_provider(provider).with_hostname(HOST), what);
+        move |wanted| {
+            let mint = bound_to(Mint::for_provider(provider).with_hostname(HOST), wanted);
             Submission::new().with_token(&accepted, emulator.mint(&mint).unwrap())
         }
     });
@@ -105,10 +107,10 @@ conformance!(mcaptcha, super::siteverify(3));
 async fn hcaptcha_enterprise_fixture() -> Fixture {
     let emulator = Emulator::start().await.unwrap();
     emulator.configure(|knobs| knobs.hcaptcha_enterprise = true);
-    let mut setup = setup(ProviderKind::Hcaptcha);
-    setup.base_url = Some(base(&emulator));
-    setup.max_risk = Some(0.5);
-    let check = setup.build(&client()).unwrap();
+    let mut config = provider_config(ProviderKind::Hcaptcha);
+    config.base_url = Some(base(&emulator));
+    config.max_risk = Some(0.5);
+    let check = config.build(&client()).unwrap();
     fixture(emulator, check, "hcaptcha")
 }
 

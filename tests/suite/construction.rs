@@ -1,4 +1,4 @@
-//! What is wrong when a check is built fails then, naming the field and the remedy.
+//! Invalid settings are errors when a check is built. The error names the field and a remedy.
 
 use human_check_captchala::CaptchaLa;
 use human_check_config::{ProviderConfig, ProviderKind};
@@ -8,17 +8,22 @@ use human_check_http::{Endpoint, MockTransport, ProviderClient, Reply};
 use human_check_recaptcha::{Credential, KeyKind, RecaptchaEnterprise, RecaptchaV2, RecaptchaV3};
 use human_check_turnstile::Turnstile;
 
-use crate::support::setup;
+use crate::support::provider_config;
 
-fn nowhere() -> ProviderClient {
+/// A client that the checks of this module never use.
+fn unused_client() -> ProviderClient {
     ProviderClient::new(MockTransport::always(Reply::new(
         200,
         r#"{"success":true}"#,
     )))
 }
 
-fn names<T>(built: Result<T, ConfigError>, field: &str) {
-    let error = built.err().expect("it is refused");
+fn test_client() -> ProviderClient {
+    unused_client().with_test_keys(TestKeyPolicy::Allowed)
+}
+
+fn assert_field<T>(built: Result<T, ConfigError>, field: &str) {
+    let error = built.err().expect("a configuration error");
     assert_eq!(error.field(), field, "{error}");
     assert!(
         !error.problem().is_empty() && error.remedy().len() > 10,
@@ -33,11 +38,11 @@ fn secret(text: &str) -> Secret {
 #[test]
 fn an_empty_or_blank_secret_is_refused() {
     for text in ["", " ", "\t\n", "\u{a0}"] {
-        names(Secret::new(text), "secret");
-        names(Secret::multiline(text), "secret");
+        assert_field(Secret::new(text), "secret");
+        assert_field(Secret::multiline(text), "secret");
     }
     for text in ["two words", "line\n", "quote\u{201c}", "nul\0"] {
-        names(Secret::new(text), "secret");
+        assert_field(Secret::new(text), "secret");
     }
 }
 
@@ -45,50 +50,60 @@ fn an_empty_or_blank_secret_is_refused() {
 fn published_testing_secrets_need_permission() {
     for digit in ["1", "2", "3"] {
         let text = format!("{digit}x0000000000000000000000000000000AA");
-        names(Turnstile::new(&nowhere(), secret(&text)), "secret");
-        assert!(Turnstile::for_testing(&nowhere(), secret(&text)).is_ok());
+        assert_field(Turnstile::new(&unused_client(), secret(&text)), "secret");
+        assert!(Turnstile::new(&test_client(), secret(&text)).is_ok());
     }
     let hcaptcha = "0x0000000000000000000000000000000000000000";
-    names(
-        Hcaptcha::new(&nowhere(), "site", secret(hcaptcha)),
+    assert_field(
+        Hcaptcha::new(&unused_client(), "site", secret(hcaptcha)),
         "secret",
     );
-    assert!(Hcaptcha::for_testing(&nowhere(), "site", secret(hcaptcha)).is_ok());
+    assert!(Hcaptcha::new(&test_client(), "site", secret(hcaptcha)).is_ok());
     let recaptcha = "6LeIxAcTAAAAAGG-vFI1TnRWxMZNFuojJ4WifJWe";
-    names(RecaptchaV2::new(&nowhere(), secret(recaptcha)), "secret");
-    assert!(RecaptchaV2::for_testing(&nowhere(), secret(recaptcha)).is_ok());
+    assert_field(
+        RecaptchaV2::new(&unused_client(), secret(recaptcha)),
+        "secret",
+    );
+    assert!(RecaptchaV2::new(&test_client(), secret(recaptcha)).is_ok());
     let half = Score::humanity(0.5).unwrap();
-    names(
-        RecaptchaV3::new(&nowhere(), secret(recaptcha), half),
+    assert_field(
+        RecaptchaV3::new(&unused_client(), secret(recaptcha), half),
         "secret",
     );
 }
 
 #[test]
-fn keys_that_cannot_be_keys_are_refused() {
-    names(Hcaptcha::new(&nowhere(), " ", secret("s")), "site_key");
-    names(CaptchaLa::new(&nowhere(), "", secret("s")), "app_key");
-    names(CaptchaLa::new(&nowhere(), "a\nb", secret("s")), "app_key");
+fn malformed_keys_are_refused() {
+    assert_field(
+        Hcaptcha::new(&unused_client(), " ", secret("s")),
+        "site_key",
+    );
+    assert_field(CaptchaLa::new(&unused_client(), "", secret("s")), "app_key");
+    assert_field(
+        CaptchaLa::new(&unused_client(), "a\nb", secret("s")),
+        "app_key",
+    );
     let key = || Credential::api_key(secret("key")).unwrap();
     for project in ["", "a/b", "../x", "a b", "a?b"] {
-        let built = RecaptchaEnterprise::new(&nowhere(), project, "site", key(), KeyKind::Checkbox);
-        names(built, "project");
+        let built =
+            RecaptchaEnterprise::new(&unused_client(), project, "site", key(), KeyKind::Checkbox);
+        assert_field(built, "project");
     }
-    let built = RecaptchaEnterprise::new(&nowhere(), "p", "a b", key(), KeyKind::Checkbox);
-    names(built, "site_key");
+    let built = RecaptchaEnterprise::new(&unused_client(), "p", "a b", key(), KeyKind::Checkbox);
+    assert_field(built, "site_key");
 }
 
 #[test]
 fn scores_say_which_way_they_count_and_stay_in_range() {
     for raw in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
-        names(Score::humanity(raw), "score");
-        names(Score::risk(raw, 1.0), "score");
+        assert_field(Score::humanity(raw), "score");
+        assert_field(Score::risk(raw, 1.0), "score");
     }
-    names(Score::risk(1.0, 0.0), "score");
-    names(Score::risk(1.0, f64::NAN), "score");
-    names(Score::risk(1.0, f64::INFINITY), "score");
-    names(
-        Hcaptcha::new(&nowhere(), "s", secret("s"))
+    assert_field(Score::risk(1.0, 0.0), "score");
+    assert_field(Score::risk(1.0, f64::NAN), "score");
+    assert_field(Score::risk(1.0, f64::INFINITY), "score");
+    assert_field(
+        Hcaptcha::new(&unused_client(), "s", secret("s"))
             .unwrap()
             .with_max_risk(5.0),
         "score",
@@ -98,28 +113,28 @@ fn scores_say_which_way_they_count_and_stay_in_range() {
 #[test]
 fn fields_that_are_always_sent_cannot_be_sent_twice() {
     for name in ["secret", "response", "sitekey", "remoteip"] {
-        names(
-            Hcaptcha::new(&nowhere(), "s", secret("s"))
+        assert_field(
+            Hcaptcha::new(&unused_client(), "s", secret("s"))
                 .unwrap()
-                .with_field(name, "x"),
+                .with_request_field(name, "x"),
             "fields",
         );
     }
-    let once = Hcaptcha::new(&nowhere(), "s", secret("s"))
+    let once = Hcaptcha::new(&unused_client(), "s", secret("s"))
         .unwrap()
-        .with_field("max_age", "60")
+        .with_request_field("max_age", "60")
         .unwrap();
-    names(once.with_field("max_age", "90"), "fields");
+    assert_field(once.with_request_field("max_age", "90"), "fields");
 }
 
 #[test]
 fn plain_http_outside_this_machine_is_refused() {
-    names(
+    assert_field(
         Endpoint::parse("http://captcha.example/siteverify"),
         "endpoint",
     );
-    names(Endpoint::link_local("http://10.0.0.1/"), "endpoint");
-    names(
+    assert_field(Endpoint::link_local("http://10.0.0.1/"), "endpoint");
+    assert_field(
         Endpoint::link_local("http://metadata.google.internal/"),
         "endpoint",
     );
@@ -129,29 +144,29 @@ fn plain_http_outside_this_machine_is_refused() {
 #[test]
 fn a_policy_that_no_verdict_can_satisfy_is_refused() {
     let enforced = |provider: ProviderKind, policy: Policy| {
-        setup(provider)
-            .build(&nowhere())
+        provider_config(provider)
+            .build(&unused_client())
             .unwrap()
             .enforce(policy)
             .map(|_: Enforce<_>| ())
     };
     let half = Score::humanity(0.5).unwrap();
-    names(
+    assert_field(
         enforced(ProviderKind::Turnstile, Policy::new().with_min_score(half)),
         "min_score",
     );
-    names(
+    assert_field(
         enforced(ProviderKind::Hcaptcha, Policy::new().with_action("login")),
         "action",
     );
-    names(
+    assert_field(
         enforced(
             ProviderKind::Hcaptcha,
             Policy::new().with_binding_required(),
         ),
         "binding",
     );
-    names(
+    assert_field(
         enforced(
             ProviderKind::RecaptchaV2,
             Policy::new().with_action("login"),
@@ -159,7 +174,7 @@ fn a_policy_that_no_verdict_can_satisfy_is_refused() {
         "action",
     );
     for blank in ["", " "] {
-        names(
+        assert_field(
             enforced(ProviderKind::Turnstile, Policy::new().with_action(blank)),
             "action",
         );
@@ -171,11 +186,11 @@ fn a_policy_that_no_verdict_can_satisfy_is_refused() {
         )
         .is_ok()
     );
-    names(Policy::new().with_hostnames([] as [&str; 0]), "hostnames");
+    assert_field(Policy::new().with_hostnames([] as [&str; 0]), "hostnames");
 }
 
 #[test]
-fn what_a_provider_needs_and_did_not_get_is_named() {
+fn a_missing_required_setting_is_named() {
     for (provider, field) in [
         (ProviderKind::Turnstile, "secret"),
         (ProviderKind::Hcaptcha, "site_key"),
@@ -183,10 +198,10 @@ fn what_a_provider_needs_and_did_not_get_is_named() {
         (ProviderKind::RecaptchaEnterprise, "min_score"),
         (ProviderKind::CaptchaLa, "site_key"),
     ] {
-        names(ProviderConfig::new(provider).build(&nowhere()), field);
+        assert_field(ProviderConfig::new(provider).build(&unused_client()), field);
     }
     let mut both = ProviderConfig::new(ProviderKind::CaptchaLa);
     (both.min_score, both.max_risk) = (Some(0.5), Some(50.0));
-    names(both.policy_score(), "max_risk");
+    assert_field(both.policy_score(), "max_risk");
     assert!(!TestKeyPolicy::default().allowed());
 }

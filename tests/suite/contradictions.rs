@@ -1,20 +1,26 @@
-//! Evidence that contradicts a yes, in every odd type and spelling, is never lost on the way.
+//! Replies that accept a token and contradict themselves, also by members of another type or
+//! spelling.
 
 use human_check_explain::{Case, explain};
 use serde_json::{Value, json};
 
-async fn answer(provider: &str, body: Value, more: Value) -> (String, String) {
+/// Returns the outcome and the reason for a reply with status 200. `more` has further members of
+/// the case, which replace those set here.
+async fn explained(provider: &str, body: Value, more: Value) -> (String, String) {
     let mut case = json!({"provider": provider, "status": 200, "body": body.to_string()});
     for (name, value) in more.as_object().unwrap() {
         case[name] = value.clone();
     }
     let case: Case = serde_json::from_value(case).unwrap();
-    let answer = explain(case).await.unwrap();
-    (answer.outcome.to_owned(), answer.reason.unwrap_or_default())
+    let explanation = explain(case).await.unwrap();
+    (
+        explanation.outcome.to_owned(),
+        explanation.reason.unwrap_or_default(),
+    )
 }
 
 async fn outcome(provider: &str, body: Value) -> String {
-    answer(provider, body, json!({})).await.0
+    explained(provider, body, json!({})).await.0
 }
 
 fn assessed(changes: Value) -> Value {
@@ -51,7 +57,7 @@ async fn an_error_in_an_assessment_never_passes_whatever_its_shape() {
         assert_ne!(got, "human", "{error}");
     }
     let rate = json!({"error": {"code": 429, "details": ["x", {"reason": "RATE_LIMIT_EXCEEDED"}]}});
-    let got = answer("recaptcha-enterprise", rate, json!({"status": 429})).await;
+    let got = explained("recaptcha-enterprise", rate, json!({"status": 429})).await;
     assert_eq!(got, ("unavailable".into(), "rate-limited".into()));
 }
 
@@ -67,7 +73,7 @@ async fn a_risk_that_cannot_be_read_is_not_taken_from_elsewhere() {
             "valid": true, "risk_score": 5, "captcha_args": {"risk_score": nested}}});
         let rules = json!({"policy": {"max_risk": 50}});
         assert_eq!(
-            answer("captchala", body, rules).await.0,
+            explained("captchala", body, rules).await.0,
             expected,
             "{nested}"
         );
@@ -75,7 +81,7 @@ async fn a_risk_that_cannot_be_read_is_not_taken_from_elsewhere() {
 }
 
 #[tokio::test]
-async fn an_oddly_typed_reason_or_challenge_is_still_one() {
+async fn a_reason_or_challenge_of_another_type_still_counts() {
     for reason in [
         json!(4),
         json!(["DUPE"]),
@@ -110,7 +116,7 @@ async fn an_oddly_typed_reason_or_challenge_is_still_one() {
 }
 
 #[tokio::test]
-async fn an_array_is_no_object() {
+async fn an_array_is_not_read_as_an_object() {
     for body in [
         json!({"tokenProperties": [true, "", "www.example.com", "", "", "login"], "riskAnalysis": [0.9]}),
         json!({"tokenProperties": [true]}),
@@ -133,7 +139,7 @@ async fn an_array_is_no_object() {
 }
 
 #[tokio::test]
-async fn what_only_informs_may_be_odd() {
+async fn members_that_only_inform_may_have_any_type() {
     for (name, odd) in [
         ("accountDefenderAssessment", json!("x")),
         ("phoneFraudAssessment", json!([1])),
@@ -154,7 +160,7 @@ async fn what_only_informs_may_be_odd() {
 }
 
 #[tokio::test]
-async fn a_degraded_or_contradicted_captchala_yes_is_none() {
+async fn a_degraded_or_contradicted_captchala_reply_never_passes() {
     let body = |data: Value| json!({"code": 0, "msg": "ok", "data": data});
     assert_eq!(
         outcome("captchala", body(json!({"valid": true, "degraded": false}))).await,
@@ -197,10 +203,12 @@ async fn a_degraded_or_contradicted_captchala_yes_is_none() {
             "{degraded}"
         );
     }
-    // Our credentials come before anything about the token.
-    let ours = json!({"code": 401, "error": "invalid_app_secret", "data": {"valid": false, "degraded": true}});
+    // An error of the credentials has precedence over errors of the token.
+    let wrong_credentials = json!({"code": 401, "error": "invalid_app_secret", "data": {"valid": false, "degraded": true}});
     assert_eq!(
-        answer("captchala", ours, json!({"status": 401})).await.0,
+        explained("captchala", wrong_credentials, json!({"status": 401}))
+            .await
+            .0,
         "misconfigured"
     );
 }
@@ -217,7 +225,7 @@ async fn test_tokens_are_known_in_every_spelling() {
         assert_ne!(outcome("recaptcha-v2", body).await, "human", "{host}");
     }
     for host in ["dummy-key-pass", "Dummy-Key-Pass", "dummy-key-pass."] {
-        let got = answer(
+        let got = explained(
             "hcaptcha",
             json!({"success": true, "hostname": host}),
             json!({}),
@@ -229,9 +237,9 @@ async fn test_tokens_are_known_in_every_spelling() {
 
 #[tokio::test]
 async fn a_site_key_or_score_of_another_type_still_contradicts() {
-    for site_key in [json!("theirs"), json!(["theirs"]), json!(5), json!({})] {
+    for site_key in [json!("other"), json!(["other"]), json!(5), json!({})] {
         let body = json!({"success": true, "sitekey": site_key});
-        let got = answer("hcaptcha", body, json!({"site_key": "ours"})).await;
+        let got = explained("hcaptcha", body, json!({"site_key": "own"})).await;
         assert_eq!(
             got,
             ("not-human".into(), "wrong-site-key".into()),
@@ -258,7 +266,7 @@ async fn a_v3_reply_without_action_or_with_an_impossible_score_is_no_pass() {
         .await,
         "human"
     );
-    let got = answer(
+    let got = explained(
         "recaptcha-v3",
         json!({"success": true, "score": 0.9}),
         json!({}),
@@ -272,37 +280,43 @@ async fn a_v3_reply_without_action_or_with_an_impossible_score_is_no_pass() {
 }
 
 #[tokio::test]
-async fn the_owners_code_is_found_however_late_and_whatever_the_status() {
+async fn a_configuration_code_is_found_in_any_position_and_with_any_status() {
     let mut codes = vec!["invalid-input-response"; 40];
     codes.push("invalid-input-secret");
     let body = json!({"success": false, "error-codes": codes});
     assert_eq!(outcome("turnstile", body).await, "misconfigured");
     for status in [429, 500, 503] {
-        let ours = json!({"success": false, "error-codes": ["invalid-input-secret"]});
+        let wrong_secret = json!({"success": false, "error-codes": ["invalid-input-secret"]});
         assert_eq!(
-            answer("turnstile", ours, json!({"status": status})).await.0,
+            explained("turnstile", wrong_secret, json!({"status": status}))
+                .await
+                .0,
             "misconfigured",
             "{status}"
         );
-        // What a visitor causes is no outage, even where the provider says it with a 500.
-        let theirs = json!({"success": false, "error-codes": ["invalid-input-response"]});
+        // A refusal of the token is no outage, even if the provider sends it with a status 5xx.
+        let wrong_token = json!({"success": false, "error-codes": ["invalid-input-response"]});
         assert_eq!(
-            answer("turnstile", theirs, json!({"status": status}))
+            explained("turnstile", wrong_token, json!({"status": status}))
                 .await
                 .0,
             "not-human",
             "{status}"
         );
-        // A yes that is a 5xx says nothing, whatever stands beside it.
+        // A reply with a status 5xx never passes, and `success` makes its codes irrelevant.
         let both = json!({"success": true, "error-codes": ["invalid-input-secret"]});
         assert_eq!(
-            answer("turnstile", both, json!({"status": status})).await.0,
+            explained("turnstile", both, json!({"status": status}))
+                .await
+                .0,
             "unavailable",
             "{status}"
         );
         let yes = json!({"success": true});
         assert_eq!(
-            answer("turnstile", yes, json!({"status": status})).await.0,
+            explained("turnstile", yes, json!({"status": status}))
+                .await
+                .0,
             "unavailable",
             "{status}"
         );
@@ -311,7 +325,7 @@ async fn the_owners_code_is_found_however_late_and_whatever_the_status() {
 
 #[tokio::test]
 async fn removing_a_stated_origin_never_helps() {
-    // Either list may vouch; what the other member says, or whether it is there, changes nothing.
+    // A match in one of the two lists is enough, whatever the other member has.
     let rule = json!({"policy": {"hostnames": ["www.example.com"], "apps": ["com.example.app"]}});
     for host in [
         json!("evil.example"),
@@ -322,13 +336,13 @@ async fn removing_a_stated_origin_never_helps() {
         let body =
             json!({"success": true, "hostname": host, "apk_package_name": "com.example.app"});
         assert_eq!(
-            answer("recaptcha-v2", body, rule.clone()).await.0,
+            explained("recaptcha-v2", body, rule.clone()).await.0,
             "human",
             "{host}"
         );
         let body = json!({"success": true, "hostname": host, "apk_package_name": "com.evil"});
         assert_eq!(
-            answer("recaptcha-v2", body, rule.clone()).await.0,
+            explained("recaptcha-v2", body, rule.clone()).await.0,
             "not-human",
             "{host}"
         );
@@ -347,7 +361,7 @@ async fn googles_statuses_are_told_apart() {
         (302, "protocol"),
         (204, "protocol"),
     ] {
-        let got = answer("recaptcha-enterprise", json!({}), json!({"status": status}))
+        let got = explained("recaptcha-enterprise", json!({}), json!({"status": status}))
             .await
             .0;
         assert_eq!(got, expected, "{status}");

@@ -1,4 +1,4 @@
-//! Two providers at once, for the weeks of a migration.
+//! Dual accept: two providers during a migration.
 
 use std::time::Duration;
 
@@ -30,22 +30,22 @@ async fn of_two_tokens_both_must_hold() {
         (|| Scripted::refused(Reason::Invalid), Some(false)),
         (Scripted::unavailable, None),
     ];
-    for (new, new_says) in outcomes {
-        for (old, old_says) in outcomes {
+    for (new, new_passes) in outcomes {
+        for (old, old_passes) in outcomes {
             let check = new()
                 .with_provider(&NEW)
                 .dual_accept(old().with_provider(&OLD))
                 .unwrap();
             let outcome = check.check(&submission(true, true)).await;
             let passed = outcome.as_ref().is_ok_and(|verdict| verdict.is_human());
-            let expected = new_says == Some(true) && old_says == Some(true);
-            assert_eq!(passed, expected, "{new_says:?} {old_says:?}");
-            let speaks = match (new_says, old_says) {
+            let expected = new_passes == Some(true) && old_passes == Some(true);
+            assert_eq!(passed, expected, "{new_passes:?} {old_passes:?}");
+            let kind = match (new_passes, old_passes) {
                 (None, None) => Err(ErrorKind::Unavailable),
                 (Some(true), None) | (None, Some(true)) => Err(ErrorKind::Declined),
                 _ => Ok(()),
             };
-            assert_eq!(outcome.map(|_| ()).map_err(|e| e.kind()), speaks);
+            assert_eq!(outcome.map(|_| ()).map_err(|e| e.kind()), kind);
         }
     }
 }
@@ -91,7 +91,7 @@ async fn the_token_that_arrived_decides_which_provider_judges() {
 }
 
 #[tokio::test]
-async fn an_outage_of_the_old_provider_alone_opens_nothing() {
+async fn an_outage_of_the_old_provider_alone_never_fails_open() {
     for (new_down, old_down, new, old, kind) in [
         (false, true, false, true, ErrorKind::Declined),
         (false, true, true, true, ErrorKind::Declined),
@@ -115,10 +115,10 @@ async fn an_outage_of_the_old_provider_alone_opens_nothing() {
 }
 
 #[tokio::test]
-async fn after_its_sunset_the_old_provider_is_dead() {
+async fn after_its_sunset_the_old_provider_is_not_called() {
     let clock = ManualClock::starting_now();
     let (new, old) = pair();
-    let strict = Scripted::playing(|submission| {
+    let strict = Scripted::from_script(|submission| {
         Ok(match submission.token_for(&NEW, 100) {
             Ok(_) => human_check_core::Verdict::Human(human_check_core::Facts::new(&NEW)),
             Err(refusal) => refusal.into(),
@@ -152,7 +152,11 @@ async fn after_its_sunset_the_old_provider_is_dead() {
             .unwrap()
             .is_human()
     );
-    assert_eq!(old.submissions().len(), 1, "it is not asked any more");
+    assert_eq!(
+        old.submissions().len(),
+        1,
+        "the old provider is not called after the sunset"
+    );
     assert_eq!(check.counts().after_sunset(), 1);
 }
 
@@ -194,13 +198,13 @@ async fn a_policy_around_both_holds_the_second_token_as_well() {
         facts
     };
     for (old_host, passes) in [("www.example.com", true), ("evil.example", false)] {
-        let reports =
+        let capabilities =
             human_check_core::Capabilities::nothing().always(human_check_core::FactKind::Hostname);
         let new = Scripted::human_with(facts(&NEW, "www.example.com")).with_provider(&NEW);
         let old = Scripted::human_with(facts(&OLD, old_host)).with_provider(&OLD);
         let both = new
-            .with_capabilities(reports)
-            .dual_accept(old.with_capabilities(reports))
+            .with_capabilities(capabilities)
+            .dual_accept(old.with_capabilities(capabilities))
             .unwrap();
         let policy = human_check_core::Policy::new();
         let policy = policy.with_hostnames(["www.example.com"]).unwrap();
@@ -211,7 +215,7 @@ async fn a_policy_around_both_holds_the_second_token_as_well() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_put_down_to_who_refused() {
+async fn a_refusal_is_attributed_to_the_provider_that_refused() {
     let refusing = || Scripted::refused(Reason::Invalid);
     for (new, old, sent, by) in [
         (refusing(), Scripted::human(), (true, true), "new"),

@@ -1,4 +1,5 @@
-//! The emulator itself: state, lifetimes, the providers' order of decisions, and its control API.
+//! The emulator: its state, the ttl of tokens, the providers' order of decisions, and the control
+//! API.
 
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use tokio::net::TcpStream;
 
 use crate::support::{GENERIC, HOST, check, client, generic, minted, submission};
 
-/// One request over a socket of its own, without a client library in between.
-async fn ask(
+/// Sends one request over a socket of its own, without a client library. Returns the status and the
+/// JSON body.
+async fn send(
     emulator: &Emulator,
     method: &str,
     path: &str,
@@ -37,7 +39,8 @@ async fn ask(
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
-fn other_site(provider: &str) -> EmulatedAccount {
+/// Returns the second emulated account of a provider.
+fn other_account(provider: &str) -> EmulatedAccount {
     EmulatedAccount::built_in()
         .into_iter()
         .filter(|s| s.provider == provider)
@@ -46,7 +49,7 @@ fn other_site(provider: &str) -> EmulatedAccount {
 }
 
 #[tokio::test]
-async fn tokens_live_as_long_as_the_providers_say() {
+async fn tokens_expire_as_the_providers_state() {
     for (provider, ttl, expected) in [
         (ProviderKind::Turnstile, 300, Reason::ExpiredOrReplayed),
         (ProviderKind::Hcaptcha, 120, Reason::Expired),
@@ -58,10 +61,10 @@ async fn tokens_live_as_long_as_the_providers_say() {
         let clock = ManualClock::starting_now();
         let emulator = Emulator::start_at(clock.clone()).await.unwrap();
         let check = check(provider, &emulator, &client());
-        let (in_time, late) = (minted(provider, &emulator), minted(provider, &emulator));
+        let (on_time, late) = (minted(provider, &emulator), minted(provider, &emulator));
         clock.advance(Duration::from_secs(ttl));
         assert!(
-            check.check(&in_time).await.unwrap().is_human(),
+            check.check(&on_time).await.unwrap().is_human(),
             "{provider:?}"
         );
         clock.advance(Duration::from_secs(1));
@@ -75,7 +78,7 @@ async fn tokens_live_as_long_as_the_providers_say() {
 }
 
 #[tokio::test]
-async fn a_foreign_token_is_refused_and_where_it_may_be_our_key_the_owner_hears() {
+async fn a_foreign_token_is_refused_with_an_alert_if_the_key_may_be_wrong() {
     for (provider, expected, alert) in [
         (ProviderKind::Turnstile, Reason::Invalid, false),
         (ProviderKind::Hcaptcha, Reason::WrongSiteKey, true),
@@ -91,7 +94,7 @@ async fn a_foreign_token_is_refused_and_where_it_may_be_our_key_the_owner_hears(
         let emulator = Emulator::start().await.unwrap();
         let check = check(provider, &emulator, &client());
         let name = provider.provider().name();
-        let mint = Mint::for_provider(name).with_site_key(other_site(name).site_key);
+        let mint = Mint::for_provider(name).with_site_key(other_account(name).site_key);
         let verdict = check
             .check(&submission(provider, emulator.mint(&mint).unwrap()))
             .await
@@ -106,7 +109,7 @@ async fn a_foreign_token_is_refused_and_where_it_may_be_our_key_the_owner_hears(
 }
 
 #[tokio::test]
-async fn the_providers_behind_the_generic_adapter_know_their_tokens() {
+async fn the_providers_of_the_generic_adapter_accept_their_own_tokens_once() {
     for name in GENERIC {
         let emulator = Emulator::start().await.unwrap();
         let check = generic(name, &emulator, &client());
@@ -122,7 +125,7 @@ async fn the_providers_behind_the_generic_adapter_know_their_tokens() {
         );
         let old = mint(Mint::for_provider(name).with_age(Duration::from_secs(10_000)));
         assert!(!check.check(&old).await.unwrap().is_human(), "{name} old");
-        let foreign = mint(Mint::for_provider(name).with_site_key(other_site(name).site_key));
+        let foreign = mint(Mint::for_provider(name).with_site_key(other_account(name).site_key));
         assert!(
             !check.check(&foreign).await.unwrap().is_human(),
             "{name} foreign"
@@ -134,54 +137,54 @@ async fn the_providers_behind_the_generic_adapter_know_their_tokens() {
 async fn turnstile_decides_in_its_order() {
     let emulator = Emulator::start().await.unwrap();
     let path = "/turnstile/v0/siteverify";
-    let site = EmulatedAccount::for_provider("turnstile");
+    let account = EmulatedAccount::for_provider("turnstile");
     let code = |(status, body): (u16, Value)| {
         (
             status,
             body["error-codes"][0].as_str().unwrap_or("").to_owned(),
         )
     };
-    let no = |status: u16, code: &str| (status, code.to_owned());
+    let refused = |status: u16, code: &str| (status, code.to_owned());
     assert_eq!(
-        code(ask(&emulator, "POST", path, JSON, "{\"secret\":").await),
-        no(400, "bad-request")
+        code(send(&emulator, "POST", path, JSON, "{\"secret\":").await),
+        refused(400, "bad-request")
     );
     assert_eq!(
-        code(ask(&emulator, "POST", path, "text/plain", "x").await),
-        no(400, "bad-request")
+        code(send(&emulator, "POST", path, "text/plain", "x").await),
+        refused(400, "bad-request")
     );
     assert_eq!(
-        code(ask(&emulator, "POST", path, FORM, "response=x").await),
-        no(400, "missing-input-secret")
+        code(send(&emulator, "POST", path, FORM, "response=x").await),
+        refused(400, "missing-input-secret")
     );
-    // The secret is judged before the token.
+    // Turnstile checks the secret before the token.
     assert_eq!(
-        code(ask(&emulator, "POST", path, FORM, "secret=no&response=x").await),
-        no(400, "invalid-input-secret")
+        code(send(&emulator, "POST", path, FORM, "secret=no&response=x").await),
+        refused(400, "invalid-input-secret")
     );
     assert_eq!(
-        code(ask(&emulator, "POST", path, FORM, "secret=no").await),
-        no(400, "invalid-input-secret")
+        code(send(&emulator, "POST", path, FORM, "secret=no").await),
+        refused(400, "invalid-input-secret")
     );
-    let secret = &site.secret;
+    let secret = &account.secret;
     assert_eq!(
-        code(ask(&emulator, "POST", path, FORM, &format!("secret={secret}")).await),
-        no(200, "missing-input-response")
+        code(send(&emulator, "POST", path, FORM, &format!("secret={secret}")).await),
+        refused(200, "missing-input-response")
     );
     let key = format!("secret={secret}&response=x&idempotency_key=no");
     assert_eq!(
-        code(ask(&emulator, "POST", path, FORM, &key).await),
-        no(400, "bad-request")
+        code(send(&emulator, "POST", path, FORM, &key).await),
+        refused(400, "bad-request")
     );
     let dummy = format!("secret={secret}&response=XXXX.DUMMY.TOKEN.XXXX");
     assert_eq!(
-        code(ask(&emulator, "POST", path, FORM, &dummy).await),
-        no(200, "invalid-input-response")
+        code(send(&emulator, "POST", path, FORM, &dummy).await),
+        refused(200, "invalid-input-response")
     );
-    assert_eq!(ask(&emulator, "GET", path, FORM, "").await.0, 405);
-    // JSON and multipart are taken like a form.
+    assert_eq!(send(&emulator, "GET", path, FORM, "").await.0, 405);
+    // Turnstile accepts JSON and multipart as well as a form.
     let token = emulator.mint(&Mint::for_provider("turnstile")).unwrap();
-    let (_, body) = ask(
+    let (_, body) = send(
         &emulator,
         "POST",
         path,
@@ -203,7 +206,7 @@ async fn turnstile_decides_in_its_order() {
     let parts = format!(
         "--b\r\nContent-Disposition: form-data; name=\"secret\"\r\n\r\n{secret}\r\n--b\r\nContent-Disposition: form-data; name=\"response\"\r\n\r\n{token}\r\n--b--\r\n"
     );
-    let (_, body) = ask(
+    let (_, body) = send(
         &emulator,
         "POST",
         path,
@@ -227,7 +230,7 @@ async fn test_keys_reply_as_recorded() {
         ("3", false, json!("timeout-or-duplicate")),
     ] {
         let body = format!("secret={digit}x0000000000000000000000000000000AA&response=anything");
-        let (status, body) = ask(&emulator, "POST", path, FORM, &body).await;
+        let (status, body) = send(&emulator, "POST", path, FORM, &body).await;
         assert_eq!(
             (status, &body["success"], &body["error-codes"][0]),
             (200, &json!(success), &code)
@@ -236,12 +239,12 @@ async fn test_keys_reply_as_recorded() {
     }
     let zero = "0x0000000000000000000000000000000000000000";
     let body = format!("secret={zero}&response=30000000-aaaa-bbbb-cccc-000000000003");
-    let (_, body) = ask(&emulator, "POST", "/siteverify", FORM, &body).await;
+    let (_, body) = send(&emulator, "POST", "/siteverify", FORM, &body).await;
     assert_eq!(
         (&body["success"], &body["score"], &body["hostname"]),
         (&json!(true), &json!(1), &json!("dummy-key-pass"))
     );
-    let (_, body) = ask(
+    let (_, body) = send(
         &emulator,
         "POST",
         "/siteverify",
@@ -251,7 +254,7 @@ async fn test_keys_reply_as_recorded() {
     .await;
     assert_eq!(body["error-codes"], json!(["not-using-dummy-secret"]));
     let body = "secret=6LeIxAcTAAAAAGG-vFI1TnRWxMZNFuojJ4WifJWe&response=anything";
-    let (_, body) = ask(&emulator, "POST", "/recaptcha/api/siteverify", FORM, body).await;
+    let (_, body) = send(&emulator, "POST", "/recaptcha/api/siteverify", FORM, body).await;
     assert_eq!(
         (&body["success"], &body["hostname"]),
         (&json!(true), &json!("testkey.google.com"))
@@ -262,13 +265,13 @@ async fn test_keys_reply_as_recorded() {
 async fn hcaptcha_and_recaptcha_decide_in_their_order() {
     let emulator = Emulator::start().await.unwrap();
     let codes = |body: Value| body["error-codes"].clone();
-    // hCaptcha reads no JSON, and judges the token before the secret.
-    let (_, body) = ask(&emulator, "POST", "/siteverify", JSON, "{}").await;
+    // hCaptcha does not accept JSON, and checks the token before the secret.
+    let (_, body) = send(&emulator, "POST", "/siteverify", JSON, "{}").await;
     assert_eq!(
         codes(body),
         json!(["missing-input-response", "missing-input-secret"])
     );
-    let (_, body) = ask(
+    let (_, body) = send(
         &emulator,
         "POST",
         "/siteverify",
@@ -278,7 +281,7 @@ async fn hcaptcha_and_recaptcha_decide_in_their_order() {
     .await;
     assert_eq!(codes(body), json!(["invalid-input-response"]));
     let token = emulator.mint(&Mint::for_provider("hcaptcha")).unwrap();
-    let (_, body) = ask(
+    let (_, body) = send(
         &emulator,
         "POST",
         "/siteverify",
@@ -287,19 +290,19 @@ async fn hcaptcha_and_recaptcha_decide_in_their_order() {
     )
     .await;
     assert_eq!(codes(body), json!(["invalid-input-secret"]));
-    // reCAPTCHA names both, the token first, and refuses a parameter given twice.
+    // reCAPTCHA reports both errors, the token first, and refuses a repeated parameter.
     let path = "/recaptcha/api/siteverify";
-    let (_, body) = ask(&emulator, "POST", path, FORM, "response=bad&secret=bad").await;
+    let (_, body) = send(&emulator, "POST", path, FORM, "response=bad&secret=bad").await;
     assert_eq!(
         codes(body),
         json!(["invalid-input-response", "invalid-input-secret"])
     );
-    let (_, body) = ask(&emulator, "POST", path, JSON, "{}").await;
+    let (_, body) = send(&emulator, "POST", path, JSON, "{}").await;
     assert_eq!(
         codes(body),
         json!(["missing-input-response", "missing-input-secret"])
     );
-    let (_, body) = ask(
+    let (_, body) = send(
         &emulator,
         "POST",
         path,
@@ -313,13 +316,13 @@ async fn hcaptcha_and_recaptcha_decide_in_their_order() {
 #[tokio::test]
 async fn captchala_issues_tokens_for_both_published_requests() {
     let emulator = Emulator::start().await.unwrap();
-    let site = EmulatedAccount::for_provider("captchala");
+    let account = EmulatedAccount::for_provider("captchala");
     let mut stream = TcpStream::connect(emulator.address()).await.unwrap();
     let body = "action=login&ttl=300&max_uses=1&bind_ip=1.2.3.4";
     let request = format!(
         "POST /v1/server/challenge/issue HTTP/1.1\r\nx-app-key: {}\r\nx-app-secret: {}\r\ncontent-type: {FORM}\r\ncontent-length: {}\r\n\r\n{body}",
-        site.site_key,
-        site.secret,
+        account.site_key,
+        account.secret,
         body.len()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -335,17 +338,18 @@ async fn captchala_issues_tokens_for_both_published_requests() {
         emulator.mint(&elsewhere).unwrap_err().to_string(),
         "server_token_binding_mismatch"
     );
-    let (status, body) = ask(&emulator, "POST", "/v1/challenge/verify", JSON, "{}").await;
+    let (status, body) = send(&emulator, "POST", "/v1/challenge/verify", JSON, "{}").await;
     assert_eq!(
         (status, &body["error"]),
         (404, &json!("not_found")),
-        "endpoints that only prose names"
+        "an endpoint that only the provider's prose names"
     );
 }
 
-/// Any page in a browser on the same machine can send these, by a form or by a name that leads here.
+/// Any page in a browser on the same machine can send such requests, by a form or by a host name
+/// that resolves to this machine.
 #[tokio::test]
-async fn pages_in_a_browser_give_no_orders() {
+async fn pages_in_a_browser_cannot_use_the_control_api() {
     let emulator = Emulator::start().await.unwrap();
     let mint = r#"{"provider":"turnstile"}"#;
     for header in [
@@ -356,32 +360,32 @@ async fn pages_in_a_browser_give_no_orders() {
     ] {
         for (method, path, body) in [
             ("POST", "/emulator/mint", mint),
-            ("POST", "/emulator/knobs", r#"{"quota_spent":true}"#),
+            ("POST", "/emulator/knobs", r#"{"quota_used_up":true}"#),
             ("POST", "/emulator/fail", r#"{"fault":"stall"}"#),
-            ("GET", "/emulator/sites", ""),
+            ("GET", "/emulator/accounts", ""),
             ("GET", "/emulator/requests", ""),
         ] {
             let kind = format!("text/plain\r\n{header}");
-            let (status, _) = ask(&emulator, method, path, &kind, body).await;
+            let (status, _) = send(&emulator, method, path, &kind, body).await;
             assert_eq!(status, 403, "{header}: {path}");
         }
     }
-    // Typed into the address bar.
+    // A request from the address bar of a browser.
     let typed = format!("{JSON}\r\nsec-fetch-site: none");
-    let (status, _) = ask(&emulator, "GET", "/emulator/sites", &typed, "").await;
+    let (status, _) = send(&emulator, "GET", "/emulator/accounts", &typed, "").await;
     assert_eq!(status, 200);
 }
 
 #[tokio::test]
-async fn what_it_remembers_is_bounded() {
+async fn the_memory_of_the_emulator_is_bounded() {
     let emulator = Emulator::start().await.unwrap();
     let long = format!("response={}", "a".repeat(500_000));
     let form = "application/x-www-form-urlencoded";
-    ask(&emulator, "POST", "/turnstile/v0/siteverify", form, &long).await;
+    send(&emulator, "POST", "/turnstile/v0/siteverify", form, &long).await;
     assert_eq!(emulator.requests()[0].body.len(), 16_384);
     let fault = r#"{"fault":{"html":{"status":503}},"times":1}"#;
     for n in 0..1_001 {
-        let (status, _) = ask(&emulator, "POST", "/emulator/fail", JSON, fault).await;
+        let (status, _) = send(&emulator, "POST", "/emulator/fail", JSON, fault).await;
         assert_eq!(status, if n < 1_000 { 200 } else { 400 }, "{n}");
     }
 }
@@ -389,9 +393,9 @@ async fn what_it_remembers_is_bounded() {
 #[tokio::test]
 async fn the_control_api_serves_clients_in_other_processes() {
     let emulator = Emulator::start().await.unwrap();
-    let (_, sites) = ask(&emulator, "GET", "/emulator/sites", JSON, "").await;
+    let (_, sites) = send(&emulator, "GET", "/emulator/accounts", JSON, "").await;
     assert_eq!(sites.as_array().unwrap().len(), 20);
-    let (status, minted) = ask(
+    let (status, minted) = send(
         &emulator,
         "POST",
         "/emulator/mint",
@@ -402,7 +406,7 @@ async fn the_control_api_serves_clients_in_other_processes() {
     assert_eq!(status, 200);
     let token = minted["token"].as_str().unwrap();
     assert_eq!(
-        ask(
+        send(
             &emulator,
             "POST",
             "/emulator/fail",
@@ -418,25 +422,25 @@ async fn the_control_api_serves_clients_in_other_processes() {
         EmulatedAccount::for_provider("turnstile").secret
     );
     assert_eq!(
-        ask(&emulator, "POST", "/turnstile/v0/siteverify", FORM, &verify)
+        send(&emulator, "POST", "/turnstile/v0/siteverify", FORM, &verify)
             .await
             .0,
         503
     );
-    let (_, body) = ask(&emulator, "POST", "/turnstile/v0/siteverify", FORM, &verify).await;
+    let (_, body) = send(&emulator, "POST", "/turnstile/v0/siteverify", FORM, &verify).await;
     assert_eq!(body["action"], json!("login"));
-    let (_, seen) = ask(&emulator, "GET", "/emulator/requests", JSON, "").await;
-    assert!(!seen.to_string().contains(token), "{seen}");
+    let (_, requests) = send(&emulator, "GET", "/emulator/requests", JSON, "").await;
+    assert!(!requests.to_string().contains(token), "{requests}");
     for (path, body) in [
         ("mint", "{}"),
-        ("mint", r#"{"provider":"nobody"}"#),
+        ("mint", r#"{"provider":"unknown"}"#),
         ("mint", r#"{"provider":"turnstile","hostnme":"x"}"#),
         ("fail", "{}"),
         ("knobs", r#"{"nope":1}"#),
         ("other", ""),
     ] {
         let (status, error) =
-            ask(&emulator, "POST", &format!("/emulator/{path}"), JSON, body).await;
+            send(&emulator, "POST", &format!("/emulator/{path}"), JSON, body).await;
         assert_eq!(status, 400, "{path} {body}");
         assert!(
             error["error"].as_str().is_some_and(|e| !e.is_empty()),
@@ -448,7 +452,7 @@ async fn the_control_api_serves_clients_in_other_processes() {
 #[tokio::test]
 async fn nothing_a_client_sends_takes_the_emulator_down() {
     let emulator = Emulator::start().await.unwrap();
-    let (status, _) = ask(
+    let (status, _) = send(
         &emulator,
         "POST",
         "/emulator/mint",
@@ -462,12 +466,12 @@ async fn nothing_a_client_sends_takes_the_emulator_down() {
         usize::MAX
     );
     assert_eq!(
-        ask(&emulator, "POST", "/emulator/fail", JSON, &huge)
+        send(&emulator, "POST", "/emulator/fail", JSON, &huge)
             .await
             .0,
         200
     );
-    let (status, _) = ask(
+    let (status, _) = send(
         &emulator,
         "POST",
         "/siteverify",
@@ -478,16 +482,18 @@ async fn nothing_a_client_sends_takes_the_emulator_down() {
     assert_eq!(status, 200);
     let old = r#"{"provider":"turnstile","age_s":18446744073709551615}"#;
     assert_eq!(
-        ask(&emulator, "POST", "/emulator/mint", JSON, old).await.0,
+        send(&emulator, "POST", "/emulator/mint", JSON, old).await.0,
         400
     );
-    // An assertion that claims to end before it began, signed by nobody.
+    // An assertion that expires before it was issued, with an invalid signature.
     let assertion = "eyJ9.eyJpc3MiOiJkZW1vQGRlbW8tcHJvamVjdC5pYW0uZ3NlcnZpY2VhY2NvdW50LmV4YW1wbGUiLCJpYXQiOjQxMDI0NDQ4MDAsImV4cCI6MX0.AAAA";
     let grant = "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer";
     let body = format!("grant_type={grant}&assertion={assertion}");
-    assert_eq!(ask(&emulator, "POST", "/token", FORM, &body).await.0, 400);
+    assert_eq!(send(&emulator, "POST", "/token", FORM, &body).await.0, 400);
     assert_eq!(
-        ask(&emulator, "GET", "/emulator/sites", JSON, "").await.0,
+        send(&emulator, "GET", "/emulator/accounts", JSON, "")
+            .await
+            .0,
         200
     );
 }
@@ -495,15 +501,15 @@ async fn nothing_a_client_sends_takes_the_emulator_down() {
 #[tokio::test]
 async fn hcaptchas_secret_is_an_accounts_and_the_site_key_tells_its_sites_apart() {
     let emulator = Emulator::start().await.unwrap();
-    let ours = EmulatedAccount::for_provider("hcaptcha");
+    let first = EmulatedAccount::for_provider("hcaptcha");
     let second = EmulatedAccount {
         site_key: "b0000000-0000-4000-8000-000000000001".to_owned(),
-        ..ours.clone()
+        ..first.clone()
     };
     emulator.add_account(second.clone());
     let mint = Mint::for_provider("hcaptcha").with_site_key(&second.site_key);
     let token = emulator.mint(&mint).unwrap();
-    // Our check names its site key, so the account's other site does not pass.
+    // The check sends its site key, so a token of the account's other site does not pass.
     let check = check(ProviderKind::Hcaptcha, &emulator, &client());
     let verdict = check
         .check(&submission(ProviderKind::Hcaptcha, token.clone()))
@@ -513,8 +519,8 @@ async fn hcaptchas_secret_is_an_accounts_and_the_site_key_tells_its_sites_apart(
         verdict.refusal().map(Refusal::reason),
         Some(Reason::WrongSiteKey)
     );
-    // Without it the provider would have said yes.
-    let body = format!("response={token}&secret={}", ours.secret);
-    let (_, body) = ask(&emulator, "POST", "/siteverify", FORM, &body).await;
+    // Without the site key the provider accepts the token.
+    let body = format!("response={token}&secret={}", first.secret);
+    let (_, body) = send(&emulator, "POST", "/siteverify", FORM, &body).await;
     assert_eq!(body["success"], json!(true));
 }

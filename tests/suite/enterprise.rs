@@ -1,4 +1,4 @@
-//! reCAPTCHA Enterprise: signing in, renewing, assessing, annotating, over the emulator.
+//! reCAPTCHA Enterprise over the emulator: access tokens, assessments and annotations.
 
 use std::time::Duration;
 
@@ -28,11 +28,11 @@ fn enterprise(
     credential: Credential,
     kind: KeyKind,
 ) -> RecaptchaEnterprise {
-    let site = EmulatedAccount::for_provider("recaptcha-enterprise");
+    let account = EmulatedAccount::for_provider("recaptcha-enterprise");
     let client = &client
         .clone()
         .with_base_url(&RECAPTCHA_ENTERPRISE, base(emulator));
-    RecaptchaEnterprise::new(client, PROJECT, site.site_key, credential, kind).unwrap()
+    RecaptchaEnterprise::new(client, PROJECT, account.site_key, credential, kind).unwrap()
 }
 
 fn service_account(emulator: &Emulator, clock: &ManualClock) -> Credential {
@@ -44,11 +44,12 @@ fn service_account(emulator: &Emulator, clock: &ManualClock) -> Credential {
     )
 }
 
+/// Returns the number of requests whose path contains `path`.
 fn calls(emulator: &Emulator, path: &str) -> usize {
     emulator
         .requests()
         .iter()
-        .filter(|seen| seen.path.contains(path))
+        .filter(|request| request.path.contains(path))
         .count()
 }
 
@@ -95,7 +96,7 @@ async fn an_access_token_that_ended_is_renewed_and_the_check_repeated_once() {
             .unwrap()
             .is_human()
     );
-    // The provider's clock says that it ended; ours has not noticed.
+    // By the provider's clock the access token has expired; the client still considers it valid.
     clock.advance(Duration::from_secs(4_000));
     assert!(
         check
@@ -153,7 +154,7 @@ async fn an_access_token_that_is_never_taken_does_not_double_the_calls() {
             _: &ProviderClient,
         ) -> Result<human_check_recaptcha::AccessToken, human_check_core::CheckError> {
             let token = Secret::new("ya29.never-issued").unwrap();
-            // A ttl without end must not overflow either.
+            // The largest ttl must not overflow.
             let expires_in = Duration::MAX;
             Ok(human_check_recaptcha::AccessToken { token, expires_in })
         }
@@ -196,10 +197,10 @@ async fn a_machine_on_google_cloud_signs_in_by_its_metadata_server() {
 }
 
 #[tokio::test]
-async fn a_sign_in_that_fails_says_whose_fault_it_is() {
+async fn a_failed_sign_in_has_the_kind_of_its_cause() {
     let clock = ManualClock::starting_now();
     let emulator = Emulator::start_at(clock.clone()).await.unwrap();
-    // An assertion of yesterday.
+    // A clock that is one day late signs an expired assertion.
     let stale =
         ManualClock::starting_at(std::time::SystemTime::now() - Duration::from_secs(86_400));
     let check = enterprise(
@@ -226,12 +227,12 @@ async fn a_sign_in_that_fails_says_whose_fault_it_is() {
     assert_eq!(
         calls(&emulator, "/assessments"),
         0,
-        "no token reached Google"
+        "no token was sent to Google"
     );
 }
 
 #[tokio::test]
-async fn signing_in_and_assessing_share_one_deadline() {
+async fn signing_in_and_assessing_share_one_timeout() {
     let emulator = Emulator::start().await.unwrap();
     let credential = Credential::bearer(MetadataServer::new().unwrap());
     let mut limits = human_check_http::Limits::default();
@@ -239,7 +240,7 @@ async fn signing_in_and_assessing_share_one_deadline() {
     limits.total_timeout = Duration::from_millis(250);
     let client = client().with_limits(limits);
     let check = enterprise(&emulator, &client, credential, KeyKind::Checkbox);
-    // Each call alone would be in time.
+    // Each of the two calls takes less than the total timeout.
     emulator.fail(Fault::delay(Duration::from_millis(150)), None);
     let error = check
         .check(&minted(ProviderKind::RecaptchaEnterprise, &emulator))
@@ -252,7 +253,7 @@ async fn signing_in_and_assessing_share_one_deadline() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_and_a_switched_off_api_are_ours() {
+async fn a_wrong_key_and_a_disabled_api_are_misconfigured() {
     let emulator = Emulator::start().await.unwrap();
     let wrong = Credential::api_key(Secret::new("wrong").unwrap()).unwrap();
     let check = enterprise(&emulator, &client(), wrong, KeyKind::Checkbox);
@@ -281,7 +282,7 @@ async fn a_wrong_key_and_a_switched_off_api_are_ours() {
 async fn quota_and_rate_are_told_apart() {
     let emulator = Emulator::start().await.unwrap();
     let check = enterprise(&emulator, &client(), api_key(), KeyKind::Checkbox);
-    emulator.configure(|knobs| knobs.quota_spent = true);
+    emulator.configure(|knobs| knobs.quota_used_up = true);
     let error = check
         .check(&minted(ProviderKind::RecaptchaEnterprise, &emulator))
         .await
@@ -299,7 +300,7 @@ async fn quota_and_rate_are_told_apart() {
 }
 
 #[tokio::test]
-async fn the_kind_of_key_decides_what_a_human_is() {
+async fn the_kind_of_key_decides_what_passes() {
     let emulator = Emulator::start().await.unwrap();
     let mint = |score: f64| {
         emulator
@@ -311,7 +312,7 @@ async fn the_kind_of_key_decides_what_a_human_is() {
         (half, 0.9, None),
         (half, 0.1, Some(Reason::ScoreTooLow)),
         (KeyKind::Checkbox, 0.1, None),
-        // The emulator shows no challenge, and a key whose point is one needs to hear of it.
+        // The emulator reports no challenge, and a key of this kind requires one.
         (KeyKind::Challenge, 0.9, Some(Reason::Invalid)),
     ] {
         let check = enterprise(&emulator, &client(), api_key(), kind);
@@ -342,7 +343,7 @@ async fn the_kind_of_key_decides_what_a_human_is() {
             "{challenge}"
         );
     }
-    // Google may leave out what has its default, also the score of a sure machine.
+    // Google may omit members with their default, also a score of 0.
     emulator.configure(|knobs| {
         knobs.challenge = None;
         knobs.omit_defaults = true;
@@ -381,10 +382,10 @@ async fn an_assessment_can_be_annotated() {
         )
         .await
         .unwrap();
-    let mut nameless = facts.clone();
-    nameless.details.clear();
+    let mut without_name = facts.clone();
+    without_name.details.clear();
     let error = check
-        .annotate(&nameless, Some(Annotation::Fraudulent), &[])
+        .annotate(&without_name, Some(Annotation::Fraudulent), &[])
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Misconfigured);

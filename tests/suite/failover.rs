@@ -1,4 +1,4 @@
-//! Who is asked when the first provider fails, and by whose doing.
+//! Failover: when the second provider is called, and that visitors cannot cause it.
 
 use human_check_core::{ErrorKind, HumanCheck, HumanCheckExt, Provider, Reason, Submission};
 use human_check_testkit::Scripted;
@@ -21,7 +21,7 @@ fn two(script: Scripted) -> Scripted {
 }
 
 #[tokio::test]
-async fn a_refusal_never_falls_through_to_the_weaker_provider() {
+async fn a_refusal_never_fails_over() {
     for reason in [
         Reason::Invalid,
         Reason::Missing,
@@ -40,7 +40,7 @@ async fn a_refusal_never_falls_through_to_the_weaker_provider() {
 
 #[tokio::test]
 async fn only_an_outage_fails_over_and_a_used_up_quota_where_that_was_opted_in() {
-    for (first, plain, opted) in [
+    for (first, by_default, opted_in) in [
         (Scripted::unavailable(), true, true),
         (Scripted::declined(), false, true),
         (Scripted::misconfigured(), false, false),
@@ -50,10 +50,10 @@ async fn only_an_outage_fails_over_and_a_used_up_quota_where_that_was_opted_in()
         let check = first.clone().failover_to(two(Scripted::human())).unwrap();
         let passed =
             |outcome: Result<human_check_core::Verdict, _>| outcome.is_ok_and(|v| v.is_human());
-        assert_eq!(passed(check.check(&both()).await), plain);
+        assert_eq!(passed(check.check(&both()).await), by_default);
         assert_eq!(
             passed(check.with_failover_when_declined().check(&both()).await),
-            opted
+            opted_in
         );
     }
 }
@@ -67,7 +67,7 @@ async fn the_second_is_called_only_with_a_token_of_its_own() {
     let only_first = Submission::new().with_token(&ONE, "token-1");
     for submission in [only_first.clone(), only_first.with_token(&TWO, "")] {
         let error = check.check(&submission).await.unwrap_err();
-        // No outage: else a bot would leave the answer out where routes open on one.
+        // Not an outage: a bot could omit the token to reach routes that fail open.
         assert_eq!(error.kind(), ErrorKind::Declined);
         assert!(second.submissions().is_empty());
     }
@@ -75,10 +75,10 @@ async fn the_second_is_called_only_with_a_token_of_its_own() {
 
 #[tokio::test]
 async fn a_missing_first_token_is_refused_by_the_first() {
-    let emulated = human_check_emulator::Emulator::start().await.unwrap();
+    let emulator = human_check_emulator::Emulator::start().await.unwrap();
     let turnstile = crate::support::check(
         human_check_config::ProviderKind::Turnstile,
-        &emulated,
+        &emulator,
         &crate::support::client(),
     );
     let second = two(Scripted::human());
@@ -86,11 +86,11 @@ async fn a_missing_first_token_is_refused_by_the_first() {
     let only_second = Submission::new().with_token(&TWO, "token-2");
     let verdict = check.check(&only_second).await.unwrap();
     assert_eq!(verdict.refusal().unwrap().reason(), Reason::Missing);
-    assert!(second.submissions().is_empty() && emulated.requests().is_empty());
+    assert!(second.submissions().is_empty() && emulator.requests().is_empty());
 }
 
 #[tokio::test]
-async fn when_both_fail_the_kind_is_the_one_that_opens_less() {
+async fn when_both_fail_the_kind_is_the_one_on_which_fewer_routes_fail_open() {
     type Make = fn() -> Scripted;
     let kinds: [(Make, ErrorKind); 4] = [
         (Scripted::unavailable, ErrorKind::Unavailable),
@@ -117,7 +117,7 @@ async fn when_both_fail_the_kind_is_the_one_that_opens_less() {
 }
 
 #[test]
-fn one_provider_cannot_stand_in_for_itself_since_that_would_show_a_token_twice() {
+fn a_provider_cannot_fail_over_to_itself_since_that_would_send_a_token_twice() {
     let error = one(Scripted::human())
         .failover_to(one(Scripted::human()))
         .unwrap_err();
@@ -125,8 +125,8 @@ fn one_provider_cannot_stand_in_for_itself_since_that_would_show_a_token_twice()
 }
 
 #[tokio::test]
-async fn a_refusal_is_put_down_to_who_refused() {
-    for (first, second, by) in [
+async fn a_refusal_is_attributed_to_the_provider_that_refused() {
+    for (first, second, provider) in [
         (Scripted::refused(Reason::Invalid), Scripted::human(), "one"),
         (
             Scripted::unavailable(),
@@ -136,6 +136,9 @@ async fn a_refusal_is_put_down_to_who_refused() {
     ] {
         let check = one(first).failover_to(two(second)).unwrap();
         let verdict = check.check(&both()).await.unwrap();
-        assert_eq!(verdict.refusal().unwrap().provider().unwrap().name(), by);
+        assert_eq!(
+            verdict.refusal().unwrap().provider().unwrap().name(),
+            provider
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Every fault of a provider through every combinator: what comes of it, how soon, and how often the
-//! providers were asked.
+//! Every fault of a provider through every combinator: the outcome, the duration, and the number of
+//! calls to each provider.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,62 +16,68 @@ use crate::support::{HOST, check, client, impatient_client, minted};
 
 type Shared = Arc<dyn HumanCheck>;
 
+/// The outcome of a check without its details.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Comes {
+enum Outcome {
     Human,
-    Is(ErrorKind),
+    Error(ErrorKind),
 }
 
-/// Each fault, what the adapter makes of it, and how often Turnstile, which may be asked twice under
-/// one key, is asked.
-fn faults() -> Vec<(Fault, Comes, usize)> {
-    use Comes::{Human, Is};
+/// Returns each fault, the adapter's outcome, and the largest number of calls to Turnstile, which
+/// may be called twice under one idempotency key.
+fn faults() -> Vec<(Fault, Outcome, usize)> {
     use ErrorKind::{Misconfigured, Protocol, Unavailable};
+    use Outcome::{Error, Human};
     let body = |text: &str| Fault::Body { text: text.into() };
     let status = |code| Fault::Status {
         code,
         retry_after: None,
     };
     vec![
-        (body("{}"), Is(Protocol), 1),
-        (body("[true]"), Is(Protocol), 1),
-        (body(r#"{"success":true,"success":true}"#), Is(Protocol), 1),
-        (body(r#"{"success":"true"}"#), Is(Protocol), 1),
+        (body("{}"), Error(Protocol), 1),
+        (body("[true]"), Error(Protocol), 1),
+        (
+            body(r#"{"success":true,"success":true}"#),
+            Error(Protocol),
+            1,
+        ),
+        (body(r#"{"success":"true"}"#), Error(Protocol), 1),
         (
             body(r#"{"success":false,"error-codes":["invalid-input-secret"]}"#),
-            Is(Misconfigured),
+            Error(Misconfigured),
             1,
         ),
         (Fault::Delay { millis: 5 }, Human, 1),
-        (Fault::Delay { millis: 60_000 }, Is(Unavailable), 2),
-        (Fault::Endless, Is(Protocol), 1),
-        (Fault::Html { status: 503 }, Is(Unavailable), 2),
-        (Fault::Html { status: 200 }, Is(Protocol), 1),
-        (Fault::Oversized { bytes: 100_000 }, Is(Protocol), 1),
-        (Fault::Redirect, Is(Protocol), 1),
-        (Fault::Restatus { code: 500 }, Is(Unavailable), 2),
-        (Fault::ResetAfter, Is(Unavailable), 2),
-        (Fault::ResetBefore, Is(Unavailable), 2),
-        (Fault::Stall, Is(Unavailable), 2),
-        (Fault::StallBody, Is(Unavailable), 2),
-        (status(429), Is(Unavailable), 2),
-        (status(500), Is(Unavailable), 2),
-        (status(502), Is(Unavailable), 2),
-        (status(404), Is(Misconfigured), 1),
-        (Fault::Trickle { millis: 1_000 }, Is(Unavailable), 2),
-        (Fault::Truncated, Is(Unavailable), 2),
-        (Fault::WrongLength, Is(Protocol), 1),
+        (Fault::Delay { millis: 60_000 }, Error(Unavailable), 2),
+        (Fault::Endless, Error(Protocol), 1),
+        (Fault::Html { status: 503 }, Error(Unavailable), 2),
+        (Fault::Html { status: 200 }, Error(Protocol), 1),
+        (Fault::Oversized { bytes: 100_000 }, Error(Protocol), 1),
+        (Fault::Redirect, Error(Protocol), 1),
+        (Fault::Restatus { code: 500 }, Error(Unavailable), 2),
+        (Fault::ResetAfter, Error(Unavailable), 2),
+        (Fault::ResetBefore, Error(Unavailable), 2),
+        (Fault::Stall, Error(Unavailable), 2),
+        (Fault::StallBody, Error(Unavailable), 2),
+        (status(429), Error(Unavailable), 2),
+        (status(500), Error(Unavailable), 2),
+        (status(502), Error(Unavailable), 2),
+        (status(404), Error(Misconfigured), 1),
+        (Fault::Trickle { millis: 1_000 }, Error(Unavailable), 2),
+        (Fault::Truncated, Error(Unavailable), 2),
+        (Fault::WrongLength, Error(Protocol), 1),
     ]
 }
 
+/// Discards comparisons.
 #[derive(Debug)]
-struct Nowhere;
+struct DiscardSink;
 
-impl ComparisonSink for Nowhere {
+impl ComparisonSink for DiscardSink {
     fn record(&self, _: Comparison) {}
 }
 
-/// One combinator around a provider that fails, and one that never does.
+/// Adds one combinator to the first check, whose provider fails. The second check's provider works.
 type Compose = fn(Shared, Shared) -> Shared;
 
 const COMBINATORS: [(&str, Compose); 9] = [
@@ -79,11 +85,11 @@ const COMBINATORS: [(&str, Compose); 9] = [
     ("failover", |first, second| {
         Arc::new(first.failover_to(second).unwrap())
     }),
-    ("accept", |first, second| {
+    ("dual_accept", |first, second| {
         Arc::new(first.dual_accept(second).unwrap())
     }),
     ("shadow", |first, second| {
-        Arc::new(first.shadow(second, Nowhere).unwrap())
+        Arc::new(first.shadow(second, DiscardSink).unwrap())
     }),
     ("enforce", |first, _| {
         let policy = Policy::new().with_hostnames([HOST]).unwrap();
@@ -107,17 +113,18 @@ const COMBINATORS: [(&str, Compose); 9] = [
     }),
 ];
 
-fn comes(outcome: &Result<Verdict, CheckError>) -> Comes {
+fn outcome_of(outcome: &Result<Verdict, CheckError>) -> Outcome {
     match outcome {
         Ok(verdict) => {
             assert!(verdict.is_human(), "{verdict:?}");
-            Comes::Human
+            Outcome::Human
         }
-        Err(error) => Comes::Is(error.kind()),
+        Err(error) => Outcome::Error(error.kind()),
     }
 }
 
-/// Gives up soon where the fault lasts for ever, and has patience with a busy machine elsewhere.
+/// Returns a client with short timeouts for faults that never end. Other faults get the default
+/// timeouts, which are long enough for a busy machine.
 fn client_for(fault: &Fault) -> ProviderClient {
     match fault {
         Fault::Delay { millis: 60_000 }
@@ -135,37 +142,41 @@ async fn every_fault_through_every_combinator() {
         for (name, compose) in COMBINATORS {
             let fault = fault.clone();
             runs.spawn(async move {
-                let [faulty, sound] = [
+                let [faulty, healthy] = [
                     Emulator::start().await.unwrap(),
                     Emulator::start().await.unwrap(),
                 ];
                 let client = client_for(&fault);
                 let first = Arc::from(check(ProviderKind::Hcaptcha, &faulty, &client));
-                let second = Arc::from(check(ProviderKind::Turnstile, &sound, &client));
+                let second = Arc::from(check(ProviderKind::Turnstile, &healthy, &client));
                 let check = compose(first, second);
-                let both = two_tokens(&faulty, &sound);
+                let both = two_tokens(&faulty, &healthy);
                 faulty.fail(fault.clone(), None);
                 let start = Instant::now();
                 let outcome = check.check(&both).await;
                 let took = start.elapsed();
                 let what = format!("{fault:?} through {name}: {outcome:?}");
-                let fails_over = name == "failover" && plain == Comes::Is(ErrorKind::Unavailable);
-                let outage = plain == Comes::Is(ErrorKind::Unavailable);
+                let outage = plain == Outcome::Error(ErrorKind::Unavailable);
+                let fails_over = name == "failover" && outage;
                 let expected = match name {
-                    _ if fails_over => Comes::Human,
-                    // The other provider could judge, and did.
-                    "accept" if outage => Comes::Is(ErrorKind::Declined),
+                    _ if fails_over => Outcome::Human,
+                    // One of the two providers works, so this is no outage.
+                    "dual_accept" if outage => Outcome::Error(ErrorKind::Declined),
                     _ => plain,
                 };
-                assert_eq!(comes(&outcome), expected, "{what}");
-                // The longest deadline is 3 s; the rest is for a busy machine.
+                assert_eq!(outcome_of(&outcome), expected, "{what}");
+                // The longest timeout is 3 s; the rest is a margin for a busy machine.
                 assert!(took < Duration::from_secs(5), "{took:?}: {what}");
-                // hCaptcha's token is spent by being looked at, so nothing may repeat it.
+                // hCaptcha accepts a token once, so no call may be repeated.
                 assert_eq!(faulty.requests().len(), 1, "{what}");
-                let asks_second =
-                    fails_over || (name == "accept" && (outage || plain == Comes::Human));
+                let calls_second =
+                    fails_over || (name == "dual_accept" && (outage || plain == Outcome::Human));
                 if name != "shadow" {
-                    assert_eq!(sound.requests().len(), usize::from(asks_second), "{what}");
+                    assert_eq!(
+                        healthy.requests().len(),
+                        usize::from(calls_second),
+                        "{what}"
+                    );
                 }
             });
         }
@@ -175,9 +186,9 @@ async fn every_fault_through_every_combinator() {
     }
 }
 
-/// One submission with an answer for each of the two providers.
-fn two_tokens(faulty: &Emulator, sound: &Emulator) -> Submission {
-    let turnstile = minted(ProviderKind::Turnstile, sound);
+/// Returns a submission with a valid token for each of the two providers.
+fn two_tokens(faulty: &Emulator, healthy: &Emulator) -> Submission {
+    let turnstile = minted(ProviderKind::Turnstile, healthy);
     let token = turnstile
         .token_for(ProviderKind::Turnstile.provider(), usize::MAX)
         .unwrap();
@@ -186,7 +197,7 @@ fn two_tokens(faulty: &Emulator, sound: &Emulator) -> Submission {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_with_an_idempotency_key_is_called_twice_at_most_whatever_the_fault() {
-    for (fault, plain, times) in faults() {
+    for (fault, plain, max_calls) in faults() {
         let emulator = Emulator::start().await.unwrap();
         let turnstile = check(ProviderKind::Turnstile, &emulator, &client_for(&fault));
         let stack = turnstile
@@ -196,14 +207,14 @@ async fn a_provider_with_an_idempotency_key_is_called_twice_at_most_whatever_the
         let submission = minted(ProviderKind::Turnstile, &emulator);
         emulator.fail(fault.clone(), None);
         let outcome = stack.check(&submission).await;
-        assert_eq!(comes(&outcome), plain, "{fault:?}");
-        let asked = emulator.requests().len();
-        assert!(asked <= times, "{fault:?}: asked {asked} times");
+        assert_eq!(outcome_of(&outcome), plain, "{fault:?}");
+        let calls = emulator.requests().len();
+        assert!(calls <= max_calls, "{fault:?}: {calls} calls");
     }
 }
 
-/// What a visitor can do, as opposed to a provider.
-fn visitors(emulator: &Emulator) -> Vec<Submission> {
+/// Returns the kinds of submission that a visitor can send.
+fn submissions(emulator: &Emulator) -> Vec<Submission> {
     let provider = ProviderKind::Hcaptcha.provider();
     let token = |text: String| Submission::new().with_token(provider, text);
     let good = minted(ProviderKind::Hcaptcha, emulator);
@@ -231,8 +242,9 @@ async fn nothing_that_a_visitor_sends_looks_like_an_outage_through_any_combinato
         let check = compose(first, second);
         let mut passed = 0;
         for _ in 0..20 {
-            for submission in visitors(&emulator) {
-                // Twice, for a replay. The first of the good ones passes each time.
+            for submission in submissions(&emulator) {
+                // Sent twice, so that the second one is a replay. Only the valid token passes, and
+                // once.
                 for _ in 0..2 {
                     match check.check(&submission).await {
                         Ok(verdict) => passed += usize::from(verdict.is_human()),
@@ -246,7 +258,7 @@ async fn nothing_that_a_visitor_sends_looks_like_an_outage_through_any_combinato
                 }
             }
         }
-        // The store of the matrix has room for one.
+        // The replay store in `COMBINATORS` has a capacity of one.
         assert_eq!(
             passed,
             if name == "replay_guard" { 1 } else { 20 },

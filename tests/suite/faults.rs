@@ -1,5 +1,5 @@
-//! What the emulator can do wrong, against every provider: the outcome, how long it takes, and how
-//! often the provider is asked.
+//! Every fault of the emulator with every provider: the outcome, the duration and the number of
+//! calls.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn kind(outcome: &Result<Verdict, CheckError>) -> Option<ErrorKind> {
     outcome.as_ref().err().map(CheckError::kind)
 }
 
-/// Fault, outcome, whether the provider came to judge.
+/// Returns each fault, its outcome, and whether the provider verified the token before the fault.
 fn matrix() -> Vec<(Fault, Option<ErrorKind>, bool)> {
     use ErrorKind::{Misconfigured, Protocol, Unavailable};
     vec![
@@ -65,23 +65,23 @@ fn matrix() -> Vec<(Fault, Option<ErrorKind>, bool)> {
 }
 
 #[tokio::test]
-async fn every_fault_gives_its_outcome_within_the_deadline() {
+async fn every_fault_gives_its_outcome_within_the_timeout() {
     run_matrix(&client(), &impatient_client()).await;
 }
 
 #[tokio::test]
 async fn every_fault_gives_its_outcome_over_reqwest_too() {
     let limits = *impatient_client().limits();
-    let patient = ProviderClient::new(human_check_http::ReqwestTransport::new().unwrap());
-    let hasty = patient.clone().with_limits(limits);
-    run_matrix(&patient, &hasty).await;
+    let client = ProviderClient::new(human_check_http::ReqwestTransport::new().unwrap());
+    let impatient = client.clone().with_limits(limits);
+    run_matrix(&client, &impatient).await;
 }
 
-/// Only faults that end in a timeout meet the short deadlines, so that a loaded machine cannot
-/// turn another fault into one.
-async fn run_matrix(patient: &ProviderClient, hasty: &ProviderClient) {
+/// Only faults that end in a timeout are tested with the short timeouts of `impatient`, so that a
+/// busy machine cannot turn another fault into a timeout.
+async fn run_matrix(client: &ProviderClient, impatient: &ProviderClient) {
     for provider in remote() {
-        for (fault, mut expected, judges) in matrix() {
+        for (fault, mut expected, verifies) in matrix() {
             let emulator = Emulator::start().await.unwrap();
             let waits = matches!(
                 &fault,
@@ -90,14 +90,14 @@ async fn run_matrix(patient: &ProviderClient, hasty: &ProviderClient) {
                     | Fault::StallBody
                     | Fault::Trickle { .. }
             );
-            let check = check(provider, &emulator, if waits { hasty } else { patient });
+            let check = check(provider, &emulator, if waits { impatient } else { client });
             let submission = minted(provider, &emulator);
             emulator.fail(fault.clone(), None);
             let start = Instant::now();
             let outcome = check.check(&submission).await;
             let took = start.elapsed();
             if fault == Fault::status(429) {
-                // Without a reason Google's 429 is the monthly quota.
+                // Status 429 of Google without a reason means that the monthly quota is used up.
                 expected = Some(match provider {
                     ProviderKind::RecaptchaEnterprise => ErrorKind::Declined,
                     _ => ErrorKind::Unavailable,
@@ -108,24 +108,28 @@ async fn run_matrix(patient: &ProviderClient, hasty: &ProviderClient) {
                 expected,
                 "{provider:?} {fault:?}: {outcome:?}"
             );
-            // Far more than the 250 ms of this client, far less than any stall lasts: a loaded
-            // machine may not decide the test. Exact deadlines are tested on a paused clock.
+            // Far more than the 250 ms of the impatient client, because a busy machine must not
+            // fail the test, and far less than a stall. Exact timeouts are tested with a paused
+            // clock.
             assert!(
                 took < Duration::from_secs(5),
                 "{provider:?} {fault:?} took {took:?}"
             );
-            let most = match provider {
+            let max_calls = match provider {
                 ProviderKind::Turnstile => 2,
                 _ => 1,
             };
             let calls = emulator.requests().len();
             assert!(
-                (1..=most).contains(&calls),
+                (1..=max_calls).contains(&calls),
                 "{provider:?} {fault:?}: {calls} calls"
             );
-            if judges && provider != ProviderKind::Turnstile && expected.is_some() {
-                let spent = outcome.unwrap_err().token_may_be_used();
-                assert!(spent, "{provider:?} {fault:?}: the provider judged");
+            if verifies && provider != ProviderKind::Turnstile && expected.is_some() {
+                let may_be_used = outcome.unwrap_err().token_may_be_used();
+                assert!(
+                    may_be_used,
+                    "{provider:?} {fault:?}: the provider verified the token"
+                );
             }
         }
     }
@@ -143,7 +147,7 @@ async fn a_redirect_is_never_followed() {
             emulator
                 .requests()
                 .iter()
-                .all(|seen| !seen.path.contains("elsewhere"))
+                .all(|request| !request.path.contains("elsewhere"))
         );
     }
 }
@@ -166,8 +170,9 @@ async fn turnstile_gets_a_lost_reply_again_under_the_same_key() {
         let keys: Vec<_> = emulator
             .requests()
             .iter()
-            .map(|seen| {
-                seen.form()
+            .map(|request| {
+                request
+                    .form()
                     .into_iter()
                     .find(|(name, _)| name == "idempotency_key")
                     .unwrap()
@@ -176,7 +181,7 @@ async fn turnstile_gets_a_lost_reply_again_under_the_same_key() {
             .collect();
         assert_eq!(keys.len(), 2);
         assert_eq!(keys[0], keys[1], "one key for one verification");
-        // The next verification of the same token has a key of its own, and is a replay.
+        // The next verification of the same token has another key, and is a replay.
         assert!(!check.check(&submission).await.unwrap().is_human());
         let last = emulator.requests().pop().unwrap();
         let key = last
@@ -190,10 +195,10 @@ async fn turnstile_gets_a_lost_reply_again_under_the_same_key() {
 }
 
 #[tokio::test]
-async fn a_token_reaches_the_wire_once_where_verifying_spends_it() {
+async fn a_token_is_sent_once_where_the_provider_accepts_it_once() {
     for provider in remote()
         .into_iter()
-        .filter(|v| *v != ProviderKind::Turnstile)
+        .filter(|kind| *kind != ProviderKind::Turnstile)
     {
         for fault in [
             Fault::ResetBefore,
@@ -245,16 +250,16 @@ async fn one_connection_serves_a_thousand_checks() {
 }
 
 #[tokio::test]
-async fn prewarming_opens_the_connection_and_spends_nothing() {
+async fn prewarming_opens_the_connection_and_uses_no_token() {
     use human_check_turnstile::{TURNSTILE, Turnstile};
     let emulator = Emulator::start().await.unwrap();
-    let site = human_check_emulator::EmulatedAccount::for_provider("turnstile");
-    let secret = human_check_core::Secret::new(site.secret).unwrap();
+    let account = human_check_emulator::EmulatedAccount::for_provider("turnstile");
+    let secret = human_check_core::Secret::new(account.secret).unwrap();
     let client = client().with_base_url(&TURNSTILE, crate::support::base(&emulator));
     let check = Turnstile::new(&client, secret).unwrap();
     check.prewarm().await.unwrap();
-    let seen = &emulator.requests()[0];
-    assert_eq!((seen.method.as_str(), seen.body.len()), ("GET", 0));
+    let request = &emulator.requests()[0];
+    assert_eq!((request.method.as_str(), request.body.len()), ("GET", 0));
     assert!(
         check
             .check(&minted(ProviderKind::Turnstile, &emulator))
@@ -266,7 +271,7 @@ async fn prewarming_opens_the_connection_and_spends_nothing() {
 }
 
 #[tokio::test]
-async fn a_retry_after_is_handed_on_and_not_repeated_into() {
+async fn a_retry_after_is_passed_on_and_no_repeat_is_made_before_it() {
     let emulator = Emulator::start().await.unwrap();
     let check = check(ProviderKind::Turnstile, &emulator, &client());
     emulator.fail(

@@ -1,4 +1,4 @@
-//! No storm of retries, no queue of calls, no check beyond its time, no flood of one complaint.
+//! The limits of retries, of concurrent calls and of time, and the logging of a failing store.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use human_check_testkit::Scripted;
 
 static FIRST: Provider = Provider::new("first", &["first-response"]);
 
-const WAIT: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 fn token() -> Submission {
     Submission::new().with_token(&FIRST, "token")
@@ -39,22 +39,22 @@ fn unsent() -> CheckError {
     CheckError::new(ErrorKind::Unavailable, &FIRST, "connect").with_token_unused()
 }
 
-/// One step, by nobody in particular.
+/// Polls a future once, without a runtime.
 fn poll<T>(future: &mut Pin<Box<dyn Future<Output = T> + Send + '_>>) -> Poll<T> {
     let mut context = Context::from_waker(Waker::noop());
     future.as_mut().poll(&mut context)
 }
 
-/// Says yes so often, and then that nothing could be sent. Counts.
-fn failing_after(calls: &Arc<AtomicUsize>, quiet: usize) -> Scripted {
+/// A check that accepts `successes` tokens and then fails with [`unsent`]. It counts its calls.
+fn failing_after(calls: &Arc<AtomicUsize>, successes: usize) -> Scripted {
     let calls = Arc::clone(calls);
     let play = move |_: &Submission| {
-        if calls.fetch_add(1, Ordering::Relaxed) < quiet {
+        if calls.fetch_add(1, Ordering::Relaxed) < successes {
             return Ok(Verdict::Human(Facts::new(&FIRST)));
         }
         Err(unsent())
     };
-    Scripted::playing(play).with_provider(&FIRST)
+    Scripted::from_script(play).with_provider(&FIRST)
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,7 +66,7 @@ async fn retries_are_at_most_a_tenth_of_the_calls_and_a_burst_of_ten() {
         assert_eq!(kind(&outcome), Some(ErrorKind::Unavailable));
         assert!(calls.load(Ordering::Relaxed) <= n + n / 10 + 10, "{n}");
     }
-    // And they are made.
+    // The retries are made.
     assert!(calls.load(Ordering::Relaxed) >= 2_200);
 }
 
@@ -85,7 +85,7 @@ async fn a_burst_saved_up_in_quiet_times_is_no_larger() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_not_sent_is_sent_once_more_after_its_wait() {
-    let inner = Scripted::playing(|_| Err(unsent())).with_provider(&FIRST);
+    let inner = Scripted::from_script(|_| Err(unsent())).with_provider(&FIRST);
     let inner = inner.then(&human());
     let start = tokio::time::Instant::now();
     let outcome = inner.clone().retry_unsent().check(&token()).await;
@@ -93,8 +93,8 @@ async fn what_was_not_sent_is_sent_once_more_after_its_wait() {
     let waited = start.elapsed().as_millis();
     assert!((50..=251).contains(&waited), "{waited} ms");
     assert_eq!(inner.submissions().len(), 2);
-    // Once, and not until it works.
-    let inner = Scripted::playing(|_| Err(unsent())).with_provider(&FIRST);
+    // A request is sent again once only.
+    let inner = Scripted::from_script(|_| Err(unsent())).with_provider(&FIRST);
     assert!(inner.clone().retry_unsent().check(&token()).await.is_err());
     assert_eq!(inner.submissions().len(), 2);
 }
@@ -103,17 +103,17 @@ async fn what_was_not_sent_is_sent_once_more_after_its_wait() {
 async fn nothing_else_is_sent_again() {
     type Error = fn() -> CheckError;
     let errors: [Error; 6] = [
-        // It may have been sent.
+        // The request may have been sent.
         || CheckError::new(ErrorKind::Unavailable, &FIRST, "reset"),
-        // Whoever names a time does not want to be asked before.
+        // The provider requested no call before this time.
         || unsent().with_retry_after(Some(Duration::from_secs(7))),
         || CheckError::new(ErrorKind::Declined, &FIRST, "quota").with_token_unused(),
         || CheckError::new(ErrorKind::Misconfigured, &FIRST, "secret").with_token_unused(),
-        || CheckError::new(ErrorKind::Protocol, &FIRST, "nonsense").with_token_unused(),
+        || CheckError::new(ErrorKind::Protocol, &FIRST, "invalid-reply").with_token_unused(),
         || CheckError::new(ErrorKind::StoreUnavailable, &FIRST, "store").with_token_unused(),
     ];
     for error in errors {
-        let inner = Scripted::playing(move |_| Err(error())).with_provider(&FIRST);
+        let inner = Scripted::from_script(move |_| Err(error())).with_provider(&FIRST);
         assert!(inner.clone().retry_unsent().check(&token()).await.is_err());
         assert_eq!(inner.submissions().len(), 1, "{}", error());
     }
@@ -136,7 +136,7 @@ async fn an_open_circuit_breaker_makes_no_call() {
     assert_eq!(inner.submissions().len(), 5);
 }
 
-/// Never answers, and knows how often it was asked.
+/// A check that never finishes and counts its calls.
 #[derive(Clone, Debug, Default)]
 struct Endless(Arc<AtomicUsize>);
 
@@ -157,7 +157,7 @@ impl HumanCheck for Endless {
 }
 
 #[tokio::test]
-async fn beyond_the_limit_no_check_waits_and_a_place_is_free_when_given_up() {
+async fn beyond_the_limit_no_check_waits_and_a_dropped_check_frees_its_place() {
     let inner = Endless::default();
     let check = inner.clone().concurrency_limit(3);
     let submission = token();
@@ -166,23 +166,26 @@ async fn beyond_the_limit_no_check_waits_and_a_place_is_free_when_given_up() {
         for call in &mut running {
             assert!(poll(call).is_pending());
         }
-        // A clone counts the places.
+        // A clone shares the limit.
         let clone = check.clone();
         for _ in 0..1_000 {
             let Poll::Ready(outcome) = poll(&mut clone.check(&submission)) else {
-                panic!("it is queued");
+                panic!("the check waits");
             };
             let error = outcome.unwrap_err();
-            let said = (error.kind(), error.reason(), error.token_may_be_used());
-            assert_eq!(said, (ErrorKind::Declined, "too-many-in-flight", false));
+            let described = (error.kind(), error.reason(), error.token_may_be_used());
+            assert_eq!(
+                described,
+                (ErrorKind::Declined, "too-many-in-flight", false)
+            );
         }
         let outcome = check.check(&Submission::new()).await;
         assert_eq!(reason(&outcome), Some(Reason::Missing));
-        let garbled = Submission::new().with_token(&FIRST, "a b");
-        let outcome = check.check(&garbled).await;
+        let malformed = Submission::new().with_token(&FIRST, "a b");
+        let outcome = check.check(&malformed).await;
         assert_eq!(reason(&outcome), Some(Reason::Malformed));
         assert_eq!(inner.0.load(Ordering::Relaxed), 4 * round + 3);
-        // One place for the one that was given up.
+        // Dropping one check leaves room for one other.
         drop(running.pop());
         let mut last = check.check(&submission);
         assert!(poll(&mut last).is_pending());
@@ -193,36 +196,36 @@ async fn beyond_the_limit_no_check_waits_and_a_place_is_free_when_given_up() {
 
 #[tokio::test]
 async fn a_check_that_panics_gives_its_place_back() {
-    let check = Scripted::playing(|_| panic!("the check panics")).with_provider(&FIRST);
+    let check = Scripted::from_script(|_| panic!("the check panics")).with_provider(&FIRST);
     let check = Arc::new(check.concurrency_limit(1));
     for _ in 0..5 {
         let check = Arc::clone(&check);
         let call = tokio::spawn(async move { check.check(&token()).await });
-        // Not `Declined`: there was a place, each time.
+        // Not `Declined`: each panic freed the place.
         assert!(call.await.unwrap_err().is_panic());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_ends_what_never_ends_and_changes_nothing_that_comes_in_time() {
+async fn a_timeout_ends_a_check_that_never_ends_and_changes_no_other() {
     let start = tokio::time::Instant::now();
-    let error = Endless::default().timeout(WAIT).check(&token()).await;
+    let error = Endless::default().timeout(TIMEOUT).check(&token()).await;
     let error = error.unwrap_err();
-    assert_eq!(start.elapsed(), WAIT);
-    let said = (error.kind(), error.reason(), error.token_may_be_used());
-    assert_eq!(said, (ErrorKind::Unavailable, "timeout", true));
+    assert_eq!(start.elapsed(), TIMEOUT);
+    let described = (error.kind(), error.reason(), error.token_may_be_used());
+    assert_eq!(described, (ErrorKind::Unavailable, "timeout", true));
     for inner in [
         human(),
         Scripted::refused(Reason::Invalid),
         Scripted::protocol(),
     ] {
         let alone = format!("{:?}", inner.check(&token()).await);
-        let outcome = inner.timeout(WAIT).check(&token()).await;
+        let outcome = inner.timeout(TIMEOUT).check(&token()).await;
         assert_eq!(format!("{outcome:?}"), alone);
     }
 }
 
-/// Fails while it is told to.
+/// A store that fails while its flag is set.
 #[derive(Clone, Debug, Default)]
 struct Flapping(Arc<AtomicBool>);
 
@@ -242,7 +245,7 @@ impl ReplayStore for Flapping {
 }
 
 #[test]
-fn trouble_with_the_store_is_logged_once_per_change() {
+fn a_failure_of_the_store_is_logged_once_per_change() {
     let store = Flapping::default();
     let log = crate::secret_leaks::recorded(|| {
         let check = human().replay_guard(store.clone());
@@ -251,14 +254,14 @@ fn trouble_with_the_store_is_logged_once_per_change() {
             store.0.store(down, Ordering::Relaxed);
             for _ in 0..50 {
                 let Poll::Ready(outcome) = poll(&mut check.check(&submission)) else {
-                    panic!("it waits for something");
+                    panic!("the check waits");
                 };
                 assert_eq!(kind(&outcome), down.then_some(ErrorKind::StoreUnavailable));
             }
         }
     });
     let times = |text: &str| log.lines().filter(|line| line.contains(text)).count();
-    assert_eq!(times("the store of spent tokens fails"), 2, "{log}");
-    assert_eq!(times("the store of spent tokens works again"), 2, "{log}");
+    assert_eq!(times("the replay store fails"), 2, "{log}");
+    assert_eq!(times("the replay store works again"), 2, "{log}");
     assert_eq!(times("read-only"), 2, "{log}");
 }

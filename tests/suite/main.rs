@@ -1,16 +1,15 @@
-//! All suites in one binary.
+//! Tests that need several crates but no web framework.
 
-#![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 #![allow(
     clippy::needless_pass_by_value,
-    reason = "comparisons read better by value"
+    reason = "helpers that take values are shorter to call"
 )]
 
 mod altcha;
 mod architecture;
 mod browser;
 mod captchala;
-mod circles;
 mod circuit_breaker;
 mod combinators;
 mod conformance;
@@ -23,6 +22,7 @@ mod enterprise;
 mod failover;
 mod fault_matrix;
 mod faults;
+mod import_cycles;
 mod limits;
 mod missing_members;
 mod mutation;
@@ -33,3 +33,4 @@ mod soak;
 mod support;
 mod tls;
 mod vectors;
+mod vocabulary;

@@ -1,5 +1,5 @@
-//! Absence never helps: no subset of a reply's members passes where the whole did not, and with
-//! every rule set, only replies that still hold every fact pass.
+//! Replies without some of their members. Removing members never turns a refusal into a pass. If
+//! every rule is set, only replies with every fact pass.
 
 use human_check_explain::{Case, explain};
 use serde_json::{Map, Value, json};
@@ -7,13 +7,13 @@ use serde_json::{Map, Value, json};
 async fn outcome(provider: &str, status: u16, body: &Value, policy: &Value) -> String {
     let case = json!({
         "provider": provider, "status": status, "body": body.to_string(), "policy": policy,
-        "now": "2026-01-01T00:01:00Z", "site_key": "ours", "token": "pt_token",
+        "now": "2026-01-01T00:01:00Z", "site_key": "own-key", "token": "pt_token",
     });
     let case: Case = serde_json::from_value(case).unwrap();
     explain(case).await.unwrap().outcome.to_owned()
 }
 
-/// Every path to a member, at any depth.
+/// Collects the path of every member, at any depth.
 fn paths(value: &Value, prefix: &[String], all: &mut Vec<Vec<String>>) {
     if let Value::Object(members) = value {
         for (name, member) in members {
@@ -24,6 +24,7 @@ fn paths(value: &Value, prefix: &[String], all: &mut Vec<Vec<String>>) {
     }
 }
 
+/// Returns the value without the members at these paths.
 fn without(value: &Value, removed: &[Vec<String>]) -> Value {
     fn cut(value: &Value, prefix: &[String], removed: &[Vec<String>]) -> Value {
         let Value::Object(members) = value else {
@@ -45,7 +46,7 @@ struct Subject {
     provider: &'static str,
     policy: Value,
     good: Value,
-    /// Replies that do not pass whole.
+    /// Replies that do not pass with all their members.
     bad: Vec<Value>,
     /// Members without which the good reply must not pass under the policy.
     needed: Vec<&'static str>,
@@ -72,7 +73,7 @@ fn subjects() -> Vec<Subject> {
         "metadata": {"interactive": true, "ephemeral_id": "x:1"}, "messages": []}),
     );
     let hcaptcha = siteverify(
-        json!({"score": 0.1, "score_reason": ["safe"], "sitekey": "ours", "credit": false}),
+        json!({"score": 0.1, "score_reason": ["safe"], "sitekey": "own-key", "credit": false}),
     );
     let v3 = siteverify(json!({"score": 0.9, "action": "signup"}));
     let v2 = siteverify(json!({}));
@@ -214,8 +215,7 @@ async fn removing_members_never_turns_a_refusal_into_a_pass() {
         for bad in &subject.bad {
             for removed in subsets(bad) {
                 let rest = without(bad, &removed);
-                // A reply whose fault is that it says no is another reply without saying so; what
-                // must never happen is that a *removed* member makes the rest pass.
+                // The remaining members must not pass, whatever outcome they have.
                 let outcome = outcome(subject.provider, 200, &rest, &subject.policy).await;
                 assert_ne!(outcome, "human", "{}: {rest}", subject.provider);
             }

@@ -1,4 +1,5 @@
-//! Property tests: whatever happens to a good reply, it never panics and never passes on less.
+//! Property tests: a changed reply never causes a panic, and never passes with less than a good
+//! reply has.
 
 use human_check_explain::{Case, explain};
 use proptest::prelude::*;
@@ -39,7 +40,7 @@ const GOOD: [(&str, &str, &str); 6] = [
 
 fn outcome(provider: &str, status: u16, body: &[u8], policy: &str) -> String {
     use std::fmt::Write;
-    // The base64 of the case format, by hand to keep this suite's dependencies few.
+    // The case format takes a body that is not UTF-8 as base64.
     let mut encoded = String::new();
     for chunk in body.chunks(3) {
         let n = chunk.iter().fold(0_u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
@@ -72,7 +73,7 @@ fn good() -> impl Strategy<Value = (&'static str, &'static str, &'static str)> {
     proptest::sample::select(GOOD.to_vec())
 }
 
-/// Any JSON, a few levels deep.
+/// Any JSON value, a few levels deep.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -106,8 +107,8 @@ fn members(value: &Value) -> Vec<String> {
     all
 }
 
-/// The members on which each pass rests.
-fn rests_on(provider: &str) -> &'static [&'static str] {
+/// Returns the paths of the members that a pass needs.
+fn needed_members(provider: &str) -> &'static [&'static str] {
     match provider {
         "turnstile" => &["/success", "/hostname", "/action"],
         "hcaptcha" => &["/success", "/score"],
@@ -131,7 +132,7 @@ fn rests_on(provider: &str) -> &'static [&'static str] {
     }
 }
 
-/// Whether what was put in a member's place says the same as before, or something as good.
+/// Returns true if the new value of a member is equal to the old value or fulfils the same rule.
 fn as_good(path: &str, new: &Value, old: &Value) -> bool {
     match path.rsplit('/').next() {
         Some("score") => new
@@ -146,7 +147,7 @@ fn as_good(path: &str, new: &Value, old: &Value) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Random bytes anywhere in the body.
+    /// Replaces bytes at random places of the body.
     #[test]
     fn bytes_never_panic((provider, policy, body) in good(), cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), status in 100_u16..=999) {
         let mut bytes = body.as_bytes().to_vec();
@@ -157,21 +158,21 @@ proptest! {
         let _ = outcome(provider, status, &bytes, policy);
     }
 
-    /// A reply that is cut off is not a reply.
+    /// Cuts the reply off.
     #[test]
     fn a_prefix_never_passes((provider, policy, body) in good(), cut in any::<prop::sample::Index>()) {
         let cut = cut.index(body.len());
         prop_assert_ne!(outcome(provider, 200, &body.as_bytes()[..cut], policy), "human");
     }
 
-    /// Anything after the reply makes it no reply.
+    /// Adds text after the reply.
     #[test]
     fn a_suffix_never_passes((provider, policy, body) in good(), suffix in "[^ \\t\\r\\n].{0,20}") {
         let body = format!("{body}{suffix}");
         prop_assert_ne!(outcome(provider, 200, body.as_bytes(), policy), "human");
     }
 
-    /// Any member replaced by anything: a pass needs each of the members it rests on to be as good.
+    /// Replaces any member by any value.
     #[test]
     fn a_replaced_member_passes_only_if_it_is_as_good((provider, policy, body) in good(), at in any::<prop::sample::Index>(), new in any_json()) {
         let mut value: Value = serde_json::from_str(body).unwrap();
@@ -180,14 +181,14 @@ proptest! {
         let old = value.pointer(path).unwrap().clone();
         *value.pointer_mut(path).unwrap() = new.clone();
         let outcome = outcome(provider, 200, value.to_string().as_bytes(), policy);
-        if outcome == "human" && rests_on(provider).contains(&path.as_str()) {
+        if outcome == "human" && needed_members(provider).contains(&path.as_str()) {
             prop_assert!(as_good(path, &new, &old), "{path} = {new} passed");
         }
-        // And never an outage: nothing a visitor might provoke in a body is one.
+        // A body must never count as an outage, because a visitor may influence it.
         prop_assert_ne!(outcome, "unavailable");
     }
 
-    /// The same member twice makes it no reply, whatever both say.
+    /// Repeats a member with the same value.
     #[test]
     fn a_repeated_member_never_passes((provider, policy, body) in good(), at in any::<prop::sample::Index>()) {
         let value: Value = serde_json::from_str(body).unwrap();
@@ -197,7 +198,7 @@ proptest! {
         prop_assert_ne!(outcome(provider, 200, body.as_bytes(), policy), "human");
     }
 
-    /// A code beside a success never passes.
+    /// Adds an error code to a reply with `success`.
     #[test]
     fn a_code_beside_success_never_passes(index in 0_usize..4, code in any_json()) {
         let (provider, policy, body) = GOOD[index];

@@ -1,4 +1,4 @@
-//! Each token once, in memory, and what becomes of visitors when the store fails.
+//! The replay guard with a store in memory, and with stores that fail.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ async fn claim(store: &impl ReplayStore, text: &str) -> Result<Claimed, &'static
 }
 
 #[tokio::test]
-async fn a_token_passes_once_and_the_verdict_says_who_saw_to_it() {
+async fn a_token_passes_once_and_the_verdict_names_the_replay_protection() {
     let check = Scripted::human().replay_guard(MemoryReplayStore::new(10));
     let verdict = check.check(&token("a")).await.unwrap();
     assert_eq!(
@@ -50,7 +50,7 @@ async fn of_ten_thousand_concurrent_submits_each_token_passes_once() {
 }
 
 #[tokio::test]
-async fn what_is_refused_leaves_nothing_behind() {
+async fn a_refused_token_is_not_claimed() {
     let store = MemoryReplayStore::new(1);
     for script in [
         Scripted::refused(Reason::Invalid),
@@ -65,7 +65,7 @@ async fn what_is_refused_leaves_nothing_behind() {
     assert_eq!(
         claim(&store, "a").await,
         Ok(Claimed::First),
-        "there is room"
+        "the store has room"
     );
 }
 
@@ -99,25 +99,33 @@ async fn a_full_store_refuses_the_new_and_keeps_the_old() {
 }
 
 #[tokio::test]
-async fn a_claim_lives_its_life_whatever_the_calendar_does() {
+async fn a_claim_lasts_its_ttl_whatever_the_calendar_does() {
     let ttl = Duration::from_secs(600);
     let second = Duration::from_secs(1);
-    // At every age of the generation it falls into.
-    for begin in [0, 1, 300, 599, 600, 601, 899, 1_199] {
+    // The claim begins at different ages of the store's current generation.
+    for begins_after in [0, 1, 300, 599, 600, 601, 899, 1_199] {
         let clock = ManualClock::starting_now();
         let store = MemoryReplayStore::new(10)
             .with_ttl(ttl)
             .with_clock(clock.clone());
         assert_eq!(claim(&store, "warm").await, Ok(Claimed::First));
-        clock.advance(second * begin);
+        clock.advance(second * begins_after);
         assert_eq!(claim(&store, "a").await, Ok(Claimed::First));
         for _ in 0..5 {
             clock.advance(second * 119);
             clock.set(clock.now() + ttl * 10);
-            assert_eq!(claim(&store, "a").await, Ok(Claimed::Duplicate), "{begin}");
+            assert_eq!(
+                claim(&store, "a").await,
+                Ok(Claimed::Duplicate),
+                "{begins_after}"
+            );
         }
         clock.advance(second * 1_300);
-        assert_eq!(claim(&store, "a").await, Ok(Claimed::First), "{begin}");
+        assert_eq!(
+            claim(&store, "a").await,
+            Ok(Claimed::First),
+            "{begins_after}"
+        );
     }
 }
 
@@ -145,7 +153,7 @@ async fn dropping_the_future_at_any_step_never_frees_a_token() {
     }
 }
 
-/// A store that needs several polls for everything.
+/// A store whose claims need several polls.
 #[derive(Debug)]
 struct Stepping(MemoryReplayStore);
 
@@ -169,15 +177,15 @@ impl ReplayStore for Stepping {
     }
 }
 
-/// A store in trouble.
+/// A store that fails or never replies.
 #[derive(Debug)]
-enum RedisStoreError {
+enum BrokenStore {
     Failing(AtomicUsize),
     Stalling,
 }
 
 #[human_check_core::adapter::async_trait]
-impl ReplayStore for RedisStoreError {
+impl ReplayStore for BrokenStore {
     fn max_ttl(&self) -> Duration {
         Duration::from_secs(600)
     }
@@ -194,11 +202,12 @@ impl ReplayStore for RedisStoreError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_in_trouble_denies_and_never_as_an_outage_of_the_provider() {
-    let check = Scripted::human().replay_guard(RedisStoreError::Failing(AtomicUsize::new(0)));
+async fn a_failing_store_denies_and_is_never_an_outage_of_the_provider() {
+    let check = Scripted::human().replay_guard(BrokenStore::Failing(AtomicUsize::new(0)));
     let error = check.check(&token("a")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
-    // Failover does not ask anybody else: the token was good, and is spent.
+    // Failover does not call the second provider: the first provider verified the token, which is
+    // used.
     let second = Scripted::human().with_provider(&human_check_core::Provider::new("two", &["two"]));
     let error = check
         .failover_to(second.clone())
@@ -209,9 +218,9 @@ async fn a_store_in_trouble_denies_and_never_as_an_outage_of_the_provider() {
     assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
     assert!(second.submissions().is_empty());
 
-    // A store that never answers is given up, and is no outage of the provider either.
+    // A store that never replies causes a timeout of the store, which is no outage of the provider.
     let second = Duration::from_secs(1);
-    let stalled = Scripted::human().replay_guard(RedisStoreError::Stalling);
+    let stalled = Scripted::human().replay_guard(BrokenStore::Stalling);
     let stalled = stalled.with_store_timeout(second).timeout(second * 3);
     let start = tokio::time::Instant::now();
     let error = stalled.check(&token("a")).await.unwrap_err();
@@ -223,7 +232,7 @@ async fn a_store_in_trouble_denies_and_never_as_an_outage_of_the_provider() {
 }
 
 #[test]
-fn a_life_that_the_store_cannot_keep_is_refused_when_it_is_set() {
+fn a_ttl_that_the_store_cannot_keep_is_refused_when_it_is_set() {
     let guard = || Scripted::human().replay_guard(MemoryReplayStore::new(10));
     assert!(guard().with_ttl(Duration::from_secs(601)).is_err());
     assert!(guard().with_ttl(Duration::ZERO).is_err());

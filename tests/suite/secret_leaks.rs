@@ -1,5 +1,5 @@
-//! No secret and no token in any output: `Debug`, `Display`, error chains, and every event at
-//! trace level, ours and those of the libraries below.
+//! No output contains a secret or a token. Outputs are `Debug`, `Display`, error chains, and all
+//! events at trace level, those of dependencies included.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -11,13 +11,15 @@ use human_check_emulator::{Emulator, Fault};
 use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::prelude::*;
 
-use crate::support::{GENERIC, base, generic, impatient_client, remote, setup, submission};
+use crate::support::{
+    GENERIC, base, generic, impatient_client, provider_config, remote, submission,
+};
 
 const TOKEN: &str = "Canary-Token-0123456789-abcdefGHIJKLMNOP";
 const SECRET: &str = "Canary-Secret-0123456789-abcdefGHIJKLMNOP";
 
 thread_local! {
-    /// What is logged on this thread, while a test records it.
+    /// The log of this thread, while a test records it.
     static LOG: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
 
@@ -35,10 +37,10 @@ impl Write for Log {
     }
 }
 
-/// Everything logged at trace level while `work` runs on this thread.
+/// Returns everything that is logged at trace level while `work` runs on this thread.
 ///
-/// One subscriber for the whole process: subscribers that come and go in parallel tests would
-/// switch each other's events off.
+/// One subscriber serves the whole process: subscribers that tests install in parallel would
+/// disable each other's events.
 pub(crate) fn recorded(work: impl FnOnce()) -> String {
     static SUBSCRIBER: Once = Once::new();
     SUBSCRIBER.call_once(|| {
@@ -61,7 +63,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     runtime.unwrap().block_on(work)
 }
 
-/// Everything that can be printed of an outcome.
+/// Returns every text form of an outcome.
 fn printed(outcome: &Result<human_check_core::Verdict, human_check_core::CheckError>) -> String {
     let mut text = format!("{outcome:?} {outcome:#?}");
     if let Err(error) = outcome {
@@ -114,11 +116,11 @@ fn nothing_printed_or_logged_holds_a_token_or_a_secret() {
                     emulator.fail(fault, None);
                 }
                 for provider in remote() {
-                    let mut setup = setup(provider);
-                    setup.secret = Some(Secret::new(SECRET).unwrap());
-                    setup.base_url = Some(base(&emulator));
-                    output.push_str(&format!("{setup:?}"));
-                    let check = setup.build(&impatient_client()).unwrap();
+                    let mut config = provider_config(provider);
+                    config.secret = Some(Secret::new(SECRET).unwrap());
+                    config.base_url = Some(base(&emulator));
+                    output.push_str(&format!("{config:?}"));
+                    let check = config.build(&impatient_client()).unwrap();
                     let prefix = if provider == ProviderKind::CaptchaLa {
                         "pt_"
                     } else {
@@ -140,10 +142,16 @@ fn nothing_printed_or_logged_holds_a_token_or_a_secret() {
             }
         });
     });
-    assert!(log.contains("human_check"), "our events were recorded");
-    assert!(log.contains("TRACE"), "and those of the libraries below");
+    assert!(
+        log.contains("human_check"),
+        "the events of human-check were recorded"
+    );
+    assert!(
+        log.contains("TRACE"),
+        "the events of dependencies were recorded"
+    );
     for (what, text) in [("printed", &output), ("logged", &log)] {
-        // Also where somebody folded the case, as host names are.
+        // Some values are converted to lower case, for example host names.
         let text = text.to_ascii_lowercase();
         for canary in ["canary-token-0123", "canary-secret-0123"] {
             if let Some(at) = text.find(canary) {
@@ -162,7 +170,7 @@ fn nothing_printed_or_logged_holds_a_token_or_a_secret() {
 }
 
 #[tokio::test]
-async fn what_we_print_of_keys_and_files_is_redacted() {
+async fn printed_keys_and_files_are_redacted() {
     use human_check_emulator::service_account_file;
     use human_check_recaptcha::{Credential, ServiceAccount};
     let secret = Secret::new(SECRET).unwrap();
@@ -175,7 +183,7 @@ async fn what_we_print_of_keys_and_files_is_redacted() {
         !printed.to_ascii_lowercase().contains("canary") && !printed.contains("MII"),
         "{printed}"
     );
-    // Errors about them neither.
+    // Errors about them contain no secret either.
     let broken = Secret::multiline(format!("{{\"private_key\":\"{SECRET}\"")).unwrap();
     let error = ServiceAccount::from_json(&broken).unwrap_err();
     assert!(
@@ -191,22 +199,22 @@ async fn what_we_print_of_keys_and_files_is_redacted() {
     );
 }
 
-/// The events of ours that `checks` gives rise to.
+/// Returns the events of `human_check` that `checks` cause.
 fn events(checks: impl Future<Output = ()>) -> Vec<String> {
     let log = recorded(|| block_on(checks));
-    let ours = log.lines().filter(|line| line.contains(" human_check: "));
-    ours.map(str::to_owned).collect()
+    let events = log.lines().filter(|line| line.contains(" human_check: "));
+    events.map(str::to_owned).collect()
 }
 
-fn says(event: &str, parts: &[&str]) {
+fn assert_contains(event: &str, parts: &[&str]) {
     for part in parts {
-        assert!(event.contains(part), "{part} in {event}");
+        assert!(event.contains(part), "{part} is not in {event}");
     }
 }
 
 #[test]
 fn one_event_explains_a_decision() {
-    let asked = events(async {
+    let events = events(async {
         let emulator = Emulator::start().await.unwrap();
         let check = crate::support::check(ProviderKind::Hcaptcha, &emulator, &impatient_client());
         let _ = check
@@ -214,9 +222,9 @@ fn one_event_explains_a_decision() {
             .await;
         let _ = check.check(&human_check_core::Submission::new()).await;
     });
-    assert_eq!(asked.len(), 2, "{asked:?}");
-    says(
-        &asked[0],
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert_contains(
+        &events[0],
         &[
             "provider=\"hcaptcha\"",
             "outcome=\"not-human\"",
@@ -226,7 +234,7 @@ fn one_event_explains_a_decision() {
             "alert=false",
         ],
     );
-    says(&asked[1], &["reason=\"missing\"", "attempts=0"]);
+    assert_contains(&events[1], &["reason=\"missing\"", "attempts=0"]);
 }
 
 #[test]
@@ -234,7 +242,7 @@ fn enterprise_explains_a_decision_once_however_many_calls_it_took() {
     use human_check_recaptcha::{
         Credential, KeyKind, MetadataServer, RECAPTCHA_ENTERPRISE, RecaptchaEnterprise,
     };
-    let asked = events(async {
+    let events = events(async {
         let emulator = Emulator::start().await.unwrap();
         let credential = Credential::bearer(MetadataServer::new().unwrap());
         let client = impatient_client().with_base_url(&RECAPTCHA_ENTERPRISE, base(&emulator));
@@ -254,17 +262,17 @@ fn enterprise_explains_a_decision_once_however_many_calls_it_took() {
                 .await;
         }
     });
-    assert_eq!(asked.len(), 2, "{asked:?}");
-    says(
-        &asked[0],
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert_contains(
+        &events[0],
         &[
             "outcome=\"misconfigured\"",
             "reason=\"sign-in\"",
             "attempts=0",
         ],
     );
-    says(
-        &asked[1],
+    assert_contains(
+        &events[1],
         &["outcome=\"unavailable\"", "reason=\"timeout\""],
     );
 }
@@ -272,23 +280,23 @@ fn enterprise_explains_a_decision_once_however_many_calls_it_took() {
 #[test]
 fn a_rule_that_refuses_is_explained_too() {
     use human_check_core::{HumanCheckExt, Policy};
-    let refused = events(async {
+    let events = events(async {
         let emulator = Emulator::start().await.unwrap();
         let check = crate::support::check(ProviderKind::Turnstile, &emulator, &impatient_client());
         let policy = Policy::new().with_hostnames(["other.example"]).unwrap();
         let check = check.enforce(policy).unwrap();
         let good = crate::support::minted(ProviderKind::Turnstile, &emulator);
         assert!(!check.check(&good).await.unwrap().is_human());
-        // What the provider refuses, the rule has nothing to add to.
+        // The provider refuses the replay, so the policy logs no event of its own.
         assert!(!check.check(&good).await.unwrap().is_human());
     });
     assert_eq!(
-        refused.len(),
+        events.len(),
         3,
-        "the provider's answer and the rule: {refused:?}"
+        "two events of the provider and one of the policy: {events:?}"
     );
-    says(
-        &refused[1],
+    assert_contains(
+        &events[1],
         &[
             "provider=\"turnstile\"",
             "outcome=\"not-human\"",

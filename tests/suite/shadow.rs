@@ -1,4 +1,4 @@
-//! A second observation that nobody feels.
+//! Shadow: a second check that has no effect on the decision.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -13,18 +13,19 @@ use human_check_testkit::Scripted;
 static ONE: Provider = Provider::new("one", &["one-response"]);
 static TWO: Provider = Provider::new("two", &["two-response"]);
 
+/// Sends comparisons to a channel.
 #[derive(Debug)]
-struct Told(Mutex<Sender<Comparison>>);
+struct ChannelSink(Mutex<Sender<Comparison>>);
 
-impl ComparisonSink for Told {
+impl ComparisonSink for ChannelSink {
     fn record(&self, comparison: Comparison) {
         let _ = self.0.lock().unwrap().send(comparison);
     }
 }
 
-fn sink() -> (Told, Receiver<Comparison>) {
+fn sink() -> (ChannelSink, Receiver<Comparison>) {
     let (sender, receiver) = channel();
-    (Told(Mutex::new(sender)), receiver)
+    (ChannelSink(Mutex::new(sender)), receiver)
 }
 
 async fn next(receiver: &Receiver<Comparison>) -> Comparison {
@@ -57,14 +58,14 @@ async fn whatever_the_second_says_the_first_decides() {
         (Scripted::protocol, "failed"),
         (Scripted::declined, "failed"),
     ];
-    for (second, said) in seconds {
+    for (second, expected) in seconds {
         for refuses in [false, true] {
             let first = match refuses {
                 true => Scripted::refused(Reason::Expired).with_provider(&ONE),
                 false => first(),
             };
-            let (told, receiver) = sink();
-            let check = first.shadow(second().with_provider(&TWO), told).unwrap();
+            let (sink, receiver) = sink();
+            let check = first.shadow(second().with_provider(&TWO), sink).unwrap();
             let verdict = check.check(&both()).await.unwrap();
             assert_eq!(verdict.is_human(), !refuses);
             let comparison = next(&receiver).await;
@@ -78,60 +79,60 @@ async fn whatever_the_second_says_the_first_decides() {
                 ObservedOutcome::Failed(..) => "failed",
                 ObservedOutcome::NoToken => "no-token",
             };
-            assert_eq!(word, said);
+            assert_eq!(word, expected);
         }
     }
 }
 
 #[tokio::test]
 async fn a_token_is_never_shown_to_a_provider_it_was_not_made_for() {
-    let (told, receiver) = sink();
+    let (sink, receiver) = sink();
     let second = Scripted::human().with_provider(&TWO);
-    let check = first().shadow(second.clone(), told).unwrap();
+    let check = first().shadow(second.clone(), sink).unwrap();
     assert!(check.check(&both()).await.unwrap().is_human());
     next(&receiver).await;
-    let asked = second.submissions();
-    assert!(!asked[0].has_token_for(&ONE) && asked[0].has_token_for(&TWO));
+    let received = second.submissions();
+    assert!(!received[0].has_token_for(&ONE) && received[0].has_token_for(&TWO));
     let only_first = Submission::new().with_token(&ONE, "token-1");
     assert!(check.check(&only_first).await.unwrap().is_human());
     assert_eq!(
         next(&receiver).await.observations[1].outcome,
         ObservedOutcome::NoToken
     );
-    assert_eq!(second.submissions().len(), 1, "asked about nothing");
+    assert_eq!(second.submissions().len(), 1, "no call without a token");
 }
 
 #[tokio::test]
-async fn what_the_second_provider_never_reports_is_not_held_against_it() {
-    for reports in [
+async fn the_second_provider_gets_only_expectations_that_it_can_report() {
+    for capabilities in [
         Capabilities::nothing(),
         Capabilities::nothing().sometimes(human_check_core::FactKind::Action),
     ] {
-        let (told, receiver) = sink();
+        let (sink, receiver) = sink();
         let second = Scripted::human()
             .with_provider(&TWO)
-            .with_capabilities(reports);
-        let check = first().shadow(second.clone(), told).unwrap();
+            .with_capabilities(capabilities);
+        let check = first().shadow(second.clone(), sink).unwrap();
         let submission = both()
             .with_expected_action("signup")
             .with_expected_binding("session");
         assert!(check.check(&submission).await.is_ok());
         next(&receiver).await;
-        let asked = second.submissions().pop().unwrap();
-        let kept = reports != Capabilities::nothing();
-        assert_eq!(asked.expected_action().is_some(), kept);
-        assert_eq!(asked.expected_binding(), None);
+        let received = second.submissions().pop().unwrap();
+        let kept = capabilities != Capabilities::nothing();
+        assert_eq!(received.expected_action().is_some(), kept);
+        assert_eq!(received.expected_binding(), None);
     }
 }
 
 #[test]
-fn a_provider_cannot_shadow_itself_since_that_would_spend_the_token() {
-    let (told, _receiver) = sink();
-    let error = first().shadow(first(), told).unwrap_err();
+fn a_provider_cannot_shadow_itself_since_that_would_use_the_token() {
+    let (sink, _receiver) = sink();
+    let error = first().shadow(first(), sink).unwrap_err();
     assert!(error.to_string().contains("one"), "{error}");
 }
 
-/// Panics, or never answers.
+/// A check that panics or never finishes.
 #[derive(Debug)]
 struct Broken {
     panics: bool,
@@ -148,7 +149,7 @@ impl HumanCheck for Broken {
     }
 
     async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
-        assert!(!self.panics, "as asked");
+        assert!(!self.panics, "the check panics");
         std::future::pending().await
     }
 }
@@ -156,15 +157,15 @@ impl HumanCheck for Broken {
 #[tokio::test(start_paused = true)]
 async fn a_shadow_that_panics_or_stalls_reaches_no_visitor_and_frees_its_place() {
     for panics in [true, false] {
-        let (told, receiver) = sink();
-        let shadow = first().shadow(Broken { panics }, told).unwrap();
+        let (sink, receiver) = sink();
+        let shadow = first().shadow(Broken { panics }, sink).unwrap();
         let check = shadow
             .with_max_in_flight(1)
             .with_timeout(Duration::from_secs(5));
         let start = tokio::time::Instant::now();
         for _ in 0..3 {
             assert!(check.check(&both()).await.unwrap().is_human());
-            assert_eq!(start.elapsed(), Duration::ZERO, "nobody waits");
+            assert_eq!(start.elapsed(), Duration::ZERO, "the visitor does not wait");
             if panics {
                 tokio::task::yield_now().await;
             }
@@ -172,18 +173,18 @@ async fn a_shadow_that_panics_or_stalls_reaches_no_visitor_and_frees_its_place()
         tokio::time::sleep(Duration::from_secs(6)).await;
         assert!(check.check(&both()).await.unwrap().is_human());
         tokio::time::sleep(Duration::from_secs(6)).await;
-        let heard = receiver.try_iter().count();
-        // Of the stalled ones the first took the only place, and the last one found it free again.
-        assert_eq!(heard, if panics { 0 } else { 2 });
+        let recorded = receiver.try_iter().count();
+        // The first stalled check took the only place. The last one started after its timeout.
+        assert_eq!(recorded, if panics { 0 } else { 2 });
     }
 }
 
 #[tokio::test]
-async fn beyond_its_places_comparisons_are_dropped_and_not_queued() {
-    let (told, receiver) = sink();
+async fn beyond_max_in_flight_comparisons_are_dropped_and_not_queued() {
+    let (sink, receiver) = sink();
     let second = Arc::new(tokio::sync::Semaphore::new(0));
     let check = first()
-        .shadow(Gated(Arc::clone(&second)), told)
+        .shadow(Gated(Arc::clone(&second)), sink)
         .unwrap()
         .with_max_in_flight(3);
     for _ in 0..100 {
@@ -196,9 +197,10 @@ async fn beyond_its_places_comparisons_are_dropped_and_not_queued() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    assert!(receiver.try_recv().is_err(), "there was a queue");
+    assert!(receiver.try_recv().is_err(), "no comparison was queued");
 }
 
+/// A check that waits for a permit of the semaphore before it returns.
 #[derive(Debug)]
 struct Gated(Arc<tokio::sync::Semaphore>);
 
@@ -220,9 +222,9 @@ impl HumanCheck for Gated {
 
 #[tokio::test]
 async fn a_compared_token_is_not_used_by_the_comparison() {
-    let (told, _receiver) = sink();
+    let (sink, _receiver) = sink();
     let check = first()
-        .shadow(Scripted::human().with_provider(&TWO), told)
+        .shadow(Scripted::human().with_provider(&TWO), sink)
         .unwrap()
         .replay_guard(MemoryReplayStore::new(10));
     let again = |first: &'static str| {
@@ -236,10 +238,10 @@ async fn a_compared_token_is_not_used_by_the_comparison() {
 }
 
 #[tokio::test]
-async fn a_sample_of_zero_compares_nothing_and_nonsense_is_refused() {
-    let (told, receiver) = sink();
+async fn a_sample_of_zero_compares_nothing_and_an_invalid_sample_is_refused() {
+    let (sink, receiver) = sink();
     let check = first()
-        .shadow(Scripted::human().with_provider(&TWO), told)
+        .shadow(Scripted::human().with_provider(&TWO), sink)
         .unwrap();
     let check = check.with_sample(0.0).unwrap();
     for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! What stays flat however long it runs.
+//! Memory, file descriptors and tasks do not grow during long runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,7 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// Refuses everything and remembers nothing.
+/// A check that refuses every token and keeps none.
 #[derive(Debug)]
 struct Refusing;
 
@@ -44,6 +44,7 @@ impl HumanCheck for Refusing {
     }
 }
 
+/// Checks this many invalid tokens and asserts that the memory does not grow with them.
 async fn junk(tokens: usize) {
     let check = Refusing
         .concurrency_limit(100)
@@ -59,7 +60,7 @@ async fn junk(tokens: usize) {
         let verdict = check.check(&submission).await.unwrap();
         assert_eq!(verdict.refusal().unwrap().reason(), Reason::Invalid);
     }
-    // Other tests of this process run beside; one junk token kept would be 16 bytes.
+    // 16 bytes for each token if the store kept it. Other tests of this process use memory, too.
     let grown = resident().saturating_sub(before);
     let kept = tokens * 9 / 10 * 16;
     assert!(grown < kept.max(200 << 20), "{grown} bytes");
@@ -79,7 +80,7 @@ async fn ten_million_junk_tokens_leave_nothing_behind() {
     assert!(grown < 8 << 20, "{grown} bytes");
 }
 
-/// A provider that says yes to everything and misbehaves one time in twenty. Keeps nothing.
+/// Starts a provider that accepts every token and fails in one call of twenty. It keeps no tokens.
 async fn provider() -> Endpoint {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -89,10 +90,10 @@ async fn provider() -> Endpoint {
             tokio::spawn(async move {
                 let mut buffer = [0; 8_192];
                 while let Ok(1..) = stream.read(&mut buffer).await {
-                    let yes = br#"{"success":true,"error-codes":[],"challenge_ts":"2026-01-01T00:00:00Z","hostname":"www.example.com"}"#;
+                    let reply = br#"{"success":true,"error-codes":[],"challenge_ts":"2026-01-01T00:00:00Z","hostname":"www.example.com"}"#;
                     let head = format!(
                         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-                        yes.len()
+                        reply.len()
                     );
                     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
                     let done = match number % 100 {
@@ -116,7 +117,7 @@ async fn provider() -> Endpoint {
                             Err(std::io::ErrorKind::Other.into())
                         }
                         _ => match stream.write_all(head.as_bytes()).await {
-                            Ok(()) => stream.write_all(yes).await,
+                            Ok(()) => stream.write_all(reply).await,
                             failed => failed,
                         },
                     };
@@ -130,7 +131,7 @@ async fn provider() -> Endpoint {
     Endpoint::parse(&format!("http://127.0.0.1:{port}")).unwrap()
 }
 
-/// A runtime of its own, so that its tasks can be counted.
+/// Runs checks for this time, on a runtime of its own so that its tasks can be counted.
 fn soak(length: Duration) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -153,12 +154,12 @@ fn soak(length: Duration) {
             .replay_guard(MemoryReplayStore::new(10_000_000));
         let stack = Arc::new(stack);
         let start = std::time::Instant::now();
-        let (mut asked, mut passed, mut measured) = (0_u64, 0_u64, None);
+        let (mut checks, mut passed, mut measured) = (0_u64, 0_u64, None);
         while start.elapsed() < length {
             let mut calls = tokio::task::JoinSet::new();
             for n in 0..32 {
                 let stack = Arc::clone(&stack);
-                let token = format!("soak-{asked}-{n}");
+                let token = format!("soak-{checks}-{n}");
                 calls.spawn(async move {
                     let submission = Submission::new().with_token(&TURNSTILE, token);
                     stack
@@ -173,7 +174,7 @@ fn soak(length: Duration) {
                 .into_iter()
                 .filter(|human| *human)
                 .count() as u64;
-            asked += 32;
+            checks += 32;
             if measured.is_none() && start.elapsed() > length / 4 {
                 let tasks = tokio::runtime::Handle::current()
                     .metrics()
@@ -185,8 +186,8 @@ fn soak(length: Duration) {
             .metrics()
             .num_alive_tasks();
         let (memory, open, alive, before) = measured.unwrap();
-        assert!(passed * 10 > asked * 8, "{passed} of {asked} passed");
-        // Claims are kept for ten minutes, on purpose: 72 bytes each at the worst.
+        assert!(passed * 10 > checks * 8, "{passed} of {checks} passed");
+        // The store keeps claims for ten minutes, with at most 72 bytes each.
         let claims = (passed - before) as usize * 72;
         let grown = resident().saturating_sub(memory);
         assert!(

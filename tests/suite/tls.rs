@@ -1,4 +1,4 @@
-//! Whom the transports believe.
+//! Which certificates the transports accept.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// A provider with a certificate for `name`: its port, and the certificate.
+/// Starts a provider with a self-signed certificate for `name`. Returns its port and the
+/// certificate.
 async fn provider(name: &str) -> (u16, Vec<u8>) {
     let certified = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(
@@ -50,7 +51,7 @@ fn transports(roots: &[Vec<u8>]) -> [Box<dyn Transport>; 2] {
     ]
 }
 
-async fn ask(transport: &dyn Transport, port: u16) -> Result<u16, SendErrorKind> {
+async fn send(transport: &dyn Transport, port: u16) -> Result<u16, SendErrorKind> {
     let endpoint = Endpoint::parse(&format!("https://127.0.0.1:{port}/siteverify")).unwrap();
     let sent = transport.send(&Request::get(&endpoint), 1_000).await;
     sent.map(|reply| reply.status())
@@ -61,9 +62,9 @@ async fn ask(transport: &dyn Transport, port: u16) -> Result<u16, SendErrorKind>
 async fn a_certificate_of_an_unknown_authority_is_refused() {
     let (port, _) = provider("127.0.0.1").await;
     for transport in transports(&[]) {
-        // Before the request is sent, so the secret has gone nowhere.
+        // The transport refuses before it sends the request, so the secret is not sent.
         assert_eq!(
-            ask(&*transport, port).await,
+            send(&*transport, port).await,
             Err(SendErrorKind::NotSent),
             "{transport:?}"
         );
@@ -75,7 +76,7 @@ async fn a_certificate_for_another_name_is_refused() {
     let (port, certificate) = provider("provider.example").await;
     for transport in transports(std::slice::from_ref(&certificate)) {
         assert_eq!(
-            ask(&*transport, port).await,
+            send(&*transport, port).await,
             Err(SendErrorKind::NotSent),
             "{transport:?}"
         );
@@ -83,11 +84,11 @@ async fn a_certificate_for_another_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_root_that_was_added_is_believed() {
+async fn an_added_root_is_trusted() {
     let (port, certificate) = provider("127.0.0.1").await;
     for transport in transports(std::slice::from_ref(&certificate)) {
-        assert_eq!(ask(&*transport, port).await, Ok(200), "{transport:?}");
+        assert_eq!(send(&*transport, port).await, Ok(200), "{transport:?}");
     }
-    let nonsense = HyperTransport::with_roots([b"no certificate".to_vec()]).unwrap_err();
-    assert_eq!(nonsense.field(), "roots");
+    let error = HyperTransport::with_roots([b"no certificate".to_vec()]).unwrap_err();
+    assert_eq!(error.field(), "roots");
 }

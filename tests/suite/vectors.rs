@@ -1,5 +1,6 @@
-//! Every golden vector of every contract, judged as `explain` judges it, and asked as the
-//! adapters ask. The vectors' own readings are theirs; where ours differs, the reason stands here.
+//! The recorded requests and replies in `tests/vectors`. Each reply is read by `explain` or by the
+//! adapter, and each request is compared with the adapter's request. The member `means` of a vector
+//! has its meaning; where the adapter differs, a comment here states the reason.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use human_check_http::{
 use human_check_recaptcha::read_access_token;
 use serde_json::{Value, json};
 
+/// Reads the vectors of one file.
 fn vectors(file: &str) -> Vec<Value> {
     let path = format!("{}/vectors/{file}.vectors.json", env!("CARGO_MANIFEST_DIR"));
     let vectors: Vec<Value> =
@@ -29,10 +31,12 @@ fn body_text(response: &Value) -> String {
     }
 }
 
+/// Returns a member as text, or an empty text.
 fn text<'v>(value: &'v Value, member: &str) -> &'v str {
     value[member].as_str().unwrap_or("")
 }
 
+/// Returns what `explain` makes of the vector's reply.
 async fn explained(
     vector: &Value,
     provider: &str,
@@ -73,15 +77,19 @@ where
     );
 }
 
-fn expect<T: PartialEq + std::fmt::Debug>(what: &str, ours: T, theirs: T) -> Result<(), String> {
-    if ours == theirs {
+fn expect<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    actual: T,
+    expected: T,
+) -> Result<(), String> {
+    if actual == expected {
         Ok(())
     } else {
-        Err(format!("{what} is {ours:?}, expected {theirs:?}"))
+        Err(format!("{what} is {actual:?}, expected {expected:?}"))
     }
 }
 
-/// Outcome and, where the vector leaves one choice, reason.
+/// Returns the expected outcome, and the reason if the vector determines it.
 fn siteverify_reading(vector: &Value) -> (&'static str, Option<&'static str>) {
     let means = &vector["means"];
     let code = means["codes"][0].as_str().unwrap_or("");
@@ -93,12 +101,12 @@ fn siteverify_reading(vector: &Value) -> (&'static str, Option<&'static str>) {
         ("visitor_retry", "expired-input-response") => ("not-human", Some("expired")),
         ("visitor_retry", "already-seen-response") => ("not-human", Some("replayed")),
         ("visitor_retry", _) => ("not-human", Some("invalid")),
-        // A visitor can post a token of somebody else's site, so it refuses and alerts.
+        // A visitor can send a token of another site, so this is a refusal with an alert.
         ("misconfigured", "sitekey-secret-mismatch") => ("not-human", Some("wrong-site-key")),
         ("misconfigured", _) => ("misconfigured", None),
         ("temporary", _) => ("unavailable", None),
         ("rejected_locally", _) => ("not-human", None),
-        ("malformed_answer", _) => ("protocol", None),
+        ("malformed_reply", _) => ("protocol", None),
         ("unknown", _) => ("not-human", Some("other")),
         (verdict, _) => panic!("unknown verdict {verdict}"),
     }
@@ -121,34 +129,34 @@ fn siteverify_policy(vector: &Value) -> Value {
 async fn siteverify_vector(vector: Value, provider: &str) -> Result<(), String> {
     let means = &vector["means"];
     let (outcome, reason) = siteverify_reading(&vector);
-    let answer = explained(&vector, provider, siteverify_policy(&vector), None).await;
-    expect("outcome", answer.outcome, outcome)?;
+    let explanation = explained(&vector, provider, siteverify_policy(&vector), None).await;
+    expect("outcome", explanation.outcome, outcome)?;
     if let Some(reason) = reason {
-        expect("reason", answer.reason.as_deref(), Some(reason))?;
+        expect("reason", explanation.reason.as_deref(), Some(reason))?;
     }
     if outcome != "human"
         && !matches!(
             text(means, "verdict"),
-            "malformed_answer" | "rejected_locally"
+            "malformed_reply" | "rejected_locally"
         )
     {
-        expect("codes", json!(answer.codes), means["codes"].clone())?;
+        expect("codes", json!(explanation.codes), means["codes"].clone())?;
     }
     if let Some(Value::String(hostname)) = means.get("hostname")
         && outcome == "human"
     {
         expect(
             "hostname",
-            answer.hostname.as_deref(),
+            explanation.hostname.as_deref(),
             Some(hostname.as_str()),
         )?;
     }
     if let Some(risk) = means.get("score").and_then(Value::as_f64) {
-        let score = answer.score.ok_or("no score")?;
+        let score = explanation.score.ok_or("no score")?;
         expect("score", (score * 1e6).round(), ((1.0 - risk) * 1e6).round())?;
     }
     let owner = text(means, "blame").contains("owner");
-    expect("alert", answer.alert, owner)?;
+    expect("alert", explanation.alert, owner)?;
     if means["testing_key"] == true && outcome == "human" {
         let strict = explained(&vector, provider, json!({}), None).await;
         expect("outcome without permission", strict.outcome, "not-human")?;
@@ -172,15 +180,15 @@ async fn every_hcaptcha_vector_is_judged_as_recorded() {
     run("hcaptcha", |vector| siteverify_vector(vector, "hcaptcha")).await;
 }
 
-/// Why a vector of reCAPTCHA's is read otherwise.
+/// Returns the outcome of the vectors of reCAPTCHA that the adapter reads differently.
 fn recaptcha_exception(name: &str) -> Option<&'static str> {
     match name {
-        // We never repeat a request that was sent, so its own duplicate cannot come back.
+        // The adapter never repeats a request that was sent, so this is a replay by the client.
         "siteverify.error.timeout_or_duplicate.after_own_retry"
         | "enterprise.invalid.dupe_after_own_retry" => Some("not-human"),
-        // Express keys have no token, and a score about no token never passes here.
+        // Express keys have no token, and a score without a token never passes.
         "enterprise.express" => Some("protocol"),
-        // Renewing the access token is the adapter's part; the reply by itself is our credential.
+        // The adapter renews the access token. The reply alone means that the credential is wrong.
         "enterprise.error.unauthenticated.expired_bearer" => Some("misconfigured"),
         _ => None,
     }
@@ -199,7 +207,7 @@ async fn recaptcha_vector(vector: Value) -> Result<(), String> {
         (_, "not_accepted", _) => "not-human",
         (_, "misconfigured", _) => "misconfigured",
         (_, "quota_exhausted", _) => "declined",
-        // What makes no sense may have been provoked, so it is no outage.
+        // A visitor may have caused an invalid reply, so it is no outage.
         (_, "unavailable", "invalid_json" | "anomaly") => "protocol",
         (_, "unavailable", _) => "unavailable",
         (_, outcome, _) => return Err(format!("unknown outcome {outcome}")),
@@ -214,18 +222,18 @@ async fn recaptcha_vector(vector: Value) -> Result<(), String> {
     if mode == "enterprise_express" {
         policy = json!({"min_score": policy["min_score"]});
     }
-    let answer = explained(&vector, provider, policy, None).await;
-    expect("outcome", answer.outcome, outcome)?;
+    let explanation = explained(&vector, provider, policy, None).await;
+    expect("outcome", explanation.outcome, outcome)?;
     if outcome == "human" || text(means, "reason") == "low_score" {
         if let Some(score) = means.get("score").and_then(Value::as_f64) {
-            // 0.9 in 32 bits, widened.
-            let ours = (answer.score.ok_or("no score")? * 1e4).round();
-            expect("score", ours, (score * 1e4).round())?;
+            // Rounded, because some replies have 0.9 as a 32-bit number.
+            let actual = (explanation.score.ok_or("no score")? * 1e4).round();
+            expect("score", actual, (score * 1e4).round())?;
         }
         if let Some(Value::String(hostname)) = means.get("hostname") {
             expect(
                 "hostname",
-                answer.hostname.as_deref(),
+                explanation.hostname.as_deref(),
                 Some(hostname.as_str()),
             )?;
         }
@@ -247,14 +255,18 @@ async fn recaptcha_vector(vector: Value) -> Result<(), String> {
         _ => None,
     };
     if let Some(reason) = reason {
-        expect("reason", answer.reason.as_deref(), Some(reason))?;
+        expect("reason", explanation.reason.as_deref(), Some(reason))?;
     }
     for code in means["raw_codes"].as_array().into_iter().flatten() {
-        expect("code kept", answer.codes.iter().any(|c| code == c), true)?;
+        expect(
+            "code kept",
+            explanation.codes.iter().any(|c| code == c),
+            true,
+        )?;
     }
     if outcome == "not-human" {
         let alert = means["owner_alert"] == true;
-        expect("alert", answer.alert, alert)?;
+        expect("alert", explanation.alert, alert)?;
     }
     Ok(())
 }
@@ -291,7 +303,7 @@ async fn every_recaptcha_vector_is_judged_as_recorded() {
         } else if name.starts_with("enterprise.annotate.") {
             annotate_vector(&vector).await
         } else if name == "enterprise.retrieve_legacy_secret" {
-            // A management call, which verifying does not need; nothing here makes it.
+            // A management call that no adapter makes.
             Ok(())
         } else {
             recaptcha_vector(vector).await
@@ -347,7 +359,7 @@ async fn annotate_vector(vector: &Value) -> Result<(), String> {
         request.headers()["x-goog-api-key"].to_str().unwrap(),
         "API_KEY",
     )?;
-    // A reason that does not exist cannot be written with our types.
+    // The type `AnnotationReason` has no value for an invalid reason.
     if !text(vector, "name").ends_with("bad_reason") {
         let sent: Value = serde_json::from_slice(request.body()).unwrap();
         expect("body", &sent, body)?;
@@ -355,13 +367,16 @@ async fn annotate_vector(vector: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// What a check asks when it is given what a vector's request holds.
-async fn asked(mut setup: ProviderConfig, submission: Submission) -> Result<Vec<Request>, String> {
+/// Returns the requests that a check makes for this submission.
+async fn requests_for(
+    mut config: ProviderConfig,
+    submission: Submission,
+) -> Result<Vec<Request>, String> {
     let provider = MockTransport::always(Reply::new(503, ""));
     let mut limits = Limits::default();
     limits.total_timeout = std::time::Duration::from_millis(40);
-    setup.test_keys = TestKeyPolicy::Allowed;
-    let check = setup
+    config.test_keys = TestKeyPolicy::Allowed;
+    let check = config
         .build(&ProviderClient::new(provider.clone()).with_limits(limits))
         .map_err(|error| error.to_string())?;
     let _ = check.check(&submission).await;
@@ -373,13 +388,13 @@ async fn form_request_vector(vector: Value, provider: ProviderKind) -> Result<()
     let Value::String(body) = &request["body"] else {
         return Ok(());
     };
-    let theirs: BTreeMap<String, String> = form_urlencoded::parse(body.as_bytes())
+    let recorded: BTreeMap<String, String> = form_urlencoded::parse(body.as_bytes())
         .into_owned()
         .collect();
-    let (Some(secret), Some(token)) = (theirs.get("secret"), theirs.get("response")) else {
-        return Ok(()); // Not a request that a check would make.
+    let (Some(secret), Some(token)) = (recorded.get("secret"), recorded.get("response")) else {
+        return Ok(()); // A check makes no such request.
     };
-    // A v3 check refuses the published v2 testing secret whatever it is told.
+    // A v3 check refuses the published v2 test secret, even if test keys are allowed.
     let testing_v2 = secret.starts_with("6LeIxAcTAAAAAGG") && provider == ProviderKind::RecaptchaV3;
     if token.is_empty()
         || testing_v2
@@ -387,34 +402,34 @@ async fn form_request_vector(vector: Value, provider: ProviderKind) -> Result<()
     {
         return Ok(());
     }
-    let mut setup = ProviderConfig::new(provider);
-    setup.secret = Some(Secret::new(secret.as_str()).unwrap());
-    setup.site_key = Some(
-        theirs
+    let mut config = ProviderConfig::new(provider);
+    config.secret = Some(Secret::new(secret.as_str()).unwrap());
+    config.site_key = Some(
+        recorded
             .get("sitekey")
             .cloned()
-            .unwrap_or_else(|| "ours".to_owned()),
+            .unwrap_or_else(|| "own-key".to_owned()),
     );
-    setup.min_score = (provider == ProviderKind::RecaptchaV3).then_some(0.5);
+    config.min_score = (provider == ProviderKind::RecaptchaV3).then_some(0.5);
     let mut submission = Submission::new().with_token(provider.provider(), token);
-    if let Some(ip) = theirs.get("remoteip").and_then(|ip| ip.parse().ok()) {
+    if let Some(ip) = recorded.get("remoteip").and_then(|ip| ip.parse().ok()) {
         submission = submission.with_client_ip(ip);
     }
-    let requests = asked(setup, submission).await?;
+    let requests = requests_for(config, submission).await?;
     expect("calls", requests.len(), 1)?;
-    let ours: Vec<(String, String)> = form_urlencoded::parse(requests[0].body())
+    let sent: Vec<(String, String)> = form_urlencoded::parse(requests[0].body())
         .into_owned()
         .collect();
-    let names: std::collections::BTreeSet<_> = ours.iter().map(|(name, _)| name).collect();
-    expect("repeated fields", names.len(), ours.len())?;
+    let names: std::collections::BTreeSet<_> = sent.iter().map(|(name, _)| name).collect();
+    expect("repeated fields", names.len(), sent.len())?;
     for name in ["secret", "response", "sitekey", "remoteip"] {
         let invalid_ip = name == "remoteip"
-            && theirs
+            && recorded
                 .get(name)
                 .is_some_and(|ip| ip.parse::<std::net::IpAddr>().is_err());
-        if let Some(value) = theirs.get(name).filter(|_| !invalid_ip) {
-            let sent = ours.iter().find_map(|(n, v)| (n == name).then_some(v));
-            expect(name, sent, Some(value))?;
+        if let Some(value) = recorded.get(name).filter(|_| !invalid_ip) {
+            let actual = sent.iter().find_map(|(n, v)| (n == name).then_some(v));
+            expect(name, actual, Some(value))?;
         }
     }
     expect(
@@ -431,13 +446,13 @@ fn url_path(url: &str) -> &str {
 }
 
 #[tokio::test]
-async fn the_adapters_ask_what_the_vectors_ask() {
+async fn the_adapters_send_what_the_vectors_record() {
     run("turnstile", |v| {
         form_request_vector(v, ProviderKind::Turnstile)
     })
     .await;
     run("hcaptcha", |v| async move {
-        // Another endpoint, without a token; and fields that a check is given by name.
+        // Another endpoint, and a request without a token.
         let other = ["nojs-enterprise"].contains(&text(&v, "name"));
         if other {
             Ok(())
@@ -463,13 +478,13 @@ async fn the_adapters_ask_what_the_vectors_ask() {
 }
 
 async fn enterprise_request_vector(vector: Value) -> Result<(), String> {
-    let theirs = &vector["request"]["body"];
-    let event = &theirs["event"];
-    let mut setup = ProviderConfig::new(ProviderKind::RecaptchaEnterprise);
-    setup.secret = Some(Secret::new("API_KEY").unwrap());
-    setup.site_key = Some(text(event, "siteKey").to_owned());
-    setup.project = Some("demo-project".to_owned());
-    setup.enterprise_key = Some(EnterpriseKeyKind::Checkbox);
+    let recorded = &vector["request"]["body"];
+    let event = &recorded["event"];
+    let mut config = ProviderConfig::new(ProviderKind::RecaptchaEnterprise);
+    config.secret = Some(Secret::new("API_KEY").unwrap());
+    config.site_key = Some(text(event, "siteKey").to_owned());
+    config.project = Some("demo-project".to_owned());
+    config.enterprise_key = Some(EnterpriseKeyKind::Checkbox);
     let mut submission = Submission::new().with_token(
         ProviderKind::RecaptchaEnterprise.provider(),
         text(event, "token"),
@@ -483,15 +498,15 @@ async fn enterprise_request_vector(vector: Value) -> Result<(), String> {
     if let Some(agent) = event["userAgent"].as_str() {
         submission = submission.with_user_agent(agent);
     }
-    let requests = asked(setup, submission).await?;
-    let ours: Value = serde_json::from_slice(requests[0].body()).unwrap();
-    expect("body", &ours, theirs)?;
+    let requests = requests_for(config, submission).await?;
+    let sent: Value = serde_json::from_slice(requests[0].body()).unwrap();
+    expect("body", &sent, recorded)?;
     expect(
         "path",
         requests[0].endpoint().url().path(),
         url_path(text(&vector["request"], "url")),
     )?;
-    // In the header, whatever way the vector sends it.
+    // The adapter sends the key in a header, also where the vector sends it in the URL.
     expect(
         "key",
         requests[0].headers()["x-goog-api-key"].to_str().unwrap(),
@@ -499,21 +514,24 @@ async fn enterprise_request_vector(vector: Value) -> Result<(), String> {
     )
 }
 
-/// Why a vector of `CaptchaLa`'s is read otherwise: outcome and number of calls.
+/// Returns the outcome and the number of calls for the vectors of `CaptchaLa` that the adapter
+/// reads differently.
 fn captchala_exception(name: &str) -> Option<(&'static str, u64)> {
     match name {
-        // On the main service only `valid` decides; `ok` is the backup's spelling.
+        // For the main service only `valid` decides. The member `ok` is for the backup service.
         "validate_ok_alias_field_ok" | "validate_ok_valid_null_ok_true" => Some(("not-human", 1)),
-        // Only `pt_` is asked about.
+        // Only tokens with the prefix `pt_` cause a call.
         "validate_fail_invalid_token" => Some(("not-human", 0)),
-        // `dg_` is always declined and never asked about, even when it would have expired.
+        // Tokens with the prefix `dg_` are always declined without a call, also when they have
+        // expired.
         "validate_degraded_expired" => Some(("declined", 0)),
         _ if name.starts_with("validate_degraded_") => Some(("declined", 0)),
         _ => None,
     }
 }
 
-fn canned(vector: &Value) -> MockTransport {
+/// Returns a transport that replies as recorded in the vector.
+fn recorded_provider(vector: &Value) -> MockTransport {
     let response = vector["response"].clone();
     MockTransport::new(move |_| match response["transport_error"].as_str() {
         Some("connection_refused") => Err(SendError::new(SendErrorKind::NotSent)),
@@ -527,9 +545,9 @@ fn canned(vector: &Value) -> MockTransport {
 
 async fn captchala_vector(vector: Value) -> Result<(), String> {
     let (input, means) = (&vector["input"], &vector["means"]);
-    let provider = canned(&vector);
+    let provider = recorded_provider(&vector);
     let mut limits = Limits::default();
-    limits.total_timeout = std::time::Duration::from_millis(40); // No second attempt.
+    limits.total_timeout = std::time::Duration::from_millis(40); // Too short for a second attempt.
     let client = ProviderClient::new(provider.clone()).with_limits(limits);
     let headers = &vector["request"]["headers"];
     let header = |name: &str, default: &str| headers[name].as_str().unwrap_or(default).to_owned();
@@ -552,16 +570,16 @@ async fn captchala_vector(vector: Value) -> Result<(), String> {
         submission = submission.with_client_ip(ip.parse().unwrap());
     }
     let outcome = check.check(&submission).await;
-    let answer = Explanation::new(None, &outcome);
+    let explanation = Explanation::new(None, &outcome);
     let calls = provider.requests().len() as u64;
     if let Some((expected, expected_calls)) = captchala_exception(text(&vector, "name")) {
-        expect("outcome", answer.outcome, expected)?;
+        expect("outcome", explanation.outcome, expected)?;
         return expect("calls", calls, expected_calls);
     }
     let (expected, reason) = match (text(means, "outcome"), text(means, "reason")) {
         ("pass", _) => ("human", ""),
         ("fail", "missing_token") => ("not-human", "missing"),
-        // Locally it is no token, from the provider it is an unknown one.
+        // Without a call the token is malformed, and by the provider's reply it is unknown.
         ("fail", "invalid_token") if calls == 0 => ("not-human", "malformed"),
         ("fail", "invalid_token") if means["raw_code"] == "site_mismatch" => {
             ("not-human", "wrong-site-key")
@@ -582,14 +600,14 @@ async fn captchala_vector(vector: Value) -> Result<(), String> {
         ("error", "transport") => ("unavailable", ""),
         (outcome, reason) => return Err(format!("unknown reading {outcome} {reason}")),
     };
-    expect("outcome", answer.outcome, expected)?;
-    let ours = answer.reason.clone().unwrap_or_default();
-    if !ours.contains(reason) {
-        return Err(format!("reason is {ours:?}, expected {reason:?}"));
+    expect("outcome", explanation.outcome, expected)?;
+    let actual = explanation.reason.clone().unwrap_or_default();
+    if !actual.contains(reason) {
+        return Err(format!("reason is {actual:?}, expected {reason:?}"));
     }
     expect("calls", calls, means["network_calls"].as_u64().unwrap())?;
     if let (Some(code), "not-human" | "misconfigured") = (means["raw_code"].as_str(), expected) {
-        expect("codes", answer.codes.as_slice(), &[code.to_owned()])?;
+        expect("codes", explanation.codes.as_slice(), &[code.to_owned()])?;
     }
     if expected == "human" {
         let facts = outcome.as_ref().unwrap().facts().unwrap();
@@ -620,7 +638,7 @@ async fn captchala_vector(vector: Value) -> Result<(), String> {
         )?;
     }
     if calls == 1 && input["keep_token"] != true {
-        // Keeping a token lets it pass again, so no check asks for that.
+        // A kept token would pass again, so no check sends `keep_token: true`.
         same_request(&provider.requests()[0], &vector["request"])?;
     }
     Ok(())
@@ -674,19 +692,24 @@ async fn issue_vector(
         }
         (issued, outcome, _) => return Err(format!("{outcome} was {issued:?}")),
     }
-    // The form of the documentation is for the emulator; the adapter sends the libraries' JSON.
+    // Only the emulator accepts the documented form. The adapter sends JSON, as the provider's
+    // libraries.
     if input["encoding"] != "form" {
         same_request(&provider.requests()[0], &vector["request"])?;
     }
     Ok(())
 }
 
-fn same_request(ours: &Request, theirs: &Value) -> Result<(), String> {
-    expect("url", ours.endpoint().url().as_str(), text(theirs, "url"))?;
-    let body: Value = serde_json::from_slice(ours.body()).unwrap();
-    expect("body", &body, &theirs["body"])?;
-    let headers = ours.headers();
-    for (name, value) in theirs["headers"].as_object().unwrap() {
+fn same_request(request: &Request, recorded: &Value) -> Result<(), String> {
+    expect(
+        "url",
+        request.endpoint().url().as_str(),
+        text(recorded, "url"),
+    )?;
+    let body: Value = serde_json::from_slice(request.body()).unwrap();
+    expect("body", &body, &recorded["body"])?;
+    let headers = request.headers();
+    for (name, value) in recorded["headers"].as_object().unwrap() {
         let sent = headers.get(name.as_str()).and_then(|v| v.to_str().ok());
         expect(name, sent, value.as_str())?;
     }
@@ -709,8 +732,8 @@ async fn explain_reads_captchala_like_the_adapter() {
             return Ok(());
         }
         let policy = json!({"action": input["expected_action"], "uid": input["expected_uid"]});
-        let answer = explained(&vector, "captchala", policy, Some(text(input, "token"))).await;
-        let provider = canned(&vector);
+        let explanation = explained(&vector, "captchala", policy, Some(text(input, "token"))).await;
+        let provider = recorded_provider(&vector);
         let client = ProviderClient::new(provider);
         let check = CaptchaLa::new(&client, "app", Secret::new("sec").unwrap()).unwrap();
         let mut submission = Submission::new().with_token(&CAPTCHALA, text(input, "token"));
@@ -720,8 +743,8 @@ async fn explain_reads_captchala_like_the_adapter() {
         if let Some(uid) = input["expected_uid"].as_str() {
             submission = submission.with_expected_binding(uid);
         }
-        let adapter = Explanation::new(answer.name.clone(), &check.check(&submission).await);
-        expect("answer", answer, adapter)
+        let adapter = Explanation::new(explanation.name.clone(), &check.check(&submission).await);
+        expect("explanation", explanation, adapter)
     })
     .await;
 }

@@ -1,10 +1,18 @@
-//! One way to verify a token, many times.
+//! Verifies tokens in one way, many times.
 //!
-//! `bench-client MODE N [ADDRESS CERT_FILE]`; the mode is one of
-//! `bare` (reqwest's form and `serde_json`), `ours` (a check with a policy through `dyn HumanCheck`),
-//! `prewarm` (opens a connection, then N checks), `burst` (N checks at once on a cold process),
-//! `reject` (malformed tokens), `long` (over-long tokens), `policy` (the policy alone).
-//! With `BENCH_REQWEST` set, ours go over reqwest. Prints allocations, bytes and wall time of the N as one line of JSON.
+//! `bench-client MODE N [ADDRESS CERT_FILE]` prints the allocations, bytes and nanoseconds of one
+//! verification as a line of JSON. MODE is one of:
+//!
+//! - `bare`: a form sent by reqwest, and a reply parsed by `serde_json`.
+//! - `human-check`: a check with a policy through `dyn HumanCheck`.
+//! - `prewarm`: the same, after [`Turnstile::prewarm`] instead of a first check.
+//! - `burst`: N checks at once on a cold process. Prints the failures, the wall time in seconds and
+//!   the peak of memory instead.
+//! - `reject`: malformed tokens.
+//! - `long`: tokens that are too long.
+//! - `policy`: the policy alone.
+//!
+//! If the variable `BENCH_REQWEST` is set, the checks use the reqwest transport.
 
 use std::alloc::System;
 use std::io::Write;
@@ -34,8 +42,8 @@ async fn main() -> Result<(), Failure> {
     let (address, certificate) = (argument(3), argument(4));
     let figures = match argument(1) {
         "bare" => bare(count, address, certificate).await?,
-        "ours" => ours(count, address, certificate, false).await?,
-        "prewarm" => ours(count, address, certificate, true).await?,
+        "human-check" => human_check(count, address, certificate, false).await?,
+        "prewarm" => human_check(count, address, certificate, true).await?,
         "burst" => burst(count, address, certificate).await?,
         "reject" => reject(count, "a b".repeat(682)).await?,
         "long" => reject(count, "a".repeat(9_000)).await?,
@@ -46,7 +54,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Allocations, bytes and wall time of what happens in between.
+/// Measures allocations, bytes and wall time between `start` and `stop`.
 struct Meter {
     region: Region<'static, System>,
     start: Instant,
@@ -72,14 +80,14 @@ impl Meter {
     }
 }
 
-/// What somebody without this library writes, with the timeouts that a caller sets.
+/// Verifies tokens without this library, with the timeouts that a caller sets.
 async fn bare(
     count: usize,
     address: &str,
     certificate: &str,
 ) -> Result<serde_json::Value, Failure> {
     #[derive(serde::Deserialize)]
-    #[allow(dead_code, reason = "decoding them is the point")]
+    #[allow(dead_code, reason = "the benchmark decodes every member")]
     struct Reply {
         success: bool,
         #[serde(rename = "error-codes")]
@@ -90,7 +98,8 @@ async fn bare(
         cdata: Option<String>,
     }
     let root = reqwest::Certificate::from_der(&std::fs::read(certificate)?)?;
-    // Sees to it that rustls has ring, which the transport names by itself.
+    // reqwest needs a default provider for rustls; the transports of human-check select ring
+    // themselves.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .tls_certs_only([root])
@@ -134,7 +143,7 @@ fn rules() -> Result<Policy, Failure> {
         .with_max_age(Duration::from_secs(1_000_000_000)))
 }
 
-async fn ours(
+async fn human_check(
     count: usize,
     address: &str,
     certificate: &str,
@@ -202,7 +211,8 @@ async fn burst(
     }))
 }
 
-/// What never reaches a provider: nobody listens, and no check fails for that.
+/// Checks tokens that are refused without a call: no server listens on the port, and no check
+/// fails.
 async fn reject(count: usize, token: String) -> Result<serde_json::Value, Failure> {
     let transport = HyperTransport::new()?;
     let base = Endpoint::parse("http://127.0.0.1:9")?;

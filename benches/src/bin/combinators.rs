@@ -1,14 +1,16 @@
-//! What each combinator costs around a check that costs next to nothing itself.
+//! The cost of each combinator around a check that does almost nothing.
 //!
-//! `bench-combinators WRAP N LENGTH` makes N checks with tokens of LENGTH bytes through one of [`WRAPS`] inside
-//! `measured`, so that a profiler can count only that. `bench-combinators times N LENGTH` takes turns with all of
-//! them and prints, as rows of a table, the median time and what it allocates. `bench-combinators stalled N`
-//! compares how long a check takes with and without a shadow that never answers.
+//! - `bench-combinators COMBINATOR N LENGTH` makes N checks with tokens of LENGTH bytes through one
+//!   of [`COMBINATORS`] inside of `measured`, for a profiler.
+//! - `bench-combinators times N LENGTH` measures all of them in turns. It prints the median in
+//!   nanoseconds, the difference from `bare`, and the allocations of a check.
+//! - `bench-combinators stalled N` compares a check with and without a shadow whose second provider
+//!   never replies.
 
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark that fails says so and prints what it finds"
+    reason = "a benchmark panics on failure and prints its figures"
 )]
 
 use std::alloc::System;
@@ -32,24 +34,25 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 static ACME: Provider = Provider::new("acme", &["acme-response"]);
 static OTHER: Provider = Provider::new("other", &["other-response"]);
 
-/// `yield` is `bare` and gives way once, as `shadow-1` has to so that its second opinion is formed.
-const WRAPS: [&str; 13] = [
+/// The names for the command line. `yield` is `bare` with one `yield_now`, for comparison with
+/// `shadow-1`, which needs it to run its second check.
+const COMBINATORS: [&str; 13] = [
     "bare",
     "yield",
     "timeout",
-    "breaker",
-    "concurrency-limit",
+    "circuit_breaker",
+    "concurrency_limit",
     "enforce",
-    "single-use",
+    "replay_guard",
     "failover",
-    "accept",
+    "dual_accept",
     "shadow-0",
     "shadow-1",
-    "retry",
+    "retry_unsent",
     "stack",
 ];
 
-/// Looks at the token, as adapters do, and says yes. What it says fits where it is.
+/// A check that reads the token, as adapters do, and accepts it.
 #[derive(Debug)]
 struct Stub(&'static Provider, SystemTime);
 
@@ -82,11 +85,11 @@ impl HumanCheck for Stub {
     }
 }
 
-/// Takes comparisons and forgets them.
+/// Discards comparisons.
 #[derive(Debug)]
-struct Nowhere;
+struct DiscardSink;
 
-impl ComparisonSink for Nowhere {
+impl ComparisonSink for DiscardSink {
     fn record(&self, comparison: Comparison) {
         drop(std::hint::black_box(comparison));
     }
@@ -98,40 +101,40 @@ fn rules() -> Policy {
         .with_max_age(Duration::from_secs(86_400))
 }
 
-fn wrapped(wrap: &str) -> Arc<dyn HumanCheck> {
+fn build(combinator: &str) -> Arc<dyn HumanCheck> {
     let (acme, other) = (Stub::new(&ACME), Stub::new(&OTHER));
     let second = Duration::from_secs(2);
     let breaker = CircuitBreakerPolicy::default();
-    let spent = MemoryReplayStore::new(10_000_000);
-    match wrap {
+    let store = MemoryReplayStore::new(10_000_000);
+    match combinator {
         "bare" | "yield" => Arc::new(acme),
         "timeout" => Arc::new(acme.timeout(second)),
-        "breaker" => Arc::new(acme.circuit_breaker(breaker).unwrap()),
-        "concurrency-limit" => Arc::new(acme.concurrency_limit(64)),
+        "circuit_breaker" => Arc::new(acme.circuit_breaker(breaker).unwrap()),
+        "concurrency_limit" => Arc::new(acme.concurrency_limit(64)),
         "enforce" => Arc::new(acme.enforce(rules()).unwrap()),
-        "single-use" => Arc::new(acme.replay_guard(spent)),
+        "replay_guard" => Arc::new(acme.replay_guard(store)),
         "failover" => Arc::new(acme.failover_to(other).unwrap()),
-        "accept" => Arc::new(acme.dual_accept(other).unwrap()),
+        "dual_accept" => Arc::new(acme.dual_accept(other).unwrap()),
         "shadow-0" | "shadow-1" => {
-            let shadow = acme.shadow(other, Nowhere).unwrap();
-            let share = if wrap == "shadow-0" { 0.0 } else { 1.0 };
+            let shadow = acme.shadow(other, DiscardSink).unwrap();
+            let share = if combinator == "shadow-0" { 0.0 } else { 1.0 };
             Arc::new(shadow.with_sample(share).unwrap())
         }
-        "retry" => Arc::new(acme.retry_unsent()),
+        "retry_unsent" => Arc::new(acme.retry_unsent()),
         "stack" => {
             let check = acme.timeout(second).circuit_breaker(breaker).unwrap();
-            Arc::new(check.enforce(rules()).unwrap().replay_guard(spent))
+            Arc::new(check.enforce(rules()).unwrap().replay_guard(store))
         }
-        _ => panic!("{wrap} is none of {WRAPS:?}"),
+        _ => panic!("{combinator} is not one of {COMBINATORS:?}"),
     }
 }
 
-/// Tokens that nobody has seen before; for a shadow, each with one of the second provider's.
-fn submissions(wrap: &str, from: usize, n: usize, length: usize) -> Vec<Submission> {
+/// Returns submissions with new tokens. For a shadow each has a token of the second provider, too.
+fn submissions(combinator: &str, from: usize, n: usize, length: usize) -> Vec<Submission> {
     let all = (from..from + n).map(|number| {
         let token = token_number(number, length);
         let submission = Submission::new().with_token(&ACME, token.clone());
-        if wrap.starts_with("shadow") {
+        if combinator.starts_with("shadow") {
             submission.with_token(&OTHER, token)
         } else {
             submission
@@ -140,53 +143,53 @@ fn submissions(wrap: &str, from: usize, n: usize, length: usize) -> Vec<Submissi
     all.collect()
 }
 
-/// All that a profiler is to count.
+/// The code that a profiler counts.
 #[inline(never)]
-fn measured(runtime: &Runtime, check: &dyn HumanCheck, all: &[Submission], give_way: bool) {
+fn measured(runtime: &Runtime, check: &dyn HumanCheck, all: &[Submission], yields: bool) {
     runtime.block_on(async {
         for submission in all {
             assert!(check.check(submission).await.unwrap().is_human());
-            if give_way {
+            if yields {
                 tokio::task::yield_now().await;
             }
         }
     });
 }
 
-fn gives_way(wrap: &str) -> bool {
-    matches!(wrap, "yield" | "shadow-1")
+fn yields(combinator: &str) -> bool {
+    matches!(combinator, "yield" | "shadow-1")
 }
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-fn once(wrap: &str, n: usize, length: usize) {
-    let (runtime, check) = (runtime(), wrapped(wrap));
-    let warm = submissions(wrap, 0, 100, length);
-    // Not through `measured`.
+fn once(combinator: &str, n: usize, length: usize) {
+    let (runtime, check) = (runtime(), build(combinator));
+    let warm = submissions(combinator, 0, 100, length);
+    // Warms up without `measured`, which a profiler counts.
     runtime.block_on(async {
         for submission in &warm {
             assert!(check.check(submission).await.unwrap().is_human());
             tokio::task::yield_now().await;
         }
     });
-    let all = submissions(wrap, 100, n, length);
-    measured(&runtime, &check, &all, gives_way(wrap));
+    let all = submissions(combinator, 100, n, length);
+    measured(&runtime, &check, &all, yields(combinator));
 }
 
 fn times(n: usize, length: usize) {
     const ROUNDS: usize = 31;
     let runtime = runtime();
-    let checks = WRAPS.map(wrapped);
-    let mut times = WRAPS.map(|_| Vec::new());
-    let mut allocations = [f64::MAX; WRAPS.len()];
+    let checks = COMBINATORS.map(build);
+    let mut times = COMBINATORS.map(|_| Vec::new());
+    let mut allocations = [f64::MAX; COMBINATORS.len()];
     for round in 0..=ROUNDS {
-        for (at, wrap) in WRAPS.into_iter().enumerate() {
-            let all = submissions(wrap, round * n, n, length);
+        for (at, combinator) in COMBINATORS.into_iter().enumerate() {
+            let all = submissions(combinator, round * n, n, length);
             let region = Region::new(ALLOCATOR);
             let start = Instant::now();
-            measured(&runtime, &checks[at], &all, gives_way(wrap));
+            measured(&runtime, &checks[at], &all, yields(combinator));
             let took = start.elapsed();
             let change = region.change();
             // The first round warms up.
@@ -198,15 +201,15 @@ fn times(n: usize, length: usize) {
         }
     }
     let [bare, ..] = &times;
-    for (at, wrap) in WRAPS.into_iter().enumerate() {
+    for (at, combinator) in COMBINATORS.into_iter().enumerate() {
         let more = times[at].iter().zip(bare).map(|(with, bare)| with - bare);
         let more = median(more.collect());
         let all = median(times[at].clone());
-        println!("{wrap} {all:.0} {more:.0} {:.1}", allocations[at]);
+        println!("{combinator} {all:.0} {more:.0} {:.1}", allocations[at]);
     }
 }
 
-/// A first provider on a task of its own, so that asking it takes a way there and back.
+/// A first provider on a task of its own, so that a call to it needs a message in each direction.
 #[derive(Clone, Debug)]
 struct Remote(mpsc::UnboundedSender<oneshot::Sender<()>>);
 
@@ -214,8 +217,8 @@ impl Remote {
     fn start() -> Self {
         let (sender, mut receiver) = mpsc::unbounded_channel::<oneshot::Sender<()>>();
         drop(tokio::spawn(async move {
-            while let Some(asked) = receiver.recv().await {
-                let _ = asked.send(());
+            while let Some(call) = receiver.recv().await {
+                let _ = call.send(());
             }
         }));
         Self(sender)
@@ -233,14 +236,14 @@ impl HumanCheck for Remote {
     }
 
     async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
-        let (sender, answer) = oneshot::channel();
+        let (sender, reply) = oneshot::channel();
         self.0.send(sender).unwrap();
-        answer.await.unwrap();
+        reply.await.unwrap();
         Ok(Verdict::Human(Facts::new(&ACME)))
     }
 }
 
-/// Takes every question and answers none.
+/// A second provider that never replies.
 #[derive(Debug)]
 struct Stalled;
 
@@ -259,12 +262,12 @@ impl HumanCheck for Stalled {
     }
 }
 
-/// Pairs of the same question with and without the shadow, in either order.
-async fn pairs(most: usize, n: usize) {
+/// Measures pairs of the same check with and without the shadow, alternately in both orders.
+async fn pairs(max_in_flight: usize, n: usize) {
     const TASKS: usize = 8;
     let plain = Remote::start();
-    let shadow = plain.clone().shadow(Stalled, Nowhere).unwrap();
-    let shadow = Arc::new(shadow.with_max_in_flight(most));
+    let shadow = plain.clone().shadow(Stalled, DiscardSink).unwrap();
+    let shadow = Arc::new(shadow.with_max_in_flight(max_in_flight));
     let plain = Arc::new(plain);
     let submission = &submissions("shadow", 0, 1, 1_024)[0];
     let tasks: Vec<_> = (0..TASKS)
@@ -303,14 +306,14 @@ async fn pairs(most: usize, n: usize) {
         format!("{:.1} {:.1} {:.1}", of(0.5), of(0.99), of(0.999))
     };
     println!(
-        "{most} {} {} {}",
+        "{max_in_flight} {} {} {}",
         three(&without),
         three(&with),
         three(&more)
     );
 }
 
-/// In microseconds.
+/// Returns the duration of one check in microseconds.
 async fn timed(check: &dyn HumanCheck, submission: &Submission) -> f64 {
     let start = Instant::now();
     assert!(check.check(submission).await.unwrap().is_human());
@@ -321,7 +324,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["wraps"] => println!("{}", WRAPS.join(" ")),
+        ["combinators"] => println!("{}", COMBINATORS.join(" ")),
         ["times", n, length] => times(n.parse().unwrap(), length.parse().unwrap()),
         ["stalled", n] => {
             let n = n.parse().unwrap();
@@ -329,10 +332,10 @@ fn main() {
             let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(pairs(64, n));
             runtime.block_on(pairs(usize::MAX, n));
-            // Those that stall would keep it waiting.
+            // A regular shutdown would wait for the stalled checks.
             runtime.shutdown_background();
         }
-        [wrap, n, length] => once(wrap, n.parse().unwrap(), length.parse().unwrap()),
-        _ => panic!("see scripts/bench for what this can do"),
+        [combinator, n, length] => once(combinator, n.parse().unwrap(), length.parse().unwrap()),
+        _ => panic!("unknown arguments; scripts/bench has the valid ones"),
     }
 }

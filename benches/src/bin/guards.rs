@@ -1,11 +1,15 @@
-//! What a guard costs a route, against the same route without one.
+//! The cost of a guarded route, compared with the same route without a guard.
 //!
-//! `bench-guards MODE …` does one thing so often, so that a profiler counts only that.
+//! - `bench-guards FRAMEWORK BODY guarded|plain N` sends N requests in process, for a profiler.
+//!   FRAMEWORK is `actix`, `axum` or `rocket`; BODY is `form`, `json` or, with actix-web, `bytes`.
+//! - `bench-guards scan scan|parse N` finds the token in a large form N times.
+//! - `bench-guards keep` prints the requests a second of three routes on a socket.
+//! - `bench-guards upload PATH` uploads 200 MB and prints the peak of memory in KiB.
 
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark that fails says so and prints what it finds"
+    reason = "a benchmark panics on failure and prints its figures"
 )]
 
 use std::net::SocketAddr;
@@ -25,7 +29,7 @@ use tokio::net::TcpStream;
 
 static ACME: Provider = Provider::new("acme", &["acme-response"]);
 
-/// A provider in the same process, who looks at the token and is done.
+/// A provider in the same process, which accepts every token but `bad`.
 #[derive(Debug)]
 struct Stub;
 
@@ -52,7 +56,7 @@ fn guard() -> Guard {
     Guard::new(Stub, RoutePolicy::fail_closed("bench")).unwrap()
 }
 
-/// What a handler without a guard has to parse: the token, too.
+/// The fields of a handler without a guard, which parses the token itself.
 #[derive(Deserialize, rocket::FromForm)]
 struct Plain {
     email: String,
@@ -70,7 +74,7 @@ impl Plain {
     }
 }
 
-/// What one behind a guard has to.
+/// The fields of a guarded handler.
 #[derive(Deserialize, rocket::FromForm)]
 struct Signup {
     email: String,
@@ -84,7 +88,7 @@ impl Signup {
     }
 }
 
-/// Three fields and a token of 1,024 bytes: 1.4 KiB.
+/// Returns a body of 1.4 KiB with three fields and a token of 1,024 bytes.
 fn body(kind: &str) -> String {
     let about = "likes looms ".repeat(25);
     let fields = [
@@ -264,7 +268,7 @@ mod rocket_ {
     }
 }
 
-/// A form of 64 KiB in fields of 128 bytes, the token last.
+/// Returns a form of 64 KiB in fields of 128 bytes. The token is the last field.
 fn large_form() -> String {
     let value = "x".repeat(120);
     let mut form = form_urlencoded::Serializer::new(String::new());
@@ -289,7 +293,8 @@ fn scan_form(parse: bool, n: usize) {
     }
 }
 
-/// actix-web on a socket: `/bytes` reads the body, `/refused` is guarded, and the uploads stream.
+/// Starts actix-web on a socket. `/bytes` reads the body, `/refused` is guarded, and `/plain` and
+/// `/guarded` stream an upload.
 fn serve() -> SocketAddr {
     use actix_web::{App, HttpServer, web};
     use human_check_actix_web::Human;
@@ -328,12 +333,14 @@ fn serve() -> SocketAddr {
     address
 }
 
-async fn answer(socket: &mut TcpStream, buffer: &mut [u8]) -> bool {
-    // Each answer here is far smaller than the buffer and arrives in one piece.
+/// Reads one response. Returns false if the server closed the connection.
+async fn read_response(socket: &mut TcpStream, buffer: &mut [u8]) -> bool {
+    // Each response is far smaller than the buffer and arrives in one read.
     matches!(socket.read(buffer).await, Ok(n) if n > 0)
 }
 
-/// How many POSTs of 1.4 KiB a second over 32 connections, opened again when the server closes.
+/// Returns the POST requests of 1.4 KiB a second over 32 connections. Clients open a new connection
+/// when the server closes one.
 async fn throughput(address: SocketAddr, path: &'static str, token: &'static str) -> f64 {
     let body = body("form");
     let request = format!(
@@ -350,7 +357,7 @@ async fn throughput(address: SocketAddr, path: &'static str, token: &'static str
             let mut socket = TcpStream::connect(address).await.unwrap();
             while Instant::now() < end {
                 let sent = socket.write_all(request.as_bytes()).await.is_ok();
-                if sent && answer(&mut socket, &mut buffer).await {
+                if sent && read_response(&mut socket, &mut buffer).await {
                     done += 1;
                 } else {
                     socket = TcpStream::connect(address).await.unwrap();
@@ -363,7 +370,7 @@ async fn throughput(address: SocketAddr, path: &'static str, token: &'static str
     done.into_iter().map(|done| done.unwrap()).sum::<u64>() as f64 / 3.0
 }
 
-/// Sends 200 MB from a small buffer, and says how much memory the process ever had.
+/// Sends 200 MB from a small buffer and returns the peak of the process's memory in KiB.
 async fn upload(address: SocketAddr, path: &str) -> u64 {
     const LENGTH: usize = 200_000_000;
     let head = format!(
@@ -378,8 +385,8 @@ async fn upload(address: SocketAddr, path: &str) -> u64 {
     }
     let mut buffer = [0; 4_096];
     let n = socket.read(&mut buffer).await.unwrap();
-    let answer = String::from_utf8_lossy(&buffer[..n]).into_owned();
-    assert!(answer.ends_with("200000000"), "{answer}");
+    let response = String::from_utf8_lossy(&buffer[..n]).into_owned();
+    assert!(response.ends_with("200000000"), "{response}");
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status
         .lines()
@@ -423,6 +430,6 @@ fn main() {
             });
         }
         ["upload", path] => println!("{}", in_tokio(upload(serve(), path))),
-        _ => panic!("see scripts/bench for what this can do"),
+        _ => panic!("unknown arguments; scripts/bench has the valid ones"),
     }
 }

@@ -1,13 +1,13 @@
-//! What proofs of work cost the server, in one thread.
+//! The cost of proofs of work for the server, in one thread.
 //!
-//! `bench-proof-of-work presets N` makes N challenges of each preset and judges their answers.
-//! `bench-proof-of-work forged N` judges N forgeries of several kinds, against one SHA-256 derivation.
-//! `bench-proof-of-work memory N` holds N judgements open while the store thinks.
+//! - `bench-proof-of-work presets N` issues N challenges of each preset and verifies their tokens.
+//! - `bench-proof-of-work forged N` verifies N forged tokens of several kinds.
+//! - `bench-proof-of-work memory N` prints the memory of N verifications that wait for the store.
 
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark that fails says so and prints what it finds"
+    reason = "a benchmark panics on failure and prints its figures"
 )]
 
 use std::alloc::System;
@@ -43,13 +43,14 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().build().unwrap()
 }
 
-async fn answer(altcha: &impl ChallengeIssuer) -> Submission {
+/// Issues a challenge and returns a submission with its solution.
+async fn solved(altcha: &impl ChallengeIssuer) -> Submission {
     let request = ChallengeRequest::new().with_action("signup");
     let field = solve(altcha.issue(&request).await.unwrap().json()).unwrap();
     Submission::new().with_token(&ALTCHA, field)
 }
 
-/// Microseconds of one, in the median of rounds.
+/// Returns the microseconds of one call, as the median of 11 rounds of `n` calls.
 fn each(n: usize, mut one: impl FnMut()) -> f64 {
     let rounds = (0..11).map(|_| {
         let start = Instant::now();
@@ -70,7 +71,7 @@ fn presets(n: usize) {
     ] {
         let heavy = matches!(name, "scrypt" | "argon2id");
         let n = if heavy { 5 } else { n };
-        // How many tries a visitor needs makes no difference to the server.
+        // The number of tries that a visitor needs does not change the cost for the server.
         let altcha = altcha(
             difficulty.with_tries(1).unwrap(),
             MemoryReplayStore::new(10_000_000),
@@ -79,12 +80,12 @@ fn presets(n: usize) {
         let issue = each(n, || {
             runtime.block_on(altcha.issue(&request)).unwrap();
         });
-        let answers: Vec<_> = (0..n * 11)
-            .map(|_| runtime.block_on(answer(&altcha)))
+        let submissions: Vec<_> = (0..n * 11)
+            .map(|_| runtime.block_on(solved(&altcha)))
             .collect();
-        let mut answers = answers.iter();
+        let mut submissions = submissions.iter();
         let verify = each(n, || {
-            let verdict = runtime.block_on(altcha.check(answers.next().unwrap()));
+            let verdict = runtime.block_on(altcha.check(submissions.next().unwrap()));
             assert!(verdict.unwrap().is_human());
         });
         let both = 1e6 / (issue + verify);
@@ -92,7 +93,7 @@ fn presets(n: usize) {
     }
 }
 
-/// An answer of ours with something changed in it, as an attacker without our secret sends it.
+/// Returns a valid token with a changed payload, as an attacker without the secret can send it.
 fn forged(field: &str, change: impl FnOnce(&mut Value)) -> Submission {
     let mut payload: Value = serde_json::from_slice(&STANDARD.decode(field).unwrap()).unwrap();
     change(&mut payload);
@@ -124,7 +125,7 @@ fn forgeries(n: usize) {
     for (what, submission) in [
         ("tampered, as long as usual", forged(&field, costly)),
         (
-            "tampered, all members that are read",
+            "tampered, with all members that the adapter reads",
             forged(&field, stuffed(28)),
         ),
         (
@@ -157,12 +158,12 @@ fn forgeries(n: usize) {
     }
 }
 
-/// Never answers.
+/// A store that never replies.
 #[derive(Debug)]
-struct Thinking;
+struct StalledStore;
 
 #[async_trait]
-impl ReplayStore for Thinking {
+impl ReplayStore for StalledStore {
     fn max_ttl(&self) -> Duration {
         Duration::from_secs(3_600)
     }
@@ -174,20 +175,20 @@ impl ReplayStore for Thinking {
 
 fn memory(n: usize) {
     let runtime = runtime();
-    let altcha = altcha(Difficulty::light().with_tries(1).unwrap(), Thinking);
-    let submissions: Vec<_> = (0..n).map(|_| runtime.block_on(answer(&altcha))).collect();
+    let altcha = altcha(Difficulty::light().with_tries(1).unwrap(), StalledStore);
+    let submissions: Vec<_> = (0..n).map(|_| runtime.block_on(solved(&altcha))).collect();
     let mut context = Context::from_waker(Waker::noop());
     let mut open = Vec::with_capacity(n);
     let region = Region::new(ALLOCATOR);
     for submission in &submissions {
-        let mut judged = altcha.check(submission);
-        assert!(judged.as_mut().poll(&mut context).is_pending());
-        open.push(judged);
+        let mut check = altcha.check(submission);
+        assert!(check.as_mut().poll(&mut context).is_pending());
+        open.push(check);
     }
     let change = region.change();
     let held = change.bytes_allocated as f64 - change.bytes_deallocated as f64;
     println!(
-        "{:.0} bytes held by each of {n} judgements under way",
+        "{:.0} bytes held by each of {n} verifications in flight",
         held / n as f64
     );
     drop(open);
@@ -201,7 +202,7 @@ fn memory(n: usize) {
             .block_on(altcha.issue(&ChallengeRequest::new()))
             .unwrap();
         let mebibytes = region.change().bytes_allocated as f64 / f64::from(1 << 20);
-        println!("{mebibytes:.1} MiB allocated to make one challenge of {name}");
+        println!("{mebibytes:.1} MiB allocated to issue one challenge of {name}");
     }
 }
 
@@ -213,6 +214,6 @@ fn main() {
         "presets" => presets(n),
         "forged" => forgeries(n),
         "memory" => memory(n),
-        _ => println!("presets N, forged N or memory N"),
+        _ => println!("usage: bench-proof-of-work presets|forged|memory N"),
     }
 }

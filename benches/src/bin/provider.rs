@@ -1,4 +1,4 @@
-//! A provider over TLS 1.3 that answers at once or after a delay, and counts its connections.
+//! A provider over TLS 1.3 that replies at once or after a delay, and counts its connections.
 //!
 //! `bench-provider CERT_FILE h1|h2 DELAY_MS` prints its address and writes its certificate (DER).
 
@@ -55,23 +55,23 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             CONNECTIONS.fetch_add(1, Ordering::Relaxed);
             let mut server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
             server.http2().max_concurrent_streams(100);
-            // A client that goes away is no news.
+            // A client may close the connection at any time.
             let _ = server
                 .serve_connection(
                     TokioIo::new(stream),
-                    service_fn(move |request| answer(request, delay)),
+                    service_fn(move |request| reply(request, delay)),
                 )
                 .await;
         });
     }
 }
 
-async fn answer(
+async fn reply(
     request: Request<hyper::body::Incoming>,
     delay: Duration,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
-    // Reads what was sent, as a provider does.
+    // A provider reads the whole request.
     let _ = request.into_body().collect().await;
     let body = match path.as_str() {
         "/connections" => CONNECTIONS.load(Ordering::Relaxed).to_string(),

@@ -1,8 +1,8 @@
-//! Claims a second through the store in Redis, against a bare loop with the same client.
+//! Claims a second through the replay store in Redis, compared with a bare loop of the same client.
 //!
-//! `bench-redis URL CLAIMS CALLERS ROUNDS`. Both use two connections and fresh keys. Rounds take
-//! turns, since a machine is not equally fast all the time. Prints the medians of bare and ours a
-//! second, and the median over the rounds of ours as a part of bare.
+//! `bench-redis URL CLAIMS CALLERS ROUNDS` prints three medians: the claims a second of the bare
+//! loop, those of the store, and the ratio of the store to the bare loop. Both use two connections
+//! and new keys. Their rounds alternate, because the speed of a machine changes over time.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use redis::aio::MultiplexedConnection;
 
 static ACME: Provider = Provider::new("acme", &["acme-response"]);
 
-const LIFE: Duration = Duration::from_secs(60);
+const TTL: Duration = Duration::from_secs(60);
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -32,27 +32,27 @@ async fn main() -> Result<(), Failure> {
     ];
     let server = RedisServer::new(&Secret::new(argument(1))?)?;
     let store = RedisReplayStore::new(&server, &Secret::new("benchmark")?);
-    let (mut bare_took, mut ours_took) = (Vec::new(), Vec::new());
-    // Keys of an earlier run may still be there.
-    let begun = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let (mut bare_seconds, mut store_seconds) = (Vec::new(), Vec::new());
+    // The start time makes the keys different from those of an earlier run.
+    let started = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     for round in 0..=rounds {
-        let run = format!("{begun:016x}-{round:03}");
+        let run = format!("{started:016x}-{round:03}");
         let bare = each(claims, callers, |n| bare(&connections, &run, n)).await?;
-        // They exist before there is anything to claim.
+        // The submissions are created before the clock starts.
         let token = |n: usize| Submission::new().with_token(&ACME, format!("token-{run}-{n}"));
         let submissions: Vec<_> = (0..claims).map(token).collect();
-        let ours = each(claims, callers, |n| ours(&store, &submissions[n])).await?;
-        // The first is for warming up.
+        let store_took = each(claims, callers, |n| claim(&store, &submissions[n])).await?;
+        // The first round warms up.
         if round > 0 {
-            bare_took.push(bare.as_secs_f64());
-            ours_took.push(ours.as_secs_f64());
+            bare_seconds.push(bare.as_secs_f64());
+            store_seconds.push(store_took.as_secs_f64());
         }
     }
-    let ratios = bare_took.iter().zip(&ours_took);
-    let ratio = median(ratios.map(|(bare, ours)| bare / ours).collect());
-    let (bare, ours) = (median(bare_took), median(ours_took));
-    let (bare, ours) = (claims as f64 / bare, claims as f64 / ours);
-    writeln!(std::io::stdout(), "{bare:.0} {ours:.0} {ratio:.3}")?;
+    let ratios = bare_seconds.iter().zip(&store_seconds);
+    let ratio = median(ratios.map(|(bare, store)| bare / store).collect());
+    let bare = claims as f64 / median(bare_seconds);
+    let store = claims as f64 / median(store_seconds);
+    writeln!(std::io::stdout(), "{bare:.0} {store:.0} {ratio:.3}")?;
     Ok(())
 }
 
@@ -61,7 +61,7 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// Runs `once` for each number below `claims`, so many at a time.
+/// Runs `once` for each number below `claims`, with `callers` at a time, and returns the duration.
 async fn each<F: Future<Output = Result<(), Failure>>>(
     claims: usize,
     callers: usize,
@@ -88,19 +88,19 @@ async fn bare(
     n: usize,
 ) -> Result<(), Failure> {
     let mut connection = connections[n % 2].clone();
-    // As long as ours are.
+    // As long as the keys of the store.
     let key = format!("bare-bench:{run}-{n:018}");
     let mut set = redis::cmd("SET");
     set.arg(key).arg("1").arg("NX").arg("PX").arg(60_000);
     let reply: Option<String> = set.query_async(&mut connection).await?;
-    assert!(reply.is_some(), "a fresh key");
+    assert!(reply.is_some(), "a new key");
     Ok(())
 }
 
-async fn ours(store: &RedisReplayStore, submission: &Submission) -> Result<(), Failure> {
+async fn claim(store: &RedisReplayStore, submission: &Submission) -> Result<(), Failure> {
     let claimed = store
-        .claim(TokenId::of_submission(submission, &ACME), LIFE)
+        .claim(TokenId::of_submission(submission, &ACME), TTL)
         .await?;
-    assert_eq!(claimed, Claimed::First, "a fresh token");
+    assert_eq!(claimed, Claimed::First, "a new token");
     Ok(())
 }

@@ -1,11 +1,13 @@
-//! What the stores of spent tokens cost, against what somebody would write in their place.
+//! The cost of the replay store in memory, compared with the cache library moka.
 //!
-//! `bench-stores memory N` claims N tokens in `MemoryReplayStore` and in moka, by turns and through the same trait.
+//! - `bench-stores memory N` claims N tokens in `MemoryReplayStore` and in moka, in turns and
+//!   through the same trait.
+//! - `bench-stores count-memory|count-moka|count-digest N` claims N tokens, for a profiler.
 
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark that fails says so and prints what it finds"
+    reason = "a benchmark panics on failure and prints its figures"
 )]
 
 use std::alloc::System;
@@ -23,10 +25,10 @@ use tokio::runtime::{Builder, Runtime};
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 static ACME: Provider = Provider::new("acme", &["acme-response"]);
-const LIFE: Duration = Duration::from_secs(300);
+const TTL: Duration = Duration::from_secs(300);
 const LENGTH: usize = 1_024;
 
-/// The usual cache with a time to live, under the same digest.
+/// A cache with a time to live, with the same digest as its key.
 #[derive(Debug)]
 struct Moka {
     cache: moka::sync::Cache<u128, ()>,
@@ -36,7 +38,7 @@ struct Moka {
 impl Moka {
     fn new() -> Self {
         Self {
-            cache: moka::sync::Cache::builder().time_to_live(LIFE).build(),
+            cache: moka::sync::Cache::builder().time_to_live(TTL).build(),
             key: DigestKey::random(),
         }
     }
@@ -45,7 +47,7 @@ impl Moka {
 #[async_trait]
 impl ReplayStore for Moka {
     fn max_ttl(&self) -> Duration {
-        LIFE
+        TTL
     }
 
     async fn claim(&self, claim: TokenId<'_>, _: Duration) -> Result<Claimed, ClaimError> {
@@ -59,14 +61,14 @@ impl ReplayStore for Moka {
     }
 }
 
-/// Only the digest, which both have to make.
+/// A store that only computes the digest, which the two other stores compute, too.
 #[derive(Debug)]
 struct Digest(DigestKey);
 
 #[async_trait]
 impl ReplayStore for Digest {
     fn max_ttl(&self) -> Duration {
-        LIFE
+        TTL
     }
 
     async fn claim(&self, claim: TokenId<'_>, _: Duration) -> Result<Claimed, ClaimError> {
@@ -81,18 +83,18 @@ fn submissions(from: usize, n: usize) -> Vec<Submission> {
     all.collect()
 }
 
-/// All that a profiler is to count.
+/// The code that a profiler counts.
 #[inline(never)]
 fn measured(runtime: &Runtime, store: &dyn ReplayStore, all: &[Submission], expected: Claimed) {
     runtime.block_on(async {
         for submission in all {
             let claim = TokenId::of_submission(submission, &ACME);
-            assert_eq!(store.claim(claim, LIFE).await.unwrap(), expected);
+            assert_eq!(store.claim(claim, TTL).await.unwrap(), expected);
         }
     });
 }
 
-/// Nanoseconds a claim, without the making of the tokens.
+/// Returns the nanoseconds of a claim, without the creation of the tokens.
 fn claims(runtime: &Runtime, store: &dyn ReplayStore, n: usize, expected: Claimed) -> f64 {
     const BATCH: usize = 1_000;
     let mut took = Duration::ZERO;
@@ -105,7 +107,7 @@ fn claims(runtime: &Runtime, store: &dyn ReplayStore, n: usize, expected: Claime
     took.as_nanos() as f64 / n as f64
 }
 
-/// Rows of first and repeated claims in nanoseconds, and bytes a claim.
+/// Prints the nanoseconds of a first and of a repeated claim, and the bytes of a claim.
 fn memory(n: usize) {
     const ROUNDS: usize = 3;
     let runtime = Builder::new_current_thread().build().unwrap();
@@ -121,10 +123,10 @@ fn memory(n: usize) {
             let which = (round + turn) % 2;
             let region = Region::new(ALLOCATOR);
             let moka = (which == 1).then(Moka::new);
-            let ours = (which == 0).then(|| MemoryReplayStore::new(2 * n).with_ttl(LIFE));
-            let store: &dyn ReplayStore = match (&moka, &ours) {
+            let memory = (which == 0).then(|| MemoryReplayStore::new(2 * n).with_ttl(TTL));
+            let store: &dyn ReplayStore = match (&moka, &memory) {
                 (Some(moka), _) => moka,
-                (_, ours) => ours.as_ref().unwrap(),
+                (_, memory) => memory.as_ref().unwrap(),
             };
             let first = claims(&runtime, store, n, Claimed::First);
             if let Some(moka) = &moka {
@@ -138,11 +140,11 @@ fn memory(n: usize) {
             figures[which].1.push(repeat);
             figures[which].2.push(kept as f64 / n as f64);
         }
-        let [ours, moka] = this;
-        ratios[0].push(ours.0 / moka.0);
-        ratios[1].push(ours.1 / moka.1);
-        ratios[2].push((ours.0 - digest) / (moka.0 - digest));
-        ratios[3].push((ours.1 - digest) / (moka.1 - digest));
+        let [memory, moka] = this;
+        ratios[0].push(memory.0 / moka.0);
+        ratios[1].push(memory.1 / moka.1);
+        ratios[2].push((memory.0 - digest) / (moka.0 - digest));
+        ratios[3].push((memory.1 - digest) / (moka.1 - digest));
     }
     println!(
         "digest {:.0} {:.0} -",
@@ -166,13 +168,13 @@ fn main() {
         [which @ ("count-memory" | "count-moka" | "count-digest"), n] => {
             let runtime = Builder::new_current_thread().build().unwrap();
             let store: Box<dyn ReplayStore> = match which {
-                "count-memory" => Box::new(MemoryReplayStore::new(1_000_000).with_ttl(LIFE)),
+                "count-memory" => Box::new(MemoryReplayStore::new(1_000_000).with_ttl(TTL)),
                 "count-moka" => Box::new(Moka::new()),
                 _ => Box::new(Digest(DigestKey::random())),
             };
             let n = n.parse().unwrap();
             measured(&runtime, &*store, &submissions(0, n), Claimed::First);
         }
-        _ => panic!("see scripts/bench for what this can do"),
+        _ => panic!("unknown arguments; scripts/bench has the valid ones"),
     }
 }

@@ -1,4 +1,4 @@
-//! Bodies, within what the guard reads and as long as it waits.
+//! Reads bodies within the guard's limits on their size and time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -18,36 +18,40 @@ use human_check_guard::{DenialReason, Rejection};
 
 type Chunk = Result<Bytes, PayloadError>;
 
-/// What the request says its body measures. `None` when it does not say.
-fn announced(request: &HttpRequest) -> Option<u64> {
+/// Returns the `Content-Length` of a request. `None` if it is absent or invalid.
+fn content_length(request: &HttpRequest) -> Option<u64> {
     let length = request.headers().get(CONTENT_LENGTH)?;
     length.to_str().ok()?.parse().ok()
 }
 
-/// Whether a body went beyond the guard's cap. The extractors make various errors of that.
+/// Whether a body went beyond the guard's limit. Extractors report that by various errors, so the
+/// fact is kept apart from the error.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Exceeded(Rc<Cell<bool>>);
 
 impl Exceeded {
+    /// Returns whether the body went beyond the limit.
     pub(crate) fn is_true(&self) -> bool {
         self.0.get()
     }
 }
 
-/// The same body, which ends in an error beyond the limit. One that announces more is refused at once.
-pub(crate) fn capped(
+/// Limits a body: beyond the limit it ends in an error. A body whose `Content-Length` is above the
+/// limit is refused at once.
+pub(crate) fn limited(
     request: &HttpRequest,
     guarded: &GuardedRequest,
     payload: &mut Payload,
     limit: BodyLimit,
 ) -> Result<(Payload, Exceeded), Rejection> {
-    guarded.admit(announced(request), limit)?;
+    guarded.admit(content_length(request), limit)?;
     let exceeded = Exceeded::default();
     let payload: Payload = match payload.take() {
         Payload::None => Payload::None,
-        // Whatever it announced: behind `Upgrade: websocket` the server reads on regardless.
+        // The limit applies whatever the `Content-Length` says: after `Upgrade: websocket` the
+        // server reads beyond it.
         payload => Payload::Stream {
-            payload: Box::pin(Capped {
+            payload: Box::pin(Limited {
                 payload,
                 left: limit.max_bytes,
                 exceeded: exceeded.clone(),
@@ -57,13 +61,13 @@ pub(crate) fn capped(
     Ok((payload, exceeded))
 }
 
-struct Capped {
+struct Limited {
     payload: Payload,
     left: usize,
     exceeded: Exceeded,
 }
 
-impl Stream for Capped {
+impl Stream for Limited {
     type Item = Chunk;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
@@ -87,24 +91,27 @@ impl Stream for Capped {
     }
 }
 
-/// A body that the handler's extractors read, and that is read to its end if the guard refuses.
+/// A body that the handler's extractors read, and that the guard reads to its end if it refuses.
 ///
-/// The server closes a connection whose body was left unread, which costs more than reading a
-/// small one. What was read ahead is kept: a handler that takes a `Result` runs all the same, and
-/// its other extractors get every byte.
+/// The server closes a connection whose body was not read, which costs more than reading a small
+/// body. The chunks that the guard has read are kept. A handler that takes a `Result` runs after a
+/// refusal, and its other extractors get every byte.
 #[derive(Clone)]
 pub(crate) struct Shared(Rc<RefCell<State>>);
 
 struct State {
     payload: Payload,
-    /// What was read and nobody has taken, an error at its end included.
+    /// The chunks that the guard has read and no extractor has taken yet, with an error at their
+    /// end.
     ahead: VecDeque<Chunk>,
-    /// Whether the payload has said its last. It may not be asked again after an error.
+    /// Whether the payload has ended. It must not be polled again after an error.
     ended: bool,
+    /// The extractor that waits for the next chunk.
     waiting: Option<Waker>,
 }
 
 impl State {
+    /// Polls the payload for its next chunk.
     fn poll_payload(&mut self, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
         if self.ended {
             return Poll::Ready(None);
@@ -116,7 +123,7 @@ impl State {
 }
 
 impl Shared {
-    /// Shares a request's body. `None` when there is none, or another extractor has it.
+    /// Shares the body of a request. `None` if it has no body, or another extractor has taken it.
     pub(crate) fn of(payload: &mut Payload) -> Option<Self> {
         let taken = match payload.take() {
             Payload::None => return None,
@@ -134,10 +141,11 @@ impl Shared {
         Some(shared)
     }
 
-    /// Reads the rest of a small body. A large or slow one is left, and with it the connection.
+    /// Reads the rest of a small body. A large or slow body is left unread, so the server closes
+    /// the connection.
     ///
-    /// Others may read at the same time: whoever asks gets the next chunk. Dropping the future
-    /// loses nothing.
+    /// Extractors may read at the same time; each chunk goes to the reader that polls first.
+    /// Dropping the future loses no chunk.
     pub(crate) async fn read_ahead(&self, request: &HttpRequest, limit: BodyLimit) {
         if !is_worth_reading(request, limit.max_bytes) {
             return;
@@ -157,9 +165,10 @@ impl Shared {
             }
             Poll::Ready(())
         });
-        // Too late is as good as not at all: the connection is closed then.
+        // After a timeout the rest is left unread, and the server closes the connection.
         let _ = tokio::time::timeout(limit.timeout, reading).await;
-        // Whoever asked after us is the one that the payload tells; and the other way round.
+        // The payload wakes only the task that polled it last. That was this one, so an extractor
+        // that waits must be woken to poll the payload itself.
         if let Some(waiting) = self.0.borrow_mut().waiting.take() {
             waiting.wake();
         }
@@ -182,15 +191,15 @@ impl Stream for Shared {
     }
 }
 
-/// Whether reading a body to its end costs less than closing the connection. One behind an upgrade
-/// has no end.
-fn is_worth_reading(request: &HttpRequest, cap: usize) -> bool {
-    let is_large = announced(request).is_some_and(|length| length > cap as u64);
+/// Returns whether reading a body to its end costs less than closing the connection. The body of an
+/// upgraded connection has no end.
+fn is_worth_reading(request: &HttpRequest, max_bytes: usize) -> bool {
+    let is_large = content_length(request).is_some_and(|length| length > max_bytes as u64);
     !is_large && !request.headers().contains_key(UPGRADE)
 }
 
-/// Reads a small body to its end and throws it away. A large or slow one is left, and with it the
-/// connection.
+/// Reads a small body to its end and discards it. A large or slow body is left unread, so the
+/// server closes the connection.
 pub(crate) async fn drain(request: &HttpRequest, mut payload: Payload, limit: BodyLimit) {
     if !is_worth_reading(request, limit.max_bytes) {
         return;
@@ -204,11 +213,11 @@ pub(crate) async fn drain(request: &HttpRequest, mut payload: Payload, limit: Bo
             }
         }
     };
-    // Too late is as good as not at all: the connection is closed then.
+    // After a timeout the rest is left unread, and the server closes the connection.
     let _ = tokio::time::timeout(limit.timeout, reading).await;
 }
 
-/// The whole body as it came, for guards that scan it.
+/// Returns the whole body unchanged, for a guard that scans it.
 pub(crate) async fn buffered(
     mut payload: Payload,
     guarded: &GuardedRequest,
@@ -227,12 +236,12 @@ pub(crate) async fn buffered(
     {
         Ok(whole) => Ok(whole),
         Err(PayloadError::Overflow) => Err(guarded.refuse(DenialReason::BodyTooLarge)),
-        // The client went away or broke its own framing.
+        // The client closed the connection, or its framing is invalid.
         Err(_) => Err(guarded.refuse(DenialReason::InvalidToken)),
     }
 }
 
-/// Whether a body is compressed, so that its bytes are not what they say.
+/// Returns whether a body is compressed, so that a scan of its bytes cannot find a token.
 pub(crate) fn is_encoded(request: &HttpRequest) -> bool {
     let mut encodings = request.headers().get_all("content-encoding");
     encodings.any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))

@@ -4,9 +4,11 @@ use human_check_guard::ChallengeEndpoint;
 use crate::Head;
 use crate::error::send;
 
-/// The endpoint that hands challenges to pages: GET, answered as [`ChallengeEndpoint`] says.
+/// Creates the route from which pages fetch challenges. It handles GET, and responds as
+/// [`ChallengeEndpoint`] describes.
 ///
-/// Make the [`ChallengeEndpoint`] outside of the closure of `HttpServer::new`, which runs once per worker.
+/// Create the [`ChallengeEndpoint`] outside of the closure of `HttpServer::new`, which runs once
+/// for each worker. Otherwise each worker counts challenges on its own.
 ///
 /// ```
 /// # use human_check_core::{Challenge, ChallengeIssuer, ChallengeRequest, CheckError, Provider};

@@ -8,11 +8,28 @@ use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
 use human_check_guard::{GuardResponse, Rejection};
 
 /// Why a handler did not run.
+///
+/// The extractors return it as an [`actix_web::Error`], which responds by itself. Take a
+/// `Result<Human, actix_web::Error>` in a handler to read it:
+///
+/// ```
+/// use human_check_actix_web::{Human, HumanError};
+///
+/// async fn comment(human: Result<Human, actix_web::Error>) -> String {
+///     match human {
+///         Ok(_) => "posted".to_owned(),
+///         Err(error) => match error.as_error::<HumanError>() {
+///             Some(HumanError::Rejected(rejection)) => rejection.to_string(),
+///             _ => "not posted".to_owned(),
+///         },
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub enum HumanError {
-    /// The guard refused.
+    /// The guard refused the request.
     Rejected(Rejection),
-    /// No guard was registered for this route. Our mistake, so 500.
+    /// The route has no guard. The application must register one, so the status is 500.
     Unconfigured,
 }
 
@@ -43,18 +60,19 @@ impl ResponseError for HumanError {
     }
 }
 
-pub(crate) fn send(answer: &GuardResponse) -> HttpResponse {
-    let mut response = HttpResponse::build(status(answer.status));
-    for (name, value) in &answer.headers {
+/// Converts a response of the guard.
+pub(crate) fn send(response: &GuardResponse) -> HttpResponse {
+    let mut builder = HttpResponse::build(status(response.status));
+    for (name, value) in &response.headers {
         let value = match value {
             Cow::Borrowed(value) => Ok(HeaderValue::from_static(value)),
             Cow::Owned(value) => HeaderValue::from_str(value),
         };
         if let Ok(value) = value {
-            response.insert_header((HeaderName::from_static(name), value));
+            builder.insert_header((HeaderName::from_static(name), value));
         }
     }
-    response.body(answer.body.clone())
+    builder.body(response.body.clone())
 }
 
 fn status(code: u16) -> StatusCode {
@@ -63,15 +81,29 @@ fn status(code: u16) -> StatusCode {
 
 type Handler = dyn Fn(Rejection, &HttpRequest) -> Error + Send + Sync;
 
-/// Turns refusals into errors of the application. Register it with `app_data`; the nearest one is used.
+/// Converts refusals of extractors into errors of the application.
 ///
-/// Errors of the body itself go to the error handlers of `FormConfig`, `JsonConfig`,
-/// `QueryConfig` and `MultipartFormConfig`, as without a guard.
+/// Register it with `app_data` on the app, a scope or a resource. The nearest one is used. Without
+/// one the client gets the guard's own response. For refusals of the middleware see
+/// [`HumanMiddleware::with_error_handler`](crate::HumanMiddleware::with_error_handler).
+///
+/// Errors of the body itself go to the error handlers of `FormConfig`, `JsonConfig`, `QueryConfig`
+/// and `MultipartFormConfig`, as without a guard.
+///
+/// ```
+/// use actix_web::{App, HttpRequest, error::ErrorForbidden};
+/// use human_check_actix_web::{ErrorHandler, Rejection};
+///
+/// let handler = ErrorHandler::new(|rejection: Rejection, _request: &HttpRequest| {
+///     ErrorForbidden(rejection.reason().as_str())
+/// });
+/// let app = App::new().app_data(handler);
+/// ```
 #[derive(Clone)]
 pub struct ErrorHandler(Arc<Handler>);
 
 impl ErrorHandler {
-    /// Turns each refusal into an error by `handler`.
+    /// Creates an error handler from a function.
     pub fn new(handler: impl Fn(Rejection, &HttpRequest) -> Error + Send + Sync + 'static) -> Self {
         Self(Arc::new(handler))
     }
@@ -83,7 +115,7 @@ impl fmt::Debug for ErrorHandler {
     }
 }
 
-/// The error for a refusal, by the application's handler if it has one.
+/// Returns the error for a refusal: of the application's error handler, or else [`HumanError`].
 pub(crate) fn refuse(request: &HttpRequest, refused: Rejection) -> Error {
     match request.app_data::<ErrorHandler>() {
         Some(ErrorHandler(handler)) => handler(refused, request),

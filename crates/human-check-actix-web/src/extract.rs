@@ -18,14 +18,15 @@ use crate::error::{HumanError, refuse};
 use crate::multipart::MultipartWithToken;
 use crate::{Head, Human, MaybeHuman};
 
-/// The guard for this request: of the nearest `app_data`, bare or in [`web::Data`], or else of a
-/// middleware that it came through.
+/// Returns the guard for this request: the nearest one in `app_data`, bare or in [`web::Data`], or
+/// else the guard of the middleware that the request passed.
 ///
-/// actix-web looks for each of the two types by itself, so which of two is nearer cannot be told.
+/// actix-web finds the nearest value of each of the two types. It does not tell which of the two is
+/// nearer, so two different guards are an error.
 fn guard_of(request: &HttpRequest) -> Result<Guard, Error> {
     let bare = request.app_data::<Guard>();
     let shared = request.app_data::<web::Data<Guard>>().map(|data| &***data);
-    let complaint = match (bare, shared) {
+    let problem = match (bare, shared) {
         (Some(bare), Some(shared)) if !bare.ptr_eq(shared) => {
             "a route has one guard bare and another in web::Data; register both in the same way"
         }
@@ -33,63 +34,70 @@ fn guard_of(request: &HttpRequest) -> Result<Guard, Error> {
         (None, None) => match request.extensions().get::<Guard>() {
             Some(guard) => return Ok(guard.snapshot()),
             None => {
-                "a route wants a human and has no guard; add `.app_data(guard.clone())` to the App, scope or resource"
+                "a route demands a human and has no guard; add `.app_data(guard.clone())` to the \
+                 App, scope or resource"
             }
         },
     };
-    tracing::error!(target: "human_check_guard", "{complaint}");
+    tracing::error!(target: "human_check_guard", "{problem}");
     Err(HumanError::Unconfigured.into())
 }
 
-/// What was decided by a guard ahead of this one, or is being decided beside it.
-async fn earlier_or_beside(request: &HttpRequest, guard: &Guard) -> Option<Decision> {
-    let beside = under_way(&request.extensions(), guard);
-    match beside {
-        Some(deciding) => Some(deciding.await),
+/// Returns the decision by the header that another extractor of the handler makes at the same time,
+/// or else the decision of an earlier guard.
+async fn concurrent_or_earlier(request: &HttpRequest, guard: &Guard) -> Option<Decision> {
+    let concurrent = find_decision(&request.extensions(), guard);
+    match concurrent {
+        Some(decision) => Some(decision.await),
         None => earlier(request),
     }
 }
 
+/// Returns the decision of an earlier guard about this request, such as that of a middleware.
 pub(crate) fn earlier(request: &HttpRequest) -> Option<Decision> {
     request.extensions().get::<Decision>().cloned()
 }
 
-type Deciding = Shared<LocalBoxFuture<'static, Decision>>;
+/// A decision that several extractors can await.
+type SharedDecision = Shared<LocalBoxFuture<'static, Decision>>;
 
-/// The decisions by the header that are under way or made, one for each guard.
+/// The decisions by the token in the header, one for each guard.
 ///
-/// actix-web starts all extractors of a handler before the first has an answer, so it is the
-/// question that has to be found, and not its answer.
+/// actix-web starts all extractors of a handler at once. The second one finds no finished decision,
+/// so it must find the future of the first one.
 #[derive(Default)]
-struct Decisions(Vec<(Guard, Deciding)>);
+struct Decisions(Vec<(Guard, SharedDecision)>);
 
-fn under_way(extensions: &Extensions, guard: &Guard) -> Option<Deciding> {
+/// Returns the decision by the header that this guard has started, if there is one.
+fn find_decision(extensions: &Extensions, guard: &Guard) -> Option<SharedDecision> {
     let Decisions(known) = extensions.get()?;
-    let (_, deciding) = known.iter().find(|(other, _)| other.ptr_eq(guard))?;
-    Some(deciding.clone())
+    let (_, decision) = known.iter().find(|(other, _)| other.ptr_eq(guard))?;
+    Some(decision.clone())
 }
 
-/// Decides by the header, unless that is under way for this request.
-fn deciding(request: &HttpRequest, guard: &Guard) -> Deciding {
+/// Returns the decision by the header, and starts it if this guard has not done so for this
+/// request.
+fn decide_by_header(request: &HttpRequest, guard: &Guard) -> SharedDecision {
     let mut extensions = request.extensions_mut();
     if extensions.get::<Decisions>().is_none() {
         extensions.insert(Decisions::default());
     }
-    if let Some(deciding) = under_way(&extensions, guard) {
-        return deciding;
+    if let Some(decision) = find_decision(&extensions, guard) {
+        return decision;
     }
     let pending = guard
         .inspect(&Head(request))
         .with_tokens(SubmittedTokens::none());
     let earlier = extensions.get::<Decision>().cloned();
-    let deciding = async move { pending.decide_after(earlier.as_ref()).await };
-    let deciding = deciding.boxed_local().shared();
+    let decision = async move { pending.decide_after(earlier.as_ref()).await };
+    let decision = decision.boxed_local().shared();
     if let Some(Decisions(known)) = extensions.get_mut::<Decisions>() {
-        known.push((guard.clone(), deciding.clone()));
+        known.push((guard.clone(), decision.clone()));
     }
-    deciding
+    decision
 }
 
+/// Decides by the token in the header, and returns what the handler demands.
 fn from_head<D: FromDecision>(
     request: &HttpRequest,
     payload: &mut Payload,
@@ -98,11 +106,11 @@ fn from_head<D: FromDecision>(
         Ok(guard) => guard,
         Err(error) => return Box::pin(async { Err(error) }),
     };
-    let deciding = deciding(request, &guard);
+    let decision = decide_by_header(request, &guard);
     let body = body::Shared::of(payload);
     let request = request.clone();
     Box::pin(async move {
-        let decision = deciding.await;
+        let decision = decision.await;
         request.extensions_mut().insert(decision.clone());
         let refused = match decision.require() {
             Ok(demanded) => return Ok(demanded),
@@ -116,11 +124,11 @@ fn from_head<D: FromDecision>(
     })
 }
 
-/// By the token in the header. Several of them in one handler ask once.
+/// Verifies the token in the header. Several proofs in one handler verify it once.
 ///
-/// The body is left to the handler's other extractors. actix-web runs all of them at once, so a
-/// body that one of them rejects may still cost the visitor the token: where the token arrives
-/// with a form or JSON, [`HumanForm`] and [`HumanJson`] check it last.
+/// The handler's other extractors read the body. actix-web runs all of them at once, so the token
+/// may be used up although another extractor rejects the body. Where the token is in a form or in
+/// JSON, take a [`HumanForm`] or [`HumanJson`], which verify it last.
 impl FromRequest for Human {
     type Error = Error;
     type Future = LocalBoxFuture<'static, Result<Self, Error>>;
@@ -130,7 +138,8 @@ impl FromRequest for Human {
     }
 }
 
-/// As [`Human`], for whomever the route's policy lets in.
+/// Verifies the token in the header, as [`Human`] does, and accepts every visitor that the route's
+/// policy lets through.
 impl FromRequest for MaybeHuman {
     type Error = Error;
     type Future = LocalBoxFuture<'static, Result<Self, Error>>;
@@ -140,15 +149,18 @@ impl FromRequest for MaybeHuman {
     }
 }
 
-/// An extractor of actix-web that builds the application's type behind a tap for the token.
+/// An extractor of actix-web that builds the application's type and separates the tokens from it.
+///
+/// Applications do not need it. It is implemented for the extractors behind [`HumanForm`],
+/// [`HumanJson`], [`HumanQuery`] and [`HumanMultipart`].
 pub trait TokenCarrier: FromRequest {
     /// The application's type.
     type Value: 'static;
 
-    /// Which kind of body is read. `None` where the body is not read.
+    /// The kind of body that the extractor reads. `None` if it does not read the body.
     const BODY: Option<BodyKind>;
 
-    /// The application's value, and the tokens that stood beside it.
+    /// Returns the application's value, and the tokens that were beside it.
     fn split(self) -> (Self::Value, SubmittedTokens);
 }
 
@@ -191,48 +203,95 @@ impl<T: MultipartCollect + 'static> TokenCarrier for MultipartForm<MultipartWith
     }
 }
 
-/// What was sent, without the token that was checked.
+/// A value of the request, without the token, and the proof that the token was verified.
 ///
-/// Comes as [`HumanForm`], [`HumanJson`], [`HumanQuery`] and [`HumanMultipart`]. `T` needs no
-/// field for the token. What is no `T` is answered by the error handler of the framework's own
-/// extractor, and leaves the token unspent. Take one of them in a handler: each asks. `D` is what the handler demands: [`Human`], or
-/// [`MaybeHuman`] on routes that let some in without proof.
+/// Take it as [`HumanForm`], [`HumanJson`], [`HumanQuery`] or [`HumanMultipart`], and take only one
+/// of them in a handler, because each verifies the token. It derefs to the value.
+///
+/// The value's type `T` needs no field for the token, and may refuse unknown fields. The extractor
+/// parses first and verifies last: if a request is not a `T`, the error handler of the framework's
+/// own extractor responds, and the token stays unused. A token in the header is accepted, too.
+///
+/// `D` is what the handler demands: [`Human`] by default, or [`Visitor`](crate::Visitor) or
+/// [`MaybeHuman`] on routes that let unverified visitors through.
 #[derive(Debug)]
 pub struct Extracted<C: TokenCarrier, D = Human> {
     value: C::Value,
     proof: D,
 }
 
-/// A urlencoded form whose token was checked.
+/// A urlencoded form whose token was verified. It parses as [`web::Form`], and verifies the token
+/// last.
+///
+/// ```
+/// use human_check_actix_web::HumanForm;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Signup {
+///     email: String, // the token needs no field
+/// }
+///
+/// // Runs for verified humans only.
+/// async fn signup(form: HumanForm<Signup>) -> String {
+///     format!("welcome, {}", form.email)
+/// }
+/// ```
+///
+/// See [`Extracted`] for its methods and its second parameter.
 pub type HumanForm<T, D = Human> = Extracted<web::Form<WithToken<T>>, D>;
 
-/// A JSON body whose token was checked. It is a member at the top, or where the guard was told.
+/// A JSON body whose token was verified. It parses as [`web::Json`], and verifies the token last.
+///
+/// The token is a member at the top of the object, under the name of the provider's form field.
+/// [`GuardBuilder::with_json_member`](crate::guard::GuardBuilder::with_json_member) adds another
+/// place.
+///
+/// ```
+/// use human_check_actix_web::HumanJson;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Comment {
+///     text: String,
+/// }
+///
+/// // {"text": "hello", "cf-turnstile-response": "TOKEN"}
+/// async fn comment(comment: HumanJson<Comment>) -> String {
+///     comment.into_inner().text
+/// }
+/// ```
+///
+/// See [`Extracted`] for its methods and its second parameter.
 pub type HumanJson<T, D = Human> = Extracted<web::Json<WithToken<T>>, D>;
 
-/// A query string whose token was checked.
+/// A query string whose token was verified. It parses as [`web::Query`], and verifies the token
+/// last.
 ///
-/// Tokens in addresses end up in logs and referrers. For links, and wherever else nothing but an
-/// address can be sent.
+/// Use it for links only, which can send no body: a token in a URL ends up in logs and referrers.
+///
+/// See [`Extracted`] for its methods and its second parameter.
 pub type HumanQuery<T, D = Human> = Extracted<web::Query<WithToken<T>>, D>;
 
-/// A multipart form whose token was checked.
+/// A multipart form whose token was verified. It parses as [`MultipartForm`], and verifies the
+/// token last.
 ///
-/// Files are written to disk before the check, since the token may stand behind them. For large
-/// ones send the token in the header and take a [`Human`].
+/// Files are written to disk before the check, because the token may come after them. For large
+/// files send the token in the header, and take a [`Human`] beside actix-web's own extractor.
+///
+/// See [`Extracted`] for its methods and its second parameter.
 pub type HumanMultipart<T, D = Human> = Extracted<MultipartForm<MultipartWithToken<T>>, D>;
 
 impl<C: TokenCarrier, D> Extracted<C, D> {
-    /// What the handler demanded of the check.
+    /// Returns the proof that the handler demands, for example a [`Human`].
     pub fn proof(&self) -> &D {
         &self.proof
     }
 
-    /// What was sent.
+    /// Returns the value, and drops the proof.
     pub fn into_inner(self) -> C::Value {
         self.value
     }
 
-    /// Both.
+    /// Returns the value and the proof.
     pub fn into_parts(self) -> (C::Value, D) {
         (self.value, self.proof)
     }
@@ -274,9 +333,9 @@ where
                 let parsing = guarded.extracting(|| C::from_request(request, payload));
                 (parsing, Exceeded::default())
             }
-            Some(limit) => match body::capped(request, &guarded, payload, limit) {
-                Ok((mut capped, exceeded)) => {
-                    let parsing = guarded.extracting(|| C::from_request(request, &mut capped));
+            Some(limit) => match body::limited(request, &guarded, payload, limit) {
+                Ok((mut limited, exceeded)) => {
+                    let parsing = guarded.extracting(|| C::from_request(request, &mut limited));
                     (parsing, exceeded)
                 }
                 Err(refused) => {
@@ -296,7 +355,7 @@ where
                 Ok(Err(error)) => return Err(error.into()),
                 Err(refused) => return Err(refuse(&request, refused)),
             };
-            let earlier = earlier_or_beside(&request, guarded.guard()).await;
+            let earlier = concurrent_or_earlier(&request, guarded.guard()).await;
             match guarded.require(tokens, earlier.as_ref()).await {
                 Ok(proof) => Ok(Self { value, proof }),
                 Err(refused) => Err(refuse(&request, refused)),

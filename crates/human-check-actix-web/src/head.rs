@@ -3,7 +3,19 @@ use std::net::IpAddr;
 use actix_web::HttpRequest;
 use human_check_guard::RequestHead;
 
-/// The head of an actix-web request, as the guard reads it.
+/// The head of an actix-web request, as a [`Guard`](crate::Guard) reads it.
+///
+/// The extractors and the middleware use it by themselves. Use it to call a guard directly, for
+/// example to demand a challenge in a handler:
+///
+/// ```
+/// use actix_web::HttpRequest;
+/// use human_check_actix_web::{Guard, Head, Rejection};
+///
+/// fn demand_challenge(guard: &Guard, request: &HttpRequest) -> Rejection {
+///     guard.require_challenge(&Head(request))
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Head<'a>(pub &'a HttpRequest);
 
@@ -13,7 +25,7 @@ impl RequestHead for Head<'_> {
     }
 
     fn peer(&self) -> Option<IpAddr> {
-        // Not `connection_info`, which believes any header.
+        // Not `connection_info`, which believes headers that a client can send.
         self.0.peer_addr().map(|peer| peer.ip())
     }
 

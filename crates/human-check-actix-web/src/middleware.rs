@@ -10,20 +10,41 @@ use futures_core::future::LocalBoxFuture;
 use human_check_guard::integration::{BodyKind, GuardedRequest, SubmittedTokens, scan};
 use human_check_guard::{Guard, Rejection, Visitor};
 
-use crate::body::{buffered, capped, drain, is_encoded};
+use crate::body::{buffered, drain, is_encoded, limited};
 use crate::extract::earlier;
 use crate::{Head, HumanError};
 
 type ErrorHandler = Arc<dyn Fn(Rejection, &HttpRequest) -> HttpResponse + Send + Sync>;
 
-/// Lets a request through to a scope, resource or route only if the guard's policy does.
+/// Guards a scope, a resource or a route whose handlers stay as they are.
 ///
-/// Guards every method. By itself it reads the token from the header and never touches the body.
-/// On a scope it also runs for paths in it that do not exist; on a `Route` only for what matches.
+/// It lets a request through if the guard's policy does, and refuses all others. It guards every
+/// method, GET and OPTIONS too. By default it reads the token from the header and does not touch
+/// the body; see [`with_body_reading`](Self::with_body_reading). On a scope it also runs for paths
+/// that do not exist, on a `Route` for matching requests only.
 ///
-/// Handlers behind it can take [`Human`](crate::Human) without asking a second time if the same
-/// guard is registered with `app_data`, or none. Another one there is asked, too, and most providers
-/// take a token only once.
+/// Handlers behind it can take a [`Human`](crate::Human). The token is not verified a second time
+/// if `app_data` holds the same guard or none. With another guard in `app_data` the token is
+/// verified again, and most providers accept a token once.
+///
+/// ```
+/// use actix_web::{App, web};
+/// use human_check_actix_web::{Guard, HumanMiddleware, RoutePolicy};
+///
+/// async fn comment() -> &'static str {
+///     "posted"
+/// }
+///
+/// # let turnstile = human_check_testkit::Scripted::human();
+/// // Outside of the closure of `HttpServer::new`, which runs once for each worker.
+/// let guard = Guard::new(turnstile, RoutePolicy::fail_closed("comments"))?;
+/// let app = App::new().service(
+///     web::scope("/api")
+///         .wrap(HumanMiddleware::new(guard).with_body_reading())
+///         .route("/comments", web::post().to(comment)),
+/// );
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 #[derive(Clone)]
 pub struct HumanMiddleware {
     guard: Guard,
@@ -32,9 +53,10 @@ pub struct HumanMiddleware {
 }
 
 impl HumanMiddleware {
-    /// A middleware for the routes of `guard`.
+    /// Creates a middleware for the routes of `guard`.
     ///
-    /// Build the guard outside of the closure of `HttpServer::new`, which runs once per worker.
+    /// Build the guard outside of the closure of `HttpServer::new`, which runs once for each
+    /// worker.
     pub fn new(guard: Guard) -> Self {
         Self {
             guard,
@@ -43,18 +65,20 @@ impl HumanMiddleware {
         }
     }
 
-    /// Finds the token in urlencoded forms and JSON, too.
+    /// Makes the middleware find the token in urlencoded forms and JSON, too. Default: header only.
     ///
-    /// Bodies are then held in memory, up to the guard's limit, and handed on byte for byte. A
-    /// compressed or multipart one is not looked into. For handlers that cannot be changed;
-    /// [`HumanForm`](crate::HumanForm) parses once and leaves the token of a bad form unspent.
+    /// The middleware holds such a body in memory, up to the guard's limit, and passes every byte
+    /// on. It does not search compressed and multipart bodies. Use it for handlers that cannot be
+    /// changed: [`HumanForm`](crate::HumanForm) parses the body once, and leaves the token of an
+    /// invalid form unused.
     #[must_use]
     pub fn with_body_reading(mut self) -> Self {
         self.reads_bodies = true;
         self
     }
 
-    /// Sets how a refusal is turned into a response.
+    /// Sets the function that makes the response to a refusal. Default: the guard's own response,
+    /// see [`Rejection::response`].
     #[must_use]
     pub fn with_error_handler(
         mut self,
@@ -100,7 +124,7 @@ where
     }
 }
 
-/// What [`HumanMiddleware`] makes of a service.
+/// The service that [`HumanMiddleware`] wraps around another one.
 #[derive(Debug)]
 pub struct HumanService<S> {
     service: Rc<S>,
@@ -128,7 +152,7 @@ where
                     request.extensions_mut().insert(guard);
                     Ok(service.call(request).await?.map_into_left_body())
                 }
-                // Not `Err`: middleware around this one would then not see a response.
+                // Not `Err`, because middleware around this one would not see a response then.
                 Err(refused) => {
                     let response = middleware.respond(refused, request.request());
                     Ok(request.into_response(response).map_into_right_body())
@@ -138,6 +162,8 @@ where
     }
 }
 
+/// Decides about a request, and keeps the decision with it for the extractors behind the
+/// middleware.
 async fn screen(
     middleware: &HumanMiddleware,
     guard: &Guard,
@@ -151,8 +177,8 @@ async fn screen(
     let earlier = earlier(request.request());
     let decision = guarded.decide(tokens, earlier.as_ref()).await;
     request.extensions_mut().insert(decision.clone());
-    let let_in: Result<Visitor, _> = decision.require();
-    if let Err(refused) = let_in {
+    let visitor: Result<Visitor, _> = decision.require();
+    if let Err(refused) = visitor {
         let body = request.take_payload();
         let limit = BodyKind::Unknown.limit(guard.body_limits());
         drain(request.request(), body, limit).await;
@@ -161,6 +187,7 @@ async fn screen(
     Ok(())
 }
 
+/// Reads a form or JSON body, puts it back, and returns its tokens.
 async fn scan_body(
     guarded: &GuardedRequest,
     request: &mut ServiceRequest,
@@ -174,7 +201,7 @@ async fn scan_body(
     };
     let limit = kind.limit(guarded.guard().body_limits());
     let (head, payload) = request.parts_mut();
-    let (payload, _) = capped(head, guarded, payload, limit)?;
+    let (payload, _) = limited(head, guarded, payload, limit)?;
     let body = buffered(payload, guarded, limit).await?;
     let tokens = scan(guarded.guard().fields(), &body);
     request.set_payload(Payload::from(body));

@@ -5,20 +5,22 @@ use futures_core::future::LocalBoxFuture;
 use futures_util::TryStreamExt;
 use human_check_guard::integration::{FieldId, SubmittedTokens, current_fields};
 
-/// The application's multipart form, and the tokens that stood beside its parts.
+/// The application's multipart form, and the tokens that were beside its parts.
 ///
-/// What [`WithToken`](human_check_guard::integration::WithToken) is for forms and JSON.
+/// It does for multipart forms what [`WithToken`](human_check_guard::integration::WithToken) does
+/// for urlencoded forms and JSON. Applications do not need it: they take a
+/// [`HumanMultipart`](crate::HumanMultipart).
 #[derive(Debug)]
 pub struct MultipartWithToken<T> {
     pub(crate) inner: T,
     pub(crate) tokens: SubmittedTokens,
 }
 
-/// Where the tokens wait among the parts. No part of a form can have this name.
-const PLACE: &str = "\0tokens";
+/// The key of the tokens among the parts read so far. No part of a form can have this name.
+const TOKENS_KEY: &str = "\0tokens";
 
-/// As long a value as is worth reading. What is longer is no token.
-const READ_CAP: usize = 65_536;
+/// The longest value that is kept, in bytes. A longer value is not a token.
+const MAX_VALUE_BYTES: usize = 65_536;
 
 impl<T: MultipartCollect> MultipartCollect for MultipartWithToken<T> {
     fn limit(field_name: &str) -> Option<usize> {
@@ -34,13 +36,13 @@ impl<T: MultipartCollect> MultipartCollect for MultipartWithToken<T> {
     ) -> LocalBoxFuture<'t, Result<(), MultipartError>> {
         let id = field.name().and_then(|name| current_fields()?.find(name));
         match id {
-            Some(id) => Box::pin(lift(id, field, limits, state)),
+            Some(id) => Box::pin(read_token(id, field, limits, state)),
             None => T::handle_field(req, field, limits, state),
         }
     }
 
     fn from_state(mut state: State) -> Result<Self, MultipartError> {
-        let tokens = state.remove(PLACE).and_then(|any| any.downcast().ok());
+        let tokens = state.remove(TOKENS_KEY).and_then(|any| any.downcast().ok());
         Ok(Self {
             inner: T::from_state(state)?,
             tokens: tokens.map(|tokens| *tokens).unwrap_or_default(),
@@ -48,26 +50,27 @@ impl<T: MultipartCollect> MultipartCollect for MultipartWithToken<T> {
     }
 }
 
-async fn lift(
+/// Reads a part in the field of a token, and adds its token to `state`.
+async fn read_token(
     id: FieldId,
     mut field: Field,
     limits: &mut Limits,
     state: &mut State,
 ) -> Result<(), MultipartError> {
-    // A file is no token, whatever it is called.
+    // A part with a file name is not a token.
     let mut usable = field
         .content_disposition()
         .is_some_and(|disposition| disposition.get_filename().is_none());
     let mut value = Vec::new();
     while let Some(chunk) = field.try_next().await? {
         limits.try_consume_limits(chunk.len(), true)?;
-        usable &= value.len() + chunk.len() <= READ_CAP;
+        usable &= value.len() + chunk.len() <= MAX_VALUE_BYTES;
         if usable {
             value.extend_from_slice(&chunk);
         }
     }
     let tokens = state
-        .entry(PLACE.to_owned())
+        .entry(TOKENS_KEY.to_owned())
         .or_insert_with(|| Box::<SubmittedTokens>::default());
     if let Some(tokens) = tokens.downcast_mut::<SubmittedTokens>() {
         match String::from_utf8(value) {

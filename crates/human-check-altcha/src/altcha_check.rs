@@ -14,23 +14,50 @@ use crate::altcha_token::AltchaToken;
 use crate::derivations::{Derivations, NotRun};
 use crate::{Difficulty, Keys};
 
-/// The proof of work and the field that its widget adds (section 3).
+/// The provider of ALTCHA proofs of work, with the form field of the widget, `altcha`.
+///
+/// See docs/providers/altcha.md#tokens.
 pub static ALTCHA: Provider = Provider::new("altcha", &["altcha"]);
 
-/// How far the clocks of machines that share a store may differ.
-const SKEW: Duration = Duration::from_secs(60);
+/// How far the clocks of two machines that share a replay store may differ.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// How much longer than challenges live a store has to remember: the maker's clock may be a minute ahead
-/// of the judge's, and another judge's a minute behind it.
+/// How much longer than the ttl of a challenge a replay store must keep its entries: two minutes.
+///
+/// The machine that issues a challenge may have a clock that is a minute ahead of the machine that
+/// verifies the token first, and a third machine may have a clock that is a minute behind that one.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(120);
 
-/// A proof of work of our own: makes challenges and judges their answers, and asks nobody.
+/// Issues proof-of-work challenges and verifies their tokens, without a call to a third party.
 ///
-/// Whoever passes has spent CPU time on a challenge of this site, made for this action, once. That is
-/// all: it says nothing of who, and an attacker may spend it, too. See `docs/providers/altcha.md`.
+/// A token that passes shows that a machine used CPU time on a challenge that this site issued for
+/// this action, and that the token was not used before. It does not show a human: a bot can do the
+/// same work.
 ///
-/// A store of spent tokens belongs to it, since the protocol remembers nothing and the same answer would
-/// pass until its challenge ends. There is none without:
+/// Share one value between the guard and the challenge endpoint: `Arc<Altcha<_>>` is a check and a
+/// [`ChallengeIssuer`](human_check_core::ChallengeIssuer). Several machines must share the secret,
+/// the site and the replay store.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use human_check_altcha::{Altcha, Difficulty, Keys};
+/// use human_check_core::{ChallengeIssuer, ChallengeRequest, MemoryReplayStore, Secret};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let keys = Keys::new(Secret::new("p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa")?)?;
+/// let altcha = Altcha::new(keys, "www.example.com", MemoryReplayStore::new(100_000))?
+///     .with_difficulty(Difficulty::light());
+/// let altcha = Arc::new(altcha);
+///
+/// let challenge = altcha.issue(&ChallengeRequest::new().with_action("signup")).await?;
+/// assert!(challenge.json().contains("signature"));
+/// # Ok(()) }
+/// ```
+///
+/// A replay store is required, because the protocol keeps no state: without one the same token
+/// would pass until its challenge ends. So this does not compile:
 ///
 /// ```compile_fail,E0061
 /// # use human_check_core::Secret;
@@ -39,13 +66,12 @@ pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(120);
 /// let check = Altcha::new(Keys::new(secret).unwrap(), "www.example.com");
 /// ```
 ///
-/// Share one between the guard and the challenge endpoint: `Arc<Altcha<_>>` is both a check and a
-/// [`ChallengeIssuer`](human_check_core::ChallengeIssuer). Several machines share secret, site and store.
+/// See docs/providers/altcha.md#what-it-proves-and-what-it-does-not.
 ///
 /// # Runtime
 ///
-/// Derivations run on tokio's threads for blocking work, so challenges are made inside of a tokio
-/// runtime. Judging an answer derives nothing.
+/// Issuing a challenge derives a key on tokio's threads for blocking work, so it needs a tokio
+/// runtime. Verifying a token derives no key.
 pub struct Altcha<S> {
     pub(crate) provider: Provider,
     pub(crate) keys: Keys,
@@ -58,15 +84,17 @@ pub struct Altcha<S> {
 }
 
 impl<S: ReplayStore> Altcha<S> {
-    /// ChallengeEndpoint for one site, which live five minutes and are [standard](Difficulty::standard).
+    /// Creates a check for one site. Challenges have a ttl of five minutes and the difficulty
+    /// [`standard`](Difficulty::standard).
     ///
-    /// `site` is a name of yours, such as the host: answers to challenges of another site of the same
-    /// secret do not pass. Nobody but you says it, so the verdict does not call it a hostname.
+    /// `site` is a name that the operator chooses, such as the host. Tokens of another site with
+    /// the same secret are refused. No browser states the site, so it becomes the detail `site` of
+    /// a verdict and not its host.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the site is no short name of printable ASCII, or the store forgets within
-    /// seven minutes.
+    /// [`ConfigError`] when `site` is not 1 to 255 characters of printable ASCII without spaces, or
+    /// when `store` keeps entries for less than seven minutes.
     pub fn new(keys: Keys, site: impl Into<String>, store: S) -> Result<Self, ConfigError> {
         let site = site.into();
         if site.is_empty() || site.len() > 255 || !site.bytes().all(|b| b.is_ascii_graphic()) {
@@ -76,7 +104,7 @@ impl<S: ReplayStore> Altcha<S> {
                 "name the site with 1 to 255 letters, digits, dots and hyphens, such as `www.example.com`",
             ));
         }
-        // Half of the cores, so that a flood of challenges leaves the rest to everything else.
+        // Half of the cores, so that a flood of challenge requests leaves the other half free.
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
             provider: ALTCHA.clone(),
@@ -91,37 +119,40 @@ impl<S: ReplayStore> Altcha<S> {
         .with_ttl(Duration::from_secs(300))
     }
 
-    /// Lets challenges live so long instead, in whole seconds. The widget asks for another when one ends
-    /// while the page is open.
+    /// Sets the ttl of challenges, from ten seconds to a day, in whole seconds. Default: five
+    /// minutes.
+    ///
+    /// The widget fetches another challenge when one ends while the page is open.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is under ten seconds or above a day, or with [two minutes](CLOCK_TOLERANCE) longer
-    /// than the store remembers.
+    /// [`ConfigError`] when `ttl` is out of range, or when `ttl` and [`CLOCK_TOLERANCE`] together
+    /// are longer than the replay store keeps entries.
     pub fn with_ttl(mut self, ttl: Duration) -> Result<Self, ConfigError> {
         let max_ttl = self.store.max_ttl();
-        let sensible = Duration::from_secs(10)..=Duration::from_secs(86_400);
-        if !sensible.contains(&ttl) || ttl + CLOCK_TOLERANCE > max_ttl {
+        let allowed = Duration::from_secs(10)..=Duration::from_secs(86_400);
+        if !allowed.contains(&ttl) || ttl + CLOCK_TOLERANCE > max_ttl {
             return Err(ConfigError::new(
                 "challenge_ttl",
                 format!(
-                    "is {ttl:?}, and the store remembers for {max_ttl:?}, two minutes of which are for \
-                     clocks that differ"
+                    "is {ttl:?}, and the replay store keeps entries for {max_ttl:?}, of which two \
+                     minutes are for differences between clocks"
                 ),
-                "write ten seconds to a day, and give the store two minutes more",
+                "use ten seconds to a day, and a replay store that keeps entries two minutes longer",
             ));
         }
         self.ttl = Duration::from_secs(ttl.as_secs());
         Ok(self)
     }
 
-    /// Asks every visitor for the same work.
+    /// Sets one difficulty for all challenges. Default: [`Difficulty::standard`].
     #[must_use]
     pub fn with_difficulty(self, difficulty: Difficulty) -> Self {
         self.with_difficulty_for(move |_| difficulty)
     }
 
-    /// Asks each visitor for the work that `difficulty` says, such as more from who comes again:
+    /// Sets a function that chooses the difficulty of each challenge, such as more work for an
+    /// address that fetches many challenges.
     ///
     /// ```
     /// # use human_check_core::{ChallengeRequest, MemoryReplayStore, Secret};
@@ -129,13 +160,16 @@ impl<S: ReplayStore> Altcha<S> {
     /// # let keys = Keys::new(Secret::new("p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa")?)?;
     /// let check = Altcha::new(keys, "www.example.com", MemoryReplayStore::new(100_000))?
     ///     .with_difficulty_for(|request| {
-    ///         // Twice the work for each five challenges that this address took lately.
-    ///         Difficulty::standard().times(1 << (request.earlier() / 5).min(4))
+    ///         // Twice the work for each five challenges that this address fetched lately.
+    ///         Difficulty::standard().multiplied_by(1 << (request.earlier() / 5).min(4))
     ///     });
     /// # Ok::<(), human_check_core::ConfigError>(())
     /// ```
     ///
-    /// It is called for every challenge, so it must not block. An attacker has many addresses.
+    /// `difficulty` is called for every challenge and must not block. An attacker may use many
+    /// addresses.
+    ///
+    /// See docs/providers/altcha.md#difficulty.
     #[must_use]
     pub fn with_difficulty_for(
         mut self,
@@ -145,17 +179,21 @@ impl<S: ReplayStore> Altcha<S> {
         self
     }
 
-    /// Lets so many derivations run at a time, with so many waiting. Default: half of the cores, 64.
+    /// Sets how many key derivations run at the same time, and how many may wait. Default: half of
+    /// the cores, and 64.
     ///
-    /// Beyond that a challenge is not made: `Declined`, reason `derivations-busy`. Answers are judged
-    /// all the same, as they need none.
+    /// Beyond both, a challenge is not issued: `Declined`, with the reason `derivations-busy`.
+    /// Tokens are verified all the same, because that derives no key.
     #[must_use]
     pub fn with_derivations(mut self, running: NonZeroUsize, waiting: usize) -> Self {
         self.derivations = Derivations::new(running.get(), waiting);
         self
     }
 
-    /// Looks for the answer in other fields. The widget has to be told too.
+    /// Sets the names of the form fields that may hold the token. Default: `altcha`.
+    ///
+    /// The given names replace the default. Give the name to the widget, too, with
+    /// [`Widget::with_field`](human_check_core::Widget::with_field).
     #[must_use]
     pub fn with_form_fields<F: Into<String>>(
         mut self,
@@ -165,18 +203,18 @@ impl<S: ReplayStore> Altcha<S> {
         self
     }
 
-    /// Tells the time by another clock.
+    /// Sets the clock that decides when challenges end. Default: the system clock. For tests.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Box::new(clock);
         self
     }
 
-    async fn judge(&self, submission: &Submission) -> Result<Verdict, CheckError> {
+    async fn verify(&self, submission: &Submission) -> Result<Verdict, CheckError> {
         let now = self.clock.now();
         let field = submission.token_for(&ALTCHA, MAX_TOKEN_BYTES);
         let token = match field.and_then(|field| AltchaToken::open(field, &self.keys, now)) {
-            Ok(answer) => answer,
+            Ok(token) => token,
             Err(refusal) => return Ok(refusal.into()),
         };
         let mut facts = token.facts(&ALTCHA);
@@ -185,15 +223,16 @@ impl<S: ReplayStore> Altcha<S> {
             let refusal = Refusal::new(Reason::Invalid).with_facts(facts);
             Ok(refusal.with_codes(vec![code.to_owned()]).into())
         };
-        match token.is_right() {
+        match token.is_solved() {
             Some(true) => {}
             Some(false) => return refused(Reason::Invalid, facts),
-            // Whoever holds one could have any number of derivations for it.
+            // Verifying it takes a derivation, and the same challenge could be sent again and
+            // again.
             None => return invalid("unsigned-key", facts),
         }
         match token.site() {
             Some(site) if site == self.site => {
-                facts.details.push(("site", DetailValue::Text(site)))
+                facts.details.push(("site", DetailValue::Text(site)));
             }
             _ => return refused(Reason::WrongSiteKey, facts),
         }
@@ -202,15 +241,16 @@ impl<S: ReplayStore> Altcha<S> {
         let Verdict::Human(facts) = verdict else {
             return Ok(verdict);
         };
-        // Longer than a check of this ttl makes them, such as before it was shortened, and than the store
-        // remembers: it could pass again. As an error of the store it would open routes to that.
-        let ttl = token.ends().duration_since(now).unwrap_or_default() + SKEW;
+        // A challenge that was issued before the ttl was shortened may outlive its entry in the
+        // store and pass twice. This is a refusal, because routes may fail open when the store is
+        // unavailable.
+        let ttl = token.expires_at().duration_since(now).unwrap_or_default() + CLOCK_SKEW;
         if ttl > self.store.max_ttl() {
             return invalid("outlives-store", facts);
         }
-        // Last, so that only what would pass takes a place in the store.
-        let claim = TokenId::from_bytes(&ALTCHA, token.signature());
-        match self.store.claim(claim, ttl).await {
+        // The claim comes last, so that only tokens that would pass take a place in the store.
+        let token_id = TokenId::from_bytes(&ALTCHA, token.signature());
+        match self.store.claim(token_id, ttl).await {
             Ok(Claimed::First) => Ok(Verdict::Human(facts)),
             Ok(Claimed::Duplicate) => refused(Reason::Replayed, facts),
             Err(error) => {
@@ -224,9 +264,10 @@ impl<S: ReplayStore> Altcha<S> {
     }
 }
 
-pub(crate) fn not_run(why: NotRun) -> CheckError {
-    match why {
-        // Whoever floods us causes it, so it is no outage.
+/// Returns the error for a derivation that did not run.
+pub(crate) fn derivation_error(cause: NotRun) -> CheckError {
+    match cause {
+        // A flood of requests causes it, so it is no outage.
         NotRun::Busy => CheckError::new(ErrorKind::Declined, &ALTCHA, "derivations-busy")
             .with_retry_after(Some(Duration::from_secs(1)))
             .with_token_unused(),
@@ -236,10 +277,13 @@ pub(crate) fn not_run(why: NotRun) -> CheckError {
     }
 }
 
-/// The answer is judged against the signed challenge that it carries (section 4): ended, forged,
-/// unsolved, made for something else, used before. No key is derived for it.
+/// Verifies a token against the signed challenge that it holds. No key is derived for that.
 ///
-/// Dropping the future while the store is asked leaves the answer claimed or not.
+/// A token is refused when its challenge has ended, its signature is wrong, it is not solved, it
+/// was issued for another site, action or binding, or it was used before. Dropping the future
+/// during the claim leaves the token claimed or not.
+///
+/// See docs/providers/altcha.md#error-codes.
 #[async_trait]
 impl<S: ReplayStore> HumanCheck for Altcha<S> {
     fn providers(&self) -> &[Provider] {
@@ -253,14 +297,14 @@ impl<S: ReplayStore> HumanCheck for Altcha<S> {
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let outcome = self.judge(submission).await;
-        explain(&outcome);
+        let outcome = self.verify(submission).await;
+        log_outcome(&outcome);
         outcome
     }
 }
 
-/// The one event that explains a decision.
-fn explain(outcome: &Result<Verdict, CheckError>) {
+/// Logs the one event of a check: a refusal or success as `DEBUG`, an error as `WARN`.
+fn log_outcome(outcome: &Result<Verdict, CheckError>) {
     let (class, reason, codes): (_, _, &[String]) = match outcome {
         Ok(Verdict::Human(_)) => ("human", "", &[]),
         Ok(Verdict::NotHuman(refusal)) => ("not-human", refusal.reason().as_str(), refusal.codes()),

@@ -2,34 +2,42 @@ use std::sync::Arc;
 
 use tokio::sync::{AcquireError, Semaphore, TryAcquireError};
 
-/// Runs key derivations away from the threads that serve requests, so many at a time and with so
-/// many waiting, and no more: each is milliseconds of a core and, for some algorithms, megabytes.
+/// Runs key derivations on threads for blocking work, with a limit on those that run and on those
+/// that wait. A derivation takes milliseconds of a core and, for some algorithms, megabytes of
+/// memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Derivations {
     running: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
 }
 
-/// Why one was not run.
+/// Why a derivation has no result.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum NotRun {
-    /// Too many are waiting already.
+    /// Too many derivations are waiting.
     Busy,
-    /// It panicked, or the runtime is shutting down.
+    /// The derivation panicked, or the runtime is shutting down.
     Lost,
 }
 
 impl Derivations {
+    /// Creates limits for derivations that run and for those that wait.
     pub(crate) fn new(running: usize, waiting: usize) -> Self {
-        let most = Semaphore::MAX_PERMITS;
+        let max = Semaphore::MAX_PERMITS;
         Self {
-            running: Arc::new(Semaphore::new(running.min(most))),
-            admitted: Arc::new(Semaphore::new(running.saturating_add(waiting).min(most))),
+            running: Arc::new(Semaphore::new(running.min(max))),
+            admitted: Arc::new(Semaphore::new(running.saturating_add(waiting).min(max))),
         }
     }
 
-    /// One that is under way when its caller gives up runs to its end and holds its place until then;
-    /// otherwise callers who come and go could have any number run.
+    /// Runs a derivation when its turn comes.
+    ///
+    /// When the caller drops the future, a derivation that has begun runs to its end and keeps its
+    /// place until then. Otherwise clients that disconnect could start any number of derivations.
+    ///
+    /// # Errors
+    ///
+    /// [`NotRun`] when too many are waiting, or when the derivation was lost.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         derivation: impl FnOnce() -> T + Send + 'static,
@@ -42,7 +50,8 @@ impl Derivations {
         let running = Arc::clone(&self.running).acquire_owned().await;
         let running = running.map_err(|_: AcquireError| NotRun::Lost)?;
         let done = tokio::task::spawn_blocking(move || {
-            let _places = (admitted, running);
+            // Dropped when the derivation ends.
+            let _permits = (admitted, running);
             derivation()
         });
         done.await.map_err(|_| NotRun::Lost)
@@ -56,7 +65,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_is_too_much_is_turned_away_and_what_was_given_up_keeps_its_place() {
+    async fn a_derivation_beyond_the_limits_is_refused_and_an_abandoned_one_keeps_its_place() {
         let pool = Derivations::new(1, 1);
         let (go, wait) = mpsc::channel::<()>();
         let (began, has_begun) = tokio::sync::oneshot::channel();
@@ -75,7 +84,7 @@ mod tests {
         assert!(first.await.unwrap_err().is_cancelled());
         let mut second = Box::pin(pool.run(|| 2));
         assert!(
-            futures_poll(second.as_mut()).await.is_none(),
+            poll_once(second.as_mut()).await.is_none(),
             "the first still runs, so the second waits"
         );
         assert_eq!(pool.run(|| 3).await, Err(NotRun::Busy));
@@ -92,8 +101,8 @@ mod tests {
         assert_eq!(pool.run(|| 1).await, Ok(1));
     }
 
-    /// Polls once.
-    async fn futures_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    /// Polls a future once. Returns its output when it is ready.
+    async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
         std::future::poll_fn(|context| {
             std::task::Poll::Ready(match future.as_mut().poll(context) {
                 std::task::Poll::Ready(output) => Some(output),

@@ -1,24 +1,36 @@
 use altcha::{ChallengeParameters, CreateChallengeOptions, SolveChallengeOptions};
 use human_check_core::ConfigError;
 
-/// How much work a challenge is: which key derivation, what one costs, and how many of them.
+/// How much work a challenge takes: the key derivation, its cost, and the maximum number of tries.
 ///
-/// Visitors' machines differ by a factor of ten and more, and an attacker's are the fastest. So a
-/// difficulty is a price for whoever sends many, never a line that tells people from programs.
+/// Visitors' machines differ by a factor of ten and more, and attackers use fast ones. So a
+/// difficulty sets a price for sending many requests. It does not tell humans from bots.
 ///
 /// | preset | one derivation | tries | in Chromium |
 /// | --- | --- | --- | --- |
 #[doc = include_str!("difficulty_times.md")]
 ///
-/// Times are the medians of ten runs on two shared cores, from the click to the tick, with the widget's
-/// own least duration of half a second switched off; docs/benchmarks.md has the command.
+/// Times are medians of ten runs on two shared cores, from the click to the tick, without the
+/// widget's own minimum duration of half a second. docs/benchmarks.md has the command.
+///
+/// ```
+/// use human_check_altcha::Difficulty;
+///
+/// let double = Difficulty::standard().multiplied_by(2);
+/// let for_tests = Difficulty::light().with_tries(9)?;
+/// # let _ = (double, for_tests);
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+///
+/// See docs/providers/altcha.md#difficulty.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Difficulty {
     algorithm: Algorithm,
     cost: u32,
     memory: Option<u32>,
-    /// The counter is drawn from 0 up to here when the challenge is made, so nobody waits longer, and
-    /// answers are judged without a derivation. (The protocol's deterministic mode, section 2.)
+    /// The server draws the counter from 0 to this number and derives its key when it issues the
+    /// challenge (the protocol's deterministic mode). So no visitor needs more tries, and verifying
+    /// a token takes no derivation.
     tries: u32,
 }
 
@@ -32,22 +44,27 @@ enum Algorithm {
     Sha,
 }
 
-/// The most tries that a mistake can ask for.
+/// The maximum number of tries. It limits what a mistake in a configuration can cost a visitor.
 const MAX_TRIES: u32 = 1_000_000;
 
 impl Difficulty {
-    /// Hardly noticeable, for tests, demonstrations and forms that are seldom attacked: PBKDF2.
+    /// Returns the preset `light`: PBKDF2 with 1,000 rounds, up to 1,000 tries. For tests,
+    /// demonstrations, and forms that are rarely attacked.
     pub const fn light() -> Self {
         Self::pbkdf2(1_000, 1_000)
     }
 
-    /// What a sign-up form can ask for: PBKDF2. The default.
+    /// Returns the preset `standard`, the default: PBKDF2 with 5,000 rounds, up to 3,000 tries. For
+    /// sign-up forms.
     pub const fn standard() -> Self {
         Self::pbkdf2(5_000, 3_000)
     }
 
-    /// Plain SHA-256, ten rounds. Browsers spend most of it on calling the function, an attacker's
-    /// graphics card does not: the worst bargain of all, for browsers that can do nothing else.
+    /// Returns the preset `sha`: SHA-256 with 10 rounds, up to 8,000 tries. For browsers that can
+    /// run no other algorithm.
+    ///
+    /// It is the cheapest preset for an attacker: a graphics card computes SHA-256 far faster than
+    /// a browser.
     pub const fn sha() -> Self {
         Self {
             algorithm: Algorithm::Sha,
@@ -57,8 +74,12 @@ impl Difficulty {
         }
     }
 
-    /// scrypt with 16 MiB (N = 16,384, r = 8): a graphics card runs out of memory before it runs out of
-    /// cores. The page needs the widget's worker for it, and the server a derivation for each challenge.
+    /// Returns the preset `scrypt`: scrypt with 16 MiB (N = 16,384, r = 8), up to 24 tries. Needs
+    /// the feature `memory-hard`.
+    ///
+    /// Memory limits how many derivations a graphics card runs at the same time (inferred). Issuing
+    /// a challenge takes the server one such derivation. The page loads a WebAssembly worker; see
+    /// [`WidgetFile::policy`](crate::WidgetFile::policy).
     #[cfg(feature = "memory-hard")]
     pub const fn scrypt() -> Self {
         Self {
@@ -69,7 +90,8 @@ impl Difficulty {
         }
     }
 
-    /// Argon2id with 19 MiB and two passes, for the same reasons as [`scrypt`](Self::scrypt).
+    /// Returns the preset `argon2id`: Argon2id with 19 MiB and two passes, up to 24 tries. Needs
+    /// the feature `memory-hard`. For the same purpose as [`scrypt`](Self::scrypt).
     #[cfg(feature = "memory-hard")]
     pub const fn argon2id() -> Self {
         Self {
@@ -89,9 +111,9 @@ impl Difficulty {
         }
     }
 
-    /// The preset of that name: `light`, `standard`, `sha`, and with the feature `memory-hard` also
-    /// `scrypt` and `argon2id`.
-    pub fn named(name: &str) -> Option<Self> {
+    /// Returns the preset of this name, or `None` for an unknown name: `light`, `standard`, `sha`,
+    /// and with the feature `memory-hard` also `scrypt` and `argon2id`.
+    pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "light" => Some(Self::light()),
             "standard" => Some(Self::standard()),
@@ -104,11 +126,12 @@ impl Difficulty {
         }
     }
 
-    /// The same derivation, tried up to so many times; half of that is the mean.
+    /// Sets the maximum number of tries, from 1 to 1,000,000. A visitor needs half of them on
+    /// average.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is zero or above a million.
+    /// [`ConfigError`] when `tries` is out of range.
     pub fn with_tries(mut self, tries: u32) -> Result<Self, ConfigError> {
         if tries == 0 || tries > MAX_TRIES {
             return Err(ConfigError::new(
@@ -121,27 +144,29 @@ impl Difficulty {
         Ok(self)
     }
 
-    /// So many times the tries, for visitors who come again and again; never beyond a million.
+    /// Multiplies the maximum number of tries, for visitors who fetch many challenges. The result
+    /// is 1,000,000 at most. A factor of 0 counts as 1.
     #[must_use]
-    pub fn times(mut self, factor: u32) -> Self {
+    pub fn multiplied_by(mut self, factor: u32) -> Self {
         self.tries = self.tries.saturating_mul(factor.max(1)).min(MAX_TRIES);
         self
     }
 
-    /// Unsigned parameters with a nonce and a salt of their own, and the counter that solves them.
-    pub(crate) fn draw(self) -> Result<(ChallengeParameters, u32), Failed> {
+    /// Creates unsigned parameters with a new nonce and salt, and draws the counter that solves
+    /// them.
+    pub(crate) fn draw(self) -> Result<(ChallengeParameters, u32), DerivationFailed> {
         let challenge = altcha::create_challenge(CreateChallengeOptions {
             algorithm: self.algorithm.name().to_owned(),
             cost: self.cost,
             memory_cost: self.memory,
-            // Told once the key is known.
+            // Set later, when the key is known.
             key_prefix: String::new(),
             ..CreateChallengeOptions::default()
         });
-        let parameters = challenge.map_err(|_| Failed)?.parameters;
+        let parameters = challenge.map_err(|_| DerivationFailed)?.parameters;
         let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|_| Failed)?;
-        // A bias of tries / 2^64 gains nobody anything.
+        getrandom::fill(&mut random).map_err(|_| DerivationFailed)?;
+        // The modulo has a bias of tries / 2^64, which is of no use to an attacker.
         let drawn = u64::from_le_bytes(random) % (u64::from(self.tries) + 1);
         Ok((parameters, drawn as u32))
     }
@@ -154,7 +179,7 @@ impl Default for Difficulty {
 }
 
 impl Algorithm {
-    /// Section 2.
+    /// Returns the name of the algorithm in the protocol.
     fn name(self) -> &'static str {
         match self {
             #[cfg(feature = "memory-hard")]
@@ -167,16 +192,19 @@ impl Algorithm {
     }
 }
 
-/// The derivation could not be run. Nothing that a visitor sent.
+/// A key could not be derived. No input of a visitor causes this.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Failed;
+pub(crate) struct DerivationFailed;
 
-/// The key of one counter.
+/// Derives the key of one counter.
 ///
-/// The official crate derives keys only on the way to an answer, so it is asked for the first
-/// counter from here on whose key begins with nothing in particular, which is this one.
-pub(crate) fn derive(parameters: &ChallengeParameters, counter: u32) -> Result<Vec<u8>, Failed> {
-    let any = altcha::Challenge {
+/// The official crate derives keys only while it solves a challenge. So this function lets it solve
+/// a challenge with an empty prefix, which the first counter solves.
+pub(crate) fn derive(
+    parameters: &ChallengeParameters,
+    counter: u32,
+) -> Result<Vec<u8>, DerivationFailed> {
+    let without_prefix = altcha::Challenge {
         parameters: ChallengeParameters {
             key_prefix: String::new(),
             ..parameters.clone()
@@ -186,10 +214,10 @@ pub(crate) fn derive(parameters: &ChallengeParameters, counter: u32) -> Result<V
     let solved = altcha::solve_challenge(SolveChallengeOptions {
         counter_start: counter,
         timeout_ms: 0,
-        ..SolveChallengeOptions::new(&any)
+        ..SolveChallengeOptions::new(&without_prefix)
     });
-    let key = solved.ok().flatten().ok_or(Failed)?.derived_key;
-    hex::decode(key).map_err(|_| Failed)
+    let key = solved.ok().flatten().ok_or(DerivationFailed)?.derived_key;
+    hex::decode(key).map_err(|_| DerivationFailed)
 }
 
 #[cfg(test)]
@@ -200,26 +228,32 @@ mod tests {
     fn a_difficulty_without_work_is_refused() {
         let any = Difficulty::light();
         assert!(any.with_tries(0).is_err() && any.with_tries(MAX_TRIES + 1).is_err());
-        assert_eq!(any.times(0), any, "never less");
+        assert_eq!(any.multiplied_by(0), any, "a factor of 0 counts as 1");
     }
 
     #[test]
     fn more_work_grows_and_ends() {
         let light = Difficulty::light();
-        assert_eq!(light.times(4), light.with_tries(4_000).unwrap());
-        assert_eq!(light.times(u32::MAX), light.with_tries(MAX_TRIES).unwrap());
+        assert_eq!(light.multiplied_by(4), light.with_tries(4_000).unwrap());
+        assert_eq!(
+            light.multiplied_by(u32::MAX),
+            light.with_tries(MAX_TRIES).unwrap()
+        );
     }
 
     #[test]
     fn counters_are_drawn_from_the_whole_range() {
         let two = Difficulty::sha().with_tries(1).unwrap();
         let drawn: std::collections::HashSet<_> = (0..200).map(|_| two.draw().unwrap().1).collect();
-        assert_eq!(drawn.len(), 2, "0 and 1: an attacker gains by neither end");
+        assert_eq!(drawn.len(), 2, "both 0 and 1 are drawn");
     }
 
     #[test]
     fn the_names_are_those_of_the_presets() {
-        assert_eq!(Difficulty::named("standard"), Some(Difficulty::default()));
-        assert_eq!(Difficulty::named("hard"), None);
+        assert_eq!(
+            Difficulty::from_name("standard"),
+            Some(Difficulty::default())
+        );
+        assert_eq!(Difficulty::from_name("hard"), None);
     }
 }

@@ -8,27 +8,28 @@ use human_check_core::{
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::altcha_check::not_run;
+use crate::altcha_check::derivation_error;
 use crate::altcha_token::{ACTION, BINDING, SITE};
-use crate::difficulty::{Failed, derive};
+use crate::difficulty::{DerivationFailed, derive};
 use crate::keys::Key;
 use crate::{ALTCHA, Altcha, Difficulty};
 
-/// Makes challenges (section 2), each tied to the site, and to the action and binding asked for.
+/// Issues challenges, each tied to the site, and to the action and binding of the request.
 ///
-/// Everybody who loads the page can read those two. What is neither printable ASCII nor short travels
-/// percent-encoded, up to 1,024 bytes: browsers garble everything else in the signed data (section 3),
-/// and numbers, of which there are none in it.
+/// Every visitor can read action and binding in the challenge. Characters that the widget would
+/// change are percent-encoded, and the encoded text may have 1,024 bytes.
+///
+/// `issue` fails with `Declined` when too many derivations are waiting, and with `Misconfigured`
+/// when the action or the binding is too long. Dropping its future is safe: a derivation that has
+/// begun runs to its end, and its challenge is lost.
+///
+/// See docs/providers/altcha.md#challenge-endpoint.
 #[async_trait]
 impl<S: ReplayStore> ChallengeIssuer for Altcha<S> {
     fn provider(&self) -> &Provider {
         &self.provider
     }
 
-    /// # Errors
-    ///
-    /// `Declined` when too many are being made, `Misconfigured` when the action or the binding is too
-    /// long.
     async fn issue(&self, request: &ChallengeRequest) -> Result<Challenge, CheckError> {
         let mut data = BTreeMap::new();
         for (name, text) in [
@@ -37,44 +38,48 @@ impl<S: ReplayStore> ChallengeIssuer for Altcha<S> {
             (BINDING, request.binding()),
         ] {
             if let Some(text) = text {
-                data.insert(name.to_owned(), bound(text)?);
+                data.insert(name.to_owned(), encode_signed_text(text)?);
             }
         }
-        let ends = self.clock.now() + self.ttl;
-        let ends = ends.duration_since(SystemTime::UNIX_EPOCH);
-        let ends = ends.map_err(|_| failed())?.as_secs();
-        let ends = i64::try_from(ends).map_err(|_| failed())?;
+        let expires_at = self.clock.now() + self.ttl;
+        let expires_at = expires_at.duration_since(SystemTime::UNIX_EPOCH);
+        let expires_at = expires_at.map_err(|_| not_made())?.as_secs();
+        let expires_at = i64::try_from(expires_at).map_err(|_| not_made())?;
         let difficulty = (self.difficulty)(request);
         let key = self.keys.current().clone();
         let made = self
             .derivations
-            .run(move || make(difficulty, &key, data, ends))
+            .run(move || make(difficulty, &key, data, expires_at))
             .await
-            .map_err(not_run)?;
-        let json = made.map_err(|Failed| failed())?;
+            .map_err(derivation_error)?;
+        let json = made.map_err(|DerivationFailed| not_made())?;
         Ok(Challenge::new(json).with_ttl(self.ttl))
     }
 }
 
+/// Makes a signed challenge, as JSON. Derives one key.
 fn make(
     difficulty: Difficulty,
     key: &Key,
     data: BTreeMap<String, Value>,
-    ends: i64,
-) -> Result<String, Failed> {
+    expires_at: i64,
+) -> Result<String, DerivationFailed> {
     let (mut parameters, counter) = difficulty.draw()?;
     parameters.data = Some(data);
-    parameters.expires_at = Some(ends);
+    parameters.expires_at = Some(expires_at);
     let solution = derive(&parameters, counter)?;
-    // The half that is told; the other half cannot be guessed from it (section 2).
+    // The browser gets the first half of the key. The other half cannot be guessed from it.
     parameters.key_prefix = hex::encode(&solution[..solution.len() / 2]);
-    let challenge = key.sign(parameters, Some(&solution)).ok_or(Failed)?;
-    serde_json::to_string(&challenge).map_err(|_| Failed)
+    let challenge = key
+        .sign(parameters, Some(&solution))
+        .ok_or(DerivationFailed)?;
+    serde_json::to_string(&challenge).map_err(|_| DerivationFailed)
 }
 
-/// Everything but printable ASCII, the sign that marks it, and those that JSON is made of, of which
-/// an answer may hold few.
-const GARBLED: &AsciiSet = &CONTROLS
+/// The characters that are percent-encoded besides those outside ASCII: control characters and
+/// spaces, `%` itself, and characters of JSON syntax, of which a token may hold only a limited
+/// number.
+const ENCODED: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'%')
     .add(b'"')
@@ -83,8 +88,13 @@ const GARBLED: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'\\');
 
-fn bound(text: &str) -> Result<Value, CheckError> {
-    let encoded = utf8_percent_encode(text, GARBLED).to_string();
+/// Encodes a text for the signed data of a challenge.
+///
+/// # Errors
+///
+/// [`CheckError`] when the encoded text is longer than 1,024 bytes.
+fn encode_signed_text(text: &str) -> Result<Value, CheckError> {
+    let encoded = utf8_percent_encode(text, ENCODED).to_string();
     if encoded.len() > 1_024 {
         return Err(CheckError::new(
             ErrorKind::Misconfigured,
@@ -95,6 +105,7 @@ fn bound(text: &str) -> Result<Value, CheckError> {
     Ok(encoded.into())
 }
 
-fn failed() -> CheckError {
+/// Returns the error for a challenge that could not be made, such as for a clock before 1970.
+fn not_made() -> CheckError {
     CheckError::new(ErrorKind::Misconfigured, &ALTCHA, "challenge-not-made")
 }

@@ -6,50 +6,71 @@ use human_check_core::{ConfigError, Secret};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-/// Shorter secrets can be guessed from one challenge, which is a signed message that everybody gets.
-const SHORTEST: usize = 32;
+/// The minimum length of a secret. Every visitor gets a signed challenge and can test guesses on
+/// it.
+const MIN_SECRET_CHARS: usize = 32;
 
-/// What challenges are signed with: one secret, and the one before it while it is being replaced.
+/// The secret that signs challenges, and the previous one while it is being replaced. `Debug` hides
+/// both.
+///
+/// ```
+/// use human_check_altcha::Keys;
+/// use human_check_core::Secret;
+///
+/// // In production: secrets from `openssl rand -base64 32`.
+/// let previous = Keys::new(Secret::new("p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa")?)?;
+/// let keys = Keys::new(Secret::new("zT3wN8kV1rQ6yH4mB9xD2sL7fJ5gC0pE")?)?.with_previous(previous);
+/// # let _ = keys;
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+///
+/// See docs/providers/altcha.md#keys.
 #[derive(Clone, Debug)]
 pub struct Keys {
     current: Key,
     previous: Option<Key>,
 }
 
-/// A secret, and the second one that the protocol signs derived keys with (section 2).
+/// The two secrets of the protocol.
 #[derive(Clone)]
 pub(crate) struct Key {
+    /// Signs challenges.
     challenges: Secret,
+    /// Signs the key that solves a challenge.
     derived_keys: Secret,
 }
 
 impl Keys {
-    /// Signs with one secret, of which the protocol's second one is derived.
+    /// Creates keys from one secret, and derives the protocol's second secret from it.
+    ///
+    /// Create the secret with `openssl rand -base64 32`. A secret of words is unsafe: an attacker
+    /// can test guesses on one challenge, without further requests.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is shorter than 32 characters or repeats too few of them. Draw one, such
-    /// as with `openssl rand -base64 32`; a challenge is all that an attacker needs to try guesses on.
+    /// [`ConfigError`] when the secret has fewer than 32 characters, or fewer than 8 different
+    /// ones.
     pub fn new(secret: Secret) -> Result<Self, ConfigError> {
         let derived_keys = hmac(&secret, b"human-check signatures of derived keys");
         Self::with_key_secret(secret, Secret::new(hex::encode(derived_keys))?)
     }
 
-    /// Signs derived keys with a secret of your own, where something else than this crate issues
-    /// challenges with the same two.
+    /// Creates keys from both secrets of the protocol. Use this where other software issues
+    /// challenges with the same two secrets.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when either is weak, or both are the same.
+    /// [`ConfigError`] when one of them is too weak, as for [`new`](Self::new), or when both are
+    /// the same.
     pub fn with_key_secret(secret: Secret, key_secret: Secret) -> Result<Self, ConfigError> {
         for secret in [&secret, &key_secret] {
-            strong(secret)?;
+            require_strong(secret)?;
         }
         if secret.expose() == key_secret.expose() {
             return Err(ConfigError::new(
                 "key_secret",
                 "is the same as the secret",
-                "draw another, or leave it out",
+                "create another one with `openssl rand -base64 32`, or use `Keys::new`",
             ));
         }
         Ok(Self {
@@ -61,32 +82,36 @@ impl Keys {
         })
     }
 
-    /// Still takes answers to challenges that were signed with `previous`.
+    /// Sets the previous keys. Challenges that they signed are still accepted. Default: none.
+    ///
+    /// Use this while a secret is replaced, until the ttl of challenges has passed. Previous keys
+    /// of `previous` itself are dropped.
     #[must_use]
     pub fn with_previous(mut self, previous: Self) -> Self {
         self.previous = Some(previous.current);
         self
     }
 
-    /// The one that new challenges are signed with.
+    /// Returns the key that signs new challenges.
     pub(crate) fn current(&self) -> &Key {
         &self.current
     }
 
-    /// The one that this challenge was signed with, if it was signed by us at all.
+    /// Returns the key that signed a challenge, or `None` when none of these keys did.
     pub(crate) fn signer(&self, challenge: &Challenge) -> Option<&Key> {
         let signature = challenge.signature.as_deref()?;
         let mut keys = std::iter::once(&self.current).chain(&self.previous);
         keys.find(|key| {
-            let ours = key.sign(challenge.parameters.clone(), None);
-            ours.is_some_and(|ours| same(&ours.signature.unwrap_or_default(), signature))
+            let signed = key.sign(challenge.parameters.clone(), None);
+            let expected = signed.and_then(|signed| signed.signature);
+            expected.is_some_and(|expected| constant_time_eq(&expected, signature))
         })
     }
 }
 
 impl Key {
-    /// Signs parameters, and the key that solves them where it is known in advance. `None` for what
-    /// cannot be written as JSON, which nothing that was read as JSON is.
+    /// Signs parameters, and the key that solves them where it is known. Returns `None` for
+    /// parameters that cannot be written as JSON. Parameters that were read as JSON always can.
     pub(crate) fn sign(
         &self,
         mut parameters: ChallengeParameters,
@@ -102,9 +127,9 @@ impl Key {
         .ok()
     }
 
-    /// Whether `derived_key` is the one that was signed when the challenge was made.
+    /// Returns whether `derived_key` is the key that was signed when the challenge was issued.
     pub(crate) fn signed(&self, derived_key: &[u8], signature: &str) -> bool {
-        same(
+        constant_time_eq(
             &hex::encode(hmac(&self.derived_keys, derived_key)),
             signature,
         )
@@ -118,34 +143,40 @@ impl fmt::Debug for Key {
 }
 
 fn hmac(secret: &Secret, message: &[u8]) -> [u8; 32] {
-    // A key of any length will do.
     match Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()) {
         Ok(mac) => mac.chain_update(message).finalize().into_bytes().into(),
         Err(_) => unreachable!("HMAC takes keys of every length"),
     }
 }
 
-/// In constant time, and letter for letter: a signature has one spelling only (section 4).
-pub(crate) fn same(one: &str, other: &str) -> bool {
+/// Compares two texts in constant time. The comparison is exact, so that a signature has one
+/// accepted spelling.
+pub(crate) fn constant_time_eq(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
 }
 
-fn strong(secret: &Secret) -> Result<(), ConfigError> {
+/// Refuses a weak secret.
+///
+/// # Errors
+///
+/// [`ConfigError`] when the secret is short or has few different characters. It does not show the
+/// secret.
+fn require_strong(secret: &Secret) -> Result<(), ConfigError> {
     let text = secret.expose().as_bytes();
-    let mut kinds = text.to_vec();
-    kinds.sort_unstable();
-    kinds.dedup();
-    let problem = if text.len() < SHORTEST {
+    let mut different = text.to_vec();
+    different.sort_unstable();
+    different.dedup();
+    let problem = if text.len() < MIN_SECRET_CHARS {
         format!("has {} characters", text.len())
-    } else if kinds.len() < 8 {
-        format!("is made of {} different characters only", kinds.len())
+    } else if different.len() < 8 {
+        format!("has only {} different characters", different.len())
     } else {
         return Ok(());
     };
     Err(ConfigError::new(
         "secret",
         problem,
-        "draw one of 32 characters or more, for example with `openssl rand -base64 32`",
+        "create one of 32 characters or more, for example with `openssl rand -base64 32`",
     ))
 }
 

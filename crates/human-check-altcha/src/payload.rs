@@ -5,35 +5,43 @@ use human_check_core::{Reason, Refusal};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Reads the form field (section 3): base64 of JSON, straight into the protocol's own types, since a
-/// detour over a generic value would keep the last of two members of one name and hide the first.
+/// Reads the form field: base64 of JSON.
+///
+/// The JSON is read into the protocol's own types and not into a generic value first. A generic
+/// value would keep only the last of two members of one name.
+///
+/// See docs/providers/altcha.md#error-codes.
 ///
 /// # Errors
 ///
-/// [`Reason::Malformed`], with a code where it can be told what arrived instead.
+/// [`Reason::Malformed`], with a code when the field holds a known payload of another kind.
 pub(crate) fn read(field: &str) -> Result<Payload, Refusal> {
     let malformed = || Refusal::new(Reason::Malformed);
     let json = STANDARD.decode(field).map_err(|_| malformed())?;
-    if is_stuffed(&json) {
+    if has_too_many_members(&json) {
         return Err(malformed());
     }
-    serde_json::from_slice(&json).map_err(|_| match other(&json) {
+    serde_json::from_slice(&json).map_err(|_| match other_kind_of_payload(&json) {
         Some(code) => malformed().with_codes(vec![code.to_owned()]),
         None => malformed(),
     })
 }
 
-/// More than any widget sends: it has about eighty of these signs. Every member costs an allocation or
-/// more before the signature can be looked at, and whoever stuffs a payload pays nothing for them.
-fn is_stuffed(json: &[u8]) -> bool {
-    let signs = json
+/// Returns whether the JSON has more members than a widget sends. A widget's payload has about
+/// eighty of the counted characters.
+///
+/// Reading a member allocates memory before the signature can be verified, so a client could
+/// otherwise make the server allocate at no cost.
+fn has_too_many_members(json: &[u8]) -> bool {
+    let syntax = json
         .iter()
         .filter(|b| matches!(b, b'"' | b',' | b'[' | b'{'));
-    signs.count() > 160
+    syntax.count() > 160
 }
 
-/// What else it is, for whoever wonders why nobody gets in.
-fn other(json: &[u8]) -> Option<&'static str> {
+/// Returns the code of a known payload of another kind. It helps an operator whose page uses
+/// another widget or setting.
+fn other_kind_of_payload(json: &[u8]) -> Option<&'static str> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Shape {
@@ -48,13 +56,14 @@ fn other(json: &[u8]) -> Option<&'static str> {
     }
     let shape: Shape = serde_json::from_slice(json).ok()?;
     if shape.verification_data.is_string() {
-        // Section 8: another secret, another meaning. Never judged here.
+        // ALTCHA Sentinel, a service with a secret of its own. This crate does not verify its
+        // payloads.
         Some("sentinel-payload")
     } else if shape.challenge.is_string() && shape.number.is_number() {
-        // Section 7.
+        // Version 1 of the protocol.
         Some("pow-v1-payload")
     } else if shape.test == Value::Bool(true) {
-        // The widget's own setting for pages under test.
+        // The test mode of the widget.
         Some("widget-test-payload")
     } else {
         None

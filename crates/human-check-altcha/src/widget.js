@@ -1,5 +1,6 @@
-// Starts ALTCHA's external build, which brings no workers and no languages of its own, with those
-// that lie beside this file. Everything comes from where this comes from.
+// Starts ALTCHA's external build with the workers and languages in this file's folder. The external
+// build contains neither. All URLs are relative to this file, so that everything is loaded from the
+// same origin.
 import "./altcha.min.js";
 
 const workers = {
@@ -21,6 +22,6 @@ for (const [algorithm, name] of Object.entries(workers)) {
 const language = new URL(import.meta.url).searchParams.get("language") ?? "";
 if (/^[a-z]{2}(-[a-z]{2})?$/i.test(language)) {
   import(`./i18n/${language.toLowerCase()}.js`).catch(() => {
-    console.warn(`human check: the widget does not speak ${language}`);
+    console.warn(`human check: the widget has no translation for ${language}`);
   });
 }

@@ -3,7 +3,7 @@ use human_check_core::{ConfigError, Widget};
 
 use crate::ALTCHA;
 
-static FACTS: WidgetSpec = WidgetSpec {
+static SPEC: WidgetSpec = WidgetSpec {
     module: true,
     stylesheet: Some("altcha.css"),
     element: "altcha-widget",
@@ -14,7 +14,7 @@ static FACTS: WidgetSpec = WidgetSpec {
         values: &["standard", "bar", "floating", "overlay", "invisible"],
     }),
     field_attribute: Some("name"),
-    // Section 6: the external build, watched under `default-src 'self'`.
+    // For the widget's external build, which was tried under `default-src 'self'`.
     sources: WidgetSources {
         script: &["'self'"],
         style: &["'self'"],
@@ -30,24 +30,43 @@ static FACTS: WidgetSpec = WidgetSpec {
     )
 };
 
-/// The proof of work's widget, from the page's own origin (section 6).
+/// Creates the description of the ALTCHA widget for a page.
 ///
-/// `challenge` is where it fetches challenges: a path on the page's own site, or an address that
-/// allows the page's origin. It takes the place of a site key. Its script, style and workers come
-/// from [`WidgetFiles`](crate::WidgetFiles), which the site serves in one folder; where that is not
-/// `/human-check-altcha/`, say so with [`Widget::with_script_url`], by the address of `widget.js` in it.
+/// `challenge` is where pages fetch challenges: a path on the page's own origin, or a URL that
+/// allows the page's origin. It takes the place of a site key. The site serves the widget's script,
+/// style and workers from one folder, see [`WidgetFiles`](crate::WidgetFiles). The default folder
+/// is `/human-check-altcha/`. For another folder, set the URL of its `widget.js` with
+/// [`Widget::with_script_url`].
 ///
-/// It runs under `default-src 'self'`, without inline scripts or styles. It knows a language, another
-/// field name, and the sizes that it calls its display: `standard`, `bar`, `floating`, `overlay` and
-/// `invisible`. Light and dark follow the page's `color-scheme`.
+/// Options:
+///
+/// | method | values |
+/// | --- | --- |
+/// | [`Widget::with_size`] | `standard`, `bar`, `floating`, `overlay`, `invisible` |
+/// | [`Widget::with_language`] | a language tag |
+/// | [`Widget::with_field`] | another name of the form field; see [`Altcha::with_form_fields`](crate::Altcha::with_form_fields) |
+///
+/// There is no inline script or style, so the Content-Security-Policy `default-src 'self'` is
+/// enough. Light and dark follow the page's `color-scheme`. Browsers run the widget on secure pages
+/// only: HTTPS, `localhost` and `127.0.0.1`.
+///
+/// ```
+/// let widget = human_check_altcha::widget("/human-check-altcha/challenge")?
+///     .with_size("floating")?;
+/// assert_eq!(widget.script_src(), "/human-check-altcha/widget.js");
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+///
+/// See docs/providers/altcha.md#widget.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] when `challenge` is no address.
+/// [`ConfigError`] when `challenge` neither begins with a single slash nor is a URL of HTTP or
+/// HTTPS.
 pub fn widget(challenge: impl Into<String>) -> Result<Widget, ConfigError> {
     let challenge = challenge.into();
     let own = challenge.starts_with('/') && !challenge.starts_with("//");
-    // Anything else would be taken for a challenge itself, or for a path beside the page.
+    // The widget would take other text for a challenge in JSON, or for a path relative to the page.
     if !own && !challenge.starts_with("https://") && !challenge.starts_with("http://") {
         return Err(ConfigError::new(
             "site_key",
@@ -55,7 +74,7 @@ pub fn widget(challenge: impl Into<String>) -> Result<Widget, ConfigError> {
             "write the path of the challenge endpoint, such as `/human-check-altcha/challenge`",
         ));
     }
-    Widget::new(&ALTCHA, challenge, &FACTS)
+    Widget::new(&ALTCHA, challenge, &SPEC)
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use std::{fs, io};
 use human_check_core::ConfigError;
 use serde::Deserialize;
 
-/// Everything that the widget loads, to be served in one folder of the site's own.
+/// The files that the widget loads. The site serves them from one folder of its own origin.
 ///
-/// The files come from the npm package `altcha`, version 3, which speaks this protocol; nothing of it
-/// is part of this crate. Held in memory, about half a megabyte with all languages.
+/// They come from the npm package `altcha`, version 3, which is not a part of this crate. All files
+/// are held in memory, about half a megabyte with all languages. [`get`](Self::get) returns one of
+/// them for a handler; [`write_to`](Self::write_to) fills a folder for a server of static files.
 ///
 /// ```no_run
 /// use human_check_altcha::WidgetFiles;
@@ -18,13 +19,15 @@ use serde::Deserialize;
 /// assert_eq!(script.content_type(), "text/javascript");
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
+///
+/// See docs/providers/altcha.md#challenge-endpoint.
 #[derive(Clone, Debug)]
 pub struct WidgetFiles {
     files: Vec<WidgetFile>,
     version: String,
 }
 
-/// One of the [`WidgetFiles`].
+/// One file of [`WidgetFiles`]: its name, its content, and what a response for it needs.
 #[derive(Clone)]
 pub struct WidgetFile {
     name: String,
@@ -38,16 +41,17 @@ const FILES: [(&str, &str); 7] = [
     ("workers/sha.js", "dist/workers/sha.js"),
     ("workers/scrypt.js", "dist/workers/scrypt.js"),
     ("workers/argon2id.js", "dist/workers/argon2id.js"),
-    // Its licence asks to go with it.
+    // The licence requires a copy of itself with the files.
     ("LICENSE.txt", "LICENSE.txt"),
 ];
 
 impl WidgetFiles {
-    /// Reads them from a folder `node_modules`.
+    /// Reads the files of the package `altcha` from a folder `node_modules`. Blocks while it reads.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the package is not there, is of another major version, or lacks a file.
+    /// [`ConfigError`] when the package is missing, has another major version than 3, or lacks a
+    /// file.
     pub fn from_npm(node_modules: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let package = node_modules.as_ref().join("altcha");
         let read = |name: &str| {
@@ -55,7 +59,7 @@ impl WidgetFiles {
                 ConfigError::new(
                     "widget",
                     format!("lacks {} ({error})", package.join(name).display()),
-                    "run `npm install altcha@3` beside it",
+                    "run `npm install altcha@3` in the folder that holds `node_modules`",
                 )
             })
         };
@@ -64,8 +68,8 @@ impl WidgetFiles {
         let version = version.ok_or_else(|| {
             ConfigError::new(
                 "widget",
-                format!("is of another version in {}", package.display()),
-                "run `npm install altcha@3`: other major versions speak another protocol",
+                format!("has another major version than 3 in {}", package.display()),
+                "run `npm install altcha@3`: other major versions use another protocol",
             )
         })?;
         let mut files = vec![WidgetFile {
@@ -78,16 +82,16 @@ impl WidgetFiles {
                 content: read(source)?,
             });
         }
-        // Languages come and go with its versions, and a page in English needs none.
+        // Versions of the package have different languages. A page in English needs none of them.
         let languages = fs::read_dir(package.join("dist/i18n"))
             .into_iter()
             .flatten();
         for entry in languages.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let speaks_one = name
+            let is_language = name
                 .strip_suffix(".js")
                 .is_some_and(|language| matches!(language.len(), 2 | 5));
-            if speaks_one {
+            if is_language {
                 files.push(WidgetFile {
                     content: read(&format!("dist/i18n/{name}"))?,
                     name: format!("i18n/{name}"),
@@ -97,22 +101,24 @@ impl WidgetFiles {
         Ok(Self { files, version })
     }
 
-    /// The file of that name, relative to the folder.
+    /// Returns the file of this name, or `None` where there is none. Names are relative to the
+    /// folder, such as `widget.js` or `workers/sha.js`.
     pub fn get(&self, name: &str) -> Option<&WidgetFile> {
         self.files.iter().find(|file| file.name == name)
     }
 
-    /// All of them.
+    /// Returns all files.
     pub fn iter(&self) -> impl Iterator<Item = &WidgetFile> {
         self.files.iter()
     }
 
-    /// Writes them into a folder, for any server of static files. Makes the folder, and replaces what
-    /// has the same names there.
+    /// Writes the files into a folder, for a server of static files. Creates the folder, and
+    /// overwrites files of the same names. Blocks while it writes.
     ///
     /// # Errors
     ///
-    /// When the folder cannot be written.
+    /// [`io::Error`] when a folder or file cannot be written. Files that were written before
+    /// remain.
     pub fn write_to(&self, folder: impl AsRef<Path>) -> io::Result<()> {
         for file in &self.files {
             let path = folder.as_ref().join(&file.name);
@@ -124,32 +130,35 @@ impl WidgetFiles {
         Ok(())
     }
 
-    /// The version of the package.
+    /// Returns the version of the npm package, such as `3.2.2`.
     pub fn version(&self) -> &str {
         &self.version
     }
 }
 
 impl WidgetFile {
-    /// Its path in the folder, such as `workers/sha.js`.
+    /// Returns the path of the file in the folder, such as `workers/sha.js`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its bytes.
+    /// Returns the bytes of the file.
     pub fn content(&self) -> &[u8] {
         &self.content
     }
 
-    /// The policy that it needs to be sent with, where it needs one: the workers of scrypt and Argon2id
-    /// compile WebAssembly. A worker obeys the `Content-Security-Policy` of its own response and not
-    /// the page's, so a site that puts `default-src 'self'` on everything has to put this on them.
+    /// Returns the `Content-Security-Policy` that the response for this file needs, or `None` for
+    /// most files.
+    ///
+    /// The workers of scrypt and Argon2id compile WebAssembly. A worker obeys the policy of its own
+    /// response and not the page's. So a server that sends `default-src 'self'` with every response
+    /// has to send this policy with these workers instead.
     pub fn policy(&self) -> Option<&'static str> {
         let compiles = ["workers/argon2id.js", "workers/scrypt.js"].contains(&&*self.name);
         compiles.then_some("default-src 'none'; script-src 'wasm-unsafe-eval'")
     }
 
-    /// What it is, for the header `Content-Type`.
+    /// Returns the value for the header `Content-Type`, such as `text/javascript`.
     pub fn content_type(&self) -> &'static str {
         match self.name.rsplit('.').next() {
             Some("js") => "text/javascript",

@@ -1,4 +1,4 @@
-//! Bodies, within what the guard reads and as long as it waits.
+//! Reads bodies within the guard's limits on their size and time.
 
 use axum::RequestExt;
 use axum::body::{Body, HttpBody};
@@ -12,6 +12,7 @@ use human_check_guard::integration::{
 };
 use human_check_guard::{DenialReason, Rejection};
 
+/// Returns the value of `Content-Type`, or an empty text.
 fn content_type(parts: &Parts) -> &str {
     let value = parts.headers.get(CONTENT_TYPE);
     value
@@ -19,42 +20,44 @@ fn content_type(parts: &Parts) -> &str {
         .unwrap_or_default()
 }
 
-/// The same body, which ends in an error beyond the limit. One that announces more is refused at once.
-pub(crate) fn capped(
+/// Limits a body: beyond the limit it ends in an error. A body whose `Content-Length` is above the
+/// limit is refused at once.
+pub(crate) fn limited(
     guarded: &GuardedRequest,
     body: Body,
     limit: BodyLimit,
 ) -> Result<Body, Rejection> {
-    let announced = body.size_hint();
-    guarded.admit(Some(announced.lower()), limit)?;
-    Ok(match announced.upper() {
+    let stated = body.size_hint();
+    guarded.admit(Some(stated.lower()), limit)?;
+    Ok(match stated.upper() {
         Some(upper) if upper <= limit.max_bytes as u64 => body,
         _ => Body::new(Limited::new(body, limit.max_bytes)),
     })
 }
 
-/// The same request with its whole body in memory, and the tokens in that.
+/// Reads the whole body into memory, and returns the request with this body, and the tokens in it.
 pub(crate) async fn buffered(
     guarded: &GuardedRequest,
     request: Request,
 ) -> Result<(Request, SubmittedTokens), Rejection> {
-    // Whatever limit the application set for its extractors holds here too.
+    // The limit that the application set for its extractors holds here, too.
     let (parts, body) = request.with_limited_body().into_parts();
     let limit = BodyKind::of(content_type(&parts)).limit(guarded.guard().body_limits());
-    let body = capped(guarded, body, limit)?;
+    let body = limited(guarded, body, limit)?;
     let timeout = tokio::time::sleep(limit.timeout);
     let bytes = match guarded.parse(timeout, body.collect()).await? {
         Ok(collected) => collected.to_bytes(),
         Err(error) if is_length_limit(&error) => {
             return Err(guarded.refuse(DenialReason::BodyTooLarge));
         }
-        // The client went away or broke its own framing.
+        // The client closed the connection, or its framing is invalid.
         Err(_) => return Err(guarded.refuse(DenialReason::InvalidToken)),
     };
     let tokens = tokens(guarded.guard().fields(), &parts, &bytes).await;
     Ok((Request::from_parts(parts, bytes.into()), tokens))
 }
 
+/// Returns whether a limit on the length caused an error.
 fn is_length_limit(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -66,7 +69,7 @@ fn is_length_limit(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// The tokens in a body, by its content type. None in a type that is not understood.
+/// Returns the tokens in a body, by its content type. A body of an unknown type has none.
 async fn tokens(fields: &TokenFields, parts: &Parts, bytes: &Bytes) -> SubmittedTokens {
     match BodyKind::of(content_type(parts)) {
         BodyKind::Form => scan::form(fields, bytes),
@@ -76,7 +79,8 @@ async fn tokens(fields: &TokenFields, parts: &Parts, bytes: &Bytes) -> Submitted
     }
 }
 
-/// A multipart body that breaks off has no tokens at all: its rest is not known.
+/// Returns the tokens in a multipart body. A body that is incomplete or invalid has none, because a
+/// missing part could contradict the others.
 async fn multipart(fields: &TokenFields, parts: &Parts, bytes: Bytes) -> SubmittedTokens {
     let Ok(boundary) = multer::parse_boundary(content_type(parts)) else {
         return SubmittedTokens::none();
@@ -86,6 +90,7 @@ async fn multipart(fields: &TokenFields, parts: &Parts, bytes: Bytes) -> Submitt
         .unwrap_or_default()
 }
 
+/// Reads all parts, and collects those in the fields of tokens.
 async fn read_parts(
     fields: &TokenFields,
     boundary: String,
@@ -98,7 +103,7 @@ async fn read_parts(
         let Some(field) = part.name().and_then(|name| fields.find(name)) else {
             continue;
         };
-        // A file is no token, whatever it is called.
+        // A part with a file name is not a token.
         let is_file = part.file_name().is_some();
         let value = part.bytes().await?;
         match std::str::from_utf8(&value) {

@@ -5,7 +5,8 @@ use human_check_guard::ChallengeEndpoint;
 use crate::Head;
 use crate::error::send;
 
-/// The endpoint that hands challenges to pages: GET, answered as [`ChallengeEndpoint`] says.
+/// Creates the route from which pages fetch challenges. It handles GET, and responds as
+/// [`ChallengeEndpoint`] describes.
 ///
 /// ```
 /// # use human_check_core::{Challenge, ChallengeIssuer, ChallengeRequest, CheckError, Provider};

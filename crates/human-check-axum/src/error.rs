@@ -7,14 +7,33 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use human_check_guard::{GuardResponse, Rejection};
 
-/// Why a handler did not run: its own extractor's reason, or the guard's.
+/// Why a handler did not run: the error of the inner extractor, or the refusal of the guard.
+///
+/// It implements `IntoResponse`, so a handler that does not take a `Result` needs no code for it.
+/// `E` is the rejection of the inner extractor, for example of [`Form`](axum::Form).
+///
+/// ```
+/// use axum::extract::rejection::FormRejection;
+/// use human_check_axum::{HumanError, HumanForm};
+///
+/// # #[derive(serde::Deserialize)] struct Signup { email: String }
+/// async fn signup(form: Result<HumanForm<Signup>, HumanError<FormRejection>>) -> String {
+///     match form {
+///         Ok(form) => format!("welcome, {}", form.email),
+///         Err(HumanError::Inner(_)) => "please check what you typed".to_owned(),
+///         Err(HumanError::Rejected(rejection)) => rejection.to_string(),
+///         Err(HumanError::NoBody) => "please send the form by POST".to_owned(),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub enum HumanError<E = Infallible> {
-    /// The body is not what the handler takes. The token was not spent.
+    /// The inner extractor rejected the request, for example because the body is not a form. The
+    /// token is unused.
     Inner(E),
-    /// The guard refused.
+    /// The guard refused the request.
     Rejected(Rejection),
-    /// GET and HEAD have no body to find a token in. 405.
+    /// The method is GET or HEAD, whose requests have no body with a token. Status 405.
     NoBody,
 }
 
@@ -38,16 +57,32 @@ impl<E: IntoResponse> IntoResponse for HumanError<E> {
     }
 }
 
-/// The response that a refusal is answered with.
+/// Converts a refusal into its response.
+///
+/// Use it in an error handler that responds itself to some refusals only:
+///
+/// ```
+/// use axum::http::StatusCode;
+/// use axum::response::{IntoResponse, Response};
+/// use human_check_axum::{Rejection, respond};
+///
+/// fn on_refusal(rejection: Rejection) -> Response {
+///     match rejection.reason().status() {
+///         503 => (StatusCode::SERVICE_UNAVAILABLE, "please come back later").into_response(),
+///         _ => respond(rejection),
+///     }
+/// }
+/// ```
 pub fn respond(refused: Rejection) -> Response {
     send(refused.into_response())
 }
 
-pub(crate) fn send(answer: GuardResponse) -> Response {
-    let mut response = Response::new(Body::from(answer.body));
+/// Converts a response of the guard.
+pub(crate) fn send(guard_response: GuardResponse) -> Response {
+    let mut response = Response::new(Body::from(guard_response.body));
     *response.status_mut() =
-        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in answer.headers {
+        StatusCode::from_u16(guard_response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in guard_response.headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response
                 .headers_mut()

@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 use crate::body;
 use crate::{Head, Human, HumanError, MaybeHuman};
 
-/// The guard for this request: the nearest `Extension<Guard>`, else the state's.
+/// Returns the guard for this request: the nearest `Extension<Guard>`, or else the guard of the
+/// state.
 fn guard_of<S>(parts: &Parts, state: &S) -> Guard
 where
     Guard: FromRef<S>,
@@ -20,6 +21,7 @@ where
     nearest.map_or_else(|| Guard::from_ref(state).snapshot(), Guard::snapshot)
 }
 
+/// Decides by the token in the header, and returns what the handler demands.
 async fn from_parts<D: FromDecision, S>(parts: &mut Parts, state: &S) -> Result<D, HumanError>
 where
     Guard: FromRef<S>,
@@ -36,7 +38,10 @@ where
 
 macro_rules! from_parts {
     ($($extractor:ident)*) => {$(
-        /// By the token in the header. Two of them in one handler ask once.
+        /// Verifies the token in the header. Several proofs in one handler verify it once.
+        ///
+        /// It needs a guard: the state must be a [`Guard`], or `Guard` must implement `FromRef` for
+        /// the type of the state.
         impl<S: Send + Sync> FromRequestParts<S> for $extractor
         where
             Guard: FromRef<S>,
@@ -52,7 +57,8 @@ macro_rules! from_parts {
 
 from_parts!(Human MaybeHuman);
 
-/// `None` only when no token was sent; a bad one refuses.
+/// Verifies the token in the header, if there is one. `None` if the request has no token of an
+/// accepted provider. An invalid token is refused.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for Human
 where
     Guard: FromRef<S>,
@@ -76,27 +82,70 @@ where
 }
 
 human_check_guard::integration::checked_types! {
-    /// A urlencoded form whose token was checked, without the token.
+    /// A urlencoded form, without the token, and the proof that the token was verified.
     ///
-    /// `T` needs no field for it. A form that is no `T` is rejected as by [`Form`], and leaves
-    /// the token unspent. `D` is what the handler demands: [`Human`], or [`MaybeHuman`] on routes
-    /// that let some in without proof.
+    /// It parses as [`Form`] first and verifies last: a form that is not a `T` is rejected as by
+    /// [`Form`], and the token stays unused. `T` needs no field for the token, and may refuse
+    /// unknown fields. A token in the header is accepted, too. It derefs to `T`.
+    ///
+    /// `D` is what the handler demands: [`Human`] by default, or [`Visitor`](crate::Visitor) or
+    /// [`MaybeHuman`] on routes that let unverified visitors through.
+    ///
+    /// ```
+    /// use human_check_axum::HumanForm;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Signup {
+    ///     email: String, // the token needs no field
+    /// }
+    ///
+    /// // Runs for verified humans only.
+    /// async fn signup(form: HumanForm<Signup>) -> String {
+    ///     format!("welcome, {}", form.email)
+    /// }
+    /// ```
     HumanForm
 
-    /// A JSON body whose token was checked, without the token.
+    /// A JSON body, without the token, and the proof that the token was verified.
     ///
-    /// As [`HumanForm`] for [`Json`]. The token is a member at the top, or where the guard was told.
+    /// It works as [`HumanForm`], and parses as [`Json`]. The token is a member at the top of the
+    /// object, under the name of the provider's form field.
+    /// [`GuardBuilder::with_json_member`](crate::guard::GuardBuilder::with_json_member) adds
+    /// another place.
+    ///
+    /// ```
+    /// use human_check_axum::HumanJson;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Comment {
+    ///     text: String,
+    /// }
+    ///
+    /// // {"text": "hello", "cf-turnstile-response": "TOKEN"}
+    /// async fn comment(comment: HumanJson<Comment>) -> String {
+    ///     comment.into_inner().text
+    /// }
+    /// ```
     HumanJson
 
-    /// Any extractor of a whole body behind a check of the token in that body.
+    /// Any extractor of a whole body, and the proof that the token in the body was verified.
     ///
-    /// The body is read into memory up to the guard's limits, the token is found in it (urlencoded,
-    /// JSON or multipart, by content type), and the inner extractor gets every byte as it came. If it
-    /// rejects the body, its own rejection is answered and the token is left unspent. One that reads
-    /// only later, such as [`Multipart`](axum::extract::Multipart), sees the body after the check.
+    /// The guard reads the body into memory, up to its limits, and finds the token in it: in a
+    /// urlencoded form, JSON or multipart, by the content type. The inner extractor gets every byte
+    /// unchanged. If it rejects the body, its own rejection is the response, and the token stays
+    /// unused. An inner extractor that reads the body later, such as
+    /// [`Multipart`](axum::extract::Multipart), reads it after the token was verified.
     ///
-    /// For uploads that should not be held in memory send the token in the header and take a
-    /// [`Human`].
+    /// For uploads that should not be in memory send the token in the header, and take a [`Human`].
+    ///
+    /// ```
+    /// use axum::body::Bytes;
+    /// use human_check_axum::HumanBody;
+    ///
+    /// async fn size(body: HumanBody<Bytes>) -> String {
+    ///     format!("{} bytes", body.len())
+    /// }
+    /// ```
     HumanBody
 }
 
@@ -118,7 +167,7 @@ macro_rules! body {
                 }
                 let guarded = GuardedRequest::new(guard_of(&parts, state), &Head(&parts));
                 let limit = BodyKind::$inner.limit(guarded.guard().body_limits());
-                let body = body::capped(&guarded, body, limit)?;
+                let body = body::limited(&guarded, body, limit)?;
                 let earlier = parts.extensions.get::<Decision>().cloned();
                 let request = Request::from_parts(parts, body);
                 let parsing =
@@ -139,13 +188,29 @@ macro_rules! body {
 
 body!(HumanForm(Form) HumanJson(Json));
 
-/// A form on GET would be read from the query string, and with it a token that anybody can link to.
+/// Returns whether a request may have a body. On GET and HEAD axum reads a form from the query
+/// string, and a link could hold a token.
 fn may_carry_a_body(parts: &Parts) -> bool {
     !matches!(parts.method, Method::GET | Method::HEAD)
 }
 
-/// A multipart form whose token was checked.
-/// Its parts come after the check, the token's among them.
+/// A multipart form whose token was verified. The handler then reads its parts, which include the
+/// token's.
+///
+/// ```
+/// use axum::extract::multipart::MultipartError;
+/// use human_check_axum::HumanMultipart;
+///
+/// async fn count(form: HumanMultipart) -> Result<String, (axum::http::StatusCode, String)> {
+///     let error = |error: MultipartError| (error.status(), error.body_text());
+///     let mut parts = form.into_inner();
+///     let mut count = 0;
+///     while let Some(_part) = parts.next_field().await.map_err(error)? {
+///         count += 1;
+///     }
+///     Ok(format!("{count} parts"))
+/// }
+/// ```
 pub type HumanMultipart<D = Human> = HumanBody<axum::extract::Multipart, D>;
 
 impl<S, E, D> FromRequest<S> for HumanBody<E, D>

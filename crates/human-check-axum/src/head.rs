@@ -4,10 +4,22 @@ use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use human_check_guard::RequestHead;
 
-/// The head of an axum request, as the guard reads it.
+/// The head of an axum request, as a [`Guard`](crate::Guard) reads it.
 ///
-/// The peer's address is known when the server was started with
+/// The address of the peer is known only if the server was started with
 /// `into_make_service_with_connect_info::<SocketAddr>()`.
+///
+/// The extractors and the layer use it by themselves. Use it to call a guard directly, for example
+/// to demand a challenge in a handler:
+///
+/// ```
+/// use axum::http::request::Parts;
+/// use human_check_axum::{Guard, Head, Rejection};
+///
+/// fn demand_challenge(guard: &Guard, parts: &Parts) -> Rejection {
+///     guard.require_challenge(&Head(parts))
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Head<'a>(pub &'a Parts);
 

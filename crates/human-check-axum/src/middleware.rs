@@ -16,15 +16,32 @@ use crate::{Head, body};
 
 type ErrorHandler = Arc<dyn Fn(Rejection) -> Response + Send + Sync>;
 
-/// Lets a request through to routes only if their policy does.
+/// Guards routes whose handlers stay as they are.
 ///
-/// Put it on with [`route_layer`](axum::Router::route_layer) after the routes: `layer` would also ask
-/// about requests that match no route. A fallback is no route, and neither it nor a route that is
-/// added afterwards is guarded. All methods are. By itself it reads the token from the header and
-/// never touches the body.
+/// It lets a request through if the guard's policy does, and refuses all others. Add it with
+/// [`route_layer`](axum::Router::route_layer), after the routes: `layer` would also verify requests
+/// that match no route. A fallback is not guarded, nor is a route that is added later. All methods
+/// of a route are guarded, GET and OPTIONS too. By default the layer reads the token from the
+/// header and does not touch the body; see [`with_body_reading`](Self::with_body_reading).
 ///
-/// Handlers behind it can take [`Human`](crate::Human) without asking a second time, and the
-/// extractors behind it use its guard instead of the state's.
+/// Handlers behind it can take a [`Human`](crate::Human); the token is not verified a second time.
+/// The extractors behind it use its guard instead of the guard of the state.
+///
+/// ```
+/// use axum::{Router, routing::post};
+/// use human_check_axum::{Guard, HumanLayer, RoutePolicy};
+///
+/// async fn comment() -> &'static str {
+///     "posted"
+/// }
+///
+/// # let turnstile = human_check_testkit::Scripted::human();
+/// let guard = Guard::new(turnstile, RoutePolicy::fail_closed("comments"))?;
+/// let app: Router = Router::new()
+///     .route("/comments", post(comment))
+///     .route_layer(HumanLayer::new(guard).with_body_reading());
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 #[derive(Clone)]
 pub struct HumanLayer {
     guard: Guard,
@@ -33,7 +50,7 @@ pub struct HumanLayer {
 }
 
 impl HumanLayer {
-    /// A layer for the routes of `guard`.
+    /// Creates a layer for the routes of `guard`.
     pub fn new(guard: Guard) -> Self {
         Self {
             guard,
@@ -42,18 +59,20 @@ impl HumanLayer {
         }
     }
 
-    /// Finds the token in forms, JSON and multipart bodies, too.
+    /// Makes the layer find the token in forms, JSON and multipart bodies, too. Default: header
+    /// only.
     ///
-    /// Bodies are then held in memory, up to the guard's limits, and handed on byte for byte. For
-    /// handlers that cannot be changed; [`HumanForm`](crate::HumanForm) parses once and leaves the
-    /// token of a bad form unspent.
+    /// The layer holds the body in memory, up to the guard's limits, and passes every byte on. Use
+    /// it for handlers that cannot be changed: [`HumanForm`](crate::HumanForm) parses the body
+    /// once, and leaves the token of an invalid form unused.
     #[must_use]
     pub fn with_body_reading(mut self) -> Self {
         self.reads_bodies = true;
         self
     }
 
-    /// Sets how a refusal is turned into a response.
+    /// Sets the function that makes the response to a refusal. Default:
+    /// [`respond`].
     #[must_use]
     pub fn with_error_handler(
         mut self,
@@ -84,7 +103,7 @@ impl<S> Layer<S> for HumanLayer {
     }
 }
 
-/// What [`HumanLayer`] makes of a service.
+/// The service that [`HumanLayer`] wraps around another one.
 #[derive(Clone, Debug)]
 pub struct HumanService<S> {
     inner: S,
@@ -107,7 +126,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let layer = self.layer.clone();
-        // The one that was polled ready is the one to call.
+        // The service that reported to be ready must be the one that is called, and not its clone.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         Box::pin(async move {
@@ -119,6 +138,8 @@ where
     }
 }
 
+/// Decides about a request, and keeps the decision and the guard with it for the extractors behind
+/// the layer.
 async fn screen(layer: &HumanLayer, request: Request) -> Result<Request, Rejection> {
     let (parts, body) = request.into_parts();
     let guarded = GuardedRequest::new(layer.guard.snapshot(), &Head(&parts));
@@ -130,7 +151,7 @@ async fn screen(layer: &HumanLayer, request: Request) -> Result<Request, Rejecti
         (request, tokens) = body::buffered(&guarded, request).await?;
     }
     let decision = guarded.decide(tokens, earlier.as_ref()).await;
-    let _let_in: Visitor = decision.clone().require()?;
+    let _visitor: Visitor = decision.clone().require()?;
     request.extensions_mut().insert(decision);
     request.extensions_mut().insert(guard);
     Ok(request)

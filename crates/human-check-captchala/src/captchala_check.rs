@@ -12,7 +12,10 @@ use crate::token_kind::{OfflineTokens, TokenKind, screen};
 use crate::validate::judge;
 use crate::{CAPTCHALA, ServerToken, ServerTokenRequest, server_token};
 
-/// Longer tokens are not CaptchaLa's. The provider publishes no limit; this one is inferred.
+/// The maximum length of a CaptchaLa token: 4,096 bytes (inferred). [`CaptchaLa`] refuses a longer
+/// token as `malformed`, without a call.
+///
+/// See docs/providers/captchala.md#tokens.
 pub const MAX_TOKEN_BYTES: usize = 4_096;
 
 const VALIDATE: &str = "https://apiv1.captcha.la/v1/validate";
@@ -22,19 +25,50 @@ const ISSUE: &str = "https://apiv1.captcha.la/v1/server/challenge/issue";
 const APP_KEY: HeaderName = HeaderName::from_static("x-app-key");
 const APP_SECRET: HeaderName = HeaderName::from_static("x-app-secret");
 
-/// Asks CaptchaLa's validate.
+/// Verifies CaptchaLa tokens with the provider's validate call, and issues server tokens.
 ///
-/// What happens to a token depends on its prefix (section 5), and a visitor chooses that, so:
+/// The prefix of a token tells its kind. A visitor can type any prefix, so each kind is treated by
+/// what it can prove:
 ///
-/// | prefix | what it is | here |
+/// | prefix | what it is | result |
 /// | --- | --- | --- |
-/// | `pt_` | a pass token | asked about |
-/// | `dg_` | handed out when the quota is spent, always invalid | `Declined`, never asked about |
-/// | `offline_` | from the provider's backup service | refused, unless [opted in](Self::with_offline_tokens) |
-/// | `client_`, `co_` | made by the browser alone, anybody can type one | refused |
-/// | `sct_`, others | not a pass token | refused |
+/// | `pt_` | a pass token of the service | verified |
+/// | `dg_` | made while the quota is exhausted, always invalid | [`Declined`](ErrorKind::Declined), without a call |
+/// | `offline_` | made by the provider's backup service | refused, or verified after [`with_offline_tokens`](Self::with_offline_tokens) |
+/// | `client_`, `co_` | made by the browser alone | refused, without a call |
+/// | `sct_`, others | no pass token | refused, without a call |
 ///
-/// The provider's own libraries call any `client_` token valid; this one never does.
+/// The provider's own libraries accept every `client_` token without a call (observed). This
+/// adapter never does.
+///
+/// Expect an action with every submission, because CaptchaLa does not know which action a route
+/// expects. Verifying a token uses it up, so a request is repeated only when no byte of the first
+/// one was sent.
+///
+/// ```
+/// use human_check_captchala::{CAPTCHALA, CaptchaLa};
+/// use human_check_core::{HumanCheck, Secret, Submission};
+/// use human_check_http::{MockTransport, ProviderClient, Reply};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let reply = Reply::new(200, r#"{"code":0,"data":{"valid":true,"action":"login"}}"#);
+/// let client = ProviderClient::new(MockTransport::always(reply));
+/// let check = CaptchaLa::new(&client, "app_key_of_the_page", Secret::new("sec_of_the_server")?)?;
+///
+/// let submission = Submission::new()
+///     .with_token(&CAPTCHALA, "pt_token_from_the_form")
+///     .with_expected_action("login");
+/// assert!(check.check(&submission).await?.is_human());
+/// # Ok(()) }
+/// ```
+///
+/// See docs/providers/captchala.md#token-kinds.
+///
+/// # Cancellation
+///
+/// Dropping the future of [`check`](HumanCheck::check) stops waiting. If the request was sent, the
+/// token may be used, and the visitor needs a new one.
 #[derive(Clone, Debug)]
 pub struct CaptchaLa {
     client: ProviderClient,
@@ -49,11 +83,15 @@ pub struct CaptchaLa {
 }
 
 impl CaptchaLa {
-    /// Asks for one app.
+    /// Creates a check for one app, with its app key and app secret.
+    ///
+    /// The app key is public and stands in pages, too. Sends nothing. The first check, or
+    /// [`prewarm`](Self::prewarm), opens a connection.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the app key is blank or does not fit in a header.
+    /// [`ConfigError`] when the app key is blank, or one of the two holds characters that no header
+    /// may hold.
     pub fn new(
         client: &ProviderClient,
         app_key: &str,
@@ -81,17 +119,28 @@ impl CaptchaLa {
         })
     }
 
-    /// Also asks about `offline_` tokens, at the provider's backup service on another domain.
+    /// Also verifies `offline_` tokens, at the provider's backup service. Default: they are
+    /// refused.
     ///
-    /// The visitor decides to use that path, and its replies may lack action and uid; a route that
-    /// expects those then refuses. Human verdicts carry the detail `offline`.
+    /// Consider before using this:
+    ///
+    /// - The visitor chooses this path by the prefix of the token.
+    /// - The app secret is sent to a second host, of another domain.
+    /// - Its replies may lack the action and the user id. A route that expects those refuses.
+    ///
+    /// Human verdicts carry the detail `offline`, so that a handler can treat them differently.
+    ///
+    /// See docs/providers/captchala.md#offline-tokens.
     #[must_use]
     pub fn with_offline_tokens(mut self) -> Self {
         self.offline = OfflineTokens::Accepted;
         self
     }
 
-    /// For pages that post the token under other names, such as `captcha_token`.
+    /// Sets the names of the form fields that may hold the token, for pages that post it under
+    /// another name, such as `captcha_token`. Default: `captchala_token`.
+    ///
+    /// The given names replace the default.
     #[must_use]
     pub fn with_form_fields<F: Into<String>>(
         mut self,
@@ -101,16 +150,22 @@ impl CaptchaLa {
         self
     }
 
-    /// Opens a connection before the first visitor needs one.
+    /// Opens a connection to CaptchaLa, so that the first check does not wait for one.
+    ///
+    /// Sends an empty GET, which uses no token. A reply with any status is a success. Dropping the
+    /// future abandons the connection.
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when the provider cannot be reached.
+    /// [`CheckError`] when no reply arrives within the client's limits.
     pub async fn prewarm(&self) -> Result<(), CheckError> {
         self.client.prewarm(&CAPTCHALA, &self.validate).await
     }
 
-    /// The request for a token (section 4.1). It consumes the token: keeping it would let it pass again.
+    /// Builds the request for a token. It says `keep_token: false`, because a token that the
+    /// provider keeps would pass again.
+    ///
+    /// See docs/providers/captchala.md#request.
     fn build(&self, token: &str, submission: &Submission) -> Request {
         let mut body = Map::new();
         body.insert("pass_token".into(), token.into());
@@ -125,13 +180,27 @@ impl CaptchaLa {
         self.request(endpoint, body)
     }
 
-    /// Mints a server token, which makes the page's challenge one that we asked for (section 9).
+    /// Issues a server token for a page. The page's challenge is then tied to the action and the
+    /// user of `request`.
     ///
-    /// Success also shows that key and secret are right.
+    /// Give the token to the widget as its data `server-token`. A success also shows that the app
+    /// key and the app secret are right. Dropping the future may leave an unused server token at
+    /// the provider, which does no harm.
+    ///
+    /// ```
+    /// use human_check_captchala::{CaptchaLa, ServerTokenRequest};
+    ///
+    /// async fn for_the_page(check: &CaptchaLa) -> Result<String, Box<dyn std::error::Error>> {
+    ///     let request = ServerTokenRequest::new("login")?.with_uid("user-42").with_max_uses(3);
+    ///     Ok(check.issue_server_token(&request).await?.token)
+    /// }
+    /// ```
+    ///
+    /// See docs/providers/captchala.md#server-tokens.
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when none could be had.
+    /// [`CheckError`] when the provider issued none. `Misconfigured` for a wrong key or secret.
     pub async fn issue_server_token(
         &self,
         request: &ServerTokenRequest,
@@ -143,6 +212,7 @@ impl CaptchaLa {
             .await
     }
 
+    /// Builds a JSON request that is signed with the app key and the app secret.
     fn request(&self, endpoint: &Endpoint, body: Map<String, Value>) -> Request {
         Request::json(endpoint, &body.into())
             .with_header(APP_KEY, self.app_key.clone())
@@ -166,8 +236,8 @@ impl HumanCheck for CaptchaLa {
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let cap = self.client.limits().max_token_bytes.min(MAX_TOKEN_BYTES);
-        let token = match submission.token_for(&CAPTCHALA, cap) {
+        let max_bytes = self.client.limits().max_token_bytes.min(MAX_TOKEN_BYTES);
+        let token = match submission.token_for(&CAPTCHALA, max_bytes) {
             Ok(token) => token,
             Err(refusal) => return self.client.refuse(&CAPTCHALA, refusal),
         };
@@ -190,6 +260,14 @@ impl HumanCheck for CaptchaLa {
     }
 }
 
+/// Issues a server token for each challenge, as the JSON text `{"server_token":"sct_…"}`.
+///
+/// The token allows three uses, because the widget starts one challenge ahead. The binding of the
+/// request becomes its user id. It is tied to no address; [`ServerTokenRequest::with_client_ip`]
+/// says why. The request must name an action: without one, `issue` fails with `Misconfigured`,
+/// reason `action-missing`.
+///
+/// See docs/providers/captchala.md#server-tokens.
 #[async_trait]
 impl ChallengeIssuer for CaptchaLa {
     fn provider(&self) -> &Provider {
@@ -198,16 +276,16 @@ impl ChallengeIssuer for CaptchaLa {
 
     async fn issue(&self, request: &ChallengeRequest) -> Result<Challenge, CheckError> {
         let action = request.action().unwrap_or_default();
-        let mut wanted = ServerTokenRequest::new(action)
+        let mut token_request = ServerTokenRequest::new(action)
             .map_err(|error| {
                 CheckError::new(ErrorKind::Misconfigured, &CAPTCHALA, "action-missing")
                     .with_source(error)
             })?
             .with_max_uses(3);
         if let Some(uid) = request.binding() {
-            wanted = wanted.with_uid(uid);
+            token_request = token_request.with_uid(uid);
         }
-        let issued = self.issue_server_token(&wanted).await?;
+        let issued = self.issue_server_token(&token_request).await?;
         let challenge = Challenge::new(json!({"server_token": issued.token}).to_string());
         Ok(match issued.expires_in {
             Some(ttl) => challenge.with_ttl(ttl),

@@ -1,4 +1,7 @@
 use human_check_core::Provider;
 
-/// CaptchaLa and the field that its own form renderers use (captchala.md section 15.3).
+/// The provider CaptchaLa, with the form field that its own form renderers use, `captchala_token`
+/// (observed).
+///
+/// See docs/providers/captchala.md#tokens.
 pub static CAPTCHALA: Provider = Provider::new("captchala", &["captchala_token"]);

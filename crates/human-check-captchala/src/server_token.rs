@@ -8,7 +8,25 @@ use serde_json::{Map, Value};
 
 use crate::validate::Envelope;
 
-/// Which server token to mint (section 9.1).
+/// The properties of a server token to issue, for
+/// [`CaptchaLa::issue_server_token`](crate::CaptchaLa::issue_server_token).
+///
+/// A server token ties the page's challenge to an action, and to a user or an address.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use human_check_captchala::ServerTokenRequest;
+///
+/// let request = ServerTokenRequest::new("login")?
+///     .with_uid("user-42")
+///     .with_ttl(Duration::from_secs(120))
+///     .with_max_uses(3);
+/// # let _ = request;
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+///
+/// See docs/providers/captchala.md#server-tokens.
 #[derive(Clone, Debug)]
 pub struct ServerTokenRequest {
     action: String,
@@ -19,7 +37,8 @@ pub struct ServerTokenRequest {
 }
 
 impl ServerTokenRequest {
-    /// A token for one action. What the visitor then solves carries that action.
+    /// Creates a request for one action, such as `login`. The token that the visitor gets for
+    /// solving the challenge carries that action, so expect it at the route.
     ///
     /// # Errors
     ///
@@ -30,7 +49,7 @@ impl ServerTokenRequest {
             return Err(ConfigError::new(
                 "action",
                 "is empty",
-                "name what the visitor is doing, like `login`",
+                "name what the visitor does on the page, such as `login`",
             ));
         }
         Ok(Self {
@@ -42,35 +61,44 @@ impl ServerTokenRequest {
         })
     }
 
-    /// Ties it to a user. The verdict then carries the value as its binding.
+    /// Sets the user that the server token is tied to. Default: none. The verdict carries the value
+    /// as its binding, so expect it at the route.
     #[must_use]
     pub fn with_uid(mut self, uid: impl Into<String>) -> Self {
         self.uid = Some(uid.into());
         self
     }
 
-    /// Ties it to an address. Browsers may solve over IPv6 and submit over IPv4, so this refuses
-    /// some honest visitors.
+    /// Sets the only address that may solve the challenge (observed). Default: any address.
+    ///
+    /// Some browsers solve over IPv6 and submit over IPv4, so this refuses some honest visitors.
     #[must_use]
     pub fn with_client_ip(mut self, ip: IpAddr) -> Self {
         self.client_ip = Some(ip);
         self
     }
 
-    /// Asks for a lifetime, in whole seconds. The service may give less; see [`ServerToken::expires_in`].
+    /// Sets the ttl of the server token, in whole seconds. Default: the provider's, 300 seconds.
+    ///
+    /// The provider may give less; see [`ServerToken::expires_in`]. Less than a second counts as
+    /// not set.
     #[must_use]
     pub fn with_ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// How many challenges it may start. Take three or more: the widget starts one ahead.
+    /// Sets how many challenges the server token may start. Default: the provider's. Zero counts as
+    /// not set.
+    ///
+    /// Use three or more, because the widget starts one challenge ahead (observed).
     #[must_use]
     pub fn with_max_uses(mut self, uses: u32) -> Self {
         self.max_uses = Some(uses);
         self
     }
 
+    /// Builds the body of the issue call.
     pub(crate) fn body(&self) -> Map<String, Value> {
         let mut body = Map::new();
         body.insert("action".into(), self.action.as_str().into());
@@ -90,15 +118,17 @@ impl ServerTokenRequest {
     }
 }
 
-/// A server token, to be given to the page as the widget's `serverToken`. `Debug` hides it.
+/// A server token. Give it to the page's widget as its data `server-token`. `Debug` hides it.
+///
+/// See docs/providers/captchala.md#server-tokens.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ServerToken {
-    /// The token itself, beginning with `sct_`.
+    /// The text of the token. It begins with `sct_`.
     pub token: String,
-    /// How long it lives, where the service said so. May be less than was asked for.
+    /// The ttl of the token, where the provider states it. It may be less than was requested.
     pub expires_in: Option<Duration>,
-    /// When it was made, by the service's clock.
+    /// When the token was issued, by the provider's clock, where the provider states it.
     pub issued_at: Option<SystemTime>,
 }
 
@@ -112,16 +142,10 @@ impl fmt::Debug for ServerToken {
     }
 }
 
-/// A server token for each challenge, as `{"server_token":"sct_..."}`, good for three uses since the
-/// widget starts one ahead (section 9.1). A binding becomes its uid. It is tied to no address; see
-/// [`ServerTokenRequest::with_client_ip`] for why.
-///
-/// A request must name an action, without which the service issues nothing.
-
-/// Section 9.2.
+/// Reads the reply of the issue call. See docs/providers/captchala.md#server-tokens.
 pub(crate) fn read(reply: &Reply) -> Result<ServerToken, CheckError> {
     let envelope = Envelope::read(reply)?;
-    if let Some(error) = envelope.owner_error() {
+    if let Some(error) = envelope.operator_or_service_error() {
         return Err(error);
     }
     if envelope.code != 0 || reply.status() != 200 {

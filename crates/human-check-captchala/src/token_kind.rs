@@ -1,24 +1,25 @@
-//! What a token is, by its prefix.
+//! The kinds of tokens, which their prefixes tell. See docs/providers/captchala.md#token-kinds.
 
 use human_check_core::{CheckError, ErrorKind, Reason, Refusal};
 
 use crate::CAPTCHALA;
 
-/// Whether tokens of the provider's backup service are asked about.
+/// Whether tokens of the provider's backup service are verified.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum OfflineTokens {
-    /// They are.
+    /// The backup service verifies them.
     Accepted,
-    /// They are refused.
+    /// They are refused without a call.
     #[default]
     Refused,
 }
 
-/// Decides by its prefix whether a token may be asked about: `Ok(None)` when it may.
+/// Decides by the prefix whether a token is verified. Returns `Ok(None)` when it is, and a refusal
+/// when its kind proves nothing.
 ///
 /// # Errors
 ///
-/// `Declined` for a token that was handed out because the quota is spent.
+/// `Declined` for a token that the provider made while the quota is exhausted.
 pub(crate) fn screen(token: &str, offline: OfflineTokens) -> Result<Option<Refusal>, CheckError> {
     match TokenKind::of(token) {
         TokenKind::Pass => Ok(None),
@@ -32,16 +33,21 @@ pub(crate) fn screen(token: &str, offline: OfflineTokens) -> Result<Option<Refus
     }
 }
 
-/// Section 5. Prefixes are exact and case counts.
+/// The kind of a token. Prefixes are compared exactly, with case.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum TokenKind {
+    /// `dg_`: made while the quota is exhausted.
     Degraded,
+    /// `offline_`: made by the backup service.
     Offline,
+    /// `pt_`: made by the service after a challenge.
     Pass,
+    /// Any other prefix: a visitor can type such a token.
     Unverifiable,
 }
 
 impl TokenKind {
+    /// Returns the kind of a token.
     pub(crate) fn of(token: &str) -> Self {
         match token.split_once('_') {
             Some(("pt", _)) => Self::Pass,

@@ -11,13 +11,14 @@ use url::Url;
 
 use crate::CAPTCHALA;
 
-/// What a reply to validate means (sections 4.2 to 4.4).
+/// Turns a reply to the validate call into a verdict. See docs/providers/captchala.md#reply.
 ///
-/// `offline` says that it came from the backup service, the only one where `ok` stands for `valid`.
+/// `offline` says that the backup service sent it. Only there `data.ok` is read in the place of
+/// `data.valid`.
 ///
 /// # Errors
 ///
-/// [`CheckError`] when it is neither yes nor no.
+/// [`CheckError`] when the reply holds no verdict.
 pub(crate) fn judge(reply: &Reply, offline: bool) -> Result<Verdict, CheckError> {
     let envelope = Envelope::read(reply)?;
     let data = &envelope.data;
@@ -27,16 +28,16 @@ pub(crate) fn judge(reply: &Reply, offline: bool) -> Result<Verdict, CheckError>
         None | Some(Value::Null) => offline && data.get("ok") == Some(&Value::Bool(true)),
         Some(_) => false,
     };
-    if let Some(error) = envelope.owner_error() {
+    if let Some(error) = envelope.operator_or_service_error() {
         return Err(error);
     }
     if envelope.is_degraded() {
         return Err(envelope.error(ErrorKind::Declined, "quota"));
     }
     if valid && envelope.code == 0 {
-        // An error beside a yes is a contradiction, and so is a yes on a status of no.
-        let spoken = refusal_reason(&code) != Reason::Other;
-        if envelope.has_error() || spoken || reply.status() != 200 {
+        // `valid` contradicts an error beside it, a code of a refusal, and every status but 200.
+        let has_refusal_code = refusal_reason(&code) != Reason::Other;
+        if envelope.has_error() || has_refusal_code || reply.status() != 200 {
             return Err(envelope.error(ErrorKind::Protocol, "success-contradicted"));
         }
         return Ok(Verdict::Human(facts(data, offline)));
@@ -52,7 +53,7 @@ pub(crate) fn judge(reply: &Reply, offline: bool) -> Result<Verdict, CheckError>
     Ok(refusal.with_facts(facts(data, offline)).into())
 }
 
-/// Section 10.1.
+/// Returns the reason that a code stands for. See docs/providers/captchala.md#error-codes.
 fn refusal_reason(code: &str) -> Reason {
     match code {
         "empty_token" => Reason::Missing,
@@ -70,7 +71,7 @@ fn refusal_reason(code: &str) -> Reason {
     }
 }
 
-/// Section 4.2, the present nested shape and the older flat one.
+/// Reads the facts, from the present nested members and from the older flat ones.
 fn facts(data: &Map<String, Value>, offline: bool) -> Facts {
     let args = data.get("captcha_args").and_then(Value::as_object);
     let arg = |name: &str| args.and_then(|args| args.get(name));
@@ -116,39 +117,44 @@ fn facts(data: &Map<String, Value>, offline: bool) -> Facts {
     facts
 }
 
-/// Whether a member that counts against an body is there, in whatever type.
+/// Returns whether a member that counts against the visitor is set, in any type.
 fn raised(value: Option<&Value>) -> bool {
     value.is_some_and(|v| !matches!(v, Value::Null | Value::Bool(false)) && v.as_str() != Some(""))
 }
 
-/// Stands for a refusal without a code, as in the provider's own libraries (section 10.1).
+/// The code of a refusal without a code. The provider's own libraries use the same text.
 const UNKNOWN: &str = "unknown_error";
 
-/// What every CaptchaLa reply is wrapped in (section 3.1).
+/// The outer object of every CaptchaLa reply. See docs/providers/captchala.md#reply.
 pub(crate) struct Envelope<'r> {
     reply: &'r Reply,
     pub(crate) code: i64,
     members: Map<String, Value>,
-    /// Empty when the provider sent none, `null`, or the `[]` that its back end prints for none.
+    /// The member `data`. Empty when it is missing, `null` or `[]` (inferred).
     pub(crate) data: Map<String, Value>,
 }
 
 impl<'r> Envelope<'r> {
+    /// Reads the outer object.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError`] for a status that decides alone, and when the reply has no integer `code`.
     pub(crate) fn read(reply: &'r Reply) -> Result<Self, CheckError> {
         let members: Map<String, Value> = match siteverify::object_or_rejection(&CAPTCHALA, reply) {
-            // 401 and 403 are about our credentials, whatever their body.
+            // 401 and 403 concern the app key and secret, whatever their body is.
             Err(error) if matches!(reply.status(), 401 | 403) => {
                 return Err(
                     CheckError::new(ErrorKind::Misconfigured, &CAPTCHALA, "credentials")
                         .with_source(error),
                 );
             }
-            // A 429 or 5xx decides by itself, but may say why.
+            // A 429 or 5xx decides alone. Its body may hold a code to report.
             Err(error) if error.kind() == ErrorKind::Unavailable => {
                 let members = json::object(reply.body()).unwrap_or_default();
                 let code = Self::new(reply, members).error_code();
-                let told = code != UNKNOWN;
-                return Err(if told {
+                let has_code = code != UNKNOWN;
+                return Err(if has_code {
                     error.with_codes(vec![code])
                 } else {
                     error
@@ -184,7 +190,7 @@ impl<'r> Envelope<'r> {
             .filter(|text| !text.is_empty())
     }
 
-    /// Whether it says that the quota is spent, at either level and however it is typed.
+    /// Returns whether the reply says that the quota is exhausted, at either level and in any type.
     fn is_degraded(&self) -> bool {
         let reason = Self::text(self.data.get("reason"));
         raised(self.data.get("degraded"))
@@ -192,11 +198,14 @@ impl<'r> Envelope<'r> {
             || reason == Some("quota_exhausted")
     }
 
+    /// Returns whether the reply names an error, at either level.
     fn has_error(&self) -> bool {
         raised(self.data.get("error")) || raised(self.members.get("error"))
     }
 
-    /// The machine code, wherever it stands (section 4.3).
+    /// Returns the machine code of a failure, from the first member that holds one.
+    ///
+    /// See docs/providers/captchala.md#reply.
     pub(crate) fn error_code(&self) -> String {
         let is_code = |text: &&str| {
             text.starts_with(|c: char| c.is_ascii_lowercase())
@@ -213,14 +222,15 @@ impl<'r> Envelope<'r> {
             .or_else(|| member("msg").filter(is_code))
             .or_else(|| member("message").filter(is_code))
             .unwrap_or(UNKNOWN);
-        // Cut like every provider's text, since it ends in logs.
+        // Shortened like every text of a provider, because it is logged.
         let mut codes = json::Codes::default();
         codes.push(code);
         codes.into_vec().remove(0)
     }
 
-    /// The codes and statuses that are about us or the service, not about a visitor.
-    pub(crate) fn owner_error(&self) -> Option<CheckError> {
+    /// Returns the error for a code or status that concerns the operator or the service and no
+    /// visitor.
+    pub(crate) fn operator_or_service_error(&self) -> Option<CheckError> {
         let code = self.error_code();
         let (kind, reason) = match code.as_str() {
             "rate_limit_exceeded" => (ErrorKind::Unavailable, "rate-limited"),
@@ -236,6 +246,7 @@ impl<'r> Envelope<'r> {
         Some(self.error(kind, reason))
     }
 
+    /// Creates an error with the reply's code and its `Retry-After`.
     pub(crate) fn error(&self, kind: ErrorKind, reason: &'static str) -> CheckError {
         CheckError::new(kind, &CAPTCHALA, reason)
             .with_codes(vec![self.error_code()])

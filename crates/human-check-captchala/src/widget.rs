@@ -3,8 +3,8 @@ use human_check_core::{ConfigError, Widget};
 
 use crate::CAPTCHALA;
 
-static FACTS: WidgetSpec = WidgetSpec {
-    // Actions are free text (section 8). Every one that is known fits in here; the limit is ours.
+static SPEC: WidgetSpec = WidgetSpec {
+    // For CaptchaLa an action is free text. The limits are human-check's own.
     action: Some(TextAttribute {
         attribute: "data-action",
         punctuation: "_-./:",
@@ -17,7 +17,7 @@ static FACTS: WidgetSpec = WidgetSpec {
     }),
     hidden_input: true,
     glue: Some(include_str!("widget_loader.js")),
-    // Section 15.6: the script hosts and the first API host are certain, the rest is inferred.
+    // The script hosts and the first API host were observed. The other sources are inferred.
     sources: WidgetSources {
         script: &["https://cdn.captcha-cdn.net", "https://cdn.captchala.com"],
         style: &[
@@ -46,26 +46,43 @@ static FACTS: WidgetSpec = WidgetSpec {
     )
 };
 
-/// CaptchaLa's widget, shown in the form (captchala.md sections 15.1 to 15.4).
+/// Creates the description of CaptchaLa's widget for a page. `site_key` is the app key.
 ///
-/// `site_key` is the app key. The provider's script adds no field, so the page adds a hidden input
-/// and a glue script that fills it. The glue starts when the page is there, and anew when the
-/// browser brings the page back; a page that posts its form without leaving asks for a new body
-/// by dispatching the event `human-check:again` on `document`.
+/// The provider's script adds no form field (inferred), so the page gets a hidden input and an
+/// inline script that starts the widget and fills the input. The script starts a new challenge when
+/// the browser restores the page. A page that posts its form by script requests a new challenge by
+/// dispatching the event `human-check:again` on `document`.
 ///
-/// It knows an action, a language, the themes `dark` and `stereoscopic`, and another field name.
-/// A server token goes into [`Widget::with_data`] as `server-token`; it should allow three uses or
-/// more, since the widget may spend one when it preloads (section 9.1). The data `product` chooses
-/// `embed` instead of `float`.
+/// Options:
 ///
-/// What its policy needs is partly inferred and wide: inline styles, and images from `data:` and
-/// `blob:` (section 15.6). Nobody has watched it in a browser for this.
+/// | method | values |
+/// | --- | --- |
+/// | [`Widget::with_action`] | 1 to 100 ASCII letters, digits and `_-./:` |
+/// | [`Widget::with_theme`] | `dark`, `stereoscopic` |
+/// | [`Widget::with_language`] | a language tag |
+/// | [`Widget::with_field`] | another name of the form field; see [`CaptchaLa::with_form_fields`](crate::CaptchaLa::with_form_fields) |
+/// | [`Widget::with_data`] of `server-token` | a [server token](crate::ServerToken) for three uses or more |
+/// | [`Widget::with_data`] of `product` | `float` (default), `embed` |
+///
+/// The sources for a Content-Security-Policy are partly inferred and wide: inline styles, and
+/// images from `data:` and `blob:`. They were not tried in a browser with the provider's own
+/// script.
+///
+/// ```
+/// let widget = human_check_captchala::widget("app_key_of_the_page")?
+///     .with_action("login")?
+///     .with_data("product", "embed")?;
+/// assert_eq!(widget.field(), "captchala_token");
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+///
+/// See docs/providers/captchala.md#widget.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] when the app key cannot be one.
+/// [`ConfigError`] when the app key is blank or holds characters that are not printable ASCII.
 pub fn widget(site_key: impl Into<String>) -> Result<Widget, ConfigError> {
-    Widget::new(&CAPTCHALA, site_key, &FACTS)
+    Widget::new(&CAPTCHALA, site_key, &SPEC)
 }
 
 #[cfg(test)]
@@ -100,13 +117,13 @@ mod tests {
 
     #[test]
     fn the_glue_finds_its_elements_and_stays_between_its_tags() {
-        let glue = FACTS.glue.unwrap();
-        assert!(glue.contains(FACTS.class));
+        let glue = SPEC.glue.unwrap();
+        assert!(glue.contains(SPEC.class));
         assert!(!glue.contains("</") && !glue.contains("<!--"));
     }
 
     #[test]
-    fn what_it_does_not_know_is_refused() {
+    fn unknown_options_are_refused() {
         let widget = || widget("app_1").unwrap();
         assert!(widget().with_binding("user").is_err());
         assert!(widget().with_size("compact").is_err());

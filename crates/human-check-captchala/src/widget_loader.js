@@ -1,7 +1,7 @@
 (function () {
   "use strict";
-  var PATIENCE = 10000;
-  // What runs in each element: the provider's widget and the place made for it.
+  var TIMEOUT_MS = 10000;
+  // For each element: the provider's widget that runs in it, and the child that contains it.
   var running = new Map();
 
   function warn(error) { console.warn("human check:", error); }
@@ -16,11 +16,11 @@
     if (data.serverToken) { options.serverToken = data.serverToken; }
     input.value = "";
     box.appendChild(place);
-    // The provider's buttons state no type, and would submit the form they are in.
+    // The provider's buttons have no type, so a click on one would submit the form.
     new MutationObserver(function () {
       place.querySelectorAll("button:not([type])").forEach(function (button) { button.type = "button"; });
     }).observe(place, { childList: true, subtree: true });
-    // An answer that arrives after a new one was asked for belongs to nobody.
+    // A token of a removed widget is dropped, because another challenge was started since.
     function fill(token) { if (box.contains(place)) { input.value = token; } }
     var widget = window.Captchala.init(options)
       .onSuccess(function (result) { fill((result && result.token) || ""); })
@@ -29,8 +29,8 @@
     running.set(box, { widget: widget, place: place });
   }
 
-  // A new widget rather than a reset, which would keep a spent server token.
-  function again() {
+  // Starts a new widget. The provider's `reset()` would keep the used server token.
+  function restart() {
     running.forEach(function (run, box) {
       try {
         if (run.widget && run.widget.destroy) { run.widget.destroy(); }
@@ -55,15 +55,15 @@
     } else if (left > 0) {
       setTimeout(load, 50, left - 50);
     } else {
-      warn("CaptchaLa did not load");
+      warn("the script of CaptchaLa did not load within " + TIMEOUT_MS / 1000 + " s");
     }
   }
 
   if (document.readyState === "loading") {
-    document.addEventListener("DOMContentLoaded", function () { load(PATIENCE); });
+    document.addEventListener("DOMContentLoaded", function () { load(TIMEOUT_MS); });
   } else {
-    load(PATIENCE);
+    load(TIMEOUT_MS);
   }
-  document.addEventListener("human-check:again", again);
-  window.addEventListener("pageshow", function (event) { if (event.persisted) { again(); } });
+  document.addEventListener("human-check:again", restart);
+  window.addEventListener("pageshow", function (event) { if (event.persisted) { restart(); } });
 })();

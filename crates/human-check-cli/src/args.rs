@@ -1,4 +1,7 @@
-//! The command line.
+//! The arguments of the command line.
+//!
+//! The comments of the fields are the help texts: the first paragraph for `-h`, all of them for
+//! `--help`.
 
 #![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 
@@ -10,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use human_check_config::{EnterpriseKeyKind, ProviderKind};
 use human_check_explain::{KeyName, Rules};
 
-/// Human verification behind one trait: try it, test against it, look into it.
+/// Try the library human-check, test against emulated providers, and explain replies of providers.
 #[derive(Parser)]
 #[command(name = "human-check", version, about)]
 pub(crate) struct Cli {
@@ -20,35 +23,36 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Ask several providers about the tokens in a file, and keep what each said.
+    /// Verify the tokens in a file with several providers, and record the outcomes.
     ///
     /// The file holds one JSON object a line, such as
-    /// {"id":"42","answers":{"turnstile":"TOKEN","hcaptcha":"TOKEN"},"action":"signup"}
-    /// Each token is shown to its own provider only, and is spent by it. The id is required, is written to the
-    /// output, and must not be a token. A second run with the same output goes on where the first one stopped;
-    /// what was under way when it was killed is asked again.
+    /// {"id":"42","tokens":{"turnstile":"TOKEN","hcaptcha":"TOKEN"},"action":"signup"}
+    /// A token is sent to its own provider only, and is used up by it. The id is required, is
+    /// written to the output, and must not be a token. A second run with the same output continues
+    /// behind the records of the first. Lines that were in flight when a run was killed are
+    /// verified again.
     ///
-    /// Exit code: 0, 3 when lines could not be read or something is misconfigured, 130 when interrupted.
+    /// Exit code: 0, 3 when lines could not be read or a setting is wrong, 130 when interrupted.
     Compare(CompareArgs),
-    /// Serve a site with emulated providers to try everything in a browser, until interrupted.
+    /// Serve a site to try every provider in a browser, until interrupted.
     ///
-    /// Needs no account. npm, where it is installed, fetches the widget of the proof of work once; all others
-    /// need no network beyond this machine. With --once it verifies good and bad tokens with four providers
-    /// instead, prints them side by side and ends.
+    /// The providers are emulated, so it needs no account. npm, if it is installed, fetches
+    /// ALTCHA's widget once; the other widgets need no network beyond this machine. With --once it
+    /// serves no site: it verifies good and bad tokens with each provider, prints a table and ends.
     Demo {
-        /// Where to listen.
+        /// The address to listen on.
         #[arg(long, default_value = "127.0.0.1:8642", conflicts_with = "once")]
         addr: SocketAddr,
-        /// A folder node_modules with the npm package altcha 3, for the widget of the proof of work.
+        /// A folder node_modules with the npm package altcha 3, for ALTCHA's widget.
         ///
-        /// Otherwise npm fetches it once, where it is installed, and it is kept in the user's cache.
+        /// Without it, npm fetches the package once, if npm is installed, into the user's cache.
         #[arg(long, value_name = "FOLDER", conflicts_with = "once")]
         widget: Option<PathBuf>,
-        /// How much work the proof of work asks for.
+        /// How much work a challenge of ALTCHA takes.
         #[arg(long, default_value = "light", conflicts_with = "once",
             value_parser = ["light", "standard", "sha", "scrypt", "argon2id"])]
         difficulty: String,
-        /// How long one of its challenges can be answered, in seconds.
+        /// How long a challenge of ALTCHA can be solved, in seconds.
         #[arg(
             long,
             default_value_t = 300,
@@ -56,108 +60,134 @@ pub(crate) enum Command {
             conflicts_with = "once"
         )]
         challenge_ttl: u64,
-        /// Print a table and end.
+        /// Verify good and bad tokens with each provider, print a table and end.
         #[arg(long)]
         once: bool,
-        /// One JSON object a line instead of a table.
+        /// Print one JSON object a line instead of a table.
         #[arg(long, requires = "once")]
         json: bool,
         /// Show all three reCAPTCHA products.
         #[arg(long, requires = "once")]
         all: bool,
     },
-    /// Say what a configuration file amounts to, or what is wrong with it and where.
+    /// Check a configuration file and print a summary, or the first error with its place.
     ///
-    /// Exits with 0 or 3. Secrets are read, since a missing one is a mistake, and never shown.
+    /// It builds everything that the file describes and calls no provider. It reads the secrets,
+    /// because a missing secret is an error, and shows none of them. Servers of stores are
+    /// inspected.
+    ///
+    /// Exit code: 0, or 3 when the file has an error.
     CheckConfig {
-        /// The file. Default: human-check.toml.
+        /// The configuration file. Default: human-check.toml.
         file: Option<PathBuf>,
-        /// Print the JSON schema of such files instead, for editors.
+        /// Print the JSON schema of configuration files instead, for editors.
         #[arg(long, conflicts_with = "file")]
         schema: bool,
     },
-    /// Serve the emulated providers, those of the generic adapter included, until interrupted.
+    /// Serve the emulated providers, until interrupted.
+    ///
+    /// It prints the endpoint and the keys of each provider, and how to mint tokens and cause
+    /// faults.
     Emulate {
-        /// Where to listen.
+        /// The address to listen on.
         #[arg(long, default_value = "127.0.0.1:8765")]
         addr: SocketAddr,
-        /// One JSON object instead of text.
+        /// Print base URL and keys as one JSON object instead of text.
         #[arg(long)]
         json: bool,
     },
     /// Verify one token with a provider.
     ///
-    /// The secret comes from `HUMAN_CHECK_SECRET` or a file, never from an argument.
+    /// The secret comes from the variable HUMAN_CHECK_SECRET or from a file, never from an
+    /// argument. Verifying uses the token up, except with altcha, whose tokens are inspected and
+    /// not claimed.
     ///
-    /// Exit code: 0 human, 1 not human, 2 could not tell, 3 misconfigured.
+    /// Exit code: 0 human, 1 not human, 2 no verdict, 3 misconfigured or a wrong argument.
     Verify(VerifyArgs),
-    /// Read providers' replies offline and say what the library makes of them.
+    /// Explain a provider's reply: outcome, reason, and what to do.
     ///
-    /// With --jsonl, standard input holds one JSON object a line, such as
+    /// It calls no provider. With --jsonl, standard input holds one JSON object a line, such as
     /// {"name":"x","provider":"turnstile","status":200,"body":"{\"success\":true}","policy":{"action":"login"}}
-    /// and each is answered by one line. Lines that cannot be read are reported by their number on standard
-    /// error, the rest still runs, and the exit code is then 3. Otherwise it is 0, whatever the replies say.
+    /// and the output has one line for each. Lines that cannot be read are reported with their
+    /// number on standard error, and the others are explained.
     ///
-    /// Further members: headers (object), enc ("b64" when body is base64), now (RFC 3339), site_key, token.
-    /// Rules of policy: hostnames, apps, action, min_score (1 = human), max_risk (the provider's scale), max_age_s,
-    /// skew_s, cdata, uid, key (score, checkbox, challenge), allow_testing, allow_offline.
+    /// Further members: headers (object), enc ("b64" when body is base64), now (RFC 3339),
+    /// site_key, token. Rules of policy: hostnames, apps, action, min_score (1 = human), max_risk
+    /// (the provider's scale), max_age_s, skew_s, cdata, uid, key (score, checkbox, challenge),
+    /// allow_testing, allow_offline.
+    ///
+    /// Exit code: 0, whatever the replies mean, or 3 when a reply or a line could not be read.
     Explain(ExplainArgs),
-    /// Report what the records of `compare`, or of a shadow in production, say.
+    /// Summarise the records of compare, or of a shadow in production.
     ///
-    /// Exit code: 0, 3 when lines could not be read, which are left out.
+    /// Exit code: 0, or 3 when lines could not be read, which are left out.
     Report(ReportArgs),
 }
 
+/// The arguments of `compare`.
 #[derive(Args)]
 pub(crate) struct CompareArgs {
-    /// The file of tokens.
+    /// The file of tokens, one JSON object a line.
     pub(crate) input: PathBuf,
-    /// Where the records go. Appended to.
+    /// The file of records, which is appended to.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// A TOML file with a table [providers.NAME] for each provider.
+    /// A TOML file with a table [providers.NAME] for each provider. Other tables are ignored.
+    ///
+    /// The keys are those of a deployment, so the file of a deployment works, too. NAME is the name
+    /// that the file of tokens uses. The kind altcha cannot be compared in this way.
     #[arg(long, value_name = "FILE", required_unless_present = "provider")]
     pub(crate) providers: Option<PathBuf>,
-    /// A provider of the emulator, instead of a file. May be repeated.
+    /// A provider of the emulator, instead of a file. Can be repeated.
     #[arg(long, value_parser = kind(), requires = "emulator", conflicts_with = "providers")]
     pub(crate) provider: Vec<ProviderKind>,
-    /// Ask the emulator at this address instead of the providers, with its keys.
+    /// The address of an emulator to call instead of the providers, with the emulator's keys.
+    ///
+    /// human-check emulate prints it.
     #[arg(long, value_name = "URL")]
     pub(crate) emulator: Option<String>,
-    /// How many lines are under way at once.
+    /// How many lines are in flight at once.
+    ///
+    /// Until a provider has returned a verdict, only one line is, so that wrong settings use up few
+    /// tokens.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) concurrency: u8,
 }
 
+/// The arguments of `report`.
 #[derive(Args)]
 pub(crate) struct ReportArgs {
     /// Files of records.
+    ///
+    /// Several files count as one, such as the files of a shadow that were rotated.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// One JSON object instead of tables.
+    /// Print one JSON object instead of tables.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write a page with plots, too.
+    /// Also write an HTML page with plots to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// What the providers charge, a TOML file of yours.
+    /// A TOML file with the prices of the providers, for a table of costs.
+    ///
+    /// No prices are built in. The README of human-check-compare describes the file.
     #[arg(long, value_name = "FILE", requires = "monthly_volume")]
     pub(crate) prices: Option<PathBuf>,
-    /// For how many checks a month.
+    /// The number of checks a month, for a table of costs.
     #[arg(long, value_name = "CHECKS", requires = "prices")]
     pub(crate) monthly_volume: Option<u64>,
 }
 
-/// The rules of a route.
+/// The rules that a verdict must satisfy.
 #[derive(Args)]
 pub(crate) struct RuleArgs {
-    /// A host that may show the challenge. May be repeated.
+    /// A host that may show the challenge. Can be repeated.
     #[arg(long = "hostname", value_name = "HOST")]
     pub(crate) hostnames: Vec<String>,
-    /// The action the challenge must be solved for.
+    /// The action that the challenge must be solved for.
     #[arg(long)]
     pub(crate) action: Option<String>,
-    /// The value the challenge must be tied to (cdata, uid).
+    /// The value that the challenge must be bound to (cdata, uid).
     #[arg(long)]
     pub(crate) binding: Option<String>,
     /// The lowest score, from 0 (machine) to 1 (human).
@@ -166,21 +196,26 @@ pub(crate) struct RuleArgs {
     /// The highest risk on the provider's own scale (hCaptcha 0 to 1, CaptchaLa 0 to 100).
     #[arg(long, value_name = "RISK")]
     pub(crate) max_risk: Option<f64>,
-    /// The highest age of the challenge in seconds.
+    /// The highest age of a solved challenge, in seconds.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) max_age: Option<f64>,
     /// How far clocks may differ, in seconds.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) skew: Option<f64>,
-    /// Which kind of key it is, for reCAPTCHA Enterprise.
+    /// The kind of a reCAPTCHA Enterprise key.
+    ///
+    /// A score key needs --min-score. The other kinds have no threshold.
     #[arg(long, value_parser = key_kind())]
     pub(crate) key: Option<EnterpriseKeyKind>,
-    /// For tests: let answers to a provider's testing keys pass.
+    /// For tests: accept replies to the provider's published test keys.
+    ///
+    /// With such keys every visitor passes, so they are refused without this option.
     #[arg(long)]
     pub(crate) allow_test_keys: bool,
 }
 
 impl RuleArgs {
+    /// Returns the rules in the form of `explain --jsonl`.
     pub(crate) fn rules(self) -> Rules {
         Rules {
             hostnames: (!self.hostnames.is_empty()).then_some(self.hostnames),
@@ -197,78 +232,84 @@ impl RuleArgs {
     }
 }
 
+/// The arguments of `verify`.
 #[derive(Args)]
 pub(crate) struct VerifyArgs {
-    /// The provider.
+    /// The kind of provider.
     #[arg(long, value_parser = kind())]
     pub(crate) provider: ProviderKind,
-    /// The token, or `-` to read it from standard input.
+    /// The token, or - to read one line from standard input.
     #[arg(long)]
     pub(crate) token: String,
-    /// Site key, or app key of CaptchaLa.
+    /// The site key, or the app key of CaptchaLa.
     #[arg(long, env = "HUMAN_CHECK_SITE_KEY")]
     pub(crate) site_key: Option<String>,
-    /// A file that holds the secret.
+    /// A file with the secret. Takes precedence over HUMAN_CHECK_SECRET.
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
-    /// A service account's key file, for reCAPTCHA Enterprise.
+    /// The key file of a service account, for reCAPTCHA Enterprise.
     #[arg(long, value_name = "FILE")]
     pub(crate) service_account: Option<PathBuf>,
     /// The Google Cloud project, for reCAPTCHA Enterprise.
     #[arg(long)]
     pub(crate) project: Option<String>,
-    /// Where to ask instead of the provider, such as the emulator.
+    /// The base URL to call instead of the provider, such as that of the emulator.
+    ///
+    /// Scheme, host and port; plain http for loopback only.
     #[arg(long, env = "HUMAN_CHECK_BASE_URL", value_name = "URL")]
     pub(crate) base_url: Option<String>,
-    /// The visitor's address.
+    /// The visitor's IP address, which is sent to providers that accept one.
     #[arg(long)]
     pub(crate) client_ip: Option<std::net::IpAddr>,
-    /// One JSON object instead of text.
+    /// Print one JSON object instead of text.
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
 }
 
+/// The arguments of `explain`.
 #[derive(Args)]
 pub(crate) struct ExplainArgs {
-    /// Read JSON objects from standard input, one a line.
+    /// Read many replies from standard input, one JSON object a line.
+    ///
+    /// The rules are in the lines then, and the options for rules have no effect.
     #[arg(long, conflicts_with_all = ["reply", "provider"])]
     pub(crate) jsonl: bool,
-    /// The provider whose reply it is.
+    /// The kind of provider that sent the reply.
     #[arg(long, value_parser = kind(), required_unless_present = "jsonl")]
     pub(crate) provider: Option<ProviderKind>,
-    /// A file that holds the reply's body, or `-` for standard input.
+    /// A file with the body of the reply, or - for standard input.
     #[arg(required_unless_present = "jsonl")]
     pub(crate) reply: Option<PathBuf>,
-    /// The reply's HTTP status.
+    /// The HTTP status of the reply.
     #[arg(long, default_value_t = 200)]
     pub(crate) status: u16,
-    /// The time to judge ages at, RFC 3339. Default now.
+    /// The time to compute ages at, RFC 3339. Default: now.
     #[arg(long)]
     pub(crate) now: Option<String>,
-    /// Our site key, where the reply names one.
+    /// The site key of the account, for replies that name a site key.
     #[arg(long)]
     pub(crate) site_key: Option<String>,
-    /// The token, where its kind matters.
+    /// The token, for providers with kinds of tokens.
     #[arg(long)]
     pub(crate) token: Option<String>,
-    /// One JSON object instead of text.
+    /// Print one JSON object instead of text.
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
 }
 
-/// A kind of provider by its name.
+/// Parses the name of a kind of provider.
 fn kind() -> impl TypedValueParser<Value = ProviderKind> {
     let names = ProviderKind::ALL.iter().map(|kind| kind.as_str());
     PossibleValuesParser::new(names)
-        .try_map(|name| ProviderKind::from_name(&name).ok_or("is no kind of provider"))
+        .try_map(|name| ProviderKind::from_name(&name).ok_or("is not a kind of provider"))
 }
 
-/// A kind of reCAPTCHA Enterprise key by its name.
+/// Parses the name of a kind of reCAPTCHA Enterprise key.
 fn key_kind() -> impl TypedValueParser<Value = EnterpriseKeyKind> {
     PossibleValuesParser::new(["challenge", "checkbox", "score"])
-        .try_map(|name| EnterpriseKeyKind::from_name(&name).ok_or("is no kind of key"))
+        .try_map(|name| EnterpriseKeyKind::from_name(&name).ok_or("is not a kind of key"))
 }

@@ -1,4 +1,7 @@
-//! `check-config`: what a configuration file amounts to, or what is wrong with it.
+//! `check-config`: a dry run of a configuration file.
+//!
+//! It finds the errors that a program would find at its start, such as a missing secret, an unknown
+//! key, or a rule that a provider can never meet.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -6,20 +9,20 @@ use std::path::Path;
 use human_check_config::Deployment;
 use human_check_core::ConfigError;
 
-/// Builds everything that the file describes and says what it is. Asks no provider; a store on a
-/// server is asked about its settings.
+/// Builds everything that the file describes, and prints a summary and the warnings about the
+/// servers of stores. It calls no provider.
 ///
 /// # Errors
 ///
-/// When nothing can be printed. The inner error is the file's.
+/// The outer error is that of the output, the inner one that of the configuration.
 pub(crate) async fn run(out: &mut impl Write, file: &Path) -> io::Result<Result<(), ConfigError>> {
     let deployment = match Deployment::builder().with_dry_run().load(file) {
         Ok(deployment) => deployment,
         Err(error) => return Ok(Err(error)),
     };
     write!(out, "{}", deployment.summary())?;
-    for finding in deployment.inspect_stores().await {
-        writeln!(out, "warning: {finding}")?;
+    for warning in deployment.inspect_stores().await {
+        writeln!(out, "warning: {warning}")?;
     }
     writeln!(out, "{}: nothing is wrong with it", file.display())?;
     Ok(Ok(()))

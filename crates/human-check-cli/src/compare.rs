@@ -1,4 +1,9 @@
-//! Asks several providers about the tokens in a file, and keeps what each said.
+//! `compare`: verifies the tokens in a file with several providers, and records the outcomes.
+//!
+//! Several lines are in flight at once, each in a task of its own, which calls the providers one
+//! after another. A line has a record only after all its calls, so an interrupted run can be
+//! continued: the next run skips the lines whose ids are in the output. An error of a provider is
+//! an outcome, too, and its line is not verified again, because the token may be used up.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -16,38 +21,40 @@ use crate::compared::NamedCheck;
 use crate::record_file::RecordFile;
 use crate::token_lines::{TokenLine, TokenLines};
 
-/// What to compare.
+/// The settings of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     /// The file of tokens.
     pub(crate) input: PathBuf,
-    /// Where records go. Those that are there are not asked about again.
+    /// The file of records. Lines that have a record in it are skipped.
     pub(crate) output: PathBuf,
-    /// Whom to ask.
+    /// The providers to call.
     pub(crate) providers: Vec<NamedCheck>,
-    /// How many lines are under way at once.
+    /// How many lines are in flight at once.
     pub(crate) concurrency: usize,
 }
 
-/// The code of a run that was interrupted, as shells have it.
+/// The exit code of an interrupted run, as shells have it.
 const INTERRUPTED: u8 = 130;
 
-/// The code of lines that cannot be read, and of providers that are set up wrongly.
-const WRONG: u8 = 3;
+/// The exit code for lines that cannot be read, and for providers that reject their settings.
+const MISCONFIGURED: u8 = 3;
 
+/// The numbers of lines by what became of them.
 #[derive(Default)]
 struct Counts {
-    asked: u64,
+    compared: u64,
     skipped: u64,
     bad: u64,
 }
 
-/// Compares until the file ends, or until it is interrupted: lines that are under way are then
-/// finished, and the next run goes on behind them.
+/// Compares until the file ends, a provider rejects its settings, or the process is interrupted.
+/// Lines that are in flight then are finished, and the next run continues behind them. Returns the
+/// exit code.
 ///
 /// # Errors
 ///
-/// When a file cannot be read or written.
+/// [`io::Error`] when a file cannot be read or written.
 pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
     let name = run.input.display().to_string();
     let named =
@@ -57,23 +64,24 @@ pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
     let mut lines = TokenLines::new(BufReader::new(input));
     let mut output = RecordFile::open(&run.output)?;
     let providers = Arc::new(run.providers);
-    let names: Vec<_> = providers.iter().map(|v| v.name.as_str()).collect();
+    let names: Vec<_> = providers.iter().map(|check| check.name.as_str()).collect();
 
     let mut counts = Counts::default();
     let mut seen = HashSet::new();
     let mut judged = HashSet::new();
-    let mut under_way = JoinSet::new();
-    let (mut ended, mut interrupted, mut wrong) = (false, false, None);
+    let mut in_flight = JoinSet::new();
+    let (mut ended, mut interrupted, mut rejected) = (false, false, None);
     let interrupt = tokio::signal::ctrl_c();
     tokio::pin!(interrupt);
     loop {
-        // Until somebody has judged, one line is enough to find out that a provider is set up wrongly.
-        let most = if judged.is_empty() {
+        // Until a provider has returned a verdict, one line at a time is enough to notice wrong
+        // settings.
+        let max = if judged.is_empty() {
             1
         } else {
             run.concurrency
         };
-        while !ended && !interrupted && wrong.is_none() && under_way.len() < most {
+        while !ended && !interrupted && rejected.is_none() && in_flight.len() < max {
             let Some((number, line)) = lines.read(&names).map_err(named)? else {
                 ended = true;
                 break;
@@ -83,23 +91,22 @@ pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
                 if seen.insert(line.id.clone()) {
                     Ok(line)
                 } else {
-                    Err("`id` is that of an earlier line; give each line one of its own")
+                    Err("`id` is that of an earlier line; write a different id in each line")
                 }
             });
             match line {
                 Ok(line) if output.done.contains(&line.id) => counts.skipped += 1,
                 Ok(line) => {
-                    under_way.spawn(ask(Arc::clone(&providers), line));
+                    in_flight.spawn(verify_line(Arc::clone(&providers), line));
                 }
                 Err(problem) => {
                     counts.bad += 1;
-                    let told = progress.suspend(|| writeln!(errors, "{name}:{number}: {problem}"));
-                    told?;
+                    progress.suspend(|| writeln!(errors, "{name}:{number}: {problem}"))?;
                 }
             }
         }
         let done = tokio::select! {
-            done = under_way.join_next() => done,
+            done = in_flight.join_next() => done,
             _ = &mut interrupt, if !interrupted => {
                 interrupted = true;
                 continue;
@@ -109,17 +116,17 @@ pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
             break;
         };
         let record = done.map_err(|_| io::Error::other("a check panicked; please report it"))?;
-        // A provider that rejects our settings before it judged anybody rejects them for everybody:
-        // going on would only spend the tokens of the others.
-        let rejected = record.comparison.observations.iter().find(|observation| {
+        // A provider that rejects its settings before its first verdict would reject them for every
+        // line. To continue would only use up the tokens of the other providers.
+        let rejecting = record.comparison.observations.iter().find(|observation| {
             matches!(&observation.outcome, ObservedOutcome::Failed(kind, _) if kind == "misconfigured")
                 && !judged.contains(&observation.provider)
         });
-        if let Some(observation) = rejected {
+        if let Some(observation) = rejecting {
             let ObservedOutcome::Failed(_, reason) = &observation.outcome else {
                 continue;
             };
-            wrong.get_or_insert((observation.provider.clone(), reason.clone()));
+            rejected.get_or_insert((observation.provider.clone(), reason.clone()));
             continue;
         }
         for observation in &record.comparison.observations {
@@ -134,49 +141,51 @@ pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
             let name = run.output.display();
             io::Error::new(
                 error.kind(),
-                format!("{name}: {error}; make room and run it again"),
+                format!("{name}: {error}; free space on the disk and run the command again"),
             )
         })?;
-        counts.asked += 1;
+        counts.compared += 1;
     }
     progress.finish_and_clear();
     let Counts {
-        asked,
+        compared,
         skipped,
         bad,
     } = counts;
     let output = run.output.display();
     writeln!(
         errors,
-        "{asked} compared, {skipped} were done before, {bad} lines could not be read"
+        "{compared} compared, {skipped} were done before, {bad} lines could not be read"
     )?;
-    if let Some((provider, reason)) = wrong {
+    if let Some((provider, reason)) = rejected {
         writeln!(
             errors,
-            "human-check: {provider} rejects its settings ({reason}); mend them and run it again: it goes on where it stopped"
+            "human-check: {provider} rejects its settings ({reason}); correct them and run the command again, which continues where it stopped"
         )?;
-        return Ok(WRONG);
+        return Ok(MISCONFIGURED);
     }
     if interrupted {
-        writeln!(errors, "Interrupted. Run it again to go on.")?;
+        writeln!(errors, "Interrupted. Run it again to continue.")?;
         return Ok(INTERRUPTED);
     }
     writeln!(errors, "Next: human-check report {output}")?;
-    Ok(if bad > 0 { WRONG } else { 0 })
+    Ok(if bad > 0 { MISCONFIGURED } else { 0 })
 }
 
-/// Asks each provider about its own token, one after another: so many lines are so many requests.
-async fn ask(providers: Arc<Vec<NamedCheck>>, line: TokenLine) -> Record {
+/// Verifies each token of a line with its own provider. The providers are called one after another,
+/// so the number of requests in flight is that of the lines.
+async fn verify_line(providers: Arc<Vec<NamedCheck>>, line: TokenLine) -> Record {
     let at = SystemTime::now();
     let mut observations = Vec::with_capacity(providers.len());
     for named in providers.iter() {
         let provider = named.kind.provider();
-        let token = line.answers.get(&named.name);
+        let token = line.tokens.get(&named.name);
         let mut observation = match token.filter(|token| !token.is_empty()) {
             None => Observation::without_call(provider),
             Some(token) => {
                 let mut submission = Submission::new().with_token(provider, token.as_str());
-                // Of a provider that reports no action it would refuse everybody.
+                // With a provider that reports no action, an expected action would refuse every
+                // visitor.
                 if let Some(action) = line.action.clone().filter(|_| named.reports_action()) {
                     submission = submission.with_expected_action(action);
                 }
@@ -185,7 +194,7 @@ async fn ask(providers: Arc<Vec<NamedCheck>>, line: TokenLine) -> Record {
                 Observation::of(provider, &outcome, start.elapsed())
             }
         };
-        // Two sites of one provider have two names.
+        // Two accounts with one provider have two names.
         observation.provider.clone_from(&named.name);
         observations.push(observation);
     }
@@ -194,7 +203,8 @@ async fn ask(providers: Arc<Vec<NamedCheck>>, line: TokenLine) -> Record {
     record
 }
 
-/// By bytes, since nobody has counted the lines. Only where somebody looks.
+/// Returns a progress bar, hidden unless standard error is a terminal. It counts bytes, because the
+/// number of lines is not known.
 fn progress(bytes: u64) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());

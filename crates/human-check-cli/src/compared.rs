@@ -1,4 +1,4 @@
-//! Several providers by name, for `compare`.
+//! The providers of `compare`, by name.
 
 use std::path::Path;
 
@@ -13,27 +13,28 @@ use human_check_http::ProviderClient;
 /// A provider under the name that the file of tokens gives it.
 #[derive(Debug)]
 pub(crate) struct NamedCheck {
-    /// The name.
+    /// The name, which is also a member of `tokens` in the file of tokens.
     pub(crate) name: String,
-    /// Which provider.
+    /// The kind of provider.
     pub(crate) kind: ProviderKind,
-    /// The check behind its rules.
+    /// The check of the account, with the account's own rules.
     pub(crate) check: Box<dyn HumanCheck>,
 }
 
 impl NamedCheck {
-    /// Whether an expected action may be asked for.
+    /// Returns whether the provider can report an action, so that one can be expected.
     pub(crate) fn reports_action(&self) -> bool {
         self.check.capabilities().of(FactKind::Action) != Support::Never
     }
 
+    /// Builds the check of an account.
     fn of(account: NamedProvider, client: &ProviderClient) -> Result<Self, ConfigError> {
         let (name, kind) = (account.name.clone(), account.config.kind);
         if kind == ProviderKind::Altcha {
             return Err(ConfigError::new(
                 format!("providers.{name}.kind"),
-                "is altcha, which judges an answer once and within minutes, so a file of them compares nothing",
-                "leave it out here, and compare it behind live traffic, with [check.shadow]",
+                "is altcha, whose tokens last for minutes and are accepted once, so a file of them cannot be compared",
+                "leave it out here, and compare altcha on live traffic with [check.shadow]",
             ));
         }
         let check = account.build(client).map_err(|error| {
@@ -48,12 +49,12 @@ impl NamedCheck {
     }
 }
 
-/// The providers of a file, with the emulator's keys if there is one.
+/// Returns the providers of a file. With an `emulator`, they have its address and its keys.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] that names the line or the setting, and shows no value: it may be a secret that
-/// somebody wrote into the wrong place.
+/// [`ConfigError`] that names the line or the setting. It shows no value, which may be a secret in
+/// the wrong place.
 pub(crate) fn from_file(
     path: &Path,
     emulator: Option<&str>,
@@ -69,11 +70,11 @@ pub(crate) fn from_file(
     accounts.map(at_emulator).collect()
 }
 
-/// Providers of the emulator under their own names, with its keys.
+/// Returns providers of the emulator under the names of their kinds, with the emulator's keys.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] when the address is wrong.
+/// [`ConfigError`] when the address of the emulator is wrong, or a kind cannot be compared.
 pub(crate) fn emulated(
     kinds: &[ProviderKind],
     emulator: &str,
@@ -94,10 +95,11 @@ pub(crate) fn emulated(
     Ok(checks)
 }
 
+/// Replaces address and keys of an account by those of the emulator.
 fn move_to_emulator(config: &mut ProviderConfig, emulator: &str) -> Result<(), ConfigError> {
-    let site = EmulatedAccount::for_provider(config.kind.provider().name());
-    config.site_key = Some(site.site_key);
-    config.secret = Some(Secret::new(site.secret)?);
+    let emulated = EmulatedAccount::for_provider(config.kind.provider().name());
+    config.site_key = Some(emulated.site_key);
+    config.secret = Some(Secret::new(emulated.secret)?);
     config.project = Some(PROJECT.to_owned());
     config.base_url = Some(parse_base_url(emulator)?);
     let scored = matches!(

@@ -1,11 +1,13 @@
-//! Introduces a running emulator to whoever will use it.
+//! `emulate`: prints how to use a running emulator.
+//!
+//! The keys that it prints are fixed, so that a configuration for the emulator can be written once.
 
 use std::io::{self, Write};
 
 use human_check_emulator::{EmulatedAccount, Emulator};
 use serde_json::json;
 
-/// The providers and where each is asked.
+/// The providers, and the path of each verify call.
 const PATHS: [(&str, &str); 10] = [
     ("turnstile", "/turnstile/v0/siteverify"),
     ("hcaptcha", "/siteverify"),
@@ -22,7 +24,7 @@ const PATHS: [(&str, &str); 10] = [
     ("mcaptcha", "/api/v1/pow/siteverify"),
 ];
 
-/// The providers whose scripts it serves, and where.
+/// The providers whose widget scripts the emulator serves, and their paths.
 const SCRIPTS: [(&str, &str); 6] = [
     ("turnstile", "/turnstile/v0/api.js"),
     ("hcaptcha", "/1/api.js"),
@@ -32,11 +34,12 @@ const SCRIPTS: [(&str, &str); 6] = [
     ("captchala", "/captchala-loader.js"),
 ];
 
-/// Prints base URL, keys and how to mint tokens.
+/// Prints the base URL, the keys, and how to mint tokens and cause faults. With `json`, only base
+/// URL and keys, as one JSON object.
 ///
 /// # Errors
 ///
-/// When `out` cannot be written.
+/// [`io::Error`] when `out` cannot be written.
 pub(crate) fn introduce(out: &mut impl Write, emulator: &Emulator, json: bool) -> io::Result<()> {
     let base = emulator.base_url();
     if json {
@@ -46,14 +49,14 @@ pub(crate) fn introduce(out: &mut impl Write, emulator: &Emulator, json: bool) -
     }
     writeln!(
         out,
-        "Emulated providers on {base} (keys are made up and open nothing):\n"
+        "Emulated providers on {base} (the keys are invented and work with no real provider):\n"
     )?;
     for (provider, path) in PATHS {
-        let site = EmulatedAccount::for_provider(provider);
+        let account = EmulatedAccount::for_provider(provider);
         writeln!(out, "{provider}")?;
         writeln!(out, "  endpoint  {base}{path}")?;
-        writeln!(out, "  site key  {}", site.site_key)?;
-        writeln!(out, "  secret    {}", site.secret)?;
+        writeln!(out, "  site key  {}", account.site_key)?;
+        writeln!(out, "  secret    {}", account.secret)?;
         if let Some((_, script)) = SCRIPTS.iter().find(|(name, _)| *name == provider) {
             writeln!(out, "  script    {base}{script}")?;
         }
@@ -61,9 +64,9 @@ pub(crate) fn introduce(out: &mut impl Write, emulator: &Emulator, json: bool) -
     writeln!(
         out,
         "
-Every provider has a second site, whose key and secret end in 2: its tokens are foreign to the first.
+Every provider has a second account, whose key and secret end in 2. Tokens of one account are refused with the other.
 
-Mint a token (solved on www.example.com unless you say otherwise):
+Mint a token (solved on www.example.com, unless `hostname` is another host):
   curl -d '{{\"provider\":\"turnstile\",\"action\":\"signup\"}}' {base}/emulator/mint
   further members: site_key, hostname, action, binding, score (the provider's scale), age_s, unsolved,
                    browser_error, app, user_ip, kind (captchala), server_token (captchala), length
@@ -71,11 +74,11 @@ Mint a token (solved on www.example.com unless you say otherwise):
 Verify it (from the repository: cargo run -- instead of human-check):
   HUMAN_CHECK_SECRET={} human-check verify --provider turnstile --base-url {base} --token TOKEN
 
-Show a widget: load its script in a page, with the site key where the provider wants it. What its visitors get:
+Show a widget: load its script in a page, with the site key where the provider expects it. Make all visitors bots:
   curl -d '{{\"visitors_are_bots\":true}}' {base}/emulator/knobs
-  further members: token_ttl_ms, challenge_ttl_ms; without any, everybody is human and nothing is hurried
+  further members: token_ttl_ms, challenge_ttl_ms; an empty object restores the defaults
 
-Break every provider's replies, until healed or with \"times\":N for the next N (Turnstile is asked twice):
+Break the replies of every provider, until healed, or the next N with \"times\":N (verifying a Turnstile token can take two calls):
   curl -d '{{\"fault\":{{\"html\":{{\"status\":503}}}}}}' {base}/emulator/fail
   curl -X POST {base}/emulator/heal
   faults: \"stall\" \"stall-body\" \"endless\" \"redirect\" \"reset-before\" \"reset-after\" \"truncated\" \"wrong-length\"

@@ -1,4 +1,17 @@
-//! The command human-check.
+//! The command human-check: reads the arguments, runs a subcommand, and returns its exit code.
+//!
+//! | subcommand | code |
+//! | --- | --- |
+//! | `check-config` | `check_config.rs` |
+//! | `compare` | `compare.rs`, with `compared.rs`, `token_lines.rs` and `record_file.rs` |
+//! | `demo` | the crate `human-check-demo` |
+//! | `emulate` | the crate `human-check-emulator`; `emulate.rs` prints how to use it |
+//! | `explain` | the crate `human-check-explain` |
+//! | `report` | the module `report` of the crate `human-check-compare`; `report.rs` reads the files |
+//! | `verify` | `verify.rs` |
+//!
+//! Results go to standard output, and errors and warnings to standard error. The README lists the
+//! options and the exit codes.
 
 mod args;
 mod check_config;
@@ -26,16 +39,16 @@ use human_check_explain::{Case, Explanation, explain};
 use human_check_http::{HyperTransport, ProviderClient};
 
 use crate::args::{Cli, Command, CompareArgs, ExplainArgs, VerifyArgs};
-use crate::verify::Verify;
+use crate::verify::VerifyOptions;
 
-/// Also for arguments that cannot be read, since 2 means "could not tell".
+/// The exit code for a wrong configuration. Also for wrong arguments, because 2 means "no verdict".
 const MISCONFIGURED: u8 = 3;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Nowhere is left to say that printing failed.
+            // If printing fails, there is no other place to report that.
             let _ = error.print();
             return match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
@@ -49,17 +62,19 @@ fn main() -> ExitCode {
     let done = runtime.and_then(|runtime| runtime.block_on(run(cli.command)));
     match done {
         Ok(code) => ExitCode::from(code),
-        // The reader of our output has gone, as `| head` does.
+        // The reader of the output has ended, as with `| head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
 }
 
+/// Prints a problem and returns the exit code.
 fn fail(problem: &dyn std::fmt::Display) -> ExitCode {
     let _ = writeln!(io::stderr(), "human-check: {problem}");
     ExitCode::from(MISCONFIGURED)
 }
 
+/// Runs a subcommand and returns its exit code.
 async fn run(command: Command) -> io::Result<u8> {
     match command {
         Command::Compare(args) => compare(args).await,
@@ -77,14 +92,15 @@ async fn run(command: Command) -> io::Result<u8> {
             ..
         } => {
             let work = demo::Work {
-                difficulty: Difficulty::named(&difficulty).unwrap_or_default(),
+                difficulty: Difficulty::from_name(&difficulty).unwrap_or_default(),
                 ttl: Duration::from_secs(challenge_ttl),
             };
             let interrupted = tokio::spawn(tokio::signal::ctrl_c());
-            // It listens for the signal from its first turn on, and has that before anybody is told where.
+            // The task listens for the signal from its first poll on, which must be before the
+            // address is printed: a test may then send the signal at once.
             tokio::task::yield_now().await;
             let stop = async {
-                // One that cannot be waited for ends the demo as well.
+                // A signal that cannot be waited for ends the demo, too.
                 let _ = interrupted.await;
             };
             let (mut out, mut errors) = (io::stdout().lock(), io::stderr());
@@ -121,17 +137,18 @@ async fn run(command: Command) -> io::Result<u8> {
         Command::Explain(args) if args.jsonl => explain_lines().await,
         Command::Explain(args) => explain_one(args).await,
         Command::Report(args) => {
-            let question = report::ReportOptions {
+            let options = report::ReportOptions {
                 files: args.files,
                 json: args.json,
                 html: args.html,
                 prices: args.prices.zip(args.monthly_volume),
             };
-            report::run(&question, &mut io::stdout().lock(), &mut io::stderr())
+            report::run(&options, &mut io::stdout().lock(), &mut io::stderr())
         }
     }
 }
 
+/// Runs `compare`.
 async fn compare(args: CompareArgs) -> io::Result<u8> {
     let providers = HyperTransport::new().and_then(|transport| {
         let client = ProviderClient::new(transport);
@@ -157,6 +174,7 @@ async fn compare(args: CompareArgs) -> io::Result<u8> {
     compare::run(run, &mut io::stderr()).await
 }
 
+/// Runs `verify`.
 async fn verify(args: VerifyArgs) -> io::Result<u8> {
     let token = if args.token == "-" {
         let mut line = String::new();
@@ -165,7 +183,7 @@ async fn verify(args: VerifyArgs) -> io::Result<u8> {
     } else {
         args.token
     };
-    let question = Verify {
+    let options = VerifyOptions {
         kind: args.provider,
         token,
         site_key: args.site_key,
@@ -177,12 +195,13 @@ async fn verify(args: VerifyArgs) -> io::Result<u8> {
         client_ip: args.client_ip,
         rules: args.rules.rules(),
     };
-    match verify::run(question).await {
-        Ok(answer) => print(&answer, args.json),
+    match verify::run(options).await {
+        Ok(explanation) => print(&explanation, args.json),
         Err(error) => misconfigured(&error, args.json),
     }
 }
 
+/// Runs `explain` for one reply.
 async fn explain_one(args: ExplainArgs) -> io::Result<u8> {
     let (Some(provider), Some(path)) = (args.provider, args.reply) else {
         return Ok(MISCONFIGURED);
@@ -202,8 +221,8 @@ async fn explain_one(args: ExplainArgs) -> io::Result<u8> {
     case.site_key = args.site_key;
     case.token = args.token;
     match explain(case).await {
-        Ok(answer) => {
-            print(&answer, args.json)?;
+        Ok(explanation) => {
+            print(&explanation, args.json)?;
             if no_threshold && !args.json {
                 writeln!(
                     io::stdout().lock(),
@@ -216,6 +235,7 @@ async fn explain_one(args: ExplainArgs) -> io::Result<u8> {
     }
 }
 
+/// Runs `explain --jsonl`.
 async fn explain_lines() -> io::Result<u8> {
     let mut code = 0;
     let mut input = io::stdin().lock();
@@ -228,12 +248,12 @@ async fn explain_lines() -> io::Result<u8> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let answer = match Case::from_json(&line) {
+        let explained = match Case::from_json(&line) {
             Ok(case) => explain(case).await,
             Err(problem) => Err(problem),
         };
-        match answer {
-            Ok(answer) => writeln!(io::stdout().lock(), "{}", answer.to_json())?,
+        match explained {
+            Ok(explanation) => writeln!(io::stdout().lock(), "{}", explanation.to_json())?,
             Err(problem) => {
                 code = MISCONFIGURED;
                 writeln!(io::stderr(), "line {number}: {problem}")?;
@@ -243,42 +263,44 @@ async fn explain_lines() -> io::Result<u8> {
     Ok(code)
 }
 
-fn print(answer: &Explanation, json: bool) -> io::Result<u8> {
+/// Prints an explanation as text or as JSON, and returns the exit code of its outcome.
+fn print(explanation: &Explanation, json: bool) -> io::Result<u8> {
     let mut out = io::stdout().lock();
     if json {
-        writeln!(out, "{}", answer.to_json())?;
-        return Ok(answer.exit_code());
+        writeln!(out, "{}", explanation.to_json())?;
+        return Ok(explanation.exit_code());
     }
-    writeln!(out, "outcome   {}", answer.outcome)?;
-    if let Some(reason) = &answer.reason {
+    writeln!(out, "outcome   {}", explanation.outcome)?;
+    if let Some(reason) = &explanation.reason {
         writeln!(out, "reason    {reason}")?;
     }
-    if !answer.codes.is_empty() {
-        writeln!(out, "codes     {}", answer.codes.join(", "))?;
+    if !explanation.codes.is_empty() {
+        writeln!(out, "codes     {}", explanation.codes.join(", "))?;
     }
-    if let Some(score) = answer.score {
+    if let Some(score) = explanation.score {
         writeln!(out, "score     {score} (1 = human)")?;
     }
-    if let Some(hostname) = &answer.hostname {
+    if let Some(hostname) = &explanation.hostname {
         writeln!(out, "hostname  {hostname}")?;
     }
-    if let Some(action) = &answer.action {
+    if let Some(action) = &explanation.action {
         writeln!(out, "action    {action}")?;
     }
-    for cause in &answer.causes {
+    for cause in &explanation.causes {
         writeln!(out, "because   {cause}")?;
     }
-    if answer.alert {
-        writeln!(out, "alert     the site's owner should look at this")?;
+    if explanation.alert {
+        writeln!(out, "alert     requires the operator's attention")?;
     }
-    writeln!(out, "\n{}", answer.advice())?;
-    Ok(answer.exit_code())
+    writeln!(out, "\n{}", explanation.advice())?;
+    Ok(explanation.exit_code())
 }
 
+/// Prints the error of a wrong setting, with `json` also as JSON, and returns the exit code.
 fn misconfigured(error: &ConfigError, json: bool) -> io::Result<u8> {
     if json {
-        let answer = Explanation::misconfigured(None, error);
-        writeln!(io::stdout().lock(), "{}", answer.to_json())?;
+        let explanation = Explanation::misconfigured(None, error);
+        writeln!(io::stdout().lock(), "{}", explanation.to_json())?;
     }
     writeln!(io::stderr(), "human-check: {error}")?;
     Ok(MISCONFIGURED)

@@ -1,4 +1,7 @@
-//! The file that `compare` writes, and reads again to go on.
+//! The file of records that `compare` writes, and reads to continue an earlier run.
+//!
+//! Each record is one line with the id of its line of tokens. Only the last line can be incomplete,
+//! because each record is written at once.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -7,17 +10,22 @@ use std::path::Path;
 
 use human_check_compare::{Record, RecordReader};
 
-/// The output, open to be appended to, and the ids that are in it.
+/// The file of records, open for appending, and the ids in it.
 pub(crate) struct RecordFile {
     file: File,
+    /// The ids of the lines that have a record.
     pub(crate) done: HashSet<String>,
 }
 
 impl RecordFile {
-    /// Opens `path`, or makes it.
+    /// Opens the file at `path`, or creates it for its owner alone.
     ///
-    /// A last line that a kill tore is taken back: what it says was never finished. Any other line
-    /// that is no record means that this is some other file, which is left alone.
+    /// An incomplete last line, which a killed run left, is removed, so its line is verified again.
+    ///
+    /// # Errors
+    ///
+    /// [`io::Error`] when the file cannot be read or written, or another line is not a record. Then
+    /// it is not a file of records, and is not changed.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let name = path.display();
         let named = |error: io::Error| {
@@ -30,7 +38,7 @@ impl RecordFile {
             io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!(
-                    "{name}:{number} is no record of a comparison; mend it, or choose another --output"
+                    "{name}:{number} is not a record of a comparison; correct it, or choose another --output"
                 ),
             )
         };
@@ -39,10 +47,10 @@ impl RecordFile {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path).map_err(named)?;
-        let (torn_at, tail) = tail(&mut file).map_err(named)?;
+        let (tail_start, tail) = tail(&mut file).map_err(named)?;
         file.seek(SeekFrom::Start(0)).map_err(named)?;
         let mut done = HashSet::new();
-        let mut lines = RecordReader::new(BufReader::new((&mut file).take(torn_at)));
+        let mut lines = RecordReader::new(BufReader::new((&mut file).take(tail_start)));
         let mut last = 0;
         while let Some((number, line)) = lines.read().map_err(named)? {
             last = number;
@@ -57,7 +65,7 @@ impl RecordFile {
                 file.write_all(b"\n").map_err(named)?;
                 done.extend(record.id);
             } else if tail.starts_with(START) || START.starts_with(&tail) {
-                file.set_len(torn_at).map_err(named)?;
+                file.set_len(tail_start).map_err(named)?;
             } else {
                 return Err(foreign(last + 1));
             }
@@ -65,26 +73,26 @@ impl RecordFile {
         Ok(Self { file, done })
     }
 
-    /// Appends one record, with one call, so that a kill tears at most this line.
+    /// Appends one record with one write, so that a kill leaves at most this line incomplete.
     pub(crate) fn append(&mut self, record: &Record) -> io::Result<()> {
         self.file
             .write_all(format!("{}\n", record.to_json()).as_bytes())
     }
 }
 
-/// How every record begins.
+/// The text that every record begins with.
 const START: &[u8] = b"{\"at\":\"";
 
-/// Far more than a record.
-const TAIL_CAP: u64 = 65_536;
+/// The maximum length of an incomplete last line, more than any record has.
+const MAX_TAIL_BYTES: u64 = 65_536;
 
-/// What stands behind the last line break, and where it begins.
+/// Returns where the text behind the last line break begins, and that text.
 fn tail(file: &mut File) -> io::Result<(u64, Vec<u8>)> {
     let length = file.metadata()?.len();
-    let from = length.saturating_sub(TAIL_CAP);
+    let from = length.saturating_sub(MAX_TAIL_BYTES);
     file.seek(SeekFrom::Start(from))?;
     let mut end = Vec::new();
-    file.take(TAIL_CAP).read_to_end(&mut end)?;
+    file.take(MAX_TAIL_BYTES).read_to_end(&mut end)?;
     let after = end
         .iter()
         .rposition(|byte| *byte == b'\n')

@@ -1,4 +1,4 @@
-//! Reads records and reports what they say.
+//! `report`: summarises files of records.
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
@@ -7,40 +7,40 @@ use std::path::PathBuf;
 use human_check_compare::report::{Report, html, terminal};
 use human_check_compare::{Prices, RecordReader, Tally};
 
-/// What to report on, and how.
+/// The settings of a report.
 #[derive(Clone, Debug)]
 pub(crate) struct ReportOptions {
     /// Files of records.
     pub(crate) files: Vec<PathBuf>,
-    /// One JSON object instead of tables.
+    /// Whether to print one JSON object instead of tables.
     pub(crate) json: bool,
-    /// Where to write a page, too.
+    /// The file for an HTML page, if there is to be one.
     pub(crate) html: Option<PathBuf>,
-    /// What the providers charge, and for how many checks a month.
+    /// The file with the prices of the providers, and the number of checks a month.
     pub(crate) prices: Option<(PathBuf, u64)>,
 }
 
-/// Capabilities to `out`, and tells `errors` of lines that are no records.
+/// Prints the report to `out`, and lines that are not records to `errors`.
 ///
 /// The exit code is 0, or 3 when there were such lines.
 ///
 /// # Errors
 ///
-/// When a file cannot be read or written, or the prices are wrong.
+/// [`io::Error`] when a file cannot be read or written, or the file of prices is wrong.
 pub(crate) fn run(
-    question: &ReportOptions,
+    options: &ReportOptions,
     out: &mut impl Write,
     errors: &mut impl Write,
 ) -> io::Result<u8> {
     let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, format!("{error}"));
-    // Before the files, which may be long.
-    let prices = match &question.prices {
+    // Before the records, so that an error in the prices shows at once.
+    let prices = match &options.prices {
         None => None,
         Some((path, volume)) => Some((Prices::from_file(path).map_err(invalid)?, *volume)),
     };
     let mut tally = Tally::new();
     let mut bad = 0_u64;
-    for path in &question.files {
+    for path in &options.files {
         let name = path.display();
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("{name}: {error}; check the path"))
@@ -64,7 +64,7 @@ pub(crate) fn run(
             .collect()
     });
     let report = Report { statistics, costs };
-    if let Some(path) = &question.html {
+    if let Some(path) = &options.html {
         std::fs::write(path, html(&report)).map_err(|error| {
             let name = path.display();
             io::Error::new(
@@ -73,13 +73,13 @@ pub(crate) fn run(
             )
         })?;
     }
-    if question.json {
+    if options.json {
         writeln!(out, "{}", report.to_json())?;
     } else {
         write!(out, "{}", terminal(&report))?;
     }
     if bad > 0 {
-        writeln!(errors, "{bad} lines are no records and are left out")?;
+        writeln!(errors, "{bad} lines are not records and are left out")?;
         return Ok(3);
     }
     Ok(0)

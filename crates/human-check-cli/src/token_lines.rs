@@ -1,4 +1,8 @@
-//! The lines that `compare` reads.
+//! The lines of a file of tokens, which `compare` reads, such as
+//! `{"id":"42","tokens":{"turnstile":"TOKEN","hcaptcha":"TOKEN"},"action":"signup"}`.
+//!
+//! Tokens are secret while they are valid. So errors repeat no text of a line, and an id that
+//! reveals a token is an error.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
@@ -6,42 +10,46 @@ use std::io::{self, BufRead, Read};
 use human_check_compare::validate_id;
 use serde::Deserialize;
 
-/// Tokens are a few kilobytes, and there is one for each provider.
-const LINE_CAP: u64 = 1_048_576;
+/// The maximum length of a line in bytes. A token has some kilobytes, and a line has one for each
+/// provider.
+const MAX_LINE_BYTES: u64 = 1_048_576;
 
-/// What one visitor handed in for each provider. Never printed.
+/// The tokens of one visitor, at most one for each provider. They are never printed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TokenLine {
+    /// The id of the line, which its record has, too.
     pub(crate) id: String,
-    pub(crate) answers: BTreeMap<String, String>,
+    /// The tokens, by the names of the providers.
+    pub(crate) tokens: BTreeMap<String, String>,
+    /// The action that providers that report actions must have reported.
     #[serde(default)]
     pub(crate) action: Option<String>,
 }
 
 impl TokenLine {
-    /// Reads one line. What is wrong is said without its text, which may be a token.
+    /// Reads one line. An error repeats no text of the line, which may be a token.
     fn from_json(line: &[u8], providers: &[&str]) -> Result<Self, &'static str> {
         let line: Self = serde_json::from_slice(line).map_err(|error| {
             let message = error.to_string();
             if message.starts_with("missing field `id`") {
-                "`id` is missing; write one of your own, it is how a second run knows what is done"
-            } else if message.starts_with("missing field `answers`") {
-                "`answers` is missing; write an object of providers and tokens"
+                "`id` is missing; write a different id in each line, by which a second run skips it"
+            } else if message.starts_with("missing field `tokens`") {
+                "`tokens` is missing; write an object with a token for each provider"
             } else if message.starts_with("unknown field") {
-                "holds an unknown member; write id, answers and action"
+                "holds an unknown member; write id, tokens and action"
             } else if error.is_data() {
-                "holds a value of the wrong type; write texts, and an object of them in `answers`"
+                "holds a value of the wrong type; write texts, and an object of them in `tokens`"
             } else {
-                "is no JSON; write one object a line"
+                "is not JSON; write one object a line"
             }
         })?;
         if line
-            .answers
+            .tokens
             .values()
-            .any(|token| gives_away(&line.id, token))
+            .any(|token| reveals_token(&line.id, token))
         {
-            return Err("`id` is a token or part of one; write a number or a name of your own");
+            return Err("`id` is a token or a part of one; write a number or another name");
         }
         if validate_id(&line.id).is_err() {
             return Err(
@@ -49,39 +57,42 @@ impl TokenLine {
             );
         }
         if line
-            .answers
+            .tokens
             .keys()
             .any(|name| !providers.contains(&name.as_str()))
         {
             return Err(
-                "`answers` names a provider that was not set up; set it up, or leave it out",
+                "`tokens` names a provider that was not set up; set it up, or leave it out",
             );
         }
-        if line.answers.values().all(String::is_empty) {
-            return Err("`answers` holds no token; leave the line out");
+        if line.tokens.values().all(String::is_empty) {
+            return Err("`tokens` holds no token; leave the line out");
         }
         Ok(line)
     }
 }
 
-/// Whether an id is a token or shares its text. The id is written down, and a token must never be.
-fn gives_away(id: &str, token: &str) -> bool {
-    // What is shorter says nothing, and would be found in many an id by chance.
-    const TELLING: usize = 16;
+/// Returns whether an id is a token, contains one, or is a part of one. The id is written to the
+/// output, which must hold no token.
+fn reveals_token(id: &str, token: &str) -> bool {
+    // A shorter text may be a part of the other by chance.
+    const MIN_PART: usize = 16;
     id == token
-        || (token.len() >= TELLING && id.contains(token))
-        || (id.len() >= TELLING && token.contains(id))
+        || (token.len() >= MIN_PART && id.contains(token))
+        || (id.len() >= MIN_PART && token.contains(id))
 }
 
-/// Reads lines one by one, with their numbers and how many bytes were read so far.
+/// A reader of lines, one by one, each with its number.
 pub(crate) struct TokenLines<R> {
     input: R,
     number: u64,
+    /// How many bytes were read so far.
     pub(crate) bytes: u64,
     buffer: Vec<u8>,
 }
 
 impl<R: BufRead> TokenLines<R> {
+    /// Creates a reader of `input`.
     pub(crate) fn new(input: R) -> Self {
         Self {
             input,
@@ -91,6 +102,8 @@ impl<R: BufRead> TokenLines<R> {
         }
     }
 
+    /// Reads the next line that is not empty. Returns its number, from 1, and its tokens or what is
+    /// wrong with it. `None` at the end of the input.
     #[allow(clippy::type_complexity, reason = "a number and a result")]
     pub(crate) fn read(
         &mut self,
@@ -101,15 +114,15 @@ impl<R: BufRead> TokenLines<R> {
                 return Ok(None);
             }
             self.number += 1;
-            let mut whole = true;
+            let mut is_whole = true;
             while self.buffer.last() != Some(&b'\n') && self.is_full() {
-                // Read on to its end without keeping it.
-                whole = false;
+                // The rest of a line that is too long is read and not kept.
+                is_whole = false;
                 if !self.read_line()? {
                     break;
                 }
             }
-            if !whole {
+            if !is_whole {
                 let problem = "is longer than a mebibyte; write one object a line";
                 return Ok(Some((self.number, Err(problem))));
             }
@@ -122,13 +135,15 @@ impl<R: BufRead> TokenLines<R> {
         }
     }
 
+    /// Returns whether the buffer holds the maximum of a line.
     fn is_full(&self) -> bool {
-        u64::try_from(self.buffer.len()).is_ok_and(|length| length >= LINE_CAP)
+        u64::try_from(self.buffer.len()).is_ok_and(|length| length >= MAX_LINE_BYTES)
     }
 
+    /// Reads up to the end of the line or the maximum. Returns `false` at the end of the input.
     fn read_line(&mut self) -> io::Result<bool> {
         self.buffer.clear();
-        let mut start = (&mut self.input).take(LINE_CAP);
+        let mut start = (&mut self.input).take(MAX_LINE_BYTES);
         let read = start.read_until(b'\n', &mut self.buffer)?;
         self.bytes += u64::try_from(read).unwrap_or(0);
         Ok(read > 0)
@@ -142,27 +157,27 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_without_the_token() {
         for (line, problem) in [
-            ("canary", "no JSON"),
-            (r#"{"answers":{"a":"canary"}}"#, "`id` is missing"),
-            (r#"{"id":"canary"}"#, "`answers` is missing"),
-            (r#"{"id":"1","answers":"canary"}"#, "wrong type"),
-            (r#"{"id":7,"answers":{"a":"canary"}}"#, "wrong type"),
+            ("canary", "not JSON"),
+            (r#"{"tokens":{"a":"canary"}}"#, "`id` is missing"),
+            (r#"{"id":"canary"}"#, "`tokens` is missing"),
+            (r#"{"id":"1","tokens":"canary"}"#, "wrong type"),
+            (r#"{"id":7,"tokens":{"a":"canary"}}"#, "wrong type"),
             (
-                r#"{"id":"1","answers":{"a":"x"},"canary":1}"#,
+                r#"{"id":"1","tokens":{"a":"x"},"canary":1}"#,
                 "unknown member",
             ),
-            (r#"{"id":"","answers":{"a":"canary"}}"#, "`id` is empty"),
-            (r#"{"id":"canary","answers":{"a":"canary"}}"#, "token"),
+            (r#"{"id":"","tokens":{"a":"canary"}}"#, "`id` is empty"),
+            (r#"{"id":"canary","tokens":{"a":"canary"}}"#, "token"),
             (
-                r#"{"id":"1-canary-0123456789","answers":{"a":"canary-0123456789"}}"#,
+                r#"{"id":"1-canary-0123456789","tokens":{"a":"canary-0123456789"}}"#,
                 "token",
             ),
             (
-                r#"{"id":"canary-0123456789","answers":{"a":"canary-0123456789-abc"}}"#,
+                r#"{"id":"canary-0123456789","tokens":{"a":"canary-0123456789-abc"}}"#,
                 "token",
             ),
-            (r#"{"id":"1","answers":{"canary":"x"}}"#, "not set up"),
-            (r#"{"id":"1","answers":{"a":""}}"#, "no token"),
+            (r#"{"id":"1","tokens":{"canary":"x"}}"#, "not set up"),
+            (r#"{"id":"1","tokens":{"a":""}}"#, "no token"),
         ] {
             let error = TokenLine::from_json(line.as_bytes(), &["a"]).err().unwrap();
             assert!(error.contains(problem), "{line}: {error}");
@@ -175,7 +190,7 @@ mod tests {
         let text = format!(
             "{}\n{}",
             "x".repeat(3_000_000),
-            r#"{"id":"1","answers":{"a":"t"}}"#
+            r#"{"id":"1","tokens":{"a":"t"}}"#
         );
         let mut lines = TokenLines::new(text.as_bytes());
         let (first, bad) = lines.read(&["a"]).unwrap().unwrap();

@@ -1,4 +1,7 @@
-//! Verifies one token with a provider.
+//! `verify`: verifies one token with a provider.
+//!
+//! It uses the adapter, the rules and the HTTP client of production, and no circuit breaker and no
+//! replay store.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -17,63 +20,64 @@ use crate::setting::read_setting;
 use human_check_config::{ProviderConfig, ProviderKind, parse_base_url};
 use human_check_explain::{Explanation, Rules};
 
-/// What to verify, and with what.
-pub(crate) struct Verify {
-    /// The provider.
+/// The token, the settings of the account, and the rules.
+pub(crate) struct VerifyOptions {
+    /// The kind of provider.
     pub(crate) kind: ProviderKind,
     /// The token.
     pub(crate) token: String,
-    /// Site key or app key.
+    /// The site key or app key.
     pub(crate) site_key: Option<String>,
     /// The secret from the environment.
     pub(crate) secret: Option<String>,
-    /// A file that holds the secret, which comes before the environment.
+    /// The file with the secret, which takes precedence over the environment.
     pub(crate) secret_file: Option<PathBuf>,
-    /// A service account's key file.
+    /// The key file of a service account.
     pub(crate) service_account: Option<PathBuf>,
     /// The Google Cloud project.
     pub(crate) project: Option<String>,
-    /// Where to ask instead of the provider.
+    /// The base URL to call instead of the provider.
     pub(crate) base_url: Option<String>,
     /// The visitor's address.
     pub(crate) client_ip: Option<IpAddr>,
-    /// What the verdict must satisfy.
+    /// The rules that the verdict must satisfy.
     pub(crate) rules: Rules,
 }
 
-impl std::fmt::Debug for Verify {
+impl std::fmt::Debug for VerifyOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Verify")
+        f.debug_struct("VerifyOptions")
             .field("kind", &self.kind)
             .finish_non_exhaustive()
     }
 }
 
-/// Asks the provider. An answer of altcha's is only looked into, so it stays good for its one use.
+/// Verifies the token with the provider. A token of altcha is inspected and not claimed, so it can
+/// still be used once.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] when the question cannot be asked with these settings.
-pub(crate) async fn run(question: Verify) -> Result<Explanation, ConfigError> {
-    let rules = &question.rules;
-    let mut config = ProviderConfig::new(question.kind);
-    config.site_key = question.site_key;
-    config.project = question.project;
+/// [`ConfigError`] when a setting is missing or wrong.
+pub(crate) async fn run(options: VerifyOptions) -> Result<Explanation, ConfigError> {
+    let rules = &options.rules;
+    let mut config = ProviderConfig::new(options.kind);
+    config.site_key = options.site_key;
+    config.project = options.project;
     config.enterprise_key = rules.enterprise_key();
     config.min_score = rules.min_score;
     config.max_risk = rules.max_risk;
     config.test_keys = rules.test_keys();
-    config.base_url = question
+    config.base_url = options
         .base_url
         .as_deref()
         .map(parse_base_url)
         .transpose()?;
-    config.secret = match (&question.secret_file, question.secret) {
+    config.secret = match (&options.secret_file, options.secret) {
         (Some(path), _) => Some(Secret::new(read_setting("secret_file", path)?)?),
         (None, Some(secret)) => Some(Secret::new(secret)?),
         (None, None) => None,
     };
-    if let Some(path) = &question.service_account {
+    if let Some(path) = &options.service_account {
         let file = Secret::multiline(read_setting("service_account", path)?)?;
         config.credential = Some(Credential::bearer(ServiceAccount::from_json(&file)?));
     }
@@ -83,16 +87,16 @@ pub(crate) async fn run(question: Verify) -> Result<Explanation, ConfigError> {
     }
     let mut submission = rules
         .submission()?
-        .with_token(question.kind.provider(), question.token);
-    if let Some(ip) = question.client_ip {
+        .with_token(options.kind.provider(), options.token);
+    if let Some(ip) = options.client_ip {
         submission = submission.with_client_ip(ip);
     }
-    if question.kind == ProviderKind::Altcha {
-        // Looking tells nothing that a rule could be held to, and whoever gives one wants it held.
+    if options.kind == ProviderKind::Altcha {
+        // An inspection reports no fact, so no rule can be checked. A rule that is set is an error.
         policy.validate_for(Capabilities::nothing())?;
         return Ok(Explanation::new(
             None,
-            &Ok(look(&submission, config.secret)?),
+            &Ok(inspect_altcha(&submission, config.secret)?),
         ));
     }
     let client = ProviderClient::new(HyperTransport::new()?);
@@ -101,7 +105,8 @@ pub(crate) async fn run(question: Verify) -> Result<Explanation, ConfigError> {
     Ok(Explanation::new(None, &check.check(&submission).await))
 }
 
-fn look(submission: &Submission, secret: Option<Secret>) -> Result<Verdict, ConfigError> {
+/// Inspects signature, work and expiry of a token of altcha. It is not claimed.
+fn inspect_altcha(submission: &Submission, secret: Option<Secret>) -> Result<Verdict, ConfigError> {
     let secret = secret.ok_or_else(|| {
         let remedy = "set HUMAN_CHECK_SECRET or give --secret-file";
         ConfigError::new("secret", "is missing", remedy)
@@ -117,7 +122,7 @@ fn look(submission: &Submission, secret: Option<Secret>) -> Result<Verdict, Conf
     })
 }
 
-/// What to write instead, where the remedy of a library is about code or a file.
+/// Replaces remedies about code or a file by remedies about arguments.
 fn in_terms_of_arguments(error: ConfigError) -> ConfigError {
     let missing = error.problem() == "is missing";
     match error.field() {

@@ -1,4 +1,4 @@
-//! The command as a user meets it: arguments, streams, exit codes.
+//! The command as an operator uses it: arguments, streams, exit codes.
 
 #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
 
@@ -104,9 +104,9 @@ fn verify_exits_with_what_it_found() {
         assert!(out(&refused).contains("wrong-hostname"));
         let wrong = verify(emulator, &token(), "wrong-secret", &["--json"]);
         assert_eq!(code(&wrong), 3, "{}", out(&wrong));
-        let answer: Value = serde_json::from_str(&out(&wrong)).unwrap();
+        let explanation: Value = serde_json::from_str(&out(&wrong)).unwrap();
         assert_eq!(
-            (&answer["outcome"], &answer["alert"]),
+            (&explanation["outcome"], &explanation["alert"]),
             (&"misconfigured".into(), &true.into())
         );
         emulator.fail(Fault::Html { status: 503 }, None);
@@ -223,7 +223,7 @@ fn bad_configuration_names_the_setting_and_the_remedy() {
             "hostnames",
         ),
         (
-            vec!["verify", "--provider", "nobody", "--token", "x"],
+            vec!["verify", "--provider", "unknown", "--token", "x"],
             Some("s"),
             "possible values",
         ),
@@ -256,16 +256,16 @@ fn a_token_of_altcha_is_inspected_and_nothing_else() {
     let request = ChallengeRequest::new();
     let challenge = runtime.block_on(altcha.issue(&request)).unwrap();
     let field = human_check_testkit::solve(challenge.json()).unwrap();
-    let look = |secret: &str, more: &[&str]| {
+    let inspect = |secret: &str, more: &[&str]| {
         let arguments = ["verify", "--provider", "altcha", "--token", "-"];
         let mut command = human_check(&[&arguments, more].concat());
         command.env("HUMAN_CHECK_SECRET", secret);
         run(command, field.as_bytes())
     };
-    let looked = look(secret, &[]);
-    assert_eq!((code(&looked), err(&looked).as_str()), (0, ""));
+    let inspected = inspect(secret, &[]);
+    assert_eq!((code(&inspected), err(&inspected).as_str()), (0, ""));
     let other = "N3wqT8mZ4vR1tK1nW6yB3hD9sF5gJ0cL";
-    assert_eq!(code(&look(other, &[])), 1);
+    assert_eq!(code(&inspect(other, &[])), 1);
     for (secret, more, word) in [
         (secret, &["--action", "signup"][..], "action"),
         (secret, &["--hostname", "a.example"], "hostnames"),
@@ -273,12 +273,12 @@ fn a_token_of_altcha_is_inspected_and_nothing_else() {
         ("short", &[], "openssl"),
         ("", &[], "secret"),
     ] {
-        let refused = look(secret, more);
+        let refused = inspect(secret, more);
         assert_eq!(code(&refused), 3, "{more:?}");
         assert!(err(&refused).contains(word), "{}", err(&refused));
     }
-    let bound = look(secret, &["--binding", "user-7"]);
-    assert_eq!(code(&bound), 1, "nothing is known of it");
+    let bound = inspect(secret, &["--binding", "user-7"]);
+    assert_eq!(code(&bound), 1, "an inspection reports no binding");
     let explain = human_check(&["explain", "--provider", "altcha", "-"]);
     let explained = run(explain, b"{}");
     assert_eq!(code(&explained), 3);
@@ -294,7 +294,7 @@ fn explain_reads_each_line_and_survives_bad_ones() {
     let lines = [
         r#"{"name":"good","provider":"recaptcha-v3","status":200,"headers":{},"body":"{\"success\":true,\"score\":0.9,\"action\":\"login\",\"hostname\":\"example.com\"}","policy":{"hostnames":["example.com"],"action":"login","min_score":0.5}}"#,
         "not json",
-        r#"{"name":"nobody","provider":"nobody","status":200,"body":"{}"}"#,
+        r#"{"name":"unknown","provider":"unknown","status":200,"body":"{}"}"#,
         "",
         r#"{"name":"typo","provider":"turnstile","status":200,"body":"{}","policy":{"hostname":["a"]}}"#,
         r#"{"name":"status","provider":"turnstile","status":42,"body":"{}"}"#,
@@ -304,7 +304,7 @@ fn explain_reads_each_line_and_survives_bad_ones() {
         r#"{"name":"old","provider":"turnstile","status":200,"body":"{\"success\":true,\"challenge_ts\":\"2026-01-01T00:00:00Z\"}","policy":{"max_age_s":60,"skew_s":0},"now":"2026-01-01T00:01:01Z"}"#,
     ];
     let refused = [
-        r#"{"provider":"hcaptcha","status":200,"body":"{}","siteKey":"ours"}"#,
+        r#"{"provider":"hcaptcha","status":200,"body":"{}","siteKey":"own"}"#,
         r#"{"provider":"hcaptcha","status":200,"body":"{}","polcy":{}}"#,
         r#"{"provider":"hcaptcha","status":200,"body":"{}","policies":{}}"#,
         r#"{"provider":"hcaptcha","status":200,"body":"{}","action":"login"}"#,
@@ -331,11 +331,11 @@ fn explain_reads_each_line_and_survives_bad_ones() {
     let mut input = lines.join("\n").into_bytes();
     input.extend_from_slice(b"\n\xff\xfe\n");
     let output = run(human_check(&["explain", "--jsonl"]), &input);
-    let answers: Vec<Value> = out(&output)
+    let explanations: Vec<Value> = out(&output)
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let names: Vec<_> = answers
+    let names: Vec<_> = explanations
         .iter()
         .map(|a| a["name"].as_str().unwrap())
         .collect();
@@ -344,23 +344,23 @@ fn explain_reads_each_line_and_survives_bad_ones() {
         out(&output).lines().next().unwrap(),
         r#"{"name":"good","outcome":"human","reason":null,"codes":[],"score":0.9,"hostname":"example.com","alert":false}"#
     );
-    assert_eq!(answers[1]["reason"], "replayed");
+    assert_eq!(explanations[1]["reason"], "replayed");
     assert_eq!(
-        (&answers[2]["reason"], &answers[2]["score"]),
+        (&explanations[2]["reason"], &explanations[2]["score"]),
         (&"score-too-low".into(), &0.2.into())
     );
-    assert_eq!(answers[3]["reason"], "too-old");
-    let complaints = err(&output);
+    assert_eq!(explanations[3]["reason"], "too-old");
+    let problems = err(&output);
     for number in [2, 3, 5, 6, 8, 11] {
         assert!(
-            complaints.contains(&format!("line {number}: ")),
-            "{number}: {complaints}"
+            problems.contains(&format!("line {number}: ")),
+            "{number}: {problems}"
         );
     }
     assert_eq!(
-        (complaints.lines().count(), code(&output)),
+        (problems.lines().count(), code(&output)),
         (6, 3),
-        "{complaints}"
+        "{problems}"
     );
 }
 
@@ -375,7 +375,7 @@ fn explain_reads_one_reply_and_says_why() {
     for part in [
         "misconfigured",
         "invalid-input-secret",
-        "No visitor is to blame",
+        "No visitor causes this",
     ] {
         assert!(out(&output).contains(part), "{part}: {}", out(&output));
     }
@@ -391,16 +391,16 @@ fn explain_reads_one_reply_and_says_why() {
 fn the_demo_shows_every_outcome_of_every_provider() {
     let output = run(human_check(&["demo", "--once", "--all", "--json"]), b"");
     assert_eq!(code(&output), 0, "{}", err(&output));
-    let answers: Vec<Value> = out(&output)
+    let shown: Vec<Value> = out(&output)
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let outcome = |name: &str| {
-        let answer = answers
+        let case = shown
             .iter()
-            .find(|a| a["name"] == name)
+            .find(|case| case["name"] == name)
             .unwrap_or_else(|| panic!("{name} is shown"));
-        answer["outcome"].as_str().unwrap().to_owned()
+        case["outcome"].as_str().unwrap().to_owned()
     };
     for provider in [
         "turnstile",
@@ -417,9 +417,9 @@ fn the_demo_shows_every_outcome_of_every_provider() {
             ("a forged token", "not-human"),
             ("a token used before", "not-human"),
             ("an expired token", "not-human"),
-            ("somebody else's token", "not-human"),
+            ("a token of another site", "not-human"),
             ("solved on another host", "not-human"),
-            ("our secret is wrong", "misconfigured"),
+            ("a wrong secret", "misconfigured"),
             ("the provider is down", "unavailable"),
             ("the provider stalls", "unavailable"),
         ] {
@@ -437,7 +437,7 @@ fn the_demo_shows_every_outcome_of_every_provider() {
         "captchala",
     ] {
         assert_eq!(
-            outcome(&format!("{provider}: the quota is spent")),
+            outcome(&format!("{provider}: the quota is used up")),
             "declined"
         );
     }
@@ -448,19 +448,19 @@ fn the_demo_shows_every_outcome_of_every_provider() {
         ("a forged token", "invalid"),
         ("a token used before", "replayed"),
         ("an expired token", "expired"),
-        ("somebody else's token", "wrong-site-key"),
-        ("our secret is wrong", "invalid"),
+        ("a token of another site", "wrong-site-key"),
+        ("a wrong secret", "invalid"),
     ] {
         let name = format!("altcha: {title}");
-        let answer = answers.iter().find(|a| a["name"] == name.as_str());
-        let answer = answer.unwrap_or_else(|| panic!("{name} is shown"));
-        let told = answer["reason"].as_str();
-        let told = told.or(answer["outcome"].as_str());
-        assert_eq!(told, Some(expected), "{name}");
+        let case = shown.iter().find(|case| case["name"] == name.as_str());
+        let case = case.unwrap_or_else(|| panic!("{name} is shown"));
+        let reason = case["reason"].as_str();
+        let reason = reason.or(case["outcome"].as_str());
+        assert_eq!(reason, Some(expected), "{name}");
     }
     let table = run(human_check(&["demo", "--once"]), b"");
     let table = out(&table);
-    for shown in ["a good token", "altcha", "captchala", "(asks nobody)"] {
+    for shown in ["a good token", "altcha", "captchala", "(no call)"] {
         assert!(table.contains(shown), "{table}");
     }
 }
@@ -481,7 +481,7 @@ fn emulate_introduces_itself_and_serves() {
     let address = base.strip_prefix("http://").unwrap();
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     stream
-        .write_all(b"GET /emulator/sites HTTP/1.1\r\nconnection: close\r\n\r\n")
+        .write_all(b"GET /emulator/accounts HTTP/1.1\r\nconnection: close\r\n\r\n")
         .unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     let mut reply = String::new();
@@ -504,18 +504,18 @@ fn the_demo_serves_until_it_is_interrupted_and_names_a_way_out_of_a_taken_port()
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut told = BufReader::new(child.stdout.take().unwrap());
+    let mut printed = BufReader::new(child.stdout.take().unwrap());
     let mut url = String::new();
-    told.read_line(&mut url).unwrap();
+    printed.read_line(&mut url).unwrap();
     let mut line = String::new();
-    told.read_line(&mut line).unwrap();
+    printed.read_line(&mut line).unwrap();
     assert!(line.contains("Ctrl-C"), "{line}");
     let address = url.trim().strip_prefix("http://").unwrap();
     let address = address.strip_suffix('/').unwrap();
     let output = run(human_check(&["demo", "--addr", address]), b"");
     assert_eq!(code(&output), 3);
     assert!(err(&output).contains("--addr"), "{}", err(&output));
-    // Somebody reads along, which must not hold the end up.
+    // An open stream of events must not delay the end.
     let mut events = std::net::TcpStream::connect(address).unwrap();
     let request = format!("GET /log/events HTTP/1.1\r\nhost: {address}\r\n\r\n");
     events.write_all(request.as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! `compare` and `report` as a user meets them, from tokens to the page.
+//! `compare` and `report` as an operator uses them, from tokens to the page.
 
 #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
 
@@ -90,7 +90,7 @@ impl Stage {
             let [first, second] = PROVIDERS.map(|provider| self.token(provider, nth));
             let line = json!({
                 "id": nth.to_string(),
-                "answers": {"turnstile": first, "hcaptcha": second},
+                "tokens": {"turnstile": first, "hcaptcha": second},
                 "action": "signup",
             });
             text.push_str(&format!("{line}\n"));
@@ -145,7 +145,7 @@ fn sixty_lines_are_compared_reported_and_hold_no_token() {
         let place = tokens.iter().position(|t| *t == token.as_ref().unwrap().1);
         assert_eq!(place.unwrap() % 2 == 0, is_turnstile);
     }
-    // A second run asks nobody.
+    // A second run makes no call.
     let before = stage.emulator.requests().len();
     let again = stage.compare(&input, &[]).output().unwrap();
     assert!(err(&again).contains("0 compared, 60 were done before"));
@@ -234,10 +234,10 @@ fn a_run_that_was_killed_goes_on_where_it_stopped() {
     assert!(err(&again).contains(&format!("{whole} were done before")));
     let records = stage.records();
     assert_eq!((records.len(), ids(&records).len()), (60, 60));
-    let asked = stage.emulator.requests().len();
+    let calls = stage.emulator.requests().len();
     assert!(
-        (120..=128).contains(&asked),
-        "only what was under way twice: {asked}"
+        (120..=128).contains(&calls),
+        "only lines in flight are verified twice: {calls}"
     );
 }
 
@@ -250,25 +250,25 @@ fn bad_lines_are_told_by_place_and_the_rest_is_kept() {
     let bad = [
         "Canary-nonsense".to_owned(),
         first.to_owned(),
-        json!({"id": token, "answers": {"turnstile": token}}).to_string(),
-        json!({"id": "x", "answers": {"captchala": token}}).to_string(),
+        json!({"id": token, "tokens": {"turnstile": token}}).to_string(),
+        json!({"id": "x", "tokens": {"captchala": token}}).to_string(),
     ];
     let input = stage.write("tokens.jsonl", &format!("{text}{}\n", bad.join("\n")));
     let output = stage.compare(&input, &[]).output().unwrap();
     assert_eq!(code(&output), 3, "{}", err(&output));
-    let told = err(&output);
+    let problems = err(&output);
     for (line, problem) in [
-        (4, "no JSON"),
+        (4, "not JSON"),
         (5, "earlier line"),
         (6, "a token"),
         (7, "set up"),
     ] {
-        let told = told
+        let found = problems
             .lines()
             .find(|l| l.contains(&format!("tokens.jsonl:{line}:")));
-        assert!(told.unwrap().contains(problem), "{told:?}");
+        assert!(found.unwrap().contains(problem), "{found:?}");
     }
-    assert!(!told.contains("Canary") && !told.contains(token.as_str()));
+    assert!(!problems.contains("Canary") && !problems.contains(token.as_str()));
     assert_eq!(stage.records().len(), 3);
 
     // The same for the records.
@@ -351,7 +351,7 @@ fn providers_come_from_a_file_and_what_is_wrong_with_it_shows_no_secret() {
     let file = format!(
         "{hcaptcha}[providers.turnstile]\nkind=\"turnstile\"\nsite_key=\"0x4AAAAAAADemoSiteKey-01\"\nsecret={{env=\"TURNSTILE_SECRET\"}}\nbase_url=\"{base}\"\n"
     );
-    // A secret that the provider rejects ends the run, and nothing is held to be done.
+    // A secret that the provider rejects ends the run, and no line counts as done.
     let wrong = compare(&file, "Canary-Secret-of-the-environment");
     assert_eq!(code(&wrong), 3);
     assert!(
@@ -361,7 +361,7 @@ fn providers_come_from_a_file_and_what_is_wrong_with_it_shows_no_secret() {
     );
     assert!(!err(&wrong).contains("Canary"));
     assert!(stage.records().is_empty());
-    // One line was tried, and not all that may be under way.
+    // One line was tried, and not as many as may be in flight.
     assert_eq!(stage.emulator.requests().len(), 2);
     let right = compare(&file, &turnstile.secret);
     assert_eq!(code(&right), 0, "{}", err(&right));
@@ -380,13 +380,13 @@ fn a_proof_of_work_is_compared_behind_live_traffic_only() {
     );
     let file = stage.write("providers.toml", &file);
     let base = stage.emulator.base_url();
-    for whom in [
+    for providers in [
         &["--providers", &file][..],
         &["--providers", &file, "--emulator", &base],
         &["--provider", "altcha", "--emulator", &base],
     ] {
-        let compared = run(&[&["compare", &input, "--output", &output], whom].concat());
-        assert_eq!(code(&compared), 3, "{whom:?}");
+        let compared = run(&[&["compare", &input, "--output", &output], providers].concat());
+        assert_eq!(code(&compared), 3, "{providers:?}");
         assert!(
             err(&compared).contains("[check.shadow]"),
             "{}",
@@ -425,7 +425,7 @@ fn an_interrupted_run_finishes_what_is_under_way() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(code(&output), 130, "{}", err(&output));
     assert!(err(&output).contains("Run it again"));
-    // Nothing was asked in vain.
+    // Each call is in a record.
     assert_eq!(stage.emulator.requests().len(), stage.records().len() * 2);
 }
 
@@ -446,5 +446,5 @@ fn wrong_prices_are_named_with_their_line() {
     assert!(err(&output).contains("prices.toml:2"), "{}", err(&output));
     let output = run(&["report", &records]);
     assert_eq!(code(&output), 0);
-    assert!(out(&output).contains("no records") && out(&output).contains("it takes two"));
+    assert!(out(&output).contains("no records") && out(&output).contains("a comparison needs two"));
 }

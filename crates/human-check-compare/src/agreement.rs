@@ -2,43 +2,55 @@ use serde::Serialize;
 
 use crate::interval::{ConfidenceInterval, Proportion, Z, float};
 
-/// How two providers judged the visitors that both judged.
+/// The agreement of two providers, for the visitors that both judged.
+///
+/// [`Statistics::pairs`](crate::Statistics::pairs) has one for each two providers. Agreement does
+/// not show which provider is right.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Agreement {
-    /// The one.
+    /// The name of the first provider.
     pub first: String,
-    /// The other.
+    /// The name of the second provider.
     pub second: String,
-    /// What they said where both gave a verdict.
+    /// The verdicts of both, counted for the visitors that both judged.
     pub table: ContingencyTable,
-    /// How many records are not in the table, since one of the two gave no verdict.
+    /// How many records are not in the table, because at least one of the two returned no verdict.
     pub excluded: u64,
-    /// How often they agree.
+    /// The share of visitors for whom the verdicts are equal. `None` when the table is empty.
     pub agreed: Option<Proportion>,
-    /// How much better than by chance.
+    /// The agreement beyond chance.
     pub kappa: Kappa,
 }
 
-/// The four ways of two verdicts.
+/// The contingency table of the verdicts of two providers: how many visitors received which two
+/// verdicts.
+///
+/// ```
+/// use human_check_compare::ContingencyTable;
+///
+/// let table = ContingencyTable { both_human: 90, first_only: 4, second_only: 2, both_not: 4 };
+/// assert_eq!(table.pairs(), 100);
+/// assert_eq!(table.exchanged().first_only, 2);
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct ContingencyTable {
-    /// Both let the visitor pass.
+    /// Visitors that both providers judged to be human.
     pub both_human: u64,
-    /// Only the first did.
+    /// Visitors that only the first provider judged to be human.
     pub first_only: u64,
-    /// Only the second did.
+    /// Visitors that only the second provider judged to be human.
     pub second_only: u64,
-    /// Neither did.
+    /// Visitors that neither provider judged to be human.
     pub both_not: u64,
 }
 
 impl ContingencyTable {
-    /// How many visitors both judged.
+    /// Returns how many visitors both providers judged, which is the sum of the four counts.
     pub fn pairs(&self) -> u64 {
         self.both_human + self.first_only + self.second_only + self.both_not
     }
 
-    /// The same with the providers exchanged.
+    /// Returns the table with the first and the second provider exchanged.
     #[must_use]
     pub fn exchanged(self) -> Self {
         Self {
@@ -48,6 +60,7 @@ impl ContingencyTable {
         }
     }
 
+    /// Adds one visitor, with whether each provider judged it to be human.
     pub(crate) fn count(&mut self, first: bool, second: bool) {
         *match (first, second) {
             (true, true) => &mut self.both_human,
@@ -57,7 +70,7 @@ impl ContingencyTable {
         } += 1;
     }
 
-    /// Whether a provider let everybody pass, or nobody.
+    /// Returns whether a provider gave the same verdict for every visitor. Also for an empty table.
     pub(crate) fn is_one_sided(&self) -> bool {
         let first = self.both_human + self.first_only;
         let second = self.both_human + self.second_only;
@@ -67,36 +80,50 @@ impl ContingencyTable {
     }
 }
 
-/// Cohen's kappa: agreement beyond chance, from -1 to 1, where 0 is what chance gives.
+/// Cohen's kappa: agreement beyond chance, from -1 to 1. 1 is perfect agreement, 0 is that of
+/// chance, and below 0 the providers agree less often than by chance.
+///
+/// If both providers pass 95 % of the visitors, they agree on nine tenths by chance alone. Kappa
+/// takes that off.
+///
+/// ```
+/// use human_check_compare::{ContingencyTable, Kappa};
+///
+/// let table = ContingencyTable { both_human: 20, first_only: 5, second_only: 10, both_not: 15 };
+/// let Kappa::Estimate { kappa, interval, .. } = Kappa::of(table) else { panic!("undefined") };
+/// assert!((kappa - 0.4).abs() < 1e-9);
+/// assert!(interval.is_some_and(|interval| interval.low < kappa && kappa < interval.high));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kappa {
-    /// It can be told.
+    /// An estimate from the verdicts.
     Estimate {
-        /// The number.
+        /// The value of kappa, from -1 to 1.
         kappa: f64,
         /// Its large-sample standard error.
         standard_error: f64,
-        /// Where it lies with 95 % confidence. `None` where the providers never disagreed: the
-        /// error is 0 then, which says nothing about the next visitor.
+        /// The 95 % confidence interval. `None` if the providers never disagreed: the standard
+        /// error is 0 then, which does not mean that they will agree on the next visitor.
         interval: Option<ConfidenceInterval>,
     },
-    /// It says nothing, since nobody was judged by both or one of them said the same of everybody:
-    /// agreement cannot be told from chance then.
+    /// Kappa is undefined, because the table is empty, or one provider gave the same verdict for
+    /// every visitor. Agreement cannot be distinguished from chance then.
     Undefined,
 }
 
 impl Kappa {
-    /// Of a table.
+    /// Computes kappa from the table of two providers.
     ///
     /// With the shares pᵢⱼ of the table, its row sums pᵢ. and its column sums p.ᵢ, the agreement is
-    /// pₒ = Σ pᵢᵢ, that of chance pₑ = Σ pᵢ. p.ᵢ, and κ = (pₒ − pₑ) / (1 − pₑ) (J. Cohen, *A coefficient of
-    /// agreement for nominal scales*, Educational and Psychological Measurement 20, 1960). The interval
-    /// is κ ± 1.96 SE, cut to −1 and 1, with the large-sample standard error of J. L. Fleiss, J. Cohen and
-    /// B. S. Everitt, *Large sample standard errors of kappa and weighted kappa*, Psychological
-    /// Bulletin 72, 1969:
+    /// pₒ = Σ pᵢᵢ, that of chance pₑ = Σ pᵢ. p.ᵢ, and κ = (pₒ − pₑ) / (1 − pₑ) (J. Cohen, *A
+    /// coefficient of agreement for nominal scales*, Educational and Psychological Measurement 20,
+    /// 1960). The interval is κ ± 1.96 SE, cut to −1 and 1, with the large-sample standard error of
+    /// J. L. Fleiss, J. Cohen and B. S. Everitt, *Large sample standard errors of kappa and
+    /// weighted kappa*, Psychological Bulletin 72, 1969:
     ///
-    /// SE² = (Σ pᵢᵢ [1 − (pᵢ. + p.ᵢ)(1 − κ)]² + (1 − κ)² Σᵢ≠ⱼ pᵢⱼ (p.ᵢ + pⱼ.)² − [κ − pₑ (1 − κ)]²) / (n (1 − pₑ)²)
+    /// SE² = (Σ pᵢᵢ [1 − (pᵢ. + p.ᵢ)(1 − κ)]² + (1 − κ)² Σᵢ≠ⱼ pᵢⱼ (p.ᵢ + pⱼ.)² − [κ − pₑ (1 − κ)]²)
+    /// / (n (1 − pₑ)²)
     pub fn of(table: ContingencyTable) -> Self {
         let count = table.pairs();
         if count == 0 || table.is_one_sided() {
@@ -120,7 +147,7 @@ impl Kappa {
         let beside = apart.powi(2)
             * (yn * (column_yes + row_no).powi(2) + ny * (column_no + row_yes).powi(2));
         let minus = (kappa - by_chance * apart).powi(2);
-        // Rounding may leave less than nothing.
+        // Rounding may leave a value below zero.
         let standard_error = ((diagonal + beside - minus).max(0.0) / n).sqrt() / (1.0 - by_chance);
         let disagreed = table.first_only + table.second_only > 0;
         Self::Estimate {
@@ -135,6 +162,7 @@ impl Kappa {
 }
 
 impl Agreement {
+    /// Computes the agreement from the table of two providers.
     pub(crate) fn new(
         first: String,
         second: String,
@@ -171,8 +199,9 @@ mod tests {
         }
     }
 
-    /// The grant proposals that textbooks and encyclopaedias compute, kappa 0.40; with its error by
-    /// Fleiss, Cohen and Everitt worked by hand: 0.2016 / (50 · 0.25) under the root.
+    /// The example of 50 grant proposals in textbooks and encyclopaedias has kappa 0.40. Its
+    /// standard error by Fleiss, Cohen and Everitt, computed by hand, is the square root of 0.2016
+    /// / (50 · 0.25).
     #[test]
     fn kappa_is_as_in_the_worked_examples() {
         let Kappa::Estimate {
@@ -197,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn where_one_says_the_same_of_everybody_kappa_is_undefined() {
+    fn kappa_is_undefined_where_one_provider_has_one_verdict_for_all() {
         for cells in [
             [0, 0, 0, 0],
             [40, 0, 0, 0],

@@ -1,28 +1,33 @@
 use serde::Serialize;
 
-/// How many bins.
+/// The number of bins.
 const BINS: usize = 20;
 
-/// How scores spread over the common scale, where 0 is a machine and 1 a human.
+/// The distribution of a provider's scores on the common scale, where 0 is a machine and 1 a human.
+///
+/// Scores of two providers cannot be compared: a 0.7 of one is not a 0.7 of the other.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct ScoreHistogram {
-    /// How many scores fell into each twentieth. A score of 1 is in the last.
+    /// How many scores are in each of the 20 bins. The first bin has 0 up to 0.05, without 0.05
+    /// itself. The last one has 0.95 to 1.
     pub bins: [u64; BINS],
 }
 
 impl ScoreHistogram {
+    /// Creates an empty histogram.
     pub(crate) fn new() -> Self {
         Self { bins: [0; BINS] }
     }
 
+    /// Adds one score, from 0 to 1.
     pub(crate) fn count(&mut self, score: f64) {
-        // Scores are kept to six places, and 0.15 · 20 is a little less than 3 without them.
+        // Scores have six decimal places. Without the rounding, 0.15 · 20 is a little less than 3.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let millionths = (score.clamp(0.0, 1.0) * 1e6).round() as usize;
         self.bins[(millionths * BINS / 1_000_000).min(BINS - 1)] += 1;
     }
 
-    /// How many scores there are.
+    /// Returns how many scores the histogram has.
     pub fn total(&self) -> u64 {
         self.bins.iter().sum()
     }

@@ -1,9 +1,10 @@
 use serde::Serialize;
 
-/// The two-sided 95 % point of the normal distribution.
+/// The two-sided 95 % quantile of the normal distribution.
 pub(crate) const Z: f64 = 1.959_963_984_540_054;
 
-/// An estimate and where the truth lies with 95 % confidence, as far as chance goes.
+/// A 95 % confidence interval. It accounts for chance only, and not for a choice of visitors that
+/// does not represent all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ConfidenceInterval {
     /// The lower end.
@@ -12,23 +13,32 @@ pub struct ConfidenceInterval {
     pub high: f64,
 }
 
-/// A share of a whole.
+/// A share of a number of visitors, such as a pass rate, with its confidence interval.
+///
+/// ```
+/// use human_check_compare::Proportion;
+///
+/// let passed = Proportion::new(81, 100).expect("100 is above zero");
+/// assert_eq!(passed.share, 0.81);
+/// assert!(passed.interval.low > 0.72 && passed.interval.high < 0.88);
+/// assert_eq!(Proportion::new(0, 0), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Proportion {
-    /// How many of the whole.
+    /// The number of visitors that the share counts.
     pub count: u64,
-    /// The whole, at least 1.
+    /// The number of all visitors, at least 1.
     pub of: u64,
-    /// The share, from 0 to 1.
+    /// The share, `count` divided by `of`, from 0 to 1.
     pub share: f64,
     /// Wilson's score interval at 95 % (E. B. Wilson, *Probable inference, the law of succession,
-    /// and statistical inference*, JASA 22, 1927), which stays sensible for few visitors and for
-    /// shares near 0 and 1.
+    /// and statistical inference*, JASA 22, 1927). It also holds for few visitors and for shares
+    /// near 0 and 1.
     pub interval: ConfidenceInterval,
 }
 
 impl Proportion {
-    /// `count` of `of`. `None` of nothing.
+    /// Computes the share `count` of `of`. `None` when `of` is zero, or below `count`.
     pub fn new(count: u64, of: u64) -> Option<Self> {
         if of == 0 || count > of {
             return None;
@@ -37,7 +47,7 @@ impl Proportion {
         let z2 = Z * Z;
         let middle = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
         let half = Z / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-        // The ends are exact at 0 and 1 but for rounding.
+        // At shares of 0 and 1 one end is exact, which rounding would hide.
         let low = if count == 0 { 0.0 } else { middle - half };
         let high = if count == of { 1.0 } else { middle + half };
         Some(Self {
@@ -52,7 +62,7 @@ impl Proportion {
     }
 }
 
-/// Counts are far below where a float skips whole numbers.
+/// Converts a count to a float. Counts are far below the numbers that a float cannot hold exactly.
 #[allow(clippy::cast_precision_loss)]
 pub(crate) fn float(count: u64) -> f64 {
     count as f64

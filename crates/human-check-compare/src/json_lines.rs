@@ -10,15 +10,27 @@ use crate::Record;
 use crate::rotating_file::RotatingFile;
 
 /// How much a [`JsonLinesSink`] keeps, in memory and on disk.
+///
+/// ```
+/// use human_check_compare::{JsonLinesSink, Retention};
+///
+/// # fn open(path: &str) -> Result<JsonLinesSink, human_check_core::ConfigError> {
+/// let mut retention = Retention::default();
+/// retention.bytes = 16 * 1_024 * 1_024;
+/// retention.files = 10;
+/// JsonLinesSink::open_with(path, retention)
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Retention {
-    /// How many comparisons may wait to be written; those beyond are dropped. 1,024 at first.
+    /// How many comparisons may wait to be written, at least 1. Those beyond are dropped. Default
+    /// 1,024.
     pub waiting: usize,
-    /// The size in bytes that a file does not outgrow. 64 MiB at first.
+    /// The maximum size of a file in bytes, at least 1. Then the file is renamed. Default 64 MiB.
     pub bytes: u64,
-    /// How many full files are kept beside the current one, as `file.1` (the youngest), `file.2` and
-    /// so on. 5 at first.
+    /// How many full files are kept beside the current one, as `file.1` (the youngest), `file.2`
+    /// and so on. With 0, a full file is deleted. Default 5.
     pub files: u32,
 }
 
@@ -32,18 +44,8 @@ impl Default for Retention {
     }
 }
 
-/// Writes comparisons to a file, one [`Record`] a line.
-///
-/// Writing happens on a thread of its own: [`record`](ComparisonSink::record) never waits, and what
-/// finds no room is dropped and counted. A disk that is full, or a folder that is gone, costs the
-/// records of that time and nothing else; they are counted, the log says once that it began and
-/// once that it is over, and a file that vanished is made anew.
-///
-/// What is there is appended to, by one process at a time. A last line that a crash tore is left as
-/// it is, and the next record begins on a line of its own. On Unix a new file is its owner's alone
-/// to read.
-///
-/// Dropping it, or [`close`](Self::close), waits until everything is written.
+/// A sink that appends comparisons to a file, one [`Record`] a line. It is the sink
+/// of a `Shadow`, which compares providers on live traffic.
 ///
 /// ```
 /// use human_check_core::HumanCheckExt;
@@ -56,6 +58,18 @@ impl Default for Retention {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// - A thread of its own writes the file, so [`record`](ComparisonSink::record) never blocks. A
+///   comparison that finds [`waiting`](Retention::waiting) others before it is dropped and counted.
+/// - While the file cannot be written, as with a full disk or a missing folder, records are lost
+///   and counted. A missing file is created again as soon as its folder exists.
+/// - The log says once that drops or losses began, and once that they are over, as events of the
+///   target `human_check`.
+/// - A file that exists is appended to. One process writes one file. If a crash left an incomplete
+///   last line, it stays, and the next record begins on a new line.
+/// - On Unix only the owner may read a new file.
+///
+/// Dropping the sink, or [`close`](Self::close), blocks until all records are written or lost.
 #[derive(Debug)]
 pub struct JsonLinesSink {
     sender: Option<SyncSender<Message>>,
@@ -63,52 +77,59 @@ pub struct JsonLinesSink {
     counts: Arc<Counts>,
 }
 
+/// A message to the thread that writes.
 #[derive(Debug)]
 enum Message {
+    /// Sends one reply when all messages before this one are done.
     Flush(SyncSender<()>),
+    /// Writes one record.
     Record(Box<Record>),
 }
 
+/// The counts of a sink, which its writer shares.
 #[derive(Debug, Default)]
 struct Counts {
     dropped: AtomicU64,
     lost: AtomicU64,
     written: AtomicU64,
+    /// Whether the log has said that records are dropped.
     dropping: AtomicBool,
 }
 
 impl JsonLinesSink {
-    /// Opens `path`, or makes it.
+    /// Opens the file at `path`, or creates it, with the default [`Retention`].
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it cannot be written.
+    /// [`ConfigError`] when the file cannot be written, or its thread cannot be started.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
         Self::open_with(path, Retention::default())
     }
 
-    /// Opens `path`, or makes it, and keeps so much.
+    /// Opens the file at `path`, or creates it, and keeps as much as `retention` says.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it cannot be written, or nothing could be kept.
-    pub fn open_with(path: impl Into<PathBuf>, keep: Retention) -> Result<Self, ConfigError> {
-        if keep.waiting == 0 || keep.bytes == 0 {
+    /// [`ConfigError`] when the file cannot be written, its thread cannot be started, or `waiting`
+    /// or `bytes` is zero.
+    pub fn open_with(path: impl Into<PathBuf>, retention: Retention) -> Result<Self, ConfigError> {
+        if retention.waiting == 0 || retention.bytes == 0 {
             return Err(ConfigError::new(
-                "keep",
-                "leaves no room for a record",
-                "let at least one wait, and give the file some bytes",
+                "retention",
+                "has a `waiting` or `bytes` of zero, so no record could be kept",
+                "set both above zero",
             ));
         }
-        let file = RotatingFile::open(path.into(), keep.bytes, keep.files).map_err(|error| {
-            ConfigError::new(
-                "comparisons",
-                format!("names a file that cannot be written ({})", error.kind()),
-                "check the path, its permissions and the room on the disk",
-            )
-        })?;
+        let file =
+            RotatingFile::open(path.into(), retention.bytes, retention.files).map_err(|error| {
+                ConfigError::new(
+                    "comparisons",
+                    format!("names a file that cannot be written ({})", error.kind()),
+                    "check the path, its permissions and the free space on the disk",
+                )
+            })?;
         let counts = Arc::new(Counts::default());
-        let (sender, receiver) = sync_channel(keep.waiting);
+        let (sender, receiver) = sync_channel(retention.waiting);
         let mut writer = Writer {
             file,
             counts: Arc::clone(&counts),
@@ -118,8 +139,8 @@ impl JsonLinesSink {
         let writer = thread.spawn(move || writer.run(&receiver)).map_err(|_| {
             ConfigError::new(
                 "comparisons",
-                "cannot have a thread to be written on",
-                "raise the limit of threads",
+                "names a file whose thread cannot be started",
+                "raise the limit of threads of this process",
             )
         })?;
         Ok(Self {
@@ -129,32 +150,33 @@ impl JsonLinesSink {
         })
     }
 
-    /// How many were dropped since the writer did not keep up.
+    /// Returns how many records were dropped, because too many others waited to be written.
     pub fn dropped(&self) -> u64 {
         self.counts.dropped.load(Ordering::Relaxed)
     }
 
-    /// How many could not be written since the disk was full, or the folder gone.
+    /// Returns how many records were lost, because the file could not be written.
     pub fn lost(&self) -> u64 {
         self.counts.lost.load(Ordering::Relaxed)
     }
 
-    /// How many are in the file.
+    /// Returns how many records this sink has written.
     pub fn written(&self) -> u64 {
         self.counts.written.load(Ordering::Relaxed)
     }
 
-    /// Waits until what was recorded so far is in the file, or lost. Blocks.
+    /// Blocks until all records before this call are written or lost.
     pub fn flush(&self) {
         let (done, written) = sync_channel(1);
-        let asked = self.sender.as_ref().map(|s| s.send(Message::Flush(done)));
-        if let Some(Ok(())) = asked {
-            // An error is a writer that is gone, for which there is nothing to wait.
+        let sent = self.sender.as_ref().map(|s| s.send(Message::Flush(done)));
+        if let Some(Ok(())) = sent {
+            // An error means that the writer has ended, and then there is nothing to wait for.
             let _ = written.recv();
         }
     }
 
-    /// Waits until everything is in the file, and stops. Blocks.
+    /// Blocks until all records are written or lost, and closes the file. Dropping the sink does
+    /// the same.
     pub fn close(self) {
         drop(self);
     }
@@ -177,44 +199,48 @@ impl Drop for JsonLinesSink {
     fn drop(&mut self) {
         drop(self.sender.take());
         if let Some(writer) = self.writer.take() {
-            // It does not panic, and if it did this is no place to do so, too.
+            // The writer does not panic. If it did, a second panic in a drop would end the process.
             let _ = writer.join();
         }
     }
 }
 
-/// As much as is written in one go.
+/// The maximum size of one write, in bytes.
 const BATCH: usize = 65_536;
 
+/// The part of a sink that runs on its thread.
 struct Writer {
     file: RotatingFile,
     counts: Arc<Counts>,
+    /// Whether the last write failed, which the log has said.
     failing: bool,
 }
 
 impl Writer {
+    /// Writes records until the sink is dropped.
     fn run(&mut self, receiver: &Receiver<Message>) {
         while let Ok(message) = receiver.recv() {
             let mut next = Some(message);
             while let Some(message) = next.take() {
                 next = self.batch(message, receiver);
             }
-            // Everything that waited is written: whoever comes next finds room.
+            // All waiting records are written, so the next ones find room.
             if self.counts.dropping.swap(false, Ordering::Relaxed) {
                 let dropped = self.counts.dropped.load(Ordering::Relaxed);
-                tracing::warn!(target: "human_check", dropped, "comparisons are kept again; so many were dropped so far");
+                tracing::warn!(target: "human_check", dropped, "comparisons are no longer dropped; `dropped` is the number so far");
             }
         }
     }
 
-    /// Writes `first` and those that wait behind it. Hands back the next, if there is one already.
+    /// Writes `first` and the records that wait after it. Returns the message after a flush, if one
+    /// waits.
     fn batch(&mut self, first: Message, receiver: &Receiver<Message>) -> Option<Message> {
         let (mut lines, mut count) = (Vec::new(), 0);
         let mut message = Some(first);
         while let Some(Message::Record(record)) = message {
             let line = record.to_json();
-            let most = BATCH.min(usize::try_from(self.file.most_bytes()).unwrap_or(BATCH));
-            if count > 0 && lines.len() + line.len() >= most {
+            let max = BATCH.min(usize::try_from(self.file.max_bytes()).unwrap_or(BATCH));
+            if count > 0 && lines.len() + line.len() >= max {
                 self.write(&lines, count);
                 (lines, count) = (Vec::new(), 0);
             }
@@ -226,7 +252,7 @@ impl Writer {
         self.write(&lines, count);
         match message {
             Some(Message::Flush(done)) => {
-                // Whoever asked may have given up.
+                // The thread that waits for the flush may have ended.
                 let _ = done.try_send(());
                 receiver.try_recv().ok()
             }
@@ -234,6 +260,7 @@ impl Writer {
         }
     }
 
+    /// Writes `count` lines, or counts them as lost.
     fn write(&mut self, lines: &[u8], count: u64) {
         if count == 0 {
             return;
@@ -244,14 +271,14 @@ impl Writer {
                 if self.failing {
                     self.failing = false;
                     let lost = self.counts.lost.load(Ordering::Relaxed);
-                    tracing::warn!(target: "human_check", lost, "comparisons are written again; so many were lost so far");
+                    tracing::warn!(target: "human_check", lost, "comparisons are written again; `lost` is the number of lost ones so far");
                 }
             }
             Err(error) => {
                 self.counts.lost.fetch_add(count, Ordering::Relaxed);
                 if !self.failing {
                     self.failing = true;
-                    // The kind only: a message may name a path.
+                    // Only the kind, because the message may contain a path.
                     tracing::error!(target: "human_check", kind = %error.kind(), "comparisons cannot be written and are lost");
                 }
             }

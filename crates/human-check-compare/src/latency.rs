@@ -2,27 +2,39 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// How long a provider took, in milliseconds: percentiles by nearest rank, each a time that occurred.
+/// The distribution of the latencies of a provider's checks, in milliseconds.
+///
+/// Percentiles are by nearest rank, so each is a latency that occurred. Checks without a verdict
+/// count, too.
+///
+/// ```
+/// use human_check_compare::Latency;
+/// use std::time::Duration;
+///
+/// let latencies = [15, 20, 35, 40, 50].map(Duration::from_millis);
+/// let latency = Latency::of(latencies.to_vec()).expect("there are latencies");
+/// assert_eq!((latency.p50, latency.p90), (35.0, 50.0));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Latency {
-    /// How many times were taken, failures among them.
+    /// How many latencies there are.
     pub count: u64,
-    /// Half were as fast.
+    /// The median: half of the checks took no longer, in milliseconds.
     pub p50: f64,
-    /// 90 of 100 were.
+    /// The 90th percentile, in milliseconds.
     pub p90: f64,
-    /// 95 of 100 were.
+    /// The 95th percentile, in milliseconds.
     pub p95: f64,
-    /// 99 of 100 were.
+    /// The 99th percentile, in milliseconds.
     pub p99: f64,
 }
 
 impl Latency {
-    /// Of times in any order. `None` of none.
+    /// Computes the percentiles of latencies in any order. `None` when there are no latencies.
     pub fn of(mut times: Vec<Duration>) -> Option<Self> {
         times.sort_unstable();
         let rank = |percent: usize| {
-            // The smallest time that at least so many of 100 do not exceed.
+            // The rank of the smallest latency that at least this percentage does not exceed.
             let rank = (times.len() * percent).div_ceil(100).max(1);
             times.get(rank - 1).map(|time| time.as_secs_f64() * 1e3)
         };
@@ -40,7 +52,8 @@ impl Latency {
 mod tests {
     use super::*;
 
-    /// The example of the nearest-rank method: of 15, 20, 35, 40, 50 the median is 35 and the 90th 50.
+    /// The textbook example of the nearest-rank method: for 15, 20, 35, 40 and 50, the median is 35
+    /// and the 90th percentile 50.
     #[test]
     fn percentiles_are_times_that_occurred() {
         let times = |ms: &[u64]| ms.iter().map(|ms| Duration::from_millis(*ms)).collect();

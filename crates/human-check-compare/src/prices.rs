@@ -8,34 +8,56 @@ use toml::Spanned;
 
 use crate::interval::float;
 
-/// What providers charge, as a file of yours says.
+/// The prices of providers, from a file that the operator writes.
 ///
 /// No prices are built in: they change, and contracts differ. The file is TOML, with a table for
-/// each provider; see the [front page](crate) for an example.
+/// each provider; the [front page](crate#the-price-file) describes it.
+///
+/// ```
+/// use human_check_compare::Prices;
+///
+/// let file = r#"
+///     [acme]
+///     currency = "EUR"
+///     flat_per_month = 20.0
+///     free_per_month = 1000
+///     tiers = [{ per_1000 = 2.0 }]
+/// "#;
+/// let prices = Prices::from_toml("prices.toml", file)?;
+/// assert_eq!(prices.cost("acme", 3_000).amount, Some(24.0));
+/// assert_eq!(prices.cost("other", 3_000).amount, None);
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prices(BTreeMap<String, Price>);
 
+/// The prices of one provider.
 #[derive(Clone, Debug, PartialEq)]
 struct Price {
     currency: String,
+    /// The fee of a month.
     flat: f64,
+    /// How many checks of a month cost nothing.
     free: u64,
+    /// For each tier, up to how many checks of a month it holds, and its price of 1,000 checks.
     tiers: Vec<(Option<u64>, f64)>,
 }
 
-/// What one provider costs a month.
+/// The cost of one provider in a month.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MonthlyCost {
-    /// Who.
+    /// The name of the provider.
     pub provider: String,
-    /// For how many checks a month.
+    /// The number of checks in the month.
     pub monthly_volume: u64,
-    /// In which currency, as the file writes it.
+    /// The currency, as a code of three letters. `None` if the file has no table for the provider.
     pub currency: Option<String>,
-    /// How much. `None` where the file has no price for the provider or for so many checks.
+    /// The amount in that currency. `None` if the file has no price for the provider or for so many
+    /// checks.
     pub amount: Option<f64>,
 }
 
+/// The table of a provider in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PriceTable {
@@ -48,6 +70,7 @@ struct PriceTable {
     tiers: Vec<Spanned<Tier>>,
 }
 
+/// A tier of a table.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Tier {
@@ -57,7 +80,7 @@ struct Tier {
 }
 
 impl Prices {
-    /// Reads a file.
+    /// Reads the file at `path`.
     ///
     /// # Errors
     ///
@@ -74,7 +97,7 @@ impl Prices {
         Self::from_toml(&name, &text)
     }
 
-    /// Reads a text that errors call `name`.
+    /// Reads `text` as the content of a file. Errors call the file `name`.
     ///
     /// # Errors
     ///
@@ -88,7 +111,7 @@ impl Prices {
         let tables: BTreeMap<String, PriceTable> = toml::from_str(text).map_err(|error| {
             wrong(
                 error.span().unwrap_or(0..0),
-                &format!("is wrong: {}", error.message().replace('\n', " ")),
+                &format!("cannot be read: {}", error.message().replace('\n', " ")),
                 "write a table for each provider, with currency, free_per_month, flat_per_month and tiers",
             )
         })?;
@@ -99,27 +122,27 @@ impl Prices {
             if !is_code {
                 return Err(wrong(
                     table.currency.span(),
-                    "has a currency that is no code",
+                    "has a currency that is not a code",
                     "write three capital letters, such as EUR",
                 ));
             }
-            let money = |amount: f64| amount.is_finite() && amount >= 0.0;
+            let is_amount = |amount: f64| amount.is_finite() && amount >= 0.0;
             if let Some(flat) = &table.flat_per_month
-                && !money(*flat.get_ref())
+                && !is_amount(*flat.get_ref())
             {
                 return Err(wrong(
                     flat.span(),
-                    "has a flat fee that is no amount",
+                    "has a flat fee that is not an amount",
                     "write zero or more",
                 ));
             }
             let mut tiers: Vec<(Option<u64>, f64)> = Vec::new();
             for tier in &table.tiers {
                 let (span, tier) = (tier.span(), tier.get_ref());
-                if !money(tier.per_1000) {
+                if !is_amount(tier.per_1000) {
                     return Err(wrong(
                         span,
-                        "has a price that is no amount",
+                        "has a price that is not an amount",
                         "write zero or more",
                     ));
                 }
@@ -132,8 +155,8 @@ impl Prices {
                 if !rises {
                     return Err(wrong(
                         span,
-                        "has a tier that begins where the one before has not ended",
-                        "let up_to rise from tier to tier, and leave it out in the last only",
+                        "has a tier whose up_to is not above that of the tier before",
+                        "raise up_to from tier to tier, and leave it out in the last tier only",
                     ));
                 }
                 tiers.push((tier.up_to, tier.per_1000));
@@ -149,7 +172,8 @@ impl Prices {
         Ok(Self(prices))
     }
 
-    /// What `provider` costs at so many checks a month.
+    /// Returns what `provider` costs in a month with `monthly_volume` checks. The amount is unknown
+    /// without a price for the provider, and for checks beyond its last tier.
     pub fn cost(&self, provider: &str, monthly_volume: u64) -> MonthlyCost {
         let price = self.0.get(provider);
         MonthlyCost {
@@ -162,7 +186,8 @@ impl Prices {
 }
 
 impl Price {
-    /// Each check at the price of the tier it falls into, the first of the month for free.
+    /// Returns the cost of `volume` checks. Each check has the price of its tier, and the first
+    /// ones of the month are free.
     fn amount(&self, volume: u64) -> Option<f64> {
         let (mut amount, mut from) = (self.flat, self.free.min(volume));
         for (up_to, per_1000) in &self.tiers {
@@ -170,7 +195,7 @@ impl Price {
             amount += float(until.saturating_sub(from)) / 1_000.0 * per_1000;
             from = from.max(until);
         }
-        // A flat fee without tiers is for everything.
+        // A flat fee without tiers covers every volume.
         let all = from == volume || (self.tiers.is_empty() && self.flat > 0.0);
         all.then_some(amount)
     }

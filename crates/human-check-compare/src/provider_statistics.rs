@@ -4,50 +4,54 @@ use serde::Serialize;
 
 use crate::{Latency, Proportion, ScoreHistogram};
 
-/// What records say about one provider.
+/// The statistics of one provider.
+///
+/// [`Statistics::providers`](crate::Statistics::providers) has one for each provider.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProviderStatistics {
-    /// Who.
+    /// The name of the provider.
     pub provider: String,
-    /// How many records mention it.
+    /// How many records have an observation of this provider.
     pub records: u64,
-    /// How many visitors passed.
+    /// How many visitors it judged to be human.
     pub human: u64,
-    /// How many did not, by reason.
+    /// How many visitors it refused, by reason. Of each provider up to 64 reasons are counted, and
+    /// further ones as `other`.
     pub not_human: BTreeMap<String, u64>,
-    /// How often nobody could tell, by kind and then by reason.
+    /// How many checks could not reach a verdict, by kind of error and then by reason. Also with up
+    /// to 64 names each.
     pub failed: BTreeMap<String, BTreeMap<String, u64>>,
-    /// How many visitors sent nothing for it.
+    /// How many visitors sent no token for it, so that it was not called.
     pub no_token: u64,
-    /// How many of those it judged passed. `None` where it judged nobody.
+    /// The share of human verdicts among all its verdicts. `None` if it returned no verdict.
     pub pass_rate: Option<Proportion>,
-    /// Its scores. `None` where it gave none.
+    /// The distribution of its scores. `None` if it reported no score.
     pub scores: Option<ScoreHistogram>,
-    /// How long it took. `None` where that is not known.
+    /// The distribution of its latencies. `None` if the records have no latency.
     pub latency: Option<Latency>,
-    /// When it was first asked.
+    /// When it was first called, RFC 3339. `None` if it was never called.
     pub from: Option<String>,
-    /// When it was last asked.
+    /// When it was last called, RFC 3339. `None` if it was never called.
     pub until: Option<String>,
 }
 
 impl ProviderStatistics {
-    /// How many visitors it refused.
+    /// Returns how many visitors it refused.
     pub fn refused(&self) -> u64 {
         self.not_human.values().sum()
     }
 
-    /// How many visitors it judged.
+    /// Returns how many verdicts it returned, human or not.
     pub fn verdicts(&self) -> u64 {
         self.human + self.refused()
     }
 
-    /// How often nobody could tell.
+    /// Returns how many checks could not reach a verdict.
     pub fn failures(&self) -> u64 {
         self.failed.values().flat_map(BTreeMap::values).sum()
     }
 
-    /// How many visitors it was asked about.
+    /// Returns how many times it was called: verdicts and failures together.
     pub fn asked(&self) -> u64 {
         self.verdicts() + self.failures()
     }

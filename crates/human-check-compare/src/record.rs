@@ -6,37 +6,58 @@ use serde::{Deserialize, Serialize};
 
 use crate::RecordError;
 
-/// The longest id, provider or reason that is read, in bytes.
-const WORD_CAP: usize = 128;
+/// The maximum length of an id, a provider's name or a reason, in bytes.
+const MAX_NAME_BYTES: usize = 128;
 
-/// More observations about one visitor than anybody has providers.
-const OPINIONS_CAP: usize = 32;
+/// The maximum number of observations in a record.
+const MAX_OBSERVATIONS: usize = 32;
 
-/// One comparison as it is kept: one JSON object a line.
+/// One comparison as a file keeps it, as one JSON object on one line.
 ///
-/// Holds no token, no secret, no address and no text of a provider's. Times are kept to the
-/// millisecond, latencies to the microsecond and scores to six places.
+/// It holds no token, no secret, no address and no text of a provider. Times are in milliseconds,
+/// latencies in microseconds, and scores have six decimal places. The [front
+/// page](crate#the-record) describes the members of the object.
+///
+/// ```
+/// use human_check_compare::Record;
+/// use human_check_core::{Comparison, Facts, Observation, Provider, Verdict};
+/// use std::time::{Duration, SystemTime};
+///
+/// static ACME: Provider = Provider::new("acme", &["acme-response"]);
+/// let verdict = Ok(Verdict::Human(Facts::new(&ACME)));
+/// let record = Record::from(Comparison {
+///     at: SystemTime::UNIX_EPOCH,
+///     observations: vec![Observation::of(&ACME, &verdict, Duration::from_millis(80))],
+/// });
+/// assert_eq!(
+///     record.to_json(),
+///     r#"{"at":"1970-01-01T00:00:00Z","observations":[{"provider":"acme","outcome":"human","latency_ms":80.0}]}"#
+/// );
+/// assert_eq!(Record::from_json(record.to_json().as_bytes())?, record);
+/// # Ok::<(), human_check_compare::RecordError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// Which line of a file of tokens it came from. Live traffic has none.
+    /// The id of the line in a file of tokens, which `human-check compare` writes. `None` for live
+    /// traffic.
     pub id: Option<String>,
-    /// What was said, and when.
+    /// The observations of the providers, and when they were made.
     pub comparison: Comparison,
 }
 
 impl Record {
-    /// Reads one line.
+    /// Reads one line of a file.
     ///
     /// # Errors
     ///
-    /// [`RecordError`] that says what is wrong and what to write instead, and repeats no text of the
-    /// line: it may hold anything.
+    /// [`RecordError`] that says what is wrong and what to write instead. It repeats no text of the
+    /// line, which may be a secret in the wrong file.
     pub fn from_json(line: &[u8]) -> Result<Self, RecordError> {
         let line: Line = serde_json::from_slice(line).map_err(|e| RecordError::json(&e))?;
         line.record()
     }
 
-    /// The same on one line of JSON, without a line break.
+    /// Returns the record as one line of JSON, without a line break.
     pub fn to_json(&self) -> String {
         // A struct of strings and finite numbers always serialises.
         serde_json::to_string(&Line::from(self)).unwrap_or_default()
@@ -44,9 +65,11 @@ impl Record {
 }
 
 impl From<Comparison> for Record {
-    /// What would not be read back is made to: a word that is no short name becomes `other`, the
-    /// odd characters of a provider's name become `-`, and numbers are cut to the places that are
-    /// kept.
+    /// Creates a record without an id.
+    ///
+    /// Values that could not be read back are changed: a reason or kind that is not a short name
+    /// becomes `other`, other characters in a provider's name become `-`, and times and numbers are
+    /// rounded.
     fn from(mut comparison: Comparison) -> Self {
         let at = Timestamp::try_from(comparison.at).unwrap_or(Timestamp::UNIX_EPOCH);
         let at = at.round(Unit::Millisecond).unwrap_or(at);
@@ -54,10 +77,10 @@ impl From<Comparison> for Record {
         for observation in &mut comparison.observations {
             match &mut observation.outcome {
                 ObservedOutcome::Failed(kind, reason) => {
-                    tame(kind);
-                    tame(reason);
+                    replace_invalid(kind);
+                    replace_invalid(reason);
                 }
-                ObservedOutcome::NotHuman(reason) => tame(reason),
+                ObservedOutcome::NotHuman(reason) => replace_invalid(reason),
                 ObservedOutcome::Human | ObservedOutcome::NoToken => {}
             }
             observation.provider = name(&observation.provider);
@@ -80,19 +103,21 @@ impl From<Record> for Comparison {
     }
 }
 
-fn tame(word: &mut String) {
-    if !is_word(word) {
-        "other".clone_into(word);
+/// Replaces a text that is not a short name by `other`.
+fn replace_invalid(text: &mut String) {
+    if !is_short_name(text) {
+        "other".clone_into(text);
     }
 }
 
-/// A provider's name, which a site may have chosen. Not `other`: two of them must stay two.
+/// Returns a provider's name as a short name. It does not become `other`, because two providers
+/// must keep two names.
 fn name(text: &str) -> String {
     let mut name: String = text
         .chars()
-        .take(WORD_CAP)
+        .take(MAX_NAME_BYTES)
         .map(|c| {
-            if c.is_ascii() && is_word(c.encode_utf8(&mut [0; 4])) {
+            if c.is_ascii() && is_short_name(c.encode_utf8(&mut [0; 4])) {
                 c
             } else {
                 '-'
@@ -105,28 +130,30 @@ fn name(text: &str) -> String {
     name
 }
 
-/// Whether a text is a short name, in the style of `rate-limited`.
-pub(crate) fn is_word(text: &str) -> bool {
-    (1..=WORD_CAP).contains(&text.len())
+/// Returns whether a text is a short name, such as `rate-limited`.
+pub(crate) fn is_short_name(text: &str) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&text.len())
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
+/// Converts a latency to milliseconds, rounded to three decimal places.
 fn to_ms(latency: Duration) -> f64 {
     (latency.as_secs_f64() * 1e6).round() / 1e3
 }
 
+/// Converts milliseconds to a latency in whole microseconds.
 fn from_ms(ms: f64) -> Duration {
-    // In whole microseconds, which is what is written. The cast is of a number in range.
+    // The caller has checked the range.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     Duration::from_micros((ms * 1e3).round() as u64)
 }
 
-/// A week. What takes longer was not measured but misread.
-const LATENCY_CAP_MS: f64 = 7.0 * 86_400_000.0;
+/// The maximum latency in milliseconds: a week. A larger number is an error of the file.
+const MAX_LATENCY_MS: f64 = 7.0 * 86_400_000.0;
 
-/// A record as it is written.
+/// The JSON object of a record.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
@@ -136,6 +163,7 @@ struct Line {
     observations: Vec<Entry>,
 }
 
+/// The JSON object of an observation.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -183,19 +211,20 @@ impl From<&Observation> for Entry {
 }
 
 impl Line {
+    /// Checks the members and returns the record.
     fn record(self) -> Result<Record, RecordError> {
         let time = |text: &str| SystemTime::try_from(text.parse::<Timestamp>().ok()?).ok();
         let at = time(&self.at).ok_or(RecordError::new(
-            "`at` is no time",
+            "`at` is not a time",
             "write RFC 3339, such as 2026-11-24T18:00:00Z",
         ))?;
         if let Some(id) = &self.id {
             validate_id(id)?;
         }
-        if self.observations.is_empty() || self.observations.len() > OPINIONS_CAP {
+        if self.observations.is_empty() || self.observations.len() > MAX_OBSERVATIONS {
             return Err(RecordError::new(
-                "`observations` holds none or too many",
-                "write from 1 to 32, one a provider",
+                "`observations` is empty or too long",
+                "write 1 to 32 observations, one for each provider",
             ));
         }
         let mut observations: Vec<Observation> = Vec::with_capacity(self.observations.len());
@@ -207,7 +236,7 @@ impl Line {
             {
                 return Err(RecordError::new(
                     "`observations` names a provider twice",
-                    "write one observation for each, under names of their own",
+                    "write one observation for each provider, with different names",
                 ));
             }
             observations.push(observation);
@@ -219,13 +248,20 @@ impl Line {
     }
 }
 
-/// Whether a text may be an id.
+/// Checks that a text can be the id of a record: 1 to 128 bytes without control characters.
+///
+/// ```
+/// use human_check_compare::validate_id;
+///
+/// assert!(validate_id("42").is_ok());
+/// assert!(validate_id("two\nlines").is_err());
+/// ```
 ///
 /// # Errors
 ///
-/// [`RecordError`] when it is empty, long or holds control characters.
+/// [`RecordError`] when the text is empty, longer than 128 bytes, or has control characters.
 pub fn validate_id(id: &str) -> Result<(), RecordError> {
-    if (1..=WORD_CAP).contains(&id.len()) && !id.chars().any(char::is_control) {
+    if (1..=MAX_NAME_BYTES).contains(&id.len()) && !id.chars().any(char::is_control) {
         return Ok(());
     }
     Err(RecordError::new(
@@ -235,36 +271,39 @@ pub fn validate_id(id: &str) -> Result<(), RecordError> {
 }
 
 impl Entry {
+    /// Checks the members and returns the observation.
     fn observation(self) -> Result<Observation, RecordError> {
-        if !is_word(&self.provider) {
+        if !is_short_name(&self.provider) {
             return Err(RecordError::new(
-                "`provider` is no short name",
+                "`provider` is not a short name",
                 "write up to 128 letters, digits, `-`, `_` and `.`",
             ));
         }
         let outcome = match (&*self.outcome, self.kind, self.reason) {
             ("human", None, None) => ObservedOutcome::Human,
             ("no-token", None, None) => ObservedOutcome::NoToken,
-            ("not-human", None, Some(reason)) => ObservedOutcome::NotHuman(word("reason", reason)?),
+            ("not-human", None, Some(reason)) => {
+                ObservedOutcome::NotHuman(short_name("reason", reason)?)
+            }
             ("failed", Some(kind), Some(reason)) => {
-                ObservedOutcome::Failed(word("kind", kind)?, word("reason", reason)?)
+                ObservedOutcome::Failed(short_name("kind", kind)?, short_name("reason", reason)?)
             }
             ("human" | "no-token", ..) => {
                 return Err(RecordError::new(
-                    "`reason` or `kind` stands beside human or no-token",
+                    "`reason` or `kind` is set beside human or no-token",
                     "leave them out",
                 ));
             }
             ("not-human", ..) => {
                 return Err(RecordError::new(
-                    "not-human needs a `reason` and has no `kind`",
-                    "write a reason such as expired",
+                    "not-human needs a `reason` and no `kind`",
+                    "write a reason, such as expired",
                 ));
             }
             ("failed", ..) => {
                 return Err(RecordError::new(
                     "failed needs `kind` and `reason`",
-                    "write such as unavailable and timeout",
+                    "write both, such as unavailable and timeout",
                 ));
             }
             _ => {
@@ -281,7 +320,7 @@ impl Entry {
         if let Some(score) = self.score {
             if !judged {
                 return Err(RecordError::new(
-                    "`score` stands where nobody judged",
+                    "`score` is set for an outcome without a verdict",
                     "leave it out",
                 ));
             }
@@ -295,11 +334,11 @@ impl Entry {
         if let Some(latency) = self.latency_ms {
             if outcome == ObservedOutcome::NoToken {
                 return Err(RecordError::new(
-                    "`latency_ms` stands where nobody was asked",
+                    "`latency_ms` is set for no-token, where no provider was called",
                     "leave it out",
                 ));
             }
-            if !(0.0..=LATENCY_CAP_MS).contains(&latency) {
+            if !(0.0..=MAX_LATENCY_MS).contains(&latency) {
                 return Err(RecordError::new(
                     "`latency_ms` is negative or longer than a week",
                     "write milliseconds",
@@ -315,15 +354,16 @@ impl Entry {
     }
 }
 
-fn word(member: &'static str, text: String) -> Result<String, RecordError> {
-    if is_word(&text) {
+/// Checks that the member `kind` or `reason` is a short name.
+fn short_name(member: &'static str, text: String) -> Result<String, RecordError> {
+    if is_short_name(&text) {
         return Ok(text);
     }
     Err(RecordError::new(
         if member == "kind" {
-            "`kind` is no short name"
+            "`kind` is not a short name"
         } else {
-            "`reason` is no short name"
+            "`reason` is not a short name"
         },
         "write letters, digits, `-`, `_` and `.`",
     ))
@@ -353,7 +393,7 @@ mod tests {
             )
         };
         for (line, problem) in [
-            ("canary".to_owned(), "no JSON"),
+            ("canary".to_owned(), "not JSON"),
             (r#"{"at":"canary","observations":[]}"#.to_owned(), "`at`"),
             (r#"{"canary":1}"#.to_owned(), "unknown member"),
             (
@@ -408,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_adapter_invents_is_kept_readable() {
+    fn names_and_numbers_that_no_line_can_hold_are_replaced() {
         let record = Record::from(Comparison {
             at: SystemTime::UNIX_EPOCH + Duration::from_nanos(1_234_567_891),
             observations: vec![Observation {

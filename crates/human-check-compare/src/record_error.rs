@@ -1,9 +1,16 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// A line that is no record.
+/// The error of a line that is not a record.
 ///
-/// Says what is wrong and what to write instead, without the text that is.
+/// It says what is wrong and what to write instead, and repeats no text of the line.
+///
+/// ```
+/// use human_check_compare::Record;
+///
+/// let error = Record::from_json(b"not json").unwrap_err();
+/// assert_eq!(error.remedy(), "write one JSON object a line");
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RecordError {
     problem: Cow<'static, str>,
@@ -18,11 +25,12 @@ impl RecordError {
         }
     }
 
-    /// What is wrong with a line that was to be JSON of a given shape, without its texts.
+    /// Creates the error of a line that could not be parsed. It repeats no text of the line.
     pub(crate) fn json(error: &serde_json::Error) -> Self {
         let message = error.to_string();
         let column = error.column();
-        // Names in back quotes are ours after these, and the line's after `unknown field`.
+        // After these prefixes the name in back quotes is a member that this crate knows. After
+        // `unknown field` it is a text of the line.
         let known = |prefix: &str| {
             let rest = message.strip_prefix(prefix)?;
             rest.split('`').next()
@@ -30,20 +38,20 @@ impl RecordError {
         let (problem, remedy) = if let Some(name) = known("missing field `") {
             (format!("`{name}` is missing"), "add it")
         } else if let Some(name) = known("duplicate field `") {
-            (format!("`{name}` is there twice"), "write it once")
+            (format!("`{name}` occurs twice"), "write it once")
         } else if message.starts_with("unknown field") {
             (
-                format!("an unknown member stands before column {column}"),
+                format!("has an unknown member before column {column}"),
                 "leave it out",
             )
         } else if message.starts_with("invalid") && error.is_data() {
             (
-                format!("a value before column {column} has the wrong type"),
+                format!("has a value of the wrong type before column {column}"),
                 "write the type that the documentation shows",
             )
         } else {
             (
-                format!("is no JSON from column {column} on"),
+                format!("is not JSON from column {column} on"),
                 "write one JSON object a line",
             )
         };
@@ -53,12 +61,12 @@ impl RecordError {
         }
     }
 
-    /// What is wrong.
+    /// Returns what is wrong with the line.
     pub fn problem(&self) -> &str {
         &self.problem
     }
 
-    /// What to write instead.
+    /// Returns what to write instead.
     pub fn remedy(&self) -> &str {
         self.remedy
     }

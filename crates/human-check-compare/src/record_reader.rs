@@ -2,12 +2,34 @@ use std::io::{self, BufRead, Read};
 
 use crate::{Record, RecordError};
 
-/// Longer than any record. What is longer is no line of ours, and is not kept in memory.
-const LINE_CAP: u64 = 65_536;
+/// The maximum length of a line in bytes, more than any record has. A longer line is not kept in
+/// memory.
+const MAX_LINE_BYTES: u64 = 65_536;
 
-/// Reads records one by one, each with the number of its line. Empty lines are skipped.
+/// A reader of records, one by one, each with the number of its line.
 ///
-/// A line that is no record is handed out as its error, and the next one is read all the same.
+/// A line that is not a record is returned as an error, and the next lines can still be read. Empty
+/// lines are skipped.
+///
+/// ```
+/// use human_check_compare::RecordReader;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let file = r#"
+/// {"at":"2026-11-24T18:00:00Z","observations":[{"provider":"acme","outcome":"human"}]}
+/// not a record
+/// "#;
+/// let mut reader = RecordReader::new(file.as_bytes());
+/// let mut numbers = (Vec::new(), Vec::new());
+/// while let Some((number, line)) = reader.read()? {
+///     match line {
+///         Ok(_record) => numbers.0.push(number),
+///         Err(_error) => numbers.1.push(number),
+///     }
+/// }
+/// assert_eq!(numbers, (vec![2], vec![3]));
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct RecordReader<R> {
     input: R,
@@ -16,7 +38,7 @@ pub struct RecordReader<R> {
 }
 
 impl<R: BufRead> RecordReader<R> {
-    /// Reads from `input`.
+    /// Creates a reader of `input`, such as a `BufReader` of a file.
     pub fn new(input: R) -> Self {
         Self {
             input,
@@ -25,24 +47,26 @@ impl<R: BufRead> RecordReader<R> {
         }
     }
 
-    /// The next record, or what is wrong with its line.
+    /// Reads the next line that is not empty. Returns its number, from 1, and its record or error.
+    /// `None` at the end of the input.
     ///
     /// # Errors
     ///
-    /// When the input cannot be read.
+    /// [`io::Error`] when the input cannot be read.
     #[allow(clippy::type_complexity, reason = "a number and a result")]
     pub fn read(&mut self) -> io::Result<Option<(u64, Result<Record, RecordError>)>> {
         loop {
             self.line.clear();
-            let mut start = (&mut self.input).take(LINE_CAP);
+            let mut start = (&mut self.input).take(MAX_LINE_BYTES);
             if start.read_until(b'\n', &mut self.line)? == 0 {
                 return Ok(None);
             }
             self.number += 1;
-            let full = u64::try_from(self.line.len()).is_ok_and(|read| read >= LINE_CAP);
+            let full = u64::try_from(self.line.len()).is_ok_and(|read| read >= MAX_LINE_BYTES);
             if full && self.line.last() != Some(&b'\n') {
                 skip_line(&mut self.input)?;
-                let error = RecordError::new("is far too long", "write one record a line");
+                let error =
+                    RecordError::new("is longer than 65536 bytes", "write one record a line");
                 return Ok(Some((self.number, Err(error))));
             }
             if !self.line.trim_ascii().is_empty() {
@@ -52,6 +76,7 @@ impl<R: BufRead> RecordReader<R> {
     }
 }
 
+/// Skips the rest of a line.
 fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
     loop {
         let chunk = input.fill_buf()?;

@@ -2,11 +2,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// A file that is appended to and set aside when it is full.
+/// A file that is appended to, and renamed when it is full.
 #[derive(Debug)]
 pub(crate) struct RotatingFile {
     path: PathBuf,
-    most_bytes: u64,
+    max_bytes: u64,
+    /// How many full files are kept.
     files: u32,
     /// `None` after a failure. The next append opens it again.
     open: Option<Open>,
@@ -19,30 +20,32 @@ struct Open {
 }
 
 impl RotatingFile {
-    pub(crate) fn open(path: PathBuf, most_bytes: u64, files: u32) -> io::Result<Self> {
+    /// Opens the file at `path`, or creates it.
+    pub(crate) fn open(path: PathBuf, max_bytes: u64, files: u32) -> io::Result<Self> {
         let open = Some(Open::at(&path)?);
         Ok(Self {
             path,
-            most_bytes,
+            max_bytes,
             files,
             open,
         })
     }
 
-    pub(crate) fn most_bytes(&self) -> u64 {
-        self.most_bytes
+    /// Returns the maximum size of a file.
+    pub(crate) fn max_bytes(&self) -> u64 {
+        self.max_bytes
     }
 
-    /// Appends whole lines, all of them or none.
+    /// Appends whole lines, all of them or none. A file that was moved or deleted is created again.
     pub(crate) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         let mut open = match self.open.take() {
             Some(open) if open.is_at(&self.path) => open,
             _ => Open::at(&self.path)?,
         };
         let more = u64::try_from(lines.len()).unwrap_or(u64::MAX);
-        if open.length > 0 && open.length.saturating_add(more) > self.most_bytes {
+        if open.length > 0 && open.length.saturating_add(more) > self.max_bytes {
             drop(open);
-            self.set_aside()?;
+            self.rotate()?;
             open = Open::at(&self.path)?;
         }
         open.append(lines)?;
@@ -50,7 +53,9 @@ impl RotatingFile {
         Ok(())
     }
 
-    fn set_aside(&self) -> io::Result<()> {
+    /// Renames the full file to `FILE.1`, and the older ones to the next number. The oldest is
+    /// replaced.
+    fn rotate(&self) -> io::Result<()> {
         if self.files == 0 {
             return std::fs::remove_file(&self.path);
         }
@@ -63,6 +68,7 @@ impl RotatingFile {
         std::fs::rename(&self.path, self.numbered(1))
     }
 
+    /// Returns the path of a full file.
     fn numbered(&self, number: u32) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(format!(".{number}"));
@@ -71,6 +77,7 @@ impl RotatingFile {
 }
 
 impl Open {
+    /// Opens the file at `path`, or creates it for its owner alone.
     fn at(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.create(true).read(true).append(true);
@@ -83,7 +90,8 @@ impl Open {
             file.seek(SeekFrom::End(-1))?;
             file.read_exact(&mut last)?;
             if last != *b"\n" {
-                // A crash tore the last line. What follows must not become part of it.
+                // A crash left an incomplete last line. The next record must not become a part of
+                // it.
                 file.write_all(b"\n")?;
                 length += 1;
             }
@@ -91,7 +99,8 @@ impl Open {
         Ok(Self { file, length })
     }
 
-    /// Whether the path still leads to this file: somebody may have moved or deleted it.
+    /// Returns whether the path still leads to this file. Another program may have moved or deleted
+    /// it.
     fn is_at(&self, path: &Path) -> bool {
         let (Ok(there), Ok(here)) = (std::fs::metadata(path), self.file.metadata()) else {
             return false;
@@ -107,12 +116,13 @@ impl Open {
         }
     }
 
+    /// Appends lines, and takes back what was written if it fails.
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         let written = self.file.write_all(lines);
         match written {
             Ok(()) => self.length += u64::try_from(lines.len()).unwrap_or(u64::MAX),
-            // Of a disk that is full, part may be written. Should taking it back fail, too, the
-            // next line still begins on its own.
+            // On a full disk, a part of the lines may be written. If it cannot be taken back
+            // either, the next record still begins on a new line, because the file is opened again.
             Err(_) => drop(self.file.set_len(self.length)),
         }
         written

@@ -10,24 +10,45 @@ use crate::{
     Statistics, Warning,
 };
 
-/// More providers than anybody compares. Beyond them a file is of something else, and a table of
-/// each two of them would not end.
-const PROVIDERS_CAP: usize = 32;
+/// The maximum number of providers. It bounds the memory for a file that holds no comparisons,
+/// since there is a table for each two providers.
+const MAX_PROVIDERS: usize = 32;
 
-/// Different words for one outcome, beyond which a file is of something else.
-const WORDS_CAP: usize = 64;
+/// The maximum number of different reasons or kinds of one outcome. It bounds the memory, too.
+const MAX_NAMES: usize = 64;
 
-/// Counts records one by one. Keeps no record, and of each observation the latency only.
+/// A counter of records, for files that do not fit into memory.
+///
+/// It keeps no record. Its memory grows by one latency for each observation.
+///
+/// ```
+/// use human_check_compare::{RecordReader, Tally};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let file = br#"{"at":"2026-11-24T18:00:00Z","observations":[{"provider":"acme","outcome":"human"}]}"#;
+/// let mut reader = RecordReader::new(&file[..]);
+/// let mut tally = Tally::new();
+/// while let Some((number, line)) = reader.read()? {
+///     match line {
+///         Ok(record) => tally.add(&record),
+///         Err(error) => eprintln!("{number}: {error}"),
+///     }
+/// }
+/// assert_eq!(tally.statistics().providers[0].human, 1);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Default)]
 pub struct Tally {
     records: u64,
     range: Option<TimeRange>,
     providers: Vec<Counted>,
-    /// By the places of two providers, the smaller first.
+    /// The tables of each two providers, by their places in `providers`, the smaller first.
     tables: BTreeMap<(usize, usize), ContingencyTable>,
-    beyond: u64,
+    /// How many observations were left out, because there were too many providers.
+    left_out: u64,
 }
 
+/// The counts of one provider.
 #[derive(Debug)]
 struct Counted {
     provider: String,
@@ -42,12 +63,14 @@ struct Counted {
 }
 
 impl Tally {
-    /// Nothing counted yet.
+    /// Creates a tally without records.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Counts one.
+    /// Counts one record.
+    ///
+    /// Observations of more than 32 providers are left out, which becomes a [`Warning`].
     pub fn add(&mut self, record: &Record) {
         let comparison = &record.comparison;
         self.records += 1;
@@ -55,7 +78,7 @@ impl Tally {
         let mut verdicts = Vec::with_capacity(comparison.observations.len());
         for observation in &comparison.observations {
             let Some(place) = self.place(&observation.provider) else {
-                self.beyond += 1;
+                self.left_out += 1;
                 continue;
             };
             self.providers[place].count(observation, comparison.at);
@@ -76,7 +99,7 @@ impl Tally {
         }
     }
 
-    /// What it comes to.
+    /// Returns the statistics of all counted records.
     pub fn statistics(self) -> Statistics {
         let names: Vec<_> = self.providers.iter().map(|c| c.provider.clone()).collect();
         let mut pairs = Vec::new();
@@ -99,7 +122,7 @@ impl Tally {
             .map(Counted::statistics)
             .collect();
         Statistics {
-            warnings: Warning::all(self.records, &providers, &pairs, &ranges, self.beyond),
+            warnings: Warning::all(self.records, &providers, &pairs, &ranges, self.left_out),
             records: self.records,
             from: self.range.map(|range| text(range.from)),
             until: self.range.map(|range| text(range.until)),
@@ -108,9 +131,10 @@ impl Tally {
         }
     }
 
+    /// Returns the place of a provider in `providers`, or `None` if there are too many.
     fn place(&mut self, provider: &str) -> Option<usize> {
         let known = self.providers.iter().position(|c| c.provider == provider);
-        if known.is_some() || self.providers.len() == PROVIDERS_CAP {
+        if known.is_some() || self.providers.len() == MAX_PROVIDERS {
             return known;
         }
         self.providers.push(Counted {
@@ -129,6 +153,7 @@ impl Tally {
 }
 
 impl Counted {
+    /// Counts one observation of the provider.
     fn count(&mut self, observation: &Observation, at: SystemTime) {
         self.records += 1;
         match &observation.outcome {
@@ -152,6 +177,7 @@ impl Counted {
         self.latencies.extend(observation.latency);
     }
 
+    /// Returns the statistics of the provider.
     fn statistics(self) -> ProviderStatistics {
         let refused: u64 = self.not_human.values().sum();
         ProviderStatistics {
@@ -170,21 +196,23 @@ impl Counted {
     }
 }
 
-/// The word, or `other` where there are too many already.
-fn known<V>(words: &BTreeMap<String, V>, word: &str) -> String {
-    if words.len() < WORDS_CAP || words.contains_key(word) {
-        word.to_owned()
+/// Returns the name, or `other` if there are too many different names already.
+fn known<V>(names: &BTreeMap<String, V>, name: &str) -> String {
+    if names.len() < MAX_NAMES || names.contains_key(name) {
+        name.to_owned()
     } else {
         "other".to_owned()
     }
 }
 
+/// Returns a time as RFC 3339.
 fn text(at: SystemTime) -> String {
     Timestamp::try_from(at).map_or_else(|_| String::new(), |at| at.to_string())
 }
 
 impl Statistics {
-    /// Of records that are at hand. Where they are read one by one, count with a [`Tally`].
+    /// Computes the statistics of records in memory. For records that are read one by one, use a
+    /// [`Tally`].
     pub fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
         let mut tally = Tally::new();
         records.into_iter().for_each(|record| tally.add(record));

@@ -1,6 +1,6 @@
 use std::time::SystemTime;
 
-/// The first and the last of some times.
+/// The first and the last time of a set of records.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct TimeRange {
     pub(crate) from: SystemTime,
@@ -8,6 +8,7 @@ pub(crate) struct TimeRange {
 }
 
 impl TimeRange {
+    /// Returns the range that also holds `at`.
     pub(crate) fn with(range: Option<Self>, at: SystemTime) -> Self {
         range.map_or(
             Self {

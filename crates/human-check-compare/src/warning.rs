@@ -6,77 +6,85 @@ use serde::Serialize;
 use crate::time_range::TimeRange;
 use crate::{Agreement, ProviderStatistics};
 
-/// Fewer pairs than this say little: intervals for large samples do not hold.
-const FEW: u64 = 30;
+/// The minimum number of visitors that both providers judged. Below it, the intervals, which are
+/// for large samples, do not hold.
+const MIN_PAIRS: u64 = 30;
 
-/// Something that limits what the numbers say.
+/// A limit of what the numbers of [`Statistics`](crate::Statistics) mean.
+///
+/// It prints as a sentence for the operator. docs/how-to/comparing-providers.md#read-the-report
+/// says what to do about each.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "warning")]
 #[non_exhaustive]
 pub enum Warning {
-    /// Fewer than 30 visitors were judged by both.
+    /// Both providers judged fewer than 30 visitors.
     FewPairs {
-        /// The one.
+        /// The name of the first provider.
         first: String,
-        /// The other.
+        /// The name of the second provider.
         second: String,
-        /// How many there are.
+        /// How many visitors both judged.
         pairs: u64,
     },
-    /// Fewer than two providers: nothing can be compared.
+    /// The records hold fewer than two providers, so there is nothing to compare.
     NothingToCompare {
-        /// How many there are.
+        /// How many providers the records hold.
         providers: usize,
     },
-    /// One said the same of everybody whom both judged, so kappa is undefined.
+    /// One of the providers gave the same verdict for every visitor that both judged, so kappa is
+    /// undefined.
     OneSided {
-        /// The one.
+        /// The name of the first provider.
         first: String,
-        /// The other.
+        /// The name of the second provider.
         second: String,
     },
-    /// The providers were asked at different times.
+    /// The providers were called at different times: less than nine tenths of the time is common to
+    /// both.
     MixedTimes {
-        /// The one.
+        /// The name of the first provider.
         first: String,
-        /// The other.
+        /// The name of the second provider.
         second: String,
     },
-    /// A provider gave no scores.
+    /// A provider reported no scores.
     NoScores {
-        /// Who.
+        /// The name of the provider.
         provider: String,
     },
-    /// A provider judged nobody.
+    /// A provider returned no verdict.
     NoVerdicts {
-        /// Who.
+        /// The name of the provider.
         provider: String,
     },
-    /// More providers than are counted.
+    /// The records hold more than 32 providers. Further ones are not counted.
     TooManyProviders {
-        /// How many observations were left out.
+        /// How many observations of further providers were left out.
         observations: u64,
     },
     /// The providers judged different numbers of visitors.
     UnequalSamples {
-        /// Who judged the fewest.
+        /// The name of the provider that judged the fewest visitors.
         fewest: String,
-        /// How many.
+        /// How many visitors it judged.
         least: u64,
-        /// Who judged the most.
+        /// The name of the provider that judged the most visitors.
         most: String,
-        /// How many.
+        /// How many visitors it judged.
         greatest: u64,
     },
 }
 
 impl Warning {
+    /// Returns the warnings about these statistics. `ranges` has the times of each provider, and
+    /// `left_out` is the number of observations of further providers.
     pub(crate) fn all(
         records: u64,
         providers: &[ProviderStatistics],
         pairs: &[Agreement],
         ranges: &[Option<TimeRange>],
-        beyond: u64,
+        left_out: u64,
     ) -> Vec<Self> {
         let mut all = Vec::new();
         if records == 0 || providers.len() < 2 {
@@ -84,9 +92,9 @@ impl Warning {
                 providers: providers.len(),
             });
         }
-        if beyond > 0 {
+        if left_out > 0 {
             all.push(Self::TooManyProviders {
-                observations: beyond,
+                observations: left_out,
             });
         }
         let by_verdicts = |p: &&ProviderStatistics| p.verdicts();
@@ -105,7 +113,7 @@ impl Warning {
         for pair in pairs {
             let (first, second) = (pair.first.clone(), pair.second.clone());
             let count = pair.table.pairs();
-            if count < FEW {
+            if count < MIN_PAIRS {
                 all.push(Self::FewPairs {
                     first: first.clone(),
                     second: second.clone(),
@@ -140,11 +148,12 @@ impl Warning {
     }
 }
 
-/// Whether the time that both were asked in is nine tenths of the whole, or nearly.
+/// Returns whether the time in which both providers were called is nine tenths of the whole, or
+/// differs from it by a minute at most.
 fn share_their_time(a: &TimeRange, b: &TimeRange) -> bool {
     let length = |from, until: std::time::SystemTime| until.duration_since(from).ok();
     let whole = length(a.from.min(b.from), a.until.max(b.until)).unwrap_or_default();
-    // Records a minute apart are of one time, however short the whole.
+    // A difference of a minute does not matter, however short the whole is.
     let apart = match length(a.from.max(b.from), a.until.min(b.until)) {
         Some(common) => whole - common,
         None => whole,
@@ -161,29 +170,32 @@ impl fmt::Display for Warning {
                 pairs,
             } => write!(
                 f,
-                "only {pairs} visitors were judged by both {first} and {second}; under {FEW}, agreement and intervals say little"
+                "only {pairs} visitors were judged by both {first} and {second}; under {MIN_PAIRS}, agreement and intervals say little"
             ),
             Self::NothingToCompare { providers } => write!(
                 f,
-                "there are {providers} providers in the records; it takes two to compare"
+                "the number of providers in the records is {providers}; a comparison needs two"
             ),
             Self::OneSided { first, second } => write!(
                 f,
-                "{first} or {second} said the same of everybody whom both judged; agreement cannot be told from chance, and kappa is undefined"
+                "{first} or {second} gave the same verdict for every visitor that both judged; agreement cannot be distinguished from chance, and kappa is undefined"
             ),
             Self::MixedTimes { first, second } => write!(
                 f,
-                "{first} and {second} were asked at different times; their visitors may differ"
+                "{first} and {second} were called at different times; their visitors may differ"
             ),
             Self::NoScores { provider } => {
-                write!(f, "{provider} gave no scores; only its verdicts compare")
+                write!(
+                    f,
+                    "{provider} reported no scores; only its verdicts can be compared"
+                )
             }
             Self::NoVerdicts { provider } => {
-                write!(f, "{provider} judged nobody; nothing is known about it")
+                write!(f, "{provider} returned no verdict; it cannot be compared")
             }
             Self::TooManyProviders { observations } => write!(
                 f,
-                "too many providers; {observations} observations of further ones are left out"
+                "there are more than 32 providers; {observations} observations of further ones are left out"
             ),
             Self::UnequalSamples {
                 fewest,

@@ -1,4 +1,4 @@
-//! The file that comparisons are kept in, as a service meets it.
+//! The file of comparisons, as a running service uses it.
 
 #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
 
@@ -49,7 +49,7 @@ fn comparison(reason: &str) -> Comparison {
     }
 }
 
-/// The records of a file, and how many of its lines are none.
+/// The records of a file, and how many of its lines are not records.
 fn read(path: &Path) -> (Vec<Record>, usize) {
     let text = std::fs::read(path).unwrap();
     let mut lines = RecordReader::new(&*text);
@@ -99,7 +99,7 @@ fn a_line_that_a_crash_tore_costs_itself_only() {
     let whole = Record::from(comparison("expired")).to_json();
     std::fs::write(&path, format!("{whole}\n{}", &whole[..whole.len() / 2])).unwrap();
     let sink = JsonLinesSink::open(&path).unwrap();
-    sink.record(comparison("spent"));
+    sink.record(comparison("replayed"));
     drop(sink);
     let (records, bad) = read(&path);
     assert_eq!((records.len(), bad), (2, 1));
@@ -109,10 +109,10 @@ fn a_line_that_a_crash_tore_costs_itself_only() {
 fn a_full_file_is_set_aside_and_the_oldest_goes() {
     let folder = Folder::new("rotate");
     let path = folder.file("comparisons.jsonl");
-    let mut keep = Retention::default();
-    keep.bytes = 1_000;
-    keep.files = 2;
-    let sink = JsonLinesSink::open_with(&path, keep).unwrap();
+    let mut retention = Retention::default();
+    retention.bytes = 1_000;
+    retention.files = 2;
+    let sink = JsonLinesSink::open_with(&path, retention).unwrap();
     for _ in 0..100 {
         sink.record(comparison("expired"));
         sink.flush();
@@ -155,7 +155,7 @@ fn a_folder_that_vanishes_costs_its_records_and_comes_back() {
     sink.flush();
     assert_eq!((sink.written(), sink.lost()), (1, 2));
     std::fs::create_dir(&inner).unwrap();
-    sink.record(comparison("spent"));
+    sink.record(comparison("replayed"));
     sink.flush();
     assert_eq!((sink.written(), sink.lost()), (2, 2));
     assert_eq!(read(&path).0.len(), 1);
@@ -164,7 +164,7 @@ fn a_folder_that_vanishes_costs_its_records_and_comes_back() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_counted_and_does_not_panic() {
-    // Whatever is written there finds no room.
+    // Every write to this device fails, as on a full disk.
     let sink = JsonLinesSink::open("/dev/full").unwrap();
     sink.record(comparison("expired"));
     sink.flush();
@@ -174,9 +174,9 @@ fn a_full_disk_is_counted_and_does_not_panic() {
 #[test]
 fn recording_never_waits_and_what_has_no_room_is_counted() {
     let folder = Folder::new("full");
-    let mut keep = Retention::default();
-    keep.waiting = 1;
-    let sink = Arc::new(JsonLinesSink::open_with(folder.file("c.jsonl"), keep).unwrap());
+    let mut retention = Retention::default();
+    retention.waiting = 1;
+    let sink = Arc::new(JsonLinesSink::open_with(folder.file("c.jsonl"), retention).unwrap());
     let threads: Vec<_> = (0..4)
         .map(|_| {
             let sink = Arc::clone(&sink);
@@ -194,19 +194,21 @@ fn recording_never_waits_and_what_has_no_room_is_counted() {
 }
 
 #[test]
-fn what_cannot_be_opened_is_a_matter_of_configuration() {
+fn a_file_that_cannot_be_opened_is_a_wrong_configuration() {
     let error = JsonLinesSink::open("/no/such/folder/c.jsonl").unwrap_err();
     assert_eq!(error.field(), "comparisons");
-    let mut keep = Retention::default();
-    keep.waiting = 0;
+    let mut retention = Retention::default();
+    retention.waiting = 0;
     assert_eq!(
-        JsonLinesSink::open_with("x", keep).unwrap_err().field(),
-        "keep"
+        JsonLinesSink::open_with("x", retention)
+            .unwrap_err()
+            .field(),
+        "retention"
     );
 }
 
 #[tokio::test]
-async fn it_stands_behind_live_traffic() {
+async fn a_shadow_of_live_traffic_is_recorded() {
     use human_check_core::{Provider, Submission};
     use human_check_testkit::Scripted;
     let folder = Folder::new("live");
@@ -214,7 +216,7 @@ async fn it_stands_behind_live_traffic() {
     let sink = Arc::new(JsonLinesSink::open(&path).unwrap());
     let (first, second) = (Scripted::human(), Scripted::human());
     let provider = first.providers()[0].clone();
-    // One provider twice would spend one token twice, so the second goes by another name.
+    // Two calls about one token would be a replay, so the second provider has another name.
     let second = Renamed(second, [Provider::named("second")]);
     let check = first.shadow(second, Arc::clone(&sink)).unwrap();
     let submission = Submission::new().with_token(&provider, "token");

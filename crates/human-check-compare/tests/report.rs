@@ -1,4 +1,4 @@
-//! What a report looks like.
+//! The content of reports.
 
 #![cfg(feature = "report")]
 #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
@@ -20,7 +20,7 @@ fn report(first: &str) -> Report {
         score: Some(score),
         latency: Some(Duration::from_millis(40)),
     };
-    // Built by hand, since a file would not be allowed such names.
+    // Not read from a file, which could not hold such names.
     let records: Vec<_> = (0..20_u8)
         .map(|n| Record {
             id: None,

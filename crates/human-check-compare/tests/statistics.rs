@@ -1,4 +1,4 @@
-//! What records come to, and what they do not.
+//! The statistics of records, and their warnings.
 
 #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
 
@@ -87,15 +87,15 @@ fn what_limits_the_numbers_is_said() {
         let all = Statistics::of(records).warnings;
         all.iter().map(|warning| format!("{warning}\n")).collect()
     };
-    assert!(warnings(&[]).contains("it takes two"));
+    assert!(warnings(&[]).contains("a comparison needs two"));
     let alone = record(0, vec![observation("a", ObservedOutcome::Human, None)]);
-    assert!(warnings(&[alone]).contains("it takes two"));
+    assert!(warnings(&[alone]).contains("a comparison needs two"));
     let few = warnings(&classic()[..10]);
     assert!(
         few.contains("only 10 visitors") && few.contains("undefined"),
         "{few}"
     );
-    // One is asked about the first half of the time only.
+    // One provider is called in the first half of the time only.
     let records: Vec<_> = (0..100)
         .map(|minute| {
             let second = if minute < 50 {
@@ -116,7 +116,7 @@ fn what_limits_the_numbers_is_said() {
     for part in [
         "different times",
         "b judged 50 visitors and a 100",
-        "gave no scores",
+        "reported no scores",
         "undefined",
     ] {
         assert!(text.contains(part), "{part}: {text}");

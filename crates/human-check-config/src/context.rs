@@ -1,4 +1,4 @@
-//! A document in its surroundings: where it lies, the variables and the secret files beside it.
+//! A document together with its directory, the variables and the secret files that it refers to.
 
 use std::path::Path;
 
@@ -7,16 +7,20 @@ use human_check_core::{ConfigError, Secret};
 use crate::model::SecretRef;
 use crate::source::{Document, KeyPath, SecretFiles};
 
-/// What keys are read from, and what errors about them name.
+/// The sources that keys and secrets are read from, for building and for errors.
 pub(crate) struct Context<'a> {
+    /// The configuration, which knows where each key was written.
     pub(crate) document: &'a Document,
+    /// The directory that relative paths start from.
     pub(crate) directory: &'a Path,
+    /// Looks a variable up by its name.
     pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
+    /// The files that secrets are read from, which a reload compares.
     pub(crate) secrets: &'a SecretFiles,
 }
 
 impl Context<'_> {
-    /// An error about the key at `path`.
+    /// Creates an error about the key at `path`.
     pub(crate) fn wrong(
         &self,
         path: &KeyPath,
@@ -26,12 +30,16 @@ impl Context<'_> {
         ConfigError::new(self.document.at(path), problem.into(), remedy.into())
     }
 
-    /// An error of something that knows no configuration, with the place of the key at `path`.
+    /// Puts the place of the key at `path` into an error of code that knows no configuration.
     pub(crate) fn placed(&self, path: &KeyPath, error: ConfigError) -> ConfigError {
         error.with_field(self.document.at(path))
     }
 
-    /// The secret that the key at `path` refers to, by default the one in the variable `default`.
+    /// Reads the secret that the key at `path` refers to, by default the one in the variable
+    /// `default`.
+    ///
+    /// Its errors do not show the secret, even where it was written in the place of a name or a
+    /// path.
     pub(crate) fn secret(
         &self,
         path: &KeyPath,
@@ -48,7 +56,7 @@ impl Context<'_> {
             SecretRef::File(file) => {
                 let path_of_file = self.directory.join(file);
                 self.secrets.read(&path_of_file).map_err(|error| {
-                    // What is no path may be the secret itself, in the wrong place.
+                    // A text that does not look like a path may be the secret itself.
                     let shown = match file.contains([':', '@']) || !file.contains(['/', '.']) {
                         true => "that `file` names".to_owned(),
                         false => path_of_file.display().to_string(),
@@ -62,7 +70,8 @@ impl Context<'_> {
     }
 }
 
-/// A variable's name, unless it may be a secret that was written in its place.
+/// Returns the name of a variable for an error, unless it may be a secret that was written in its
+/// place.
 fn shown(name: &str) -> &str {
     let letters = name
         .bytes()

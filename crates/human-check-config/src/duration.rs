@@ -1,32 +1,33 @@
-//! Times as people write them: `"3s"`, `"250ms"`, `"10m"`.
+//! Durations as a configuration writes them: `"3s"`, `"250ms"`, `"10m"`.
 
 use std::time::Duration;
 
 use serde::de::{Deserializer, Error, Visitor};
 
-/// What an error says to write instead.
+/// The remedy of every error about a duration.
 const REMEDY: &str = "write a number with its unit, such as \"3s\", \"250ms\" or \"10m\"";
 
-/// For `#[serde(deserialize_with = …)]` on an optional key.
+/// Reads an optional key, for `#[serde(deserialize_with = …)]`.
 pub(crate) fn optional<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
     deserializer.deserialize_any(Written).map(Some)
 }
 
+/// Reads a text with a unit, and refuses a number without one.
 struct Written;
 
 impl Visitor<'_> for Written {
     type Value = Duration;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a time such as \"3s\"")
+        f.write_str("a duration such as \"3s\"")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
         let parsed = text.parse::<jiff::SignedDuration>().ok();
         let positive = parsed.and_then(|parsed| Duration::try_from(parsed).ok());
-        positive.ok_or_else(|| E::custom(format!("is no time; {REMEDY}")))
+        positive.ok_or_else(|| E::custom(format!("is not a duration; {REMEDY}")))
     }
 
     fn visit_i64<E: Error>(self, _: i64) -> Result<Duration, E> {
@@ -38,7 +39,7 @@ impl Visitor<'_> for Written {
     }
 }
 
-/// Writes a time as a file would: whole seconds, or milliseconds.
+/// Returns a duration as a file would write it: in whole seconds, or in milliseconds.
 pub(crate) fn shown(time: Duration) -> String {
     match time.subsec_nanos() {
         0 => format!("{}s", time.as_secs()),

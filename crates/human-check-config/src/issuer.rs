@@ -2,5 +2,5 @@ use std::sync::Arc;
 
 use human_check_core::ChallengeIssuer;
 
-/// What issues challenges for pages.
+/// An issuer of challenges that several guards and endpoints share.
 pub(crate) type Issuer = Arc<dyn ChallengeIssuer>;

@@ -6,46 +6,79 @@ use crate::AltchaConfig;
 use crate::issuer::Issuer;
 use crate::{EnterpriseKeyKind, ProviderKind};
 
-/// Everything that an adapter may need; each takes what is its own.
+/// The settings of one account with a provider, for every kind of provider.
+///
+/// Use it where a program chooses the kind of provider at run time, without a whole
+/// [`Deployment`](crate::Deployment). A kind reads the settings that it has a use for; the tables
+/// in docs/reference/configuration.md#providersname-an-account say which.
+///
+/// ```
+/// use human_check_config::{ProviderConfig, ProviderKind};
+/// use human_check_core::{ConfigError, HumanCheck, Secret};
+/// use human_check_http::ProviderClient;
+///
+/// fn check(
+///     client: &ProviderClient,
+///     kind: &str,
+///     site_key: String,
+///     secret: Secret,
+/// ) -> Result<Box<dyn HumanCheck>, ConfigError> {
+///     let kind = ProviderKind::from_name(kind)
+///         .ok_or(ConfigError::new("kind", "is not known", "write one such as turnstile"))?;
+///     let mut config = ProviderConfig::new(kind);
+///     config.site_key = Some(site_key);
+///     config.secret = Some(secret);
+///     config.build(client)
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ProviderConfig {
     /// The kind of provider.
     pub kind: ProviderKind,
-    /// Site key or app key; for altcha the path that pages fetch challenges from, by default
-    /// `/human-check-altcha/challenge`.
+    /// The site key, or the app key of CaptchaLa. For altcha the path that pages fetch challenges
+    /// from, by default `/human-check-altcha/challenge`. The adapters of hCaptcha, CaptchaLa and
+    /// reCAPTCHA Enterprise need it, and the [widget](Self::widget) of each kind except altcha.
     pub site_key: Option<String>,
-    /// Secret, or API key of reCAPTCHA Enterprise.
+    /// The secret, or the API key of reCAPTCHA Enterprise. Required, except with a `credential`.
     pub secret: Option<Secret>,
-    /// Another way to sign in to reCAPTCHA Enterprise.
+    /// The sign-in to reCAPTCHA Enterprise, instead of an API key in `secret`.
     #[cfg(feature = "recaptcha")]
     pub credential: Option<human_check_recaptcha::Credential>,
-    /// The Google Cloud project.
+    /// The Google Cloud project. Required for reCAPTCHA Enterprise, and unused elsewhere.
     pub project: Option<String>,
-    /// Which kind of Enterprise key it is, where the score does not tell.
+    /// The kind of a reCAPTCHA Enterprise key. Default: [`Score`](EnterpriseKeyKind::Score).
     pub enterprise_key: Option<EnterpriseKeyKind>,
-    /// The lowest score on the common scale.
+    /// The lowest score that passes, from 0 to 1, where 1 is human. Required for reCAPTCHA v3 and
+    /// for score keys of reCAPTCHA Enterprise. The adapters of these enforce it; for other kinds,
+    /// [`policy_score`](Self::policy_score) returns it for a policy.
     pub min_score: Option<f64>,
-    /// The highest risk on the provider's scale.
+    /// The highest risk that passes, on the provider's own scale: hCaptcha Enterprise 0 to 1,
+    /// CaptchaLa 0 to 100. Not beside `min_score`.
     pub max_risk: Option<f64>,
-    /// Whether test keys may be used.
+    /// Whether the provider's published test keys are allowed. Default:
+    /// [`Refused`](TestKeyPolicy::Refused).
     pub test_keys: TestKeyPolicy,
-    /// Whether CaptchaLa's backup service verifies its offline tokens.
+    /// Whether CaptchaLa's offline tokens are verified, at its backup service. Default `false`:
+    /// they are declined. See docs/providers/captchala.md#offline-tokens.
     pub accept_offline_tokens: bool,
-    /// Where calls go instead of the provider's own host.
+    /// Scheme, host and port that calls go to, and that the widget's script comes from, instead of
+    /// the provider's own. [`parse_base_url`] reads one.
     pub base_url: Option<Endpoint>,
-    /// The form fields that the token arrives in, where the page renames them.
+    /// The form fields that the token arrives in, if the page renames them. Empty for the
+    /// provider's own.
     pub fields: Vec<String>,
-    /// What is altcha's alone.
+    /// The settings of altcha alone.
     #[cfg(feature = "altcha")]
     pub altcha: AltchaConfig,
 }
 
-/// Where pages fetch altcha's challenges if nothing else is said.
+/// The default path that pages fetch altcha's challenges from.
 pub(crate) const CHALLENGE_PATH: &str = "/human-check-altcha/challenge";
 
 impl ProviderConfig {
-    /// Creates a configuration of a kind with nothing set.
+    /// Creates the settings of an account of this kind. Optional settings have their defaults, and
+    /// required ones are still missing.
     pub fn new(kind: ProviderKind) -> Self {
         Self {
             kind,
@@ -66,11 +99,25 @@ impl ProviderConfig {
         }
     }
 
-    /// Returns the lowest score that a policy must demand, where the adapter does not do it.
+    /// Returns the lowest score that a policy must demand, from `min_score` or from CaptchaLa's
+    /// `max_risk`.
+    ///
+    /// `None` when there is no threshold, and when the adapter itself enforces it, which are
+    /// reCAPTCHA v3 and Enterprise, and `max_risk` of hCaptcha.
+    ///
+    /// ```
+    /// use human_check_config::{ProviderConfig, ProviderKind};
+    ///
+    /// let mut config = ProviderConfig::new(ProviderKind::CaptchaLa);
+    /// config.max_risk = Some(75.0); // of 100
+    /// assert_eq!(config.policy_score()?.map(|score| score.human()), Some(0.25));
+    /// # Ok::<(), human_check_core::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when a threshold is out of range or means nothing for this kind of provider.
+    /// [`ConfigError`] when a threshold is out of range or means nothing for this kind of provider,
+    /// or both thresholds are set.
     pub fn policy_score(&self) -> Result<Option<Score>, ConfigError> {
         let humanity = |score| Score::humanity(score).map_err(|e| e.with_field("min_score"));
         match (self.kind.as_str(), self.min_score, self.max_risk) {
@@ -94,16 +141,17 @@ impl ProviderConfig {
         }
     }
 
-    /// Builds the adapter, without a policy.
+    /// Builds the adapter, without a policy. Add [`policy_score`](Self::policy_score) to one, or
+    /// use [`NamedProvider::build`](crate::NamedProvider::build), which does.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when something is missing or wrong.
+    /// [`ConfigError`] when a required setting is missing, or a setting is wrong.
     pub fn build(self, client: &ProviderClient) -> Result<Box<dyn HumanCheck>, ConfigError> {
         Ok(self.build_both(client)?.0)
     }
 
-    /// Builds the adapter, and what issues challenges for it, where the application has to.
+    /// Builds the adapter, and the issuer of its challenges or server tokens, if its kind has one.
     #[allow(
         unused_variables,
         unreachable_code,
@@ -115,12 +163,12 @@ impl ProviderConfig {
     ) -> Result<(Box<dyn HumanCheck>, Option<Issuer>), ConfigError> {
         let missing = |field, remedy| ConfigError::new(field, "is missing", remedy);
         let provider = self.kind.provider();
-        let client = &match self.base_url {
-            Some(base) => client.clone().with_base_url(provider, base),
-            None => client.clone(),
-        };
+        let mut client = client.clone().with_test_keys(self.test_keys);
+        if let Some(base) = self.base_url {
+            client = client.with_base_url(provider, base);
+        }
+        let client = &client;
         let fields = self.fields;
-        let test_keys = self.test_keys;
         let secret = self
             .secret
             .ok_or_else(|| missing("secret", "give the secret key"));
@@ -158,10 +206,7 @@ impl ProviderConfig {
             ProviderKind::Hcaptcha => {
                 use human_check_hcaptcha::Hcaptcha;
 
-                let mut hcaptcha = match test_keys.allowed() {
-                    true => Hcaptcha::for_testing(client, site_key?, secret?)?,
-                    false => Hcaptcha::new(client, site_key?, secret?)?,
-                };
+                let mut hcaptcha = Hcaptcha::new(client, site_key?, secret?)?;
                 if let Some(risk) = self.max_risk {
                     hcaptcha = hcaptcha.with_max_risk(risk)?;
                 }
@@ -171,10 +216,7 @@ impl ProviderConfig {
             ProviderKind::RecaptchaV2 => {
                 use human_check_recaptcha::RecaptchaV2;
 
-                let recaptcha = match test_keys.allowed() {
-                    true => RecaptchaV2::for_testing(client, secret?)?,
-                    false => RecaptchaV2::new(client, secret?)?,
-                };
+                let recaptcha = RecaptchaV2::new(client, secret?)?;
                 Box::new(with_fields!(recaptcha))
             }
             #[cfg(feature = "recaptcha")]
@@ -184,7 +226,7 @@ impl ProviderConfig {
                 let min_score = self.min_score.ok_or_else(|| {
                     missing(
                         "min_score",
-                        "only you know which score your route needs; 0.5 is the usual start",
+                        "write the lowest score that passes, such as 0.5",
                     )
                 })?;
                 let min_score =
@@ -211,17 +253,15 @@ impl ProviderConfig {
             ProviderKind::Turnstile => {
                 use human_check_turnstile::Turnstile;
 
-                let turnstile = match test_keys.allowed() {
-                    true => Turnstile::for_testing(client, secret?)?,
-                    false => Turnstile::new(client, secret?)?,
-                };
+                let turnstile = Turnstile::new(client, secret?)?;
                 Box::new(with_fields!(turnstile))
             }
         };
         Ok((check, None))
     }
 
-    /// Returns the provider's widget, as a page shows it for these settings.
+    /// Returns the widget that pages show for these settings: with the site key, the first of
+    /// [`fields`](Self::fields), and the script from [`base_url`](Self::base_url).
     ///
     /// # Errors
     ///
@@ -256,19 +296,41 @@ impl ProviderConfig {
             #[cfg(feature = "turnstile")]
             ProviderKind::Turnstile => human_check_turnstile::widget(site_key),
         }?;
+        let widget = match &self.base_url {
+            Some(base) => with_script_from(widget, base)?,
+            None => widget,
+        };
         match self.fields.first() {
-            // A provider whose script names the field itself still posts under that name, and a page
-            // that copies it elsewhere says so by listing the other name only.
+            // Some scripts choose the name of the field themselves. Their widget keeps it, and
+            // `fields` names the fields that the page copies the token to.
             Some(field) if renames_field(&widget) => widget.with_field(field.clone()),
             _ => Ok(widget),
         }
     }
 }
 
+/// Returns the widget with its script from `base`, under the path that it has with its provider.
+fn with_script_from(widget: Widget, base: &Endpoint) -> Result<Widget, ConfigError> {
+    let script = widget.script_url();
+    let path = script
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('/'));
+    match path {
+        Some((_, path)) => {
+            let moved = base.at_path(&format!("/{path}"));
+            widget.with_script_url(moved.url().as_str())
+        }
+        // The operator's own site serves the script already.
+        None => Ok(widget),
+    }
+}
+
+/// Returns whether the page can choose the name of the widget's form field.
 fn renames_field(widget: &Widget) -> bool {
     widget.spec().hidden_input || widget.spec().field_attribute.is_some()
 }
 
+/// Returns the kind of a reCAPTCHA Enterprise key, with the threshold of a score key.
 #[cfg(feature = "recaptcha")]
 fn enterprise_kind(
     key: Option<EnterpriseKeyKind>,
@@ -289,17 +351,26 @@ fn enterprise_kind(
         }
         (None | Some(EnterpriseKeyKind::Score), None) => wrong(
             "is missing",
-            "give it for a score key, or say that it is a checkbox or challenge key",
+            "give it for a score key, or set enterprise_key to checkbox or challenge",
         ),
     }
 }
 
-/// Reads a base URL that calls go to instead of a provider's own host, such as an emulator's: scheme,
-/// host and port.
+/// Parses a base URL, which replaces scheme, host and port of a provider, such as that of an
+/// emulator.
+///
+/// ```
+/// use human_check_config::parse_base_url;
+///
+/// assert!(parse_base_url("http://127.0.0.1:8765").is_ok());
+/// assert!(parse_base_url("http://emulator.example").is_err()); // only loopback may be plain http
+/// assert!(parse_base_url("https://emulator.example/turnstile").is_err()); // a path
+/// ```
 ///
 /// # Errors
 ///
-/// [`ConfigError`] when it is no such address, holds a path, or is plain `http` beyond loopback.
+/// [`ConfigError`] when the text is not a URL, has a path, or is plain `http` to a host other than
+/// loopback.
 pub fn parse_base_url(text: &str) -> Result<Endpoint, ConfigError> {
     let base = Endpoint::parse(text).map_err(|error| {
         let remedy = "write https://host, or for an emulator on this machine http://127.0.0.1:8765";

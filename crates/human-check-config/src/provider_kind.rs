@@ -4,12 +4,21 @@ use human_check_core::Provider;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-/// Declares the kinds in one table: variant, name in files, feature, the adapter's provider.
+/// Declares the kinds in one table: variant, name in configurations, feature, the adapter's
+/// provider.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident, $name:literal, $feature:literal, $provider:path;)*) => {
-        /// A kind of provider that a configuration can name.
+        /// A kind of provider that a configuration can name, such as `turnstile`.
         ///
-        /// Only those exist that the program was built with: each is a feature.
+        /// Each kind is a feature of this crate, and a program has the kinds that it was built
+        /// with.
+        ///
+        /// ```
+        /// use human_check_config::ProviderKind;
+        ///
+        /// assert_eq!(ProviderKind::from_name("recaptcha-v3"), Some(ProviderKind::RecaptchaV3));
+        /// assert_eq!(ProviderKind::RecaptchaV3.to_string(), "recaptcha-v3");
+        /// ```
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         #[non_exhaustive]
         pub enum ProviderKind {
@@ -17,10 +26,10 @@ macro_rules! kinds {
         }
 
         impl ProviderKind {
-            /// All kinds that this program was built with, in the order that tables show them.
+            /// All kinds that this program was built with, in the order in which tables show them.
             pub const ALL: &[Self] = &[$(#[cfg(feature = $feature)] Self::$variant,)*];
 
-            /// Returns the adapter's provider.
+            /// Returns the provider of the kind's adapter, which has the default form fields.
             pub fn provider(self) -> &'static Provider {
                 match self {
                     $(#[cfg(feature = $feature)] Self::$variant => &$provider,)*
@@ -28,7 +37,8 @@ macro_rules! kinds {
             }
         }
 
-        /// The names of all kinds, and the feature that each needs.
+        /// The names of all kinds, and the feature that each needs, also of those that are not
+        /// built.
         const NAMES: &[(&str, &str)] = &[$(($name, $feature),)*];
     };
 }
@@ -51,29 +61,31 @@ kinds! {
 }
 
 impl ProviderKind {
-    /// Returns the name in files and on command lines, such as `recaptcha-v3`. It is the name of the
-    /// [provider](Self::provider), too.
+    /// Returns the name in configurations and on command lines, such as `recaptcha-v3`. It is also
+    /// the name of the [provider](Self::provider).
     pub fn as_str(self) -> &'static str {
         self.provider().name()
     }
 
-    /// Returns the kind of that name, in any case.
+    /// Returns the kind with this [name](Self::as_str), in lower or upper case. `None` for an
+    /// unknown name, and for a kind that this program was built without.
     pub fn from_name(name: &str) -> Option<Self> {
         let mut all = Self::ALL.iter().copied();
         all.find(|kind| kind.as_str().eq_ignore_ascii_case(name))
     }
 
-    /// Returns whether the program itself judges tokens of this kind, without a network.
+    /// Returns whether the program itself judges tokens of this kind, without a call to a provider.
+    /// Only altcha is of this kind.
     pub fn is_self_hosted(self) -> bool {
         self.as_str() == "altcha"
     }
 
-    /// Whether the application issues the challenges that its pages show.
+    /// Returns whether the application issues challenges or server tokens for pages of this kind.
     pub(crate) fn issues_challenges(self) -> bool {
         matches!(self.as_str(), "altcha" | "captchala")
     }
 
-    /// What to write where a name is no kind.
+    /// Returns the remedy of an error about a name that is not a kind.
     pub(crate) fn remedy(name: &str) -> String {
         let known: Vec<_> = Self::ALL.iter().map(|kind| kind.as_str()).collect();
         let known = known.join(", ");
@@ -88,9 +100,10 @@ impl ProviderKind {
         }
     }
 
-    /// The keys of `[providers.NAME]` that mean nothing for this kind, and why where that helps.
+    /// Returns the keys of `[providers.NAME]` that mean nothing for this kind. Each has a reason
+    /// that continues the error, or an empty one.
     ///
-    /// A key that is ignored looks like a rule, so each is an error.
+    /// They are errors, because an operator would take an ignored key for a rule in force.
     pub(crate) fn meaningless_keys(self) -> Vec<(&'static str, &'static str)> {
         const ALTCHA_ONLY: [&str; 4] = ["challenge_ttl", "difficulty", "previous_secret", "site"];
         const NO_NETWORK: &str = ", which needs no network";
@@ -130,10 +143,13 @@ impl fmt::Display for ProviderKind {
 
 impl<'de> Deserialize<'de> for ProviderKind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The text is not repeated: it may be a secret in the wrong place.
+        // The error does not repeat the text, which may be a secret in the wrong place.
         let name = String::deserialize(deserializer)?;
         Self::from_name(&name).ok_or_else(|| {
-            D::Error::custom(format!("is no kind of provider; {}", Self::remedy(&name)))
+            D::Error::custom(format!(
+                "is not a kind of provider; {}",
+                Self::remedy(&name)
+            ))
         })
     }
 }
@@ -154,25 +170,35 @@ impl schemars::JsonSchema for ProviderKind {
     }
 }
 
-/// What decides whether a valid reCAPTCHA Enterprise token is a human's.
+/// The kind of a reCAPTCHA Enterprise key, which says how its tokens are judged.
+///
+/// ```
+/// use human_check_config::EnterpriseKeyKind;
+///
+/// assert_eq!(EnterpriseKeyKind::from_name("checkbox"), Some(EnterpriseKeyKind::Checkbox));
+/// ```
+///
+/// See docs/providers/recaptcha.md#enterprise.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EnterpriseKeyKind {
-    /// A challenge that was passed or not needed.
+    /// A policy-based challenge key, without a checkbox. A token passes if its visitor solved a
+    /// challenge or needed none.
     #[serde(alias = "enterprise_challenge")]
     Challenge,
-    /// A checkbox.
+    /// A checkbox key. A valid token passes.
     #[serde(alias = "enterprise_checkbox")]
     Checkbox,
-    /// The score.
+    /// A score key. A valid token passes if its score is at least `min_score`.
     #[serde(alias = "enterprise_score")]
     Score,
 }
 
 impl EnterpriseKeyKind {
-    /// Returns the kind of key of that name: `challenge`, `checkbox` or `score`.
+    /// Returns the kind with this name, which is `challenge`, `checkbox` or `score`. `None` for any
+    /// other name.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "challenge" => Some(Self::Challenge),

@@ -1,16 +1,18 @@
-//! The transport that this program was built with.
+//! The transport of this program, which its features select.
 
 use human_check_core::ConfigError;
 use human_check_http::ProviderClient;
 
-/// Whether a provider can be reached over TLS.
+/// Whether the program was built with TLS, which calls to providers need.
 pub(crate) const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
 
+/// Creates the client that all accounts of a deployment share.
 #[cfg(feature = "rustls")]
 pub(crate) fn client() -> Result<ProviderClient, ConfigError> {
     Ok(ProviderClient::new(human_check_http::HyperTransport::new()?))
 }
 
+/// Creates the client that all accounts of a deployment share.
 #[cfg(all(feature = "native-tls", not(feature = "rustls")))]
 pub(crate) fn client() -> Result<ProviderClient, ConfigError> {
     Ok(ProviderClient::new(
@@ -18,8 +20,8 @@ pub(crate) fn client() -> Result<ProviderClient, ConfigError> {
     ))
 }
 
-/// For programs that configure ALTCHA alone: a provider that needs a network is an error when it is
-/// composed, see [`HAS_TLS`], so nothing is ever sent through this.
+/// Creates a client that sends nothing, for programs with altcha alone. An account of any other
+/// kind is an error when it is composed, see [`HAS_TLS`].
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 pub(crate) fn client() -> Result<ProviderClient, ConfigError> {
     use human_check_http::{MockTransport, SendError, SendErrorKind};

@@ -1,4 +1,4 @@
-//! A proof of work by configuration: what is refused, and who remembers what.
+//! A proof of work by configuration: which settings are errors, and where tokens are claimed.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so")]
 
@@ -194,7 +194,7 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
             "action = \"signup\"",
             "max_age = \"60s\"",
             20,
-            &["routes.signup.max_age", "refuse everybody"],
+            &["routes.signup.max_age", "refuse every visitor"],
         ),
     ] {
         assert!(FILE.contains(from), "{from}");
@@ -292,9 +292,9 @@ impl RequestHead for Head {
 }
 
 async fn taken(challenges: &ChallengeEndpoint) -> Result<String, u16> {
-    let answer = challenges.prepare(&Head("203.0.113.7")).respond().await;
-    match answer.status {
-        200 => Ok(answer.body),
+    let response = challenges.prepare(&Head("203.0.113.7")).respond().await;
+    match response.status {
+        200 => Ok(response.body),
         status => Err(status),
     }
 }
@@ -347,7 +347,7 @@ async fn challenges_are_counted_in_the_deployment_s_store_of_attempts() {
 }
 
 #[test]
-fn who_issues_no_challenges_has_none_to_hand_out() {
+fn a_configuration_without_an_issuer_has_no_challenge_endpoint() {
     let text = FILE.replace("use = \"pow\"", "use = \"old\"");
     let waiting = Deployment::builder().from_text(&text, variable).unwrap();
     let challenges = waiting.challenge_endpoint("signup").unwrap();
@@ -434,12 +434,12 @@ async fn the_endpoint_follows_the_file() {
     assert_eq!(
         taken(&challenges).await,
         Err(503),
-        "an old page asks in vain"
+        "an old page fetches a challenge of an account without a role"
     );
 }
 
 #[tokio::test]
-async fn a_secret_is_replaced_without_refusing_anybody() {
+async fn a_secret_is_replaced_without_refusing_a_visitor() {
     let (files, deployment) = Files::new("use = \"pow\"", "action = \"signup\"").await;
     let challenges = deployment.challenge_endpoint("signup").unwrap().unwrap();
     let old = solved(&challenges).await;
@@ -456,12 +456,12 @@ async fn a_secret_is_replaced_without_refusing_anybody() {
     assert!(passes(&deployment, &old, "signup").await);
     assert!(
         !passes(&deployment, &new, "signup").await,
-        "spent over a reload"
+        "still claimed after a reload"
     );
 }
 
 #[tokio::test]
-async fn it_stands_in_for_a_provider_that_is_down() {
+async fn a_proof_of_work_is_a_failover_for_a_provider_that_is_down() {
     let (files, deployment) = Files::new("use = \"old\"\nfailover = \"pow\"", "").await;
     let challenges = deployment.challenge_endpoint("signup").unwrap().unwrap();
     let down = human_check_emulator::Fault::status(503);
@@ -505,14 +505,14 @@ async fn a_shadow_uses_no_token() {
             .with_token(&ALTCHA, field.clone());
         assert!(check.check(&submission).await.unwrap().is_human());
         let text = compared(&files.path("c.jsonl"), lines).await;
-        let spent = text.lines().last().unwrap().contains("replayed");
-        assert_eq!(spent, lines == 2, "a replay shows as one: {text}");
+        let replayed = text.lines().last().unwrap().contains("replayed");
+        assert_eq!(replayed, lines == 2, "a replay shows as one: {text}");
     }
     files.write("use = \"pow\"", "");
     assert!(deployment.reload().unwrap());
     let submission = Submission::new().with_token(&ALTCHA, field);
     let decided = deployment.check().check(&submission).await.unwrap();
-    assert!(decided.is_human(), "no route has let this answer in yet");
+    assert!(decided.is_human(), "no decision has claimed this token yet");
 }
 
 fn site(changes: &[(&str, &str)]) -> Result<Deployment, human_check_core::ConfigError> {

@@ -1,4 +1,4 @@
-//! Configuration files as people write and mend them.
+//! Configuration files as operators write and correct them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so")]
 
@@ -129,13 +129,13 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
             "{ env = \"OLD_SECRET\" }",
             "{ env = \"A\", file = \"B\" }",
             5,
-            &["providers.old.secret", "no one place"],
+            &["providers.old.secret", "exactly one"],
         ),
         (
             "\"hcaptcha\"",
             "\"hkaptcha\"",
             3,
-            &["providers.old.kind", "no kind of provider", "turnstile"],
+            &["providers.old.kind", "not a kind of provider", "turnstile"],
         ),
         (
             "\"hcaptcha\"",
@@ -207,13 +207,13 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
             "on_outage = \"fail-closed\"",
             "on_outage = \"fail-closed\"\non_misconfigured = \"fail-open\"",
             19,
-            &["on_misconfigured", "is no choice"],
+            &["on_misconfigured", "cannot be set"],
         ),
         (
             "on_outage = \"fail-closed\"",
             "on_outage = \"fail-closed\"\non_protocol = \"fail-open\"",
             19,
-            &["on_protocol", "is no choice"],
+            &["on_protocol", "cannot be set"],
         ),
         (
             "on_outage = \"fail-closed\"",
@@ -249,7 +249,7 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
             "[replay_store]",
             "[check.dual_accept]\nuse = \"new\"\nsunset = 12:00:00\n[replay_store]",
             16,
-            &["check.dual_accept.sunset", "no one moment"],
+            &["check.dual_accept.sunset", "neither a date"],
         ),
         (
             "[replay_store]",
@@ -263,7 +263,7 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
             17,
             &["check.shadow.sample"],
         ),
-        ("use = \"old\"", "use = old", 12, &["no TOML"]),
+        ("use = \"old\"", "use = old", 12, &["not valid TOML"]),
     ] {
         assert!(FILE.contains(from), "{from}");
         let error = error_of(&FILE.replace(from, to));
@@ -345,7 +345,7 @@ fn published_testing_keys_are_an_error_unless_allowed_by_name() {
     Deployment::builder().from_text(&allowed, testing).unwrap();
 }
 
-/// A file beside an emulator, rewritten as the days of a migration go by.
+/// A file that names an emulator, and that a test rewrites as an operator would during a migration.
 struct Site {
     emulator: Emulator,
     file: tempfile::NamedTempFile,
@@ -388,7 +388,7 @@ impl Site {
         self.emulator.mint(&Mint::for_provider(provider)).unwrap()
     }
 
-    async fn ask(&self, deployment: &Deployment, providers: &[&str]) -> bool {
+    async fn passes(&self, deployment: &Deployment, providers: &[&str]) -> bool {
         let check = deployment.check();
         let mut submission = Submission::new();
         for provider in providers {
@@ -414,17 +414,17 @@ async fn the_days_of_a_migration_are_edits_of_the_file_and_refuse_no_honest_visi
     let (site, deployment) = Site::new().await;
     let guard = deployment.guard("signup").unwrap();
     let widgets = |guard: &human_check_guard::Guard| guard.snapshot().widgets().len();
-    assert!(site.ask(&deployment, &["hcaptcha"]).await);
+    assert!(site.passes(&deployment, &["hcaptcha"]).await);
 
     site.write("use = \"old\"\nfailover = \"new\"");
     assert!(deployment.reload().unwrap());
     assert!(!deployment.reload().unwrap(), "nothing new");
     assert_eq!(widgets(&guard), 2, "the guard given out before follows");
-    assert!(site.ask(&deployment, &["hcaptcha"]).await, "an old page");
-    assert!(site.ask(&deployment, &["hcaptcha", "turnstile"]).await);
+    assert!(site.passes(&deployment, &["hcaptcha"]).await, "an old page");
+    assert!(site.passes(&deployment, &["hcaptcha", "turnstile"]).await);
     site.emulator.fail(Fault::status(503), Some(1));
     assert!(
-        site.ask(&deployment, &["hcaptcha", "turnstile"]).await,
+        site.passes(&deployment, &["hcaptcha", "turnstile"]).await,
         "failed over"
     );
 
@@ -432,8 +432,8 @@ async fn the_days_of_a_migration_are_edits_of_the_file_and_refuse_no_honest_visi
     let shadow = format!("\n[check.shadow]\nuse = \"new\"\nfile = {:?}", file.path());
     site.write(&format!("use = \"old\"{shadow}"));
     assert!(deployment.reload().unwrap());
-    assert!(site.ask(&deployment, &["hcaptcha"]).await, "an old page");
-    assert!(site.ask(&deployment, &["hcaptcha", "turnstile"]).await);
+    assert!(site.passes(&deployment, &["hcaptcha"]).await, "an old page");
+    assert!(site.passes(&deployment, &["hcaptcha", "turnstile"]).await);
     let compared = || {
         std::fs::read_to_string(file.path())
             .unwrap()
@@ -452,18 +452,18 @@ async fn the_days_of_a_migration_are_edits_of_the_file_and_refuse_no_honest_visi
     site.write("use = \"new\"\n[check.dual_accept]\nuse = \"old\"\nsunset = 2999-01-01");
     assert!(deployment.reload().unwrap());
     assert!(
-        site.ask(&deployment, &["hcaptcha"]).await,
+        site.passes(&deployment, &["hcaptcha"]).await,
         "a page from before"
     );
-    assert!(site.ask(&deployment, &["turnstile"]).await, "a new page");
-    assert!(site.ask(&deployment, &["hcaptcha", "turnstile"]).await);
+    assert!(site.passes(&deployment, &["turnstile"]).await, "a new page");
+    assert!(site.passes(&deployment, &["hcaptcha", "turnstile"]).await);
 
     site.write("use = \"new\"");
     assert!(deployment.reload().unwrap());
-    assert!(site.ask(&deployment, &["turnstile"]).await);
+    assert!(site.passes(&deployment, &["turnstile"]).await);
     assert!(
-        !site.ask(&deployment, &["hcaptcha"]).await,
-        "nobody is left to ask"
+        !site.passes(&deployment, &["hcaptcha"]).await,
+        "no account accepts it any more"
     );
 }
 
@@ -471,16 +471,16 @@ async fn the_days_of_a_migration_are_edits_of_the_file_and_refuse_no_honest_visi
 async fn a_wrong_file_changes_nothing_and_used_tokens_stay_used_over_a_reload() {
     let (site, deployment) = Site::new().await;
     let check = deployment.check();
-    let spent = Submission::new().with_token(&check.providers()[0], site.token("hcaptcha"));
-    assert!(check.check(&spent).await.unwrap().is_human());
+    let used = Submission::new().with_token(&check.providers()[0], site.token("hcaptcha"));
+    assert!(check.check(&used).await.unwrap().is_human());
 
-    site.write("use = \"nobody\"");
+    site.write("use = \"unknown\"");
     let error = deployment.reload().unwrap_err().to_string();
     assert!(error.contains("check.use"), "{error}");
-    assert!(site.ask(&deployment, &["hcaptcha"]).await);
+    assert!(site.passes(&deployment, &["hcaptcha"]).await);
 
     let text = std::fs::read_to_string(site.file.path()).unwrap();
-    let text = text.replace("use = \"nobody\"", "use = \"old\"");
+    let text = text.replace("use = \"unknown\"", "use = \"old\"");
     for (from, to) in [
         ("kind = \"memory\"", "kind = \"memory\"\ncapacity = 5"),
         ("[routes.signup]", "[routes.other]"),
@@ -491,8 +491,8 @@ async fn a_wrong_file_changes_nothing_and_used_tokens_stay_used_over_a_reload() 
     }
     site.write("use = \"old\"\nfailover = \"new\"");
     assert!(deployment.reload().unwrap());
-    // The emulator would say so, too, so ask one that says yes to everything.
-    let verdict = deployment.check().check(&spent).await.unwrap();
+    // The emulator refuses a used token, too; the replay store must not depend on that.
+    let verdict = deployment.check().check(&used).await.unwrap();
     assert!(!verdict.is_human());
 }
 
@@ -506,12 +506,12 @@ async fn a_secret_that_was_rotated_in_its_file_is_noticed() {
     std::fs::write(&secret, "0xROTATED").unwrap();
     assert!(deployment.reload().unwrap());
     assert!(
-        !site.ask(&deployment, &["hcaptcha"]).await,
+        !site.passes(&deployment, &["hcaptcha"]).await,
         "the emulator knows another"
     );
     std::fs::write(&secret, right).unwrap();
     assert!(deployment.reload().unwrap());
-    assert!(site.ask(&deployment, &["hcaptcha"]).await);
+    assert!(site.passes(&deployment, &["hcaptcha"]).await);
 }
 
 #[test]
@@ -554,8 +554,8 @@ fn a_watched_file_is_reloaded_by_itself() {
     }
 }
 
-/// A file on a share that is gone, a slow secret, an application that looks at what is in force: none of
-/// them may hold requests, which ask what is in force.
+/// A reload may hang: on a file of a network share, on a slow secret, or in the application's guard
+/// setup. Requests, which read the configuration in force, must not wait for it.
 #[test]
 fn what_is_in_force_can_be_read_while_a_reload_hangs() {
     use std::sync::mpsc;

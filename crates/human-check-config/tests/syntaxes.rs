@@ -1,4 +1,4 @@
-//! One model, whatever the syntax: a file, variables, a figment.
+//! One model in three syntaxes: a file, variables, a figment.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so")]
 
@@ -19,9 +19,9 @@ fn from_text(text: &str) -> Deployment {
     deployment.unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-/// Everything that can be seen of a deployment: the check with all its limits, the guard of a route, and
-/// what its pages show.
-fn seen(deployment: &Deployment) -> [String; 4] {
+/// Everything that can be observed of a deployment: the check with all its limits, the guard of a
+/// route, the markup of its widgets, and the summary.
+fn observed(deployment: &Deployment) -> [String; 4] {
     let guard = deployment.guard("signup").unwrap();
     [
         format!("{:#?}", deployment.check()),
@@ -133,7 +133,7 @@ const EXAMPLES: [(&[(&str, &str)], &str); 6] = [
     ),
 ];
 
-/// The file with what the short form says of every provider.
+/// The file with the tables that the short form has for every provider.
 fn whole(text: &str) -> String {
     let name = text.split(['[', ']']).nth(1).unwrap();
     let secret = "secret = { env = \"HUMAN_CHECK_SECRET\" }";
@@ -151,9 +151,9 @@ fn whole(text: &str) -> String {
 fn each_example_is_the_same_in_variables_and_in_a_file() {
     for (variables, text) in EXAMPLES {
         let variables = [variables, &[("SECRET", SECRET)]].concat();
-        let [check, guard, html, summary] = seen(&from_vars(&variables).unwrap());
+        let [check, guard, html, summary] = observed(&from_vars(&variables).unwrap());
         let [of_file, guard_of_file, html_of_file, summary_of_file] =
-            seen(&from_text(&whole(text)));
+            observed(&from_text(&whole(text)));
         assert_eq!(check, of_file);
         assert_eq!(guard, guard_of_file);
         assert_eq!(html, html_of_file);
@@ -193,7 +193,7 @@ fn each_example_is_the_same_in_a_figment() {
         let deployment = Deployment::builder()
             .from_figment(&figment, "human_check")
             .unwrap_or_else(|error| panic!("{error}\n{nested}"));
-        assert_eq!(seen(&deployment), seen(&from_text(&text)));
+        assert_eq!(observed(&deployment), observed(&from_text(&text)));
     }
 }
 
@@ -209,7 +209,7 @@ fn a_mistake_in_a_figment_is_told_with_its_source_and_key() {
     };
     assert!(read("").contains("human_check` is missing"), "{}", read(""));
     let error = read("human_check = 3");
-    assert!(error.contains("human_check` is no table"), "{error}");
+    assert!(error.contains("human_check` is not a table"), "{error}");
     let error =
         read("[human_check.check]\nuse = \"a\"\n[human_check.providers.a]\nkind = \"odd\"\n");
     for word in [
@@ -255,7 +255,7 @@ fn the_rules_of_any_route_hold_for_routes_without_a_table_and_follow_a_reload() 
     assert!(signup.ptr_eq(&deployment.guard("signup").unwrap()));
     assert!(
         deployment.guard("*").is_err(),
-        "it is the rule of all, and no route"
+        "it is the table of all routes, and not a route"
     );
     write("second");
     assert!(deployment.reload().unwrap());
@@ -346,10 +346,10 @@ fn a_variable_that_is_missing_misspelt_or_wrong_is_named() {
             .unwrap_or_else(|| panic!("{changes:?} is accepted"));
         assert_eq!(error.field(), field, "{changes:?}: {error}");
         assert!(!error.to_string().contains("DemoSecret"), "{error}");
-        for constructor in ["for_testing", "::"] {
+        for constructor in ["with_test_keys", "::"] {
             assert!(
                 !error.to_string().contains(constructor),
-                "in the user's terms: {error}"
+                "names no item of the library: {error}"
             );
         }
     }
@@ -383,6 +383,32 @@ fn single_keys_go_over_the_short_form() {
     );
     let error = changed(&[("_CHECK__TIMEOUT", "2")]).unwrap_err();
     assert_eq!(error.field(), "HUMAN_CHECK__CHECK__TIMEOUT");
+}
+
+#[test]
+fn the_secret_of_a_further_account_is_in_its_default_variable() {
+    let further = [
+        ("_PROVIDERS__SECOND__KIND", "hcaptcha"),
+        (
+            "_PROVIDERS__SECOND__SITE_KEY",
+            "a0000000-0000-4000-8000-000000000001",
+        ),
+        ("_CHECK__FAILOVER", "second"),
+    ];
+    let error = changed(&further).unwrap_err();
+    assert_eq!(error.field(), "environment: providers.second.secret");
+    let error = error.to_string();
+    assert!(error.contains("HUMAN_CHECK_SECRET_SECOND"), "{error}");
+    let with_secret = [&further[..], &[("SECRET_SECOND", SECRET)]].concat();
+    let deployment = changed(&with_secret).unwrap();
+    let check = deployment.check();
+    let names: Vec<_> = check.providers().iter().map(|p| p.name()).collect();
+    assert_eq!(names, ["turnstile", "hcaptcha"]);
+    assert!(!format!("{deployment:?}").contains(SECRET));
+    // It sets no key, so it may also be set for an account that is not in use.
+    assert!(changed(&[("SECRET_OTHER", SECRET)]).is_ok());
+    let error = changed(&[("SECRET_", SECRET)]).unwrap_err();
+    assert_eq!(error.field(), "HUMAN_CHECK_SECRET_");
 }
 
 #[test]

@@ -2,19 +2,45 @@ use std::fmt::Debug;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Tells the time, so that ages and lifetimes are tested without waiting.
+/// A source of time, so that a test can set the time instead of waiting.
+///
+/// Policies, circuit breakers and the replay store in memory read the time from a clock. The
+/// default is [`SystemClock`]; the setters are named `with_clock`.
+///
+/// ```
+/// use human_check_core::Clock;
+/// use std::time::{Duration, SystemTime};
+///
+/// /// A clock that stands still.
+/// #[derive(Debug)]
+/// struct Stopped;
+///
+/// impl Clock for Stopped {
+///     fn now(&self) -> SystemTime {
+///         SystemTime::UNIX_EPOCH
+///     }
+///
+///     fn uptime(&self) -> Duration {
+///         Duration::ZERO
+///     }
+/// }
+/// ```
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The present moment, as calendars and providers count it. It may be set back.
+    /// Returns the current date and time.
+    ///
+    /// It is compared with the times that providers report. It may jump, also backwards.
     fn now(&self) -> SystemTime;
 
-    /// The time since some moment in the past. It never goes back, so lifetimes and windows are
-    /// measured by it.
+    /// Returns the time since a fixed moment in the past.
+    ///
+    /// It never goes backwards. Time spans, such as a ttl, are measured with it.
     fn uptime(&self) -> Duration;
 }
 
 /// The clock of the operating system.
 ///
-/// On `wasm32-unknown-unknown` there is none and reading it panics; pass a [`Clock`] of your own there.
+/// On `wasm32-unknown-unknown` there is no such clock, and reading it panics. Pass a [`Clock`] of
+/// your own there.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

@@ -1,9 +1,20 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// A check, policy or secret that cannot be built as asked.
+/// The error of a check, policy or secret that cannot be built from the given settings.
 ///
-/// Names the setting, what is wrong with it and what to write instead. Never shows a secret.
+/// It names the setting, the problem, and what to write instead. It never contains a secret.
+///
+/// ```
+/// use human_check_core::Secret;
+///
+/// let error = Secret::new("").unwrap_err();
+/// assert_eq!(error.field(), "secret");
+/// assert_eq!(
+///     error.to_string(),
+///     "`secret` is empty; copy the secret from the provider's dashboard"
+/// );
+/// ```
 #[derive(Clone, Eq, PartialEq)]
 pub struct ConfigError {
     field: Cow<'static, str>,
@@ -12,7 +23,17 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// Says that `field` has `problem`, and how to mend it.
+    /// Creates an error for the setting `field`.
+    ///
+    /// `problem` continues a sentence that begins with the name of the setting, such as "is empty".
+    /// `remedy` is an instruction, such as "write a number above zero".
+    ///
+    /// ```
+    /// use human_check_core::ConfigError;
+    ///
+    /// let error = ConfigError::new("capacity", "is zero", "write a number above zero");
+    /// assert_eq!(error.to_string(), "`capacity` is zero; write a number above zero");
+    /// ```
     pub fn new(
         field: impl Into<Cow<'static, str>>,
         problem: impl Into<Cow<'static, str>>,
@@ -25,34 +46,36 @@ impl ConfigError {
         }
     }
 
-    /// Replaces the name of the setting, for example by the place of its key in a file.
+    /// Sets the name of the setting, for example to the place of its key in a file.
     ///
-    /// What is wrong and what to write instead stay: a configuration layer that knows where a setting
-    /// came from puts that in, and nothing else.
+    /// For a configuration layer, which knows where the setting was written. Problem and remedy
+    /// stay.
     #[must_use]
     pub fn with_field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
         self.field = field.into();
         self
     }
 
-    /// Replaces what to write instead, for a layer with other means than the code that failed.
+    /// Sets what to write instead.
+    ///
+    /// For a layer whose users correct the setting in another way than in code.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<Cow<'static, str>>) -> Self {
         self.remedy = remedy.into();
         self
     }
 
-    /// The setting at fault, for example `secret` or `hostnames`.
+    /// Returns the name of the wrong setting, for example `secret` or `hostnames`.
     pub fn field(&self) -> &str {
         &self.field
     }
 
-    /// What is wrong with it.
+    /// Returns what is wrong with the setting.
     pub fn problem(&self) -> &str {
         &self.problem
     }
 
-    /// What to write instead.
+    /// Returns what to write instead.
     pub fn remedy(&self) -> &str {
         &self.remedy
     }
@@ -64,7 +87,8 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// As `Display`: it is what a `main` prints that returns the error.
+/// Prints the same text as `Display`, because a `main` that returns the error prints its `Debug`
+/// form.
 impl fmt::Debug for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -1,5 +1,7 @@
-/// Counts one of `$name` where the feature `metrics` is on. Labels are of fixed, small sets: names
-/// of providers, which come from configuration, and words of ours.
+/// Adds one to the counter `$name`. Does nothing without the feature `metrics`.
+///
+/// The values of labels come from small, fixed sets: names of providers, which the configuration
+/// sets, and names that this crate defines. So the number of time series stays bounded.
 macro_rules! count {
     ($name:literal $(, $label:literal => $value:expr)* $(,)?) => {{
         #[cfg(feature = "metrics")]

@@ -16,9 +16,12 @@ mod verdict;
 mod widget;
 
 pub mod adapter {
-    //! What an adapter needs besides the trait.
+    //! What the author of an adapter needs besides the trait. Applications do not need these names.
     //!
-    //! An application does not need these names.
+    //! [`async_trait`] for the implementation of [`HumanCheck`](crate::HumanCheck), [`RetryBudget`]
+    //! for an adapter that repeats requests itself, and the `Widget…` and `…Attribute` types to
+    //! describe the provider's widget. docs/how-to/writing-an-adapter.md in the repository shows a
+    //! complete adapter.
 
     pub use async_trait::async_trait;
 

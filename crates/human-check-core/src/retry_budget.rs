@@ -1,6 +1,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Keeps retries under a tenth of the calls, after a burst of ten, so that an outage is not made worse.
+/// A bound on retries: at most a tenth of the calls, after a burst of ten.
+///
+/// Retries without a bound would double the load on a provider that is already overloaded. Share
+/// one budget between all calls that use the same provider or client.
 ///
 /// ```
 /// use human_check_core::adapter::RetryBudget;
@@ -14,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// ```
 #[derive(Debug)]
 pub struct RetryBudget {
-    /// In tenths of a retry.
+    /// What is left, in tenths of a retry.
     tenths: AtomicU32,
 }
 
@@ -22,7 +25,9 @@ const COST: u32 = 10;
 const BURST: u32 = 10 * COST;
 
 impl RetryBudget {
-    /// Earns a tenth of a retry. Call it once for each call, before it is made.
+    /// Adds a tenth of a retry, up to a budget of ten retries.
+    ///
+    /// Call it once for each call, before the call is made.
     pub fn earn(&self) {
         let earned = |tenths: u32| (tenths < BURST).then_some(tenths + 1);
         let _ = self
@@ -30,17 +35,19 @@ impl RetryBudget {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, earned);
     }
 
-    /// Takes one retry, and returns whether there was one left.
+    /// Takes one retry from the budget, and returns whether one was left.
+    ///
+    /// Call it before each retry, and do not retry when it returns `false`.
     pub fn spend(&self) -> bool {
-        let spent = |tenths: u32| tenths.checked_sub(COST);
+        let reduced = |tenths: u32| tenths.checked_sub(COST);
         self.tenths
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, spent)
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, reduced)
             .is_ok()
     }
 }
 
 impl Default for RetryBudget {
-    /// Creates a full budget.
+    /// Creates a full budget of ten retries.
     fn default() -> Self {
         Self {
             tenths: AtomicU32::new(BURST),

@@ -1,4 +1,7 @@
-//! What the state machines share between threads, from loom where it tries all interleavings.
+//! The types that threads share, from `std` or from loom.
+//!
+//! A build with `--cfg loom` takes them from loom, whose tests run every interleaving of the
+//! threads.
 
 #[cfg(all(loom, feature = "replay"))]
 pub(crate) use loom::sync::atomic::AtomicUsize;
@@ -11,7 +14,10 @@ pub(crate) use std::sync::atomic::Ordering;
 #[cfg(not(loom))]
 pub(crate) use std::sync::{Mutex, MutexGuard};
 
-/// Nothing here panics with the lock held, and if it did, what it guards would still be sound.
+/// Locks `mutex`, and ignores that a thread may have panicked while it held the lock.
+///
+/// No code of this crate panics while it holds a lock. If it did, the guarded value would still be
+/// valid.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()

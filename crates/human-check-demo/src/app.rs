@@ -1,4 +1,4 @@
-//! What all pages share: the emulator, and a guarded form for each provider.
+//! The state that all pages share: the emulator, the log, and a guarded form for each provider.
 
 use std::io;
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use crate::recorder;
 use crate::records::Records;
 use crate::stages::Stages;
 
-/// What all handlers share.
+/// The state of the demo. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct App(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
-    /// Runs as long as the demo.
+    /// Kept because dropping it stops the emulator.
     _emulator: Emulator,
     forms: Vec<GuardedForm>,
-    /// The files of the proof of work's widget, or why there are none.
+    /// The files of ALTCHA's widget, or why there are none.
     widget: Result<WidgetFiles, String>,
     log: Log,
     records: Records,
@@ -34,7 +34,7 @@ struct Parts {
     stages: Stages,
 }
 
-/// A doorkeeper in front of a form.
+/// A form and the guard in front of it.
 #[derive(Clone, Debug)]
 pub(crate) struct GuardedForm {
     pub(crate) provider_check: ProviderCheck,
@@ -42,8 +42,11 @@ pub(crate) struct GuardedForm {
 }
 
 impl GuardedForm {
-    /// `route` is what the form is called in the log. Without a widget the form can be posted by
-    /// whoever has an answer from elsewhere.
+    /// Creates the guard of a form. `route` names the form in the log and in metrics.
+    ///
+    /// The policy fails closed, and requires the action `signup` from a provider that reports
+    /// actions. Without a widget, the page of the form shows none; a token from elsewhere still
+    /// passes.
     pub(crate) fn new(
         provider_check: ProviderCheck,
         widget: Option<Widget>,
@@ -78,14 +81,14 @@ impl GuardedForm {
 impl App {
     pub(crate) async fn new(widget: Result<WidgetFiles, String>, work: Work) -> io::Result<Self> {
         let emulator = Emulator::start().await?;
-        // Its risk is what the demo judges by, and other load_accounts have none.
+        // The demo's policy needs a score, which hCaptcha reports for Enterprise accounts only.
         emulator.configure(|knobs| knobs.hcaptcha_enterprise = true);
         let log = Log::new();
         let forms = || -> Result<Vec<GuardedForm>, ConfigError> {
             let client = ProviderClient::new(HyperTransport::new()?).with_limits(limits());
             let form = |provider: DemoProvider| {
                 let provider_check = ProviderCheck::new(provider, &emulator, &client, work)?;
-                // A provider's comes from its emulator.
+                // The emulator serves the widget of every provider but ALTCHA.
                 let shown = provider.is_remote() || widget.is_ok();
                 let shown = shown.then(|| provider.widget(&emulator)).transpose()?;
                 GuardedForm::new(provider_check, shown, "signup", &log)
@@ -109,20 +112,21 @@ impl App {
         forms.find(|form| form.provider() == provider)
     }
 
-    /// Whom a new visitor meets, the first of them alone or with the next.
-    pub(crate) fn usual(&self) -> impl Iterator<Item = DemoProvider> {
+    /// Returns the providers that have a widget. The first is the default of the sign-up page, the
+    /// first two are the default of the comparison.
+    pub(crate) fn with_widget(&self) -> impl Iterator<Item = DemoProvider> {
         let forms = self.0.forms.iter();
         forms
             .filter(|form| form.has_widget())
             .map(GuardedForm::provider)
     }
 
-    /// Why the proof of work has no widget.
+    /// Returns why ALTCHA has no widget, or `None` when it has one.
     pub(crate) fn no_widget(&self) -> Option<&str> {
         self.0.widget.as_ref().err().map(String::as_str)
     }
 
-    /// The files of the proof of work's widget.
+    /// Returns the files of ALTCHA's widget.
     pub(crate) fn widget(&self) -> Option<&WidgetFiles> {
         self.0.widget.as_ref().ok()
     }
@@ -148,7 +152,8 @@ impl App {
     }
 }
 
-/// For extractors. Every route that takes one names its own guard, which comes first.
+/// The extractors require this. It is not used, because every route with an extractor has a guard
+/// of its own as an extension, which takes precedence.
 impl FromRef<App> for Guard {
     fn from_ref(app: &App) -> Self {
         app.0.forms[0].guard.clone()

@@ -1,4 +1,4 @@
-//! What holds for every response of the demo, whichever page it is.
+//! Checks and headers for every request of the demo: names, origins, content security policy.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,16 +14,18 @@ use axum::response::{IntoResponse, Response};
 use human_check_guard::CspSources;
 use uuid::Uuid;
 
-/// What a page may do before its widgets ask for more.
+/// The content security policy of a page without widgets.
 const POLICY: &str = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'";
 
-/// Drawn for each response, so that only scripts of this very response may run.
+/// A random value that the policy and the script elements of one response share. The browser runs
+/// no other inline script.
 #[derive(Clone, Debug)]
 pub(crate) struct Nonce(String);
 
 impl Nonce {
-    /// 122 random bits; their hexadecimal digits are base64, too.
-    fn draw() -> Self {
+    /// Creates a nonce of 122 random bits. Hexadecimal digits are valid base64, which a nonce must
+    /// be.
+    fn random() -> Self {
         Self(Uuid::new_v4().simple().to_string())
     }
 
@@ -38,9 +40,9 @@ impl fmt::Display for Nonce {
     }
 }
 
-/// Turns away whoever does not mean this machine, and puts a policy on every response.
+/// Refuses requests from other sites, and adds a policy to every response.
 pub(crate) async fn protect(mut request: Request, next: Next) -> Response {
-    let nonce = Nonce::draw();
+    let nonce = Nonce::random();
     let refusal = refusal(&request);
     let mut response = match refusal {
         Some(refusal) => refusal.into_response(),
@@ -52,15 +54,17 @@ pub(crate) async fn protect(mut request: Request, next: Next) -> Response {
     let sources = response.extensions_mut().remove::<CspSources>();
     let policy = policy(sources.unwrap_or_default(), &nonce);
     let headers = response.headers_mut();
-    // What is no page may come with one of its own.
+    // A file of ALTCHA's widget has a policy of its own.
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // The frames of widgets may know from which origin they are shown, and no more.
+    // The frames of widgets need the origin of the page, and no more.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
     response
 }
 
-/// The demo's widgets are stand-ins that need no inline styles, so no provider's wish for them is granted.
+/// Returns the policy of a page with these widgets.
+///
+/// The emulated widgets need no inline styles, so the demo never allows them.
 fn policy(sources: CspSources, nonce: &Nonce) -> HeaderValue {
     sources
         .with_nonce(nonce.as_str())
@@ -72,8 +76,11 @@ fn policy(sources: CspSources, nonce: &Nonce) -> HeaderValue {
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The demo hands out tokens and breaks providers for whoever asks. A page elsewhere may make a browser
-/// ask: by a name of its own that leads here, or by a form.
+/// Returns the refusal of a request that is not from this machine's browser and the demo's own
+/// pages.
+///
+/// The demo gives out tokens and starts outages. A page of another site could make a browser send
+/// such a request, with a form or through a host name that resolves to this machine.
 fn refusal(request: &Request) -> Option<(StatusCode, &'static str)> {
     let header = |name: &HeaderName| request.headers().get(name)?.to_str().ok();
     let authority = header(&HOST)
@@ -82,27 +89,29 @@ fn refusal(request: &Request) -> Option<(StatusCode, &'static str)> {
     if !authority.is_some_and(|authority| is_loopback(authority.host())) {
         return Some((
             StatusCode::MISDIRECTED_REQUEST,
-            "The demo answers to names of this machine only, such as localhost.\n",
+            "The demo responds to the names of this machine only, such as localhost.\n",
         ));
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let elsewhere = |site| !matches!(site, "same-origin" | "none");
-    let foreign = |origin: &str| {
-        let of = origin.split_once("://").map(|(_, authority)| authority);
-        of.is_none() || of != header(&HOST)
+    let is_other_site = |site| !matches!(site, "same-origin" | "none");
+    let is_other_origin = |origin: &str| {
+        let authority = origin.split_once("://").map(|(_, authority)| authority);
+        authority.is_none() || authority != header(&HOST)
     };
-    // Older browsers say the one and not the other.
+    // Older browsers send only one of the two headers.
     if !reads
-        && (header(&SEC_FETCH_SITE).is_some_and(elsewhere) || header(&ORIGIN).is_some_and(foreign))
+        && (header(&SEC_FETCH_SITE).is_some_and(is_other_site)
+            || header(&ORIGIN).is_some_and(is_other_origin))
     {
         return Some((
             StatusCode::FORBIDDEN,
-            "The demo takes forms from its own pages only.\n",
+            "The demo accepts forms from its own pages only.\n",
         ));
     }
     None
 }
 
+/// Returns whether a host is `localhost` or a loopback address.
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")

@@ -23,14 +23,17 @@ pub use providers::Work;
 pub use site::Demo;
 use tokio::net::TcpListener;
 
-/// Serves the demo at `address` until `stop`, after it told `out` where.
+/// Serves the demo at `address` until `stop` completes. Returns the exit code, 0.
 ///
-/// The proof of work's widget comes from `node_modules` or as [`widget_package`] finds it, which may take a
-/// second the first time; `errors` is told when it does, and when there is none. The demo goes on without.
+/// Writes the URL of the demo to `out` as soon as it accepts connections.
+///
+/// The files of ALTCHA's widget come from `node_modules`; with `None`, from the user's cache, or
+/// from npm, which takes some seconds the first time. The function writes to `errors` when it runs
+/// npm, and when it found no widget. The demo then starts without the widget.
 ///
 /// # Errors
 ///
-/// When the address is taken, which the error says, the work makes no sense, or `out` cannot be written.
+/// When `address` cannot be bound, when `work` has invalid values, or when `out` cannot be written.
 pub async fn run(
     out: &mut impl Write,
     errors: &mut impl Write,

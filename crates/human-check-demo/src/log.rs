@@ -1,4 +1,4 @@
-//! The latest decisions: kept, and sent on as they are made.
+//! The log: the latest decisions, and a stream of new ones.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -10,17 +10,17 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::sync::broadcast::{Receiver, Sender, channel};
 
-/// How many decisions are kept.
+/// How many decisions the log holds.
 const KEPT: usize = 200;
-/// How far a reader may fall behind before it misses some.
-const BEHIND: usize = 64;
-/// How many may follow the log at once.
-const READERS: usize = 32;
+/// How many decisions a slow reader may be behind before it misses some.
+const MAX_LAG: usize = 64;
+/// How many readers may follow the log at a time.
+const MAX_READERS: usize = 32;
 
-/// One decision, as an operator would find it in a log.
+/// One decision.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Entry {
-    /// Counts up from 1.
+    /// The number of the decision, from 1.
     pub(crate) number: u64,
     pub(crate) at: String,
     pub(crate) route: String,
@@ -28,10 +28,11 @@ pub(crate) struct Entry {
     pub(crate) provider: String,
     pub(crate) reason: &'static str,
     pub(crate) elapsed: String,
-    /// How it ended, for a colour: `good`, `bad` or `unsure`.
+    /// The CSS class of the decision: `good`, `bad` or `unsure`.
     pub(crate) tone: &'static str,
 }
 
+/// Returns the CSS class of a decision.
 fn tone(decision: &str) -> &'static str {
     match decision {
         "human" => "good",
@@ -41,7 +42,7 @@ fn tone(decision: &str) -> &'static str {
     }
 }
 
-/// Keeps the latest decisions. Clones share them.
+/// Holds the latest decisions. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     kept: Arc<Mutex<Kept>>,
@@ -52,21 +53,23 @@ pub(crate) struct Log {
 struct Kept {
     entries: VecDeque<Entry>,
     last: u64,
-    /// `None` once the demo ends, which ends every stream.
+    /// `None` when the demo shuts down, which ends every stream.
     news: Option<Sender<Entry>>,
 }
 
 tokio::task_local! {
-    /// The last decision about the request of this task.
+    /// The latest decision on the request of this task.
     static CAPTURED: RefCell<Option<Entry>>;
 }
 
-/// Runs a request of which [`captured`] then tells. Guards speak on the request's own task.
+/// Runs a request, and captures the decision on it for [`captured`].
+///
+/// This works because a guard calls its observers on the task of the request.
 pub(crate) async fn capture<F: Future>(request: F) -> F::Output {
     CAPTURED.scope(RefCell::default(), request).await
 }
 
-/// What was decided about this request, if anything was.
+/// Returns the decision on this request, if there was one.
 pub(crate) fn captured() -> Option<Entry> {
     CAPTURED.try_with(RefCell::take).ok().flatten()
 }
@@ -76,11 +79,11 @@ impl Log {
         let kept = Kept {
             entries: VecDeque::with_capacity(KEPT),
             last: 0,
-            news: Some(channel(BEHIND).0),
+            news: Some(channel(MAX_LAG).0),
         };
         Self {
             kept: Arc::new(Mutex::new(kept)),
-            readers: Arc::new(Semaphore::new(READERS)),
+            readers: Arc::new(Semaphore::new(MAX_READERS)),
         }
     }
 
@@ -89,12 +92,13 @@ impl Log {
         self.kept().news = None;
     }
 
-    /// The latest first.
+    /// Returns the decisions, newest first.
     pub(crate) fn latest(&self) -> Vec<Entry> {
         self.kept().entries.iter().rev().cloned().collect()
     }
 
-    /// What came after `number`, and what is to come. Nothing falls in between.
+    /// Returns the decisions after `number`, and a receiver of all further ones, without a gap.
+    /// `None` when the demo shuts down.
     pub(crate) fn after(&self, number: u64) -> Option<(VecDeque<Entry>, Receiver<Entry>)> {
         let kept = self.kept();
         let news = kept.news.as_ref()?.subscribe();
@@ -126,16 +130,16 @@ impl Observer for Log {
         }
         kept.entries.push_back(entry.clone());
         if let Some(news) = &kept.news {
-            // Nobody reads along.
+            // An error means that there is no reader.
             let _ = news.send(entry.clone());
         }
         drop(kept);
-        // Not for decisions that nobody wants to capture.
+        // An error means that the request is not captured.
         let _ = CAPTURED.try_with(|captured| captured.replace(Some(entry)));
     }
 }
 
-/// The time of day, in UTC like every log.
+/// Returns the time of day, in UTC.
 fn now() -> String {
     Timestamp::now().strftime("%H:%M:%S%.3f").to_string()
 }

@@ -1,4 +1,4 @@
-//! All providers, all kinds of tokens, one trait, one table.
+//! `human-check demo --once`: a table of good and bad tokens with each provider.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::providers;
 use human_check_explain::Explanation;
 
-/// Without `--all`, one product of each provider.
+/// The providers without `--all`: one product of each company.
 const SHORT: [ProviderKind; 5] = [
     ProviderKind::Altcha,
     ProviderKind::Turnstile,
@@ -29,7 +29,7 @@ const SHORT: [ProviderKind; 5] = [
     ProviderKind::CaptchaLa,
 ];
 
-/// What a visitor may come with, and what may go wrong behind it.
+/// A scenario: a kind of token, or a failure of the provider.
 #[derive(Clone, Copy)]
 enum Scene {
     Expired,
@@ -40,56 +40,63 @@ enum Scene {
     Malformed,
     Missing,
     Outage,
-    QuotaSpent,
-    Spent,
+    QuotaUsedUp,
     Stalled,
+    Used,
     WrongHost,
     WrongSecret,
 }
 
 impl Scene {
-    /// Why a scene cannot happen with a provider.
-    fn says_nothing_to(self, provider: ProviderKind) -> Option<&'static str> {
+    /// Returns why the scenario cannot happen with a provider, or `None` when it can.
+    fn not_applicable(self, provider: ProviderKind) -> Option<&'static str> {
         match (self, provider) {
             (Self::LowScore, ProviderKind::Altcha) => Some("(has no score)"),
-            (Self::Outage | Self::QuotaSpent | Self::Stalled, ProviderKind::Altcha) => {
-                Some("(asks nobody)")
+            (Self::Outage | Self::QuotaUsedUp | Self::Stalled, ProviderKind::Altcha) => {
+                Some("(no call)")
             }
-            (Self::WrongHost, ProviderKind::Altcha) => Some("(names no host)"),
+            (Self::WrongHost, ProviderKind::Altcha) => Some("(states no host)"),
             (Self::LowScore, ProviderKind::RecaptchaV2 | ProviderKind::Turnstile) => {
                 Some("(has no score)")
             }
-            (Self::QuotaSpent, ProviderKind::Hcaptcha | ProviderKind::Turnstile) => {
-                Some("(tells nobody)")
+            (Self::QuotaUsedUp, ProviderKind::Hcaptcha | ProviderKind::Turnstile) => {
+                Some("(not reported)")
             }
             _ => None,
         }
     }
 }
 
+/// All scenarios with their titles, in the order of the table.
 const SCENES: [(Scene, &str); 13] = [
     (Scene::Good, "a good token"),
     (Scene::Missing, "no token"),
     (Scene::Malformed, "not a token"),
     (Scene::Forged, "a forged token"),
-    (Scene::Spent, "a token used before"),
+    (Scene::Used, "a token used before"),
     (Scene::Expired, "an expired token"),
-    (Scene::Foreign, "somebody else's token"),
+    (Scene::Foreign, "a token of another site"),
     (Scene::WrongHost, "solved on another host"),
-    (Scene::LowScore, "looks like a machine"),
-    (Scene::QuotaSpent, "the quota is spent"),
-    (Scene::WrongSecret, "our secret is wrong"),
+    (Scene::LowScore, "a low score"),
+    (Scene::QuotaUsedUp, "the quota is used up"),
+    (Scene::WrongSecret, "a wrong secret"),
     (Scene::Outage, "the provider is down"),
     (Scene::Stalled, "the provider stalls"),
 ];
 
+/// The host of the emulated site.
 const HOST: &str = "www.example.com";
 
-/// Runs the demo against an emulator of its own.
+/// Verifies good and bad tokens with each provider, and writes a table of the outcomes to `out`.
+/// Returns the exit code, 0.
+///
+/// Every cell is one call of [`HumanCheck::check`] against an emulator that this function starts.
+/// With `json`, the output is one line of JSON for each call, in place of the table. With `all`, it
+/// covers every provider and not one product of each company.
 ///
 /// # Errors
 ///
-/// When no port can be had or `out` cannot be written.
+/// When no port can be bound for the emulator, or when `out` cannot be written.
 pub async fn run(out: &mut impl Write, json: bool, all: bool) -> io::Result<u8> {
     let emulator = Emulator::start().await?;
     let stage = Stage::new(&emulator).map_err(io::Error::other)?;
@@ -97,7 +104,7 @@ pub async fn run(out: &mut impl Write, json: bool, all: bool) -> io::Result<u8> 
     if !json {
         writeln!(
             out,
-            "A proof of work of our own, and emulated providers on {}. Every cell is one call of `HumanCheck::check`.\n",
+            "ALTCHA's proof of work, and emulated providers at {}. Every cell is one call of `HumanCheck::check`.\n",
             emulator.base_url()
         )?;
     }
@@ -107,23 +114,23 @@ pub async fn run(out: &mut impl Write, json: bool, all: bool) -> io::Result<u8> 
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(if all { 165 } else { 120 })
         .set_header(
-            std::iter::once("what happens").chain(providers.iter().map(|v| v.provider().name())),
+            std::iter::once("scenario").chain(providers.iter().map(|v| v.provider().name())),
         );
     for (scene, title) in SCENES {
         let mut row = vec![title.to_owned()];
         for &provider in providers {
-            if let Some(why) = scene.says_nothing_to(provider) {
+            if let Some(why) = scene.not_applicable(provider) {
                 row.push(why.to_owned());
                 continue;
             }
-            let (answer, took) = stage
+            let (explanation, took) = stage
                 .play(provider, scene, title)
                 .await
                 .map_err(io::Error::other)?;
             if json {
-                writeln!(out, "{}", answer.to_json())?;
+                writeln!(out, "{}", explanation.to_json())?;
             }
-            row.push(cell(&answer, took));
+            row.push(cell(&explanation, took));
         }
         table.add_row(row);
     }
@@ -132,23 +139,26 @@ pub async fn run(out: &mut impl Write, json: bool, all: bool) -> io::Result<u8> 
         writeln!(
             out,
             "
-Outcomes: human; not-human (the provider or a rule said no: 403); unavailable (nobody could tell: 503);
-declined (the provider would not judge: 503); misconfigured (ours to mend: 500); protocol (nonsense: 503).
-Scores are on one scale, 1 = human; hCaptcha gives them to Enterprise load_accounts. Turnstile is asked twice
-when it is down, under one idempotency key, so it takes longer to say so. The others' tokens would be spent.
-A proof of work that was signed with another secret cannot be told from a forgery.
+Outcomes: human; not-human (the provider or the policy refused the token: 403); unavailable (the provider
+could not be reached: 503); declined (the provider declined to verify: 503); misconfigured (fix the
+configuration: 500); protocol (the reply was invalid: 503).
+Scores are on one scale, 1 = human. hCaptcha reports them for Enterprise accounts only. Turnstile is called
+twice in an outage, with one idempotency key, so this takes longer. The other providers are called once,
+because the first call may have used the token. ALTCHA cannot tell a challenge that was signed with another
+secret from a forged one.
 
-Next: `emulate` serves these providers for your own program, `explain` reads a provider's reply, `verify`
-asks a real one (`cargo run -- emulate`, and so on)."
+Next: `emulate` serves these providers for another program, `explain` reads a provider's reply, `verify`
+calls a real provider (`cargo run -- emulate`, and so on)."
         )?;
     }
     Ok(0)
 }
 
-fn cell(answer: &Explanation, took: Duration) -> String {
-    let mut lines = vec![answer.outcome.to_owned()];
-    lines.extend(answer.reason.clone());
-    let score = answer.score.map(|score| format!("score {score:.2}, "));
+/// Returns the lines of one cell: outcome, reason, score and time.
+fn cell(explanation: &Explanation, took: Duration) -> String {
+    let mut lines = vec![explanation.outcome.to_owned()];
+    lines.extend(explanation.reason.clone());
+    let score = explanation.score.map(|score| format!("score {score:.2}, "));
     lines.push(format!(
         "{}{:.1} ms",
         score.unwrap_or_default(),
@@ -157,6 +167,7 @@ fn cell(answer: &Explanation, took: Duration) -> String {
     lines.join("\n")
 }
 
+/// The emulator, and a client of it.
 struct Stage<'a> {
     emulator: &'a Emulator,
     client: ProviderClient,
@@ -164,7 +175,7 @@ struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     fn new(emulator: &'a Emulator) -> Result<Self, ConfigError> {
-        // Short deadlines, so that the stalled row does not bore.
+        // Short timeouts, so that the row of the stalled provider takes less time.
         let mut limits = human_check_http::Limits::default();
         limits.attempt_timeout = Duration::from_millis(400);
         limits.total_timeout = Duration::from_millis(600);
@@ -172,6 +183,7 @@ impl<'a> Stage<'a> {
         Ok(Self { emulator, client })
     }
 
+    /// Runs one scenario with one provider.
     async fn play(
         &self,
         provider: ProviderKind,
@@ -184,8 +196,8 @@ impl<'a> Stage<'a> {
         let name = provider.provider().name();
         let mint = Self::mint(provider, scene);
         let check = self.check(provider, matches!(scene, Scene::WrongSecret))?;
-        if matches!(scene, Scene::QuotaSpent) {
-            self.emulator.configure(|knobs| knobs.quota_spent = true);
+        if matches!(scene, Scene::QuotaUsedUp) {
+            self.emulator.configure(|knobs| knobs.quota_used_up = true);
         }
         let submission = match scene {
             Scene::Missing => Submission::new(),
@@ -203,7 +215,7 @@ impl<'a> Stage<'a> {
         match scene {
             Scene::Outage => self.emulator.fail(Fault::Html { status: 503 }, None),
             Scene::Stalled => self.emulator.fail(Fault::Stall, None),
-            Scene::Spent => {
+            Scene::Used => {
                 let first = check.check(&submission).await?;
                 debug_assert!(first.is_human());
             }
@@ -213,13 +225,14 @@ impl<'a> Stage<'a> {
         let outcome = check.check(&submission).await;
         let took = start.elapsed();
         self.emulator.heal();
-        self.emulator.configure(|knobs| knobs.quota_spent = false);
+        self.emulator.configure(|knobs| knobs.quota_used_up = false);
         Ok((
             Explanation::new(Some(format!("{name}: {title}")), &outcome),
             took,
         ))
     }
 
+    /// Describes the token of a scenario.
     fn mint(kind: ProviderKind, scene: Scene) -> Mint {
         let provider = kind.as_str();
         let mut mint = Mint::for_provider(provider).with_hostname(HOST);
@@ -244,6 +257,7 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// Creates the check of a provider.
     fn check(
         &self,
         provider: ProviderKind,
@@ -261,40 +275,40 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// The same scenes where nobody is asked.
+/// Runs one scenario with ALTCHA, which needs no emulator.
 async fn proof_of_work(
     scene: Scene,
     title: &str,
 ) -> Result<(Explanation, Duration), Box<dyn std::error::Error + Send + Sync>> {
     let clock = ManualClock::starting_now();
     let secret = || Secret::new(Uuid::new_v4().simple().to_string());
-    let (ours, another) = (secret()?, secret()?);
+    let (right, wrong) = (secret()?, secret()?);
     let altcha = |site: &str, secret: &Secret| -> Result<_, ConfigError> {
-        let spent = MemoryReplayStore::new(10);
-        let altcha = Altcha::new(Keys::new(secret.clone())?, site, spent)?;
+        let replay_store = MemoryReplayStore::new(10);
+        let altcha = Altcha::new(Keys::new(secret.clone())?, site, replay_store)?;
         let work = Difficulty::sha().with_tries(99)?;
         Ok(altcha.with_difficulty(work).with_clock(clock.clone()))
     };
-    let check = altcha(HOST, &ours)?;
+    let check = altcha(HOST, &right)?;
     let issuer = match scene {
-        Scene::Foreign => &altcha("www.example.net", &ours)?,
-        Scene::WrongSecret => &altcha(HOST, &another)?,
+        Scene::Foreign => &altcha("www.example.net", &right)?,
+        Scene::WrongSecret => &altcha(HOST, &wrong)?,
         _ => &check,
     };
     let challenge = issuer.issue(&ChallengeRequest::new()).await?;
-    let answer = match scene {
+    let token = match scene {
         Scene::Malformed => Some("what is\nthis?".to_owned()),
-        Scene::Forged => providers::skip(challenge.json()),
+        Scene::Forged => providers::forge(challenge.json()),
         _ => solve(challenge.json()),
     };
-    let submission = match (scene, answer) {
+    let submission = match (scene, token) {
         (Scene::Missing, _) => Submission::new(),
-        (_, Some(answer)) => Submission::new().with_token(&ALTCHA, answer),
+        (_, Some(token)) => Submission::new().with_token(&ALTCHA, token),
         (_, None) => return Err("the challenge was not solved".into()),
     };
     match scene {
         Scene::Expired => clock.advance(Duration::from_secs(600)),
-        Scene::Spent => {
+        Scene::Used => {
             let first = check.check(&submission).await?;
             debug_assert!(first.is_human());
         }

@@ -1,4 +1,4 @@
-//! What all pages of the demo have in common: their frame, and how they become a response.
+//! The parts that all pages of the demo share: their frame, and how a template becomes a response.
 
 use askama::Template;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -9,20 +9,20 @@ use human_check_guard::CspSources;
 
 use crate::headers::Nonce;
 
-/// The frame of a page, for its template.
+/// The values of a page that `base.html` needs.
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) title: &'static str,
-    /// The address of the page in the navigation.
+    /// The path of the page, to mark it in the navigation.
     pub(crate) here: &'static str,
     pub(crate) nonce: Nonce,
 }
 
-/// The pages, in the order of the navigation.
+/// Path and name of each page, in the order of the navigation.
 pub(crate) const PAGES: [(&str, &str); 5] = [
     ("/", "Sign up"),
-    ("/side-by-side", "Side by side"),
-    ("/simulate", "Pretend"),
+    ("/side-by-side", "Compare two providers"),
+    ("/simulate", "Simulate"),
     ("/log", "Log"),
     ("/metrics", "Metrics"),
 ];
@@ -33,7 +33,7 @@ impl Frame {
     }
 }
 
-/// A template as a response. Whatever its widgets need goes into the policy that it is sent with.
+/// Creates a response from a template. Its policy allows what the widgets need.
 pub(crate) fn show(status: StatusCode, template: &impl Template, widgets: &[Widget]) -> Response {
     let Ok(html) = template.render() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -49,25 +49,25 @@ pub(crate) fn show(status: StatusCode, template: &impl Template, widgets: &[Widg
     response
 }
 
-/// A page for what is not there, or went wrong.
+/// The page of an error.
 #[derive(Debug, Template)]
-#[template(path = "trouble.html")]
+#[template(path = "error.html")]
 pub(crate) struct ErrorPage {
     frame: Frame,
     message: String,
 }
 
 impl ErrorPage {
-    /// `message` is shown.
+    /// Creates the response. The page shows `message`.
     pub(crate) fn page(status: StatusCode, nonce: Nonce, message: impl Into<String>) -> Response {
         let title = match status {
-            StatusCode::NOT_FOUND => "Nothing here",
-            _ => "That did not work",
+            StatusCode::NOT_FOUND => "Page not found",
+            _ => "Error",
         };
-        let trouble = Self {
+        let page = Self {
             frame: Frame::new(title, "", nonce),
             message: message.into(),
         };
-        show(status, &trouble, &[])
+        show(status, &page, &[])
     }
 }

@@ -1,4 +1,4 @@
-//! Who can stand at the form of the demo, and how each is set up against the emulator.
+//! The providers of the demo, each with a configuration that calls the emulator.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -19,31 +19,31 @@ use human_check_http::{Endpoint, ProviderClient};
 use human_check_testkit::solve;
 use uuid::Uuid;
 
-/// One that the demo can put in front of a form. Nothing outside of this file knows the provider.
+/// A provider of the demo. Other modules treat all providers alike.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct DemoProvider(ProviderKind);
 
-/// What a token is to say about whoever brings it.
+/// The kind of simulated visitor that a token is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Solver {
     Human,
     Bot,
 }
 
-/// What the forms are for, as the widgets declare it.
+/// The action of the sign-up form, which the widgets declare.
 pub(crate) const ACTION: &str = "signup";
 
-/// Where the proof of work's widget gets its challenges, and everything else that it loads.
+/// The path at which ALTCHA's widget gets its challenges. The files of the widget are beside it.
 pub(crate) const CHALLENGES: &str = "/human-check-altcha/challenge";
 
-/// Room for the tokens of ten minutes, longer than any of them lives.
-const SPENT: usize = 10_000;
+/// How many used tokens a replay store holds, more than a demo uses before they expire.
+const REPLAY_STORE_CAPACITY: usize = 10_000;
 
-/// Where the demo's visitors are: the names that a browser may have for this machine.
+/// The hosts of the demo's pages: the names of this machine in a browser.
 const HOSTNAMES: [&str; 2] = ["127.0.0.1", "localhost"];
 
 impl DemoProvider {
-    /// All of them, in the order of the page. A new visitor meets the first one that has a widget.
+    /// All providers, in the order of the page. A new visitor gets the first one that has a widget.
     pub(crate) const ALL: [Self; 7] = [
         Self(ProviderKind::Altcha),
         Self(ProviderKind::Turnstile),
@@ -54,29 +54,29 @@ impl DemoProvider {
         Self(ProviderKind::CaptchaLa),
     ];
 
-    /// By the name in an address.
+    /// Returns the provider of this name, which is part of a URL.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|provider| provider.name() == name)
     }
 
-    /// Its provider's name, also in addresses.
+    /// Returns the name, such as `turnstile`. It is part of URLs.
     pub(crate) fn name(self) -> &'static str {
         self.provider().name()
     }
 
-    /// Whose answers it takes.
+    /// Returns the provider whose tokens the form accepts.
     pub(crate) fn provider(self) -> &'static Provider {
         self.0.provider()
     }
 
-    /// The form field that its answer is posted in.
+    /// Returns the form field of the token.
     pub(crate) fn field(self) -> &'static str {
         self.provider().fields().next().unwrap_or_default()
     }
 
-    /// What people call it.
+    /// Returns the product's name for people.
     pub(crate) fn title(self) -> &'static str {
         match self.0 {
             ProviderKind::Altcha => "ALTCHA",
@@ -90,69 +90,61 @@ impl DemoProvider {
         }
     }
 
-    /// What a visitor meets.
-    pub(crate) fn manner(self) -> &'static str {
+    /// Returns one or two sentences about what a visitor sees.
+    pub(crate) fn description(self) -> &'static str {
         match self.0 {
             ProviderKind::Altcha => {
-                "No provider at all: the browser does some work, and this site checks it."
+                "A proof of work: the browser computes it, and this site verifies it without a provider."
             }
-            ProviderKind::CaptchaLa => "A box to click; a risk comes back with the verdict.",
-            ProviderKind::Hcaptcha => "A checkbox, now and then a puzzle.",
+            ProviderKind::CaptchaLa => "A button to click. The reply has a risk score.",
+            ProviderKind::Hcaptcha => "A checkbox, sometimes with a puzzle.",
             ProviderKind::RecaptchaEnterprise => {
-                "Nothing to click. A score and an assessment, asked of Google Cloud."
+                "Nothing to click. Google Cloud assesses the visit and returns a score."
             }
-            ProviderKind::RecaptchaV2 => "The checkbox everybody knows.",
+            ProviderKind::RecaptchaV2 => "A checkbox, sometimes with pictures to select.",
             ProviderKind::RecaptchaV3 => {
-                "Nothing to click. The score is asked for when the form is sent."
+                "Nothing to click. The page gets a token when the form is sent, and the reply has a score."
             }
-            ProviderKind::Turnstile => "A box that mostly ticks itself.",
+            ProviderKind::Turnstile => "A checkbox that usually ticks itself.",
             _ => "A challenge.",
         }
     }
 
-    /// What the page shows, with its script from the emulator, or from this site.
+    /// Returns the widget. Its script is served by the emulator, or by this site for ALTCHA.
     pub(crate) fn widget(self, emulator: &Emulator) -> Result<Widget, ConfigError> {
-        let path = match self.0 {
-            ProviderKind::Altcha => return human_check_altcha::widget(CHALLENGES),
-            ProviderKind::CaptchaLa => "/captchala-loader.js",
-            ProviderKind::Hcaptcha => "/1/api.js",
-            ProviderKind::RecaptchaEnterprise => "/recaptcha/enterprise.js",
-            ProviderKind::RecaptchaV2 | ProviderKind::RecaptchaV3 => "/recaptcha/api.js",
-            ProviderKind::Turnstile => "/turnstile/v0/api.js",
-            kind => return config(kind, emulator)?.widget(),
-        };
-        let script = format!("{}{path}", emulator.base_url());
+        if self.0 == ProviderKind::Altcha {
+            return human_check_altcha::widget(CHALLENGES);
+        }
         let widget = config(self.0, emulator)?.widget()?;
-        // Light or dark as the page is, where the provider can follow.
-        let follows = widget
+        // The widget follows the page's light or dark theme, where the provider supports this.
+        let has_auto_theme = widget
             .spec()
             .theme
             .is_some_and(|t| t.values.contains(&"auto"));
-        let widget = if follows {
-            widget.with_theme("auto")?
-        } else {
-            widget
-        };
-        widget.with_script_url(script)
+        match has_auto_theme {
+            true => widget.with_theme("auto"),
+            false => Ok(widget),
+        }
     }
 
-    /// Whether it says what the visitor was doing.
+    /// Returns whether the provider reports the action.
     pub(crate) fn has_action(self) -> bool {
         !matches!(self.0, ProviderKind::Hcaptcha | ProviderKind::RecaptchaV2)
     }
 
-    /// Whether it says how human a visitor looks.
+    /// Returns whether the provider reports a score.
     pub(crate) fn has_score(self) -> bool {
         scores(self.0).is_some()
     }
 
-    /// Whether somebody else is asked, who may be slow, down or out of quota.
+    /// Returns whether a check calls a provider, which may be slow, unavailable, or beyond its
+    /// quota.
     pub(crate) fn is_remote(self) -> bool {
         self.0 != ProviderKind::Altcha
     }
 
-    /// Whether a site hears of it when its quota is spent. Others go on as ever.
-    pub(crate) fn tells_of_its_quota(self) -> bool {
+    /// Returns whether the provider reports an exhausted quota to the site.
+    pub(crate) fn reports_exhausted_quota(self) -> bool {
         !matches!(
             self.0,
             ProviderKind::Altcha | ProviderKind::Hcaptcha | ProviderKind::Turnstile
@@ -160,38 +152,39 @@ impl DemoProvider {
     }
 }
 
-/// A provider at work: its check behind the demo's rules, which lets each answer pass once.
+/// A provider's check with the demo's policy and a replay store, so that each token passes once.
 #[derive(Clone, Debug)]
 pub(crate) struct ProviderCheck {
     pub(crate) provider: DemoProvider,
     pub(crate) check: Arc<dyn HumanCheck>,
-    /// Where the challenges are made here.
-    own: Option<Arc<Altcha<MemoryReplayStore>>>,
+    /// The issuer of challenges, for a provider whose challenges this site issues.
+    issuer: Option<Arc<Altcha<MemoryReplayStore>>>,
 }
 
 impl ProviderCheck {
-    /// Asks at an emulator whoever is to be asked. `work` is how much a proof of work takes.
+    /// Creates a check that calls `emulator`; for ALTCHA, one with the difficulty and ttl in
+    /// `work`.
     pub(crate) fn new(
         provider: DemoProvider,
         emulator: &Emulator,
         client: &ProviderClient,
         work: Work,
     ) -> Result<Self, ConfigError> {
-        let spent = MemoryReplayStore::new(SPENT);
+        let replay_store = MemoryReplayStore::new(REPLAY_STORE_CAPACITY);
         match provider.0 {
             ProviderKind::Altcha => {
                 let secret = [(); 2]
                     .map(|()| Uuid::new_v4().simple().to_string())
                     .concat();
                 let keys = Keys::new(Secret::new(secret)?)?;
-                let altcha = Altcha::new(keys, HOSTNAMES[0], spent)?
+                let altcha = Altcha::new(keys, HOSTNAMES[0], replay_store)?
                     .with_difficulty(work.difficulty)
                     .with_ttl(work.ttl)?;
                 let altcha = Arc::new(altcha);
                 Ok(Self {
                     provider,
                     check: Arc::clone(&altcha) as Arc<dyn HumanCheck>,
-                    own: Some(altcha),
+                    issuer: Some(altcha),
                 })
             }
             kind => {
@@ -203,34 +196,36 @@ impl ProviderCheck {
                 let check = config.build(client)?.enforce(policy)?;
                 Ok(Self {
                     provider,
-                    check: Arc::new(check.replay_guard(spent)),
-                    own: None,
+                    check: Arc::new(check.replay_guard(replay_store)),
+                    issuer: None,
                 })
             }
         }
     }
 
-    /// What hands challenges to pages, where they are made here.
+    /// Returns the endpoint that gives challenges to pages, for a provider whose challenges this
+    /// site issues.
     pub(crate) fn challenges(&self) -> Option<ChallengeEndpoint> {
-        let own = self.own.as_ref()?;
-        Some(ChallengeEndpoint::new(Arc::clone(own)).with_action(ACTION))
+        let issuer = self.issuer.as_ref()?;
+        Some(ChallengeEndpoint::new(Arc::clone(issuer)).with_action(ACTION))
     }
 
-    /// The answer that a visitor of this kind would bring from the widget.
-    pub(crate) async fn answer(
+    /// Returns a token as the widget gives it to a visitor of this kind.
+    pub(crate) async fn token(
         &self,
         emulator: &Emulator,
         solver: Solver,
     ) -> Result<String, Box<dyn Error + Send + Sync>> {
         match self.provider.0 {
             ProviderKind::Altcha => {
-                let own = self.own.as_ref().ok_or("no challenges are made here")?;
+                let issuer = self.issuer.as_ref();
+                let issuer = issuer.ok_or("this provider has no challenges")?;
                 let request = ChallengeRequest::new().with_action(ACTION);
-                let challenge = own.issue(&request).await?;
+                let challenge = issuer.issue(&request).await?;
                 let solved = match solver {
                     Solver::Human => solve(challenge.json()),
-                    // Skips the work, and says that it is done.
-                    Solver::Bot => skip(challenge.json()),
+                    // Sends a solution without doing the work.
+                    Solver::Bot => forge(challenge.json()),
                 };
                 Ok(solved.ok_or("the challenge was not solved")?)
             }
@@ -249,15 +244,16 @@ impl ProviderCheck {
     }
 }
 
-/// An answer as the widget would post it, with a solution out of the air.
-pub(crate) fn skip(challenge: &str) -> Option<String> {
+/// Returns a token with a made-up solution, in the form that ALTCHA's widget posts.
+pub(crate) fn forge(challenge: &str) -> Option<String> {
     let challenge: serde_json::Value = serde_json::from_str(challenge).ok()?;
     let solution = serde_json::json!({"counter": 1, "derivedKey": "00".repeat(32), "time": 1});
     let payload = serde_json::json!({"challenge": challenge, "solution": solution});
     Some(STANDARD.encode(payload.to_string()))
 }
 
-/// How long the demo waits for a provider: less than a service would, so that nobody is bored.
+/// Returns the limits of calls to a provider. The timeouts are shorter than those of a real site,
+/// so that visitors of the demo do not wait.
 pub(crate) fn limits() -> human_check_http::Limits {
     let mut limits = human_check_http::Limits::default();
     limits.attempt_timeout = Duration::from_millis(800);
@@ -265,17 +261,27 @@ pub(crate) fn limits() -> human_check_http::Limits {
     limits
 }
 
-/// What the proof of work asks of a browser.
+/// Settings of ALTCHA's proof of work in the demo.
+///
+/// The default is [`Difficulty::light`] and a ttl of five minutes.
+///
+/// ```
+/// use human_check_demo::Work;
+/// use std::time::Duration;
+///
+/// let work = Work { ttl: Duration::from_secs(60), ..Work::default() };
+/// # let _ = work;
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
-    /// How much of it.
+    /// How much work a browser does for one challenge. See docs/providers/altcha.md#difficulty.
     pub difficulty: Difficulty,
-    /// Until when a challenge can be answered.
+    /// How long a challenge is valid.
     pub ttl: Duration,
 }
 
 impl Default for Work {
-    /// As little as a service may ask, for the same reason.
+    /// Returns the settings of a demo for visitors: a light difficulty and five minutes.
     fn default() -> Self {
         Self {
             difficulty: Difficulty::light(),
@@ -285,8 +291,9 @@ impl Default for Work {
 }
 
 impl Work {
-    /// What is done for visitors who are made up.
-    pub(crate) fn made_up() -> Result<Self, ConfigError> {
+    /// Returns the settings for simulated visitors, whose work this process does: a minimal
+    /// difficulty.
+    pub(crate) fn simulated() -> Result<Self, ConfigError> {
         Ok(Self {
             difficulty: Difficulty::sha().with_tries(9)?,
             ..Self::default()
@@ -294,7 +301,8 @@ impl Work {
     }
 }
 
-/// What a provider says of a human and of a bot, on its own scale. `None` where it has no scores.
+/// Returns the scores of a human and of a bot, on the provider's own scale. `None` for a provider
+/// without scores.
 pub(crate) fn scores(provider: ProviderKind) -> Option<(f64, f64)> {
     match provider {
         ProviderKind::CaptchaLa => Some((12.0, 95.0)),
@@ -304,7 +312,8 @@ pub(crate) fn scores(provider: ProviderKind) -> Option<(f64, f64)> {
     }
 }
 
-/// A provider with the emulator's keys, and with a threshold where it has scores.
+/// Returns the configuration of a provider: keys and base URL of the emulator, and a threshold for
+/// a provider with scores.
 pub(crate) fn config(
     provider: ProviderKind,
     emulator: &Emulator,

@@ -1,4 +1,4 @@
-//! What is counted in this process.
+//! The metrics of this process.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-/// What is counted in this process. There is one recorder for it, as everything counts into that.
+/// Returns the metrics recorder of this process, and installs it at the first call.
+///
+/// A process can have one recorder only, so all demos in a process share it.
 pub(crate) fn recorder() -> io::Result<PrometheusHandle> {
     static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
     let mut recorder = RECORDER.lock().unwrap_or_else(PoisonError::into_inner);
@@ -20,7 +22,9 @@ pub(crate) fn recorder() -> io::Result<PrometheusHandle> {
     Ok(recorder.insert(handle).clone())
 }
 
-/// Moves what was measured into its summaries, for ever: without, it would pile up until somebody reads it.
+/// Aggregates the recorded values every five seconds, without end.
+///
+/// Without this, the values would need more and more memory until the metrics are read.
 pub(crate) async fn upkeep(recorder: PrometheusHandle) {
     let mut every = tokio::time::interval(Duration::from_secs(5));
     loop {

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Receiver;
 /// How many comparisons are kept, of all pairs together.
 const KEPT: usize = 2_000;
 
-/// The latest comparisons.
+/// The latest comparisons of all pairs, in memory.
 #[derive(Debug)]
 pub(crate) struct Records(Mutex<VecDeque<Record>>);
 
@@ -27,7 +27,7 @@ impl Records {
         records.push_back(record);
     }
 
-    /// What those come to in which this pair spoke in this order.
+    /// Returns the statistics of the comparisons of this pair, in this order.
     pub(crate) fn of(&self, names: [&str; 2]) -> Statistics {
         let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Statistics::of(records.iter().filter(|record| {
@@ -38,8 +38,9 @@ impl Records {
         }))
     }
 
-    /// Keeps what comes until nobody is left who could send more: second opinions end by themselves.
-    pub(crate) async fn gather(&self, mut comparisons: Receiver<Comparison>) {
+    /// Stores comparisons until all senders are dropped, which is when the last shadow check has
+    /// ended.
+    pub(crate) async fn collect(&self, mut comparisons: Receiver<Comparison>) {
         while let Some(comparison) = comparisons.recv().await {
             self.add(comparison.into());
         }

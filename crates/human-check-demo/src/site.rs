@@ -1,4 +1,4 @@
-//! The demo as a site: its emulator, a form for each provider, and the way in and out.
+//! The web server of the demo: its routes, its start, and its shutdown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,9 +24,10 @@ use crate::pages::{log, metrics, side_by_side, signup, simulate};
 use crate::providers::{CHALLENGES, Work};
 use crate::recorder;
 
-/// How long requests that are under way may take once the demo is to end.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long running requests may take after the demo was told to stop.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Returns the routes of the demo.
 fn router(app: &App) -> Router {
     let mut router = Router::new()
         .route("/", get(signup::page))
@@ -43,10 +44,10 @@ fn router(app: &App) -> Router {
         .route("/demo.js", get(script))
         .route("/icon.svg", get(icon))
         .route("/human-check-altcha/{*file}", get(widget_file))
-        .fallback(nothing_here);
+        .fallback(not_found);
     for form in app.forms() {
-        if let Some(own) = form.provider_check.challenges() {
-            router = router.route(CHALLENGES, challenge_route(own));
+        if let Some(endpoint) = form.provider_check.challenges() {
+            router = router.route(CHALLENGES, challenge_route(endpoint));
         }
         let path = format!("/signup/{}", form.provider().name());
         let signup = Router::new()
@@ -61,15 +62,17 @@ fn router(app: &App) -> Router {
         .with_state(app.clone())
 }
 
+/// Lets handlers read the decision on their request.
 async fn capturing(request: Request, next: Next) -> Response {
     crate::log::capture(next.run(request)).await
 }
 
-async fn nothing_here(Extension(nonce): Extension<Nonce>) -> Response {
+/// The page for an unknown path.
+async fn not_found(Extension(nonce): Extension<Nonce>) -> Response {
     ErrorPage::page(
         StatusCode::NOT_FOUND,
         nonce,
-        "There is no such page. The navigation above has all of them.",
+        "This page does not exist. The navigation above lists all pages.",
     )
 }
 
@@ -102,7 +105,24 @@ async fn icon() -> impl IntoResponse {
     ([(CONTENT_TYPE, "image/svg+xml")], icon)
 }
 
-/// The demo, listening.
+/// The demo site, ready to be served.
+///
+/// [`run`](crate::run) does all of this for a command line. Use `Demo` to serve the site in another
+/// program or in a test.
+///
+/// ```no_run
+/// use human_check_demo::{Demo, Work};
+/// use tokio::net::TcpListener;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let listener = TcpListener::bind("127.0.0.1:8642").await?;
+/// let no_widget = Err("widget of ALTCHA is not part of this example".to_owned());
+/// let demo = Demo::new(listener, no_widget, Work::default()).await?;
+/// println!("{}", demo.url());
+/// demo.serve(std::future::pending()).await
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Demo {
     listener: TcpListener,
@@ -112,12 +132,15 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Starts its emulator on a listener. `widget` holds the files of the proof of work's widget, or says
-    /// to visitors why there are none.
+    /// Creates a demo on `listener`, and starts its emulator on a free port of `127.0.0.1`.
+    ///
+    /// `widget` has the files of ALTCHA's widget. With `Err`, ALTCHA's form has no widget, and its
+    /// page shows the text in the sentence "The … .".
     ///
     /// # Errors
     ///
-    /// When there is no port for the emulator, or the work makes no sense.
+    /// When no port can be bound for the emulator, when `work` has invalid values, or when this
+    /// process already has another metrics recorder.
     pub async fn new(
         listener: TcpListener,
         widget: Result<WidgetFiles, String>,
@@ -132,7 +155,7 @@ impl Demo {
         })
     }
 
-    /// Where a browser finds it.
+    /// Returns the URL of the demo for a browser, with a slash at the end.
     pub fn url(&self) -> String {
         let mut address = self.address;
         if address.ip().is_unspecified() {
@@ -141,31 +164,34 @@ impl Demo {
         format!("http://{address}/")
     }
 
-    /// Serves it until `stop`. What is under way then is finished, but for those who only read along.
+    /// Serves the demo until `stop` completes.
+    ///
+    /// Streams of the log then end at once. Other running requests get up to two seconds to
+    /// complete. Dropping the future stops the server at once.
     ///
     /// # Errors
     ///
     /// When the listener fails.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         let router = router(&self.app);
-        // ChallengeEndpoint are counted by address.
+        // The challenge endpoint limits requests by client address.
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let log = self.app.log().clone();
-        let (ends, ending) = oneshot::channel();
+        let (stopping, stopped) = oneshot::channel();
         let stop = async move {
             stop.await;
             log.close();
-            // Nobody waits any more if everything has ended.
-            let _ = ends.send(());
+            // An error means that the server has already ended.
+            let _ = stopping.send(());
         };
-        let impatience = async {
-            if ending.await.is_ok() {
-                tokio::time::sleep(PATIENCE).await;
+        let timeout = async {
+            if stopped.await.is_ok() {
+                tokio::time::sleep(SHUTDOWN_TIMEOUT).await;
             }
         };
         tokio::select! {
             served = async { axum::serve(self.listener, service).with_graceful_shutdown(stop).await } => served,
-            () = impatience => Ok(()),
+            () = timeout => Ok(()),
         }?;
         self.upkeep.abort();
         Ok(())

@@ -1,11 +1,12 @@
-//! Places for simulated scenes.
+//! A limit for simulations.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// How many emulators may be started beside the visitors' one.
+/// How many simulations run at a time.
 const STAGES: usize = 4;
 
-/// Places for scenes. Each has an emulator of its own, so that nobody else meets its faults.
+/// Limits how many simulations run at a time. Each starts an emulator of its own, so that its
+/// faults do not affect other visitors.
 #[derive(Debug)]
 pub(crate) struct Stages(Semaphore);
 
@@ -14,9 +15,9 @@ impl Stages {
         Self(Semaphore::new(STAGES))
     }
 
-    /// Waits for a place.
+    /// Waits until a simulation may run. It may run as long as the permit is held.
     pub(crate) async fn enter(&self) -> Option<SemaphorePermit<'_>> {
-        // It is never closed.
+        // The semaphore is never closed, so this is always a permit.
         self.0.acquire().await.ok()
     }
 }

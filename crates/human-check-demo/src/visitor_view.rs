@@ -1,4 +1,4 @@
-//! What a visitor is told, and what an operator sees of it.
+//! What a page shows about a decision: advice for the visitor, and the operator's view.
 
 use axum::extract::rejection::FormRejection;
 use axum::http::StatusCode;
@@ -11,7 +11,8 @@ use crate::headers::Nonce;
 use crate::log::{Entry, captured};
 use crate::page::ErrorPage;
 
-/// What stands in the log about a visitor, shown because this is a demo.
+/// The operator's view of a request: the entry of the log, and the facts. A real site would not
+/// show it to visitors.
 #[derive(Debug)]
 pub(crate) struct Operator {
     pub(crate) status: u16,
@@ -24,12 +25,13 @@ impl Operator {
         Self {
             status: status.as_u16(),
             entry: captured(),
-            facts: facts.map(told).unwrap_or_default(),
+            facts: facts.map(named_facts).unwrap_or_default(),
         }
     }
 }
 
-fn told(facts: &Facts) -> Vec<(&'static str, String)> {
+/// Returns the facts as pairs of name and text.
+fn named_facts(facts: &Facts) -> Vec<(&'static str, String)> {
     let hostname = facts.hostname.as_ref().map(|host| host.as_str().to_owned());
     let action = facts
         .action
@@ -38,18 +40,20 @@ fn told(facts: &Facts) -> Vec<(&'static str, String)> {
     let score = facts
         .score
         .map(|score| format!("{:.2} (1 = human)", score.human()));
-    [("solved on", hostname), ("for", action), ("score", score)]
+    [("host", hostname), ("action", action), ("score", score)]
         .into_iter()
         .filter_map(|(name, fact)| Some((name, fact?)))
         .collect()
 }
 
-/// What a visitor is told: the same for every reason behind one denial.
+/// What a visitor reads after a refusal. It depends on the denial only, and does not reveal the
+/// reason.
 pub(crate) struct Advice {
     pub(crate) title: &'static str,
     pub(crate) detail: &'static str,
 }
 
+/// Returns the advice for a denial.
 pub(crate) fn advice(denial: DenialReason) -> Advice {
     let (title, detail) = match denial {
         DenialReason::ChallengeRequired => (
@@ -57,7 +61,7 @@ pub(crate) fn advice(denial: DenialReason) -> Advice {
             "Please complete the check above the button, and send the form again.",
         ),
         DenialReason::InvalidToken | DenialReason::VerificationFailed => (
-            "We could not let you in",
+            "Verification failed",
             "Please complete the check once more, and send the form again. What you typed is still here.",
         ),
         DenialReason::Unavailable { .. } => (
@@ -65,19 +69,20 @@ pub(crate) fn advice(denial: DenialReason) -> Advice {
             "The check cannot be completed right now. It is not your fault.",
         ),
         _ => (
-            "Something is wrong on our side",
+            "The site has an error",
             "Please try again later. What you typed is still here.",
         ),
     };
     Advice { title, detail }
 }
 
+/// Returns the HTTP status of a denial.
 pub(crate) fn status(denial: DenialReason) -> StatusCode {
     StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// A body that is no such form. Nobody was asked about it.
-pub(crate) fn unread(nonce: Nonce, rejection: &HumanError<FormRejection>) -> Response {
+/// Creates the page for a body that is not the form. The guard calls no provider for it.
+pub(crate) fn malformed_form(nonce: Nonce, rejection: &HumanError<FormRejection>) -> Response {
     let status = match rejection {
         HumanError::Inner(inner) => inner.status(),
         HumanError::Rejected(refused) => status(refused.reason()),
@@ -86,6 +91,6 @@ pub(crate) fn unread(nonce: Nonce, rejection: &HumanError<FormRejection>) -> Res
     ErrorPage::page(
         status,
         nonce,
-        "The form did not arrive as it should, so nobody was asked and no token is spent.",
+        "The form is incomplete or malformed. No provider was called, and the token is still unused.",
     )
 }

@@ -1,4 +1,4 @@
-//! The widget of the demo's proof of work, from npm, and kept for the next time.
+//! The files of ALTCHA's widget: fetched with npm, and stored in the user's cache.
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -11,18 +11,18 @@ use human_check_altcha::WidgetFiles;
 use human_check_core::ConfigError;
 use tokio::process::Command;
 
-/// What npm is told to install: exactly one version, whose content the lock file knows.
+/// The package for npm to install. The lock file has the version and the hash of its content.
 const MANIFEST: &str = include_str!("../widget/package.json");
 const LOCK: &str = include_str!("../widget/package-lock.json");
 
-/// Where there is a network this takes a second or two.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long npm may take. With a network it takes some seconds.
+const NPM_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The widget: from `node_modules` where it is given, or else from the cache, or else from npm.
+/// Returns the widget from `node_modules`; with `None`, from the user's cache, or else from npm.
 ///
 /// # Errors
 ///
-/// One sentence for people that says what to install. The demo goes on without.
+/// A [`ConfigError`] that says what to install. The demo then starts without the widget.
 pub(crate) async fn find(
     node_modules: Option<&Path>,
     out: &mut impl Write,
@@ -32,13 +32,15 @@ pub(crate) async fn find(
     }
     let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
     match cache() {
-        Some(cache) => kept_or_fetched(&cache, npm.as_ref(), out).await,
-        // Not in a folder that others can write to: what is found there is served as scripts.
-        None => Err(absent("there is no home folder to keep it in")),
+        Some(cache) => cached_or_fetched(&cache, npm.as_ref(), out).await,
+        // A shared folder is no alternative: other users could place scripts there, which the demo
+        // would serve.
+        None => Err(missing("there is no home folder to store it in")),
     }
 }
 
-async fn kept_or_fetched(
+/// Returns the widget in the cache folder, and fetches it first when it is not there.
+async fn cached_or_fetched(
     folder: &Path,
     npm: &OsStr,
     out: &mut impl Write,
@@ -49,51 +51,56 @@ async fn kept_or_fetched(
     }
     let _ = writeln!(
         out,
-        "Fetching ALTCHA's widget with npm, once, into {} ...",
+        "Fetching the widget of ALTCHA with npm into {} ...",
         folder.display()
     )
     .and_then(|()| out.flush());
-    fetch(folder, npm).await.map_err(|why| absent(&why))?;
+    fetch(folder, npm).await.map_err(|why| missing(&why))?;
     WidgetFiles::from_npm(&node_modules)
 }
 
-fn absent(why: &str) -> ConfigError {
+/// Creates the error of a missing widget. `why` is a part of a sentence.
+fn missing(why: &str) -> ConfigError {
     ConfigError::new(
         "widget",
-        format!("of ALTCHA is not here, and {why}"),
-        "install Node.js with npm, or run `npm install altcha@3` anywhere and name its folder \
-         node_modules with --widget; the other providers work without",
+        format!("of ALTCHA is missing, because {why}"),
+        "install Node.js with npm, or run `npm install altcha@3` and name its folder node_modules \
+         with --widget; all other providers work without it",
     )
 }
 
-/// Into a folder beside the last one first, so that no half of it is ever found. One of its own name,
-/// since others may be at it, on another machine that shares the cache too.
+/// Installs the widget in a temporary folder beside `folder`, then renames that folder.
+///
+/// So `folder` never holds an incomplete widget. The temporary folder has a unique name, because
+/// another process, or another machine with the same cache, may install the widget at the same
+/// time.
 async fn fetch(folder: &Path, npm: &OsStr) -> Result<(), String> {
-    let kept = |error: io::Error| format!("it cannot be kept ({error})");
-    let around = folder.parent().unwrap_or(folder);
-    fs::create_dir_all(around).map_err(kept)?;
-    // Gone when this ends, however it does.
-    let beside = tempfile::Builder::new()
+    let cannot_store = |error: io::Error| format!("it cannot be stored ({error})");
+    let parent = folder.parent().unwrap_or(folder);
+    fs::create_dir_all(parent).map_err(cannot_store)?;
+    // Dropping the temporary folder deletes it.
+    let temporary = tempfile::Builder::new()
         .prefix("widget-")
-        .tempdir_in(around)
-        .map_err(kept)?;
-    install(beside.path(), npm).await?;
-    let is_whole = |folder: &Path| WidgetFiles::from_npm(folder.join("node_modules")).is_ok();
-    if !is_whole(beside.path()) {
-        return Err("npm installed something else".to_owned());
+        .tempdir_in(parent)
+        .map_err(cannot_store)?;
+    install(temporary.path(), npm).await?;
+    let is_complete = |folder: &Path| WidgetFiles::from_npm(folder.join("node_modules")).is_ok();
+    if !is_complete(temporary.path()) {
+        return Err("npm installed another package".to_owned());
     }
-    // Somebody else was quicker.
-    if is_whole(folder) {
+    // Another process installed it in the meantime.
+    if is_complete(folder) {
         return Ok(());
     }
-    // Of another version, or torn.
+    // The folder has another version, or is incomplete.
     let _ = fs::remove_dir_all(folder);
-    match fs::rename(beside.path(), folder) {
-        Err(_) if is_whole(folder) => Ok(()),
-        moved => moved.map_err(kept),
+    match fs::rename(temporary.path(), folder) {
+        Err(_) if is_complete(folder) => Ok(()),
+        renamed => renamed.map_err(cannot_store),
     }
 }
 
+/// Runs npm in a folder.
 async fn install(folder: &Path, npm: &OsStr) -> Result<(), String> {
     let written = fs::write(folder.join("package.json"), MANIFEST)
         .and_then(|()| fs::write(folder.join("package-lock.json"), LOCK));
@@ -106,7 +113,7 @@ async fn install(folder: &Path, npm: &OsStr) -> Result<(), String> {
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .status();
-    match tokio::time::timeout(PATIENCE, npm).await {
+    match tokio::time::timeout(NPM_TIMEOUT, npm).await {
         Err(_) => Err("npm did not finish within a minute".to_owned()),
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
             Err("npm is not installed".to_owned())
@@ -117,8 +124,9 @@ async fn install(folder: &Path, npm: &OsStr) -> Result<(), String> {
     }
 }
 
+/// Returns the cache folder of the widget, or `None` without a home folder.
 fn cache() -> Option<PathBuf> {
-    // What is relative is to be ignored, says the specification.
+    // The XDG specification says to ignore relative paths.
     let named = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let folder = named
         .filter(|path| path.is_absolute())
@@ -133,7 +141,7 @@ mod tests {
 
     use super::*;
 
-    /// A program in the place of npm, which notes that it ran.
+    /// Writes a program that replaces npm, and counts its runs in a file.
     fn npm(folder: &Path, script: &str) -> PathBuf {
         let path = folder.join("npm");
         let text = format!(
@@ -161,8 +169,8 @@ mod tests {
         let npm = npm(folder.path(), INSTALLS);
         let cache = folder.path().join("cache/widget");
         for _ in 0..2 {
-            let mut said = Vec::new();
-            let files = kept_or_fetched(&cache, npm.as_ref(), &mut said)
+            let mut output = Vec::new();
+            let files = cached_or_fetched(&cache, npm.as_ref(), &mut output)
                 .await
                 .unwrap();
             assert_eq!(files.version(), "3.2.2");
@@ -184,7 +192,7 @@ mod tests {
             r#"{"version":"2.3.0"}"#,
         )
         .unwrap();
-        let files = kept_or_fetched(&cache, npm.as_ref(), &mut Vec::new()).await;
+        let files = cached_or_fetched(&cache, npm.as_ref(), &mut Vec::new()).await;
         assert_eq!(files.unwrap().version(), "3.2.2");
     }
 
@@ -197,7 +205,7 @@ mod tests {
             (Path::new("/nowhere/npm"), "npm is not installed"),
             (&*failing, "npm failed"),
         ] {
-            let error = kept_or_fetched(&cache, npm.as_ref(), &mut Vec::new()).await;
+            let error = cached_or_fetched(&cache, npm.as_ref(), &mut Vec::new()).await;
             let error = error.unwrap_err();
             assert!(error.problem().contains(why), "{error}");
             assert!(

@@ -1,23 +1,23 @@
-// Follows the log while its page is open. Everything else works without a script.
+// Adds new decisions to the log page. All other pages work without a script.
 
-const MOST = 200;
+const MAX_ROWS = 200;
 const table = document.getElementById("decisions");
 
 if (table) {
   const rows = table.tBodies[0];
   const template = document.getElementById("decision");
   const live = document.getElementById("live");
-  const tell = (text, connected) => {
+  const showState = (text, connected) => {
     live.hidden = false;
     live.textContent = text;
     live.classList.toggle("on", connected);
   };
 
   const events = new EventSource(`/log/events?after=${table.dataset.last}`);
-  events.addEventListener("open", () => tell("Live", true));
+  events.addEventListener("open", () => showState("Live", true));
   events.addEventListener("error", () => {
-    const over = events.readyState === EventSource.CLOSED;
-    tell(over ? "Not live. Load the page anew." : "Connecting …", false);
+    const closed = events.readyState === EventSource.CLOSED;
+    showState(closed ? "Not live. Reload the page." : "Connecting …", false);
   });
   events.addEventListener("message", (event) => {
     const entry = JSON.parse(event.data);
@@ -35,7 +35,7 @@ if (table) {
     }
     elapsed.textContent = entry.elapsed;
     rows.prepend(row);
-    while (rows.rows.length > MOST) { rows.lastElementChild.remove(); }
+    while (rows.rows.length > MAX_ROWS) { rows.lastElementChild.remove(); }
     document.getElementById("quiet").hidden = true;
   });
 }

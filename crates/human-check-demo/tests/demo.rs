@@ -1,4 +1,4 @@
-//! The demo as a browser meets it: real sockets, real forms.
+//! Tests of the demo over HTTP, with the requests that a browser sends.
 
 #![allow(clippy::unwrap_used, reason = "tests may panic")]
 
@@ -36,8 +36,8 @@ impl Site {
     }
 
     async fn start_with(widget: Result<WidgetFiles, String>) -> Self {
-        // Where other crates of the workspace are built along, the client wants to be told of one; every
-        // test but the first finds it done.
+        // In a build of the whole workspace, reqwest needs a crypto provider to be selected. Every
+        // test but the first finds one selected, which is not an error here.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let demo = Demo::new(listener, widget, Work::default()).await.unwrap();
@@ -74,7 +74,7 @@ impl Site {
         (response.status(), response.text().await.unwrap())
     }
 
-    /// A token as the widget on the page would get it, from where the page gets its script.
+    /// Returns a token as the widget on the page gets it, from the same server as its script.
     async fn mint(&self, provider: &str) -> String {
         if provider == "altcha" {
             let challenge = self.text("human-check-altcha/challenge").await;
@@ -101,7 +101,7 @@ fn header(response: &Response, name: impl reqwest::header::AsHeaderName) -> &str
     response.headers()[name].to_str().unwrap()
 }
 
-/// The number in the first cell that is marked so.
+/// Returns the number after the first occurrence of `mark`.
 fn number_after(page: &str, mark: &str) -> u64 {
     let rest = page.split(mark).nth(1).unwrap_or_else(|| panic!("{mark}"));
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
@@ -158,11 +158,11 @@ async fn every_page_is_sent_with_a_strict_policy() {
         assert_eq!(site.get(asset).await.status(), 200, "{asset}");
     }
     assert_eq!(site.get("nowhere").await.status(), 404);
-    assert_eq!(site.get("?provider=nobody").await.status(), 404);
+    assert_eq!(site.get("?provider=unknown").await.status(), 404);
 }
 
 #[tokio::test]
-async fn other_names_and_other_sites_are_turned_away() {
+async fn other_names_and_other_sites_are_refused() {
     let site = Site::start().await;
     let status = async |name, value: &str, post: bool| {
         let url = format!("{}simulate", site.url);
@@ -180,11 +180,11 @@ async fn other_names_and_other_sites_are_turned_away() {
     let from = reqwest::header::HeaderName::from_static("sec-fetch-site");
     assert_eq!(status(from.clone(), "cross-site", true).await, 403);
     assert_eq!(status(from.clone(), "cross-site", false).await, 200);
-    // Browsers that do not say it say this.
+    // Other browsers send `Origin` and not `Sec-Fetch-Site`.
     for origin in ["http://evil.example", "null", "http://127.0.0.1:1"] {
         assert_eq!(status(ORIGIN, origin, true).await, 403, "{origin}");
     }
-    // Not turned away, though no such form.
+    // These requests are not refused, although their body is not the form.
     assert_ne!(status(from, "same-origin", true).await, 403);
     let own = site.url.trim_end_matches('/').to_owned();
     assert_ne!(status(ORIGIN, &own, true).await, 403);
@@ -203,7 +203,7 @@ async fn a_token_passes_once_with_every_provider() {
         ];
         let (status, page) = site.post(&path, &form).await;
         assert_eq!(status, 200, "{provider}: {page}");
-        assert!(page.contains("You are in") && page.contains("Ada"));
+        assert!(page.contains("You are signed up") && page.contains("Ada"));
         let again = format!("name=\"{field}\" value=\"{token}\"");
         assert!(page.contains(&again), "{provider} can be sent again");
         let (status, page) = site.post(&path, &form).await;
@@ -233,7 +233,7 @@ async fn what_was_typed_is_kept_and_escaped_when_the_check_is_missing() {
     let (status, page) = site.post("signup/turnstile", &form).await;
     assert_eq!(status, 200);
     assert!(!page.contains("<script>alert"), "{page}");
-    // Not such a form at all: nobody is asked.
+    // The body is not the form, so no provider is called.
     let (status, _) = site.post("signup/turnstile", &[("name", "Ada")]).await;
     assert_eq!(status, 422);
 }
@@ -243,7 +243,7 @@ async fn two_providers_are_counted_side_by_side() {
     let site = Site::start().await;
     let path = "side-by-side?first=turnstile&second=hcaptcha";
     let empty = site.text(path).await;
-    assert!(empty.contains("Nobody was compared yet"));
+    assert!(empty.contains("No visitor was compared yet"));
     let (first, second) = (site.mint("turnstile").await, site.mint("hcaptcha").await);
     let form = [
         ("cf-turnstile-response", first.as_str()),
@@ -252,13 +252,13 @@ async fn two_providers_are_counted_side_by_side() {
     let (status, page) = site.post(path, &form).await;
     assert_eq!(status, 200, "{page}");
     assert_eq!(agreement(&page), [1, 0, 0, 0]);
-    // The same again: the first refuses, and so does the second.
+    // The same tokens again: both providers refuse them.
     let (status, page) = site.post(path, &form).await;
     assert_eq!(status, 403);
     assert_eq!(agreement(&page), [1, 0, 0, 1]);
     let (status, page) = site.post(path, &[]).await;
     assert_eq!(status, 403);
-    assert_eq!(agreement(&page), [1, 0, 0, 1], "nobody was asked");
+    assert_eq!(agreement(&page), [1, 0, 0, 1], "no provider was called");
     let (status, page) = site
         .post("side-by-side/simulate?first=turnstile&second=hcaptcha", &[])
         .await;
@@ -269,7 +269,7 @@ async fn two_providers_are_counted_side_by_side() {
         .text("side-by-side?first=hcaptcha&second=turnstile")
         .await;
     assert!(
-        other.contains("Nobody was compared yet"),
+        other.contains("No visitor was compared yet"),
         "roles are kept apart"
     );
 }
@@ -320,14 +320,14 @@ async fn every_scene_ends_as_it_should_with_every_provider() {
             ("bot", (403, "verification-failed")),
             ("slow-provider", (200, "human")),
             ("provider-down", down),
-            ("quota-spent", quota),
+            ("quota-used-up", quota),
             ("replay", (403, "verification-failed")),
         ] {
-            let wish = [("provider", provider), ("scene", scene)];
-            let (shown, page) = site.post("simulate", &wish).await;
+            let choice = [("provider", provider), ("scene", scene)];
+            let (shown, page) = site.post("simulate", &choice).await;
             assert_eq!(shown, 200, "{provider}, {scene}: {page}");
-            let told = number_after(&page, "data-status=\"");
-            assert_eq!(told, status, "{provider}, {scene}");
+            let shown_status = number_after(&page, "data-status=\"");
+            assert_eq!(shown_status, status, "{provider}, {scene}");
             assert!(
                 page.contains(&format!("\">{decision}</span>")),
                 "{provider}, {scene}"
@@ -348,14 +348,14 @@ async fn every_scene_ends_as_it_should_with_every_provider() {
 async fn a_provider_that_is_down_for_one_is_up_for_others() {
     let site = Site::start().await;
     let token = site.mint("turnstile").await;
-    let wish = [("provider", "turnstile"), ("scene", "provider-down")];
+    let choice = [("provider", "turnstile"), ("scene", "provider-down")];
     let form = [
         ("name", "Ada"),
         ("email", "ada@example.com"),
         ("cf-turnstile-response", &token),
     ];
     let (simulated, signed_up) = tokio::join!(
-        site.post("simulate", &wish),
+        site.post("simulate", &choice),
         site.post("signup/turnstile", &form)
     );
     assert_eq!(number_after(&simulated.1, "data-status=\""), 503);
@@ -374,9 +374,9 @@ async fn the_log_shows_decisions_and_tells_them_as_they_are_made() {
     assert!(shown.contains("data-last=\"1\"") && shown.contains("challenge-required"));
     let mut events = site.get("log/events?after=0").await;
     assert_eq!(header(&events, CONTENT_TYPE), "text/event-stream");
-    let mut told = String::new();
-    while !told.contains("challenge-required") {
-        told += std::str::from_utf8(&events.chunk().await.unwrap().unwrap()).unwrap();
+    let mut received = String::new();
+    while !received.contains("challenge-required") {
+        received += std::str::from_utf8(&events.chunk().await.unwrap().unwrap()).unwrap();
     }
     let token = site.mint("hcaptcha").await;
     let form = [
@@ -386,11 +386,14 @@ async fn the_log_shows_decisions_and_tells_them_as_they_are_made() {
     ];
     let (status, _) = site.post("signup/hcaptcha", &form).await;
     assert_eq!(status, 200);
-    while !told.contains("\"decision\":\"human\"") {
-        told += std::str::from_utf8(&events.chunk().await.unwrap().unwrap()).unwrap();
+    while !received.contains("\"decision\":\"human\"") {
+        received += std::str::from_utf8(&events.chunk().await.unwrap().unwrap()).unwrap();
     }
-    assert!(told.contains("id: 2") || told.contains("id:2"), "{told}");
-    assert!(!told.contains(&token) && !told.contains("127.0.0.1"));
+    assert!(
+        received.contains("id: 2") || received.contains("id:2"),
+        "{received}"
+    );
+    assert!(!received.contains(&token) && !received.contains("127.0.0.1"));
     let resumed = site.client.get(format!("{}log/events?after=0", site.url));
     let mut resumed = resumed.header("last-event-id", "1").send().await.unwrap();
     let first = resumed.chunk().await.unwrap().unwrap();
@@ -480,7 +483,7 @@ async fn the_widget_of_the_proof_of_work_is_served_where_it_is_found() {
     let page = without.text("").await;
     assert!(
         page.contains("action=\"/signup/turnstile\""),
-        "the first that can be met"
+        "the first provider with a widget"
     );
     let page = without.text("?provider=altcha").await;
     assert!(page.contains("widget is missing in this test"), "{page}");

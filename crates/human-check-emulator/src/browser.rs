@@ -1,7 +1,8 @@
-//! What the providers serve to browsers: scripts of our own that behave as the contracts say, and the
-//! frame that their widgets stand in.
+//! What the providers serve to browsers: widget scripts, and the frame that a widget runs in.
 //!
-//! A frame mints its token here, for the host of the page around it as the browser states it.
+//! The scripts are written for this emulator, from the documented behaviour of the providers' own.
+//! A frame requests its token here. The token is for the host of the page around the frame, which
+//! the browser tells the frame.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,13 +12,14 @@ use crate::http::{Outgoing, RecordedRequest};
 use crate::mint::Mint;
 use crate::state::State;
 
+/// The content type of a script.
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// A frame loads what is its own and asks its own origin.
+/// The content security policy of a frame: it loads and calls its own origin only.
 const FRAME_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     connect-src 'self'; base-uri 'none'; form-action 'none'";
 
-/// A provider's script behind the part that it shares with the others, in a scope of its own.
+/// Returns a provider's script, after the part that all scripts share, in one scope.
 macro_rules! script {
     ($provider:literal) => {
         concat!(
@@ -29,12 +31,13 @@ macro_rules! script {
     };
 }
 
-/// Where the frames of a provider are, and whose tokens they mint.
+/// The directory of a provider's frames, and the providers whose tokens they request.
 struct Place {
     directory: &'static str,
     providers: &'static [&'static str],
 }
 
+/// The directories of all frames.
 const PLACES: [Place; 4] = [
     Place {
         directory: "/turnstile/v0",
@@ -48,7 +51,7 @@ const PLACES: [Place; 4] = [
         directory: "/recaptcha",
         providers: &["recaptcha-v2", "recaptcha-v3", "recaptcha-enterprise"],
     },
-    // Its widget stands in the page itself.
+    // CaptchaLa's widget is part of the page, without a frame.
     Place {
         directory: CAPTCHALA,
         providers: &["captchala"],
@@ -57,9 +60,9 @@ const PLACES: [Place; 4] = [
 
 const CAPTCHALA: &str = "/captchala";
 
-/// What a widget asks, first whether its key will do and then for a token.
+/// What a widget sends.
 #[derive(Deserialize)]
-struct BoxQuestion {
+struct WidgetRequest {
     sitekey: String,
     hostname: String,
     mode: Mode,
@@ -69,9 +72,11 @@ struct BoxQuestion {
     cdata: Option<String>,
     #[serde(default)]
     server_token: Option<String>,
+    /// `false` checks whether the site key is valid here. `true` requests a token.
     solve: bool,
 }
 
+/// How a widget runs.
 #[derive(Clone, Copy, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
@@ -80,27 +85,30 @@ enum Mode {
     Score,
 }
 
-/// A provider's code for the page's script, and words for the visitor.
-struct Complaint(String, &'static str);
+/// The provider's error code for the page's script, and a text for the visitor.
+struct WidgetError(String, &'static str);
 
-/// Answers a browser, if this is for one.
-pub(crate) fn answer(state: &mut State, request: &RecordedRequest) -> Option<Outgoing> {
-    let asked = PLACES.iter().find(|place| {
+/// Returns the response to a browser's request, or `None` when the path is not one for browsers.
+pub(crate) fn handle(state: &mut State, request: &RecordedRequest) -> Option<Outgoing> {
+    let called = PLACES.iter().find(|place| {
         let rest = request.path.strip_prefix(place.directory);
-        rest == Some("/answer")
+        rest == Some("/token")
     });
-    let (method, mut reply) = match asked {
-        Some(place) => ("POST", talk(state, place, request)),
+    let (method, mut response) = match called {
+        Some(place) => ("POST", respond(state, place, request)),
         None => ("GET", file(&request.path)?),
     };
-    state.see(request);
+    state.record(request);
     if request.method != method {
-        reply = Outgoing::text(405, "text/plain", "");
+        response = Outgoing::text(405, "text/plain", "");
     }
-    reply.headers.push(("cache-control", "no-store".to_owned()));
-    Some(reply)
+    response
+        .headers
+        .push(("cache-control", "no-store".to_owned()));
+    Some(response)
 }
 
+/// Returns a script, or a file of a frame.
 fn file(path: &str) -> Option<Outgoing> {
     let script = match path {
         "/turnstile/v0/api.js" => script!("browser/turnstile.js"),
@@ -110,19 +118,20 @@ fn file(path: &str) -> Option<Outgoing> {
         "/captchala.js" => include_str!("browser/captchala.js"),
         _ => return frame(path),
     };
-    let mut reply = Outgoing::text(200, JAVASCRIPT, script);
-    // Some pages load it with `crossorigin`.
-    reply.headers.push(any_origin());
-    Some(reply)
+    let mut response = Outgoing::text(200, JAVASCRIPT, script);
+    // Some pages load the script with `crossorigin`.
+    response.headers.push(any_origin());
+    Some(response)
 }
 
+/// Returns a file of a frame.
 fn frame(path: &str) -> Option<Outgoing> {
     let (directory, name) = path.rsplit_once('/')?;
-    let framed = |place: &Place| place.directory == directory && directory != CAPTCHALA;
-    if !PLACES.iter().any(framed) {
+    let has_frame = |place: &Place| place.directory == directory && directory != CAPTCHALA;
+    if !PLACES.iter().any(has_frame) {
         return None;
     }
-    let mut reply = match name {
+    let mut response = match name {
         "frame.html" => Outgoing::text(
             200,
             "text/html; charset=utf-8",
@@ -137,76 +146,84 @@ fn frame(path: &str) -> Option<Outgoing> {
         _ => return None,
     };
     let policy = ("content-security-policy", FRAME_POLICY.to_owned());
-    reply.headers.push(policy);
-    Some(reply)
+    response.headers.push(policy);
+    Some(response)
 }
 
+/// The header that lets pages of every origin read a response.
 fn any_origin() -> (&'static str, String) {
     ("access-control-allow-origin", "*".to_owned())
 }
 
-fn talk(state: &mut State, place: &Place, request: &RecordedRequest) -> Outgoing {
+/// Returns the response to a widget.
+fn respond(state: &mut State, place: &Place, request: &RecordedRequest) -> Outgoing {
     let in_page = place.directory == CAPTCHALA;
     if !in_page && !is_own_frame(request) {
-        return Outgoing::json(403, &json!({"error": "", "text": "not asked by a frame"}));
+        return Outgoing::json(
+            403,
+            &json!({"error": "", "text": "not sent by a frame of the widget"}),
+        );
     }
-    let Ok(question) = serde_json::from_slice::<BoxQuestion>(&request.body) else {
-        return Outgoing::json(400, &json!({"error": "", "text": "no question"}));
+    let Ok(sent) = serde_json::from_slice::<WidgetRequest>(&request.body) else {
+        return Outgoing::json(400, &json!({"error": "", "text": "malformed request"}));
     };
-    let answer = match reply(state, place, &question, request) {
-        Ok(answer) => answer,
-        Err(Complaint(code, text)) => json!({"error": code, "text": text}),
+    let body = match token_or_check(state, place, &sent, request) {
+        Ok(body) => body,
+        Err(WidgetError(code, text)) => json!({"error": code, "text": text}),
     };
-    let mut reply = Outgoing::json(200, &answer);
+    let mut response = Outgoing::json(200, &body);
     if in_page {
-        reply.headers.push(any_origin());
+        response.headers.push(any_origin());
     }
-    reply
+    response
 }
 
-/// Browsers tell the origin with every POST, and a page around the frame has another one.
+/// Returns whether a frame of this emulator sent the request.
+///
+/// A browser states the origin of every POST. The page around the frame has another origin.
 fn is_own_frame(request: &RecordedRequest) -> bool {
     let origin = request.header("origin").and_then(|o| o.split_once("://"));
     origin.is_some_and(|(_, authority)| request.header("host") == Some(authority))
 }
 
-fn reply(
+/// Checks the site key, and mints a token where the widget requests one.
+fn token_or_check(
     state: &mut State,
     place: &Place,
-    question: &BoxQuestion,
+    sent: &WidgetRequest,
     request: &RecordedRequest,
-) -> Result<Value, Complaint> {
-    let patience = state.knobs.challenge_ttl_ms;
-    if let Some(token) = testing(place.directory, &question.sitekey)? {
-        return Ok(match question.solve {
+) -> Result<Value, WidgetError> {
+    if let Some(token) = testing(place.directory, &sent.sitekey)? {
+        return Ok(match sent.solve {
             false => json!({"at_once": true}),
             true => json!({"token": token, "ttl": ttl(state, place)}),
         });
     }
-    let site = state.sites.iter().find(|site| {
-        site.site_key == question.sitekey && place.providers.contains(&site.provider.as_str())
+    let account = state.accounts.iter().find(|account| {
+        account.site_key == sent.sitekey && place.providers.contains(&account.provider.as_str())
     });
-    let site = site
-        .ok_or_else(|| unknown_key(place, &question.sitekey))?
+    let account = account
+        .ok_or_else(|| unknown_key(place, &sent.sitekey))?
         .clone();
-    fits(&site, question)?;
-    if !question.solve {
+    validate(&account, sent)?;
+    if !sent.solve {
+        let patience = state.knobs.challenge_ttl_ms;
         return Ok(json!({"at_once": false, "patience": patience}));
     }
     let token = state
-        .mint(&order(state, &site, question, request))
-        .map_err(|problem| Complaint(problem.0, "the server token will not do"))?;
+        .mint(&mint(state, &account, sent, request))
+        .map_err(|error| WidgetError(error.0, "the server token was refused"))?;
     Ok(json!({"token": token, "ttl": ttl(state, place)}))
 }
 
-/// The providers' published testing keys: their token, or what they complain about.
-fn testing(directory: &str, site_key: &str) -> Result<Option<&'static str>, Complaint> {
+/// Returns the token or the error of a published testing key, or `None` for another key.
+fn testing(directory: &str, site_key: &str) -> Result<Option<&'static str>, WidgetError> {
     Ok(match (directory, site_key) {
         ("/turnstile/v0", "1x00000000000000000000AA" | "1x00000000000000000000BB") => {
             Some("XXXX.DUMMY.TOKEN.XXXX")
         }
         ("/turnstile/v0", "2x00000000000000000000AB" | "2x00000000000000000000BB") => {
-            return Err(Complaint("600010".to_owned(), "challenge failed"));
+            return Err(WidgetError("600010".to_owned(), "challenge failed"));
         }
         ("/1", "10000000-ffff-ffff-ffff-000000000001") => {
             Some("10000000-aaaa-bbbb-cccc-000000000001")
@@ -217,13 +234,14 @@ fn testing(directory: &str, site_key: &str) -> Result<Option<&'static str>, Comp
         ("/1", "30000000-ffff-ffff-ffff-000000000003") => {
             Some("30000000-aaaa-bbbb-cccc-000000000003")
         }
-        // Its secret takes any text.
+        // Google's testing secret accepts every text.
         ("/recaptcha", "6LeIxAcTAAAAAJcZVRqyHh71UMIEGNQ_MXjiZKhI") => Some("03A-for-testing"),
         _ => None,
     })
 }
 
-fn unknown_key(place: &Place, site_key: &str) -> Complaint {
+/// Returns the provider's error for a site key that no account has.
+fn unknown_key(place: &Place, site_key: &str) -> WidgetError {
     let code = match place.providers[0] {
         "turnstile" if site_key.get(1..2) != Some("x") => "400020",
         "turnstile" => "110100",
@@ -231,62 +249,61 @@ fn unknown_key(place: &Place, site_key: &str) -> Complaint {
         "captchala" => "invalid_app_key",
         _ => "Invalid site key",
     };
-    Complaint(code.to_owned(), "invalid site key")
+    WidgetError(code.to_owned(), "invalid site key")
 }
 
-/// Whether the provider lets this key, page and action meet.
-fn fits(site: &EmulatedAccount, question: &BoxQuestion) -> Result<(), Complaint> {
-    let no = |code: &str, text| Err(Complaint(code.to_owned(), text));
-    let word = |text: &Option<String>, longest: usize| {
-        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+/// Checks that the account allows the host of the page, and that the values are well-formed.
+fn validate(account: &EmulatedAccount, sent: &WidgetRequest) -> Result<(), WidgetError> {
+    let error = |code: &str, text| Err(WidgetError(code.to_owned(), text));
+    let is_word = |text: &Option<String>, max_chars: usize| {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         text.as_deref()
-            .is_none_or(|t| t.len() <= longest && t.chars().all(fits))
+            .is_none_or(|t| t.len() <= max_chars && t.chars().all(is_allowed))
     };
-    match (site.provider.as_str(), question.mode) {
-        ("turnstile", _) if !site.allows(&question.hostname) => no("110200", "invalid domain"),
-        ("turnstile", _) if !word(&question.action, 32) => no("110420", "invalid action"),
-        ("turnstile", _) if !word(&question.cdata, 255) => no("110430", "invalid cdata"),
+    match (account.provider.as_str(), sent.mode) {
+        ("turnstile", _) if !account.allows(&sent.hostname) => error("110200", "invalid domain"),
+        ("turnstile", _) if !is_word(&sent.action, 32) => error("110420", "invalid action"),
+        ("turnstile", _) if !is_word(&sent.cdata, 255) => error("110430", "invalid cdata"),
         ("recaptcha-v2", Mode::Score) | ("recaptcha-v3", Mode::Checkbox) => {
-            no("Invalid key type", "invalid key type")
+            error("Invalid key type", "invalid key type")
         }
         _ => Ok(()),
     }
 }
 
-/// A token as this visitor would get it.
-fn order(
+/// Returns the description of the token that this visitor gets.
+fn mint(
     state: &State,
-    site: &EmulatedAccount,
-    question: &BoxQuestion,
+    account: &EmulatedAccount,
+    sent: &WidgetRequest,
     request: &RecordedRequest,
 ) -> Mint {
     let bot = state.knobs.visitors_are_bots;
-    let provider = site.provider.as_str();
-    let scores = match provider {
+    let provider = account.provider.as_str();
+    let bad_score = match provider {
         "recaptcha-v3" | "recaptcha-enterprise" => Some(0.1),
         "hcaptcha" if state.knobs.hcaptcha_enterprise => Some(0.95),
         _ => None,
     };
-    let mut order = Mint::for_provider(provider)
-        .with_site_key(&site.site_key)
-        .with_hostname(&question.hostname);
-    order.score = scores.filter(|_| bot);
-    order.unsolved = bot && scores.is_none();
-    order.interactive = question.mode == Mode::Checkbox;
-    // A key of v2 knows no action. Google's scripts give a page of a foreign host a token that is none.
-    order.action = question
-        .action
-        .clone()
-        .filter(|_| provider != "recaptcha-v2");
-    order.browser_error =
-        ["recaptcha-v2", "recaptcha-v3"].contains(&provider) && !site.allows(&question.hostname);
-    order.binding.clone_from(&question.cdata);
-    order.server_token.clone_from(&question.server_token);
-    order.user_ip = request.peer.map(|ip| ip.to_string());
-    order
+    let mut mint = Mint::for_provider(provider)
+        .with_site_key(&account.site_key)
+        .with_hostname(&sent.hostname);
+    mint.score = bad_score.filter(|_| bot);
+    mint.unsolved = bot && bad_score.is_none();
+    mint.interactive = sent.mode == Mode::Checkbox;
+    // reCAPTCHA v2 has no actions.
+    mint.action = sent.action.clone().filter(|_| provider != "recaptcha-v2");
+    // On a host that the key does not allow, Google's script gives out a token that the service
+    // refuses.
+    mint.browser_error =
+        ["recaptcha-v2", "recaptcha-v3"].contains(&provider) && !account.allows(&sent.hostname);
+    mint.binding.clone_from(&sent.cdata);
+    mint.server_token.clone_from(&sent.server_token);
+    mint.user_ip = request.peer.map(|ip| ip.to_string());
+    mint
 }
 
-/// How long the page keeps a token, in milliseconds.
+/// Returns how long the page keeps a token, in milliseconds.
 fn ttl(state: &State, place: &Place) -> u64 {
     let usual = if place.providers == ["turnstile"] {
         300_000

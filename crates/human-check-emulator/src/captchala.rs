@@ -1,4 +1,15 @@
-//! captchala.md section 14.
+//! CaptchaLa's services: validation, its backup, and server tokens.
+//!
+//! | call | what it does |
+//! | --- | --- |
+//! | `POST /v1/validate` | verifies tokens of the kinds `pass` and `degraded` |
+//! | `POST /api/validate` | verifies tokens of the kind `offline`, while the main service is down |
+//! | `POST /v1/server/challenge/issue` | issues a server token |
+//!
+//! All calls need the headers `X-App-Key` and `X-App-Secret`. `keep_token` in a validation leaves the
+//! token unused.
+//!
+//! See docs/providers/captchala.md#request.
 
 use std::time::Duration;
 
@@ -8,11 +19,14 @@ use crate::http::{Outgoing, RecordedRequest};
 use crate::mint::hex;
 use crate::state::{CaptchaLaShape, ServerToken, State, Token, unix};
 
-const PASS_LIFE: u64 = 120;
-const DEGRADED_LIFE: u64 = 300;
+/// The ttl of tokens of the kinds `pass` and `offline`, in seconds.
+const PASS_TTL: u64 = 120;
+/// The ttl of tokens of the kind `degraded`, in seconds.
+const DEGRADED_TTL: u64 = 300;
 const PROVIDER: &str = "captchala";
 
-pub(crate) fn answer(state: &mut State, request: &RecordedRequest) -> Outgoing {
+/// Runs a call of CaptchaLa's API.
+pub(crate) fn handle(state: &mut State, request: &RecordedRequest) -> Outgoing {
     if request.method != "POST" {
         return json(
             405,
@@ -24,15 +38,15 @@ pub(crate) fn answer(state: &mut State, request: &RecordedRequest) -> Outgoing {
         return Outgoing::text(503, "text/html", "<html>down</html>");
     }
     let app_key = request.header("x-app-key").unwrap_or("");
-    let site = state
-        .sites
+    let account = state
+        .accounts
         .iter()
-        .find(|site| site.provider == PROVIDER && site.site_key == app_key)
+        .find(|account| account.provider == PROVIDER && account.site_key == app_key)
         .cloned();
-    let Some(site) = site else {
+    let Some(account) = account else {
         return failed(401, "invalid app key", "invalid_app_key");
     };
-    if request.header("x-app-secret") != Some(site.secret.as_str()) {
+    if request.header("x-app-secret") != Some(account.secret.as_str()) {
         return failed(401, "invalid app secret", "invalid_app_secret");
     }
     if state.knobs.app_disabled {
@@ -45,11 +59,13 @@ pub(crate) fn answer(state: &mut State, request: &RecordedRequest) -> Outgoing {
         );
     }
     match request.path.as_str() {
-        "/v1/server/challenge/issue" => issue(state, request, &site.site_key),
-        _ => validate(state, request, &site.site_key, backup),
+        "/v1/server/challenge/issue" => issue(state, request, &account.site_key),
+        _ => validate(state, request, &account.site_key, backup),
     }
 }
 
+/// Verifies a token. `backup` selects the backup service, which verifies offline tokens only, and
+/// only while the main service is down.
 fn validate(state: &mut State, request: &RecordedRequest, app_key: &str, backup: bool) -> Outgoing {
     let Some(Value::Object(body)) = request.json() else {
         return json(
@@ -63,7 +79,7 @@ fn validate(state: &mut State, request: &RecordedRequest, app_key: &str, backup:
             .filter(|t| !t.is_empty())
     };
     let Some(token_text) = text("pass_token") else {
-        return no("empty_token");
+        return refused("empty_token");
     };
     if backup && !state.knobs.main_down {
         return json(
@@ -71,13 +87,13 @@ fn validate(state: &mut State, request: &RecordedRequest, app_key: &str, backup:
             &json!({"code": 1, "message": "main service is online", "error": "service_online"}),
         );
     }
-    let expected = if backup { "offline_" } else { "pt_" };
+    let prefix = if backup { "offline_" } else { "pt_" };
     let token = state.token(PROVIDER, token_text).cloned();
     if !backup && token_text.starts_with("dg_") {
         return match token {
             Some(token) if token.site_key == app_key => {
-                if state.is_older(&token, DEGRADED_LIFE) {
-                    no("token_expired")
+                if state.is_older(&token, DEGRADED_TTL) {
+                    refused("token_expired")
                 } else {
                     json(
                         200,
@@ -85,28 +101,28 @@ fn validate(state: &mut State, request: &RecordedRequest, app_key: &str, backup:
                     )
                 }
             }
-            _ => no("invalid_token"),
+            _ => refused("invalid_token"),
         };
     }
-    if !token_text.starts_with(expected) {
-        return no("invalid_token");
+    if !token_text.starts_with(prefix) {
+        return refused("invalid_token");
     }
     let Some(token) = token.filter(|token| token.site_key == app_key && token.solved) else {
-        return no("token_not_found");
+        return refused("token_not_found");
     };
     if token.redeemed.is_some() {
-        return no(if state.knobs.token_already_used {
+        return refused(if state.knobs.token_already_used {
             "token_already_used"
         } else {
             "token_consumed"
         });
     }
-    if state.is_older(&token, PASS_LIFE) {
-        return no("token_expired");
+    if state.is_older(&token, PASS_TTL) {
+        return refused("token_expired");
     }
     let client_ip = text("client_ip");
     if state.knobs.strict_ip && client_ip.is_some() && client_ip != token.user_ip.as_deref() {
-        return no("binding_mismatch");
+        return refused("binding_mismatch");
     }
     if body.get("keep_token") != Some(&Value::Bool(true))
         && let Some(token) = state.token(PROVIDER, token_text)
@@ -121,6 +137,7 @@ fn validate(state: &mut State, request: &RecordedRequest, app_key: &str, backup:
     json(200, &json!({"code": 0, "msg": "ok", "data": data}))
 }
 
+/// Returns the member `data` of the reply to a valid token.
 fn data(state: &State, token: &Token) -> Value {
     let risk = token.score.unwrap_or(12.0) as i64;
     let mut data = json!({
@@ -153,7 +170,10 @@ fn data(state: &State, token: &Token) -> Value {
     data
 }
 
-/// Takes the SDKs' JSON and the documentation's form, and both spellings of the address.
+/// Issues a server token.
+///
+/// Accepts JSON, as the SDKs send it, and a form, as the documentation shows it, and both names of
+/// the address: `binding_ip` and `bind_ip`.
 fn issue(state: &mut State, request: &RecordedRequest, app_key: &str) -> Outgoing {
     let fields: serde_json::Map<String, Value> = match request.content_type() {
         "application/x-www-form-urlencoded" => request
@@ -212,13 +232,15 @@ fn issue(state: &mut State, request: &RecordedRequest, app_key: &str) -> Outgoin
     )
 }
 
-fn no(code: &str) -> Outgoing {
+/// Creates the reply that refuses a token.
+fn refused(code: &str) -> Outgoing {
     json(
         200,
         &json!({"code": 0, "msg": "", "data": {"valid": false, "error": code}}),
     )
 }
 
+/// Creates an error reply.
 fn failed(status: u16, message: &str, code: &str) -> Outgoing {
     json(
         status,

@@ -1,4 +1,7 @@
-//! The emulator's own API, for clients in other processes and languages.
+//! The control API, for programs in other processes and languages.
+//!
+//! Its calls mint tokens, add and remove faults, change the settings, and return accounts and
+//! requests, as the methods of [`Emulator`](crate::Emulator) do. The README lists the calls.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -10,11 +13,12 @@ use crate::state::State;
 
 const PREFIX: &str = "/emulator/";
 
+/// Returns whether a request is for the control API.
 pub(crate) fn is_control(path: &str) -> bool {
     path.starts_with(PREFIX)
 }
 
-/// A fault and how often.
+/// The body of `POST /emulator/fail`: a fault, and how many requests it affects.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fail {
@@ -23,31 +27,35 @@ struct Fail {
     times: Option<usize>,
 }
 
-/// Any page that somebody has open could give orders to an emulator on his machine, or to one that a name
-/// of its own leads to. Browsers say at least one of these of every page's POST, and programs neither.
+/// Returns whether a web page sent the request.
+///
+/// Without this check, any page that is open in a browser could control an emulator on the same
+/// machine, or under a host name that resolves to it. Browsers add at least one of these headers to
+/// a page's POST. Other programs add neither.
 fn comes_from_a_page(request: &RecordedRequest) -> bool {
-    let from = request.header("sec-fetch-site");
-    request.header("origin").is_some() || from.is_some_and(|from| from != "none")
+    let site = request.header("sec-fetch-site");
+    request.header("origin").is_some() || site.is_some_and(|site| site != "none")
 }
 
-pub(crate) fn answer(state: &mut State, request: &RecordedRequest) -> Outgoing {
+/// Runs one call of the control API.
+pub(crate) fn handle(state: &mut State, request: &RecordedRequest) -> Outgoing {
     let wrong = |problem: &dyn std::fmt::Display| {
         Outgoing::json(400, &json!({"error": problem.to_string()}))
     };
-    let what = &request.path[PREFIX.len()..];
-    if what != "elsewhere" && comes_from_a_page(request) {
-        let error = "orders come from programs, and this one from a page in a browser";
+    let call = &request.path[PREFIX.len()..];
+    if call != "elsewhere" && comes_from_a_page(request) {
+        let error = "the control API refuses requests from web pages";
         return Outgoing::json(403, &json!({"error": error}));
     }
-    match (request.method.as_str(), what) {
-        ("GET", "sites") => Outgoing::json(200, &json!(state.sites)),
+    match (request.method.as_str(), call) {
+        ("GET", "accounts") => Outgoing::json(200, &json!(state.accounts)),
         ("GET", "requests") => {
-            let seen: Vec<_> = state.seen.iter().map(|s| format!("{s:?}")).collect();
-            Outgoing::json(200, &json!(seen))
+            let requests: Vec<_> = state.requests.iter().map(|r| format!("{r:?}")).collect();
+            Outgoing::json(200, &json!(requests))
         }
-        // Where a redirect leads: a client that follows it shows up in the log.
+        // The target of `Fault::Redirect`. Recorded, so that a test sees a client that followed it.
         (_, "elsewhere") => {
-            state.see(request);
+            state.record(request);
             Outgoing::json(200, &json!({"success": true}))
         }
         ("POST", "mint") => match serde_json::from_slice::<Mint>(&request.body) {
@@ -61,7 +69,7 @@ pub(crate) fn answer(state: &mut State, request: &RecordedRequest) -> Outgoing {
             Err(problem) => wrong(&problem),
             Ok(Fail { fault, times }) => match state.faults.push(fault, times) {
                 true => Outgoing::json(200, &json!({})),
-                false => wrong(&"too many faults wait already; heal first"),
+                false => wrong(&"the queue of faults is full; call POST heal first"),
             },
         },
         ("POST", "heal") => {
@@ -76,7 +84,7 @@ pub(crate) fn answer(state: &mut State, request: &RecordedRequest) -> Outgoing {
             }
         },
         _ => wrong(
-            &"the emulator knows GET sites, GET requests, POST mint, POST fail, POST heal, POST knobs",
+            &"the calls are GET accounts, GET requests, POST mint, POST fail, POST heal, POST knobs",
         ),
     }
 }

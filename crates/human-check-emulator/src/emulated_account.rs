@@ -1,18 +1,30 @@
-//! The keys the emulator starts with.
+//! The accounts that the emulator starts with.
 
 use serde::{Deserialize, Serialize};
 
-/// The Google Cloud project of the emulated reCAPTCHA Enterprise, and its number.
+/// The id of the Google Cloud project that the emulated reCAPTCHA Enterprise belongs to.
+///
+/// Set it as the project of a check. See docs/providers/recaptcha.md#enterprise.
 pub const PROJECT: &str = "demo-project";
+
+/// The number of [`PROJECT`], which the names of assessments contain.
 pub(crate) const PROJECT_NUMBER: &str = "850000000068";
 
-/// Who the emulated token endpoint knows.
+/// The e-mail address of the only service account that the emulated token endpoint accepts.
 pub const SERVICE_ACCOUNT_EMAIL: &str = "demo@demo-project.iam.gserviceaccount.example";
 
-/// A private key made for this emulator. It opens nothing else.
+/// A private key that was made for this emulator. No other service accepts it.
 pub(crate) const SERVICE_ACCOUNT_KEY: &str = include_str!("service-account.pem");
 
-/// A service account's key file whose assertions the emulator's `/token` takes.
+/// Returns the JSON text of a Google service account file that the emulator accepts.
+///
+/// `base_url` is [`Emulator::base_url`](crate::Emulator::base_url). The file makes a client request
+/// its access tokens from the emulator. See docs/providers/recaptcha.md#enterprise-sign-in.
+///
+/// ```
+/// let file = human_check_emulator::service_account_file("http://127.0.0.1:8765");
+/// assert!(file.contains("http://127.0.0.1:8765/token"));
+/// ```
 pub fn service_account_file(base_url: &str) -> String {
     serde_json::json!({
         "type": "service_account",
@@ -24,16 +36,26 @@ pub fn service_account_file(base_url: &str) -> String {
     .to_string()
 }
 
-/// A pair of keys at a provider. All of the emulator's are made up.
+/// A site key and its secret with one provider.
+///
+/// The built-in accounts are made up. No real provider accepts their keys.
+///
+/// ```
+/// use human_check_emulator::EmulatedAccount;
+///
+/// let account = EmulatedAccount::for_provider("turnstile");
+/// assert_eq!(account.site_key, "0x4AAAAAAADemoSiteKey-01");
+/// ```
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct EmulatedAccount {
-    /// The provider, by the name of its adapter's provider.
+    /// The name of the provider, such as `turnstile` or `recaptcha-v3`.
     pub provider: String,
-    /// The public key.
+    /// The public site key.
     pub site_key: String,
-    /// The secret, or for reCAPTCHA Enterprise the API key.
+    /// The secret; for reCAPTCHA Enterprise, the API key.
     pub secret: String,
-    /// Hosts the provider lets show the widget; all when empty.
+    /// The hosts on which the provider shows the widget, subdomains included. Default: empty,
+    /// which allows all hosts.
     #[serde(default)]
     pub domains: Vec<String>,
 }
@@ -48,7 +70,7 @@ impl EmulatedAccount {
         }
     }
 
-    /// Whether the provider lets the widget be shown on this host.
+    /// Returns whether the provider shows the widget on this host.
     pub(crate) fn allows(&self, host: &str) -> bool {
         let within = |domain: &String| {
             let rest = host.strip_suffix(domain.as_str());
@@ -57,19 +79,22 @@ impl EmulatedAccount {
         self.domains.is_empty() || self.domains.iter().any(within)
     }
 
-    /// Our own site at a provider.
+    /// Returns the first built-in account of a provider. [`Mint`](crate::Mint) uses it by default.
     ///
     /// # Panics
     ///
-    /// When the emulator knows no such provider.
+    /// When the emulator does not emulate a provider of this name.
     pub fn for_provider(provider: &str) -> Self {
         Self::built_in()
             .into_iter()
-            .find(|site| site.provider == provider)
-            .unwrap_or_else(|| panic!("the emulator knows no provider {provider:?}"))
+            .find(|account| account.provider == provider)
+            .unwrap_or_else(|| panic!("the emulator does not emulate the provider {provider:?}"))
     }
 
-    /// Two sites of every provider: ours, and somebody else's.
+    /// Returns the built-in accounts, two for each provider.
+    ///
+    /// Site key and secret of the first account end in `1`, those of the second in `2`. The second
+    /// account serves tests with the token of a foreign site.
     pub fn built_in() -> Vec<Self> {
         [
             (

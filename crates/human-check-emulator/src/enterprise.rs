@@ -1,4 +1,16 @@
-//! recaptcha.md section 11.4, annotate (3.7) and the two ways to sign in (3.2).
+//! reCAPTCHA Enterprise: assessments, annotations, and the two ways to sign in to Google Cloud.
+//!
+//! | call | what it does |
+//! | --- | --- |
+//! | `POST /v1/projects/PROJECT/assessments` | verifies a token |
+//! | `POST /v1/projects/PROJECT/assessments/ID:annotate` | annotates an assessment |
+//! | `POST /token` | gives an access token for the signed assertion of the service account |
+//! | `GET /computeMetadata/v1/instance/service-accounts/default/token` | gives an access token, as the metadata server of a virtual machine does |
+//!
+//! `PROJECT` is the id or the number of the project. The first two calls need an API key or an access
+//! token.
+//!
+//! See docs/providers/recaptcha.md#enterprise and docs/providers/recaptcha.md#enterprise-sign-in.
 
 use std::time::Duration;
 
@@ -16,9 +28,12 @@ use crate::http::{Outgoing, RecordedRequest};
 use crate::mint::hex;
 use crate::state::{State, Token, rfc3339, unix};
 
-const LIFE: u64 = 120;
+/// The ttl of a token, in seconds. See docs/providers/recaptcha.md#tokens.
+const TTL: u64 = 120;
 const PROVIDER: &str = "recaptcha-enterprise";
+/// The grant type of a signed assertion, RFC 7523.
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// The reasons that an annotation may have.
 const REASONS: [&str; 14] = [
     "CHARGEBACK",
     "CHARGEBACK_FRAUD",
@@ -36,9 +51,10 @@ const REASONS: [&str; 14] = [
     "SOCIAL_SPAM",
 ];
 
-pub(crate) fn answer(state: &mut State, request: &RecordedRequest) -> Outgoing {
-    if let Err(refusal) = authenticate(state, request) {
-        return refusal;
+/// Runs a call of the assessment API.
+pub(crate) fn handle(state: &mut State, request: &RecordedRequest) -> Outgoing {
+    if let Err(reply) = authenticate(state, request) {
+        return reply;
     }
     let parts: Vec<&str> = request.path.trim_matches('/').split('/').collect();
     let (project, rest) = match parts[..] {
@@ -85,6 +101,7 @@ pub(crate) fn answer(state: &mut State, request: &RecordedRequest) -> Outgoing {
     }
 }
 
+/// Accepts an API key in a header or in the query, or an access token of this emulator.
 fn authenticate(state: &State, request: &RecordedRequest) -> Result<(), Outgoing> {
     let in_query = request.query_pairs();
     let api_key = request.header("x-goog-api-key").or_else(|| {
@@ -94,9 +111,9 @@ fn authenticate(state: &State, request: &RecordedRequest) -> Result<(), Outgoing
     });
     if let Some(key) = api_key {
         let known = state
-            .sites
+            .accounts
             .iter()
-            .any(|site| site.provider == PROVIDER && site.secret == key);
+            .any(|account| account.provider == PROVIDER && account.secret == key);
         return if known {
             Ok(())
         } else {
@@ -115,7 +132,7 @@ fn authenticate(state: &State, request: &RecordedRequest) -> Result<(), Outgoing
     let reason = match bearer {
         None => "CREDENTIALS_MISSING",
         Some(token) => match state.access_tokens.get(token) {
-            Some(ends) if *ends > state.now() => return Ok(()),
+            Some(expires) if *expires > state.now() => return Ok(()),
             Some(_) => "ACCESS_TOKEN_EXPIRED",
             None => "ACCESS_TOKEN_TYPE_UNSUPPORTED",
         },
@@ -128,8 +145,9 @@ fn authenticate(state: &State, request: &RecordedRequest) -> Result<(), Outgoing
     ))
 }
 
+/// Verifies a token, and creates an assessment.
 fn assess(state: &mut State, body: &serde_json::Map<String, Value>) -> Outgoing {
-    let known = [
+    let body_members = [
         "event",
         "accountVerification",
         "privatePasswordLeakVerification",
@@ -156,7 +174,9 @@ fn assess(state: &mut State, body: &serde_json::Map<String, Value>) -> Outgoing 
         "userInfo",
         "fraudPrevention",
     ];
-    if body.keys().any(|name| !known.contains(&name.as_str()))
+    if body
+        .keys()
+        .any(|name| !body_members.contains(&name.as_str()))
         || event
             .keys()
             .any(|name| !event_members.contains(&name.as_str()))
@@ -176,7 +196,7 @@ fn assess(state: &mut State, body: &serde_json::Map<String, Value>) -> Outgoing 
             "Quota exceeded",
         );
     }
-    if state.knobs.quota_spent {
+    if state.knobs.quota_used_up {
         return error(429, "RESOURCE_EXHAUSTED", None, "Quota exceeded");
     }
     let text = |name: &str| {
@@ -206,7 +226,7 @@ fn assess(state: &mut State, body: &serde_json::Map<String, Value>) -> Outgoing 
         (false, Some(challenge)) => challenge,
         (false, None) => "CHALLENGE_UNSPECIFIED",
     };
-    let mut answer = json!({
+    let mut assessment = json!({
         "name": name,
         "event": {
             "token": token, "siteKey": site_key, "userAgent": text("userAgent"),
@@ -233,14 +253,16 @@ fn assess(state: &mut State, body: &serde_json::Map<String, Value>) -> Outgoing 
         "accountDefenderAssessment": {"labels": []},
     });
     if let Some(token) = decoded {
-        answer["tokenProperties"]["createTime"] = rfc3339(token.issued, true).into();
+        assessment["tokenProperties"]["createTime"] = rfc3339(token.issued, true).into();
     }
     if state.knobs.omit_defaults {
-        drop_defaults(&mut answer);
+        drop_defaults(&mut assessment);
     }
-    Outgoing::json(200, &answer)
+    Outgoing::json(200, &assessment)
 }
 
+/// Returns why a token is invalid, or `None` for a valid one. `token` is `None` for a text that the
+/// emulator did not mint.
 fn invalid_reason(
     state: &State,
     text: &str,
@@ -254,10 +276,10 @@ fn invalid_reason(
             "MALFORMED"
         });
     };
-    let site = state
-        .sites
+    let account = state
+        .accounts
         .iter()
-        .find(|site| site.provider == PROVIDER && site.site_key == token.site_key);
+        .find(|account| account.provider == PROVIDER && account.site_key == token.site_key);
     if token.site_key != site_key {
         return Some(if state.knobs.legacy_mismatch {
             "INVALID_REASON_UNSPECIFIED"
@@ -265,10 +287,10 @@ fn invalid_reason(
             "KEY_MISMATCH"
         });
     }
-    if site.is_some_and(|site| !site.allows(&token.hostname)) {
+    if account.is_some_and(|account| !account.allows(&token.hostname)) {
         return Some("DOMAIN_MISMATCH");
     }
-    if state.is_older(token, LIFE) {
+    if state.is_older(token, TTL) {
         return Some("EXPIRED");
     }
     if token.redeemed.is_some() {
@@ -280,6 +302,7 @@ fn invalid_reason(
     (!token.solved).then_some("INVALID_REASON_UNSPECIFIED")
 }
 
+/// Checks an annotation. The emulator does not store it.
 fn annotate(state: &State, name: &str, body: &serde_json::Map<String, Value>) -> Outgoing {
     if state.assessments.get(name).is_none() {
         return error(404, "NOT_FOUND", None, "assessment not found");
@@ -302,24 +325,24 @@ fn annotate(state: &State, name: &str, body: &serde_json::Map<String, Value>) ->
     Outgoing::json(200, &json!({}))
 }
 
-/// The OAuth token endpoint: checks who signed the assertion and that it is still good.
+/// Runs a call of the OAuth token endpoint: verifies the signature and the times of the assertion.
 pub(crate) fn token(state: &mut State, request: &RecordedRequest) -> Outgoing {
     let form = request.form();
     let field = |name: &str| {
         form.iter()
             .find_map(|(n, value)| (n == name).then_some(value.as_str()))
     };
-    let good = field("grant_type") == Some(GRANT)
-        && field("assertion").is_some_and(|assertion| is_ours(assertion, unix(state.now())));
-    if !good {
-        let answer =
-            json!({"error": "invalid_grant", "error_description": "Invalid JWT Signature."});
-        return Outgoing::json(400, &answer);
+    let is_valid = field("grant_type") == Some(GRANT)
+        && field("assertion")
+            .is_some_and(|assertion| is_valid_assertion(assertion, unix(state.now())));
+    if !is_valid {
+        let body = json!({"error": "invalid_grant", "error_description": "Invalid JWT Signature."});
+        return Outgoing::json(400, &body);
     }
     Outgoing::json(200, &access_token(state))
 }
 
-/// The metadata server, which answers only who says the magic words.
+/// Runs a call of the metadata server, which requires the header `Metadata-Flavor: Google`.
 pub(crate) fn metadata(state: &mut State, request: &RecordedRequest) -> Outgoing {
     if request.header("metadata-flavor") != Some("Google") {
         return Outgoing::text(
@@ -331,14 +354,17 @@ pub(crate) fn metadata(state: &mut State, request: &RecordedRequest) -> Outgoing
     Outgoing::json(200, &access_token(state))
 }
 
+/// Creates and stores an access token, and returns the body that carries it.
 fn access_token(state: &mut State) -> Value {
     let token = format!("ya29.{}", hex(40));
-    let ends = state.now() + Duration::from_secs(3_599);
-    state.access_tokens.insert(token.clone(), ends);
+    let expires = state.now() + Duration::from_secs(3_599);
+    state.access_tokens.insert(token.clone(), expires);
     json!({"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
 }
 
-fn is_ours(assertion: &str, now: u64) -> bool {
+/// Returns whether the built-in service account signed the assertion, and whether it is valid at
+/// `now`, in seconds since 1970.
+fn is_valid_assertion(assertion: &str, now: u64) -> bool {
     let Some((signed, signature)) = assertion.rsplit_once('.') else {
         return false;
     };
@@ -362,17 +388,18 @@ fn is_ours(assertion: &str, now: u64) -> bool {
         &RSA_PKCS1_2048_8192_SHA256,
         key.public_key().as_ref().to_vec(),
     );
-    let (issued, ends) = (
+    let (issued, expires) = (
         claims["iat"].as_u64().unwrap_or(u64::MAX),
         claims["exp"].as_u64().unwrap_or(0),
     );
     public.verify(signed.as_bytes(), &signature).is_ok()
         && claims["iss"] == SERVICE_ACCOUNT_EMAIL
         && issued <= now + 60
-        && now < ends
-        && ends.saturating_sub(issued) <= 3_600
+        && now < expires
+        && expires.saturating_sub(issued) <= 3_600
 }
 
+/// Removes all members that have their default value, as Google's services may do.
 fn drop_defaults(value: &mut Value) {
     if let Value::Object(members) = value {
         members.values_mut().for_each(drop_defaults);
@@ -386,6 +413,7 @@ fn drop_defaults(value: &mut Value) {
     }
 }
 
+/// Creates an error reply in Google's format.
 fn error(code: u16, status: &str, reason: Option<&str>, message: &str) -> Outgoing {
     let mut error = json!({"code": code, "message": message, "status": status});
     if let Some(reason) = reason {

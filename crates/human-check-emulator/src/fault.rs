@@ -3,78 +3,95 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-/// A way for the emulated service to misbehave.
+/// A way in which the emulated services fail.
 ///
-/// As JSON it is the kebab-case name with its value: `{"delay":{"millis":500}}`, `"stall"`, `{"status":{"code":503}}`.
+/// Pass a fault to [`Emulator::fail`](crate::Emulator::fail). Some faults happen after the token
+/// was verified: the token is then used, although the client gets no usable reply. Others happen
+/// before, so that the same token can be sent again. The description of each fault says which.
+///
+/// The JSON form, for the control API, is the name in kebab case with its members.
+///
+/// ```
+/// use human_check_emulator::Fault;
+/// use std::time::Duration;
+///
+/// let fault: Fault = serde_json::from_str(r#"{"delay":{"millis":500}}"#).unwrap();
+/// assert_eq!(fault, Fault::delay(Duration::from_millis(500)));
+/// let fault: Fault = serde_json::from_str(r#""stall""#).unwrap();
+/// assert_eq!(fault, Fault::Stall);
+/// ```
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Fault {
-    /// Judges, answers with this body instead.
+    /// Verifies the token, then sends this text in place of the body. Status and headers stay.
     Body {
         /// The body.
         text: String,
     },
-    /// Judges at once, answers late.
+    /// Verifies the token at once, and sends the reply late.
     Delay {
-        /// How late, in milliseconds.
+        /// The delay, in milliseconds.
         millis: u64,
     },
-    /// Judges, then sends a body without end.
+    /// Verifies the token, then sends a body that never ends.
     Endless,
-    /// Does not judge, answers with a page of HTML.
+    /// Does not verify the token. Sends a page of HTML.
     Html {
-        /// The status.
+        /// The HTTP status.
         status: u16,
     },
-    /// Judges, then pads its JSON with white space to this many bytes, 16 MiB at most.
+    /// Verifies the token, then pads the body with spaces to this length.
     Oversized {
-        /// How many bytes.
+        /// The length in bytes. At most 16 MiB are sent.
         bytes: usize,
     },
-    /// Does not judge, redirects to a place that would say yes.
+    /// Does not verify the token. Sends a 307 to an address that replies `{"success":true}`.
+    ///
+    /// A client that follows the redirect would accept a forged token. The request that followed it
+    /// is in [`Emulator::requests`](crate::Emulator::requests).
     Redirect,
-    /// Judges, then sends its answer under another status.
+    /// Verifies the token, then sends the reply under another HTTP status.
     Restatus {
-        /// The status.
+        /// The HTTP status.
         code: u16,
     },
-    /// Judges, then resets the connection: the token may be spent.
+    /// Verifies the token, then resets the connection without a reply.
     ResetAfter,
-    /// Resets the connection before it judges.
+    /// Resets the connection without verifying the token.
     ResetBefore,
-    /// Accepts the request and never answers.
+    /// Does not verify the token. Accepts the request and never replies.
     Stall,
-    /// Judges, sends the headers and never the body.
+    /// Verifies the token, sends the headers, and never sends the body.
     StallBody,
-    /// Does not judge, answers with this status and no body.
+    /// Does not verify the token. Sends this HTTP status and an empty body.
     Status {
-        /// The status.
+        /// The HTTP status.
         code: u16,
-        /// Seconds for a `Retry-After`.
+        /// The value of a `Retry-After` header, in seconds. Default: no such header.
         #[serde(default)]
         retry_after: Option<u64>,
     },
-    /// Judges, then sends one byte at a time.
+    /// Verifies the token, then sends the reply one byte at a time.
     Trickle {
         /// The pause before each byte, in milliseconds.
         millis: u64,
     },
-    /// Judges, then closes in the middle of the body.
+    /// Verifies the token, then closes the connection in the middle of the body.
     Truncated,
-    /// Judges, then announces half of what it sends.
+    /// Verifies the token, then sends the whole body with a `Content-Length` of half its length.
     WrongLength,
 }
 
 impl Fault {
-    /// A delay.
+    /// Creates a [`Fault::Delay`], in whole milliseconds.
     pub fn delay(by: Duration) -> Self {
         Self::Delay {
             millis: u64::try_from(by.as_millis()).unwrap_or(u64::MAX),
         }
     }
 
-    /// A status without a body.
+    /// Creates a [`Fault::Status`] without a `Retry-After` header.
     pub fn status(code: u16) -> Self {
         Self::Status {
             code,
@@ -82,8 +99,8 @@ impl Fault {
         }
     }
 
-    /// Whether the provider never gets to judge.
-    pub(crate) fn comes_first(&self) -> bool {
+    /// Returns whether the fault happens before the token is verified.
+    pub(crate) fn precedes_verification(&self) -> bool {
         matches!(
             self,
             Self::Html { .. }
@@ -95,30 +112,33 @@ impl Fault {
     }
 }
 
-/// So many may wait.
-const MOST_FAULTS: usize = 1_000;
+/// The most faults that wait in the queue, so that a client cannot fill the memory.
+const MAX_FAULTS: usize = 1_000;
 
-/// The faults to come, oldest first.
+/// The queue of faults, oldest first, each with the number of requests it still affects.
+/// `None` is without a limit.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(VecDeque<(Fault, Option<usize>)>);
 
 impl Faults {
-    /// Whether there was room for it.
+    /// Adds a fault. Returns whether the queue had room for it.
     pub(crate) fn push(&mut self, fault: Fault, times: Option<usize>) -> bool {
         if times == Some(0) {
             return true;
         }
-        if self.0.len() >= MOST_FAULTS {
+        if self.0.len() >= MAX_FAULTS {
             return false;
         }
         self.0.push_back((fault, times));
         true
     }
 
+    /// Removes all faults.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
+    /// Returns the fault of the next request, and counts that request.
     pub(crate) fn next(&mut self) -> Option<Fault> {
         let (fault, times) = self.0.front_mut()?;
         let fault = fault.clone();

@@ -1,15 +1,28 @@
-//! others.md sections 2 to 5: the providers behind the generic adapter.
+//! Cap, CaptchaFox, Friendly Captcha and mCaptcha, the providers of the generic adapter.
+//!
+//! | provider | call |
+//! | --- | --- |
+//! | Cap | `POST /cap/SITE_KEY/siteverify` |
+//! | CaptchaFox | `POST /captchafox/siteverify` |
+//! | Friendly Captcha | `POST /api/v2/captcha/siteverify` |
+//! | mCaptcha | `POST /api/v1/pow/siteverify` |
+//!
+//! Each token is valid once.
+//!
+//! See docs/providers/siteverify.md#dialects.
 
 use serde_json::{Value, json};
 
 use crate::http::{Outgoing, RecordedRequest};
 use crate::state::{State, Token, rfc3339};
 
-/// Cap's redeem token lives two hours. The others publish no ttl; this is a guess.
-const CAP_LIFE: u64 = 7_200;
-const LIFE: u64 = 300;
+/// The ttl of Cap's tokens, in seconds. See docs/providers/siteverify.md#tokens.
+const CAP_TTL: u64 = 7_200;
+/// The ttl of the other providers' tokens, in seconds. They publish none, so this one is assumed.
+const DEFAULT_TTL: u64 = 300;
 
-pub(crate) fn answer(state: &mut State, request: &RecordedRequest) -> Option<Outgoing> {
+/// Returns the reply of one of these providers, or `None` when the path belongs to none of them.
+pub(crate) fn handle(state: &mut State, request: &RecordedRequest) -> Option<Outgoing> {
     let path = request.path.trim_matches('/');
     match path {
         "captchafox/siteverify" => Some(captchafox(state, request)),
@@ -22,33 +35,37 @@ pub(crate) fn answer(state: &mut State, request: &RecordedRequest) -> Option<Out
     }
 }
 
-/// Why a token is not good, in words that each provider spells its own way.
-enum Bad {
+/// Why a token is refused. Each provider has its own codes for it.
+enum TokenError {
     Expired,
     Foreign,
-    Spent,
+    Used,
     Unknown,
 }
 
+/// Verifies a token and marks it as used.
 fn redeem(
     state: &mut State,
     provider: &str,
     site_key: &str,
     text: &str,
     ttl: u64,
-) -> Result<Token, Bad> {
-    let token = state.token(provider, text).cloned().ok_or(Bad::Unknown)?;
+) -> Result<Token, TokenError> {
+    let token = state
+        .token(provider, text)
+        .cloned()
+        .ok_or(TokenError::Unknown)?;
     if token.site_key != site_key {
-        return Err(Bad::Foreign);
+        return Err(TokenError::Foreign);
     }
     if !token.solved {
-        return Err(Bad::Unknown);
+        return Err(TokenError::Unknown);
     }
     if token.redeemed.is_some() {
-        return Err(Bad::Spent);
+        return Err(TokenError::Used);
     }
     if state.is_older(&token, ttl) {
-        return Err(Bad::Expired);
+        return Err(TokenError::Expired);
     }
     if let Some(token) = state.token(provider, text) {
         token.redeemed = Some((None, Value::Null));
@@ -56,33 +73,36 @@ fn redeem(
     Ok(token)
 }
 
+/// Returns a text member of a body, or an empty text.
 fn text(body: &Value, name: &str) -> String {
     body[name].as_str().unwrap_or("").to_owned()
 }
 
 fn cap(state: &mut State, request: &RecordedRequest, site_key: &str) -> Outgoing {
-    let no =
+    let refusal =
         |status, error: &str| Outgoing::json(status, &json!({"success": false, "error": error}));
     let body = request.json().unwrap_or_default();
     let (secret, response) = (text(&body, "secret"), text(&body, "response"));
     if secret.is_empty() || response.split(':').count() != 3 {
-        return no(400, "Missing required parameters");
+        return refusal(400, "Missing required parameters");
     }
-    let site = state
-        .sites
+    let account = state
+        .accounts
         .iter()
-        .find(|site| site.provider == "cap" && site.site_key == site_key)
+        .find(|account| account.provider == "cap" && account.site_key == site_key)
         .cloned();
-    let Some(site) = site.filter(|_| response.starts_with(&format!("{site_key}:"))) else {
-        return no(404, "Invalid site key or secret");
+    let Some(account) = account.filter(|_| response.starts_with(&format!("{site_key}:"))) else {
+        return refusal(404, "Invalid site key or secret");
     };
-    if site.secret != secret {
-        return no(403, "Invalid site key or secret");
+    if account.secret != secret {
+        return refusal(403, "Invalid site key or secret");
     }
-    match redeem(state, "cap", site_key, &response, CAP_LIFE) {
+    match redeem(state, "cap", site_key, &response, CAP_TTL) {
         Ok(_) => Outgoing::json(200, &json!({"success": true})),
-        Err(Bad::Expired) => no(403, "Token expired"),
-        Err(Bad::Foreign | Bad::Spent | Bad::Unknown) => no(404, "Token not found"),
+        Err(TokenError::Expired) => refusal(403, "Token expired"),
+        Err(TokenError::Foreign | TokenError::Used | TokenError::Unknown) => {
+            refusal(404, "Token not found")
+        }
     }
 }
 
@@ -93,11 +113,18 @@ fn captchafox(state: &mut State, request: &RecordedRequest) -> Outgoing {
             .find_map(|(n, v)| (n == name).then_some(v.as_str()))
             .unwrap_or("")
     };
-    let no = |code: &str| Outgoing::json(200, &json!({"success": false, "error-codes": [code]}));
-    let Some(site) = state.site_by_secret("captchafox", field("secret")) else {
-        return no("invalid-input-secret");
+    let refusal =
+        |code: &str| Outgoing::json(200, &json!({"success": false, "error-codes": [code]}));
+    let Some(account) = state.account_by_secret("captchafox", field("secret")) else {
+        return refusal("invalid-input-secret");
     };
-    match redeem(state, "captchafox", &site.site_key, field("response"), LIFE) {
+    match redeem(
+        state,
+        "captchafox",
+        &account.site_key,
+        field("response"),
+        DEFAULT_TTL,
+    ) {
         Ok(token) => Outgoing::json(
             200,
             &json!({
@@ -106,32 +133,38 @@ fn captchafox(state: &mut State, request: &RecordedRequest) -> Outgoing {
                 "hostname": token.hostname,
             }),
         ),
-        Err(Bad::Expired) => no("expired-input-response"),
-        Err(Bad::Spent) => no("timeout-or-duplicate"),
-        Err(Bad::Foreign | Bad::Unknown) => no("invalid-input-response"),
+        Err(TokenError::Expired) => refusal("expired-input-response"),
+        Err(TokenError::Used) => refusal("timeout-or-duplicate"),
+        Err(TokenError::Foreign | TokenError::Unknown) => refusal("invalid-input-response"),
     }
 }
 
 fn friendly(state: &mut State, request: &RecordedRequest) -> Outgoing {
-    let no = |status, code: &str| {
+    let refusal = |status, code: &str| {
         let error = json!({"error_code": code, "detail": "see the documentation"});
         Outgoing::json(status, &json!({"success": false, "error": error}))
     };
     let Some(key) = request.header("x-api-key") else {
-        return no(401, "auth_required");
+        return refusal(401, "auth_required");
     };
-    let Some(site) = state.site_by_secret("friendly-captcha", key) else {
-        return no(401, "auth_invalid");
+    let Some(account) = state.account_by_secret("friendly-captcha", key) else {
+        return refusal(401, "auth_invalid");
     };
     let body = request.json().unwrap_or_default();
     let (response, site_key) = (text(&body, "response"), text(&body, "sitekey"));
     if response.is_empty() {
-        return no(400, "response_missing");
+        return refusal(400, "response_missing");
     }
-    if !site_key.is_empty() && site_key != site.site_key {
-        return no(400, "sitekey_invalid");
+    if !site_key.is_empty() && site_key != account.site_key {
+        return refusal(400, "sitekey_invalid");
     }
-    match redeem(state, "friendly-captcha", &site.site_key, &response, LIFE) {
+    match redeem(
+        state,
+        "friendly-captcha",
+        &account.site_key,
+        &response,
+        DEFAULT_TTL,
+    ) {
         Ok(token) => Outgoing::json(
             200,
             &json!({
@@ -146,26 +179,33 @@ fn friendly(state: &mut State, request: &RecordedRequest) -> Outgoing {
                 },
             }),
         ),
-        Err(Bad::Expired) => no(200, "response_timeout"),
-        Err(Bad::Spent) => no(200, "response_duplicate"),
-        Err(Bad::Foreign | Bad::Unknown) => no(200, "response_invalid"),
+        Err(TokenError::Expired) => refusal(200, "response_timeout"),
+        Err(TokenError::Used) => refusal(200, "response_duplicate"),
+        Err(TokenError::Foreign | TokenError::Unknown) => refusal(200, "response_invalid"),
     }
 }
 
 fn mcaptcha(state: &mut State, request: &RecordedRequest) -> Outgoing {
     let body = request.json().unwrap_or_default();
     let site_key = text(&body, "key");
-    let site = state
-        .sites
+    let account = state
+        .accounts
         .iter()
-        .find(|site| site.provider == "mcaptcha" && site.site_key == site_key)
+        .find(|account| account.provider == "mcaptcha" && account.site_key == site_key)
         .cloned();
-    let Some(site) = site else {
+    let Some(account) = account else {
         return Outgoing::json(404, &json!({"error": "site key not found"}));
     };
-    if site.secret != text(&body, "secret") {
+    if account.secret != text(&body, "secret") {
         return Outgoing::json(401, &json!({"error": "wrong secret"}));
     }
-    let valid = redeem(state, "mcaptcha", &site_key, &text(&body, "token"), LIFE).is_ok();
+    let valid = redeem(
+        state,
+        "mcaptcha",
+        &site_key,
+        &text(&body, "token"),
+        DEFAULT_TTL,
+    )
+    .is_ok();
     Outgoing::json(200, &json!({"valid": valid}))
 }

@@ -1,31 +1,46 @@
-//! Just enough HTTP/1.1 to be a server that can also break the rules.
+//! The part of HTTP/1.1 that the emulator needs. A library's server could not send invalid replies,
+//! which the faults need.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use serde_json::Value;
 
-/// A request as it arrived.
+/// A request that an emulated provider received.
+///
+/// [`Emulator::requests`](crate::Emulator::requests) returns these. `Debug` shows the method, the
+/// path and the length of the body only, because the rest may hold tokens and secrets.
+///
+/// ```
+/// # use human_check_emulator::Emulator;
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let emulator = Emulator::start().await.unwrap();
+/// // … the application verifies a token …
+/// for request in emulator.requests() {
+///     println!("{} {} {:?}", request.method, request.path, request.form());
+/// }
+/// # });
+/// ```
 #[derive(Clone)]
 pub struct RecordedRequest {
-    /// GET, POST, …
+    /// The method, such as `POST`.
     pub method: String,
-    /// The path without the query.
+    /// The path, without the query.
     pub path: String,
-    /// The query, without the question mark.
+    /// The query, without the question mark. Empty when there is none.
     pub query: String,
-    /// Header names in lower case, and values.
+    /// The headers in their order: names in lower case, and values.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body, without its transfer encoding. A recorded request has the first 16 KiB of it.
     pub body: Vec<u8>,
-    /// Who asked.
+    /// The address of the client.
     pub(crate) peer: Option<IpAddr>,
-    /// HTTP/1.0.
-    old: bool,
+    /// Whether the request has the version HTTP/1.0.
+    is_http_1_0: bool,
 }
 
 impl fmt::Debug for RecordedRequest {
-    /// Shows no query, header or body: tokens and secrets are in there.
+    /// Omits query, headers and body, which may hold tokens and secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -38,41 +53,44 @@ impl fmt::Debug for RecordedRequest {
 }
 
 impl RecordedRequest {
-    /// A header's value.
+    /// Returns the first value of a header. Give its name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find_map(|(n, value)| (n == name).then_some(value.as_str()))
     }
 
-    /// The body as JSON, whatever its content type.
+    /// Returns the body as JSON, or `None` when it is not JSON. The content type does not matter.
     pub fn json(&self) -> Option<Value> {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// Name and value pairs of a form.
+    /// Returns the names and values of an urlencoded body. The content type does not matter.
     pub fn form(&self) -> Vec<(String, String)> {
         form_urlencoded::parse(&self.body).into_owned().collect()
     }
 
-    /// Whether the client wants the connection closed after the answer.
+    /// Returns whether the client wants the connection closed after the response.
     pub(crate) fn is_last(&self) -> bool {
-        let wish = self.header("connection").unwrap_or("").to_ascii_lowercase();
-        wish.contains("close") || self.old && !wish.contains("keep-alive")
+        let connection = self.header("connection").unwrap_or("").to_ascii_lowercase();
+        connection.contains("close") || self.is_http_1_0 && !connection.contains("keep-alive")
     }
 
+    /// Returns the names and values in the query.
     pub(crate) fn query_pairs(&self) -> Vec<(String, String)> {
         form_urlencoded::parse(self.query.as_bytes())
             .into_owned()
             .collect()
     }
 
+    /// Returns the media type of the body, without parameters.
     pub(crate) fn content_type(&self) -> &str {
         let whole = self.header("content-type").unwrap_or("");
         whole.split(';').next().unwrap_or("").trim()
     }
 
-    /// The fields of a multipart body. Files and encodings are none of the emulator's business.
+    /// Returns the fields of a multipart body, or `None` when it is malformed. Files and transfer
+    /// encodings are not supported.
     pub(crate) fn multipart(&self) -> Option<Vec<(String, String)>> {
         let boundary = self.header("content-type")?.split("boundary=").nth(1)?;
         let boundary = boundary.split(';').next()?.trim().trim_matches('"');
@@ -93,7 +111,7 @@ impl RecordedRequest {
     }
 }
 
-/// A reply about to be sent.
+/// A reply that the emulator is about to send.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
     pub(crate) status: u16,
@@ -103,6 +121,7 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
+    /// Creates a reply with a JSON body.
     pub(crate) fn json(status: u16, body: &Value) -> Self {
         Self {
             status,
@@ -112,6 +131,7 @@ impl Outgoing {
         }
     }
 
+    /// Creates a reply with a body of any content type.
     pub(crate) fn text(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
@@ -121,6 +141,8 @@ impl Outgoing {
         }
     }
 
+    /// Returns status line and headers, with this `Content-Length`; without a length, for a chunked
+    /// body.
     pub(crate) fn head(&self, length: Option<usize>) -> String {
         let mut head = format!(
             "HTTP/1.1 {} {}\r\ncontent-type: {}\r\n",
@@ -156,7 +178,9 @@ fn reason_phrase(status: u16) -> &'static str {
     }
 }
 
-/// Reads a request from what has arrived so far: `Ok(None)` when more is needed.
+/// Reads a request from the start of `buffer`, and returns it with its length in bytes.
+///
+/// Returns `Ok(None)` when the request is not complete yet, and an error when it is malformed.
 pub(crate) fn parse(buffer: &[u8]) -> Result<Option<(RecordedRequest, usize)>, ()> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut headers);
@@ -165,7 +189,7 @@ pub(crate) fn parse(buffer: &[u8]) -> Result<Option<(RecordedRequest, usize)>, (
     };
     let target = request.path.unwrap_or("/");
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let mut seen = RecordedRequest {
+    let mut recorded = RecordedRequest {
         method: request.method.unwrap_or("").to_owned(),
         path: path.to_owned(),
         query: query.to_owned(),
@@ -181,34 +205,35 @@ pub(crate) fn parse(buffer: &[u8]) -> Result<Option<(RecordedRequest, usize)>, (
             .collect(),
         body: Vec::new(),
         peer: None,
-        old: request.version == Some(0),
+        is_http_1_0: request.version == Some(0),
     };
-    let chunked = seen
+    let chunked = recorded
         .header("transfer-encoding")
         .is_some_and(|t| t.eq_ignore_ascii_case("chunked"));
     let rest = &buffer[head..];
     let used = if chunked {
         match unchunk(rest)? {
             Some((body, used)) => {
-                seen.body = body;
+                recorded.body = body;
                 used
             }
             None => return Ok(None),
         }
     } else {
-        let length = match seen.header("content-length") {
+        let length = match recorded.header("content-length") {
             Some(length) => length.trim().parse::<usize>().map_err(|_| ())?,
             None => 0,
         };
         if rest.len() < length {
             return Ok(None);
         }
-        seen.body = rest[..length].to_vec();
+        recorded.body = rest[..length].to_vec();
         length
     };
-    Ok(Some((seen, head + used)))
+    Ok(Some((recorded, head + used)))
 }
 
+/// Reads a chunked body, and returns it with the bytes that it took from `rest`.
 fn unchunk(mut rest: &[u8]) -> Result<Option<(Vec<u8>, usize)>, ()> {
     let whole = rest.len();
     let mut body = Vec::new();

@@ -1,11 +1,11 @@
-//! A memory that forgets its oldest, so that an emulator may run for weeks.
+//! A map of limited size, so that an emulator can run for weeks.
 
 use std::collections::{HashMap, VecDeque};
 
-/// How much of a kind is kept.
-const MOST: usize = 10_000;
+/// The most values that one map holds. Beyond that, the oldest value is removed.
+const MAX_VALUES: usize = 10_000;
 
-/// Values by a name that the emulator made up itself, and so never twice.
+/// Values by name. The emulator generates every name at random, so a name is never inserted twice.
 pub(crate) struct Kept<T> {
     values: HashMap<String, T>,
     oldest_first: VecDeque<String>,
@@ -19,8 +19,9 @@ impl<T> Kept<T> {
         }
     }
 
+    /// Adds a value, and removes the oldest one when the map is full.
     pub(crate) fn insert(&mut self, name: String, value: T) {
-        if self.oldest_first.len() >= MOST
+        if self.oldest_first.len() >= MAX_VALUES
             && let Some(oldest) = self.oldest_first.pop_front()
         {
             self.values.remove(&oldest);
@@ -49,12 +50,12 @@ mod tests {
     #[test]
     fn the_oldest_makes_room_for_the_newest() {
         let mut kept = Kept::new();
-        for n in 0..=MOST {
+        for n in 0..=MAX_VALUES {
             kept.insert(n.to_string(), n);
         }
-        assert_eq!(kept.len(), MOST);
+        assert_eq!(kept.len(), MAX_VALUES);
         assert_eq!(kept.get("0"), None);
         assert_eq!(kept.get("1"), Some(&1));
-        assert_eq!(kept.get(&MOST.to_string()), Some(&MOST));
+        assert_eq!(kept.get(&MAX_VALUES.to_string()), Some(&MAX_VALUES));
     }
 }

@@ -4,7 +4,27 @@ use serde::Deserialize;
 
 use crate::state::{State, Token};
 
-/// Which token to make. What is left out is what an honest visitor's token would have.
+/// A description of the token to mint.
+///
+/// [`Mint::for_provider`] describes the token of a human on the first built-in account, minted at
+/// this moment. Each setter changes one property. A setter that a provider has no use for has no
+/// effect, except [`Mint::with_kind`].
+///
+/// ```
+/// use human_check_emulator::{Emulator, Mint};
+/// use std::time::Duration;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let emulator = Emulator::start().await.unwrap();
+/// let expired = Mint::for_provider("hcaptcha").with_age(Duration::from_secs(600));
+/// let token = emulator.mint(&expired).unwrap();
+/// assert!(token.starts_with("P1_"));
+/// # });
+/// ```
+///
+/// The JSON form, for the control API, has the members `provider` (required), `site_key`,
+/// `hostname`, `action`, `binding`, `score`, `age_s`, `unsolved`, `browser_error`, `interactive`,
+/// `app`, `user_ip`, `kind`, `length` and `server_token`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mint {
@@ -39,10 +59,10 @@ pub struct Mint {
     pub(crate) server_token: Option<String>,
 }
 
-/// Longer tokens than any provider's, for tests of caps.
-const LONGEST: usize = 65_536;
+/// The longest token, in bytes. It is longer than every limit of human-check, for tests of them.
+const MAX_LENGTH: usize = 65_536;
 
-/// A token that cannot be made.
+/// The error of a token that cannot be minted. Its text says why, or is CaptchaLa's code.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MintError(pub(crate) String);
 
@@ -55,7 +75,9 @@ impl std::fmt::Display for MintError {
 impl std::error::Error for MintError {}
 
 impl Mint {
-    /// A good token of our own site, by the name of the provider's provider.
+    /// Creates the description of a valid token of this provider, such as `turnstile`.
+    ///
+    /// The names are those of [`EmulatedAccount::provider`](crate::EmulatedAccount::provider).
     pub fn for_provider(provider: &str) -> Self {
         Self {
             provider: provider.to_owned(),
@@ -76,98 +98,123 @@ impl Mint {
         }
     }
 
-    /// Made on another site: the second built-in one is `EmulatedAccount::built_in()`'s, with a key that ends in 2.
+    /// Sets the site key of the account that the token belongs to. Default: the provider's first
+    /// built-in account.
+    ///
+    /// For the token of a foreign site, use the second account of
+    /// [`EmulatedAccount::built_in`](crate::EmulatedAccount::built_in).
     #[must_use]
     pub fn with_site_key(mut self, site_key: impl Into<String>) -> Self {
         self.site_key = Some(site_key.into());
         self
     }
 
-    /// Solved on this host. Default `www.example.com`.
+    /// Sets the host on which the challenge was solved. Default: `www.example.com`.
     #[must_use]
     pub fn with_hostname(mut self, hostname: impl Into<String>) -> Self {
         self.hostname = Some(hostname.into());
         self
     }
 
-    /// Solved for this action.
+    /// Sets the action of the widget. Default: none.
+    ///
+    /// Turnstile, reCAPTCHA v3, reCAPTCHA Enterprise and CaptchaLa report it.
     #[must_use]
     pub fn with_action(mut self, action: impl Into<String>) -> Self {
         self.action = Some(action.into());
         self
     }
 
-    /// Tied to this value (cdata, uid).
+    /// Sets the value that the token is bound to. Default: none.
+    ///
+    /// Turnstile reports it as `cdata`, CaptchaLa as `uid`.
     #[must_use]
     pub fn with_binding(mut self, binding: impl Into<String>) -> Self {
         self.binding = Some(binding.into());
         self
     }
 
-    /// With this score, on the provider's own scale.
+    /// Sets the score, on the provider's own scale.
+    ///
+    /// reCAPTCHA v3 and Enterprise: 0.0 is a bot, 1.0 is a human; default 0.9. hCaptcha: a risk,
+    /// 0.0 is a human; default no score, or 0.1 with the knob `hcaptcha_enterprise`. CaptchaLa: a
+    /// risk from 0 to 100; default 12. Other providers have no score.
     #[must_use]
     pub fn with_score(mut self, score: f64) -> Self {
         self.score = Some(score);
         self
     }
 
-    /// Solved this long ago.
+    /// Sets how long ago the challenge was solved, in whole seconds. Default: 0.
     #[must_use]
     pub fn with_age(mut self, age: Duration) -> Self {
         self.age_s = age.as_secs();
         self
     }
 
-    /// Handed out although the challenge was not solved.
+    /// Describes a token without a solved challenge, which the provider refuses.
     #[must_use]
     pub fn with_unsolved(mut self) -> Self {
         self.unsolved = true;
         self
     }
 
-    /// Turnstile: the visitor had to do something.
+    /// Describes a token of a visitor who had to click. Turnstile reports this in `metadata`.
     #[must_use]
     pub fn with_interactive(mut self) -> Self {
         self.interactive = true;
         self
     }
 
-    /// Rejection by the browser side, as when the page's domain is not the key's.
+    /// Describes a token that reCAPTCHA refuses with `browser-error` (Enterprise: `BROWSER_ERROR`),
+    /// as when the page's host does not belong to the site key.
     #[must_use]
     pub fn with_browser_error(mut self) -> Self {
         self.browser_error = true;
         self
     }
 
-    /// Solved in this app instead of on a page.
+    /// Sets the package of the app in which the challenge was solved, in place of a page.
+    ///
+    /// reCAPTCHA and CaptchaLa report it in place of the host.
     #[must_use]
     pub fn with_app(mut self, app: impl Into<String>) -> Self {
         self.app = Some(app.into());
         self
     }
 
-    /// Solved from this address.
+    /// Sets the client address that solved the challenge. Only CaptchaLa uses it: it reports the
+    /// address, and compares it with that of a server token.
     #[must_use]
     pub fn with_user_ip(mut self, ip: impl Into<String>) -> Self {
         self.user_ip = Some(ip.into());
         self
     }
 
-    /// A kind of `CaptchaLa` token: `pass`, `degraded` or `offline`.
+    /// Sets the kind of a CaptchaLa token: `pass`, `degraded` or `offline`. Default: `pass`, or
+    /// `degraded` with the knob `quota_used_up`. Other providers have no kinds, and minting fails.
+    ///
+    /// See docs/providers/captchala.md#token-kinds.
     #[must_use]
     pub fn with_kind(mut self, kind: impl Into<String>) -> Self {
         self.kind = Some(kind.into());
         self
     }
 
-    /// Padded to this many bytes.
+    /// Sets the length of the token, in bytes. Default: 480; at least the token's prefix and 32
+    /// bytes, at most 65,536.
+    ///
+    /// Tokens of CaptchaLa and Cap have a fixed length.
     #[must_use]
     pub fn with_length(mut self, length: usize) -> Self {
         self.length = Some(length);
         self
     }
 
-    /// Solved with this server token of `CaptchaLa`.
+    /// Sets the server token of CaptchaLa with which the challenge was solved. Its action and uid
+    /// replace those of this description. Default: none.
+    ///
+    /// See docs/providers/captchala.md#server-tokens.
     #[must_use]
     pub fn with_server_token(mut self, token: impl Into<String>) -> Self {
         self.server_token = Some(token.into());
@@ -176,26 +223,27 @@ impl Mint {
 }
 
 impl State {
+    /// Mints and stores a token.
     pub(crate) fn mint(&mut self, mint: &Mint) -> Result<String, MintError> {
-        let mut sites = self
-            .sites
+        let mut accounts = self
+            .accounts
             .iter()
-            .filter(|site| site.provider == mint.provider);
-        let site = match &mint.site_key {
-            None => sites
+            .filter(|account| account.provider == mint.provider);
+        let account = match &mint.site_key {
+            None => accounts
                 .next()
                 .ok_or_else(|| format!("there is no provider {:?}", mint.provider)),
-            Some(key) => sites
-                .find(|site| site.site_key == *key)
-                .ok_or_else(|| format!("{} has no site {key:?}", mint.provider)),
+            Some(key) => accounts
+                .find(|account| account.site_key == *key)
+                .ok_or_else(|| format!("{} has no site key {key:?}", mint.provider)),
         };
-        let site = site.map_err(MintError)?.clone();
-        if mint.length.is_some_and(|length| length > LONGEST) {
-            return Err(MintError(format!("length is over {LONGEST} bytes")));
+        let account = account.map_err(MintError)?.clone();
+        if mint.length.is_some_and(|length| length > MAX_LENGTH) {
+            return Err(MintError(format!("length is over {MAX_LENGTH} bytes")));
         }
         let mut token = Token {
-            provider: site.provider.clone(),
-            site_key: site.site_key,
+            provider: account.provider.clone(),
+            site_key: account.site_key,
             hostname: mint
                 .hostname
                 .clone()
@@ -206,7 +254,7 @@ impl State {
             issued: self
                 .now()
                 .checked_sub(Duration::from_secs(mint.age_s))
-                .ok_or_else(|| MintError("age_s goes back before all time".to_owned()))?,
+                .ok_or_else(|| MintError("age_s is too large".to_owned()))?,
             solved: !mint.unsolved,
             browser_error: mint.browser_error,
             interactive: mint.interactive,
@@ -216,9 +264,9 @@ impl State {
         };
         let prefix = match (mint.provider.as_str(), mint.kind.as_deref()) {
             ("captchala", kind) => {
-                self.spend_server_token(mint, &mut token)?;
+                self.use_server_token(mint, &mut token)?;
                 match kind {
-                    None if self.knobs.quota_spent => "dg_",
+                    None if self.knobs.quota_used_up => "dg_",
                     None | Some("pass") => "pt_",
                     Some("degraded") => "dg_",
                     Some("offline") => "offline_",
@@ -245,7 +293,10 @@ impl State {
         Ok(text)
     }
 
-    fn spend_server_token(&mut self, mint: &Mint, token: &mut Token) -> Result<(), MintError> {
+    /// Counts one use of the server token, and copies its action and uid to `token`.
+    ///
+    /// The error is CaptchaLa's code.
+    fn use_server_token(&mut self, mint: &Mint, token: &mut Token) -> Result<(), MintError> {
         let fail = |code: &str| Err(MintError(code.to_owned()));
         let now = self.now();
         let Some(text) = &mint.server_token else {
@@ -277,6 +328,7 @@ impl State {
     }
 }
 
+/// Returns random hexadecimal digits.
 pub(crate) fn hex(digits: usize) -> String {
     std::iter::repeat_with(|| fastrand::digit(16))
         .take(digits)

@@ -1,20 +1,29 @@
-//! recaptcha.md section 11.3.
+//! The siteverify service of reCAPTCHA v2 and v3: `/recaptcha/api/siteverify`.
+//!
+//! The parameters may be in a form, in a multipart body or in the query. A parameter that occurs twice
+//! is a `bad-request`. A token is valid once, for 120 seconds. The secret decides whether the reply is
+//! one of v2 or of v3.
+//!
+//! See docs/providers/recaptcha.md#request and docs/providers/recaptcha.md#reply.
 
 use serde_json::{Value, json};
 
 use crate::http::{Outgoing, RecordedRequest};
 use crate::state::{State, rfc3339};
 
-const LIFE: u64 = 120;
+/// The ttl of a token, in seconds. See docs/providers/recaptcha.md#tokens.
+const TTL: u64 = 120;
+/// The published testing secret of v2. See docs/providers/recaptcha.md#test-keys.
 const TESTING_SECRET: &str = "6LeIxAcTAAAAAGG-vFI1TnRWxMZNFuojJ4WifJWe";
 const V2: &str = "recaptcha-v2";
 const V3: &str = "recaptcha-v3";
 
+/// Verifies a token. The members may be in the body or in the query.
 pub(crate) fn siteverify(state: &mut State, request: &RecordedRequest) -> Outgoing {
     let mut fields = match request.content_type() {
         "application/x-www-form-urlencoded" => request.form(),
         "multipart/form-data" => request.multipart().unwrap_or_default(),
-        // Anything else, JSON among it, is not read.
+        // The service reads no other content type, JSON included.
         _ => Vec::new(),
     };
     fields.extend(request.query_pairs());
@@ -33,9 +42,9 @@ pub(crate) fn siteverify(state: &mut State, request: &RecordedRequest) -> Outgoi
     let field = |name: &str| all(name).first().copied().filter(|value| !value.is_empty());
     let (response, secret) = (field("response"), field("secret"));
     let testing = secret == Some(TESTING_SECRET);
-    let site = secret.and_then(|secret| {
-        let v2 = state.site_by_secret(V2, secret);
-        v2.or_else(|| state.site_by_secret(V3, secret))
+    let account = secret.and_then(|secret| {
+        let v2 = state.account_by_secret(V2, secret);
+        v2.or_else(|| state.account_by_secret(V3, secret))
     });
     let token = response.and_then(|text| {
         let token = state.tokens.get(text)?;
@@ -51,27 +60,27 @@ pub(crate) fn siteverify(state: &mut State, request: &RecordedRequest) -> Outgoi
     }
     match secret {
         None => codes.push("missing-input-secret"),
-        Some(_) if site.is_none() && !testing => codes.push("invalid-input-secret"),
+        Some(_) if account.is_none() && !testing => codes.push("invalid-input-secret"),
         Some(_) => {}
     }
     if !codes.is_empty() {
         return refused(&codes);
     }
     if testing {
-        let answer = json!({
+        let body = json!({
             "success": true,
             "challenge_ts": rfc3339(state.now(), false),
             "hostname": "testkey.google.com",
         });
-        return pretty(&answer);
+        return pretty(&body);
     }
-    let (Some(token), Some(site), Some(response)) = (token, site, response) else {
+    let (Some(token), Some(account), Some(response)) = (token, account, response) else {
         return refused(&["bad-request"]);
     };
-    if token.site_key != site.site_key {
+    if token.site_key != account.site_key {
         return refused(&["invalid-keys"]);
     }
-    if token.redeemed.is_some() || state.is_older(&token, LIFE) {
+    if token.redeemed.is_some() || state.is_older(&token, TTL) {
         return refused(&["timeout-or-duplicate"]);
     }
     if token.browser_error {
@@ -80,44 +89,41 @@ pub(crate) fn siteverify(state: &mut State, request: &RecordedRequest) -> Outgoi
     if !token.solved {
         return refused(&["incorrect-captcha-sol"]);
     }
-    let mut answer = json!({
+    let mut body = json!({
         "success": true,
         "challenge_ts": rfc3339(token.issued, false),
     });
     match &token.app {
-        Some(app) => answer["apk_package_name"] = app.as_str().into(),
-        None => answer["hostname"] = token.hostname.as_str().into(),
+        Some(app) => body["apk_package_name"] = app.as_str().into(),
+        None => body["hostname"] = token.hostname.as_str().into(),
     }
-    if site.provider == V3 {
+    if account.provider == V3 {
         let score = token.score.unwrap_or(0.9);
-        answer["score"] = if state.knobs.score_as_text {
+        body["score"] = if state.knobs.score_as_text {
             score.to_string().into()
         } else {
             score.into()
         };
-        answer["action"] = token.action.unwrap_or_default().into();
+        body["action"] = token.action.unwrap_or_default().into();
     }
-    if state.knobs.quota_spent {
-        // Fails open: success, a fixed score, and a text.
-        answer["score"] = 0.9.into();
-        answer["error-codes"] = json!(["Over free quota."]);
-        return pretty(&answer);
+    if state.knobs.quota_used_up {
+        // Beyond the quota, the service replies with success, a fixed score, and a text.
+        body["score"] = 0.9.into();
+        body["error-codes"] = json!(["Over free quota."]);
+        return pretty(&body);
     }
     if let Some(token) = state.tokens.get_mut(response) {
         token.redeemed = Some((None, Value::Null));
     }
-    pretty(&answer)
+    pretty(&body)
 }
 
+/// Creates the reply that refuses a token with these error codes.
 fn refused(codes: &[&str]) -> Outgoing {
     pretty(&json!({"success": false, "error-codes": codes}))
 }
 
-/// Google prints its replies over several lines.
-fn pretty(answer: &Value) -> Outgoing {
-    Outgoing::text(
-        200,
-        "application/json; charset=utf-8",
-        format!("{answer:#}"),
-    )
+/// Creates a reply whose JSON has several lines, as Google sends it.
+fn pretty(body: &Value) -> Outgoing {
+    Outgoing::text(200, "application/json; charset=utf-8", format!("{body:#}"))
 }

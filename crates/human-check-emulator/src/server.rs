@@ -1,4 +1,7 @@
-//! Connections: reading requests, and answering them well or badly.
+//! Connections: reads requests, and sends replies, with faults where a test added them.
+//!
+//! The path decides which part handles a request: the control API, a widget, or a provider. Faults
+//! apply to providers only. All requests but those to the control API are recorded.
 
 use std::io;
 use std::net::IpAddr;
@@ -15,17 +18,18 @@ use crate::http::{self, Outgoing, RecordedRequest};
 use crate::state::State;
 use crate::{browser, captchala, control, enterprise, generic, hcaptcha, recaptcha, turnstile};
 
-/// Replies are made no larger, whatever is asked for.
-const OVERSIZED_CAP: usize = 16 << 20;
+/// The largest body of [`Fault::Oversized`].
+const MAX_OVERSIZED_BYTES: usize = 16 << 20;
 
-/// How long a connection may say nothing.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A connection without data for this long is closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Larger requests end the connection.
-const REQUEST_CAP: usize = 1 << 20;
+/// The largest request, headers and body. A larger one gets a 400, and its connection is closed.
+const MAX_REQUEST_BYTES: usize = 1 << 20;
 
+/// Accepts connections until the task is aborted.
 pub(crate) async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
-    // Dropped with this task, which ends every connection.
+    // Dropping the set with this task closes every connection.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -34,8 +38,8 @@ pub(crate) async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
                     lock(&state).connections += 1;
                     let state = Arc::clone(&state);
                     connections.spawn(async move {
-                        // A peer that goes away is no news.
-                        let _ = converse(stream, peer.ip(), &state).await;
+                        // An error means that the client closed the connection.
+                        let _ = handle_connection(stream, peer.ip(), &state).await;
                     });
                 }
             }
@@ -44,8 +48,8 @@ pub(crate) async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
     }
 }
 
-/// A client that waits to be told that its body is welcome.
-fn expects_leave(buffer: &[u8]) -> bool {
+/// Returns whether the client waits for `100 Continue` before it sends the body.
+fn expects_continue(buffer: &[u8]) -> bool {
     let head = String::from_utf8_lossy(&buffer[..buffer.len().min(8_192)]).to_ascii_lowercase();
     head.contains("\r\n\r\n") && head.contains("\r\nexpect: 100-continue")
 }
@@ -54,43 +58,47 @@ fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn converse(mut stream: TcpStream, peer: IpAddr, state: &Mutex<State>) -> io::Result<()> {
+async fn handle_connection(
+    mut stream: TcpStream,
+    peer: IpAddr,
+    state: &Mutex<State>,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = Vec::new();
     loop {
-        let mut invited = false;
+        let mut continue_sent = false;
         let mut request = loop {
             match http::parse(&buffer) {
                 Ok(Some((request, used))) => {
                     buffer.drain(..used);
                     break request;
                 }
-                Ok(None) if buffer.len() < REQUEST_CAP => {
-                    if expects_leave(&buffer) && !invited {
+                Ok(None) if buffer.len() < MAX_REQUEST_BYTES => {
+                    if expects_continue(&buffer) && !continue_sent {
                         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
-                        invited = true;
+                        continue_sent = true;
                     }
-                    let read = timeout(PATIENCE, stream.read_buf(&mut buffer)).await;
+                    let read = timeout(IDLE_TIMEOUT, stream.read_buf(&mut buffer)).await;
                     if read.map_err(|_| io::ErrorKind::TimedOut)?? == 0 {
                         return Ok(());
                     }
                 }
                 Ok(None) | Err(()) => {
                     let bad = Outgoing::text(400, "text/plain", "bad request");
-                    stream.write_all(&whole(&bad)).await?;
+                    stream.write_all(&serialize(&bad)).await?;
                     return Ok(());
                 }
             }
         };
         request.peer = Some(peer);
-        // Faults are for those who ask about tokens, and not for who gives the orders or wants one.
-        let undisturbed = if control::is_control(&request.path) {
-            Some(control::answer(&mut lock(state), &request))
+        // Faults affect calls to the providers only, not the control API and not widgets.
+        let without_faults = if control::is_control(&request.path) {
+            Some(control::handle(&mut lock(state), &request))
         } else {
-            browser::answer(&mut lock(state), &request)
+            browser::handle(&mut lock(state), &request)
         };
-        if let Some(reply) = undisturbed {
-            stream.write_all(&whole(&reply)).await?;
+        if let Some(reply) = without_faults {
+            stream.write_all(&serialize(&reply)).await?;
             if request.is_last() {
                 return Ok(());
             }
@@ -99,26 +107,27 @@ async fn converse(mut stream: TcpStream, peer: IpAddr, state: &Mutex<State>) -> 
         let (fault, reply) = {
             let mut state = lock(state);
             let fault = state.faults.next();
-            state.see(&request);
-            // Judging happens in one step under the lock: of two visitors with one token one wins.
-            let judged = !fault.as_ref().is_some_and(Fault::comes_first);
-            let reply = judged.then(|| route(&mut state, &request));
+            state.record(&request);
+            // One lock for the whole verification: of two requests with one token, one succeeds.
+            let is_verified = !fault.as_ref().is_some_and(Fault::precedes_verification);
+            let reply = is_verified.then(|| route(&mut state, &request));
             (fault, reply)
         };
-        let keep = match fault {
+        let stays_open = match fault {
             None => {
                 let reply = reply.unwrap_or_else(not_found);
-                stream.write_all(&whole(&reply)).await?;
+                stream.write_all(&serialize(&reply)).await?;
                 true
             }
-            Some(fault) => misbehave(&mut stream, &fault, reply).await?,
+            Some(fault) => send_with_fault(&mut stream, &fault, reply).await?,
         };
-        if !keep || request.is_last() {
+        if !stays_open || request.is_last() {
             return Ok(());
         }
     }
 }
 
+/// Passes a request to the provider that its path belongs to.
 fn route(state: &mut State, request: &RecordedRequest) -> Outgoing {
     let path = request.path.as_str();
     match path {
@@ -130,10 +139,10 @@ fn route(state: &mut State, request: &RecordedRequest) -> Outgoing {
             enterprise::metadata(state, request)
         }
         "/v1/validate" | "/api/validate" | "/v1/server/challenge/issue" => {
-            captchala::answer(state, request)
+            captchala::handle(state, request)
         }
-        _ if path.starts_with("/v1/projects/") => enterprise::answer(state, request),
-        _ => generic::answer(state, request).unwrap_or_else(not_found),
+        _ if path.starts_with("/v1/projects/") => enterprise::handle(state, request),
+        _ => generic::handle(state, request).unwrap_or_else(not_found),
     }
 }
 
@@ -144,14 +153,17 @@ fn not_found() -> Outgoing {
     )
 }
 
-fn whole(reply: &Outgoing) -> Vec<u8> {
-    let mut bytes = reply.head(Some(reply.body.len())).into_bytes();
-    bytes.extend_from_slice(&reply.body);
-    bytes
+/// Returns the reply as it is sent without a fault.
+fn serialize(reply: &Outgoing) -> Vec<u8> {
+    let mut sent = reply.head(Some(reply.body.len())).into_bytes();
+    sent.extend_from_slice(&reply.body);
+    sent
 }
 
-/// Whether the connection goes on.
-async fn misbehave(
+/// Sends a reply with a fault. Returns whether the connection stays open.
+///
+/// `reply` is `None` when the fault precedes the verification.
+async fn send_with_fault(
     stream: &mut TcpStream,
     fault: &Fault,
     reply: Option<Outgoing>,
@@ -160,11 +172,11 @@ async fn misbehave(
     match fault {
         Fault::Body { text } => {
             reply.body = text.clone().into_bytes();
-            stream.write_all(&whole(&reply)).await?;
+            stream.write_all(&serialize(&reply)).await?;
         }
         Fault::Delay { millis } => {
             sleep(Duration::from_millis(*millis)).await;
-            stream.write_all(&whole(&reply)).await?;
+            stream.write_all(&serialize(&reply)).await?;
         }
         Fault::Endless => {
             stream.write_all(reply.head(None).as_bytes()).await?;
@@ -179,18 +191,21 @@ async fn misbehave(
                 "text/html",
                 "<html><body>the service is down</body></html>",
             );
-            stream.write_all(&whole(&page)).await?;
+            stream.write_all(&serialize(&page)).await?;
         }
         Fault::Oversized { bytes } => {
-            let missing = (*bytes).min(OVERSIZED_CAP).saturating_sub(reply.body.len());
+            let missing = (*bytes)
+                .min(MAX_OVERSIZED_BYTES)
+                .saturating_sub(reply.body.len());
             reply.body.extend(std::iter::repeat_n(b' ', missing));
-            stream.write_all(&whole(&reply)).await?;
+            stream.write_all(&serialize(&reply)).await?;
         }
         Fault::Redirect => {
-            let mut away = Outgoing::json(307, &serde_json::json!({"success": true}));
-            away.headers
+            let mut redirect = Outgoing::json(307, &serde_json::json!({"success": true}));
+            redirect
+                .headers
                 .push(("location", "/emulator/elsewhere".to_owned()));
-            stream.write_all(&whole(&away)).await?;
+            stream.write_all(&serialize(&redirect)).await?;
         }
         Fault::ResetAfter | Fault::ResetBefore => {
             stream.set_zero_linger()?;
@@ -198,7 +213,7 @@ async fn misbehave(
         }
         Fault::Restatus { code } => {
             reply.status = *code;
-            stream.write_all(&whole(&reply)).await?;
+            stream.write_all(&serialize(&reply)).await?;
         }
         Fault::Stall => wait_for_close(stream).await?,
         Fault::StallBody => {
@@ -208,13 +223,14 @@ async fn misbehave(
             wait_for_close(stream).await?;
         }
         Fault::Status { code, retry_after } => {
-            let mut bare = Outgoing::text(*code, "text/plain", "");
-            bare.headers
+            let mut empty = Outgoing::text(*code, "text/plain", "");
+            empty
+                .headers
                 .extend(retry_after.map(|wait| ("retry-after", wait.to_string())));
-            stream.write_all(&whole(&bare)).await?;
+            stream.write_all(&serialize(&empty)).await?;
         }
         Fault::Trickle { millis } => {
-            for byte in whole(&reply) {
+            for byte in serialize(&reply) {
                 sleep(Duration::from_millis(*millis)).await;
                 stream.write_all(&[byte]).await?;
             }
@@ -239,7 +255,7 @@ async fn misbehave(
     Ok(true)
 }
 
-/// Says nothing until the peer gives up.
+/// Sends nothing until the client closes the connection, then returns an error.
 async fn wait_for_close(stream: &mut TcpStream) -> io::Result<()> {
     let mut sink = [0; 1024];
     while stream.read(&mut sink).await? > 0 {}

@@ -1,4 +1,4 @@
-//! What the emulated providers remember.
+//! What the emulated providers store: accounts, tokens, settings, faults and recorded requests.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,112 +14,159 @@ use crate::fault::Faults;
 use crate::http::RecordedRequest;
 use crate::kept::Kept;
 
-/// How many requests are remembered.
-/// Providers are sent a kilobyte or two.
-const MOST_OF_A_BODY: usize = 16_384;
+/// How much of a recorded request's body is kept. A usual request has one or two kilobytes.
+const MAX_RECORDED_BODY_BYTES: usize = 16_384;
 
-const MOST_SEEN: usize = 10_000;
+/// How many requests are recorded. Beyond that, the oldest one is removed.
+const MAX_RECORDED_REQUESTS: usize = 10_000;
 
+/// The state of one emulator, shared by all its connections.
 pub(crate) struct State {
     clock: Arc<dyn Clock>,
-    pub(crate) sites: Vec<EmulatedAccount>,
+    pub(crate) accounts: Vec<EmulatedAccount>,
     pub(crate) tokens: Kept<Token>,
     pub(crate) server_tokens: Kept<ServerToken>,
-    /// Access tokens of the emulated Google Cloud, and when they end.
+    /// Access tokens of the emulated Google Cloud, and when they expire.
     pub(crate) access_tokens: Kept<SystemTime>,
-    /// Names of assessments, which may be annotated.
+    /// Names of assessments, which a client may annotate.
     pub(crate) assessments: Kept<()>,
     pub(crate) knobs: Knobs,
     pub(crate) faults: Faults,
-    pub(crate) seen: VecDeque<RecordedRequest>,
+    /// The latest requests, oldest first.
+    pub(crate) requests: VecDeque<RecordedRequest>,
+    /// The number of connections since the start.
     pub(crate) connections: usize,
 }
 
 /// Settings of the emulated services.
+///
+/// Change single settings with [`Emulator::configure`](crate::Emulator::configure). The control API
+/// replaces all of them: a member that the JSON omits gets its default. The default of every switch
+/// is off.
+///
+/// ```
+/// use human_check_emulator::Knobs;
+///
+/// let knobs: Knobs = serde_json::from_str(r#"{"quota_used_up":true,"token_ttl_ms":300}"#).unwrap();
+/// assert_eq!(knobs.token_ttl_ms, Some(300));
+/// assert!(!knobs.rate_limited);
+/// ```
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Knobs {
-    /// Every provider's tokens live no longer than this, at the widget and at the service.
+    /// An upper limit for the ttl of every provider's tokens, in milliseconds. It holds in the
+    /// widget and in the service. Default: the ttl of each provider.
     pub token_ttl_ms: Option<u64>,
-    /// Widgets give up waiting for a click after this.
+    /// How long a widget waits for a click before it reports a timeout, in milliseconds. Default:
+    /// without a limit.
     pub challenge_ttl_ms: Option<u64>,
-    /// Widgets hand out what a bot would get: a bad score, or where the provider gives none a token that is
-    /// refused.
+    /// Widgets give out the token that a bot gets: one with a bad score, or, from a provider
+    /// without scores, one that the service refuses.
     pub visitors_are_bots: bool,
-    /// Turnstile: testing secrets take only the dummy token, as the documentation says.
+    /// Turnstile: the testing secrets accept the dummy token only, as Cloudflare's documentation
+    /// says. Default: they accept every token, as the service does.
+    ///
+    /// See docs/providers/turnstile.md#test-keys.
     pub strict_test_tokens: bool,
-    /// hCaptcha: every answer has a score, as for Enterprise accounts.
+    /// hCaptcha: every reply has a score, as for Enterprise accounts.
     pub hcaptcha_enterprise: bool,
-    /// reCAPTCHA and `CaptchaLa`: the monthly quota is spent.
-    pub quota_spent: bool,
-    /// Enterprise: too many requests a minute. `CaptchaLa`: rate limited.
+    /// reCAPTCHA and CaptchaLa: the monthly quota is used up.
+    ///
+    /// The siteverify call of reCAPTCHA then replies with a fixed score and the text `Over free
+    /// quota.`, reCAPTCHA Enterprise replies 429, and CaptchaLa's widget gives out tokens of the
+    /// kind `degraded`.
+    pub quota_used_up: bool,
+    /// reCAPTCHA Enterprise and CaptchaLa: there were too many requests, so the reply is a 429.
     pub rate_limited: bool,
-    /// Enterprise: what the challenge of solved tokens is said to be, such as `PASSED`.
+    /// reCAPTCHA Enterprise: the member `challenge` in the assessment of a solved token, such as
+    /// `PASSED`. Default: `CHALLENGE_UNSPECIFIED`.
     pub challenge: Option<String>,
-    /// Enterprise: leave members out that hold their default.
+    /// reCAPTCHA Enterprise: the reply omits members that have their default value.
     pub omit_defaults: bool,
-    /// Enterprise: report a token of another key as older services did.
+    /// reCAPTCHA Enterprise: a token of another site key has the reason
+    /// `INVALID_REASON_UNSPECIFIED`, as in older versions of the service, and not `KEY_MISMATCH`.
     pub legacy_mismatch: bool,
-    /// Enterprise: the API is not enabled in the project.
+    /// reCAPTCHA Enterprise: the API is not enabled in the project, so the reply is a 403.
     pub service_disabled: bool,
-    /// Siteverify: print scores as texts.
+    /// reCAPTCHA v3: the reply has the score as a text, not as a number.
     pub score_as_text: bool,
-    /// `CaptchaLa`: the main service is down, so that the backup service answers.
+    /// CaptchaLa: the main service replies 503, and the backup service verifies offline tokens.
+    ///
+    /// See docs/providers/captchala.md#offline-tokens.
     pub main_down: bool,
-    /// `CaptchaLa`: the backup service says `ok` instead of `valid`.
+    /// CaptchaLa: the backup service replies with `ok` in place of `valid`.
     pub backup_says_ok: bool,
-    /// `CaptchaLa`: the app is switched off.
+    /// CaptchaLa: the app is disabled, so the reply is a 403.
     pub app_disabled: bool,
-    /// `CaptchaLa`: challenges need a server token.
+    /// CaptchaLa: a challenge needs a server token.
+    ///
+    /// See docs/providers/captchala.md#server-tokens.
     pub server_token_required: bool,
-    /// `CaptchaLa`: addresses are compared, as before June 2026.
+    /// CaptchaLa: a token is refused when the client address in the request differs from the
+    /// address that solved the challenge, as before June 2026.
     pub strict_ip: bool,
-    /// `CaptchaLa`: which of its published shapes answers have.
+    /// CaptchaLa: the shape of the reply to a valid token. Default: [`CaptchaLaShape::Current`].
     pub captchala_shape: CaptchaLaShape,
-    /// `CaptchaLa`: the other spelling of its code for used tokens.
+    /// CaptchaLa: the code for a used token is `token_already_used`. Default: `token_consumed`.
     pub token_already_used: bool,
 }
 
-/// The shapes that `CaptchaLa`'s documentation and libraries know.
+/// The shapes of a CaptchaLa reply to a valid token, as its documentation and libraries show them.
+///
+/// See docs/providers/captchala.md#reply.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub enum CaptchaLaShape {
-    /// With `captcha_args`.
+    /// The facts about the visitor are in a member `captcha_args`.
     #[default]
     Current,
-    /// With the risk beside the verdict.
+    /// The risk score and the client address are members beside `valid`.
     Flat,
-    /// The verdict alone.
+    /// The reply has the member `valid` and no facts.
     Minimal,
 }
 
-/// A token that a visitor may hand in.
+/// A token that a widget gave out.
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
     pub(crate) provider: String,
+    /// The site key of the widget. Only the secret of the same account verifies the token.
     pub(crate) site_key: String,
     pub(crate) hostname: String,
     pub(crate) action: Option<String>,
+    /// The value that the token is bound to: `cdata`, or `uid`.
     pub(crate) binding: Option<String>,
+    /// The score, on the provider's own scale. `None` for the score of a human.
     pub(crate) score: Option<f64>,
+    /// When the challenge was solved. The ttl counts from here.
     pub(crate) issued: SystemTime,
+    /// Whether the challenge was solved. The provider refuses the token otherwise.
     pub(crate) solved: bool,
+    /// Whether reCAPTCHA refuses the token with `browser-error`.
     pub(crate) browser_error: bool,
+    /// Whether the visitor had to click.
     pub(crate) interactive: bool,
+    /// The package of the app in which the challenge was solved. `None` for a page.
     pub(crate) app: Option<String>,
+    /// The client address that solved the challenge, for CaptchaLa.
     pub(crate) user_ip: Option<String>,
-    /// Set when it was verified: the idempotency key and the answer, where the provider keeps them.
+    /// Set by the first verification: the idempotency key and the reply, for providers that repeat
+    /// their reply.
     pub(crate) redeemed: Option<(Option<String>, Value)>,
 }
 
-/// A server token of `CaptchaLa`.
+/// A server token of CaptchaLa.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerToken {
     pub(crate) site_key: String,
+    /// The action of the tokens that it is used for.
     pub(crate) action: String,
+    /// The only client address that may use it. `None` for any address.
     pub(crate) ip: Option<String>,
+    /// The uid of the tokens that it is used for.
     pub(crate) uid: Option<String>,
+    /// How many challenges it can still start.
     pub(crate) uses_left: u64,
     pub(crate) expires: SystemTime,
 }
@@ -128,48 +175,53 @@ impl State {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
-            sites: EmulatedAccount::built_in(),
+            accounts: EmulatedAccount::built_in(),
             tokens: Kept::new(),
             server_tokens: Kept::new(),
             access_tokens: Kept::new(),
             assessments: Kept::new(),
             knobs: Knobs::default(),
             faults: Faults::default(),
-            seen: VecDeque::new(),
+            requests: VecDeque::new(),
             connections: 0,
         }
     }
 
-    /// Remembers a request, and forgets the oldest of too many.
-    pub(crate) fn see(&mut self, request: &RecordedRequest) {
-        if self.seen.len() >= MOST_SEEN {
-            self.seen.pop_front();
+    /// Records a request.
+    pub(crate) fn record(&mut self, request: &RecordedRequest) {
+        if self.requests.len() >= MAX_RECORDED_REQUESTS {
+            self.requests.pop_front();
         }
-        let mut seen = request.clone();
-        seen.body.truncate(MOST_OF_A_BODY);
-        self.seen.push_back(seen);
+        let mut recorded = request.clone();
+        recorded.body.truncate(MAX_RECORDED_BODY_BYTES);
+        self.requests.push_back(recorded);
     }
 
+    /// Returns the present time of the emulator's clock.
     pub(crate) fn now(&self) -> SystemTime {
         self.clock.now()
     }
 
-    /// The site with this secret.
-    pub(crate) fn site_by_secret(&self, provider: &str, secret: &str) -> Option<EmulatedAccount> {
-        let mut sites = self.sites.iter();
-        sites
-            .find(|site| site.provider == provider && site.secret == secret)
+    /// Returns the account of this provider that has this secret.
+    pub(crate) fn account_by_secret(
+        &self,
+        provider: &str,
+        secret: &str,
+    ) -> Option<EmulatedAccount> {
+        let mut accounts = self.accounts.iter();
+        accounts
+            .find(|account| account.provider == provider && account.secret == secret)
             .cloned()
     }
 
-    /// A token of this provider, good or bad.
+    /// Returns the token of this provider that has this text. It may be unsolved, expired or used.
     pub(crate) fn token(&mut self, provider: &str, text: &str) -> Option<&mut Token> {
         self.tokens
             .get_mut(text)
             .filter(|token| token.provider == provider)
     }
 
-    /// Whether it outlived this many seconds, or the ttl that a knob gives it.
+    /// Returns whether the token is older than `ttl` seconds, or than the ttl of the settings.
     pub(crate) fn is_older(&self, token: &Token, ttl: u64) -> bool {
         let usual = Duration::from_secs(ttl);
         let own = self.knobs.token_ttl_ms.map(Duration::from_millis);
@@ -183,14 +235,14 @@ impl State {
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State")
-            .field("sites", &self.sites.len())
+            .field("accounts", &self.accounts.len())
             .field("tokens", &self.tokens.len())
-            .field("seen", &self.seen.len())
+            .field("requests", &self.requests.len())
             .finish_non_exhaustive()
     }
 }
 
-/// A time as the providers print it, with milliseconds or in whole seconds.
+/// Formats a time as the providers print it, with milliseconds or in whole seconds.
 pub(crate) fn rfc3339(time: SystemTime, milliseconds: bool) -> String {
     let format = if milliseconds {
         "%Y-%m-%dT%H:%M:%S%.3fZ"
@@ -201,6 +253,7 @@ pub(crate) fn rfc3339(time: SystemTime, milliseconds: bool) -> String {
         .map_or_else(|_| String::new(), |t| t.strftime(format).to_string())
 }
 
+/// Returns the seconds since 1970, or 0 for an earlier time.
 pub(crate) fn unix(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())

@@ -1,4 +1,5 @@
-//! What the emulator serves to browsers, as far as no browser is needed to see it.
+//! Tests of what the emulator serves to browsers, over plain HTTP. The tests in a browser are in
+//! `browser/`.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ impl Reply {
     }
 }
 
-async fn ask(emulator: &Emulator, method: &str, path: &str, head: &str, body: &str) -> Reply {
+async fn send(emulator: &Emulator, method: &str, path: &str, head: &str, body: &str) -> Reply {
     let mut stream = TcpStream::connect(emulator.address()).await.unwrap();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{head}content-length: {}\r\n\r\n{body}",
@@ -43,14 +44,15 @@ async fn ask(emulator: &Emulator, method: &str, path: &str, head: &str, body: &s
     }
 }
 
-/// As a frame of the emulator's own asks.
-async fn framed(emulator: &Emulator, directory: &str, question: &Value) -> Reply {
+/// Sends a widget's request as a frame of the emulator sends it.
+async fn framed(emulator: &Emulator, directory: &str, sent: &Value) -> Reply {
     let head = format!("origin: {}\r\n", emulator.base_url());
-    let path = format!("{directory}/answer");
-    ask(emulator, "POST", &path, &head, &question.to_string()).await
+    let path = format!("{directory}/token");
+    send(emulator, "POST", &path, &head, &sent.to_string()).await
 }
 
-fn question(provider: &str) -> Value {
+/// A valid widget request for a token of this provider.
+fn widget_request(provider: &str) -> Value {
     let mode = if provider == "recaptcha-v3" {
         "score"
     } else {
@@ -69,7 +71,7 @@ async fn siteverify(emulator: &Emulator, path: &str, provider: &str, token: &str
     let secret = EmulatedAccount::for_provider(provider).secret;
     let head = "content-type: application/x-www-form-urlencoded\r\n";
     let body = format!("secret={secret}&response={token}");
-    ask(emulator, "POST", path, head, &body).await.json()
+    send(emulator, "POST", path, head, &body).await.json()
 }
 
 const SITEVERIFY: [(&str, &str, &str); 4] = [
@@ -90,18 +92,18 @@ async fn the_scripts_are_at_the_providers_paths_and_are_never_kept() {
         ("/captchala-loader.js", "window.loadCaptchala"),
         ("/captchala.js", "window.Captchala"),
     ] {
-        let reply = ask(&emulator, "GET", path, "", "").await;
+        let reply = send(&emulator, "GET", path, "", "").await;
         assert_eq!(reply.status, 200, "{path}");
         assert_eq!(
             reply.headers["content-type"],
             "text/javascript; charset=utf-8"
         );
         assert_eq!(reply.headers["cache-control"], "no-store");
-        // For pages that load it with `crossorigin`.
+        // Some pages load the script with `crossorigin`.
         assert_eq!(reply.headers["access-control-allow-origin"], "*");
         assert!(reply.body.contains(&format!("{name} ")), "{path}");
         assert!(!reply.body.contains("eval("), "{path}");
-        let posted = ask(&emulator, "POST", path, "", "").await;
+        let posted = send(&emulator, "POST", path, "", "").await;
         assert_eq!(posted.status, 405, "{path}");
     }
 }
@@ -115,7 +117,7 @@ async fn a_frame_loads_nothing_but_its_own() {
             ("frame.css", "text/css; charset=utf-8"),
             ("frame.js", "text/javascript; charset=utf-8"),
         ] {
-            let reply = ask(&emulator, "GET", &format!("{directory}/{name}"), "", "").await;
+            let reply = send(&emulator, "GET", &format!("{directory}/{name}"), "", "").await;
             assert_eq!(reply.status, 200);
             assert_eq!(reply.headers["content-type"], kind);
             assert_eq!(reply.headers["cache-control"], "no-store");
@@ -138,9 +140,9 @@ async fn what_no_provider_serves_is_not_found() {
         "/recaptcha/frame.htm",
         "/frame.html",
         "/captchala/frame.html",
-        "/2/answer",
+        "/2/token",
     ] {
-        let reply = ask(&emulator, "GET", path, "", "").await;
+        let reply = send(&emulator, "GET", path, "", "").await;
         assert_eq!(reply.status, 404, "{path}");
     }
 }
@@ -149,19 +151,19 @@ async fn what_no_provider_serves_is_not_found() {
 async fn only_a_frame_of_the_providers_gets_a_token() {
     let emulator = Emulator::start().await.unwrap();
     for (provider, directory, _) in SITEVERIFY {
-        let path = format!("{directory}/answer");
-        let body = question(provider).to_string();
+        let path = format!("{directory}/token");
+        let body = widget_request(provider).to_string();
         for head in [
             "",
             "origin: null\r\n",
             "origin: http://shop.example\r\n",
             "origin: http://127.0.0.1\r\n",
         ] {
-            let reply = ask(&emulator, "POST", &path, head, &body).await;
+            let reply = send(&emulator, "POST", &path, head, &body).await;
             assert_eq!(reply.status, 403, "{provider} {head}");
             assert!(reply.json().get("token").is_none());
         }
-        let own = framed(&emulator, directory, &question(provider)).await;
+        let own = framed(&emulator, directory, &widget_request(provider)).await;
         assert!(own.json()["token"].is_string(), "{provider}");
     }
 }
@@ -170,7 +172,7 @@ async fn only_a_frame_of_the_providers_gets_a_token() {
 async fn a_widgets_token_says_where_and_what_for() {
     let emulator = Emulator::start().await.unwrap();
     for (provider, directory, path) in SITEVERIFY {
-        let reply = framed(&emulator, directory, &question(provider))
+        let reply = framed(&emulator, directory, &widget_request(provider))
             .await
             .json();
         let token = reply["token"].as_str().unwrap();
@@ -198,7 +200,7 @@ async fn a_key_or_a_page_that_will_not_do_is_told_by_the_providers_code() {
             "/turnstile/v0",
             "turnstile",
             "sitekey",
-            "0xnobody",
+            "0xunknown",
             "110100",
         ),
         (
@@ -210,12 +212,12 @@ async fn a_key_or_a_page_that_will_not_do_is_told_by_the_providers_code() {
         ),
         ("/turnstile/v0", "turnstile", "action", "sign up", "110420"),
         ("/turnstile/v0", "turnstile", "cdata", "a.b", "110430"),
-        ("/1", "hcaptcha", "sitekey", "nobody", "invalid-data"),
+        ("/1", "hcaptcha", "sitekey", "unknown", "invalid-data"),
         (
             "/recaptcha",
             "recaptcha-v2",
             "sitekey",
-            "nobody",
+            "unknown",
             "Invalid site key",
         ),
         (
@@ -236,20 +238,20 @@ async fn a_key_or_a_page_that_will_not_do_is_told_by_the_providers_code() {
             "/captchala",
             "captchala",
             "sitekey",
-            "nobody",
+            "unknown",
             "invalid_app_key",
         ),
     ] {
-        let mut question = question(provider);
-        question[member] = value.into();
+        let mut sent = widget_request(provider);
+        sent[member] = value.into();
         for solve in [false, true] {
-            question["solve"] = solve.into();
-            let reply = framed(&emulator, directory, &question).await.json();
+            sent["solve"] = solve.into();
+            let reply = framed(&emulator, directory, &sent).await.json();
             assert_eq!(reply["error"], code, "{provider} {member}");
             assert!(reply.get("token").is_none());
         }
     }
-    let mut elsewhere = question("turnstile");
+    let mut elsewhere = widget_request("turnstile");
     elsewhere["sitekey"] = "0x4narrow".into();
     let allowed = framed(&emulator, "/turnstile/v0", &elsewhere).await.json();
     assert!(allowed["token"].is_string());
@@ -263,7 +265,7 @@ async fn a_bots_token_is_refused_or_has_a_bad_score() {
     let emulator = Emulator::start().await.unwrap();
     emulator.configure(|knobs| knobs.visitors_are_bots = true);
     for (provider, directory, path) in SITEVERIFY {
-        let reply = framed(&emulator, directory, &question(provider))
+        let reply = framed(&emulator, directory, &widget_request(provider))
             .await
             .json();
         let token = reply["token"].as_str().unwrap();
@@ -277,12 +279,12 @@ async fn a_bots_token_is_refused_or_has_a_bad_score() {
 }
 
 #[tokio::test]
-async fn a_short_life_is_the_same_at_the_widget_and_at_the_service() {
+async fn a_short_ttl_is_the_same_at_the_widget_and_at_the_service() {
     let clock = human_check_testkit::ManualClock::starting_now();
     let emulator = Emulator::start_at(clock.clone()).await.unwrap();
     emulator.configure(|knobs| knobs.token_ttl_ms = Some(1_500));
     for (provider, directory, path) in SITEVERIFY {
-        let reply = framed(&emulator, directory, &question(provider))
+        let reply = framed(&emulator, directory, &widget_request(provider))
             .await
             .json();
         assert_eq!(reply["ttl"], 1_500, "{provider}");
@@ -297,12 +299,12 @@ async fn a_short_life_is_the_same_at_the_widget_and_at_the_service() {
 async fn a_provider_that_is_down_still_shows_its_widget() {
     let emulator = Emulator::start().await.unwrap();
     emulator.fail(Fault::status(503), Some(1));
-    let reply = framed(&emulator, "/1", &question("hcaptcha")).await;
+    let reply = framed(&emulator, "/1", &widget_request("hcaptcha")).await;
     assert_eq!(reply.status, 200);
-    let verdict = ask(&emulator, "POST", "/siteverify", "", "").await;
+    let verdict = send(&emulator, "POST", "/siteverify", "", "").await;
     assert_eq!(verdict.status, 503);
     let paths: Vec<_> = emulator.requests().into_iter().map(|r| r.path).collect();
-    assert_eq!(paths, ["/1/answer", "/siteverify"]);
+    assert_eq!(paths, ["/1/token", "/siteverify"]);
 }
 
 #[tokio::test]
@@ -314,19 +316,19 @@ async fn captchala_sends_from_the_page_and_uses_a_server_token() {
         "x-app-key: {}\r\nx-app-secret: {}\r\ncontent-type: application/json\r\n",
         site.site_key, site.secret
     );
-    let mut question = question("captchala");
+    let mut sent = widget_request("captchala");
     let from_page = "origin: http://shop.example\r\n";
-    let ask_for = async |question: &Value| {
-        let body = question.to_string();
-        ask(&emulator, "POST", "/captchala/answer", from_page, &body).await
+    let request_token = async |sent: &Value| {
+        let body = sent.to_string();
+        send(&emulator, "POST", "/captchala/token", from_page, &body).await
     };
-    let refused = ask_for(&question).await;
+    let refused = request_token(&sent).await;
     assert_eq!(refused.headers["access-control-allow-origin"], "*");
     assert_eq!(refused.json()["error"], "server_token_required");
 
     let order =
         json!({"action": "signup", "max_uses": 1, "bind_uid": "u1", "binding_ip": "127.0.0.1"});
-    let issued = ask(
+    let issued = send(
         &emulator,
         "POST",
         "/v1/server/challenge/issue",
@@ -334,13 +336,13 @@ async fn captchala_sends_from_the_page_and_uses_a_server_token() {
         &order.to_string(),
     )
     .await;
-    question["server_token"] = issued.json()["data"]["server_token"].clone();
-    let token = ask_for(&question).await.json()["token"].clone();
-    let again = ask_for(&question).await.json();
+    sent["server_token"] = issued.json()["data"]["server_token"].clone();
+    let token = request_token(&sent).await.json()["token"].clone();
+    let again = request_token(&sent).await.json();
     assert_eq!(again["error"], "server_token_exhausted");
 
     let body = json!({"pass_token": token}).to_string();
-    let verdict = ask(&emulator, "POST", "/v1/validate", &keys, &body)
+    let verdict = send(&emulator, "POST", "/v1/validate", &keys, &body)
         .await
         .json();
     assert_eq!(verdict["data"]["valid"], true);
@@ -356,19 +358,19 @@ async fn captchala_sends_from_the_page_and_uses_a_server_token() {
 #[tokio::test]
 async fn testing_keys_pass_at_once_or_never() {
     let emulator = Emulator::start().await.unwrap();
-    let ask_for = async |directory: &str, key: &str, solve: bool| {
-        let question = json!({"sitekey": key, "hostname": "x", "mode": "checkbox", "solve": solve});
-        framed(&emulator, directory, &question).await.json()
+    let request_token = async |directory: &str, key: &str, solve: bool| {
+        let sent = json!({"sitekey": key, "hostname": "x", "mode": "checkbox", "solve": solve});
+        framed(&emulator, directory, &sent).await.json()
     };
     let passing = "1x00000000000000000000AA";
     assert_eq!(
-        ask_for("/turnstile/v0", passing, false).await["at_once"],
+        request_token("/turnstile/v0", passing, false).await["at_once"],
         true
     );
-    let token = ask_for("/turnstile/v0", passing, true).await["token"].clone();
+    let token = request_token("/turnstile/v0", passing, true).await["token"].clone();
     assert_eq!(token, "XXXX.DUMMY.TOKEN.XXXX");
-    let failing = ask_for("/turnstile/v0", "2x00000000000000000000AB", false).await;
+    let failing = request_token("/turnstile/v0", "2x00000000000000000000AB", false).await;
     assert_eq!(failing["error"], "600010");
-    let hcaptcha = ask_for("/1", "10000000-ffff-ffff-ffff-000000000001", true).await;
+    let hcaptcha = request_token("/1", "10000000-ffff-ffff-ffff-000000000001", true).await;
     assert_eq!(hcaptcha["token"], "10000000-aaaa-bbbb-cccc-000000000001");
 }

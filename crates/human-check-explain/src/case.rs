@@ -9,63 +9,80 @@ use serde_json::Value;
 
 use crate::Rules;
 
-/// A reply and how it is to be read. The shape of one line of `explain --jsonl`.
+/// A provider's reply, and the rules to judge it by. One line of `human-check explain --jsonl` has
+/// the same members.
+///
+/// ```
+/// use human_check_explain::{Case, explain};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let line = br#"{
+///     "name": "ticket 17", "provider": "turnstile", "status": 200,
+///     "body": "{\"success\":false,\"error-codes\":[\"timeout-or-duplicate\"]}"
+/// }"#;
+/// let explanation = explain(Case::from_json(line)?).await?;
+/// assert_eq!(explanation.name.as_deref(), Some("ticket 17"));
+/// assert_eq!(explanation.reason.as_deref(), Some("expired-or-replayed"));
+/// # Ok::<(), String>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 pub struct Case {
-    /// Comes back in the answer.
+    /// A name of the caller's choice. The [`Explanation`](crate::Explanation) repeats it.
     #[serde(default)]
     pub name: Option<String>,
-    /// Whose reply it is.
+    /// The provider that sent the reply. ALTCHA sends none.
     pub provider: ProviderKind,
-    /// The HTTP status.
+    /// The HTTP status of the reply, 100 to 999.
     pub status: u16,
-    /// The HTTP headers.
+    /// The HTTP headers of the reply, such as `retry-after`. Default: none.
     #[serde(default)]
     pub headers: Option<BTreeMap<String, String>>,
-    /// The body, as text or, with `enc` of `b64`, in base64.
+    /// The body of the reply, as text, or in base64 when [`enc`](Self::enc) is `b64`.
     #[serde(deserialize_with = "null_is_empty")]
     pub body: String,
-    /// `b64` when the body is in base64.
+    /// The encoding of the body: `b64` for base64. Default: text.
     #[serde(default)]
     pub enc: Option<String>,
-    /// The rules.
+    /// The rules of the route. Default: no rules.
     #[serde(default)]
     pub policy: Option<Rules>,
-    /// The time to judge ages at, RFC 3339.
+    /// The time of the check, in RFC 3339, which ages of tokens are compared with. Default: now.
     #[serde(default)]
     pub now: Option<String>,
-    /// Our site key, where the reply names one.
+    /// The configured site key, which is compared with the one in the reply, where the reply names
+    /// one. Default: the one in the reply.
     #[serde(default)]
     pub site_key: Option<String>,
-    /// The token, where its kind matters.
+    /// The token, for CaptchaLa, whose tokens have kinds. Default: a token of the usual kind.
     #[serde(default)]
     pub token: Option<String>,
 }
 
-/// Names of the members of a case.
+/// The names of the members of a case.
 const MEMBERS: [&str; 10] = [
     "name", "provider", "status", "headers", "body", "enc", "policy", "now", "site_key", "token",
 ];
 
 impl Case {
-    /// Reads one line of `explain --jsonl`.
+    /// Reads a case from JSON, such as one line of `human-check explain --jsonl`.
     ///
-    /// Members it does not know are left alone, but not one that can only be meant as a rule or as
-    /// another spelling of a member: a misspelt rule must not be a missing rule.
+    /// Unknown members are ignored. A member whose name resembles a known member or a rule is an
+    /// error, so that a misspelt rule is not silently missing.
     ///
     /// # Errors
     ///
-    /// A message when the line is no case. It repeats no text of the line but names.
+    /// A message when the text is no case. It repeats names of members and no other text.
     pub fn from_json(line: &[u8]) -> Result<Self, String> {
         let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-        // Strictly, so that a member that is there twice is an error and not the last of both.
+        // The strict reader rejects a member that occurs twice.
         let value: Value =
-            json::object(line).map_err(|error| format!("no line of JSON: {error}"))?;
+            json::object(line).map_err(|error| format!("the line is not valid JSON: {error}"))?;
         let Value::Object(members) = &value else {
-            return Err("not a JSON object".to_owned());
+            return Err("the line is not a JSON object".to_owned());
         };
         let rules = Rules::MEMBERS;
-        let like = |name: &str, known: &str| {
+        let resembles = |name: &str, known: &str| {
             let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
             let distance = strsim::damerau_levenshtein(&plain(name), &plain(known));
             distance <= known.len() / 4
@@ -78,9 +95,9 @@ impl Case {
                 .iter()
                 .chain(&rules)
                 .chain(&["policies", "rules", "reply"]);
-            if known.any(|known| like(name, known)) {
+            if known.any(|known| resembles(name, known)) {
                 return Err(format!(
-                    "`{name}` is not a member here; check its spelling, and write rules inside `policy`"
+                    "`{name}` is not a known member; check its spelling, and write rules inside `policy`"
                 ));
             }
         }
@@ -91,12 +108,14 @@ impl Case {
             return Err("`policy` is not an object".to_owned());
         }
         if !members.get("provider").is_some_and(Value::is_string) {
-            return Err("`provider` is missing; name one as a text".to_owned());
+            return Err(
+                "`provider` is missing or no text; name one, such as \"turnstile\"".to_owned(),
+            );
         }
         serde_json::from_value(value).map_err(|error| without_texts(&error.to_string()))
     }
 
-    /// A reply without rules.
+    /// Creates a case without rules, for a reply with this status and body.
     pub fn new(provider: ProviderKind, status: u16, body: &[u8]) -> Self {
         Self {
             name: None,
@@ -113,8 +132,8 @@ impl Case {
     }
 }
 
-/// What serde says of a value, without the value: texts are in quotes, and the name of a variant
-/// is whatever was written.
+/// Returns an error message of serde without texts of the input. Texts stand in quotes, and an
+/// unknown variant in backticks.
 fn without_texts(message: &str) -> String {
     let mut parts = message.split('"');
     let first = parts.next().unwrap_or("").to_owned();
@@ -129,6 +148,7 @@ fn without_texts(message: &str) -> String {
     }
 }
 
+/// Reads `null` as an empty text.
 fn null_is_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }

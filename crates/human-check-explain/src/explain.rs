@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use crate::{Case, Explanation};
 
+/// A clock that stands still at the time of the case.
 #[derive(Debug)]
-struct Fixed(SystemTime);
+struct FixedClock(SystemTime);
 
-impl Clock for Fixed {
+impl Clock for FixedClock {
     fn now(&self) -> SystemTime {
         self.0
     }
@@ -23,16 +24,34 @@ impl Clock for Fixed {
     }
 }
 
-/// Explains one case by running it through the provider's adapter, with the reply in the provider's place.
+/// Judges a recorded reply with the adapter that production uses, and explains the outcome. It
+/// sends nothing.
+///
+/// Needs a tokio runtime with its timer. Dropping the future has no effect.
+///
+/// ```
+/// use human_check_config::ProviderKind;
+/// use human_check_explain::{Case, Rules, explain};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let reply = br#"{"success":true,"score":0.3,"action":"login"}"#;
+/// let mut case = Case::new(ProviderKind::RecaptchaV3, 200, reply);
+/// case.policy = Some(Rules { min_score: Some(0.5), ..Rules::default() });
+/// let explanation = explain(case).await?;
+/// assert_eq!(explanation.outcome, "not-human");
+/// assert_eq!(explanation.reason.as_deref(), Some("score-too-low"));
+/// # Ok::<(), String>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 ///
-/// A message when the case itself cannot be read. A check that the library refuses to build is an
-/// answer, `misconfigured`.
+/// A message when the case itself is wrong. A configuration that the library refuses is no error:
+/// the outcome is `misconfigured`.
 pub async fn explain(case: Case) -> Result<Explanation, String> {
     if case.provider == ProviderKind::Altcha {
         return Err(
-            "`provider` is altcha, which sends no reply; `human-check verify --provider altcha` looks into an answer"
+            "`provider` is altcha, which sends no reply; judge a token with `human-check verify --provider altcha`"
                 .to_owned(),
         );
     }
@@ -54,20 +73,20 @@ pub async fn explain(case: Case) -> Result<Explanation, String> {
         ("min_score", rules.min_score, 1.0),
         ("max_risk", rules.max_risk, 100.0),
     ];
-    for (name, value, most) in thresholds {
-        if value.is_some_and(|value| !(0.0..=most).contains(&value)) {
-            return Err(format!("`{name}` is outside 0 to {most}"));
+    for (name, value, max) in thresholds {
+        if value.is_some_and(|value| !(0.0..=max).contains(&value)) {
+            return Err(format!("`{name}` is outside 0 to {max}"));
         }
     }
-    // Rules that are wrong in themselves are the question's fault; rules that do not fit the
-    // provider are an answer.
+    // Invalid rules are an error of the case. Rules that do not fit the provider are an outcome,
+    // `misconfigured`.
     let mut policy = rules.policy().map_err(|e| e.to_string())?;
     let submission = rules.submission().map_err(|e| e.to_string())?;
     let token = case.token.unwrap_or_else(|| "pt_explained".to_owned());
     let submission = submission.with_token(case.provider.provider(), token);
 
     let mut config = ProviderConfig::new(case.provider);
-    // Without a site key of ours there is nothing to compare the reply's with.
+    // Without a configured site key, the one in the reply is used, so that the comparison succeeds.
     let site_key = case.site_key.or_else(|| named_site_key(&reply));
     config.site_key = Some(site_key.unwrap_or_else(|| "explained".to_owned()));
     config.secret = Some(Secret::new("explained-offline").map_err(|e| e.to_string())?);
@@ -94,19 +113,24 @@ pub async fn explain(case: Case) -> Result<Explanation, String> {
     }
 
     let mut limits = Limits::default();
-    // Under the shortest pause before a second attempt: the same reply would come again.
+    // Shorter than the pause before a second attempt, which would get the same reply.
     limits.total_timeout = Duration::from_millis(40);
     let client = ProviderClient::new(MockTransport::always(reply)).with_limits(limits);
     let check = config
         .build(&client)
         .and_then(|check| Enforce::new(check, policy))
-        .map(|check| check.with_clock(Fixed(now)));
+        .map(|check| check.with_clock(FixedClock(now)));
     Ok(match check {
         Ok(check) => Explanation::new(case.name, &check.check(&submission).await),
         Err(error) => Explanation::misconfigured(case.name, &error),
     })
 }
 
+/// Builds the reply of a case.
+///
+/// # Errors
+///
+/// A message when status, body or headers are invalid.
 fn reply(case: &Case) -> Result<Reply, String> {
     if !(100..=999).contains(&case.status) {
         return Err(format!("`status` is {}, not an HTTP status", case.status));
@@ -127,6 +151,7 @@ fn reply(case: &Case) -> Result<Reply, String> {
     Ok(reply)
 }
 
+/// Returns the site key that the reply names.
 fn named_site_key(reply: &Reply) -> Option<String> {
     let members: Value = serde_json::from_slice(reply.body()).ok()?;
     let named = members.get("sitekey")?.as_str()?;

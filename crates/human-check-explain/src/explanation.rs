@@ -1,41 +1,53 @@
 use human_check_core::{CheckError, ConfigError, ErrorKind, Facts, Verdict};
 use serde::Serialize;
 
-/// One line of machine output.
+/// The outcome of a check, as texts and numbers. [`to_json`](Self::to_json) writes it as one line.
+///
+/// ```
+/// use human_check_core::{Reason, Refusal};
+/// use human_check_explain::Explanation;
+///
+/// let outcome = Ok(Refusal::new(Reason::Expired).into());
+/// let explanation = Explanation::new(None, &outcome);
+/// assert_eq!(explanation.exit_code(), 1);
+/// println!("{}: {}", explanation.outcome, explanation.advice());
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {
-    /// The name that the question came with.
+    /// The name of the case.
     pub name: Option<String>,
-    /// `human`, `not-human`, `unavailable`, `declined`, `misconfigured` or `protocol`.
+    /// The class: `human`, `not-human`, or the kind of an error, such as `unavailable`, `declined`,
+    /// `misconfigured` or `protocol`.
     pub outcome: &'static str,
-    /// Why it is not human.
+    /// The reason of a refusal or of an error. `None` for a human.
     pub reason: Option<String>,
-    /// The provider's own codes.
+    /// The provider's own codes, in its order.
     pub codes: Vec<String>,
-    /// The score on the common scale, 1 = human.
+    /// The score on the common scale, from 0 (bot) to 1 (human).
     pub score: Option<f64>,
     /// The host that showed the challenge.
     pub hostname: Option<String>,
-    /// Whether the site's owner must look.
+    /// Whether the outcome requires the operator's attention.
     pub alert: bool,
-    /// What the visitor was doing, as the page declared it. For people only.
+    /// The action that the provider reported. Not a part of the JSON.
     #[serde(skip)]
     pub action: Option<String>,
-    /// What an error was caused by, link by link. For people only.
+    /// The causes of an error, the nearest first. Not a part of the JSON.
     #[serde(skip)]
     pub causes: Vec<String>,
 }
 
 impl Explanation {
-    /// Words an outcome.
+    /// Creates the explanation of a check's outcome. `name` is repeated in it.
     pub fn new(name: Option<String>, outcome: &Result<Verdict, CheckError>) -> Self {
-        let answer =
+        let explanation =
             |class, reason: Option<&str>, codes: &[String], facts: Option<&Facts>, alert| Self {
                 name,
                 outcome: class,
                 reason: reason.map(str::to_owned),
                 codes: codes.to_vec(),
-                // Six places are more than any provider has, and hide the noise of subtraction.
+                // Six digits are more than any provider sends. Rounding removes the error of the
+                // subtraction from 1.
                 score: facts
                     .and_then(|f| f.score)
                     .map(|s| (s.human() * 1e6).round() / 1e6),
@@ -49,15 +61,15 @@ impl Explanation {
                 causes: outcome.as_ref().err().map_or_else(Vec::new, causes),
             };
         match outcome {
-            Ok(Verdict::Human(facts)) => answer("human", None, &[], Some(facts), false),
-            Ok(Verdict::NotHuman(refusal)) => answer(
+            Ok(Verdict::Human(facts)) => explanation("human", None, &[], Some(facts), false),
+            Ok(Verdict::NotHuman(refusal)) => explanation(
                 "not-human",
                 Some(refusal.reason().as_str()),
                 refusal.codes(),
                 refusal.facts(),
                 refusal.is_alert(),
             ),
-            Err(error) => answer(
+            Err(error) => explanation(
                 error.kind().as_str(),
                 Some(error.reason()),
                 error.codes(),
@@ -67,7 +79,8 @@ impl Explanation {
         }
     }
 
-    /// A check that the library refuses to build.
+    /// Creates the explanation of a configuration that the library refuses. Its outcome is
+    /// `misconfigured`, and its reason `setting-` with the name of the setting.
     pub fn misconfigured(name: Option<String>, error: &ConfigError) -> Self {
         Self {
             name,
@@ -82,7 +95,8 @@ impl Explanation {
         }
     }
 
-    /// The exit code: 0 human, 1 not human, 2 could not tell, 3 misconfigured.
+    /// Returns the exit code for a command: 0 for `human`, 1 for `not-human`, 3 for
+    /// `misconfigured`, and 2 for every other error.
     pub fn exit_code(&self) -> u8 {
         match self.outcome {
             "human" => 0,
@@ -92,54 +106,55 @@ impl Explanation {
         }
     }
 
-    /// The same on one line of JSON.
+    /// Returns the explanation as one line of JSON, without a line break.
     pub fn to_json(&self) -> String {
-        // A struct of strings and numbers always serialises.
+        // Serializing a struct of texts and numbers cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// What the outcome means and what to do about it.
+    /// Returns one or two sentences: what the outcome means, and what to do about it.
     pub fn advice(&self) -> &'static str {
         match (self.outcome, self.reason.as_deref().unwrap_or("")) {
-            ("human", _) => "The provider vouches for the visitor and every rule holds.",
-            ("not-human", "missing") => "No token arrived. Show the challenge.",
-            ("not-human", "malformed") => "What arrived cannot be a token.",
+            ("human", _) => "The provider returned a human verdict, and every rule holds.",
+            ("not-human", "missing") => "The submission holds no token. Show the challenge.",
+            ("not-human", "malformed") => "The submitted text cannot be a token.",
             ("not-human", "expired" | "replayed" | "expired-or-replayed" | "too-old") => {
-                "The token was good once. Let the visitor solve a new challenge."
+                "The token is too old or was used before. Show a new challenge."
             }
             ("not-human", "score-too-low") => {
-                "The token is genuine, the provider just does not believe in a human strongly enough."
+                "The token is genuine, but its score does not reach the threshold."
             }
             ("not-human", "wrong-hostname" | "wrong-site-key") => {
-                "Solved on a site that is not ours, or our list of hosts and keys is wrong. If it happens to everybody, it is the latter."
+                "The challenge was solved on another site, or the configured hosts or keys are wrong. If this happens to every visitor, correct the configuration."
             }
             ("not-human", "wrong-action" | "wrong-binding" | "wrong-address") => {
-                "Solved for something or somebody else. A token of another page is being reused."
+                "The challenge was solved for another action, user or address, such as on another page."
             }
             ("not-human", "test-key") => {
-                "The answer belongs to a provider's testing keys, which let everybody in. Use real keys, or allow testing keys by name in a test."
+                "The reply belongs to the provider's test keys, with which every visitor passes. Use the keys of the site, or allow test keys in a test."
             }
             ("not-human", "unverifiable-token") => {
-                "Nobody can vouch for this kind of token. Anybody can type one."
+                "The provider cannot verify tokens of this kind, and a visitor can type one."
             }
             ("not-human", reason) if reason.ends_with("-absent") => {
-                "A rule needs a fact that the provider did not state, and missing evidence refuses."
+                "A rule requires a fact that the reply does not state, so the check refuses."
             }
             ("not-human", _) => "The provider refused the token.",
             ("unavailable", _) => {
-                "The provider could not be asked. Nothing is known about the visitor; a route may decide what to do."
+                "The provider could not be reached or reported a fault of its own. There is no verdict, and the route decides whether to fail open."
             }
             ("declined", _) => {
-                "The provider answered and would not judge. An attacker can burn a quota, so this is not an outage."
+                "The provider declined to verify the token, such as for an exhausted quota. An attacker can cause this, so it does not count as an outage."
             }
             ("misconfigured", _) => {
-                "Our own settings are wrong. No visitor is to blame; mend the configuration."
+                "The key, the secret or another setting is wrong. No visitor causes this. Correct the configuration."
             }
-            _ => "The answer makes no sense. It counts as no verdict and never opens a route.",
+            _ => "The reply is invalid. There is no verdict, and no route fails open on this.",
         }
     }
 }
 
+/// Returns the messages of an error's sources, the nearest first.
 fn causes(error: &CheckError) -> Vec<String> {
     let mut causes = Vec::new();
     let mut cause = std::error::Error::source(error);

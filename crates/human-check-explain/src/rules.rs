@@ -4,69 +4,87 @@ use human_check_config::{EnterpriseKeyKind, ProviderKind};
 use human_check_core::{ConfigError, Policy, Submission, TestKeyPolicy};
 use serde::Deserialize;
 
-/// The rules of a case. Unknown ones are an error: a misspelt rule must not be a missing rule.
+/// The rules that a verdict must satisfy, as a route would set them. All are optional.
+///
+/// In JSON an unknown rule is an error, so that a misspelt rule is not silently missing.
+///
+/// ```
+/// use human_check_explain::Rules;
+///
+/// let rules = Rules {
+///     hostnames: Some(vec!["www.example.com".to_owned()]),
+///     action: Some("signup".to_owned()),
+///     ..Rules::default()
+/// };
+/// let policy = rules.policy()?;
+/// # let _ = policy;
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rules {
-    /// Hosts that may show the challenge.
+    /// The hosts that may show the challenge.
     #[serde(default)]
     pub hostnames: Option<Vec<String>>,
-    /// Apps that may show it.
+    /// The apps that may show the challenge, by package name or bundle id. Also read as `packages`.
     #[serde(default, alias = "packages")]
     pub apps: Option<Vec<String>>,
     /// The expected action.
     #[serde(default)]
     pub action: Option<String>,
-    /// The lowest score, 1 = human.
+    /// The minimum score, from 0 (bot) to 1 (human).
     #[serde(default)]
     pub min_score: Option<f64>,
-    /// The highest risk on the provider's own scale.
+    /// The maximum risk, on the provider's own scale: 0 to 1 for hCaptcha, 0 to 100 for CaptchaLa.
     #[serde(default)]
     pub max_risk: Option<f64>,
-    /// The highest age in seconds.
+    /// The maximum age of a token, in seconds.
     #[serde(default)]
     pub max_age_s: Option<f64>,
-    /// How far clocks may differ, in seconds.
+    /// How far the provider's clock and this one may differ, in seconds.
     #[serde(default)]
     pub skew_s: Option<f64>,
-    /// The expected cdata.
+    /// The expected binding, by its name at Turnstile, `cdata`.
     #[serde(default)]
     pub cdata: Option<String>,
-    /// The expected uid.
+    /// The expected binding, by its name at CaptchaLa, `uid`. Give only one of `cdata` and `uid`.
     #[serde(default)]
     pub uid: Option<String>,
-    /// The kind of a reCAPTCHA Enterprise key.
+    /// The kind of a reCAPTCHA key. Also read as `mode`. It decides for Enterprise; the other kinds
+    /// may be named and change nothing.
     #[serde(default, alias = "mode")]
     pub key: Option<KeyName>,
-    /// Whether answers to testing keys count.
+    /// Whether replies to test keys may pass. Also read as `test_keys_allowed`. Default: `false`.
     #[serde(default, alias = "test_keys_allowed")]
     pub allow_testing: Option<bool>,
-    /// CaptchaLa: whether tokens of the backup service count.
+    /// Whether tokens of CaptchaLa's backup service may pass. Default: `false`.
     #[serde(default)]
     pub allow_offline: Option<bool>,
 }
 
-/// A kind of key; those of providers with only one kind may be named and change nothing.
+/// The kind of a reCAPTCHA key, for [`Rules::key`].
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum KeyName {
-    /// Of reCAPTCHA Enterprise.
+    /// A kind of reCAPTCHA Enterprise key: `score`, `checkbox` or `challenge`.
     Enterprise(EnterpriseKeyKind),
-    /// Of classic reCAPTCHA, where the provider says it already.
+    /// A kind of key that the provider already implies: `v2` or `v3`. It changes nothing, and is an
+    /// error with another provider.
     Classic(ClassicKey),
 }
 
-/// A kind of classic key.
+/// The kind of a reCAPTCHA key that siteverify verifies.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClassicKey {
-    /// v2.
+    /// A key of reCAPTCHA v2.
     V2,
-    /// v3.
+    /// A key of reCAPTCHA v3.
     V3,
 }
 
 impl Rules {
+    /// The names of all rules, with their aliases and `hostname`, which is a likely misspelling.
     pub(crate) const MEMBERS: [&str; 16] = [
         "hostnames",
         "hostname",
@@ -86,11 +104,11 @@ impl Rules {
         "allow_offline",
     ];
 
-    /// The policy of these rules, without a score.
+    /// Returns the policy of these rules, without the score rules, the binding and the kind of key.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when a rule is out of range.
+    /// [`ConfigError`] when a rule is out of range, or no host or app is valid.
     pub fn policy(&self) -> Result<Policy, ConfigError> {
         let mut policy = Policy::new();
         if self.hostnames.is_some() || self.apps.is_some() {
@@ -109,12 +127,17 @@ impl Rules {
         Ok(policy.with_test_keys(self.test_keys()))
     }
 
+    /// Returns the expected binding.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when both names for it are given.
     fn binding(&self) -> Result<Option<&String>, ConfigError> {
         match (&self.cdata, &self.uid) {
             (Some(_), Some(_)) => Err(ConfigError::new(
                 "uid",
-                "is given beside cdata",
-                "give one of them",
+                "is set, and cdata as well",
+                "set only one of them",
             )),
             (cdata, uid) => Ok(cdata.as_ref().or(uid.as_ref())),
         }
@@ -136,6 +159,7 @@ impl Rules {
         Ok(submission)
     }
 
+    /// Returns whether the provider has keys of the given kind.
     pub(crate) fn key_belongs_to(&self, provider: ProviderKind) -> bool {
         match self.key {
             None => true,
@@ -145,7 +169,7 @@ impl Rules {
         }
     }
 
-    /// The kind of a reCAPTCHA Enterprise key.
+    /// Returns the kind of a reCAPTCHA Enterprise key, or `None` when the rules name no such kind.
     pub fn enterprise_key(&self) -> Option<EnterpriseKeyKind> {
         match self.key {
             Some(KeyName::Enterprise(key)) => Some(key),
@@ -153,7 +177,7 @@ impl Rules {
         }
     }
 
-    /// Returns whether replies to testing keys may count.
+    /// Returns whether replies to test keys may pass.
     pub fn test_keys(&self) -> TestKeyPolicy {
         match self.allow_testing {
             Some(true) => TestKeyPolicy::Allowed,
@@ -162,6 +186,11 @@ impl Rules {
     }
 }
 
+/// Converts seconds of the rule `field`.
+///
+/// # Errors
+///
+/// [`ConfigError`] when they are negative or not a number.
 fn seconds(field: &'static str, value: f64) -> Result<Duration, ConfigError> {
     Duration::try_from_secs_f64(value)
         .map_err(|_| ConfigError::new(field, format!("is {value}"), "write seconds, zero or more"))

@@ -1,44 +1,61 @@
 use std::time::Duration;
 
-/// How much of a body a guard reads, and for how long.
+/// The limits of a guard on the bodies that it reads: their size, and the time for reading them.
 ///
-/// Frameworks have limits of their own; the smaller one holds.
+/// A larger body is refused with 413, a slower one with 408. The check is not called, so the token
+/// stays unused. Frameworks have limits of their own; the smaller limit holds.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use human_check_guard::{BodyLimits, Guard, RoutePolicy};
+///
+/// # let turnstile = human_check_testkit::Scripted::human();
+/// let limits = BodyLimits::default()
+///     .with_max_upload_bytes(10 * 1024 * 1024)
+///     .with_upload_timeout(Duration::from_secs(120));
+/// let guard = Guard::builder(turnstile)
+///     .with_body_limits(limits)
+///     .build(RoutePolicy::fail_closed("upload"))?;
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct BodyLimits {
-    /// The largest form or JSON body, in bytes as they travel. Default 64 KiB.
+    /// The largest form or JSON body, in bytes as transferred (before decompression). Default 64
+    /// KiB.
     pub max_body_bytes: usize,
-    /// How long such a body may take. Default 5 s.
+    /// The time within which a form or JSON body must arrive. Default 5 s.
     pub body_timeout: Duration,
-    /// The largest multipart body. Default 2 MiB.
+    /// The largest multipart body, in bytes as transferred (before decompression). Default 2 MiB.
     pub max_upload_bytes: usize,
-    /// How long a multipart body may take. Default 60 s.
+    /// The time within which a multipart body must arrive. Default 60 s.
     pub upload_timeout: Duration,
 }
 
 impl BodyLimits {
-    /// Sets the largest form or JSON body, in bytes.
+    /// Sets the largest form or JSON body, in bytes. Default 64 KiB.
     #[must_use]
     pub fn with_max_body_bytes(mut self, bytes: usize) -> Self {
         self.max_body_bytes = bytes;
         self
     }
 
-    /// Sets how long such a body may take.
+    /// Sets the time within which a form or JSON body must arrive. Default 5 s.
     #[must_use]
     pub fn with_body_timeout(mut self, timeout: Duration) -> Self {
         self.body_timeout = timeout;
         self
     }
 
-    /// Sets the largest multipart body, in bytes.
+    /// Sets the largest multipart body, in bytes. Default 2 MiB.
     #[must_use]
     pub fn with_max_upload_bytes(mut self, bytes: usize) -> Self {
         self.max_upload_bytes = bytes;
         self
     }
 
-    /// Sets how long a multipart body may take.
+    /// Sets the time within which a multipart body must arrive. Default 60 s.
     #[must_use]
     pub fn with_upload_timeout(mut self, timeout: Duration) -> Self {
         self.upload_timeout = timeout;

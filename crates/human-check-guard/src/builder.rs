@@ -4,16 +4,34 @@ use std::sync::Arc;
 use human_check_core::{ConfigError, HumanCheck, Widget};
 
 use crate::decision::PROVIDER_HEADER;
-use crate::header_name::is_token;
+use crate::header_name::is_name_byte;
 use crate::snapshot::{Site, Snapshot};
 use crate::tokens::TokenFields;
 use crate::{BodyLimits, ClientAddress, DenialReason, Guard, Observer, RoutePolicy};
 
-/// Sets up a [`Guard`].
-#[must_use = "a builder guards nothing until it is built"]
-pub struct GuardBuilder(Site, Vec<(String, String)>);
+/// Builds a [`Guard`] with settings other than the defaults.
+///
+/// [`Guard::builder`] creates it, and [`build`](Self::build) checks all settings at once.
+///
+/// ```
+/// use human_check_guard::{ClientAddress, Guard, RoutePolicy};
+///
+/// # let turnstile = human_check_testkit::Scripted::human();
+/// let guard = Guard::builder(turnstile)
+///     .with_client_address(ClientAddress::x_forwarded_for(["10.0.0.0/8"])?)
+///     .with_header("X-Signup-Token")
+///     .build(RoutePolicy::fail_closed("signup"))?;
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+#[must_use = "a builder has no effect until `build` is called"]
+pub struct GuardBuilder {
+    site: Site,
+    /// Pairs of a provider's name and a JSON pointer.
+    json_members: Vec<(String, String)>,
+}
 
 impl GuardBuilder {
+    /// Creates a builder with the defaults.
     pub(crate) fn new(check: Arc<dyn HumanCheck>) -> Self {
         let fields = Arc::new(TokenFields::of(&*check));
         let site = Site {
@@ -27,86 +45,144 @@ impl GuardBuilder {
             observers: Vec::new(),
             limits: BodyLimits::default(),
         };
-        Self(site, Vec::new())
+        Self {
+            site,
+            json_members: Vec::new(),
+        }
     }
 
-    /// Shows `widget` where a challenge is wanted, and tells scripts of its site key.
+    /// Adds a widget. [`Guard::html`] renders it, and refusal responses hold its site key for
+    /// scripts. Default: no widget.
+    ///
+    /// Call it once for each provider whose widget the pages show.
     pub fn with_widget(mut self, widget: Widget) -> Self {
-        self.0.widgets.push(widget);
+        self.site.widgets.push(widget);
         self
     }
 
-    /// Learns visitors' addresses from a proxy. Default: the socket's address, and no header.
+    /// Sets where the client's address comes from. Default [`ClientAddress::socket`], which reads
+    /// no header.
+    ///
+    /// Behind a proxy set the header that the proxy writes. Otherwise every visitor has the
+    /// address of the proxy.
     pub fn with_client_address(mut self, client: ClientAddress) -> Self {
-        self.0.client = client;
+        self.site.client = client;
         self
     }
 
-    /// Believes this header about the visitor's country, where the peer is one of the proxies of
-    /// [`with_client_address`](Self::with_client_address). Cloudflare's is `CF-IPCountry`. Default none.
+    /// Sets the header that holds the client's country as two letters, for example Cloudflare's
+    /// `CF-IPCountry`. Default: no header, so that the country is unknown.
+    ///
+    /// The guard reads it only if the request comes from one of the proxies that
+    /// [`with_client_address`](Self::with_client_address) trusts. Triggers such as
+    /// [`Trigger::country_in`](crate::Trigger::country_in) use it.
     pub fn with_country_header(mut self, name: impl Into<String>) -> Self {
-        self.0.country_header = Some(name.into().to_ascii_lowercase());
+        self.site.country_header = Some(name.into().to_ascii_lowercase());
         self
     }
 
-    /// The header that scripts send a token in. Default `X-Captcha-Token`.
+    /// Sets the header that scripts send a token in. Default `X-Captcha-Token`.
     ///
-    /// Where several providers are accepted, `X-Captcha-Provider` must say whose it is.
+    /// If the check accepts several providers, the request must also have the header
+    /// `X-Captcha-Provider` with the name of the provider.
     pub fn with_header(mut self, name: impl Into<String>) -> Self {
-        self.0.header = name.into().to_ascii_lowercase();
+        self.site.header = name.into().to_ascii_lowercase();
         self
     }
 
-    /// Finds the answer of `provider` in JSON bodies at `pointer` (`/captcha/token`), too.
+    /// Adds a member of JSON bodies that holds a token of `provider`, in addition to the provider's
+    /// form fields at the top of the body. Default: no further member.
     ///
-    /// Everything on the way must be an object. Forms have no depth: a pointer to a member at the top
-    /// names a form field, too, and any other none.
+    /// `pointer` is a JSON pointer without escapes, such as `/captcha/token`, with up to 16 steps.
+    /// Every step on the way must be an object. A pointer with one step, such as `/token`, also
+    /// names a form field. A longer one has no effect on forms.
+    ///
+    /// ```
+    /// use human_check_guard::integration::scan;
+    /// use human_check_guard::{Guard, RoutePolicy};
+    ///
+    /// # let check = human_check_testkit::Scripted::human();
+    /// // `check` accepts tokens of the provider `scripted`.
+    /// let guard = Guard::builder(check)
+    ///     .with_json_member("scripted", "/captcha/token")
+    ///     .build(RoutePolicy::fail_closed("signup"))?;
+    /// let body = br#"{"email":"ada@example.com","captcha":{"token":"t"}}"#;
+    /// assert!(!scan::json(guard.fields(), body).is_empty());
+    /// # Ok::<(), human_check_core::ConfigError>(())
+    /// ```
     pub fn with_json_member(
         mut self,
         provider: impl Into<String>,
         pointer: impl Into<String>,
     ) -> Self {
-        self.1.push((provider.into(), pointer.into()));
+        self.json_members.push((provider.into(), pointer.into()));
         self
     }
 
-    /// Replaces the page that a refused visitor sees who asked for HTML.
+    /// Sets the page of a refusal for browsers, that is for clients that prefer HTML to JSON.
+    /// Default: a plain page without a widget.
     ///
-    /// `None` falls back to the plain one. The page must not depend on anything secret, and no
-    /// text in it is escaped for you.
+    /// `page` receives the reason and the widgets of the guard. If it returns `None`, the client
+    /// gets the default page. Status and headers stay the same. The page must not contain a secret,
+    /// and the guard escapes nothing in it.
+    ///
+    /// ```
+    /// use human_check_guard::{Guard, RoutePolicy};
+    ///
+    /// # let turnstile = human_check_testkit::Scripted::human();
+    /// let guard = Guard::builder(turnstile)
+    ///     .with_refusal_page(|denial, _widgets| match denial.status() {
+    ///         403 => Some("<h1>Please complete the check</h1>".to_owned()),
+    ///         _ => None,
+    ///     })
+    ///     .build(RoutePolicy::fail_closed("signup"))?;
+    /// # Ok::<(), human_check_core::ConfigError>(())
+    /// ```
     pub fn with_refusal_page(
         mut self,
         page: impl Fn(&DenialReason, &[Widget]) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
-        self.0.page = Some(Arc::new(page));
+        self.site.page = Some(Arc::new(page));
         self
     }
 
-    /// Tells `observer` of every decision.
+    /// Adds an observer, which the guard calls with every decision. Default: no observer.
+    ///
+    /// Several observers are called in the order in which they were added.
     pub fn with_observer(mut self, observer: impl Observer) -> Self {
-        self.0.observers.push(Arc::new(observer));
+        self.site.observers.push(Arc::new(observer));
         self
     }
 
-    /// Reads other amounts than the default.
+    /// Sets the limits on bodies. Default [`BodyLimits::default`]: 64 KiB within 5 s, and for
+    /// multipart 2 MiB within 60 s.
     pub fn with_body_limits(mut self, limits: BodyLimits) -> Self {
-        self.0.limits = limits;
+        self.site.limits = limits;
         self
     }
 
-    /// The guard for routes under `policy`.
+    /// Builds the guard for routes under `policy`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the policy asks for a fact that the check does not report, a header
-    /// name or JSON pointer is none, or a widget belongs to a provider that is not accepted.
+    /// [`ConfigError`] when
+    ///
+    /// - the policy demands a fact that the check never reports,
+    /// - a header name is invalid, or a name that the guard or the server reads for another
+    ///   purpose, such as `Cookie`,
+    /// - a JSON pointer is invalid, or leads through a member that holds a token itself,
+    /// - a widget or a JSON pointer belongs to a provider that the check does not accept,
+    /// - two providers have the same usual field.
     pub fn build(self, policy: RoutePolicy) -> Result<Guard, ConfigError> {
-        let Self(mut site, members) = self;
+        let Self {
+            mut site,
+            json_members,
+        } = self;
         for name in [&site.header].into_iter().chain(&site.country_header) {
-            if TAKEN.contains(&name.as_str()) || !is_header_name(name) {
+            if RESERVED_HEADERS.contains(&name.as_str()) || !is_header_name(name) {
                 return Err(ConfigError::new(
                     "header",
-                    format!("is {name:?}, which is no header name, or means something else"),
+                    format!("is {name:?}, which is not a header name or has another meaning"),
                     "write letters, digits and dashes, for example X-Captcha-Token",
                 ));
             }
@@ -120,17 +196,17 @@ impl GuardBuilder {
                         "belongs to {}, whose tokens are not accepted",
                         widget.provider()
                     ),
-                    "leave it out, or accept that provider",
+                    "remove the widget, or accept that provider",
                 ));
             }
         }
         let mut fields = (*site.fields).clone();
-        for (provider, pointer) in members {
+        for (provider, pointer) in json_members {
             let index = accepted.iter().position(|known| known.name() == provider);
             let Some(index) = index else {
                 return Err(ConfigError::new(
                     "json_member",
-                    format!("is given for {provider:?}, whose tokens are not accepted"),
+                    format!("is set for {provider:?}, whose tokens are not accepted"),
                     "name a provider that the check accepts",
                 ));
             };
@@ -139,7 +215,7 @@ impl GuardBuilder {
             if !rooted || pointer.contains('~') || path.len() > 16 {
                 return Err(ConfigError::new(
                     "json_member",
-                    format!("is {pointer:?}, which leads to no member"),
+                    format!("is {pointer:?}, which is not a JSON pointer to a member"),
                     "write a JSON pointer without escapes, for example /captcha/token",
                 ));
             }
@@ -148,17 +224,16 @@ impl GuardBuilder {
         if fields.is_ambiguous() {
             return Err(ConfigError::new(
                 "json_member",
-                "leads through a member that carries an answer itself",
-                "name members that do not stand inside of one another",
+                "leads through a member that holds a token itself",
+                "name members that are not inside each other",
             ));
         }
-        if let Some(field) = fields.disputed() {
+        if let Some(field) = fields.conflict() {
             return Err(ConfigError::new(
                 "fields",
-                format!(
-                    "`{field}` is where two providers' tokens are looked for, so one would never be asked"
-                ),
-                "post one of them under another name, and tell its adapter with `with_form_fields`",
+                format!("has `{field}` as the usual field of two providers"),
+                "post one of the tokens under another name, and tell its adapter with \
+                 `with_form_fields`",
             ));
         }
         site.fields = Arc::new(fields);
@@ -167,23 +242,27 @@ impl GuardBuilder {
 }
 
 impl Guard {
-    /// A guard with the defaults, for routes under `policy`.
+    /// Creates a guard with the default settings, for routes under `policy`.
+    ///
+    /// [`builder`](Self::builder) creates one with other settings, for example with widgets or
+    /// behind a proxy.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the policy asks for a fact that the check does not report.
+    /// [`ConfigError`] when the policy demands a fact that the check never reports, or when two
+    /// providers of the check have the same usual field.
     pub fn new(check: impl HumanCheck, policy: RoutePolicy) -> Result<Self, ConfigError> {
         Self::builder(check).build(policy)
     }
 
-    /// Sets up a guard in front of `check`.
+    /// Creates a builder for a guard in front of `check`.
     pub fn builder(check: impl HumanCheck) -> GuardBuilder {
         GuardBuilder::new(Arc::new(check))
     }
 }
 
-/// Headers that a guard or a server reads for something else.
-const TAKEN: [&str; 8] = [
+/// Headers that a guard or a server reads for another purpose.
+const RESERVED_HEADERS: [&str; 8] = [
     PROVIDER_HEADER,
     "accept",
     "content-length",
@@ -195,13 +274,13 @@ const TAKEN: [&str; 8] = [
 ];
 
 fn is_header_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(is_token)
+    !name.is_empty() && name.bytes().all(is_name_byte)
 }
 
 impl fmt::Debug for GuardBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GuardBuilder")
-            .field("check", &self.0.check)
+            .field("check", &self.site.check)
             .finish_non_exhaustive()
     }
 }

@@ -9,10 +9,14 @@ use crate::snapshot::{Identity, Snapshot};
 use crate::tokens::TokenFields;
 use crate::{BodyLimits, DenialReason, Html, Rejection, RequestHead, RoutePolicy, WidgetRenderer};
 
-/// A check in front of routes, with everything they need to decide and to answer.
+/// Guards routes with a check: finds the token of a request, calls the check, and decides.
 ///
-/// Build it once and clone it: clones share everything. It knows no framework; the crates for
-/// actix-web, Rocket and axum hand it requests.
+/// A guard holds the check, the policy of the routes, the widgets and all other settings. Build it
+/// once at start and clone it; a clone is cheap and shares everything. The guard knows no
+/// framework. The crates for actix-web, axum and Rocket pass requests to it.
+///
+/// One site has one guard for each policy. [`with_policy`](Self::with_policy) creates further
+/// guards from the first:
 ///
 /// ```
 /// use human_check_guard::{Guard, RoutePolicy};
@@ -21,45 +25,63 @@ use crate::{BodyLimits, DenialReason, Html, Rejection, RequestHead, RoutePolicy,
 /// let newsletter = signup.with_policy(RoutePolicy::fail_open("newsletter"))?;
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
+///
+/// # Replacing a guard
+///
+/// A guard is fixed when it is built. To change its settings while the server runs, build it with
+/// [`into_replaceable`](Self::into_replaceable) and call [`replace`](Self::replace) later:
+///
+/// ```
+/// use human_check_guard::{Guard, RoutePolicy};
+/// # let old_check = human_check_testkit::Scripted::human();
+/// # let new_check = human_check_testkit::Scripted::human();
+/// let guard = Guard::new(old_check, RoutePolicy::fail_closed("signup"))?.into_replaceable();
+/// let in_use = guard.clone();
+/// let successor = Guard::new(new_check, RoutePolicy::fail_closed("signup"))?;
+/// Guard::replace(&[(&guard, &successor)])?; // `in_use` now calls the new check
+/// # assert!(in_use.ptr_eq(&guard));
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 #[derive(Clone)]
 pub struct Guard {
-    now: Snapshot,
-    /// Where its successors are found, if it may have any.
+    current: Snapshot,
+    /// The cell that holds the latest snapshot, if the guard is replaceable.
     live: Option<Arc<Live>>,
 }
 
 struct Live {
-    now: RwLock<Snapshot>,
-    /// Guards for other policies, which follow this one.
-    others: Mutex<Vec<(RoutePolicy, Weak<Live>)>>,
+    current: RwLock<Snapshot>,
+    /// Guards that `with_policy` derived from this one. They are replaced with it.
+    derived: Mutex<Vec<(RoutePolicy, Weak<Live>)>>,
 }
 
-/// One change at a time, and no guard is made of another in the middle of one: it would be made of what
-/// is being replaced, and miss that.
-static CHANGING: Mutex<()> = Mutex::new(());
+/// Serializes `replace` and `with_policy`. Without it, a guard that is derived during a replacement
+/// would be made from the old settings and miss the new ones.
+static REPLACEMENT: Mutex<()> = Mutex::new(());
 
 impl Live {
     fn new(snapshot: Snapshot) -> Arc<Self> {
         Arc::new(Self {
-            now: RwLock::new(snapshot),
-            others: Mutex::default(),
+            current: RwLock::new(snapshot),
+            derived: Mutex::default(),
         })
     }
 
-    fn now(&self) -> Snapshot {
-        self.now
+    fn current(&self) -> Snapshot {
+        self.current
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
+    /// Adds the change of this guard, and of all guards derived from it, to `changes`.
     fn plan(
         self: &Arc<Self>,
         successor: Snapshot,
         changes: &mut Vec<(Arc<Self>, Snapshot)>,
     ) -> Result<(), ConfigError> {
-        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        for (policy, other) in others.iter() {
+        let derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        for (policy, other) in derived.iter() {
             let Some(other) = other.upgrade() else {
                 continue;
             };
@@ -72,154 +94,198 @@ impl Live {
 }
 
 impl Guard {
-    /// The same site's guard for routes under another policy. If this one can be replaced, that one
-    /// follows.
+    /// Creates a guard with the same settings for routes under another policy.
+    ///
+    /// If this guard is [replaceable](Self::into_replaceable), the new one is replaced with it and
+    /// keeps its policy.
     ///
     /// # Errors
     ///
     /// As for [`new`](Self::new).
     pub fn with_policy(&self, policy: RoutePolicy) -> Result<Self, ConfigError> {
-        let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _replacement = REPLACEMENT.lock().unwrap_or_else(PoisonError::into_inner);
         let guard = Self::fixed(Snapshot::new(
-            Arc::clone(self.snapshot().now.site()),
+            Arc::clone(self.snapshot().current.site()),
             policy.clone(),
         )?);
         let Some(live) = &self.live else {
             return Ok(guard);
         };
-        let other = Live::new(guard.now.clone());
-        let mut others = live.others.lock().unwrap_or_else(PoisonError::into_inner);
-        others.retain(|(_, other)| other.strong_count() > 0);
-        others.push((policy, Arc::downgrade(&other)));
+        let other = Live::new(guard.current.clone());
+        let mut derived = live.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        derived.retain(|(_, other)| other.strong_count() > 0);
+        derived.push((policy, Arc::downgrade(&other)));
         Ok(Self {
             live: Some(other),
             ..guard
         })
     }
 
-    /// The same guard, which may be [replaced](Self::replace) while it is in use.
+    /// Returns the same guard in a form that [`replace`](Self::replace) can replace while it is in
+    /// use.
+    ///
+    /// Call it before the guard is cloned: clones that exist already stay as they are.
     #[must_use]
     pub fn into_replaceable(self) -> Self {
-        // A guard that can be replaced is another one than the guard it was made of.
-        let now = self.now.with_identity(Identity::default());
+        // Clones of the fixed guard do not follow a replacement, so the replaceable guard must not
+        // count as the same guard.
+        let current = self.current.with_identity(Identity::default());
         Self {
-            live: Some(Live::new(now.clone())),
-            now,
+            live: Some(Live::new(current.clone())),
+            current,
         }
     }
 
-    /// Puts each second guard in the place of the first, in all its clones and in the guards made of it
-    /// [with another policy](Self::with_policy). Requests that are under way are finished by the old
-    /// ones.
+    /// Replaces the first guard of each pair by the second, in all clones of the first and in the
+    /// guards that [`with_policy`](Self::with_policy) created from it.
+    ///
+    /// All pairs are replaced, or none. Requests in flight finish with the old guards.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when one of the first is not [replaceable](Self::into_replaceable), or the policy of a
-    /// guard made of it does not fit its successor. Then all stay as they are.
+    /// [`ConfigError`] when a first guard is not [replaceable](Self::into_replaceable), or when the
+    /// policy of a guard created from it demands a fact that its new check never reports. Then
+    /// nothing changes.
     pub fn replace(pairs: &[(&Self, &Self)]) -> Result<(), ConfigError> {
-        let _changing = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _replacement = REPLACEMENT.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changes = Vec::new();
         for (guard, successor) in pairs {
             let Some(live) = &guard.live else {
                 return Err(ConfigError::new(
                     "guard",
-                    "was not built to be replaced",
+                    "is not replaceable",
                     "call `into_replaceable` on it before it is cloned",
                 ));
             };
-            live.plan(successor.snapshot().now, &mut changes)?;
+            live.plan(successor.snapshot().current, &mut changes)?;
         }
         for (live, successor) in changes {
-            let mut now = live.now.write().unwrap_or_else(PoisonError::into_inner);
-            let identity: Identity = now.identity().clone();
-            *now = successor.with_identity(identity);
+            let mut current = live.current.write().unwrap_or_else(PoisonError::into_inner);
+            let identity: Identity = current.identity().clone();
+            *current = successor.with_identity(identity);
         }
         Ok(())
     }
 
-    /// This guard as it is now, to stay so: what one request is decided by from beginning to end.
+    /// Returns the guard as it is now. The result keeps its settings when the guard is
+    /// [replaced](Self::replace).
     ///
-    /// The crates for the frameworks do this for each request. Call it where you show a page and keep
-    /// what you get no longer than that.
+    /// One request must be decided by one snapshot from beginning to end; the crates for the
+    /// frameworks take one for each request. Take one where you render a page, too, and do not keep
+    /// it longer than that.
     #[must_use]
     pub fn snapshot(&self) -> Self {
-        let now = match &self.live {
-            None => self.now.clone(),
-            Some(live) => live.now(),
+        let current = match &self.live {
+            None => self.current.clone(),
+            Some(live) => live.current(),
         };
         Self {
-            now,
+            current,
             live: self.live.clone(),
         }
     }
 
-    /// The route policy.
-    pub fn policy(&self) -> &RoutePolicy {
-        self.now.policy()
-    }
-
-    /// The widgets to show on pages whose forms lead to these routes.
-    pub fn widgets(&self) -> &[Widget] {
-        self.now.widgets()
-    }
-
-    /// The widgets as HTML, with their scripts, for inside a form that leads to these routes.
+    /// Returns the policy of the routes.
     ///
-    /// For pages with one such form and without a content security policy; others use
-    /// [`WidgetRenderer`](crate::WidgetRenderer).
+    /// A replaceable guard returns what it had when it was built. Call this method on a
+    /// [`snapshot`](Self::snapshot) to get what is in force now. The same holds for the other
+    /// getters, for [`client_ip`](Self::client_ip) and for [`inspect`](Self::inspect).
+    pub fn policy(&self) -> &RoutePolicy {
+        self.current.policy()
+    }
+
+    /// Returns the widgets for pages whose forms lead to these routes.
+    ///
+    /// They have the action of the [policy](RoutePolicy::with_action), if their provider supports
+    /// actions.
+    pub fn widgets(&self) -> &[Widget] {
+        self.current.widgets()
+    }
+
+    /// Returns the widgets as HTML with their scripts, to be placed inside a form that leads to
+    /// these routes.
+    ///
+    /// It suits pages with one guarded form and without a content security policy. For other pages
+    /// use [`WidgetRenderer`] and [`CspSources`](crate::CspSources).
     pub fn html(&self) -> Html {
         WidgetRenderer::new().html_of(self.snapshot().widgets())
     }
 
-    /// How much of a body is read.
+    /// Returns the limits on the bodies that the guard reads.
     pub fn body_limits(&self) -> BodyLimits {
-        self.now.site().limits
+        self.current.site().limits
     }
 
-    /// Where tokens stand in a body.
+    /// Returns the fields and members of a body that hold tokens.
     pub fn fields(&self) -> &Arc<TokenFields> {
-        self.now.fields()
+        self.current.fields()
     }
 
-    /// The visitor's address, as far as it is known.
+    /// Returns the client's address. `None` if it is unknown, see
+    /// [`ClientAddress`](crate::ClientAddress).
     pub fn client_ip(&self, head: &dyn RequestHead) -> Option<IpAddr> {
-        self.now.client_ip(head)
+        self.current.client_ip(head)
     }
 
-    /// Whether both are the same guard. Clones are, and what it was before and after it was replaced;
-    /// guards for other policies are not, nor are two
-    /// that were built alike.
+    /// Returns whether both are the same guard.
+    ///
+    /// True for clones of one guard, and for one replaceable guard before and after a replacement.
+    /// False for guards with different policies, and for two guards that were built separately,
+    /// even from equal settings.
     pub fn ptr_eq(&self, other: &Self) -> bool {
-        self.now.identity() == other.now.identity()
+        self.current.identity() == other.current.identity()
     }
 
-    /// Reads the head of a request. The check is not called yet.
+    /// Reads the head of a request. It does not call the check.
+    ///
+    /// It is the first step of a decision. [`Inspected::with_tokens`] adds the tokens of the body.
+    /// Call it on a [`snapshot`](Self::snapshot).
     pub fn inspect(&self, head: &dyn RequestHead) -> Inspected {
-        Inspected::new(&self.now, head)
+        Inspected::new(&self.current, head)
     }
 
-    /// Refuses a request for a reason that needs no check, and counts that.
+    /// Refuses a request without a call of the check. The refusal is logged and passed to the
+    /// observers.
     pub fn refuse(&self, head: &dyn RequestHead, denial: DenialReason) -> Rejection {
         self.snapshot().inspect(head).refuse(denial)
     }
 
-    /// Asks this visitor for a challenge, whatever the triggers say.
+    /// Refuses a request with [`DenialReason::ChallengeRequired`], whatever the triggers say.
     ///
-    /// For handlers that find out by themselves that one is due, such as a login that knows how
-    /// often its account was tried.
+    /// Use it in handlers that find out themselves that a challenge is needed, such as a login that
+    /// counts the failed attempts on an account.
+    ///
+    /// ```
+    /// use human_check_guard::{Guard, Human, Rejection, RequestHead};
+    ///
+    /// fn before_login(
+    ///     guard: &Guard,
+    ///     head: &dyn RequestHead,
+    ///     human: Option<&Human>,
+    ///     failed_logins: u32,
+    /// ) -> Result<(), Rejection> {
+    ///     if human.is_none() && failed_logins >= 3 {
+    ///         return Err(guard.require_challenge(head));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn require_challenge(&self, head: &dyn RequestHead) -> Rejection {
         self.refuse(head, DenialReason::ChallengeRequired)
     }
 
-    /// A guard that cannot be replaced.
-    pub(crate) fn fixed(now: Snapshot) -> Self {
-        Self { now, live: None }
+    /// Creates a guard that cannot be replaced.
+    pub(crate) fn fixed(current: Snapshot) -> Self {
+        Self {
+            current,
+            live: None,
+        }
     }
 }
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.now.fmt(f)
+        self.current.fmt(f)
     }
 }
 
@@ -248,7 +314,11 @@ mod tests {
         Guard::replace(&[(&guard_one, &guard("two"))]).unwrap();
         assert_eq!((name(&clone), name(&other)), ("two".into(), "login".into()));
         assert!(clone.ptr_eq(&guard_one) && before.ptr_eq(&clone.snapshot()));
-        assert_eq!(before.policy().name(), "one", "a request ends as it began");
+        assert_eq!(
+            before.policy().name(),
+            "one",
+            "a snapshot keeps its settings"
+        );
         assert!(!clone.ptr_eq(&other) && !clone.ptr_eq(&guard("two")));
     }
 
@@ -266,7 +336,7 @@ mod tests {
         let floor = human_check_core::Policy::new().with_min_score(Score::humanity(0.5).unwrap());
         let policy = RoutePolicy::fail_closed("c").with_policy(floor);
         let derived = second.with_policy(policy).unwrap();
-        // The successor of the second reports no score, which the derived one demands.
+        // The successor of `second` reports no score, which the policy of `derived` demands.
         let pairs = [(&first, &scoring("x")), (&second, &guard("y"))];
         let error = Guard::replace(&pairs).unwrap_err();
         assert!(error.to_string().contains("score"), "{error}");

@@ -1,6 +1,6 @@
-//! The names of headers and of their parameters.
+//! The characters of header names and of their parameters.
 
-/// Whether a byte may stand in a header or parameter name (RFC 9110, `tchar`).
-pub(crate) fn is_token(byte: u8) -> bool {
+/// Returns whether `byte` may be part of a header name or parameter name (RFC 9110, `tchar`).
+pub(crate) fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -1,4 +1,4 @@
-//! What every web guard of human-check does, minus the framework.
+//! The web guard of human-check without a framework.
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

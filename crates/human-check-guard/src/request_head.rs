@@ -1,17 +1,56 @@
 use std::net::IpAddr;
 
-/// What a guard reads of a request, whatever the framework.
+/// What a guard reads of a request: method, peer address and headers.
+///
+/// The crates for actix-web, axum and Rocket implement it as `Head`. Implement it to use a guard
+/// with another framework.
+///
+/// ```
+/// use std::net::IpAddr;
+///
+/// use human_check_guard::RequestHead;
+///
+/// struct Head {
+///     method: String,
+///     peer: Option<IpAddr>,
+///     headers: Vec<(String, Vec<u8>)>,
+/// }
+///
+/// impl RequestHead for Head {
+///     fn method(&self) -> &str {
+///         &self.method
+///     }
+///
+///     fn peer(&self) -> Option<IpAddr> {
+///         self.peer
+///     }
+///
+///     fn headers(&self, line: &mut dyn FnMut(&str, &[u8])) {
+///         for (name, value) in &self.headers {
+///             line(name, value);
+///         }
+///     }
+/// }
+/// ```
 pub trait RequestHead {
-    /// The method, in capitals.
+    /// Returns the method in upper case, for example `POST`.
     fn method(&self) -> &str;
 
-    /// The address at the other end of the socket. `None` on a Unix socket.
+    /// Returns the address of the peer of the connection. `None` for a Unix socket.
+    ///
+    /// It is the address of the socket. A [`ClientAddress`](crate::ClientAddress) decides whether a
+    /// header replaces it.
     fn peer(&self) -> Option<IpAddr>;
 
-    /// Calls `line` with name and value of every header line, in order. Names in any case.
+    /// Calls `line` with the name and the value of every header line, in the order of the request.
+    /// Names may be in upper or lower case.
     fn headers(&self, line: &mut dyn FnMut(&str, &[u8]));
 
-    /// Calls `line` with the value of every header line of that name, in order.
+    /// Calls `line` with the value of every header line with this name, in the order of the
+    /// request.
+    ///
+    /// Names are compared without case. Override it if the framework can find a header by its name
+    /// faster than by visiting all of them.
     fn header(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
         self.headers(&mut |known, value| {
             if known.eq_ignore_ascii_case(name) {
@@ -21,7 +60,7 @@ pub trait RequestHead {
     }
 }
 
-/// A header that counts only if it is there once, and text.
+/// A header that counts only if the request has it exactly once, as valid UTF-8.
 #[derive(Default)]
 pub(crate) struct Single {
     lines: usize,
@@ -29,6 +68,7 @@ pub(crate) struct Single {
 }
 
 impl Single {
+    /// Adds one line of the header.
     pub(crate) fn add(&mut self, line: &[u8]) {
         self.lines += 1;
         if self.lines == 1 {
@@ -36,6 +76,7 @@ impl Single {
         }
     }
 
+    /// Returns the value. `None` if the header was absent, repeated or not UTF-8.
     pub(crate) fn text(self) -> Option<String> {
         self.text.filter(|_| self.lines == 1)
     }

@@ -1,4 +1,4 @@
-//! A guard as one request sees it, from beginning to end.
+//! The immutable state of a guard. One request is decided by one snapshot.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::tokens::TokenFields;
 use crate::{BodyLimits, ClientAddress, DenialReason, Observer, RequestHead, RoutePolicy};
 
-/// What all routes of a site share.
+/// The settings that all guards of a site share, whatever their policy.
 #[derive(Clone)]
 pub(crate) struct Site {
     pub(crate) check: Arc<dyn HumanCheck>,
@@ -26,11 +26,12 @@ pub(crate) struct Site {
 
 type RefusalPage = Arc<dyn Fn(&DenialReason, &[Widget]) -> Option<String> + Send + Sync>;
 
-/// Which guard a snapshot was taken of. Clones of a guard, and its successors, have the same.
+/// The identity of the guard that a snapshot belongs to. Clones of a guard have the same identity,
+/// and so have its snapshots before and after a replacement.
 #[derive(Clone, Default)]
 pub(crate) struct Identity(Arc<IdentityTag>);
 
-/// Has a size, so that two of them never have one address.
+/// It is not zero-sized, so that two allocations never have the same address.
 #[derive(Default)]
 struct IdentityTag(#[expect(dead_code, reason = "only its address counts")] u8);
 
@@ -40,7 +41,8 @@ impl PartialEq for Identity {
     }
 }
 
-/// Everything that a guard decides by. It never changes; a guard that is replaced gets another one.
+/// All that a guard decides by. A snapshot never changes; a guard that is replaced gets another
+/// one.
 #[derive(Clone)]
 pub(crate) struct Snapshot {
     identity: Identity,
@@ -51,19 +53,25 @@ struct Content {
     site: Arc<Site>,
     policy: RoutePolicy,
     check: Arc<dyn HumanCheck>,
-    /// The widgets with the route's action.
+    /// The widgets with the action of the policy.
     widgets: Vec<Widget>,
-    /// How a page shows a challenge, as JSON.
+    /// The member `captcha.options` of a refusal, as JSON.
     options: String,
-    /// The names of the providers, for a header.
+    /// The value of the header `X-Captcha-Required`.
     providers: String,
 }
 
 impl Snapshot {
+    /// Creates a snapshot with an identity of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the policy cannot work with the check, when a provider's name cannot be
+    /// in a header, or when a widget rejects the action of the policy.
     pub(crate) fn new(site: Arc<Site>, policy: RoutePolicy) -> Result<Self, ConfigError> {
         policy.validate(site.check.capabilities())?;
         for provider in site.check.providers() {
-            // It goes into a header.
+            // The name is sent in the header `X-Captcha-Required`.
             if provider.name().is_empty() || !provider.name().bytes().all(|b| b.is_ascii_graphic())
             {
                 return Err(ConfigError::new(
@@ -101,7 +109,7 @@ impl Snapshot {
         })
     }
 
-    /// The same content under another identity.
+    /// Returns the same content under another identity.
     pub(crate) fn with_identity(self, identity: Identity) -> Self {
         Self { identity, ..self }
     }
@@ -118,11 +126,12 @@ impl Snapshot {
         &self.content.policy
     }
 
-    /// The check, with the route's policy enforced.
+    /// Returns the check, which enforces the rules of the route's policy.
     pub(crate) fn check(&self) -> &dyn HumanCheck {
         &*self.content.check
     }
 
+    /// Returns the widgets with the action of the policy.
     pub(crate) fn widgets(&self) -> &[Widget] {
         &self.content.widgets
     }
@@ -131,22 +140,23 @@ impl Snapshot {
         &self.content.site.fields
     }
 
+    /// Returns the client's address, if it is known.
     pub(crate) fn client_ip(&self, head: &dyn RequestHead) -> Option<IpAddr> {
         self.content.site.client.resolve(head)
     }
 
-    /// How a page shows a challenge, as JSON.
+    /// Returns the JSON array with one entry for each accepted provider.
     pub(crate) fn options(&self) -> &str {
         &self.content.options
     }
 
-    /// The names of the providers, separated by commas.
+    /// Returns the names of the accepted providers, separated by commas.
     pub(crate) fn providers(&self) -> &str {
         &self.content.providers
     }
 
-    /// The operator's page for a refusal, if there is one.
-    pub(crate) fn own_page(&self, denial: DenialReason) -> Option<String> {
+    /// Returns the application's page for a refusal, if it has one.
+    pub(crate) fn custom_page(&self, denial: DenialReason) -> Option<String> {
         let page = self.content.site.page.as_ref()?;
         page(&denial, &self.content.widgets)
     }
@@ -161,7 +171,8 @@ impl fmt::Debug for Snapshot {
     }
 }
 
-/// How a page shows a challenge: one option for each provider that is accepted.
+/// Returns what a script needs to show a challenge, as a JSON array with one entry for each
+/// accepted provider. See docs/reference/refusal-responses.md.
 fn options(providers: &[Provider], widgets: &[Widget], header: &str) -> String {
     let options = providers.iter().map(|provider| {
         let widget = widgets.iter().find(|widget| widget.provider() == provider);

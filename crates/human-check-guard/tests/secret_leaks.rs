@@ -1,4 +1,7 @@
-//! Alone in its process: what is logged is collected for all threads, and other tests would log, too.
+//! Nothing that the guard prints or logs contains a token.
+//!
+//! The test is alone in its process: it collects the log of all threads, and other tests would log,
+//! too.
 
 #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
 
@@ -29,7 +32,7 @@ impl RequestHead for Head {
     }
 }
 
-/// Collects what is logged.
+/// Collects the log.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -62,13 +65,13 @@ async fn nothing_printed_or_logged_holds_a_token() {
     ] {
         let guard = Guard::new(check, RoutePolicy::fail_closed("signup")).unwrap();
         for body in ["", CANARY, "another-canary"] {
-            let seen = guard.inspect(&Head);
-            printed += &format!("{seen:?}");
+            let inspected = guard.inspect(&Head);
+            printed += &format!("{inspected:?}");
             let mut tokens = SubmittedTokens::none();
             tokens.push(guard.fields().find("scripted-response").unwrap(), body);
-            let examined = seen.with_tokens(tokens);
-            printed += &format!("{examined:?}");
-            let decision = examined.decide().await;
+            let pending = inspected.with_tokens(tokens);
+            printed += &format!("{pending:?}");
+            let decision = pending.decide().await;
             printed += &format!("{guard:?} {decision:?}");
             if let Err(refused) = decision.require::<Human>() {
                 printed += &format!("{refused:?} {refused} {:?}", refused.response());

@@ -19,27 +19,57 @@ use human_check_http::adapter::{
 use human_check_http::{Endpoint, ProviderClient, Reply, Request};
 use serde::Deserialize;
 
-/// hCaptcha and the form field of its widget (hcaptcha.md section 1).
+/// The provider hCaptcha, with the form field of its widget, `h-captcha-response`.
 ///
-/// Unless the page turns it off, the widget puts the same token into `g-recaptcha-response` too.
+/// Unless the page loads the script with `recaptchacompat=off`, the script also posts the same
+/// token as `g-recaptcha-response`. [`widget()`] turns that off.
+///
+/// See docs/providers/hcaptcha.md#tokens.
 pub static HCAPTCHA: Provider = Provider::new("hcaptcha", &["h-captcha-response"]);
 
 const SITEVERIFY: &str = "https://api.hcaptcha.com/siteverify";
 
-/// The published secret for testing site keys (section 6).
+/// The published secret of the test site keys. See docs/providers/hcaptcha.md#test-keys.
 const TEST_SECRET: &str = "0x0000000000000000000000000000000000000000";
 
-/// What replies to testing keys report as their host (section 6).
+/// The host in replies to test keys. See docs/providers/hcaptcha.md#test-keys.
 const TEST_HOSTNAME: &str = "dummy-key-pass";
 
-/// What a busy service reports instead of a host (section 3.1).
+/// What a busy service sends instead of a host. See docs/providers/hcaptcha.md#what-it-reports.
 const NO_HOSTNAME: &str = "not-provided";
 
-/// Asks hCaptcha's siteverify.
+/// Verifies hCaptcha tokens with hCaptcha's siteverify call.
 ///
-/// The site key is always sent: the secret belongs to the account, and without it a token of any
-/// other site of the account would pass. Verifying spends the token and hCaptcha knows no
-/// idempotency key, so nothing is repeated once it was sent.
+/// The request always names the site key, because the secret belongs to the account: without the
+/// site key, a token of every other site of the account would pass. Verifying a token uses it up
+/// and hCaptcha has no idempotency key, so a request is repeated only when no byte of the first
+/// one was sent.
+///
+/// An Enterprise account needs [`with_max_risk`](Self::with_max_risk), too. hCaptcha reports
+/// neither an action nor a binding.
+///
+/// ```
+/// use human_check_core::{HumanCheck, Secret, Submission};
+/// use human_check_hcaptcha::{HCAPTCHA, Hcaptcha};
+/// use human_check_http::{MockTransport, ProviderClient, Reply};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = ProviderClient::new(MockTransport::always(Reply::new(200, r#"{"success":true}"#)));
+/// let secret = Secret::new("ES_0123456789abcdef0123456789abcdef")?;
+/// let check = Hcaptcha::new(&client, "aacba776-ecc6-48a5-bc54-fb114be1ba5a", secret)?;
+///
+/// let submission = Submission::new().with_token(&HCAPTCHA, "token-from-the-form");
+/// assert!(check.check(&submission).await?.is_human());
+/// # Ok(()) }
+/// ```
+///
+/// See docs/providers/hcaptcha.md#request.
+///
+/// # Cancellation
+///
+/// Dropping the future of [`check`](HumanCheck::check) stops waiting. If the request was sent, the
+/// token may be used, and the visitor needs a new one.
 #[derive(Clone, Debug)]
 pub struct Hcaptcha {
     client: ProviderClient,
@@ -52,51 +82,33 @@ pub struct Hcaptcha {
     test_keys: TestKeyPolicy,
 }
 
-/// What [`judge`] holds a reply to.
+/// The rules that [`judge`] applies to a reply.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 struct Rules<'a> {
-    /// The site key the token must belong to, where the reply names one.
+    /// The site key that the token must belong to, where the reply names one.
     pub site_key: Option<&'a str>,
-    /// The worst score that passes. With it, a reply without a score is refused.
+    /// The highest risk that passes. When it is set, a reply without a score is refused.
     pub max_risk: Option<Score>,
-    /// Whether replies to testing keys count.
+    /// Whether a reply to test keys may pass.
     pub test_keys: TestKeyPolicy,
 }
 
 impl Hcaptcha {
-    /// Asks for one site key with the account's secret.
+    /// Creates a check for one site key, with the secret of the account.
+    ///
+    /// Sends nothing. The first check, or [`prewarm`](Self::prewarm), opens a connection.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the site key is blank or the secret is the published testing secret.
+    /// [`ConfigError`] when the site key is blank, or the secret is hCaptcha's published test
+    /// secret.
     pub fn new(
         client: &ProviderClient,
         site_key: impl Into<String>,
         secret: Secret,
     ) -> Result<Self, ConfigError> {
-        Self::with_test_keys(client, site_key.into(), secret, TestKeyPolicy::Refused)
-    }
-
-    /// For tests only: also takes the testing secret, and lets its replies pass, marked as such.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] when the site key is blank.
-    pub fn for_testing(
-        client: &ProviderClient,
-        site_key: impl Into<String>,
-        secret: Secret,
-    ) -> Result<Self, ConfigError> {
-        Self::with_test_keys(client, site_key.into(), secret, TestKeyPolicy::Allowed)
-    }
-
-    fn with_test_keys(
-        client: &ProviderClient,
-        site_key: String,
-        secret: Secret,
-        test_keys: TestKeyPolicy,
-    ) -> Result<Self, ConfigError> {
+        let (site_key, test_keys) = (site_key.into(), client.test_keys());
         refuse_test_secret(&secret, &[TEST_SECRET], test_keys)?;
         if site_key.trim().is_empty() {
             return Err(ConfigError::new(
@@ -117,26 +129,45 @@ impl Hcaptcha {
         })
     }
 
-    /// For Enterprise accounts: refuses a risk above this, from 0 (no risk) to 1 (surely a bot),
-    /// and every reply without a score. Equal passes.
+    /// Sets the highest risk that passes, from 0 (no risk) to 1 (a confirmed bot). For Enterprise
+    /// accounts. Default: no limit.
     ///
-    /// hCaptcha replies `success` together with any score, so an Enterprise site without this lets
-    /// flagged bots in.
+    /// A higher risk is refused as `score-too-low`. A reply without a score is refused as
+    /// `score-absent`, with an alert, so do not set this for an account without scores.
+    ///
+    /// hCaptcha reports `success` for every genuine token, whatever its risk. An Enterprise site
+    /// without this limit accepts visitors that hCaptcha rated as bots.
+    ///
+    /// ```
+    /// # use human_check_core::Secret;
+    /// # use human_check_hcaptcha::Hcaptcha;
+    /// # use human_check_http::{MockTransport, ProviderClient, Reply};
+    /// # let client = ProviderClient::new(MockTransport::always(Reply::new(200, "{}")));
+    /// # let check = Hcaptcha::new(&client, "site-key", Secret::new("secret")?)?;
+    /// let check = check.with_max_risk(0.7)?;
+    /// # Ok::<(), human_check_core::ConfigError>(())
+    /// ```
+    ///
+    /// See docs/providers/hcaptcha.md#enterprise.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is outside 0 to 1.
+    /// [`ConfigError`] when `max_risk` is outside 0 to 1, or is not a number.
     pub fn with_max_risk(mut self, max_risk: f64) -> Result<Self, ConfigError> {
         self.max_risk = Some(Score::risk(max_risk, 1.0)?);
         Ok(self)
     }
 
-    /// Sends a further Enterprise field, such as `max_age` or `client_tags` (section 2.2).
+    /// Adds an Enterprise field to every request, such as `max_age` or `client_tags`. Default:
+    /// none.
+    ///
+    /// See docs/providers/hcaptcha.md#enterprise.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for the fields that are always sent.
-    pub fn with_field(
+    /// [`ConfigError`] for `secret`, `response`, `sitekey` and `remoteip`, which the adapter sends
+    /// itself, and for a name that was added before.
+    pub fn with_request_field(
         mut self,
         name: impl Into<String>,
         value: impl Into<String>,
@@ -147,15 +178,18 @@ impl Hcaptcha {
         {
             return Err(ConfigError::new(
                 "fields",
-                format!("would send `{name}` twice"),
-                "leave it out",
+                format!("contain `{name}` twice"),
+                "add each field once; `secret`, `response`, `sitekey` and `remoteip` are always sent",
             ));
         }
         self.fields.push((name, value.into()));
         Ok(self)
     }
 
-    /// For pages that post the token under other names.
+    /// Sets the names of the form fields that may hold the token, for pages that post it under
+    /// another name. Default: `h-captcha-response`.
+    ///
+    /// The given names replace the default.
     #[must_use]
     pub fn with_form_fields<F: Into<String>>(
         mut self,
@@ -165,16 +199,21 @@ impl Hcaptcha {
         self
     }
 
-    /// Opens a connection before the first visitor needs one.
+    /// Opens a connection to hCaptcha, so that the first check does not wait for one.
+    ///
+    /// Sends an empty GET, which uses no token. A reply with any status is a success. Dropping the
+    /// future abandons the connection.
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when the provider cannot be reached.
+    /// [`CheckError`] when no reply arrives within the client's limits.
     pub async fn prewarm(&self) -> Result<(), CheckError> {
         self.client.prewarm(&HCAPTCHA, &self.endpoint).await
     }
 
-    /// The request for a token (section 2). A form; hCaptcha reads no JSON.
+    /// Builds the request for a token. Its body is a form, because hCaptcha reads no JSON.
+    ///
+    /// See docs/providers/hcaptcha.md#request.
     fn build(&self, token: &str, submission: &Submission) -> Request {
         let mut body = FormBody::with_capacity(token.len() + 256)
             .pair("secret", self.secret.expose())
@@ -205,13 +244,13 @@ impl HumanCheck for Hcaptcha {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let reports = Capabilities::nothing()
+        let capabilities = Capabilities::nothing()
             .sometimes(FactKind::Hostname)
             .sometimes(FactKind::SolvedAt);
         if self.max_risk.is_some() {
-            reports.always(FactKind::Score)
+            capabilities.always(FactKind::Score)
         } else {
-            reports.sometimes(FactKind::Score)
+            capabilities.sometimes(FactKind::Score)
         }
     }
 
@@ -233,17 +272,19 @@ impl HumanCheck for Hcaptcha {
     }
 }
 
-/// What a reply of hCaptcha's siteverify means (sections 3 to 7).
+/// Turns a siteverify reply into a verdict. See docs/providers/hcaptcha.md#reply.
 ///
 /// # Errors
 ///
-/// [`CheckError`] when it is neither yes nor no.
+/// [`CheckError`] when the reply holds no verdict.
 fn judge(reply: &Reply, rules: Rules<'_>) -> Result<Verdict, CheckError> {
     let (body, refusal) = siteverify::read::<SiteverifyReply<'_>>(&HCAPTCHA, reply, classify)?;
-    let other_site = rules.site_key.is_some_and(|ours| match body.sitekey.get() {
-        Some(theirs) => !ours.eq_ignore_ascii_case(theirs),
-        None => body.sitekey.is_stated(),
-    });
+    let other_site = rules
+        .site_key
+        .is_some_and(|expected| match body.sitekey.get() {
+            Some(reported) => !expected.eq_ignore_ascii_case(reported),
+            None => body.sitekey.is_stated(),
+        });
     let facts = body.facts();
     let refusal = refusal.or_else(|| {
         if other_site {
@@ -254,16 +295,19 @@ fn judge(reply: &Reply, rules: Rules<'_>) -> Result<Verdict, CheckError> {
             (Some(_), None) => {
                 Some(Refusal::new(Reason::EvidenceAbsent(FactKind::Score)).with_alert())
             }
-            (Some(worst), Some(score)) => {
-                (!score.at_least(worst)).then(|| Refusal::new(Reason::ScoreTooLow))
+            (Some(max_risk), Some(score)) => {
+                (!score.at_least(max_risk)).then(|| Refusal::new(Reason::ScoreTooLow))
             }
         }
     });
     Ok(siteverify::conclude(facts, refusal, rules.test_keys))
 }
 
-/// Section 4. Two codes look like the owner's and are not: anybody can post the public testing
-/// token (`not-using-dummy-secret`) or a token of somebody else's site (`sitekey-secret-mismatch`).
+/// Classifies an error code. See docs/providers/hcaptcha.md#error-codes.
+///
+/// Two codes look like errors of the operator, but a visitor can cause them: with the public test
+/// token (`not-using-dummy-secret`) or with a token of another site (`sitekey-secret-mismatch`,
+/// inferred).
 fn classify(code: &str) -> CodeClass {
     match code {
         "missing-input-secret" | "invalid-input-secret" | "not-using-dummy-passcode" => {
@@ -282,7 +326,9 @@ fn classify(code: &str) -> CodeClass {
     }
 }
 
-/// Sections 3.1 and 3.2. Enterprise contracts add more; what is not read here is ignored.
+/// The body of a siteverify reply. Enterprise accounts may get more members, which are ignored.
+///
+/// See docs/providers/hcaptcha.md#reply.
 #[derive(Deserialize)]
 struct SiteverifyReply<'a> {
     success: Option<bool>,

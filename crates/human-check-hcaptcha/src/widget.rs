@@ -3,12 +3,13 @@ use human_check_core::{ConfigError, Widget};
 
 use crate::HCAPTCHA;
 
-/// Section 8.6 wants both in each of four directives, and no single subdomain named.
+/// The sources that hCaptcha requires in four directives. Single subdomains must not be named,
+/// because they change. See docs/providers/hcaptcha.md#widget.
 const HOSTS: &[&str] = &["https://hcaptcha.com", "https://*.hcaptcha.com"];
 
-static FACTS: WidgetSpec = WidgetSpec {
-    // Otherwise the script also fills `g-recaptcha-response` and installs `window.grecaptcha`
-    // (section 8.1), and both get in the way of a reCAPTCHA on the same page.
+static SPEC: WidgetSpec = WidgetSpec {
+    // Without this the script also fills `g-recaptcha-response` and sets `window.grecaptcha`,
+    // which breaks a reCAPTCHA widget on the same page.
     parameters: &[("recaptchacompat", "off")],
     language_parameter: Some("hl"),
     theme: Some(ChoiceAttribute {
@@ -33,18 +34,36 @@ static FACTS: WidgetSpec = WidgetSpec {
     )
 };
 
-/// hCaptcha's widget, which adds its field to the form by itself (hcaptcha.md sections 8.1 to 8.3).
+/// Creates the description of hCaptcha's widget for a page. The provider's script adds the form
+/// field.
 ///
-/// It knows the themes `light` and `dark`, the sizes `normal` and `compact`, and a language, which
-/// is the script's and so the same for the whole page. It carries neither an action nor a binding,
-/// and its field keeps its name. The size `invisible` is left out, since the page then has to start
-/// the challenge itself.
+/// Options:
+///
+/// | method | values |
+/// | --- | --- |
+/// | [`Widget::with_theme`] | `light`, `dark` |
+/// | [`Widget::with_size`] | `normal`, `compact` |
+/// | [`Widget::with_language`] | a language tag; the script has one language for the whole page |
+///
+/// The widget has no action and no binding, and its field cannot be renamed. The size `invisible`
+/// is not offered, because the page would have to start the challenge itself.
+///
+/// ```
+/// let widget = human_check_hcaptcha::widget("10000000-ffff-ffff-ffff-000000000001")?
+///     .with_theme("dark")?
+///     .with_size("compact")?;
+/// assert_eq!(widget.field(), "h-captcha-response");
+/// assert!(widget.with_action("login").is_err());
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+///
+/// See docs/providers/hcaptcha.md#widget.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] when the site key cannot be one.
+/// [`ConfigError`] when the site key is blank or holds characters that are not printable ASCII.
 pub fn widget(site_key: impl Into<String>) -> Result<Widget, ConfigError> {
-    Widget::new(&HCAPTCHA, site_key, &FACTS)
+    Widget::new(&HCAPTCHA, site_key, &SPEC)
 }
 
 #[cfg(test)]
@@ -77,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_does_not_know_is_refused() {
+    fn unknown_options_are_refused() {
         let widget = || widget(SITE_KEY).unwrap();
         assert!(widget().with_action("login").is_err());
         assert!(widget().with_binding("session").is_err());

@@ -5,10 +5,12 @@ use http::Uri;
 use human_check_core::ConfigError;
 use url::{Host, Url};
 
-/// A provider's URL that a secret may be sent to.
+/// A URL that a secret may be sent to.
 ///
-/// `https`, or plain `http` to this machine only. User info, fragments and queries are refused:
-/// secrets and tokens travel in bodies and headers, where no log of URLs finds them.
+/// It is `https`, or `http` to a loopback address. A user name, a password, a query or a fragment
+/// is an error: secrets and tokens are sent in bodies and headers, so that logs of URLs do not
+/// contain them. [`link_local`](Self::link_local) is the one exception for other addresses. Clones
+/// are cheap.
 ///
 /// ```
 /// use human_check_http::Endpoint;
@@ -20,7 +22,7 @@ use url::{Host, Url};
 #[derive(Clone, Eq, PartialEq)]
 pub struct Endpoint(Arc<Target>);
 
-/// The same URL as both kinds of client want it, parsed once.
+/// The URL in the types of both HTTP libraries, parsed once.
 #[derive(Eq, PartialEq)]
 struct Target {
     url: Url,
@@ -28,64 +30,79 @@ struct Target {
 }
 
 impl Endpoint {
-    /// Reads an absolute URL.
+    /// Parses an absolute URL.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is no URL, not `https` outside this machine, or carries user
-    /// info, a query or a fragment.
+    /// [`ConfigError`] if `text` is not an absolute URL, is `http` to another machine, or has a
+    /// user name, a password, a query or a fragment. The error does not repeat the text.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        // The text is not repeated: a URL with a password in it may have been pasted here.
+        // The error does not repeat the text, because it may contain a password.
         let bad = |problem, remedy| ConfigError::new("endpoint", problem, remedy);
         let url = Url::parse(text).map_err(|_| {
             bad(
                 "is not an absolute URL",
-                "write it whole, like `https://api.hcaptcha.com/siteverify`",
+                "write a complete URL, such as `https://api.hcaptcha.com/siteverify`",
             )
         })?;
         let loopback = match url.host() {
             Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
             Some(Host::Ipv6(ip)) => ip.is_loopback(),
-            None => return Err(bad("names no host", "write it whole, from `https://` on")),
+            None => {
+                return Err(bad(
+                    "has no host",
+                    "write a complete URL, with `https://` and the host",
+                ));
+            }
         };
         if !(url.scheme() == "https" || url.scheme() == "http" && loopback) {
             return Err(bad(
                 "is not https",
-                "write `https://`; plain `http://` is only for this machine (127.0.0.1, [::1], localhost)",
+                "write `https://`; `http://` is allowed for loopback only (127.0.0.1, [::1], localhost)",
             ));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(bad(
-                "holds a user name or password",
-                "leave them out; secrets are given apart",
+                "contains a user name or password",
+                "leave them out; secrets are set separately",
             ));
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(bad(
-                "holds a query or fragment",
-                "leave out everything from `?` or `#` on",
+                "contains a query or fragment",
+                "leave out `?` or `#` and all that follows",
             ));
         }
         Self::of(url).ok_or_else(|| {
             bad(
-                "is not a URL that HTTP can carry",
-                "write it without spaces and quotes",
+                "cannot be sent in an HTTP request",
+                "write the URL without spaces and quotes",
             )
         })
     }
 
+    /// Creates an endpoint from a URL that was checked. `None` if it cannot be sent in a request.
     fn of(url: Url) -> Option<Self> {
         let uri = url.as_str().parse().ok()?;
         Some(Self(Arc::new(Target { url, uri })))
     }
 
-    /// A service on this machine's own link, such as a cloud's metadata server: plain `http` to an
-    /// IPv4 link-local address (169.254.0.0/16), which no router passes on.
+    /// Parses the URL of a service on the local link, such as the metadata server of a cloud.
+    ///
+    /// It is `http` to an IPv4 link-local address (169.254.0.0/16), which no router forwards. A
+    /// name is not accepted, because a resolver could return another address.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is anything else.
+    /// [`ConfigError`] if `text` is any other URL.
+    ///
+    /// ```
+    /// use human_check_http::Endpoint;
+    ///
+    /// assert!(Endpoint::link_local("http://169.254.169.254/").is_ok());
+    /// assert!(Endpoint::link_local("http://metadata.google.internal/").is_err());
+    /// ```
     pub fn link_local(text: &str) -> Result<Self, ConfigError> {
         Url::parse(text)
             .ok()
@@ -97,17 +114,18 @@ impl Endpoint {
             .ok_or_else(|| {
                 ConfigError::new(
                     "endpoint",
-                    "is not on the local link",
-                    "write `http://169.254.…`, the metadata server's address and not its name",
+                    "is not a link-local address",
+                    "write `http://169.254.…`, the address of the metadata server instead of its name",
                 )
             })
     }
 
-    /// A constant of an adapter, known to be good.
+    /// Parses a constant of an adapter.
     ///
     /// # Panics
     ///
-    /// When `text` is no endpoint. Meant for literals that a test covers.
+    /// If `text` is not an endpoint that [`parse`](Self::parse) accepts. Use it for literals that a
+    /// test covers.
     pub fn literal(text: &'static str) -> Self {
         match Self::parse(text) {
             Ok(endpoint) => endpoint,
@@ -115,31 +133,33 @@ impl Endpoint {
         }
     }
 
-    /// The same host with another path.
+    /// Returns an endpoint with the same scheme, host and port, and another path.
     #[must_use]
     pub fn at_path(&self, path: &str) -> Self {
         let mut url = self.0.url.clone();
         url.set_path(path);
-        // A path that a URL has accepted is encoded, and fits in a request line.
+        // `set_path` has encoded the path, so it can be sent in a request line.
         Self::of(url).unwrap_or_else(|| self.clone())
     }
 
+    /// Returns whether both are clones of one endpoint.
     pub(crate) fn ptr_eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The same path below `base`: scheme, host, port and path prefix are the base's.
+    /// Returns an endpoint with the scheme, host and port of `base`, and this path behind the path
+    /// of `base`.
     pub(crate) fn rebased(&self, base: &Self) -> Self {
         let prefix = base.0.url.path().trim_end_matches('/');
         base.at_path(&format!("{prefix}{}", self.0.url.path()))
     }
 
-    /// The URL.
+    /// Returns the URL in the type of the crate `url`.
     pub fn url(&self) -> &Url {
         &self.0.url
     }
 
-    /// The same as a URI.
+    /// Returns the URL in the type of the crate `http`.
     pub fn uri(&self) -> &Uri {
         &self.0.uri
     }

@@ -2,17 +2,33 @@ use std::time::Duration;
 
 use human_check_core::MAX_TOKEN_BYTES;
 
-/// Deadlines and sizes of an [`ProviderClient`](crate::ProviderClient).
+/// The timeouts and sizes of a [`ProviderClient`](crate::ProviderClient).
+///
+/// ```
+/// use human_check_http::Limits;
+/// use std::time::Duration;
+///
+/// let mut limits = Limits::default();
+/// limits.total_timeout = Duration::from_secs(2);
+/// limits.attempt_timeout = Duration::from_millis(1_500);
+/// assert_eq!(limits.max_reply_bytes, 65_536);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How long one attempt may take, connecting included. Default 2 seconds.
+    /// How long one attempt may take, including the time to connect. Default 2 seconds.
     pub attempt_timeout: Duration,
-    /// How long a check may take with everything: connecting, repeating, reading. Default 3 seconds.
+    /// How long a check may take in total, including a second attempt. Default 3 seconds, at most
+    /// an hour.
     pub total_timeout: Duration,
-    /// The longest reply that is read, in bytes. Default 64 KiB.
+    /// The maximum size of a reply's body, in bytes. Default 65,536 (64 KiB).
+    ///
+    /// A larger reply is [`ErrorKind::Protocol`](human_check_core::ErrorKind::Protocol) with the
+    /// reason `reply-too-large`.
     pub max_reply_bytes: usize,
-    /// The longest token that is asked about, in bytes. Default 8,192.
+    /// The maximum length of a token, in bytes. Default [`MAX_TOKEN_BYTES`], which is 8,192.
+    ///
+    /// A longer token is refused without a call of the provider. An adapter may have a lower limit.
     pub max_token_bytes: usize,
 }
 

@@ -1,55 +1,59 @@
-//! Keeps tokens and secrets that a provider repeats at us out of everything we hand on.
+//! Removes tokens and secrets that a provider repeats from verdicts and errors.
 
 use human_check_core::{CheckError, DetailValue, Facts, Refusal, Verdict};
 use memchr::memmem;
 
 const REDACTED: &str = "[redacted]";
 
-/// A log that holds this much of a secret in one piece holds too much of it.
+/// How many bytes of a secret in a row count as a repetition of it.
 const PIECE: usize = 12;
 
-pub(crate) fn scrub(
+/// Redacts a verdict or an error.
+pub(crate) fn redact_outcome(
     outcome: Result<Verdict, CheckError>,
     secrets: &[&str],
 ) -> Result<Verdict, CheckError> {
     match outcome {
-        Ok(Verdict::Human(facts)) => Ok(Verdict::Human(scrub_facts(facts, secrets))),
-        Ok(Verdict::NotHuman(refusal)) => Ok(Verdict::NotHuman(scrub_refusal(refusal, secrets))),
-        Err(error) => Err(scrub_error(error, secrets)),
+        Ok(Verdict::Human(facts)) => Ok(Verdict::Human(redact_facts(facts, secrets))),
+        Ok(Verdict::NotHuman(refusal)) => Ok(Verdict::NotHuman(redact_refusal(refusal, secrets))),
+        Err(error) => Err(redact_error(error, secrets)),
     }
 }
 
-pub(crate) fn scrub_error(error: CheckError, secrets: &[&str]) -> CheckError {
+/// Redacts the codes of an error.
+pub(crate) fn redact_error(error: CheckError, secrets: &[&str]) -> CheckError {
     let codes = error.codes().to_vec();
-    error.with_codes(scrub_all(codes, secrets))
+    error.with_codes(redact_all(codes, secrets))
 }
 
-fn scrub_refusal(refusal: Refusal, secrets: &[&str]) -> Refusal {
-    let codes = scrub_all(refusal.codes().to_vec(), secrets);
+fn redact_refusal(refusal: Refusal, secrets: &[&str]) -> Refusal {
+    let codes = redact_all(refusal.codes().to_vec(), secrets);
     let facts = refusal.facts().cloned();
     let refusal = refusal.with_codes(codes);
     match facts {
-        Some(facts) => refusal.with_facts(scrub_facts(facts, secrets)),
+        Some(facts) => refusal.with_facts(redact_facts(facts, secrets)),
         None => refusal,
     }
 }
 
-fn scrub_facts(mut facts: Facts, secrets: &[&str]) -> Facts {
-    // A fact that is our own token or secret is no evidence of anything, so it goes altogether.
+fn redact_facts(mut facts: Facts, secrets: &[&str]) -> Facts {
+    // A fact that repeats the token or a secret is no evidence, so it is removed.
     facts.action = facts.action.filter(|a| !repeats(a.as_str(), secrets, 1));
     facts.app = facts.app.filter(|app| !repeats(app, secrets, 1));
-    facts.hostname = facts.hostname.filter(|h| !names(h.as_str(), secrets));
+    facts.hostname = facts
+        .hostname
+        .filter(|h| !hostname_repeats(h.as_str(), secrets));
     for (_, detail) in &mut facts.details {
         match detail {
-            DetailValue::Text(text) if holds(text, secrets) => REDACTED.clone_into(text),
-            DetailValue::List(list) => *list = scrub_all(std::mem::take(list), secrets),
+            DetailValue::Text(text) if detail_repeats(text, secrets) => REDACTED.clone_into(text),
+            DetailValue::List(list) => *list = redact_all(std::mem::take(list), secrets),
             _ => {}
         }
     }
     facts
 }
 
-fn scrub_all(mut texts: Vec<String>, secrets: &[&str]) -> Vec<String> {
+fn redact_all(mut texts: Vec<String>, secrets: &[&str]) -> Vec<String> {
     for text in &mut texts {
         if repeats(text, secrets, 1) {
             REDACTED.clone_into(text);
@@ -58,9 +62,10 @@ fn scrub_all(mut texts: Vec<String>, secrets: &[&str]) -> Vec<String> {
     texts
 }
 
-/// Whether a host name is made of a secret. Its case was folded when it was read.
-fn names(hostname: &str, secrets: &[&str]) -> bool {
-    // Ordinary names have no label this long, and cost nothing more than that look.
+/// Returns whether a label of a host name begins with twelve bytes of a secret. A host name is
+/// lower case, so the case is ignored.
+fn hostname_repeats(hostname: &str, secrets: &[&str]) -> bool {
+    // Most host names have no label that is long enough, so nothing is compared.
     let mut labels = hostname.split('.').filter(|label| label.len() >= PIECE);
     labels.any(|label| {
         let piece = &label.as_bytes()[..PIECE];
@@ -71,13 +76,19 @@ fn names(hostname: &str, secrets: &[&str]) -> bool {
     })
 }
 
-/// For details, which may be many and long in a good reply: pieces end to end find any run of 23.
-fn holds(text: &str, secrets: &[&str]) -> bool {
+/// Returns whether a detail repeats a secret.
+///
+/// A reply may have many long details, so only every twelfth piece is compared. That still finds
+/// every run of 23 bytes.
+fn detail_repeats(text: &str, secrets: &[&str]) -> bool {
     repeats(text, secrets, PIECE)
 }
 
-/// Whether `text` repeats one of `secrets`, or so much of it that it is as good: whole, or any
-/// twelve bytes of it among the pieces that begin every `stride` bytes of the text.
+/// Returns whether `text` repeats one of `secrets`: all of it, or twelve bytes of it in a row.
+///
+/// The pieces of twelve bytes that are compared begin at every `stride` bytes of the text. A secret
+/// of less than twelve bytes must be in the text as a whole, and one of less than four must be the
+/// text.
 fn repeats(text: &str, secrets: &[&str], stride: usize) -> bool {
     let text = text.as_bytes();
     secrets.iter().any(|secret| {
@@ -118,17 +129,20 @@ mod tests {
         for text in ["", "invalid-input-response", "P1_", "ünï-code-äöü-ünï-code"] {
             assert!(!repeats(text, &[token], 1), "{text}");
         }
-        assert!(!holds("bad-request", &["bad"]));
-        assert!(holds("bad", &["bad"]));
-        assert!(holds("said: canary-1", &["canary-1"]));
-        assert!(holds(token, &[token]) && holds(&token[3..], &[token]));
-        assert!(names("p1_0123456789abcdef", &[token]));
-        assert!(names("x.p1_0123456789abcdef.example", &[token]));
-        assert!(!names("www.averylongdomainname.example", &[token]));
+        assert!(!detail_repeats("bad-request", &["bad"]));
+        assert!(detail_repeats("bad", &["bad"]));
+        assert!(detail_repeats("said: canary-1", &["canary-1"]));
+        assert!(detail_repeats(token, &[token]) && detail_repeats(&token[3..], &[token]));
+        assert!(hostname_repeats("p1_0123456789abcdef", &[token]));
+        assert!(hostname_repeats("x.p1_0123456789abcdef.example", &[token]));
+        assert!(!hostname_repeats(
+            "www.averylongdomainname.example",
+            &[token]
+        ));
     }
 
     #[test]
-    fn a_fact_that_is_a_secret_is_no_fact() {
+    fn a_fact_that_repeats_a_secret_is_removed() {
         static ACME: human_check_core::Provider = human_check_core::Provider::new("acme", &[]);
         let secret = "0x4AAAAAAACanarySecret";
         let mut facts = Facts::new(&ACME);
@@ -139,7 +153,7 @@ mod tests {
         facts.app = Some(secret.to_owned());
         facts.hostname = human_check_core::Hostname::parse(secret);
         facts.details = vec![("text", DetailValue::Text(secret.to_owned()))];
-        let facts = scrub_facts(facts, &[secret]);
+        let facts = redact_facts(facts, &[secret]);
         assert!(facts.action.is_none() && facts.app.is_none() && facts.hostname.is_none());
         assert_eq!(facts.detail("text").unwrap().as_str(), Some(REDACTED));
     }

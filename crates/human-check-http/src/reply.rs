@@ -5,9 +5,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use human_check_core::{CheckError, ErrorKind, Provider};
 
-/// What a provider answered: status, headers, body.
+/// A reply of a provider: status, headers and body.
 ///
-/// `Debug` shows no body, since some providers repeat the token in theirs.
+/// `Debug` shows neither headers nor body, because some providers repeat the token in the body.
 #[derive(Clone)]
 pub struct Reply {
     status: StatusCode,
@@ -16,17 +16,24 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A reply without headers, as golden vectors and tests have it.
+    /// Creates a reply without headers, for tests.
+    ///
+    /// ```
+    /// use human_check_http::Reply;
+    ///
+    /// let reply = Reply::new(200, r#"{"success":true}"#);
+    /// assert_eq!(reply.status(), 200);
+    /// ```
     ///
     /// # Panics
     ///
-    /// When `status` is not between 100 and 999.
+    /// If `status` is not between 100 and 999.
     pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
         let status = StatusCode::from_u16(status).expect("a status has three digits");
         Self::from_parts(status, HeaderMap::new(), body.into())
     }
 
-    /// A reply as a transport received it.
+    /// Creates a reply from what a transport received.
     pub fn from_parts(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
         Self {
             status,
@@ -35,41 +42,39 @@ impl Reply {
         }
     }
 
-    /// The same with a header.
+    /// Sets a header. It replaces an earlier one of the same name.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
     }
 
-    /// The status code.
+    /// Returns the status code.
     pub fn status(&self) -> u16 {
         self.status.as_u16()
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// The body, as it came.
+    /// Returns the body as it arrived.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// Whether the status is 4xx: the provider rejects how it was asked.
+    /// Returns whether the status is 4xx: the provider rejects the request.
     pub fn is_rejection(&self) -> bool {
         self.status.is_client_error()
     }
 
-    /// Sorts out the statuses that end an client whatever the body says.
-    ///
-    /// Only 200 and 4xx go on to be read. A 5xx that claims success is still a 5xx.
+    /// Checks that the status allows the body to be read, which 200 and most 4xx do.
     ///
     /// # Errors
     ///
-    /// `Unavailable` for 408, 429 and 5xx, `Protocol` for redirects and for successes that no
-    /// provider documents.
+    /// [`ErrorKind::Unavailable`] for 408, 429 and 5xx, [`ErrorKind::Protocol`] for every other
+    /// status, such as a redirect or a 204. A 5xx is an error whatever its body says.
     pub fn check_status(&self, provider: &Provider) -> Result<(), CheckError> {
         let (kind, reason) = match self.status() {
             200 => return Ok(()),
@@ -83,7 +88,9 @@ impl Reply {
         Err(CheckError::new(kind, provider, reason).with_retry_after(self.retry_after()))
     }
 
-    /// How long the provider asks to be left alone, in seconds or until a date. A day at most.
+    /// Returns the wait that the provider requests with `Retry-After`, in seconds or as a date.
+    ///
+    /// It is at most 24 hours. `None` if the header is missing or cannot be read.
     pub fn retry_after(&self) -> Option<Duration> {
         let text = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?;
         let wait = match text.trim().parse() {
@@ -109,9 +116,18 @@ impl fmt::Debug for Reply {
     }
 }
 
-/// Reads an RFC 3339 time with any fraction and any offset, as providers write them.
+/// Parses a time in the form of RFC 3339, with any fraction of a second and any offset.
 ///
-/// `None` when it is not one: a bad time is an absent one.
+/// Returns `None` if `text` is not such a time. An adapter treats it like an absent time.
+///
+/// ```
+/// use human_check_http::adapter::timestamp;
+/// use std::time::{Duration, SystemTime};
+///
+/// let time = timestamp("1970-01-01T00:01:00.000Z");
+/// assert_eq!(time, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(60)));
+/// assert_eq!(timestamp("soon"), None);
+/// ```
 pub fn timestamp(text: &str) -> Option<SystemTime> {
     text.parse::<jiff::Timestamp>().ok()?.try_into().ok()
 }

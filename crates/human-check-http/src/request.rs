@@ -9,7 +9,19 @@ use crate::Endpoint;
 
 /// A request to a provider, ready to send.
 ///
-/// Its body and headers hold the secret and the token; `Debug` shows neither.
+/// Its body and headers contain the secret and the token. `Debug` shows the names of the headers
+/// and the length of the body only.
+///
+/// ```
+/// use human_check_http::adapter::FormBody;
+/// use human_check_http::{Endpoint, Request};
+///
+/// let endpoint = Endpoint::literal("https://acme.example/siteverify");
+/// let body = FormBody::with_capacity(64).pair("secret", "s3cret").pair("response", "token");
+/// let request = Request::form(&endpoint, body);
+/// assert_eq!(&request.body()[..], b"secret=s3cret&response=token");
+/// assert!(!format!("{request:?}").contains("s3cret"));
+/// ```
 #[derive(Clone)]
 pub struct Request {
     endpoint: Endpoint,
@@ -18,7 +30,7 @@ pub struct Request {
     body: Bytes,
 }
 
-/// What the body is.
+/// The type of the body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Content {
     Form,
@@ -27,17 +39,17 @@ enum Content {
 }
 
 impl Request {
-    /// A POST with a form-encoded body.
+    /// Creates a POST with a form-encoded body.
     pub fn form(endpoint: &Endpoint, form: FormBody) -> Self {
         Self::new(endpoint, Content::Form, form.0.into())
     }
 
-    /// A POST with a JSON body.
+    /// Creates a POST with a JSON body.
     pub fn json(endpoint: &Endpoint, body: &serde_json::Value) -> Self {
         Self::new(endpoint, Content::Json, body.to_string().into())
     }
 
-    /// A GET.
+    /// Creates a GET without a body.
     pub fn get(endpoint: &Endpoint) -> Self {
         Self::new(endpoint, Content::Nothing, Bytes::new())
     }
@@ -51,41 +63,42 @@ impl Request {
         }
     }
 
-    /// The same with a header whose value nobody may log.
+    /// Sets a header whose value is a secret. HTTP libraries do not log it.
     #[must_use]
     pub fn with_secret_header(self, name: HeaderName, mut value: HeaderValue) -> Self {
         value.set_sensitive(true);
         self.with_header(name, value)
     }
 
-    /// The same with an ordinary header.
+    /// Sets a header. The last value of a name counts.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// Checks that a setting fits in a header.
+    /// Converts the value of the setting `field` into the value of a header.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] naming `field` when it does not.
+    /// [`ConfigError`] for `field` if `text` has characters that a header cannot have.
     pub fn header_value(field: &'static str, text: &str) -> Result<HeaderValue, ConfigError> {
         HeaderValue::from_str(text).map_err(|_| {
             ConfigError::new(
                 field,
-                "holds characters that an HTTP header cannot carry",
+                "contains characters that an HTTP header cannot have",
                 "copy it again without line breaks",
             )
         })
     }
 
+    /// Sets the endpoint.
     pub(crate) fn with_endpoint(mut self, endpoint: Endpoint) -> Self {
         self.endpoint = endpoint;
         self
     }
 
-    /// GET or POST.
+    /// Returns the method: GET or POST.
     pub fn method(&self) -> Method {
         match self.content {
             Content::Form | Content::Json => Method::POST,
@@ -93,12 +106,12 @@ impl Request {
         }
     }
 
-    /// Where it goes.
+    /// Returns the endpoint that the request is sent to.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// The headers, secrets among them.
+    /// Returns the headers, including secret ones.
     pub fn headers(&self) -> HeaderMap {
         let kind = match self.content {
             Content::Form => Some("application/x-www-form-urlencoded"),
@@ -108,13 +121,13 @@ impl Request {
         let mut headers = HeaderMap::with_capacity(4);
         headers.extend(kind.map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind))));
         for (name, value) in &self.headers {
-            // The last one of a name holds; two secrets in one request are nobody's wish.
+            // The last value of a name counts, so that a request has one secret only.
             headers.insert(name.clone(), value.clone());
         }
         headers
     }
 
-    /// The body, secrets and the token among it.
+    /// Returns the body, which may contain the secret and the token.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
@@ -132,26 +145,36 @@ impl fmt::Debug for Request {
     }
 }
 
-/// A form-encoded body under construction.
+/// A form-encoded body.
 ///
-/// Each name appears once and every value is encoded, so that a token such as
-/// `x&secret=y` stays one value (the parameter pollution of 2018).
+/// Names and values are encoded, so a token such as `x&secret=y` stays one value and cannot add a
+/// parameter. `Debug` shows the length only.
+///
+/// ```
+/// use human_check_http::adapter::FormBody;
+///
+/// let body = FormBody::with_capacity(64).pair("response", "x&secret=y");
+/// assert_eq!(body.as_str(), "response=x%26secret%3Dy");
+/// ```
 pub struct FormBody(String);
 
 impl FormBody {
-    /// A body with room for about `capacity` bytes.
+    /// Creates an empty body with room for `capacity` bytes. It grows if needed.
     pub fn with_capacity(capacity: usize) -> Self {
         Self(String::with_capacity(capacity))
     }
 
-    /// A body that begins with pairs encoded before.
+    /// Creates a body that begins with `encoded`, with room for `capacity` further bytes.
+    ///
+    /// For pairs that are the same in every request, such as the secret. `encoded` must be the text
+    /// of another `FormBody`.
     pub fn starting_with(encoded: &str, capacity: usize) -> Self {
         let mut body = String::with_capacity(encoded.len() + capacity);
         body.push_str(encoded);
         Self(body)
     }
 
-    /// The same with one more pair.
+    /// Appends a name and a value. The caller must not append a name twice.
     #[must_use]
     pub fn pair(mut self, name: &str, value: &str) -> Self {
         if !self.0.is_empty() {
@@ -163,13 +186,13 @@ impl FormBody {
         self
     }
 
-    /// The text so far.
+    /// Returns the encoded text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     fn push(&mut self, text: &str) {
-        // Most tokens are made of unreserved characters alone; those are copied in one go.
+        // Most tokens have unreserved characters only. Those are copied without encoding.
         if is_unreserved(text) {
             self.0.push_str(text);
         } else {
@@ -179,7 +202,10 @@ impl FormBody {
     }
 }
 
-/// Without an early exit, so that it is one vector instruction for many bytes.
+/// Returns whether a form encodes no character of `text`.
+///
+/// The loop has no early exit, so that the compiler can test many bytes with one vector
+/// instruction.
 fn is_unreserved(text: &str) -> bool {
     text.as_bytes().iter().fold(true, |so_far, &byte| {
         let mark = (byte == b'-') | (byte == b'.') | (byte == b'_') | (byte == b'*');
@@ -201,16 +227,16 @@ mod tests {
     #[test]
     fn a_token_cannot_add_a_parameter() {
         let body = FormBody::with_capacity(64)
-            .pair("secret", "ours")
-            .pair("response", "x&secret=theirs");
-        assert_eq!(body.as_str(), "secret=ours&response=x%26secret%3Dtheirs");
+            .pair("secret", "real")
+            .pair("response", "x&secret=other");
+        assert_eq!(body.as_str(), "secret=real&response=x%26secret%3Dother");
         let pairs: Vec<_> = form_urlencoded::parse(body.as_str().as_bytes()).collect();
         assert_eq!(pairs.len(), 2);
-        assert_eq!(pairs[1].1, "x&secret=theirs");
+        assert_eq!(pairs[1].1, "x&secret=other");
     }
 
     #[test]
-    fn only_what_a_form_leaves_alone_is_copied() {
+    fn only_text_that_a_form_does_not_encode_is_copied() {
         for byte in 0..=127_u8 {
             let text = char::from(byte).to_string();
             let encoded: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();

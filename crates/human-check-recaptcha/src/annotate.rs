@@ -1,4 +1,6 @@
-//! annotateAssessment (recaptcha.md section 3.7).
+//! The call that tells Google later what a visitor turned out to be.
+//!
+//! See docs/providers/recaptcha.md#enterprise.
 
 use human_check_core::CheckError;
 use human_check_http::{Endpoint, Reply, Request};
@@ -7,40 +9,60 @@ use serde_json::{Map, Value};
 
 use crate::google_error;
 
-/// What a visitor turned out to be.
+/// What a visitor turned out to be, for [`RecaptchaEnterprise::annotate`].
+///
+/// [`RecaptchaEnterprise::annotate`]: crate::RecaptchaEnterprise::annotate
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[non_exhaustive]
 pub enum Annotation {
     /// The visitor, or the transaction, was fraudulent.
     Fraudulent,
-    /// It was legitimate.
+    /// The visitor, or the transaction, was legitimate.
     Legitimate,
 }
 
-/// What made that known. The names are Google's.
+/// The event that showed what a visitor turned out to be, for [`RecaptchaEnterprise::annotate`].
+///
+/// Names and meanings are Google's.
+///
+/// [`RecaptchaEnterprise::annotate`]: crate::RecaptchaEnterprise::annotate
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "the names say what Google says")]
 pub enum AnnotationReason {
+    /// The transaction was charged back, for an unknown reason.
     Chargeback,
+    /// The cardholder charged the transaction back because of a dispute about the purchase.
     ChargebackDispute,
+    /// The cardholder charged the transaction back as unauthorized, such as with a stolen card.
     ChargebackFraud,
+    /// The visitor gave the correct password.
     CorrectPassword,
+    /// The visitor failed the second factor.
     FailedTwoFactor,
+    /// The visitor gave a wrong password.
     IncorrectPassword,
+    /// The site asked the visitor for a second factor.
     InitiatedTwoFactor,
+    /// The visitor passed the second factor.
     PassedTwoFactor,
+    /// The payment looks fraudulent, by its method, addresses or other data.
     PaymentHeuristics,
+    /// The seller refunded the payment.
     Refund,
+    /// The seller found the payment fraudulent, and cancelled and refunded it.
     RefundFraud,
+    /// The visitor sent unwanted messages to other users, such as spam or scams.
     SocialSpam,
+    /// The payment was accepted and the visitor was charged.
     TransactionAccepted,
+    /// The payment was declined, such as for invalid card details.
     TransactionDeclined,
 }
 
-/// The path for an assessment's name, which the reply gave. `None` when it is not such a name.
+/// Returns the path for annotating the assessment `name`, or `None` when `name` is not the name of
+/// an assessment. A name with other characters could lead to another path on Google's host.
 pub(crate) fn path(name: &str) -> Option<String> {
     let plain = |part: &str| {
         !part.is_empty()
@@ -57,6 +79,7 @@ pub(crate) fn path(name: &str) -> Option<String> {
     }
 }
 
+/// Builds the request, without a credential.
 pub(crate) fn build(
     endpoint: &Endpoint,
     annotation: Option<Annotation>,
@@ -72,6 +95,7 @@ pub(crate) fn build(
     Request::json(endpoint, &Value::Object(body))
 }
 
+/// Reads the reply, which is `{}` on success.
 pub(crate) fn read(reply: &Reply) -> Result<(), CheckError> {
     google_error::read(reply).map_or(Ok(()), Err)
 }

@@ -1,4 +1,4 @@
-//! What an assessment says (recaptcha.md sections 3.4 and 3.5).
+//! Reads the reply to createAssessment. See docs/providers/recaptcha.md#reply.
 
 use human_check_core::{
     CheckError, DetailValue, ErrorKind, EvidenceKind, FactKind, Facts, Hostname, Reason, Refusal,
@@ -11,11 +11,13 @@ use serde::Deserialize;
 
 use crate::{KeyKind, RECAPTCHA_ENTERPRISE, google_error};
 
-/// What a reply to createAssessment means for a key of this kind.
+/// Turns a reply to createAssessment into a verdict, for a key of this kind.
+///
+/// The reply repeats the token, so no text of it is shown in an error.
 ///
 /// # Errors
 ///
-/// [`CheckError`] when it is neither yes nor no. The reply repeats the token, so it is never shown.
+/// [`CheckError`] when the reply holds no verdict.
 pub(crate) fn judge(reply: &Reply, kind: KeyKind) -> Result<Verdict, CheckError> {
     if let Some(error) = google_error::read(reply) {
         return Err(error);
@@ -24,7 +26,7 @@ pub(crate) fn judge(reply: &Reply, kind: KeyKind) -> Result<Verdict, CheckError>
     let mut assessment: Assessment<'_> = json::object(reply.body())
         .map_err(|malformed| protocol("unreadable-reply").with_source(malformed))?;
     let unreadable = |malformed| protocol("unreadable-reply").with_source(malformed);
-    // A score without the token's properties is about no token.
+    // Without the token's properties a score says nothing about this token.
     let token = std::mem::take(&mut assessment.token_properties)
         .or_malformed()
         .map_err(unreadable)?;
@@ -37,7 +39,7 @@ pub(crate) fn judge(reply: &Reply, kind: KeyKind) -> Result<Verdict, CheckError>
         .iter()
         .map(String::as_str)
         .find(|reason| *reason != "INVALID_REASON_UNSPECIFIED");
-    // Defaults may be left out of protobuf JSON, and the default of `valid` is false.
+    // Protobuf JSON may leave out default values, and the default of `valid` is false.
     let valid = token.valid.unwrap_or(false);
     let challenge = risk
         .as_ref()
@@ -46,7 +48,7 @@ pub(crate) fn judge(reply: &Reply, kind: KeyKind) -> Result<Verdict, CheckError>
     let refusal = match (valid, reason) {
         (true, Some(_)) => return Err(protocol("success-contradicted").with_codes(codes)),
         (false, reason) => Some(invalid(reason).with_codes(codes.clone())),
-        (true, None) => missed(kind, challenge, facts.score),
+        (true, None) => unmet(kind, challenge, facts.score),
     };
     Ok(match refusal {
         None => Verdict::Human(facts),
@@ -54,8 +56,8 @@ pub(crate) fn judge(reply: &Reply, kind: KeyKind) -> Result<Verdict, CheckError>
     })
 }
 
-/// Why a valid token does not satisfy a key of this kind.
-fn missed(kind: KeyKind, challenge: Challenge, score: Option<Score>) -> Option<Refusal> {
+/// Returns the refusal of a valid token that does not meet the rule of its kind of key.
+fn unmet(kind: KeyKind, challenge: Challenge, score: Option<Score>) -> Option<Refusal> {
     match (kind, challenge) {
         (_, Challenge::Failed) => Some(Refusal::new(Reason::Invalid)),
         (KeyKind::Challenge, Challenge::Unstated) => {
@@ -69,11 +71,13 @@ fn missed(kind: KeyKind, challenge: Challenge, score: Option<Score>) -> Option<R
     }
 }
 
-/// The table of section 3.4. A visitor can cause each, two of them with a token or page of
-/// somebody else's, which a wrong key of ours would cause as well.
+/// Returns the refusal for an invalid token. A visitor can cause every reason. A wrong key in the
+/// configuration causes two of them as well, so those raise an alert.
+///
+/// See docs/providers/recaptcha.md#error-codes.
 fn invalid(reason: Option<&str>) -> Refusal {
     match reason {
-        // A failed challenge, or with older services another site's key.
+        // A failed challenge or, with older services, a token of another key.
         None => Refusal::new(Reason::Invalid),
         Some("BROWSER_ERROR") => Refusal::new(Reason::Invalid),
         Some("DOMAIN_MISMATCH") => Refusal::new(Reason::WrongHostname).with_alert(),
@@ -87,14 +91,18 @@ fn invalid(reason: Option<&str>) -> Refusal {
     }
 }
 
+/// What the reply says about the challenge.
 #[derive(Clone, Copy)]
 enum Challenge {
+    /// The visitor failed it.
     Failed,
-    /// Solved, or none was shown.
+    /// The visitor passed it, or none was needed.
     Passed,
+    /// The reply does not say.
     Unstated,
 }
 
+/// The members of an assessment that the adapter reads. All of them may be missing.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Assessment<'a> {
@@ -102,7 +110,7 @@ struct Assessment<'a> {
     token_properties: Object<TokenProperties<'a>>,
     #[serde(borrow, default)]
     risk_analysis: Object<RiskAnalysis<'a>>,
-    // What follows only informs.
+    // The members below become details and never change the verdict.
     #[serde(borrow, default)]
     name: Text<'a>,
     #[serde(default)]
@@ -183,7 +191,8 @@ struct FraudPrevention {
 }
 
 impl RiskAnalysis<'_> {
-    /// Google's documentation spells it both ways. What is no text at all cannot be a good sign.
+    /// Returns the state of the challenge. Google documents two spellings of each value. A value
+    /// that is no text counts as failed.
     fn challenge(&self) -> Challenge {
         match self.challenge.get() {
             Some("NOCAPTCHA" | "PASSED" | "PASS") => Challenge::Passed,

@@ -1,4 +1,6 @@
-//! v2 and v3: siteverify (recaptcha.md section 2).
+//! reCAPTCHA v2 and v3, which share Google's siteverify call.
+//!
+//! See docs/providers/recaptcha.md#request.
 
 use async_trait::async_trait;
 use human_check_core::{
@@ -19,11 +21,14 @@ use crate::{RECAPTCHA_V2, RECAPTCHA_V3};
 const SITEVERIFY: &str = "https://www.google.com/recaptcha/api/siteverify";
 const SITEVERIFY_NET: &str = "https://www.recaptcha.net/recaptcha/api/siteverify";
 
-/// Published for v2; accepts any token (section 7.1).
+/// Google's published test secret, for v2. Every token passes with it.
+///
+/// See docs/providers/recaptcha.md#test-keys.
 const TEST_SECRET: &str = "6LeIxAcTAAAAAGG-vFI1TnRWxMZNFuojJ4WifJWe";
+/// The host in replies to the test secret.
 const TEST_HOSTNAME: &str = "testkey.google.com";
 
-/// What the two adapters share: one secret at one siteverify.
+/// The part that both adapters share: one secret and one endpoint.
 #[derive(Clone, Debug)]
 struct Classic {
     client: ProviderClient,
@@ -50,7 +55,7 @@ impl Classic {
         })
     }
 
-    /// Section 2.2. The secret stands first, as in Google's own clients.
+    /// Builds the request for a token. The secret comes first, as in Google's own clients.
     fn build(&self, token: &str, submission: &Submission) -> Request {
         let mut body = FormBody::with_capacity(token.len() + 160)
             .pair("secret", self.secret.expose())
@@ -76,7 +81,8 @@ impl Classic {
             submission,
             request: self.build(token, submission),
             secrets: &[token, self.secret.expose()],
-            // Google has no idempotency key, and a blind repeat would report its own duplicate.
+            // Google has no idempotency key, so a repeat of a sent request would be refused as a
+            // replay of the first one.
             resend: ResendPolicy::Unsent,
         };
         self.client.verify(call, judge).await
@@ -85,14 +91,21 @@ impl Classic {
 
 macro_rules! settings {
     () => {
-        /// Asks www.recaptcha.net, for networks where google.com is blocked.
+        /// Sends requests to `www.recaptcha.net` instead of `www.google.com`, for servers in
+        /// networks that block google.com. Default: `www.google.com`.
+        ///
+        /// For the page, set the script of the widget with
+        /// [`Widget::with_script_url`](human_check_core::Widget::with_script_url).
         #[must_use]
         pub fn with_recaptcha_net(mut self) -> Self {
             self.classic.endpoint = Endpoint::literal(SITEVERIFY_NET);
             self
         }
 
-        /// For pages that post the token under other names.
+        /// Sets the names of the form fields that may hold the token, for pages that post it under
+        /// another name. Default: `g-recaptcha-response`.
+        ///
+        /// The given names replace the default.
         #[must_use]
         pub fn with_form_fields<F: Into<String>>(
             mut self,
@@ -102,11 +115,14 @@ macro_rules! settings {
             self
         }
 
-        /// Opens a connection before the first visitor needs one.
+        /// Opens a connection to Google, so that the first check does not wait for one.
+        ///
+        /// Sends an empty GET, which uses no token. A reply with any status is a success. Dropping
+        /// the future abandons the connection.
         ///
         /// # Errors
         ///
-        /// [`CheckError`] when the provider cannot be reached.
+        /// [`CheckError`] when no reply arrives within the client's limits.
         pub async fn prewarm(&self) -> Result<(), CheckError> {
             let Classic {
                 client,
@@ -119,7 +135,34 @@ macro_rules! settings {
     };
 }
 
-/// reCAPTCHA v2, checkbox or invisible: yes or no, without a score.
+/// Verifies tokens of reCAPTCHA v2 keys, checkbox or invisible. A valid token is a human; v2 has no
+/// score and no action.
+///
+/// Verifying a token uses it up and Google has no idempotency key, so a request is repeated only
+/// when no byte of the first one was sent. Beyond the monthly quota the check ends in
+/// [`Declined`](ErrorKind::Declined).
+///
+/// ```
+/// use human_check_core::{HumanCheck, Secret, Submission};
+/// use human_check_http::{MockTransport, ProviderClient, Reply};
+/// use human_check_recaptcha::{RECAPTCHA_V2, RecaptchaV2};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = ProviderClient::new(MockTransport::always(Reply::new(200, r#"{"success":true}"#)));
+/// let check = RecaptchaV2::new(&client, Secret::new("secret-of-the-v2-key")?)?;
+///
+/// let submission = Submission::new().with_token(&RECAPTCHA_V2, "token-from-the-form");
+/// assert!(check.check(&submission).await?.is_human());
+/// # Ok(()) }
+/// ```
+///
+/// See docs/providers/recaptcha.md#what-it-reports.
+///
+/// # Cancellation
+///
+/// Dropping the future of [`check`](HumanCheck::check) stops waiting. If the request was sent, the
+/// token may be used, and the visitor needs a new one.
 #[derive(Clone, Debug)]
 pub struct RecaptchaV2 {
     classic: Classic,
@@ -127,37 +170,26 @@ pub struct RecaptchaV2 {
 }
 
 impl RecaptchaV2 {
-    /// Asks with the secret of a v2 key.
+    /// Creates a check with the secret of a v2 key.
+    ///
+    /// Sends nothing. The first check, or [`prewarm`](Self::prewarm), opens a connection.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is Google's published testing secret.
+    /// [`ConfigError`] when the secret is Google's published test secret, unless the client
+    /// [allows test keys](ProviderClient::with_test_keys). See docs/providers/recaptcha.md#test-keys.
     pub fn new(client: &ProviderClient, secret: Secret) -> Result<Self, ConfigError> {
-        Self::with_test_keys(client, secret, TestKeyPolicy::Refused)
-    }
-
-    /// For tests only: also takes the testing secret, and lets its replies pass, marked as such.
-    ///
-    /// # Errors
-    ///
-    /// None today; the type is that of [`new`](Self::new).
-    pub fn for_testing(client: &ProviderClient, secret: Secret) -> Result<Self, ConfigError> {
-        Self::with_test_keys(client, secret, TestKeyPolicy::Allowed)
-    }
-
-    fn with_test_keys(
-        client: &ProviderClient,
-        secret: Secret,
-        test_keys: TestKeyPolicy,
-    ) -> Result<Self, ConfigError> {
         Ok(Self {
-            classic: Classic::new(client, &RECAPTCHA_V2, secret, test_keys)?,
+            classic: Classic::new(client, &RECAPTCHA_V2, secret, client.test_keys())?,
             allow_score: false,
         })
     }
 
-    /// Tolerates a score in the reply, which otherwise shows that v3 keys were put under v2 rules.
-    /// Checkbox keys that live in Google Cloud may send one; whether they do is not established.
+    /// Accepts replies that hold a score. Default: such a reply is `Misconfigured`, with the reason
+    /// `score-in-v2`, because it shows that a v3 key is verified by the rules of v2.
+    ///
+    /// The score becomes a fact and does not decide. Use this for checkbox keys of Google Cloud if
+    /// their replies hold a score; whether they do is not established.
     #[must_use]
     pub fn with_score_allowed(mut self) -> Self {
         self.allow_score = true;
@@ -190,7 +222,43 @@ impl HumanCheck for RecaptchaV2 {
     }
 }
 
-/// reCAPTCHA v3: a score, and a threshold that only you can know.
+/// Verifies tokens of reCAPTCHA v3 keys. A human has a score at or above a threshold.
+///
+/// v3 shows no challenge. `success` in its reply says that the token is genuine, and only the score
+/// tells about the visitor. Set the action that the route expects, too, because a token of a
+/// lenient page would otherwise pass on a strict one.
+///
+/// Verifying a token uses it up and Google has no idempotency key, so a request is repeated only
+/// when no byte of the first one was sent. Beyond the monthly quota Google replies with a success
+/// and a score of 0.9; the check then ends in [`Declined`](ErrorKind::Declined).
+///
+/// ```
+/// use human_check_core::{HumanCheck, Reason, Score, Secret, Submission};
+/// use human_check_http::{MockTransport, ProviderClient, Reply};
+/// use human_check_recaptcha::{RECAPTCHA_V3, RecaptchaV3};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let reply = Reply::new(200, r#"{"success":true,"score":0.3,"action":"login"}"#);
+/// let client = ProviderClient::new(MockTransport::always(reply));
+/// let secret = Secret::new("secret-of-the-v3-key")?;
+/// let check = RecaptchaV3::new(&client, secret, Score::humanity(0.5)?)?;
+///
+/// let submission = Submission::new()
+///     .with_token(&RECAPTCHA_V3, "token-from-the-page")
+///     .with_expected_action("login");
+/// let verdict = check.check(&submission).await?;
+/// let refusal = verdict.refusal().expect("a low score is refused");
+/// assert_eq!(refusal.reason(), Reason::ScoreTooLow);
+/// # Ok(()) }
+/// ```
+///
+/// See docs/providers/recaptcha.md#what-it-reports.
+///
+/// # Cancellation
+///
+/// Dropping the future of [`check`](HumanCheck::check) stops waiting. If the request was sent, the
+/// token may be used, and the visitor needs a new one.
 #[derive(Clone, Debug)]
 pub struct RecaptchaV3 {
     classic: Classic,
@@ -198,14 +266,15 @@ pub struct RecaptchaV3 {
 }
 
 impl RecaptchaV3 {
-    /// Asks with the secret of a v3 key, and refuses scores under `min_score`.
+    /// Creates a check with the secret of a v3 key. Scores below `min_score` are refused.
     ///
-    /// Scores run from 0 (machine) to 1 (human); Google suggests to start with 0.5.
+    /// Scores run from 0 (bot) to 1 (human). Google suggests to start with 0.5. Sends nothing. The
+    /// first check, or [`prewarm`](Self::prewarm), opens a connection.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the secret is Google's published testing secret, which is for v2 and
-    /// has no scores.
+    /// [`ConfigError`] when the secret is Google's published test secret, which is for v2 and has
+    /// no scores.
     pub fn new(
         client: &ProviderClient,
         secret: Secret,
@@ -244,27 +313,28 @@ impl HumanCheck for RecaptchaV3 {
     }
 }
 
-/// What [`judge_v2`] holds a reply to.
+/// The rules that [`judge_v2`] applies to a reply.
 #[derive(Clone, Copy, Debug, Default)]
 struct V2Rules {
-    /// Whether a score in the reply is tolerated.
+    /// Whether the reply may hold a score.
     pub allow_score: bool,
-    /// Whether replies to the testing secret count.
+    /// Whether a reply to the test secret may pass.
     pub test_keys: TestKeyPolicy,
 }
 
-/// What [`judge_v3`] holds a reply to.
+/// The rules that [`judge_v3`] applies to a reply.
 #[derive(Clone, Copy, Debug)]
 struct V3Rules {
     /// The lowest score that passes.
     pub min_score: Score,
 }
 
-/// What a siteverify reply means for a v2 key (sections 2.3 to 2.7).
+/// Turns a siteverify reply into a verdict, for a v2 key. See docs/providers/recaptcha.md#reply.
 ///
 /// # Errors
 ///
-/// [`CheckError`] when it is neither yes nor no. A score means v3 keys under v2 rules: `Misconfigured`.
+/// [`CheckError`] when the reply holds no verdict. `Misconfigured` when it holds a score, because
+/// the key is then one of v3.
 fn judge_v2(reply: &Reply, rules: V2Rules) -> Result<Verdict, CheckError> {
     let (body, refusal) = siteverify::read::<SiteverifyReply<'_>>(&RECAPTCHA_V2, reply, classify)?;
     let has_score = body.score.is_stated();
@@ -275,15 +345,15 @@ fn judge_v2(reply: &Reply, rules: V2Rules) -> Result<Verdict, CheckError> {
     Ok(siteverify::conclude(facts, refusal, rules.test_keys))
 }
 
-/// What a siteverify reply means for a v3 key (sections 2.3 to 2.7).
+/// Turns a siteverify reply into a verdict, for a v3 key. See docs/providers/recaptcha.md#reply.
 ///
-/// `success` only says that the token is genuine; the score decides. A reply without an action
-/// refuses, since v3 always has one, be it empty.
+/// `success` says that the token is genuine; the score decides. A reply without the member `action`
+/// is refused, because every v3 reply has one (inferred), empty where the page set none.
 ///
 /// # Errors
 ///
-/// [`CheckError`] when it is neither yes nor no. A yes without a score means v2 keys under v3
-/// rules: `Misconfigured`.
+/// [`CheckError`] when the reply holds no verdict. `Misconfigured` for a success without a score,
+/// because the key is then one of v2.
 fn judge_v3(reply: &Reply, rules: V3Rules) -> Result<Verdict, CheckError> {
     let (body, refusal) = siteverify::read::<SiteverifyReply<'_>>(&RECAPTCHA_V3, reply, classify)?;
     let (has_score, has_action) = (body.score.is_stated(), body.action.is_stated());
@@ -301,7 +371,7 @@ fn judge_v3(reply: &Reply, rules: V3Rules) -> Result<Verdict, CheckError> {
         (None, Some(score)) if !score.at_least(rules.min_score) => {
             Some(Refusal::new(Reason::ScoreTooLow))
         }
-        // An empty action is one that the page did not set; no action at all is no v3 reply.
+        // The member is empty when the page set no action. Without the member this is no v3 reply.
         (None, Some(_)) if !has_action => {
             Some(Refusal::new(Reason::EvidenceAbsent(FactKind::Action)).with_alert())
         }
@@ -314,8 +384,10 @@ fn misconfigured(provider: &Provider, reason: &'static str) -> CheckError {
     CheckError::new(ErrorKind::Misconfigured, provider, reason)
 }
 
-/// Section 2.4. `invalid-keys` is the owner's fault when it happens to everybody, but a token of
-/// another site provokes it too.
+/// Classifies an error code. See docs/providers/recaptcha.md#error-codes.
+///
+/// A wrong key of the operator causes `invalid-keys` for every visitor. A visitor can also cause it
+/// with a token of another site, so it refuses and raises an alert.
 fn classify(code: &str) -> CodeClass {
     match code {
         "missing-input-secret" | "invalid-input-secret" => CodeClass::Misconfigured("secret"),
@@ -326,13 +398,13 @@ fn classify(code: &str) -> CodeClass {
             CodeClass::Refused(Reason::Invalid)
         }
         "timeout-or-duplicate" => CodeClass::Refused(Reason::ExpiredOrReplayed),
-        // Over quota Google replies success with a fixed 0.9 and this text (section 2.6).
+        // Beyond the quota Google replies with a success, a fixed score of 0.9 and this text.
         text if text.to_ascii_lowercase().contains("free quota") => CodeClass::Declined("quota"),
         _ => CodeClass::Unknown,
     }
 }
 
-/// Section 2.3.
+/// The body of a siteverify reply. See docs/providers/recaptcha.md#reply.
 #[derive(Deserialize)]
 struct SiteverifyReply<'a> {
     success: Option<bool>,
@@ -370,8 +442,8 @@ impl SiteverifyReply<'_> {
             .as_ref()
             .is_some_and(|host| host.as_str() == TEST_HOSTNAME);
         if facts.test_key && !test_keys.allowed() && self.success == Some(true) {
-            // Only the testing secret reports this host, unless origins are not verified at all;
-            // both are ours to mend.
+            // Google reports this host for the test secret, or where the key does not verify
+            // origins. In both cases the operator has to correct the configuration.
             return Err(misconfigured(provider, "test-key"));
         }
         facts.solved_at = self.challenge_ts.get().and_then(timestamp);

@@ -1,4 +1,4 @@
-//! How we sign in to Google Cloud (recaptcha.md section 3.2).
+//! Signing in to Google Cloud. See docs/providers/recaptcha.md#enterprise-sign-in.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,16 +19,32 @@ use crate::RECAPTCHA_ENTERPRISE;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
-/// No access token is kept longer than this, whatever its source says.
+/// The maximum time to keep an access token, whatever ttl its source states.
 const MAX_TOKEN_TTL: Duration = Duration::from_secs(86_400);
 
-/// At most one rejected token in this time is replaced at once.
+/// The minimum time between two renewals after a rejected access token. A credential that is never
+/// accepted would otherwise double the calls.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(10);
 
-/// Renewed this long before it ends.
-const MARGIN: Duration = Duration::from_secs(60);
+/// How long before its end an access token is renewed.
+const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
 
-/// How [`RecaptchaEnterprise`](crate::RecaptchaEnterprise) signs in.
+/// How [`RecaptchaEnterprise`](crate::RecaptchaEnterprise) signs in to Google Cloud: with an API
+/// key, or with access tokens of a [`TokenSource`].
+///
+/// Clones share one cached access token. `Debug` hides the key.
+///
+/// ```
+/// use human_check_core::Secret;
+/// use human_check_recaptcha::{Credential, MetadataServer};
+///
+/// let key = Credential::api_key(Secret::new("AIza-the-api-key")?)?;
+/// let machine = Credential::bearer(MetadataServer::new()?); // on Google Cloud
+/// # let _ = (key, machine);
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+///
+/// See docs/providers/recaptcha.md#enterprise-sign-in.
 #[derive(Clone, Debug)]
 pub struct Credential(Kind);
 
@@ -39,26 +55,37 @@ enum Kind {
 }
 
 impl Credential {
-    /// An API key. It travels in a header, never in the URL. Restrict it to this API, or to your
-    /// servers' addresses; a restriction to referrers does not fit a server.
+    /// Creates a credential from an API key of Google Cloud.
+    ///
+    /// The key is sent in the header `x-goog-api-key` and never in a URL. In the Google Cloud
+    /// console, restrict the key to the reCAPTCHA Enterprise API or to the addresses of the
+    /// servers. A restriction to referrers refuses servers.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it does not fit in a header.
+    /// [`ConfigError`] when the key holds characters that no header may hold.
     pub fn api_key(key: Secret) -> Result<Self, ConfigError> {
         let mut header = Request::header_value("api_key", key.expose())?;
         header.set_sensitive(true);
         Ok(Self(Kind::ApiKey(key, header)))
     }
 
-    /// Access tokens from `source`, kept until a minute before they end.
+    /// Creates a credential that takes access tokens from `source`.
+    ///
+    /// An access token is kept until a minute before it ends, and for a day at most. Checks that
+    /// need one at the same time share one fetch.
     pub fn bearer(source: impl TokenSource) -> Self {
         Self(Kind::Bearer(Arc::new(Bearer {
             source: Box::new(source),
-            kept: Mutex::default(),
+            cache: Mutex::default(),
         })))
     }
 
+    /// Returns the header that signs a request, and its secret, which must not appear in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckError`] when no access token could be fetched. The visitor's token is then unused.
     pub(crate) async fn header(
         &self,
         client: &ProviderClient,
@@ -66,7 +93,7 @@ impl Credential {
         match &self.0 {
             Kind::ApiKey(key, header) => Ok((API_KEY, header.clone(), key.clone())),
             Kind::Bearer(bearer) => {
-                // Without a credential nothing of the visitor's was sent.
+                // The visitor's token is sent only after signing in.
                 let token = bearer
                     .token(client)
                     .await
@@ -78,78 +105,111 @@ impl Credential {
         }
     }
 
-    /// Forgets an access token that was not taken, unless somebody has renewed it already.
-    /// Whether asking again can help.
+    /// Discards an access token that Google rejected, unless another check has replaced it already.
+    /// Returns whether a second call may succeed.
     pub(crate) async fn renew(&self, rejected: &Secret) -> bool {
         match &self.0 {
             Kind::ApiKey(..) => false,
             Kind::Bearer(bearer) => {
-                let mut kept = bearer.kept.lock().await;
+                let mut cache = bearer.cache.lock().await;
                 let same = |(token, _): &(Secret, Instant)| token.expose() == rejected.expose();
-                if !kept.token.as_ref().is_some_and(same) {
+                if !cache.token.as_ref().is_some_and(same) {
                     return true;
                 }
-                // Where fresh tokens are not taken either, each check would be sent twice.
-                let again = kept.renewed.is_none_or(|at| at.elapsed() >= RENEWAL_PAUSE);
-                if again {
-                    kept.token = None;
-                    kept.renewed = Some(Instant::now());
+                // Where Google rejects fresh access tokens, too, every check would be sent twice.
+                let may_renew = cache
+                    .renewed_at
+                    .is_none_or(|at| at.elapsed() >= RENEWAL_PAUSE);
+                if may_renew {
+                    cache.token = None;
+                    cache.renewed_at = Some(Instant::now());
                 }
-                again
+                may_renew
             }
         }
     }
 }
 
-/// Gives access tokens for Google Cloud.
+/// A source of access tokens for Google Cloud, for [`Credential::bearer`].
 ///
-/// [`ServiceAccount`](crate::ServiceAccount) and [`MetadataServer`] do; implement it for anything
-/// else, such as workload identity federation.
+/// `ServiceAccount` (feature `service-account`) and [`MetadataServer`] implement it. Implement it
+/// for other ways to sign in, such as workload identity federation. [`read_access_token`] reads the
+/// reply of an OAuth token endpoint.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use human_check_core::{CheckError, Secret};
+/// use human_check_http::ProviderClient;
+/// use human_check_recaptcha::{AccessToken, Credential, TokenSource};
+///
+/// #[derive(Debug)]
+/// struct Federation;
+///
+/// #[async_trait::async_trait]
+/// impl TokenSource for Federation {
+///     async fn access_token(&self, _: &ProviderClient) -> Result<AccessToken, CheckError> {
+///         // Here: exchange the workload's own identity for a token.
+/// #       let token = Secret::new("ya29.example").expect("a token of one line");
+///         Ok(AccessToken { token, expires_in: Duration::from_secs(3_600) })
+///     }
+/// }
+///
+/// let credential = Credential::bearer(Federation);
+/// ```
 #[async_trait]
 pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
-    /// A fresh token.
+    /// Fetches a new access token. `client` is the client of the check; use it for HTTP calls, so
+    /// that its limits hold.
+    ///
+    /// The call counts towards the total timeout of the check. Its future is dropped when that
+    /// timeout ends.
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when none could be had.
+    /// [`CheckError`] when no token could be fetched. The check ends with this error.
     async fn access_token(&self, client: &ProviderClient) -> Result<AccessToken, CheckError>;
 }
 
-/// An access token and how long it lives.
+/// An access token for Google Cloud, and its ttl. A [`TokenSource`] returns it.
 #[derive(Clone, Debug)]
 pub struct AccessToken {
-    /// The token.
+    /// The access token, without `Bearer`.
     pub token: Secret,
-    /// Its ttl from now.
+    /// The ttl of the access token, counted from now.
     pub expires_in: Duration,
 }
 
 struct Bearer {
     source: Box<dyn TokenSource>,
-    /// Held while one is fetched, so that a burst of checks fetches one.
-    kept: Mutex<Kept>,
+    /// Locked while an access token is fetched, so that a burst of checks fetches one.
+    cache: Mutex<TokenCache>,
 }
 
 #[derive(Default)]
-struct Kept {
-    /// The access token, and when to fetch the next.
+struct TokenCache {
+    /// The access token, and when to fetch the next one.
     token: Option<(Secret, Instant)>,
-    /// When one was last thrown away because it was not taken.
-    renewed: Option<Instant>,
+    /// When a rejected access token was last discarded.
+    renewed_at: Option<Instant>,
 }
 
 impl Bearer {
+    /// Returns the cached access token, or fetches one.
     async fn token(&self, client: &ProviderClient) -> Result<Secret, CheckError> {
-        let mut kept = self.kept.lock().await;
-        if let Some((token, renew_at)) = &kept.token
+        let mut cache = self.cache.lock().await;
+        if let Some((token, renew_at)) = &cache.token
             && Instant::now() < *renew_at
         {
             return Ok(token.clone());
         }
         let fresh = self.source.access_token(client).await?;
-        let ttl = fresh.expires_in.saturating_sub(MARGIN).min(MAX_TOKEN_TTL);
+        let ttl = fresh
+            .expires_in
+            .saturating_sub(RENEWAL_MARGIN)
+            .min(MAX_TOKEN_TTL);
         let renew_at = Instant::now() + ttl;
-        kept.token = Some((fresh.token.clone(), renew_at));
+        cache.token = Some((fresh.token.clone(), renew_at));
         Ok(fresh.token)
     }
 }
@@ -160,20 +220,29 @@ impl fmt::Debug for Bearer {
     }
 }
 
-/// On Google Cloud: the token of the machine's own service account.
+/// A [`TokenSource`] that takes access tokens from the metadata server of Google Cloud. They belong
+/// to the service account of the machine.
 ///
-/// Asked by its link-local address, which no router passes on, over plain HTTP, as Google serves it.
+/// Use it for programs that run on Google Cloud. The call uses plain HTTP, as Google offers it, and
+/// the link-local address 169.254.169.254, which routers do not forward.
+///
+/// ```
+/// use human_check_recaptcha::{Credential, MetadataServer};
+///
+/// let credential = Credential::bearer(MetadataServer::new()?);
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct MetadataServer {
     endpoint: Endpoint,
 }
 
 impl MetadataServer {
-    /// The metadata server at its usual address, 169.254.169.254.
+    /// Creates a token source for the metadata server at 169.254.169.254.
     ///
     /// # Errors
     ///
-    /// None today; the type leaves room for addresses from the environment.
+    /// None at present. The return type leaves room for addresses from the environment.
     pub fn new() -> Result<Self, ConfigError> {
         let base = Endpoint::link_local("http://169.254.169.254/")?;
         let path = "computeMetadata/v1/instance/service-accounts/default/token";
@@ -196,6 +265,7 @@ impl TokenSource for MetadataServer {
     }
 }
 
+/// The reply of a token endpoint or of the metadata server.
 #[derive(Default, Deserialize)]
 struct TokenReply<'a> {
     #[serde(borrow, default)]
@@ -206,12 +276,23 @@ struct TokenReply<'a> {
     error: Text<'a>,
 }
 
-/// Reads a token endpoint's or metadata server's reply (section 3.2).
+/// Reads the reply of an OAuth token endpoint or of the metadata server, for a [`TokenSource`].
+///
+/// ```
+/// use human_check_http::Reply;
+/// use human_check_recaptcha::read_access_token;
+///
+/// let reply = Reply::new(200, r#"{"access_token":"ya29.example","expires_in":3599}"#);
+/// assert_eq!(read_access_token(&reply)?.expires_in.as_secs(), 3_599);
+/// # Ok::<(), human_check_core::CheckError>(())
+/// ```
+///
+/// See docs/providers/recaptcha.md#enterprise-sign-in.
 ///
 /// # Errors
 ///
 /// `Unavailable` for the statuses and error names that Google calls temporary, `Protocol` for a
-/// success without a token, `Misconfigured` otherwise.
+/// success without `access_token` or `expires_in`, and `Misconfigured` for every other error.
 pub fn read_access_token(reply: &Reply) -> Result<AccessToken, CheckError> {
     let body: TokenReply<'_> = json::object(reply.body()).unwrap_or_default();
     if reply.status() == 200 {

@@ -18,11 +18,39 @@ use crate::{KeyKind, RECAPTCHA_ENTERPRISE};
 
 const GOOGLE: &str = "https://recaptchaenterprise.googleapis.com/";
 
-/// reCAPTCHA Enterprise: createAssessment and annotate.
+/// Verifies tokens of reCAPTCHA Enterprise keys with the call createAssessment.
 ///
-/// Assessing spends the token, so nothing is repeated once it was sent, with one exception: when
-/// Google says 401 the token was not looked at, so an expired access token is renewed and the
-/// request repeated once.
+/// Its [`KeyKind`] decides which valid tokens count as human. [`annotate`](Self::annotate) tells
+/// Google later what a visitor turned out to be.
+///
+/// An assessment uses the token up, so a request is repeated only when no byte of the first one was
+/// sent. There is one exception: after status 401 Google did not use the token (inferred), so the
+/// check renews the access token and repeats the request once.
+///
+/// ```
+/// use human_check_core::{HumanCheck, Score, Secret, Submission};
+/// use human_check_http::{MockTransport, ProviderClient, Reply};
+/// use human_check_recaptcha::{Credential, KeyKind, RECAPTCHA_ENTERPRISE, RecaptchaEnterprise};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let assessment = r#"{"tokenProperties":{"valid":true},"riskAnalysis":{"score":0.9}}"#;
+/// let client = ProviderClient::new(MockTransport::always(Reply::new(200, assessment)));
+/// let key = Credential::api_key(Secret::new("AIza-the-api-key")?)?;
+/// let kind = KeyKind::Score(Score::humanity(0.5)?);
+/// let check = RecaptchaEnterprise::new(&client, "my-project-123", "site-key", key, kind)?;
+///
+/// let submission = Submission::new().with_token(&RECAPTCHA_ENTERPRISE, "token-from-the-page");
+/// assert!(check.check(&submission).await?.is_human());
+/// # Ok(()) }
+/// ```
+///
+/// See docs/providers/recaptcha.md#enterprise.
+///
+/// # Cancellation
+///
+/// Dropping the future of [`check`](HumanCheck::check) stops waiting. If the request was sent, the
+/// token may be used, and the visitor needs a new one.
 #[derive(Clone, Debug)]
 pub struct RecaptchaEnterprise {
     client: ProviderClient,
@@ -35,11 +63,16 @@ pub struct RecaptchaEnterprise {
 }
 
 impl RecaptchaEnterprise {
-    /// Asks about tokens of `site_key`, in the Google Cloud project that owns it.
+    /// Creates a check for the tokens of `site_key`. `project` is the id or the number of the
+    /// Google Cloud project that owns the key.
+    ///
+    /// Sends nothing. The first check, or [`prewarm`](Self::prewarm), signs in and opens a
+    /// connection.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the project or the site key is blank or cannot be one.
+    /// [`ConfigError`] when the project or the site key is empty or holds other characters than
+    /// ASCII letters, digits and `-_.:`.
     pub fn new(
         client: &ProviderClient,
         project: impl Into<String>,
@@ -48,7 +81,7 @@ impl RecaptchaEnterprise {
         kind: KeyKind,
     ) -> Result<Self, ConfigError> {
         let (project, site_key) = (project.into(), site_key.into());
-        // Both end in a path or next to a token; anything but a plain name would ask elsewhere.
+        // The project becomes a part of the path, where `/` or `..` would lead to another call.
         let plain = |text: &str| {
             !text.is_empty()
                 && text
@@ -81,7 +114,10 @@ impl RecaptchaEnterprise {
         })
     }
 
-    /// For pages that post the token under other names.
+    /// Sets the names of the form fields that may hold the token, for pages that post it under
+    /// another name. Default: `g-recaptcha-response`.
+    ///
+    /// The given names replace the default.
     #[must_use]
     pub fn with_form_fields<F: Into<String>>(
         mut self,
@@ -91,17 +127,23 @@ impl RecaptchaEnterprise {
         self
     }
 
-    /// Opens a connection and fetches an access token before the first visitor needs them.
+    /// Fetches an access token and opens a connection to Google, so that the first check does not
+    /// wait for them.
+    ///
+    /// Makes no assessment, so it does not show whether Google accepts an API key. Dropping the
+    /// future abandons the connection.
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when Google cannot be reached or does not take the credential.
+    /// [`CheckError`] when signing in fails, or when no reply arrives within the client's limits.
     pub async fn prewarm(&self) -> Result<(), CheckError> {
         self.credential.header(&self.client).await?;
         self.client.prewarm(&RECAPTCHA_ENTERPRISE, &self.base).await
     }
 
-    /// The request for a token, without a credential (section 3.3).
+    /// Builds the request for a token, without a credential.
+    ///
+    /// See docs/providers/recaptcha.md#request.
     fn build(&self, token: &str, submission: &Submission) -> Request {
         let mut event = Map::new();
         event.insert("token".into(), token.into());
@@ -128,14 +170,28 @@ impl RecaptchaEnterprise {
         Request::json(&self.base.at_path(&path), &body.into())
     }
 
-    /// Tells Google later what a visitor turned out to be (section 3.7).
+    /// Tells Google what the visitor of an earlier verdict turned out to be. Google uses that to
+    /// improve its scores.
     ///
-    /// `facts` are those of the verdict. Give an annotation, reasons, or both.
+    /// `facts` are the facts of that verdict, whose detail `name` names the assessment. Give an
+    /// annotation, reasons, or both. Dropping the future leaves the annotation made or not.
+    ///
+    /// ```
+    /// use human_check_core::{CheckError, Facts};
+    /// use human_check_recaptcha::{Annotation, AnnotationReason, RecaptchaEnterprise};
+    ///
+    /// async fn refunded(check: &RecaptchaEnterprise, facts: &Facts) -> Result<(), CheckError> {
+    ///     let reasons = [AnnotationReason::RefundFraud];
+    ///     check.annotate(facts, Some(Annotation::Fraudulent), &reasons).await
+    /// }
+    /// ```
+    ///
+    /// See docs/providers/recaptcha.md#enterprise.
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when Google did not take it; `Misconfigured` also when the facts are not of
-    /// an assessment.
+    /// [`CheckError`] when the call failed. `Misconfigured` with the reason `assessment-name` when
+    /// the facts do not name an assessment.
     pub async fn annotate(
         &self,
         facts: &Facts,
@@ -171,8 +227,10 @@ impl RecaptchaEnterprise {
             .await
     }
 
-    /// Asks once, and says with which credential.
-    async fn ask(
+    /// Creates one assessment, and returns its outcome with the secret that signed the request.
+    ///
+    /// `attempts` counts the requests that were sent.
+    async fn assess_once(
         &self,
         token: &str,
         submission: &Submission,
@@ -189,28 +247,29 @@ impl RecaptchaEnterprise {
             resend: ResendPolicy::Unsent,
         };
         let judge = |reply: &Reply| assessment::judge(reply, self.kind);
-        // Counted before, in case time runs out in between.
+        // Counted before the call, because the total timeout may drop this future in between.
         attempts.fetch_add(1, Ordering::Relaxed);
-        let asked = self.client.ask(call, judge).await;
-        attempts.fetch_add(asked.attempts.saturating_sub(1), Ordering::Relaxed);
-        Ok((asked.outcome, secret))
+        let call_outcome = self.client.ask(call, judge).await;
+        attempts.fetch_add(call_outcome.attempts.saturating_sub(1), Ordering::Relaxed);
+        Ok((call_outcome.outcome, secret))
     }
 
-    /// Asks, and once more with a new access token where Google did not take the old one.
+    /// Creates an assessment, and once more with a new access token when Google rejected the first
+    /// one.
     async fn assess(
         &self,
         token: &str,
         submission: &Submission,
         attempts: &AtomicU32,
     ) -> Result<Verdict, CheckError> {
-        let (outcome, used) = self.ask(token, submission, attempts).await?;
+        let (outcome, used) = self.assess_once(token, submission, attempts).await?;
         let rejected = outcome
             .as_ref()
             .is_err_and(|error| error.reason() == UNAUTHENTICATED);
         if !(rejected && self.credential.renew(&used).await) {
             return outcome;
         }
-        self.ask(token, submission, attempts).await?.0
+        self.assess_once(token, submission, attempts).await?.0
     }
 }
 
@@ -221,13 +280,13 @@ impl HumanCheck for RecaptchaEnterprise {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let reports = Capabilities::nothing()
+        let capabilities = Capabilities::nothing()
             .sometimes(FactKind::Action)
             .sometimes(FactKind::Hostname)
             .sometimes(FactKind::SolvedAt);
         match self.kind {
-            KeyKind::Score(_) => reports.always(FactKind::Score),
-            KeyKind::Challenge | KeyKind::Checkbox => reports.sometimes(FactKind::Score),
+            KeyKind::Score(_) => capabilities.always(FactKind::Score),
+            KeyKind::Challenge | KeyKind::Checkbox => capabilities.sometimes(FactKind::Score),
         }
     }
 
@@ -246,9 +305,9 @@ impl HumanCheck for RecaptchaEnterprise {
             .within_total_timeout(&RECAPTCHA_ENTERPRISE, assessed)
             .await;
         let attempts = attempts.into_inner();
-        let asked = CallOutcome { outcome, attempts };
+        let call_outcome = CallOutcome { outcome, attempts };
         self.client
-            .report(&RECAPTCHA_ENTERPRISE, &asked, start.elapsed());
-        asked.outcome
+            .report(&RECAPTCHA_ENTERPRISE, &call_outcome, start.elapsed());
+        call_outcome.outcome
     }
 }

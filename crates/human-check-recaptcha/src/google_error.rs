@@ -1,4 +1,5 @@
-//! Google's error envelope (recaptcha.md section 3.6).
+//! Google's error object in replies of reCAPTCHA Enterprise. See
+//! docs/providers/recaptcha.md#error-codes.
 
 use human_check_core::{CheckError, ErrorKind};
 use human_check_http::Reply;
@@ -21,17 +22,19 @@ struct Status<'a> {
     #[serde(borrow, default)]
     status: Text<'a>,
     #[serde(borrow, default)]
-    details: Objects<DetailValue<'a>>,
+    details: Objects<ErrorDetail<'a>>,
 }
 
 #[derive(Deserialize)]
-struct DetailValue<'a> {
+struct ErrorDetail<'a> {
     #[serde(borrow, default)]
     reason: Text<'a>,
 }
 
-/// The error in a reply, by its status or, on a 200 that holds an error, by the status inside.
-/// The message is never looked at: it varies, and may hold anything.
+/// Returns the error of a reply, or `None` when the reply is a success.
+///
+/// The HTTP status decides. For a 200 with an error object, the status inside the object decides.
+/// The error's message is not read, because its text varies.
 pub(crate) fn read(reply: &Reply) -> Option<CheckError> {
     let envelope: Envelope<'_> = json::object(reply.body()).unwrap_or_default();
     let error = match (reply.status(), envelope.error) {
@@ -59,7 +62,7 @@ pub(crate) fn read(reply: &Reply) -> Option<CheckError> {
     )
 }
 
-/// An error inside a 200, which is none of HTTP's: whatever it says, it is no verdict.
+/// Classifies an error object in a reply with status 200. Such a reply never holds a verdict.
 fn classify_inner(code: Option<f64>, cause: Option<&str>) -> (ErrorKind, &'static str) {
     let codes = 400..600_u16;
     match codes
@@ -71,11 +74,12 @@ fn classify_inner(code: Option<f64>, cause: Option<&str>) -> (ErrorKind, &'stati
     }
 }
 
+/// Classifies an error by the HTTP status and the `reason` of its details.
 fn classify(status: u16, cause: Option<&str>) -> (ErrorKind, &'static str) {
     use ErrorKind::{Declined, Misconfigured, Protocol, Unavailable};
     match (status, cause.unwrap_or("")) {
         (429, "RATE_LIMIT_EXCEEDED") => (Unavailable, "rate-limited"),
-        // The monthly quota: no assessment is made.
+        // The monthly quota is exhausted, and Google made no assessment.
         (429, _) => (Declined, "quota"),
         (408 | 499 | 504, _) => (Unavailable, "provider-timeout"),
         (409, _) => (Unavailable, "aborted"),
@@ -94,5 +98,6 @@ fn classify(status: u16, cause: Option<&str>) -> (ErrorKind, &'static str) {
     }
 }
 
-/// HTTP 401: the credential was not taken, before the visitor's token was looked at.
+/// The reason for HTTP 401: Google rejected the credential before it used the visitor's token
+/// (inferred).
 pub(crate) const UNAUTHENTICATED: &str = "credentials";

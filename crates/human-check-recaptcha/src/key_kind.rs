@@ -1,15 +1,28 @@
 use human_check_core::Score;
 
-/// What kind of key made the tokens, which decides what makes a valid one a human (section 3.8).
+/// The kind of a reCAPTCHA Enterprise key. It decides which valid tokens count as human.
 ///
-/// It comes from configuration and never from the request.
+/// Take it from the configuration and never from the request: a visitor must not choose the rules.
+/// A failed challenge is refused with every kind.
+///
+/// ```
+/// use human_check_core::Score;
+/// use human_check_recaptcha::KeyKind;
+///
+/// let kind = KeyKind::Score(Score::humanity(0.5)?);
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+///
+/// See docs/providers/recaptcha.md#enterprise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum KeyKind {
-    /// Policy-based or invisible challenge: a challenge must be passed or not have been needed.
+    /// A policy-based challenge key, invisible: human when the visitor passed a challenge, or when
+    /// none was needed. A reply that states neither is refused, with an alert.
     Challenge,
-    /// A checkbox: a valid token was solved.
+    /// A checkbox key: human when the token is valid and its challenge was not failed.
     Checkbox,
-    /// Score only: the score must reach this one, from 0 (machine) to 1 (human).
+    /// A score key: human when the score is at least this one, from 0 (bot) to 1 (human). A reply
+    /// without a score is refused. Google suggests to start with 0.5.
     Score(Score),
 }

@@ -23,13 +23,24 @@ pub use widget::{widget_enterprise_checkbox, widget_enterprise_score, widget_v2,
 
 use human_check_core::Provider;
 
-/// reCAPTCHA v2, checkbox or invisible (recaptcha.md section 9.2).
+/// The provider of reCAPTCHA v2 keys, checkbox or invisible, with the form field
+/// `g-recaptcha-response`. [`RecaptchaV2`] verifies its tokens.
+///
+/// See docs/providers/recaptcha.md#tokens.
 pub static RECAPTCHA_V2: Provider = Provider::new("recaptcha-v2", &["g-recaptcha-response"]);
 
-/// reCAPTCHA v3. It adds no field to a form; pages that name theirs otherwise say so with
-/// `with_form_fields` (section 9.4).
+/// The provider of reCAPTCHA v3 keys. [`RecaptchaV3`] verifies its tokens.
+///
+/// Google's v3 script adds no field to a form. The field that [`widget_v3`] adds is
+/// `g-recaptcha-response`. For a page that uses another name, call
+/// [`RecaptchaV3::with_form_fields`].
+///
+/// See docs/providers/recaptcha.md#tokens.
 pub static RECAPTCHA_V3: Provider = Provider::new("recaptcha-v3", &["g-recaptcha-response"]);
 
-/// reCAPTCHA Enterprise (section 9.5).
+/// The provider of reCAPTCHA Enterprise keys, with the form field `g-recaptcha-response`.
+/// [`RecaptchaEnterprise`] verifies its tokens.
+///
+/// See docs/providers/recaptcha.md#enterprise.
 pub static RECAPTCHA_ENTERPRISE: Provider =
     Provider::new("recaptcha-enterprise", &["g-recaptcha-response"]);

@@ -21,23 +21,40 @@ use crate::credential::{AccessToken, TokenSource, read_access_token};
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-/// Google's limit for a signed assertion, in seconds.
-const LIFETIME: u64 = 3_600;
+/// Google's maximum ttl of a signed assertion, in seconds.
+const ASSERTION_TTL: u64 = 3_600;
 
-/// A service account's key file: signs an assertion and trades it for an access token
-/// (recaptcha.md section 3.2).
+/// A [`TokenSource`] that signs in with the key file of a Google Cloud service account.
+///
+/// For each access token it signs an assertion (RS256, valid for an hour) and exchanges it at the
+/// file's `token_uri`. The account needs the role `roles/recaptchaenterprise.agent`. Needs the
+/// feature `service-account`, which is on by default.
+///
+/// ```no_run
+/// use human_check_core::Secret;
+/// use human_check_recaptcha::{Credential, ServiceAccount};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let file = std::fs::read_to_string("/run/secrets/service-account.json")?;
+/// let account = ServiceAccount::from_json(&Secret::multiline(file)?)?;
+/// let credential = Credential::bearer(account);
+/// # Ok(()) }
+/// ```
+///
+/// See docs/providers/recaptcha.md#enterprise-sign-in.
 #[derive(Clone)]
 pub struct ServiceAccount {
     email: String,
     key_id: String,
     key: Arc<RsaKeyPair>,
-    /// Who the assertion is for: Google's name of the endpoint, even where another is asked.
+    /// The audience of the assertion: the `token_uri` of the file, even when the client's base URL
+    /// sends the request to another host.
     audience: String,
     endpoint: Endpoint,
     clock: Arc<dyn Clock>,
 }
 
-/// The members of the file that are needed.
+/// The members of the key file that are read.
 #[derive(Deserialize)]
 struct KeyFile {
     client_email: String,
@@ -47,12 +64,13 @@ struct KeyFile {
 }
 
 impl ServiceAccount {
-    /// Reads the JSON key file that the Google Cloud console gives out.
+    /// Creates a token source from the text of the JSON key file that the Google Cloud console
+    /// creates. Read the file with [`Secret::multiline`].
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is not such a file, its key cannot be used, or its token endpoint
-    /// is not `https`.
+    /// [`ConfigError`] when the text is not such a file, its private key is not RSA of 2,048 bits
+    /// or more, or its `token_uri` is not `https`. No text of the file is in the error.
     pub fn from_json(file: &Secret) -> Result<Self, ConfigError> {
         let bad = |problem| {
             ConfigError::new(
@@ -61,7 +79,7 @@ impl ServiceAccount {
                 "create a JSON key for the service account in the Google Cloud console and give the whole file",
             )
         };
-        // The parser's own message might quote the key.
+        // The message of the parser is left out, because it may quote the key.
         let file: KeyFile = serde_json::from_str(file.expose())
             .map_err(|_| bad("is not a service account's key file"))?;
         let private_key = Secret::multiline(file.private_key)?;
@@ -79,14 +97,14 @@ impl ServiceAccount {
         })
     }
 
-    /// Signs with the time of another clock.
+    /// Sets the clock that assertions take their time from. Default: the system clock. For tests.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// The assertion, valid for an hour from now.
+    /// Signs an assertion that is valid for an hour from now.
     fn assertion(&self) -> Result<Secret, CheckError> {
         let now = self
             .clock
@@ -99,7 +117,7 @@ impl ServiceAccount {
             "scope": SCOPE,
             "aud": self.audience,
             "iat": now,
-            "exp": now + LIFETIME,
+            "exp": now + ASSERTION_TTL,
         });
         let encode = |part: &[u8]| URL_SAFE_NO_PAD.encode(part);
         let signed = format!(

@@ -6,16 +6,18 @@ use crate::{RECAPTCHA_ENTERPRISE, RECAPTCHA_V2, RECAPTCHA_V3};
 const CLASSIC: &str = "https://www.google.com/recaptcha/api.js";
 const ENTERPRISE: &str = "https://www.google.com/recaptcha/enterprise.js";
 
-/// Section 4.
+/// The actions that Google accepts. See docs/providers/recaptcha.md#widget.
 const ACTION: TextAttribute = TextAttribute {
     attribute: "data-action",
     punctuation: "/_",
     max_chars: 100,
 };
 
-/// Section 9.7. Scripts and frames are Google's list as others restate it, images come from its
-/// demonstration, and connections are inferred from sites that needed them. Some of those also
-/// needed `style-src 'unsafe-inline'`, which is too wide to ask of everybody.
+/// The sources for a Content-Security-Policy. Scripts and frames are Google's list as others
+/// restate it. Images were observed on Google's demonstration, and connections on some sites. Some
+/// sites also need `style-src 'unsafe-inline'`, which is left out because it weakens every page.
+///
+/// See docs/providers/recaptcha.md#widget.
 const SOURCES: WidgetSources = WidgetSources {
     script: &[
         "https://www.google.com/recaptcha/",
@@ -52,8 +54,8 @@ static ENTERPRISE_CHECKBOX: WidgetSpec = WidgetSpec {
     ..CHECKBOX
 };
 
-/// The classes are ours, so that Google's script, which binds `g-recaptcha` by itself, leaves the
-/// element to the glue.
+/// The class names are human-check's own. Google's script takes over every element of the class
+/// `g-recaptcha`, which has to be left to the inline script.
 const SCORE: WidgetSpec = WidgetSpec {
     site_key_parameter: Some("render"),
     language_parameter: Some("hl"),
@@ -72,55 +74,98 @@ static ENTERPRISE_SCORE: WidgetSpec = WidgetSpec {
     ..SCORE
 };
 
-/// The checkbox of reCAPTCHA v2, which adds its field to the form by itself (recaptcha.md sections
-/// 9.1 and 9.2).
+/// Creates the description of the reCAPTCHA v2 checkbox for a page. Google's script adds the form
+/// field.
 ///
-/// It knows the themes `light` and `dark`, the sizes `normal` and `compact`, and a language, which
-/// is the script's and so the same for the whole page. It carries no action.
+/// Options:
+///
+/// | method | values |
+/// | --- | --- |
+/// | [`Widget::with_theme`] | `light`, `dark` |
+/// | [`Widget::with_size`] | `normal`, `compact` |
+/// | [`Widget::with_language`] | a language tag; the script has one language for the whole page |
+///
+/// The widget has no action, and its field cannot be renamed.
+///
+/// ```
+/// let widget = human_check_recaptcha::widget_v2("6LeIxAcTAAAAAJcZVRqyHh71UMIEGNQ_MXjiZKhI")?
+///     .with_theme("dark")?;
+/// assert_eq!(widget.field(), "g-recaptcha-response");
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+///
+/// See docs/providers/recaptcha.md#widget.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] when the site key cannot be one.
+/// [`ConfigError`] when the site key is blank or holds characters that are not printable ASCII.
 pub fn widget_v2(site_key: impl Into<String>) -> Result<Widget, ConfigError> {
     Widget::new(&RECAPTCHA_V2, site_key, &V2)
 }
 
-/// reCAPTCHA v3, which shows nothing but its badge and asks for a score when the form is submitted
-/// (section 9.4).
+/// Creates the description of the reCAPTCHA v3 widget for a page. It shows a badge only.
 ///
-/// Google's script adds no field, so the page adds a hidden input and a glue script that fills it.
-/// The badge holds an element named `g-recaptcha-response` as well. It is outside the form and the
-/// glue looks inside its own element only, so the form posts one such field; where something else
-/// adds a second one, rename this one with [`Widget::with_field`].
+/// The page gets a hidden input and an inline script. When the form is submitted, the script asks
+/// Google for a token, waits at most 10 s, fills the input and submits the form. Without a token
+/// the form is submitted all the same, and the server refuses it.
 ///
-/// It knows an action, a language and another field name. Whether a checkbox and a score can share
-/// a page is not settled: both load `api.js`, with different queries.
+/// Options:
+///
+/// | method | values |
+/// | --- | --- |
+/// | [`Widget::with_action`] | 1 to 100 ASCII letters, digits, `/`, `_` |
+/// | [`Widget::with_language`] | a language tag |
+/// | [`Widget::with_field`] | another name of the form field; see [`RecaptchaV3::with_form_fields`](crate::RecaptchaV3::with_form_fields) |
+///
+/// Google's badge holds another element named `g-recaptcha-response`, outside of the form
+/// (observed). Where another element of the form has that name, too, rename this field.
+///
+/// A checkbox and a score on one page load `api.js` with two different queries. Whether that works
+/// is not established.
+///
+/// ```
+/// let widget = human_check_recaptcha::widget_v3("site-key")?.with_action("login")?;
+/// assert_eq!(
+///     widget.script_src(),
+///     "https://www.google.com/recaptcha/api.js?render=site-key"
+/// );
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+///
+/// See docs/providers/recaptcha.md#widget.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] when the site key cannot be one.
+/// [`ConfigError`] when the site key is blank or holds characters that are not printable ASCII.
 pub fn widget_v3(site_key: impl Into<String>) -> Result<Widget, ConfigError> {
     Widget::new(&RECAPTCHA_V3, site_key, &V3)
 }
 
-/// The checkbox of reCAPTCHA Enterprise, like [`widget_v2`] but with an action (sections 9.2 and
-/// 9.5).
+/// Creates the description of the reCAPTCHA Enterprise checkbox for a page.
+///
+/// It has the options of [`widget_v2`], and also [`Widget::with_action`]: 1 to 100 ASCII letters,
+/// digits, `/`, `_`.
+///
+/// See docs/providers/recaptcha.md#widget.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] when the site key cannot be one.
+/// [`ConfigError`] when the site key is blank or holds characters that are not printable ASCII.
 pub fn widget_enterprise_checkbox(site_key: impl Into<String>) -> Result<Widget, ConfigError> {
     Widget::new(&RECAPTCHA_ENTERPRISE, site_key, &ENTERPRISE_CHECKBOX)
 }
 
-/// The score of reCAPTCHA Enterprise, like [`widget_v3`] (sections 9.4 and 9.5).
+/// Creates the description of the reCAPTCHA Enterprise widget for score keys. It has the options
+/// and the inline script of [`widget_v3`].
 ///
-/// Also for keys that decide by a policy whether to show a challenge, which is inferred: it is
-/// `execute` that shows one.
+/// It also serves policy-based challenge keys (inferred): Google's function `execute` then shows
+/// the challenge.
+///
+/// See docs/providers/recaptcha.md#widget.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] when the site key cannot be one.
+/// [`ConfigError`] when the site key is blank or holds characters that are not printable ASCII.
 pub fn widget_enterprise_score(site_key: impl Into<String>) -> Result<Widget, ConfigError> {
     Widget::new(&RECAPTCHA_ENTERPRISE, site_key, &ENTERPRISE_SCORE)
 }
@@ -181,9 +226,9 @@ mod tests {
 
     #[test]
     fn the_glue_finds_its_elements_and_stays_between_its_tags() {
-        for facts in [&V3, &ENTERPRISE_SCORE] {
-            let glue = facts.glue.unwrap();
-            assert!(glue.contains(facts.class));
+        for spec in [&V3, &ENTERPRISE_SCORE] {
+            let glue = spec.glue.unwrap();
+            assert!(glue.contains(spec.class));
             assert!(!glue.contains("</") && !glue.contains("<!--"));
         }
     }

@@ -2,20 +2,20 @@
   "use strict";
   var ENTERPRISE = "human-check-recaptcha-enterprise";
   var BOXES = ".human-check-recaptcha-v3, ." + ENTERPRISE;
-  var PATIENCE = 10000;
-  // Forms whose answer is being asked for, or that are on their way, and the attempt that made them so.
+  var TIMEOUT_MS = 10000;
+  // Forms that wait for a token or are being sent. The value is the attempt that holds the form.
   var busy = new WeakMap();
-  // The form that is submitted again with its answer, and what became of that.
-  var answered = null;
-  var outcome = null;
+  // The form that is being submitted again with its token, and the event of that submission.
+  var resubmitting = null;
+  var resubmission = null;
 
-  function ask(box) {
+  function requestToken(box) {
     return new Promise(function (resolve, reject) {
       var waiting = true;
       setTimeout(function () {
         waiting = false;
-        reject(new Error("reCAPTCHA did not answer"));
-      }, PATIENCE);
+        reject(new Error("reCAPTCHA returned no token within " + TIMEOUT_MS / 1000 + " s"));
+      }, TIMEOUT_MS);
       (function poll() {
         var api = window.grecaptcha;
         if (api && box.classList.contains(ENTERPRISE)) { api = api.enterprise; }
@@ -37,28 +37,30 @@
 
   function submit(form, submitter, attempt) {
     function release() { if (busy.get(form) === attempt) { busy.delete(form); } }
-    answered = form;
-    outcome = null;
-    // The button may have left the form meanwhile, and `requestSubmit` takes no other. From the
-    // prototype, because a button may be called like that.
+    resubmitting = form;
+    resubmission = null;
+    // `requestSubmit` accepts only a button of this form, and the button may have been moved
+    // meanwhile. The method is taken from the prototype, because a field of the form may be named
+    // `requestSubmit`.
     var button = submitter && submitter.form === form ? submitter : null;
     HTMLFormElement.prototype.requestSubmit.call(form, button);
-    answered = null;
-    // Not sent at all, or taken over by the page: it may be tried again at once.
-    if (!outcome || outcome.defaultPrevented) {
+    resubmitting = null;
+    // The form was not sent, or the page sends it by its own script: it may be submitted again.
+    if (!resubmission || resubmission.defaultPrevented) {
       release();
     } else {
-      setTimeout(release, PATIENCE);
+      setTimeout(release, TIMEOUT_MS);
     }
   }
 
-  // Before everybody else, so that their listeners see the form once and with its answer.
+  // In the capture phase of `window`, so that listeners of the page see one submission, with its
+  // token.
   window.addEventListener("submit", function (event) {
     var form = event.target;
     var box = form.querySelector(BOXES);
     if (!box) { return; }
-    if (form === answered) {
-      outcome = event;
+    if (form === resubmitting) {
+      resubmission = event;
       return;
     }
     event.preventDefault();
@@ -69,14 +71,15 @@
     var submitter = event.submitter;
     var input = box.querySelector("input");
     input.value = "";
-    ask(box).then(function (token) { input.value = token; }, function (error) {
-      // Sent without an answer, so that the server decides what becomes of it.
+    requestToken(box).then(function (token) { input.value = token; }, function (error) {
+      // The form is sent without a token, and the server decides.
       console.warn("human check:", error);
     }).then(function () {
       if (busy.get(form) === attempt) { submit(form, submitter, attempt); }
     });
   }, true);
 
-  // A page that the browser brings back may be submitted again, and every submission asks anew.
+  // The visitor may submit a page again that the browser restores. Each submission gets a new
+  // token.
   window.addEventListener("pageshow", function (event) { if (event.persisted) { busy = new WeakMap(); } });
 })();

@@ -10,10 +10,26 @@ use crate::key::key;
 use crate::replay_store::millis;
 use crate::{MAX_TTL, RedisServer, RedisStoreError};
 
-/// Attempts counted in Redis, over all processes.
+/// An attempt store on a Redis or Valkey server. It counts attempts over all processes that share
+/// the server and the secret.
 ///
-/// Each key is a keyed digest, so that no address or account name leaves the process, and ends by
-/// itself with its window. Every command names one key.
+/// Use it with [`Trigger::after_requests`](human_check_guard::Trigger::after_requests) or
+/// [`Trigger::after_attempts`](human_check_guard::Trigger::after_attempts) when several processes
+/// serve a route. A key on the server is the prefix and a keyed digest, so no address and no
+/// account name leaves the process. It ends with its window. Every command names one key.
+///
+/// Dropping the future of [`add`](AttemptStore::add) leaves the attempt counted or not.
+///
+/// ```
+/// use human_check_core::Secret;
+/// use human_check_redis::{RedisAttemptStore, RedisServer};
+///
+/// // No connection yet.
+/// let server = RedisServer::new(&Secret::new("redis://:a-password@redis.internal:6379")?)?;
+/// let attempts = RedisAttemptStore::new(&server, &Secret::new("shared-by-all-machines")?);
+/// # let _ = attempts;
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 #[derive(Clone)]
 pub struct RedisAttemptStore {
     server: RedisServer,
@@ -21,17 +37,22 @@ pub struct RedisAttemptStore {
     prefix: String,
 }
 
-/// Counts and begins the window in one step, so that no count can be left without an end. Any
-/// later attempt would mend one that was. `PEXPIRE … NX` would do too, from Redis 7 on.
+/// Counts an attempt and begins its window in one step, so that every count has an end. A count
+/// without an end gets one with the next attempt. Redis 7 could do the same with `PEXPIRE … NX`;
+/// this also works with Redis 6.
 ///
-/// Sent whole each time: it is short, and a server that lost its scripts then needs no second try.
+/// The script is sent with every call. It is short, and a server that lost its scripts then needs
+/// no second call.
 const ADD: &str = "\
 local n = redis.call('INCR', KEYS[1])
 if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return n";
 
 impl RedisAttemptStore {
-    /// Counts on `server`. `secret` must be the same in every process that shares it.
+    /// Creates a store on `server`.
+    ///
+    /// `secret` is the key of the digests. It must be the same in every process that shares the
+    /// counts. Connects when it is first used.
     pub fn new(server: &RedisServer, secret: &Secret) -> Self {
         let context = "human-check-redis 2026-11-24 digests of attempt keys";
         Self {
@@ -41,50 +62,56 @@ impl RedisAttemptStore {
         }
     }
 
-    /// Begins keys with this instead of `human-check:attempts:`.
+    /// Sets the prefix of the keys on the server. Default: `human-check:attempts:`.
+    ///
+    /// Two stores with different prefixes do not share counts. Do not put `{…}` into a prefix,
+    /// because all keys would then share one hash slot of a cluster.
     #[must_use]
     pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    fn key(&self, of: &AttemptKey) -> String {
-        let hash = blake3::keyed_hash(&self.digest, of.as_str().as_bytes());
+    /// Returns the key on the server for an address or account.
+    fn key(&self, counted: &AttemptKey) -> String {
+        let hash = blake3::keyed_hash(&self.digest, counted.as_str().as_bytes());
         let mut digest = [0; 16];
         digest.copy_from_slice(&hash.as_bytes()[..16]);
         key(&self.prefix, digest)
     }
 
-    async fn ask<R>(
+    /// Sends a command, and reads its reply with `read`, which returns `None` for a reply that does
+    /// not fit the command.
+    async fn run<R>(
         &self,
         command: &Cmd,
         read: impl FnOnce(Value) -> Option<R>,
     ) -> Result<R, AttemptStoreError> {
-        let answer = self.server.ask(command).await;
-        answer
-            .and_then(|value| read(value).ok_or_else(|| self.server.mistrust()))
-            .map_err(|trouble: RedisStoreError| AttemptStoreError::new(trouble))
+        let reply = self.server.run(command).await;
+        reply
+            .and_then(|value| read(value).ok_or_else(|| self.server.discard_connections()))
+            .map_err(|error: RedisStoreError| AttemptStoreError::new(error))
     }
 }
 
 #[async_trait]
 impl AttemptStore for RedisAttemptStore {
-    async fn add(&self, of: &AttemptKey, window: Duration) -> Result<u32, AttemptStoreError> {
+    async fn add(&self, counted: &AttemptKey, window: Duration) -> Result<u32, AttemptStoreError> {
         let mut add = Cmd::new();
-        add.arg("EVAL").arg(ADD).arg(1).arg(self.key(of));
+        add.arg("EVAL").arg(ADD).arg(1).arg(self.key(counted));
         add.arg(millis(window.min(MAX_TTL)));
-        self.ask(&add, |value| match value {
-            // It was counted, so it is one at least.
+        self.run(&add, |value| match value {
+            // This attempt is counted, so the count is at least one.
             Value::Int(count @ 1..) => Some(saturated(count)),
             _ => None,
         })
         .await
     }
 
-    async fn count(&self, of: &AttemptKey) -> Result<u32, AttemptStoreError> {
+    async fn count(&self, counted: &AttemptKey) -> Result<u32, AttemptStoreError> {
         let mut get = Cmd::new();
-        get.arg("GET").arg(self.key(of));
-        self.ask(&get, |value| match value {
+        get.arg("GET").arg(self.key(counted));
+        self.run(&get, |value| match value {
             Value::Nil => Some(0),
             Value::BulkString(digits) => std::str::from_utf8(&digits)
                 .ok()
@@ -96,16 +123,17 @@ impl AttemptStore for RedisAttemptStore {
         .await
     }
 
-    async fn clear(&self, of: &AttemptKey) -> Result<(), AttemptStoreError> {
+    async fn clear(&self, counted: &AttemptKey) -> Result<(), AttemptStoreError> {
         let mut del = Cmd::new();
-        del.arg("DEL").arg(self.key(of));
-        self.ask(&del, |value| {
+        del.arg("DEL").arg(self.key(counted));
+        self.run(&del, |value| {
             matches!(value, Value::Int(0 | 1)).then_some(())
         })
         .await
     }
 }
 
+/// Converts a count. A count above `u32::MAX` becomes `u32::MAX`.
 fn saturated(count: i64) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }

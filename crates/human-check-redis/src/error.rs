@@ -6,10 +6,16 @@ use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerError, Value};
 
-/// The server did not do what it was asked, or nobody knows whether it did.
+/// A command of a store on a Redis server failed. After some errors the command was done or not.
 ///
-/// Shows a name of a fixed set, and the server's own error code or the kind of I/O error. The
-/// rest of what a server says is left out: servers that do not know `AUTH` repeat the password.
+/// It shows a [`reason`](Self::reason), and the server's error code or the kind of I/O error. The
+/// further text of a server's error is left out, because servers that do not know `AUTH` repeat the
+/// password in it.
+///
+/// Stores return it as the source of their own errors. [`RedisServer::inspect`] returns it
+/// directly.
+///
+/// [`RedisServer::inspect`]: crate::RedisServer::inspect
 #[derive(Clone, Debug)]
 pub struct RedisStoreError {
     reason: &'static str,
@@ -18,28 +24,48 @@ pub struct RedisStoreError {
 
 impl RedisStoreError {
     pub(crate) const BUSY: Self =
-        Self::of("store-busy", "as many commands as allowed are under way");
-    pub(crate) const PROTOCOL: Self = Self::of("store-protocol", "not a reply to this command");
-    pub(crate) const TIMEOUT: Self = Self::of("store-timeout", "no reply in time");
-    pub(crate) const UNCONNECTED: Self = Self::of("store-unreachable", "no connection in time");
+        Self::new("store-busy", "the maximum number of commands is in flight");
+    pub(crate) const PROTOCOL: Self =
+        Self::new("store-protocol", "the reply does not fit the command");
+    pub(crate) const TIMEOUT: Self =
+        Self::new("store-timeout", "no reply within the response timeout");
+    pub(crate) const UNCONNECTED: Self = Self::new(
+        "store-unreachable",
+        "no connection within the connect timeout",
+    );
 
-    const fn of(reason: &'static str, detail: &'static str) -> Self {
+    const fn new(reason: &'static str, detail: &'static str) -> Self {
         Self {
             reason,
             detail: Cow::Borrowed(detail),
         }
     }
 
-    /// What happened, as a short name of a fixed set: `store-auth`, `store-busy`, `store-full`,
-    /// `store-loading`, `store-other`, `store-protocol`, `store-readonly`, `store-timeout` or
-    /// `store-unreachable`.
+    /// Returns the kind of the error:
+    ///
+    /// | reason | what happened |
+    /// | --- | --- |
+    /// | `store-auth` | the login failed, or the user may not run the command |
+    /// | `store-busy` | the maximum number of commands was in flight; nothing was sent |
+    /// | `store-full` | the server is out of memory |
+    /// | `store-loading` | the server reads its data after a start |
+    /// | `store-other` | another error reply, such as one of a cluster |
+    /// | `store-protocol` | the reply does not fit the command |
+    /// | `store-readonly` | the server accepts no writes, such as a replica |
+    /// | `store-timeout` | no reply in time; the command was done or not |
+    /// | `store-unreachable` | no connection, or it broke; the command was done or not |
+    ///
+    /// The name may be used as a metric label. See docs/how-to/multi-node.md#when-the-server-fails.
     pub fn reason(&self) -> &'static str {
         self.reason
     }
 
-    pub(crate) fn of_client(error: &RedisError) -> Self {
+    /// Converts an error of the Redis client.
+    pub(crate) fn from_client(error: &RedisError) -> Self {
         match error.kind() {
-            ErrorKind::AuthenticationFailed => Self::of("store-auth", "the login was refused"),
+            ErrorKind::AuthenticationFailed => {
+                Self::new("store-auth", "the server refused the login")
+            }
             ErrorKind::Io => Self {
                 reason: if error.is_timeout() {
                     "store-timeout"
@@ -50,56 +76,59 @@ impl RedisStoreError {
             },
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Self::PROTOCOL,
             ErrorKind::Extension | ErrorKind::Server(_) => {
-                Self::of_code(error.code().unwrap_or_default())
+                Self::from_code(error.code().unwrap_or_default())
             }
-            _ => Self::of("store-other", "the client refused"),
+            _ => Self::new("store-other", "the Redis client reported an error"),
         }
     }
 
-    pub(crate) fn of_server(error: &ServerError) -> Self {
-        Self::of_code(error.code())
+    /// Converts an error reply of the server.
+    pub(crate) fn from_server(error: &ServerError) -> Self {
+        Self::from_code(error.code())
     }
 
-    fn of_code(code: &str) -> Self {
+    fn from_code(code: &str) -> Self {
         let reason = match code {
             "NOAUTH" | "NOPERM" | "WRONGPASS" => "store-auth",
             "LOADING" => "store-loading",
             "OOM" => "store-full",
-            // All three take no writes: a replica, one that cannot save, one without its replicas.
+            // The server accepts no writes: a replica, a server that cannot save, a primary without
+            // its replicas.
             "READONLY" | "MISCONF" | "NOREPLICAS" => "store-readonly",
             _ => "store-other",
         };
-        let shown = code.len() <= 16 && code.bytes().all(|b| b.is_ascii_uppercase());
+        // Another text may be a part of a message that repeats a password.
+        let is_code = code.len() <= 16 && code.bytes().all(|b| b.is_ascii_uppercase());
         Self {
             reason,
-            detail: if shown && !code.is_empty() {
+            detail: if is_code && !code.is_empty() {
                 Cow::Owned(code.to_owned())
             } else {
-                Cow::Borrowed("an unusual error code")
+                Cow::Borrowed("the error code of the server is not shown")
             },
         }
     }
 
-    /// Whether the connection may still carry the next command.
-    pub(crate) fn spares_connection(&self) -> bool {
+    /// Returns whether the connection can be used for the next command.
+    pub(crate) fn keeps_connection(&self) -> bool {
         matches!(self.reason, "store-auth" | "store-full" | "store-other")
     }
 
-    /// Whether the server understood and does not want to.
+    /// Returns whether the server knows no such command or forbids it.
     pub(crate) fn is_forbidden_or_unknown(&self) -> bool {
         matches!(&*self.detail, "ERR" | "NOPERM")
     }
 
-    /// Whether another connection may lead to a server that does take writes: a name that moved
-    /// to the new primary is looked up again only on connecting.
-    pub(crate) fn wants_another_server(&self) -> bool {
+    /// Returns whether a new connection may lead to a server that accepts writes. A host name that
+    /// follows the primary is looked up only when a connection is opened.
+    pub(crate) fn needs_reconnect(&self) -> bool {
         matches!(self.reason, "store-loading" | "store-readonly")
     }
 }
 
-/// The kind alone: the text of an I/O error may be anything.
+/// Returns the kind of an I/O error. Its text is left out, because it may hold anything.
 fn io_kind(error: &RedisError) -> String {
-    // The client hands out its own pointer to the cause as the cause.
+    // The client returns its own `Arc` as the source, and the I/O error is inside.
     error
         .source()
         .and_then(|cause| cause.downcast_ref::<Arc<dyn Error + Send + Sync>>())
@@ -110,10 +139,10 @@ fn io_kind(error: &RedisError) -> String {
         )
 }
 
-/// What arrived, with an error reply as an error.
+/// Converts an error reply of the server to an error. Other replies are returned unchanged.
 pub(crate) fn reply(value: Value) -> Result<Value, RedisStoreError> {
     match value {
-        Value::ServerError(error) => Err(RedisStoreError::of_server(&error)),
+        Value::ServerError(error) => Err(RedisStoreError::from_server(&error)),
         value => Ok(value),
     }
 }
@@ -144,24 +173,24 @@ mod tests {
             ("NOAUTH", "store-auth"),
             ("ERR", "store-other"),
         ] {
-            let trouble = RedisStoreError::of_code(code);
-            assert_eq!(trouble.reason(), reason);
-            assert!(trouble.to_string().ends_with(code));
+            let error = RedisStoreError::from_code(code);
+            assert_eq!(error.reason(), reason);
+            assert!(error.to_string().ends_with(code));
         }
-        let odd = RedisStoreError::of_code("hunter2");
-        assert!(!format!("{odd} {odd:?}").contains("hunter2"));
+        let unknown = RedisStoreError::from_code("hunter2");
+        assert!(!format!("{unknown} {unknown:?}").contains("hunter2"));
     }
 
     #[test]
     fn a_client_error_shows_only_its_kind() {
         let detail = "unknown command `AUTH`, with args beginning with: `hunter2`".to_owned();
-        let error = RedisError::from((ErrorKind::AuthenticationFailed, "no", detail));
-        let trouble = RedisStoreError::of_client(&error);
-        assert_eq!(trouble.reason(), "store-auth");
-        assert!(!format!("{trouble} {trouble:?}").contains("hunter2"));
+        let refused = RedisError::from((ErrorKind::AuthenticationFailed, "no", detail));
+        let error = RedisStoreError::from_client(&refused);
+        assert_eq!(error.reason(), "store-auth");
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
         let reset = RedisError::from(io::Error::new(io::ErrorKind::ConnectionReset, "hunter2"));
-        let trouble = RedisStoreError::of_client(&reset);
-        assert_eq!(trouble.reason(), "store-unreachable");
-        assert!(trouble.to_string().ends_with("connection reset"));
+        let error = RedisStoreError::from_client(&reset);
+        assert_eq!(error.reason(), "store-unreachable");
+        assert!(error.to_string().ends_with("connection reset"));
     }
 }

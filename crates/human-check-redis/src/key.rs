@@ -1,4 +1,4 @@
-/// The prefix and the digest in hex.
+/// Returns the key of an entry on the server: the prefix, and the digest in lower-case hex.
 pub(crate) fn key(prefix: &str, digest: [u8; 16]) -> String {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut key = String::with_capacity(prefix.len() + 32);

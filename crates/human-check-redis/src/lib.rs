@@ -18,5 +18,6 @@ pub use server_warning::ServerWarning;
 
 use std::time::Duration;
 
-/// No ttl or window is longer, so that its end can be told.
+/// The maximum ttl of a claim and the maximum window of attempts: 366 days. The server cannot store
+/// every end that a `Duration` allows.
 const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3_600);

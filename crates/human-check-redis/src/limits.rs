@@ -1,14 +1,17 @@
 use std::time::Duration;
 
-/// What a server may cost a visitor.
+/// The limits of the calls to a server. The setters of [`RedisServer`](crate::RedisServer) change
+/// them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// For a connection, from the look-up of its name to the login.
+    /// The maximum time for a connection, from the look-up of the name to the login.
     pub(crate) connect: Duration,
-    /// For a reply on an open connection.
+    /// The maximum time for a reply on an open connection.
     pub(crate) response: Duration,
+    /// The number of connections.
     pub(crate) connections: usize,
-    pub(crate) in_flight: usize,
+    /// The maximum number of commands in flight.
+    pub(crate) max_in_flight: usize,
 }
 
 impl Default for Limits {
@@ -17,7 +20,7 @@ impl Default for Limits {
             connect: Duration::from_secs(1),
             response: Duration::from_millis(500),
             connections: 2,
-            in_flight: 1_024,
+            max_in_flight: 1_024,
         }
     }
 }

@@ -11,41 +11,45 @@ use tokio::time::timeout;
 use crate::error::{RedisStoreError, reply};
 use crate::limits::Limits;
 
-/// One connection, opened when it is first needed and again after it broke.
+/// One connection to the server. It is opened when it is first needed, and again after it broke.
 ///
-/// Written here and not left to the client's connection manager, which must be made inside a
-/// runtime, keeps a connection whose server stopped answering, and knows nothing of a deadline
-/// that covers the wait for a connection.
+/// The connection manager of the Redis client is not used: it must be created inside a runtime, it
+/// keeps a connection whose server stopped replying, and it has no timeout that covers the wait for
+/// a connection.
 ///
-/// A command is written once. When its reply does not arrive, nobody knows whether it was done,
-/// and nobody asks again.
+/// A command is written once. When its reply does not arrive, the command was done or not, and it
+/// is not sent again.
 pub(crate) struct Link {
     client: Client,
     open: Mutex<Option<Arc<Open>>>,
 }
 
-/// A connection, or the attempt to get one, shared by all who wait for it.
+/// A connection, or the attempt to open one, which all its callers share.
 struct Open {
     connection: Shared<BoxFuture<'static, Result<MultiplexedConnection, Failed>>>,
     since: Instant,
-    /// Milliseconds after `since`, plus one, when the oldest command was written that the server
-    /// answered nothing after; zero when there is none. It outlives callers who gave up early.
-    silent_since: AtomicU64,
+    /// When the oldest command was written since the last reply, in milliseconds after `since` plus
+    /// one. Zero when every command has a reply. It also counts commands whose callers gave up
+    /// early.
+    waiting_since: AtomicU64,
 }
 
+/// A failed attempt to open a connection.
 #[derive(Clone)]
 struct Failed {
-    trouble: RedisStoreError,
+    error: RedisStoreError,
     at: Instant,
 }
 
-/// A server that refuses us is asked for a connection so often and no more.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The minimum time between two attempts to open a connection.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A connection younger than this is not given up for another that may lead elsewhere.
-const SETTLED: Duration = Duration::from_secs(1);
+/// A connection younger than this is kept when the server accepts no writes, so that a replica does
+/// not cause a new connection for each command.
+const MIN_AGE_TO_RECONNECT: Duration = Duration::from_secs(1);
 
 impl Link {
+    /// Creates a link without a connection.
     pub(crate) fn new(client: Client) -> Self {
         Self {
             client,
@@ -53,7 +57,13 @@ impl Link {
         }
     }
 
-    pub(crate) async fn ask(
+    /// Sends a command and waits for its reply, within the connect and the response timeout
+    /// together.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisStoreError`] for an error reply, and when no reply arrives.
+    pub(crate) async fn run(
         &self,
         command: &Cmd,
         limits: &Limits,
@@ -64,44 +74,50 @@ impl Link {
             None => match timeout(limits.connect, open.connection.clone()).await {
                 Ok(done) => done,
                 Err(_) => {
-                    self.forget(&open);
+                    self.discard(&open);
                     return Err(RedisStoreError::UNCONNECTED);
                 }
             },
         };
-        let mut connection = connection.map_err(|failed| failed.trouble)?;
-        open.wrote();
-        let answer = match timeout(limits.response, connection.send_packed_command(command)).await {
+        let mut connection = connection.map_err(|failed| failed.error)?;
+        open.record_write();
+        let outcome = match timeout(limits.response, connection.send_packed_command(command)).await
+        {
             Ok(Ok(value)) => reply(value),
-            Ok(Err(error)) => Err(RedisStoreError::of_client(&error)),
+            Ok(Err(error)) => Err(RedisStoreError::from_client(&error)),
             Err(_) => Err(RedisStoreError::TIMEOUT),
         };
-        match &answer {
-            Err(trouble) if trouble.wants_another_server() => {
-                open.answered();
-                if open.since.elapsed() > SETTLED {
-                    self.forget(&open);
+        match &outcome {
+            Err(error) if error.needs_reconnect() => {
+                open.record_reply();
+                if open.since.elapsed() > MIN_AGE_TO_RECONNECT {
+                    self.discard(&open);
                 }
             }
-            Err(trouble) if !trouble.spares_connection() => self.forget(&open),
-            _ => open.answered(),
+            Err(error) if !error.keeps_connection() => self.discard(&open),
+            _ => open.record_reply(),
         }
-        answer
+        outcome
     }
 
-    /// The next command gets a new connection. Those that wait on this one may still be answered.
-    fn forget(&self, gone: &Arc<Open>) {
+    /// Discards a connection, so that the next command opens another one. Commands that wait on the
+    /// discarded one may still get their replies.
+    fn discard(&self, discarded: &Arc<Open>) {
         let mut open = self.lock();
-        if open.as_ref().is_some_and(|open| Arc::ptr_eq(open, gone)) {
+        if open
+            .as_ref()
+            .is_some_and(|open| Arc::ptr_eq(open, discarded))
+        {
             *open = None;
         }
     }
 
-    /// As [`forget`](Self::forget), whichever it is.
+    /// Discards the connection, whichever it is.
     pub(crate) fn reset(&self) {
         *self.lock() = None;
     }
 
+    /// Returns the connection, or begins to open one.
     fn open(&self, limits: &Limits) -> Arc<Open> {
         let mut open = self.lock();
         if let Some(open) = open.as_ref().filter(|open| open.is_usable(limits)) {
@@ -118,51 +134,55 @@ impl Link {
 }
 
 impl Open {
-    /// In a task of its own, so that a caller who gives up takes nothing from the others.
+    /// Begins to open a connection, in a task of its own: a caller that gives up does not abort the
+    /// attempt for the other callers.
     fn begin(client: Client, limit: Duration) -> Self {
         let task = tokio::spawn(async move {
-            // Both deadlines are ours, since they also cover names, TLS and the login.
+            // The client's own timeouts do not cover the look-up of the name, TLS and the login, so
+            // the timeouts of this crate replace them.
             let config = AsyncConnectionConfig::new()
                 .set_connection_timeout(None)
                 .set_response_timeout(None);
             let opening = client.get_multiplexed_async_connection_with_config(&config);
             match timeout(limit, opening).await {
                 Ok(Ok(connection)) => Ok(connection),
-                Ok(Err(error)) => Err(Failed::now(RedisStoreError::of_client(&error))),
+                Ok(Err(error)) => Err(Failed::now(RedisStoreError::from_client(&error))),
                 Err(_) => Err(Failed::now(RedisStoreError::UNCONNECTED)),
             }
         });
         let connection = async {
-            // The task ends early only with its runtime.
+            // The task is cancelled only when its runtime shuts down.
             let ended = task.await;
             ended.unwrap_or_else(|_| Err(Failed::now(RedisStoreError::UNCONNECTED)))
         };
         Self {
             connection: connection.boxed().shared(),
             since: Instant::now(),
-            silent_since: AtomicU64::new(0),
+            waiting_since: AtomicU64::new(0),
         }
     }
 
+    /// Returns whether the next command may use the connection. A failed attempt counts as usable
+    /// for a short time, so that not every command causes another attempt.
     fn is_usable(&self, limits: &Limits) -> bool {
         match self.connection.peek() {
             None => true,
-            Some(Ok(_)) => match self.silent_since.load(Ordering::Relaxed) {
+            Some(Ok(_)) => match self.waiting_since.load(Ordering::Relaxed) {
                 0 => true,
                 since => self.millis().saturating_sub(since) <= limits.response.as_millis() as u64,
             },
-            Some(Err(failed)) => failed.at.elapsed() < PAUSE,
+            Some(Err(failed)) => failed.at.elapsed() < RECONNECT_PAUSE,
         }
     }
 
-    fn wrote(&self) {
-        if self.silent_since.load(Ordering::Relaxed) == 0 {
-            self.silent_since.store(self.millis(), Ordering::Relaxed);
+    fn record_write(&self) {
+        if self.waiting_since.load(Ordering::Relaxed) == 0 {
+            self.waiting_since.store(self.millis(), Ordering::Relaxed);
         }
     }
 
-    fn answered(&self) {
-        self.silent_since.store(0, Ordering::Relaxed);
+    fn record_reply(&self) {
+        self.waiting_since.store(0, Ordering::Relaxed);
     }
 
     fn millis(&self) -> u64 {
@@ -171,9 +191,9 @@ impl Open {
 }
 
 impl Failed {
-    fn now(trouble: RedisStoreError) -> Self {
+    fn now(error: RedisStoreError) -> Self {
         Self {
-            trouble,
+            error,
             at: Instant::now(),
         }
     }

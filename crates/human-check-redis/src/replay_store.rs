@@ -8,14 +8,30 @@ use redis::{Cmd, Value};
 use crate::key::key;
 use crate::{MAX_TTL, RedisServer, RedisStoreError};
 
-/// Spent tokens remembered in Redis, so that each passes once over all processes.
+/// A replay store on a Redis or Valkey server. Each token passes once over all processes that share
+/// the server and the secret.
 ///
-/// A claim is one `SET key 1 NX PX ttl`: look and write are one operation of the server, and one
-/// round trip. The key is the prefix with a keyed digest, the token itself is never sent.
+/// Use it when several processes verify tokens. For a single process,
+/// [`MemoryReplayStore`](human_check_core::MemoryReplayStore) needs no server.
 ///
-/// When no reply arrives, the server may have remembered the token or not. The claim is then an
-/// error, so the visitor is not let in, and it is never sent again: a second try could not tell
-/// its own first from somebody else's.
+/// A claim is one command, `SET key 1 NX PX ttl`, and one round trip. The key is the prefix and a
+/// keyed digest of the token. The token itself is not sent.
+///
+/// When no reply arrives, the token is claimed or not, and the claim is an error: the guard refuses
+/// the request unless the route fails open. A command is never sent again, because the repeat of a
+/// claim could not be distinguished from a replay. Dropping the future of a claim also leaves the
+/// token claimed or not.
+///
+/// ```
+/// use human_check_core::Secret;
+/// use human_check_redis::{RedisReplayStore, RedisServer};
+///
+/// // No connection yet.
+/// let server = RedisServer::new(&Secret::new("redis://:a-password@redis.internal:6379")?)?;
+/// let store = RedisReplayStore::new(&server, &Secret::new("shared-by-all-machines")?);
+/// # let _ = store;
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 #[derive(Clone)]
 pub struct RedisReplayStore {
     server: RedisServer,
@@ -24,37 +40,45 @@ pub struct RedisReplayStore {
 }
 
 impl RedisReplayStore {
-    /// Remembers on `server`. `secret` must be the same in every process that shares it, and
-    /// different wherever a token may pass once more; it keeps those who read the server's memory
-    /// from testing it for tokens.
+    /// Creates a store on `server`.
+    ///
+    /// `secret` is the key of the digests. It must be the same in every process that shares the
+    /// store; with another secret, a process accepts tokens that the others claimed. It also keeps
+    /// readers of the server's memory from testing whether a token was used.
+    ///
+    /// Connects when it is first used.
     pub fn new(server: &RedisServer, secret: &Secret) -> Self {
         Self {
             server: server.clone(),
             digest: DigestKey::from_secret(secret),
-            prefix: "human-check:spent:".to_owned(),
+            prefix: "human-check:replay:".to_owned(),
         }
     }
 
-    /// Begins keys with this instead of `human-check:spent:`.
+    /// Sets the prefix of the keys on the server. Default: `human-check:replay:`.
+    ///
+    /// Two stores with different prefixes do not share claims. Do not put `{…}` into a prefix,
+    /// because all keys would then share one hash slot of a cluster.
     #[must_use]
     pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
+    /// Sends the command that claims a digest.
     async fn set(&self, digest: [u8; 16], ttl: Duration) -> Result<Claimed, RedisStoreError> {
         let mut set = Cmd::new();
         set.arg("SET").arg(key(&self.prefix, digest)).arg("1");
         set.arg("NX").arg("PX").arg(millis(ttl));
-        match self.server.ask(&set).await? {
+        match self.server.run(&set).await? {
             Value::Okay => Ok(Claimed::First),
             Value::Nil => Ok(Claimed::Duplicate),
-            _ => Err(self.server.mistrust()),
+            _ => Err(self.server.discard_connections()),
         }
     }
 }
 
-/// Rounded up, so that a token is never forgotten early.
+/// Returns a ttl in whole milliseconds, rounded up so that no entry ends early, and at least one.
 pub(crate) fn millis(ttl: Duration) -> u64 {
     let millis = ttl.as_nanos().div_ceil(1_000_000).max(1);
     u64::try_from(millis).unwrap_or(u64::MAX)
@@ -66,13 +90,13 @@ impl ReplayStore for RedisReplayStore {
         MAX_TTL
     }
 
-    async fn claim(&self, claim: TokenId<'_>, ttl: Duration) -> Result<Claimed, ClaimError> {
+    async fn claim(&self, token: TokenId<'_>, ttl: Duration) -> Result<Claimed, ClaimError> {
         if ttl > MAX_TTL {
             return Err(ClaimError::new("ttl-too-long"));
         }
-        self.set(claim.digest(&self.digest), ttl)
+        self.set(token.digest(&self.digest), ttl)
             .await
-            .map_err(|trouble| ClaimError::new(trouble.reason()).with_source(trouble))
+            .map_err(|error| ClaimError::new(error.reason()).with_source(error))
     }
 }
 
@@ -90,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_life_is_rounded_up() {
+    fn a_ttl_is_rounded_up() {
         assert_eq!(millis(Duration::ZERO), 1);
         assert_eq!(millis(Duration::from_nanos(1)), 1);
         assert_eq!(millis(Duration::from_millis(7)), 7);

@@ -12,13 +12,33 @@ use crate::error::RedisStoreError;
 use crate::limits::Limits;
 use crate::link::Link;
 
-/// A Redis or Valkey server, version 6 or later, that stores share.
+/// A Redis or Valkey server, version 6 or later, for [`RedisReplayStore`] and
+/// [`RedisAttemptStore`].
 ///
-/// Made without a server and outside a runtime; connects when it is first asked and again after
-/// a connection broke. Clones share connections.
+/// It can be created outside of a runtime. It connects when it is first used, and again after a
+/// connection broke. Clones and stores share its connections. Change its settings before creating
+/// stores.
 ///
-/// A command is written at most once. It ends within the connect and the response timeout
-/// together, whatever the server does, and what ends without a reply may have been done or not.
+/// Every call ends within the connect timeout and the response timeout together. A command is
+/// written at most once. When a call ends without a reply, or its future is dropped, the command
+/// was done or not.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use human_check_core::Secret;
+/// use human_check_redis::RedisServer;
+///
+/// let url = Secret::new("redis://human-check:a-password@redis.internal:6379")?;
+/// let server = RedisServer::new(&url)?.with_response_timeout(Duration::from_millis(200));
+/// assert!(!format!("{server:?}").contains("a-password"));
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+///
+/// [`RedisReplayStore`]: crate::RedisReplayStore
+/// [`RedisAttemptStore`]: crate::RedisAttemptStore
+///
+/// See docs/how-to/multi-node.md#the-server.
 #[derive(Clone)]
 pub struct RedisServer {
     client: Client,
@@ -33,21 +53,22 @@ struct Shared {
 }
 
 impl RedisServer {
-    /// The server at `redis://user:password@host:port/db`, or `rediss://` for TLS.
+    /// Creates a server from the URL `redis://user:password@host:port/db`, or `rediss://` for TLS.
     ///
-    /// The URL is a secret since it usually holds a password. It is never shown; host and port are.
+    /// User, password and database are optional. The URL is a secret because it may hold a
+    /// password: `Debug`, errors and logs show host and port only. Opens no connection.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it cannot be read, asks for TLS without verification, or for TLS
-    /// without the feature `rustls`.
+    /// [`ConfigError`] when the URL is not of one of these forms, holds a fragment (`#…`), or needs
+    /// TLS without the feature `rustls`.
     pub fn new(url: &Secret) -> Result<Self, ConfigError> {
-        let info = read(url.expose())?;
+        let info = parse_url(url.expose())?;
         #[cfg(feature = "rustls")]
         if matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. }) {
-            choose_provider();
+            install_crypto_provider();
         }
-        let client = Client::open(info).map_err(|_| unreadable())?;
+        let client = Client::open(info).map_err(|_| invalid_url())?;
         Ok(Self::build_with(client, Limits::default()))
     }
 
@@ -56,7 +77,7 @@ impl RedisServer {
         let shared = Arc::new(Shared {
             links: links.collect(),
             next: AtomicUsize::new(0),
-            in_flight: Semaphore::new(limits.in_flight),
+            in_flight: Semaphore::new(limits.max_in_flight),
         });
         Self {
             client,
@@ -65,11 +86,14 @@ impl RedisServer {
         }
     }
 
-    /// Trusts the certificates in `pem` instead of the operating system's.
+    /// Sets the certificate authorities to trust, as PEM text. Default: those of the operating
+    /// system.
+    ///
+    /// For a server whose certificate comes from a private authority. Needs the feature `rustls`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when there is none in it.
+    /// [`ConfigError`] when `pem` holds no certificate.
     #[cfg(feature = "rustls")]
     pub fn with_root_certificates(self, pem: &[u8]) -> Result<Self, ConfigError> {
         use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -77,7 +101,7 @@ impl RedisServer {
             ConfigError::new(
                 "root certificates",
                 "hold no certificate that can be read",
-                "give PEM text, from BEGIN CERTIFICATE to END CERTIFICATE, and a rediss:// URL",
+                "use PEM text, from BEGIN CERTIFICATE to END CERTIFICATE, and a rediss:// URL",
             )
         };
         if !CertificateDer::pem_slice_iter(pem).any(|certificate| certificate.is_ok()) {
@@ -92,45 +116,50 @@ impl RedisServer {
         Ok(Self::build_with(client, self.limits))
     }
 
-    /// How long to wait for a connection, from the look-up of the name to the login: one second
-    /// unless said otherwise.
+    /// Sets the maximum time to wait for a connection, from the look-up of the name to the login.
+    /// Default: one second.
     ///
-    /// This and the other settings are for before the first store is made: what they return
-    /// shares nothing with earlier clones.
+    /// Use this and the other settings before creating stores. The returned server shares no
+    /// connections with earlier clones and their stores.
     #[must_use]
     pub fn with_connect_timeout(self, limit: Duration) -> Self {
-        self.limited(|limits| limits.connect = limit)
+        self.with_limits(|limits| limits.connect = limit)
     }
 
-    /// How long to wait for a reply: half a second unless said otherwise.
+    /// Sets the maximum time to wait for a reply on an open connection. Default: 500 ms.
+    ///
+    /// A longer time lets requests wait longer when the server is slow. When it passes, the call
+    /// fails with `store-timeout`.
     #[must_use]
     pub fn with_response_timeout(self, limit: Duration) -> Self {
-        self.limited(|limits| limits.response = limit)
+        self.with_limits(|limits| limits.response = limit)
     }
 
-    /// How many connections to use, two unless said otherwise, at least one.
+    /// Sets the number of connections. Default: two. Zero counts as one.
     ///
-    /// Commands of all callers share a connection without waiting for each other, so one would do
-    /// for speed. The second is there for the lost packet that holds up everything behind it.
+    /// Commands of many callers share one connection without waiting for each other. A second
+    /// connection helps when a lost packet delays everything on the first one.
     #[must_use]
     pub fn with_connections(self, count: usize) -> Self {
-        self.limited(|limits| limits.connections = count.max(1))
+        self.with_limits(|limits| limits.connections = count.max(1))
     }
 
-    /// How many commands may be under way, 1,024 unless said otherwise, at least one. More are
-    /// refused at once (`store-busy`) instead of queueing behind a slow server.
+    /// Sets the maximum number of commands in flight. Default: 1,024. Zero counts as one.
+    ///
+    /// Further commands fail at once with `store-busy`, and do not queue behind a slow server.
     #[must_use]
     pub fn with_max_in_flight(self, count: usize) -> Self {
-        self.limited(|limits| limits.in_flight = count.clamp(1, Semaphore::MAX_PERMITS))
+        self.with_limits(|limits| limits.max_in_flight = count.clamp(1, Semaphore::MAX_PERMITS))
     }
 
-    fn limited(self, change: impl FnOnce(&mut Limits)) -> Self {
+    fn with_limits(self, change: impl FnOnce(&mut Limits)) -> Self {
         let mut limits = self.limits;
         change(&mut limits);
         Self::build_with(self.client, limits)
     }
 
-    pub(crate) async fn ask(&self, command: &Cmd) -> Result<Value, RedisStoreError> {
+    /// Sends a command on one of the connections and returns its reply.
+    pub(crate) async fn run(&self, command: &Cmd) -> Result<Value, RedisStoreError> {
         let Shared {
             links,
             next,
@@ -138,37 +167,37 @@ impl RedisServer {
         } = &*self.shared;
         let _permit = in_flight.try_acquire().map_err(|_| RedisStoreError::BUSY)?;
         let turn = next.fetch_add(1, Ordering::Relaxed);
-        links[turn % links.len()].ask(command, &self.limits).await
+        links[turn % links.len()].run(command, &self.limits).await
     }
 
-    /// A reply that is none to the command. Replies on this server's connections may be out of
-    /// step with what was asked, so none of them is used again.
-    pub(crate) fn mistrust(&self) -> RedisStoreError {
+    /// Discards all connections after a reply that does not fit its command, because further
+    /// replies may belong to other commands, too. Returns the error for that reply.
+    pub(crate) fn discard_connections(&self) -> RedisStoreError {
         self.shared.links.iter().for_each(Link::reset);
         RedisStoreError::PROTOCOL
     }
 
-    /// Where it is, without user and password.
+    /// Returns host and port, without user and password.
     pub(crate) fn address(&self) -> String {
         self.client.get_connection_info().addr().to_string()
     }
 }
 
-fn read(url: &str) -> Result<ConnectionInfo, ConfigError> {
+fn parse_url(url: &str) -> Result<ConnectionInfo, ConfigError> {
     let scheme = url.split("://").next().unwrap_or_default();
     if !matches!(scheme, "redis" | "rediss" | "valkey" | "valkeys") {
-        return Err(unreadable());
+        return Err(invalid_url());
     }
-    // The one fragment the client knows switches verification off.
+    // The only fragment that the client knows, `#insecure`, switches verification off.
     if url.contains('#') {
         return Err(ConfigError::new(
             "url",
             "holds a fragment (`#…`); certificates are always verified",
-            "leave it out, write a `#` in a password as `%23`, and name your own authority with `with_root_certificates`",
+            "remove it, write a `#` in a password as `%23`, and set a private authority with `with_root_certificates`",
         ));
     }
-    let info = url.into_connection_info().map_err(|_| unreadable())?;
-    // RESP2 needs no handshake, and nothing here needs what RESP3 adds.
+    let info = url.into_connection_info().map_err(|_| invalid_url())?;
+    // RESP2 needs no handshake, and the stores use nothing that RESP3 adds.
     let redis = info.redis_settings().clone();
     let redis = redis
         .set_protocol(ProtocolVersion::RESP2)
@@ -177,18 +206,22 @@ fn read(url: &str) -> Result<ConnectionInfo, ConfigError> {
     Ok(info.set_redis_settings(redis).set_tcp_settings(tcp))
 }
 
-/// The client takes the process's provider. rustls cannot choose one where an application's
-/// dependencies bring two, and would panic on connecting.
+/// Installs ring as the process's crypto provider for rustls, unless the application has installed
+/// one.
+///
+/// The Redis client uses the process's crypto provider. Where the dependencies of an application
+/// bring two, rustls cannot choose and panics on connecting.
 #[cfg(feature = "rustls")]
-fn choose_provider() {
+fn install_crypto_provider() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Whoever came first in between has chosen.
+        // An error means that another thread has installed one meanwhile.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }
 
-/// Says nothing of the URL, which may hold a password.
-fn unreadable() -> ConfigError {
+/// Returns the error for a URL of another form. It shows no part of the URL, which may hold a
+/// password.
+fn invalid_url() -> ConfigError {
     let (problem, remedy) = if cfg!(feature = "rustls") {
         (
             "is not the address of a Redis server",
@@ -196,7 +229,7 @@ fn unreadable() -> ConfigError {
         )
     } else {
         (
-            "is not the address of a Redis server, or asks for TLS",
+            "is not the address of a Redis server, or requires TLS",
             "write redis://user:password@host:port/db with special characters percent-encoded; rediss:// needs the feature `rustls`",
         )
     };
@@ -217,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_made_without_a_runtime_and_shows_no_password() {
+    fn a_server_is_created_without_a_runtime_and_shows_no_password() {
         let url = Secret::new("redis://ada:hunter2@localhost:6380/3").unwrap();
         let server = RedisServer::new(&url).unwrap();
         let shown = format!("{server:?}");
@@ -229,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused_without_being_shown() {
+    fn an_invalid_url_is_refused_without_being_shown() {
         for url in [
             "hunter2",
             "http://:hunter2@localhost",

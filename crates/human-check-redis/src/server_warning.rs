@@ -4,135 +4,166 @@ use redis::{Cmd, Value};
 
 use crate::{RedisServer, RedisStoreError};
 
-/// Something about a server that breaks what the stores on it promise.
+/// A setting of a server that breaks a guarantee of the stores. [`RedisServer::inspect`] returns
+/// them.
+///
+/// Its `Display` text says what follows and what to do.
+///
+/// See docs/how-to/multi-node.md#the-server.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ServerWarning {
-    /// It is a node of a cluster. A key that belongs to another node is an error.
+    /// The server is a node of a cluster. A key that belongs to another node is an error
+    /// (`store-other`).
     Cluster,
-    /// When full it throws out keys, by this `maxmemory-policy`: a token that was thrown out
-    /// passes once more.
-    Evicts(String),
-    /// It is older than Redis 6: this version.
-    Old(String),
-    /// It is a replica and takes no writes.
+    /// A full server deletes keys, by this `maxmemory-policy`. A token whose claim was deleted is
+    /// accepted again.
+    EvictsKeys(String),
+    /// The server is older than Redis 6. This is its version.
+    UnsupportedVersion(String),
+    /// The server is a replica and accepts no writes.
     Replica,
-    /// It does not tell this, so nobody can say whether it is as it should be.
-    Untold(&'static str),
+    /// The server does not report this: `version`, `role` or `maxmemory-policy`. Whether it is
+    /// right is unknown.
+    Unreported(&'static str),
 }
 
 impl fmt::Display for ServerWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cluster => f.write_str(
-                "the server is a node of a cluster and refuses keys of other nodes; use one that is not, or a proxy in front",
+                "the server is a node of a cluster and refuses keys of other nodes; use a server outside of a cluster, or a proxy for the cluster",
             ),
-            Self::Evicts(policy) => write!(
+            Self::EvictsKeys(policy) => write!(
                 f,
-                "`maxmemory-policy` is `{policy}`, so a full server forgets spent tokens; set it to `noeviction`"
+                "`maxmemory-policy` is `{policy}`, so a full server deletes claims and their tokens are accepted again; set it to `noeviction`"
             ),
-            Self::Old(version) => write!(f, "the server is version {version}; use Redis 6 or later"),
+            Self::UnsupportedVersion(version) => write!(f, "the server is version {version}; use Redis 6 or later"),
             Self::Replica => f.write_str(
-                "the server is a replica and takes no writes, so nobody passes; use its primary",
+                "the server is a replica and accepts no writes, so every claim fails; use its primary",
             ),
-            Self::Untold(what) => write!(
-                f,
-                "the server does not tell its {what}; see to it by other means"
-            ),
+            Self::Unreported(what) => {
+                let required = match *what {
+                    "version" => ", which must be 6 or later",
+                    "role" => ", which must be `master`",
+                    "maxmemory-policy" => ", which must be `noeviction`",
+                    _ => "",
+                };
+                write!(
+                    f,
+                    "the server does not report its {what}{required}; allow its user `+info +config|get`, or verify the setting in the console of the hosting service"
+                )
+            }
         }
     }
 }
 
 impl RedisServer {
-    /// Looks whether the server can keep what the stores promise, and logs as a warning each
-    /// thing that it found. For the start of a process.
+    /// Checks the settings of the server, and returns those that break a guarantee of the stores.
+    /// Each is also logged as a `WARN` event of the target `human_check`. Call it once at the
+    /// start.
     ///
-    /// Asks `INFO`, and `CONFIG GET maxmemory-policy` where that says nothing of it. Hosted servers
-    /// forbid one or both, which is a finding and no error.
+    /// It sends `INFO`, and `CONFIG GET maxmemory-policy` where `INFO` does not report the policy.
+    /// A server that forbids these commands, as hosted ones may, gets a warning and no error.
+    ///
+    /// ```no_run
+    /// use human_check_core::Secret;
+    /// use human_check_redis::RedisServer;
+    ///
+    /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = RedisServer::new(&Secret::new("redis://:a-password@redis.internal:6379")?)?;
+    /// for warning in server.inspect().await? {
+    ///     println!("{warning}");
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`RedisStoreError`] when the server cannot be reached or used.
+    /// [`RedisStoreError`] when the server cannot be reached, or replies with another error.
     pub async fn inspect(&self) -> Result<Vec<ServerWarning>, RedisStoreError> {
-        let findings = self.find().await?;
-        for finding in &findings {
-            tracing::warn!(target: "human_check", server = self.address(), "{finding}");
+        let warnings = self.warnings().await?;
+        for warning in &warnings {
+            tracing::warn!(target: "human_check", server = self.address(), "{warning}");
         }
-        Ok(findings)
+        Ok(warnings)
     }
 
-    async fn find(&self) -> Result<Vec<ServerWarning>, RedisStoreError> {
+    async fn warnings(&self) -> Result<Vec<ServerWarning>, RedisStoreError> {
         let mut info = Cmd::new();
         info.arg("INFO");
-        let info = match self.told(&info).await? {
+        let info = match self.query(&info).await? {
             Some(Value::BulkString(text)) => String::from_utf8_lossy(&text).into_owned(),
-            Some(_) => return Err(self.mistrust()),
+            Some(_) => return Err(self.discard_connections()),
             None => String::new(),
         };
         let field = |name: &str| {
             let mut lines = info.lines().filter_map(|line| line.split_once(':'));
             lines
                 .find(|(found, _)| *found == name)
-                .map(|(_, value)| shown(value))
+                .map(|(_, value)| printable(value))
         };
-        let mut findings = Vec::new();
+        let mut warnings = Vec::new();
         match field("redis_version") {
-            None => findings.push(ServerWarning::Untold("version")),
+            None => warnings.push(ServerWarning::Unreported("version")),
             Some(version) => {
                 let major = version
                     .split('.')
                     .next()
                     .and_then(|major| major.parse().ok());
                 if major.is_none_or(|major: u32| major < 6) {
-                    findings.push(ServerWarning::Old(version));
+                    warnings.push(ServerWarning::UnsupportedVersion(version));
                 }
             }
         }
         match field("role").as_deref() {
-            None => findings.push(ServerWarning::Untold("role")),
+            None => warnings.push(ServerWarning::Unreported("role")),
             Some("master") => {}
-            Some(_) => findings.push(ServerWarning::Replica),
+            Some(_) => warnings.push(ServerWarning::Replica),
         }
         if field("cluster_enabled").as_deref() == Some("1") {
-            findings.push(ServerWarning::Cluster);
+            warnings.push(ServerWarning::Cluster);
         }
         let policy = match field("maxmemory_policy") {
             Some(policy) => Some(policy),
             None => self.configured_policy().await?,
         };
         match policy.as_deref() {
-            None => findings.push(ServerWarning::Untold("maxmemory-policy")),
+            None => warnings.push(ServerWarning::Unreported("maxmemory-policy")),
             Some("noeviction") => {}
-            Some(policy) => findings.push(ServerWarning::Evicts(policy.to_owned())),
+            Some(policy) => warnings.push(ServerWarning::EvictsKeys(policy.to_owned())),
         }
-        Ok(findings)
+        Ok(warnings)
     }
 
+    /// Returns the `maxmemory-policy` by `CONFIG GET`, or `None` when the server does not report
+    /// it.
     async fn configured_policy(&self) -> Result<Option<String>, RedisStoreError> {
         let mut get = Cmd::new();
         get.arg("CONFIG").arg("GET").arg("maxmemory-policy");
-        Ok(match self.told(&get).await? {
+        Ok(match self.query(&get).await? {
             Some(Value::Array(pair)) => match &pair[..] {
-                [_, Value::BulkString(policy)] => Some(shown(&String::from_utf8_lossy(policy))),
+                [_, Value::BulkString(policy)] => Some(printable(&String::from_utf8_lossy(policy))),
                 _ => None,
             },
-            Some(_) => return Err(self.mistrust()),
+            Some(_) => return Err(self.discard_connections()),
             None => None,
         })
     }
 
-    /// `None` when the server refuses to tell, which is its right.
-    async fn told(&self, question: &Cmd) -> Result<Option<Value>, RedisStoreError> {
-        match self.ask(question).await {
+    /// Sends a command and returns its reply, or `None` when the server forbids the command or does
+    /// not know it.
+    async fn query(&self, command: &Cmd) -> Result<Option<Value>, RedisStoreError> {
+        match self.run(command).await {
             Ok(value) => Ok(Some(value)),
-            Err(trouble) if trouble.is_forbidden_or_unknown() => Ok(None),
-            Err(trouble) => Err(trouble),
+            Err(error) if error.is_forbidden_or_unknown() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }
 
-/// What a server says of itself goes into logs: short, and nothing that a terminal obeys.
-fn shown(value: &str) -> String {
+/// Shortens a value of the server for logs, and removes characters that a terminal could interpret.
+fn printable(value: &str) -> String {
     let safe = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     value.trim().chars().filter(safe).take(40).collect()
 }

@@ -1,6 +1,6 @@
-//! Four processes on one real redis-server: each token passes once over all of them.
+//! Four processes share one real redis-server, and each token passes once over all of them.
 //!
-//! The test runs itself again as the other processes.
+//! Each test starts its own binary again as the other processes.
 
 #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
 
@@ -18,8 +18,8 @@ use human_check_redis::{RedisReplayStore, RedisServer};
 use human_check_testkit::{SCRIPTED, Scripted};
 use server::Server;
 
-/// Set in the processes that claim: their number, how long they wait for a reply in milliseconds,
-/// and the address of the server.
+/// The variable that makes a process a worker: its number, its response timeout in milliseconds,
+/// and the URL of the server.
 const WORKER: &str = "HUMAN_CHECK_REDIS_WORKER";
 
 const PROCESSES: usize = 4;
@@ -33,7 +33,7 @@ fn each_of_a_thousand_tokens_wins_once_over_four_processes() {
     }
     let server = Server::start();
     let name = "each_of_a_thousand_tokens_wins_once_over_four_processes";
-    // Four of us and the server share this machine; no claim may be late.
+    // Four workers and the server share this machine, so the response timeout is long.
     let outcome = Outcome::of_workers(name, &server, 10_000, || ());
     assert_eq!(outcome.errors, 0, "a healthy server");
     assert_eq!(outcome.decided, PROCESSES * CLAIMS);
@@ -48,7 +48,7 @@ fn no_token_wins_twice_while_the_server_is_paused_and_connections_are_killed() {
         return;
     }
     let server = Server::start();
-    // Pauses are longer than the wait, so claims time out that the server then does.
+    // The pauses are longer than the response timeout, so the server does claims that timed out.
     let name = "no_token_wins_twice_while_the_server_is_paused_and_connections_are_killed";
     let outcome = Outcome::of_workers(name, &server, 10, || {
         server.run(&["CLIENT", "PAUSE", "15", "ALL"]);
@@ -60,11 +60,11 @@ fn no_token_wins_twice_while_the_server_is_paused_and_connections_are_killed() {
         assert_eq!(*wins, 1, "{token} won {wins} times");
     }
     assert_eq!(outcome.decided + outcome.errors, PROCESSES * CLAIMS);
-    assert!(outcome.errors > 0, "the faults were felt");
+    assert!(outcome.errors > 0, "the faults cause errors");
     assert!(!outcome.winners.is_empty(), "some passed all the same");
 }
 
-/// What the workers report, added up.
+/// The sum of the workers' reports.
 #[derive(Default)]
 struct Outcome {
     winners: HashMap<String, usize>,
@@ -73,12 +73,15 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Runs the processes, and `trouble` again and again until they end.
-    fn of_workers(test: &str, server: &Server, wait: u64, trouble: impl Fn()) -> Self {
+    /// Runs the workers, and calls `fault` repeatedly until they end.
+    fn of_workers(test: &str, server: &Server, timeout_ms: u64, fault: impl Fn()) -> Self {
         let workers = (0..PROCESSES).map(|number| {
             let child = Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", test, "--nocapture"])
-                .env(WORKER, format!("{number} {wait} {}", server.url().expose()))
+                .env(
+                    WORKER,
+                    format!("{number} {timeout_ms} {}", server.url().expose()),
+                )
                 .stdout(Stdio::piped())
                 .spawn()
                 .unwrap();
@@ -88,7 +91,7 @@ impl Outcome {
         let deadline = Instant::now() + Duration::from_secs(120);
         while workers.iter().any(|worker| !worker.is_finished()) {
             assert!(Instant::now() < deadline, "the workers do not end");
-            trouble();
+            fault();
             std::thread::sleep(Duration::from_millis(5));
         }
         let mut outcome = Self::default();
@@ -115,17 +118,17 @@ impl Outcome {
     }
 }
 
-/// Whether this process is a worker, and then its work is done.
+/// Does the work of a worker when this process is one. Returns whether it is one.
 fn claims_as_a_worker() -> bool {
-    let Ok(order) = std::env::var(WORKER) else {
+    let Ok(instructions) = std::env::var(WORKER) else {
         return false;
     };
-    let [number, wait, url] = order.split(' ').collect::<Vec<_>>()[..] else {
-        panic!("{order}");
+    let [number, timeout_ms, url] = instructions.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{instructions}");
     };
-    let wait = Duration::from_millis(wait.parse().unwrap());
+    let timeout = Duration::from_millis(timeout_ms.parse().unwrap());
     let server = RedisServer::new(&Secret::new(url).unwrap()).unwrap();
-    let server = server.with_response_timeout(wait);
+    let server = server.with_response_timeout(timeout);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -146,17 +149,17 @@ async fn work(number: u64, server: &RedisServer) {
     let callers = (0..32).map(|_| tokio::spawn(call(Arc::clone(&guard), Arc::clone(&tokens))));
     let (mut report, mut decided, mut errors) = (String::new(), 0, 0);
     for caller in callers.collect::<Vec<_>>() {
-        let (won, yes_or_no, failed) = caller.await.unwrap();
+        let (won, verdicts, failed) = caller.await.unwrap();
         for token in won {
             report.push_str(&format!("worker: won {token}\n"));
         }
-        decided += yes_or_no;
+        decided += verdicts;
         errors += failed;
     }
     report.push_str(&format!(
         "worker: decided {decided}\nworker: errors {errors}\n"
     ));
-    // At once and after a line of the test harness.
+    // Written in one call, and on a new line after the test harness's own.
     std::io::stdout()
         .write_all(format!("\n{report}").as_bytes())
         .unwrap();
@@ -180,7 +183,7 @@ async fn call(
             Ok(Verdict::NotHuman(_)) => decided += 1,
             Err(_) => {
                 errors += 1;
-                // A visitor whose try failed comes again later.
+                // Waits like a visitor who tries again later.
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }

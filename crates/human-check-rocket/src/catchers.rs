@@ -7,23 +7,51 @@ use rocket::response::Response;
 use crate::error;
 use crate::local::Local;
 
-/// Catchers that answer refusals with a problem in JSON, or a page for browsers.
+/// Creates the catchers that send the response of a refusal: a problem in JSON, or a page for
+/// browsers.
 ///
-/// One for each status that a guard can refuse with. Errors that are not a guard's get a plain
-/// answer of that status. Register them where your guarded routes are; where you have a catcher of
-/// your own, it can ask [`refusal`] what happened.
+/// There is one for each status that a guard can refuse with: 400, 403, 408, 413, 500 and 503. For
+/// an error of one of these statuses that is not a refusal, they send the status as plain text.
+/// Register them at the base of the guarded routes. A catcher of the application can call
+/// [`refusal`] instead.
+///
+/// ```
+/// use human_check_rocket::{Guard, HumanFairing, RoutePolicy, catchers};
+///
+/// # let turnstile = human_check_testkit::Scripted::human();
+/// let guard = Guard::new(turnstile, RoutePolicy::fail_closed("signup"))?;
+/// let rocket = rocket::build()
+///     .attach(HumanFairing::new(guard))
+///     .register("/", catchers());
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 pub fn catchers() -> Vec<Catcher> {
     [400, 403, 408, 413, 500, 503]
-        .map(|code| Catcher::new(code, answer))
+        .map(|code| Catcher::new(code, catch))
         .into()
 }
 
-/// The refusal that this request ended in, for catchers of your own.
+/// Returns the refusal that this request ended with, for a catcher of the application. `None` if no
+/// guard refused the request.
+///
+/// ```
+/// use human_check_rocket::refusal;
+/// use rocket::{Request, catch};
+///
+/// #[catch(403)]
+/// fn forbidden(request: &Request<'_>) -> String {
+///     match refusal(request) {
+///         Some(rejection) => format!("refused: {}", rejection.reason().as_str()),
+///         None => "forbidden".to_owned(),
+///     }
+/// }
+/// # fn main() {}
+/// ```
 pub fn refusal(request: &Request<'_>) -> Option<human_check_guard::Rejection> {
-    Local::of(request).refused()
+    Local::of(request).refusal()
 }
 
-fn answer<'r>(status: Status, request: &'r Request<'_>) -> BoxFuture<'r> {
+fn catch<'r>(status: Status, request: &'r Request<'_>) -> BoxFuture<'r> {
     let response = match refusal(request).filter(|refused| error::status(refused) == status) {
         Some(refused) => respond(refused),
         None => plain(status),
@@ -35,16 +63,20 @@ fn respond(refused: human_check_guard::Rejection) -> Response<'static> {
     send(refused.into_response())
 }
 
-pub(crate) fn send(answer: GuardResponse) -> Response<'static> {
+/// Converts a response of the guard.
+pub(crate) fn send(guard_response: GuardResponse) -> Response<'static> {
+    let status = Status::from_code(guard_response.status);
     let mut response = Response::new();
-    response.set_status(Status::from_code(answer.status).unwrap_or(Status::InternalServerError));
-    for (name, value) in answer.headers {
+    response.set_status(status.unwrap_or(Status::InternalServerError));
+    for (name, value) in guard_response.headers {
         response.set_raw_header(name, value);
     }
-    response.set_sized_body(answer.body.len(), std::io::Cursor::new(answer.body));
+    let body = guard_response.body;
+    response.set_sized_body(body.len(), std::io::Cursor::new(body));
     response
 }
 
+/// Returns the response to an error that is not a refusal.
 fn plain(status: Status) -> Response<'static> {
     let text = format!("{status}\n");
     let mut response = Response::new();

@@ -6,8 +6,8 @@ use rocket::{Data, Request, Route};
 use crate::Head;
 use crate::catchers::send;
 
-/// The endpoint that hands challenges to pages: GET where it is mounted, answered as [`ChallengeEndpoint`]
-/// says.
+/// Creates the route from which pages fetch challenges. It handles GET at the path where it is
+/// mounted, and responds as [`ChallengeEndpoint`] describes.
 ///
 /// ```
 /// # use human_check_core::{Challenge, ChallengeIssuer, ChallengeRequest, CheckError, Provider};

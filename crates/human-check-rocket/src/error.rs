@@ -7,33 +7,55 @@ use rocket::http::Status;
 
 use crate::local::Local;
 
-/// Why a guard did not let a request through.
+/// Why a request guard or data guard refused a request.
 ///
-/// Rocket logs the `Debug` form of a data guard's error, and that of its JSON error holds the whole
-/// body, a token that nobody has used yet included. So this one shows nothing of what is inside;
-/// `Display` does, and may quote a value of the body.
+/// `E` is the error of the inner data guard, for example of [`Form`](rocket::form::Form). Take a
+/// `Result` in a handler to read the error:
+///
+/// ```
+/// use human_check_rocket::{Human, HumanError};
+/// use rocket::post;
+///
+/// #[post("/comments")]
+/// fn comment(human: Result<&Human, HumanError>) -> String {
+///     match human {
+///         Ok(_) => "posted".to_owned(),
+///         Err(HumanError::Rejected(rejection)) => rejection.to_string(),
+///         Err(_) => "not posted".to_owned(),
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
+/// `Debug` does not show the inner error, because Rocket logs the `Debug` text of a data guard's
+/// error, and that of Rocket's JSON error contains the whole body with its unused token. `Display`
+/// shows the inner error, and may quote a value of the body.
 pub enum HumanError<E = Infallible> {
-    /// The body is not what the handler takes. The token was not spent.
+    /// The inner data guard rejected the body, for example because it is not a form. The token is
+    /// unused.
     Inner(E),
-    /// The check refused.
+    /// The guard refused the request.
     Rejected(Rejection),
-    /// The fairing is not attached. Our mistake, so 500.
+    /// There is no guard: the application must attach [`HumanFairing`](crate::HumanFairing). The
+    /// status is 500.
     Unconfigured,
 }
 
 impl<E> HumanError<E> {
-    /// The refusal as an error, remembered for catchers.
+    /// Returns a refusal as an error, and keeps it with the request for the catcher.
     pub(crate) fn refused(request: &Request<'_>, refused: Rejection) -> (Status, Self) {
-        Local::of(request).remember(refused.clone());
+        Local::of(request).set_refusal(refused.clone());
         (status(&refused), Self::Rejected(refused))
     }
 
+    /// Returns the error of a route without a guard, and logs what to do.
     pub(crate) fn unconfigured() -> (Status, Self) {
-        rocket::error!("A route wants a human and no guard is managed. Attach `HumanFairing`.");
+        rocket::error!("A route demands a human and no guard is managed. Attach `HumanFairing`.");
         (Status::InternalServerError, Self::Unconfigured)
     }
 }
 
+/// Returns the status of a refusal.
 pub(crate) fn status(refused: &Rejection) -> Status {
     Status::from_code(refused.response().status).unwrap_or(Status::InternalServerError)
 }

@@ -12,26 +12,71 @@ use tokio::time::sleep;
 
 use crate::form_with_token::FormWithToken;
 use crate::local::Local;
-use crate::request_guard::is_forgotten;
+use crate::request_guard::has_no_guard;
 use crate::{Head, Human, HumanError};
 
 human_check_guard::integration::checked_types! {
-    /// A form whose token was checked, without the token. Urlencoded or multipart, files included.
+    /// A form, urlencoded or multipart, without the token, and the proof that the token was
+    /// verified.
     ///
-    /// `T` needs no field for it and may be [`Strict`](rocket::form::Strict). A form that is no
-    /// `T` errors as by [`Form`], and leaves the token unspent; one of another content type
-    /// forwards. With [`Contextual`](rocket::form::Contextual), which is there for every form, the
-    /// token is spent on bad ones, too. `D` is what the handler demands: [`Human`], or
-    /// [`MaybeHuman`](crate::MaybeHuman) on routes that let some in without proof.
+    /// It parses as [`Form`] first and verifies last: a form that is not a `T` is an error as by
+    /// [`Form`], and the token stays unused. A body of another content type forwards. `T` needs no
+    /// field for the token, and may be [`Strict`](rocket::form::Strict) and have files. A token in
+    /// the header is accepted, too. It derefs to `T`.
     ///
-    /// Rocket's limits `form` and `data-form` hold, and the guard's for bodies that announce
-    /// their length.
+    /// With [`Contextual`](rocket::form::Contextual) every form parses, so an invalid form uses up
+    /// the token, too.
+    ///
+    /// `D` is what the handler demands: [`Human`] by default, or [`Visitor`](crate::Visitor) or
+    /// [`MaybeHuman`](crate::MaybeHuman) on routes that let unverified visitors through.
+    ///
+    /// Rocket's limits `form` and `data-form` apply. The guard's limit on the size applies to a
+    /// body that states a `Content-Length`, and its timeout to every body.
+    ///
+    /// ```
+    /// use human_check_rocket::HumanForm;
+    /// use rocket::{FromForm, post};
+    ///
+    /// #[derive(FromForm)]
+    /// struct Signup {
+    ///     email: String, // the token needs no field
+    /// }
+    ///
+    /// // Runs for verified humans only.
+    /// #[post("/signup", data = "<form>")]
+    /// fn signup(form: HumanForm<Signup>) -> String {
+    ///     format!("welcome, {}", form.email)
+    /// }
+    /// # fn main() {}
+    /// ```
     HumanForm
 
-    /// A JSON body whose token was checked, without the token.
+    /// A JSON body, without the token, and the proof that the token was verified.
     ///
-    /// As [`HumanForm`] for [`Json`](json::Json): the smaller of Rocket's limit `json` and the
-    /// guard's holds. The token is a member at the top, or where the guard was told.
+    /// It works as [`HumanForm`], and parses as [`Json`](json::Json). The smaller one of Rocket's
+    /// limit `json` and the guard's limit applies. The token is a member at the top of the object,
+    /// under the name of the provider's form field.
+    /// [`GuardBuilder::with_json_member`](crate::guard::GuardBuilder::with_json_member) adds
+    /// another place.
+    ///
+    /// ```
+    /// use human_check_rocket::HumanJson;
+    /// use rocket::post;
+    /// use rocket::serde::Deserialize;
+    ///
+    /// #[derive(Deserialize)]
+    /// #[serde(crate = "rocket::serde")]
+    /// struct Comment {
+    ///     text: String,
+    /// }
+    ///
+    /// // {"text": "hello", "cf-turnstile-response": "TOKEN"}
+    /// #[post("/comments", data = "<comment>")]
+    /// fn comment(comment: HumanJson<Comment>) -> String {
+    ///     comment.into_inner().text
+    /// }
+    /// # fn main() {}
+    /// ```
     HumanJson
 }
 
@@ -39,7 +84,7 @@ macro_rules! sentinels {
     ($($name:ident)*) => {$(
         impl<T, D> Sentinel for $name<T, D> {
             fn abort(rocket: &Rocket<Ignite>) -> bool {
-                is_forgotten(rocket)
+                has_no_guard(rocket)
             }
         }
     )*};
@@ -47,13 +92,13 @@ macro_rules! sentinels {
 
 sentinels!(HumanForm HumanJson);
 
-/// The request on its way through its guard, if it has one.
+/// Creates the guarded request. `None` if the request has no guard.
 fn guarded(request: &Request<'_>) -> Option<GuardedRequest> {
     Some(GuardedRequest::new(Local::guard(request)?, &Head(request)))
 }
 
-/// What the request says its body measures. `None` when it does not say.
-fn announced(request: &Request<'_>) -> Option<u64> {
+/// Returns the `Content-Length` of a request. `None` if it is absent or invalid.
+fn content_length(request: &Request<'_>) -> Option<u64> {
     request.headers().get_one("content-length")?.parse().ok()
 }
 
@@ -68,7 +113,7 @@ impl<'r, T: FromForm<'r>, D: FromDecision> FromData<'r> for HumanForm<T, D> {
         let kind = request.content_type().map(ToString::to_string);
         let kind = BodyKind::of(&kind.unwrap_or_default());
         let limit = kind.limit(guarded.guard().body_limits());
-        if let Err(refused) = guarded.admit(announced(request), limit) {
+        if let Err(refused) = guarded.admit(content_length(request), limit) {
             return Outcome::Error(HumanError::refused(request, refused));
         }
         let parsing = guarded.extracting(|| Form::<FormWithToken<T>>::from_data(request, data));
@@ -100,7 +145,7 @@ impl<'r, T: Deserialize<'r> + Send, D: FromDecision> FromData<'r> for HumanJson<
             return Outcome::Error(HumanError::unconfigured());
         };
         let limit = BodyKind::Json.limit(guarded.guard().body_limits());
-        if let Err(refused) = guarded.admit(announced(request), limit) {
+        if let Err(refused) = guarded.admit(content_length(request), limit) {
             return Outcome::Error(HumanError::refused(request, refused));
         }
         let parsing =
@@ -121,16 +166,17 @@ impl<'r, T: Deserialize<'r> + Send, D: FromDecision> FromData<'r> for HumanJson<
     }
 }
 
-/// The text of a JSON body, kept with the request so that values can borrow from it.
+/// The text of a JSON body. It is stored with the request, so that values can borrow from it.
 struct Text(String);
 
+/// Parses a JSON body as Rocket's own `Json` does, with the limit of the guard as well.
 async fn parse_json<'r, T: Deserialize<'r>>(
     request: &'r Request<'_>,
     data: Data<'r>,
-    cap: usize,
+    max_bytes: usize,
 ) -> Result<T, json::Error<'r>> {
     let limit = request.limits().get("json").unwrap_or(Limits::JSON);
-    let text = data.open(limit.min(cap.bytes())).into_string().await;
+    let text = data.open(limit.min(max_bytes.bytes())).into_string().await;
     let text = text.map_err(json::Error::Io)?;
     if !text.is_complete() {
         let error = io::Error::new(io::ErrorKind::UnexpectedEof, "data limit exceeded");
@@ -140,7 +186,7 @@ async fn parse_json<'r, T: Deserialize<'r>>(
     serde_json::from_str(text).map_err(|error| json::Error::Parse(text, error))
 }
 
-/// As Rocket's own `Json` tokens.
+/// Returns the status of a JSON error, the same as that of Rocket's own `Json`.
 fn status(error: &json::Error<'_>) -> Status {
     match error {
         json::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {

@@ -5,16 +5,17 @@ use rocket::data::ToByteUnit;
 use rocket::form::name::NameView;
 use rocket::form::{self, DataField, FromForm, Options, ValueField};
 
-/// The application's form, and the tokens that stood beside its fields.
+/// The application's form, and the tokens that were beside its fields.
 ///
-/// What [`WithToken`](human_check_guard::integration::WithToken) is for serde: for urlencoded and multipart forms.
+/// It does for Rocket's forms, urlencoded and multipart, what
+/// [`WithToken`](human_check_guard::integration::WithToken) does for types of serde.
 #[derive(Debug)]
 pub(crate) struct FormWithToken<T> {
     pub(crate) inner: T,
     pub(crate) tokens: SubmittedTokens,
 }
 
-/// A [`FormWithToken`] that is being read.
+/// The state while a [`FormWithToken`] is read.
 pub(crate) struct FormContext<C> {
     fields: Option<Arc<TokenFields>>,
     tokens: SubmittedTokens,
@@ -22,7 +23,8 @@ pub(crate) struct FormContext<C> {
 }
 
 impl<C> FormContext<C> {
-    /// By its whole name: `token.x` and `token[]` are fields of the application.
+    /// Returns the token's field with this name. The whole name counts: `token.x` and `token[]` are
+    /// fields of the application.
     fn field(&self, name: NameView<'_>) -> Option<FieldId> {
         self.fields.as_ref()?.find(name.source().as_str())
     }
@@ -47,12 +49,12 @@ impl<'r, T: FromForm<'r>> FromForm<'r> for FormWithToken<T> {
         }
     }
 
-    /// A part with a content type arrives here, be it a file or not.
+    /// Rocket calls it for every part with a content type, also for a part without a file name.
     async fn push_data(ctxt: &mut Self::Context, field: DataField<'r, '_>) {
         let Some(id) = ctxt.field(field.name) else {
             return T::push_data(&mut ctxt.inner, field).await;
         };
-        // A file is no token, whatever it is called.
+        // A part with a file name is not a token.
         let is_file = field.file_name.is_some();
         let value = field.data.open(64.kibibytes()).into_bytes().await;
         let text = value.ok().filter(|value| value.is_complete() && !is_file);

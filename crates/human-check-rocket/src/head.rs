@@ -3,7 +3,19 @@ use std::net::IpAddr;
 use human_check_guard::RequestHead;
 use rocket::Request;
 
-/// The head of a Rocket request, as the guard reads it.
+/// The head of a Rocket request, as a [`Guard`](crate::Guard) reads it.
+///
+/// The crate's guards use it by themselves. Use it to call a guard directly, for example to demand
+/// a challenge:
+///
+/// ```
+/// use human_check_rocket::{Guard, Head, Rejection};
+/// use rocket::Request;
+///
+/// fn demand_challenge(guard: &Guard, request: &Request<'_>) -> Rejection {
+///     guard.require_challenge(&Head(request))
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Head<'a, 'r>(pub &'a Request<'r>);
 
@@ -13,7 +25,7 @@ impl RequestHead for Head<'_, '_> {
     }
 
     fn peer(&self) -> Option<IpAddr> {
-        // Not `client_ip`, which believes `X-Real-IP` unless told not to.
+        // Not `client_ip`, which believes `X-Real-IP` by default.
         self.0.remote().map(|peer| peer.ip())
     }
 

@@ -7,18 +7,20 @@ use tokio::sync::OnceCell;
 
 use crate::{Head, Human, MaybeHuman};
 
-/// What is known of one request, however many guards look at it.
+/// The state of one request, which all its guards share.
 ///
-/// Rocket keeps one value per type for each request, so what differs by guard is inside.
+/// Rocket's cache holds one value of each type for a request. So the values that differ by guard
+/// are in `decisions`.
 #[derive(Default)]
 pub(crate) struct Local {
     /// The guard of the wrapped route that is running.
     nearest: Mutex<Option<Guard>>,
-    refused: Mutex<Option<Rejection>>,
+    refusal: Mutex<Option<Rejection>>,
     decisions: Decisions,
 }
 
-/// Decisions by guard. Only ever appended to, so that references last as long as the request.
+/// The decisions, one for each guard. The list is only appended to, so that references to its
+/// entries live as long as the request.
 #[derive(Default)]
 struct Decisions(OnceLock<Box<GuardDecision>>);
 
@@ -26,18 +28,19 @@ struct GuardDecision {
     guard: Guard,
     by_header: OnceCell<Decision>,
     human: OnceLock<Human>,
-    maybe: OnceLock<MaybeHuman>,
+    maybe_human: OnceLock<MaybeHuman>,
     next: Decisions,
 }
 
 impl Decisions {
+    /// Returns the entry of a guard, and appends it if it is missing.
     fn of(&self, guard: &Guard) -> &GuardDecision {
         let decision = self.0.get_or_init(|| {
             Box::new(GuardDecision {
                 guard: guard.clone(),
                 by_header: OnceCell::new(),
                 human: OnceLock::new(),
-                maybe: OnceLock::new(),
+                maybe_human: OnceLock::new(),
                 next: Self::default(),
             })
         });
@@ -53,32 +56,37 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Local {
+    /// Returns the state of a request.
     pub(crate) fn of<'r>(request: &'r Request<'_>) -> &'r Self {
         request.local_cache(Self::default)
     }
 
-    /// The guard for this request: of the wrapped route it is in, else the managed one.
+    /// Returns the guard for this request: of the wrapped route that is running, or else the
+    /// managed one.
     pub(crate) fn guard(request: &Request<'_>) -> Option<Guard> {
         let nearest = lock(&Self::of(request).nearest).clone();
         nearest.or_else(|| request.rocket().state::<Guard>().map(Guard::snapshot))
     }
 
-    /// Makes `guard` the nearest one, and says which was. A route that forwards must put it back.
+    /// Sets the nearest guard, and returns the one before it. A route must restore that when its
+    /// handler has returned, because the handler may forward the request to a route with another
+    /// guard.
     pub(crate) fn enter(&self, guard: Option<Guard>) -> Option<Guard> {
         std::mem::replace(&mut lock(&self.nearest), guard)
     }
 
-    /// Keeps a refusal for the catcher that tokens it, which is told only the status.
-    pub(crate) fn remember(&self, refused: Rejection) {
-        *lock(&self.refused) = Some(refused);
+    /// Keeps a refusal for the catcher that responds to it. Rocket passes only the status to a
+    /// catcher.
+    pub(crate) fn set_refusal(&self, refused: Rejection) {
+        *lock(&self.refusal) = Some(refused);
     }
 
-    /// The last refusal.
-    pub(crate) fn refused(&self) -> Option<Rejection> {
-        lock(&self.refused).clone()
+    /// Returns the last refusal.
+    pub(crate) fn refusal(&self) -> Option<Rejection> {
+        lock(&self.refusal).clone()
     }
 
-    /// The decision by the token in the header, made once for each guard.
+    /// Returns the decision by the token in the header. Each guard decides once.
     pub(crate) async fn by_header<'r>(request: &'r Request<'_>, guard: &Guard) -> &'r Decision {
         let decision = Self::of(request).decisions.of(guard);
         let decide = || {
@@ -90,25 +98,26 @@ impl Local {
         decision.by_header.get_or_init(decide).await
     }
 
-    /// The decision by the header, if one was made.
+    /// Returns the decision by the token in the header, if this guard has made it already.
     pub(crate) fn earlier<'r>(request: &'r Request<'_>, guard: &Guard) -> Option<&'r Decision> {
         Self::of(request).decisions.of(guard).by_header.get()
     }
 }
 
-/// What a handler demands by reference.
-pub(crate) trait Kept: FromDecision {
-    fn kept<'r>(request: &'r Request<'_>, guard: &Guard) -> &'r OnceLock<Self>;
+/// A proof that a handler takes by reference, so that it is stored with the request.
+pub(crate) trait CachedProof: FromDecision {
+    /// Returns the cell that stores the proof.
+    fn cell<'r>(request: &'r Request<'_>, guard: &Guard) -> &'r OnceLock<Self>;
 }
 
-macro_rules! kept {
-    ($($kept:ident: $place:ident)*) => {$(
-        impl Kept for $kept {
-            fn kept<'r>(request: &'r Request<'_>, guard: &Guard) -> &'r OnceLock<Self> {
-                &Local::of(request).decisions.of(guard).$place
+macro_rules! cached_proofs {
+    ($($proof:ident: $cell:ident)*) => {$(
+        impl CachedProof for $proof {
+            fn cell<'r>(request: &'r Request<'_>, guard: &Guard) -> &'r OnceLock<Self> {
+                &Local::of(request).decisions.of(guard).$cell
             }
         }
     )*};
 }
 
-kept!(Human: human MaybeHuman: maybe);
+cached_proofs!(Human: human MaybeHuman: maybe_human);

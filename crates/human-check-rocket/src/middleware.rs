@@ -5,12 +5,25 @@ use rocket::{Build, Request, Response, Rocket};
 use crate::error::status;
 use crate::local::Local;
 
-/// Manages the guard of an application.
+/// A fairing that manages the guard of the application, for all routes without a guard of their
+/// own.
 ///
-/// On each response it adds the headers of a refusal that its catcher did not write. Into the
-/// content security policy of a page, if there is one, it lets the widgets' sources.
+/// Attach one. A second one replaces the first. It adds to each response what the guard needs:
 ///
-/// At most one is attached: a second replaces the first.
+/// - If a guard refused the request, the headers of the refusal that the catcher has not written.
+/// - If the response is an HTML page with a content security policy, the sources of the widgets in
+///   this policy.
+///
+/// ```
+/// use human_check_rocket::{Guard, HumanFairing, RoutePolicy, catchers};
+///
+/// # let turnstile = human_check_testkit::Scripted::human();
+/// let guard = Guard::new(turnstile, RoutePolicy::fail_closed("signup"))?;
+/// let rocket = rocket::build()
+///     .attach(HumanFairing::new(guard))
+///     .register("/", catchers());
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct HumanFairing {
     guard: Guard,
@@ -37,8 +50,8 @@ impl Fairing for HumanFairing {
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
-        if let Some(refused) = Local::of(request).refused() {
-            // A handler may have taken the refusal and answered in its own way.
+        if let Some(refused) = Local::of(request).refusal() {
+            // A handler that takes a `Result` may have made a response of its own.
             if status(&refused) == response.status() {
                 for (name, value) in refused.into_response().headers {
                     if name != "content-type" && response.headers().get_one(name).is_none() {
@@ -47,7 +60,7 @@ impl Fairing for HumanFairing {
                 }
             }
         }
-        // Nothing but a page shows a widget.
+        // Only HTML pages show widgets.
         if !response.content_type().is_some_and(|kind| kind.is_html()) {
             return;
         }

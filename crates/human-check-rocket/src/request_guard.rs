@@ -2,27 +2,28 @@ use human_check_guard::Guard;
 use rocket::request::{FromRequest, Outcome};
 use rocket::{Ignite, Request, Rocket, Sentinel};
 
-use crate::local::{Kept, Local};
+use crate::local::{CachedProof, Local};
 use crate::{Human, HumanError, MaybeHuman};
 
-async fn by_header<'r, K: Kept>(request: &'r Request<'_>) -> Outcome<&'r K, HumanError> {
+/// Decides by the token in the header, and returns what the handler demands.
+async fn by_header<'r, K: CachedProof>(request: &'r Request<'_>) -> Outcome<&'r K, HumanError> {
     let Some(guard) = Local::guard(request) else {
         return Outcome::Error(HumanError::unconfigured());
     };
-    let outcome = Local::by_header(request, &guard).await;
-    let kept = K::kept(request, &guard);
-    if let Some(kept) = kept.get() {
-        return Outcome::Success(kept);
+    let decision = Local::by_header(request, &guard).await;
+    let cell = K::cell(request, &guard);
+    if let Some(proof) = cell.get() {
+        return Outcome::Success(proof);
     }
-    match outcome.clone().require::<K>() {
-        Ok(demanded) => Outcome::Success(kept.get_or_init(|| demanded)),
+    match decision.clone().require::<K>() {
+        Ok(proof) => Outcome::Success(cell.get_or_init(|| proof)),
         Err(refused) => Outcome::Error(HumanError::refused(request, refused)),
     }
 }
 
 macro_rules! request_guards {
     ($($guard:ident)*) => {$(
-        /// By the token in the header. Several guards of one request ask once.
+        /// Verifies the token in the header. Several proofs of one request verify it once.
         #[rocket::async_trait]
         impl<'r> FromRequest<'r> for &'r $guard {
             type Error = HumanError;
@@ -34,7 +35,7 @@ macro_rules! request_guards {
 
         impl Sentinel for &$guard {
             fn abort(rocket: &Rocket<Ignite>) -> bool {
-                is_forgotten(rocket)
+                has_no_guard(rocket)
             }
         }
     )*};
@@ -42,12 +43,13 @@ macro_rules! request_guards {
 
 request_guards!(Human MaybeHuman);
 
-/// Whether a route wants a human of a Rocket that knows no guard. Stops the launch.
-pub(crate) fn is_forgotten(rocket: &Rocket<Ignite>) -> bool {
-    let forgotten = rocket.state::<Guard>().is_none();
-    if forgotten {
-        rocket::error!("A route wants a human and no guard is managed.");
+/// Returns whether no guard is managed, although a route demands a human. Rocket then does not
+/// launch.
+pub(crate) fn has_no_guard(rocket: &Rocket<Ignite>) -> bool {
+    let missing = rocket.state::<Guard>().is_none();
+    if missing {
+        rocket::error!("A route demands a human and no guard is managed.");
         rocket::info_!("Attach one: `rocket::build().attach(HumanFairing::new(guard))`.");
     }
-    forgotten
+    missing
 }

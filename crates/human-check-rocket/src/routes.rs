@@ -5,20 +5,34 @@ use rocket::{Data, Request, Route};
 use crate::error::status;
 use crate::local::Local;
 
-/// Puts a guard around routes, by wrapping their handlers.
+/// Sets the guard of routes by wrapping their handlers.
 ///
-/// Rocket routes first, so no path is matched a second time and none can be spelt around it.
+/// Rocket has chosen the route when the wrapper runs. So no spelling of a path avoids the guard.
+///
+/// ```
+/// use human_check_rocket::{Guard, GuardRoutes};
+/// use rocket::{Build, Rocket, post, routes};
+///
+/// #[post("/comments")]
+/// fn comment() {}
+///
+/// fn mount(rocket: Rocket<Build>, guard: &Guard) -> Rocket<Build> {
+///     rocket.mount("/api", guard.routes(routes![comment]))
+/// }
+/// # fn main() {}
+/// ```
 pub trait GuardRoutes {
-    /// Runs the handlers of `routes` only for visitors whom this guard lets in by the token in
-    /// the header.
+    /// Returns the routes with this guard in front of their handlers. It verifies the token in the
+    /// header, and refuses requests that its policy does not let through.
     ///
-    /// Guards of these routes ([`&Human`](crate::Human) and the like) ask this guard, and not a
-    /// second time.
+    /// Guards of these routes, such as [`&Human`](crate::Human), use the same guard. They do not
+    /// verify the token a second time. The body is not read.
     fn routes(&self, routes: Vec<Route>) -> Vec<Route>;
 
-    /// Makes this guard, instead of the managed one, the guard of `routes`.
+    /// Returns the routes with this guard instead of the managed one.
     ///
-    /// By itself it asks nobody: the routes' own guards do.
+    /// It does not verify a token by itself: the routes' own guards do, such as
+    /// [`&Human`](crate::Human) or [`HumanForm`](crate::HumanForm).
     fn scope(&self, routes: Vec<Route>) -> Vec<Route>;
 }
 
@@ -44,6 +58,8 @@ fn wrap(guard: &Guard, routes: Vec<Route>, screens: bool) -> Vec<Route> {
     wrapped.collect()
 }
 
+/// A handler with its guard. If `screens` is set, the guard verifies the token before the handler
+/// runs.
 #[derive(Clone)]
 struct Wrapped {
     inner: Box<dyn Handler>,
@@ -56,10 +72,10 @@ impl Handler for Wrapped {
     async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
         let guard = self.guard.snapshot();
         if self.screens {
-            let outcome = Local::by_header(request, &guard).await.clone();
-            if let Err(refused) = outcome.require::<human_check_guard::Visitor>() {
+            let decision = Local::by_header(request, &guard).await.clone();
+            if let Err(refused) = decision.require::<human_check_guard::Visitor>() {
                 let status = status(&refused);
-                Local::of(request).remember(refused);
+                Local::of(request).set_refusal(refused);
                 return Outcome::Error(status);
             }
         }

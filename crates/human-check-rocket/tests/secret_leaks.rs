@@ -1,4 +1,6 @@
-//! What Rocket logs of our guards, at its most talkative. Alone in its process, which has one log.
+//! Rocket's log does not contain a token, not even when it logs the error of a guard.
+//!
+//! The test is alone in its process, because a process has one log.
 
 #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
 
@@ -33,8 +35,8 @@ fn form(body: HumanForm<Age>) -> String {
 #[post("/human")]
 fn human(_human: &Human) {}
 
-/// Sends bad bodies with a good token. Its log is the test's to read.
-fn talk() {
+/// Sends invalid bodies with a valid token. The test runs it in a child process and reads the log.
+fn send_invalid_bodies() {
     let guard = Guard::new(Scripted::human(), RoutePolicy::fail_closed("site")).unwrap();
     let figment = rocket::Config::figment().merge(("log_level", "normal"));
     let rocket = rocket::custom(figment)
@@ -68,15 +70,15 @@ fn talk() {
 
 #[test]
 fn a_bad_body_does_not_put_its_token_into_the_log() {
-    if std::env::var_os("TALK").is_some() {
-        return talk();
+    if std::env::var_os("SEND_INVALID_BODIES").is_some() {
+        return send_invalid_bodies();
     }
     let run = Command::new(std::env::current_exe().unwrap())
         .args([
             "--nocapture",
             "a_bad_body_does_not_put_its_token_into_the_log",
         ])
-        .env("TALK", "1")
+        .env("SEND_INVALID_BODIES", "1")
         .output()
         .unwrap();
     let log = String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned();

@@ -8,19 +8,35 @@ use crate::{Dialect, ScoreScale};
 use human_check_http::ProviderClient;
 use human_check_http::adapter::{ResendPolicy, VerifyCall};
 
-/// Any provider that speaks a [`Dialect`].
+/// Verifies tokens of any provider whose siteverify call a [`Dialect`] describes.
+///
+/// Use it for Cap, CaptchaFox, Friendly Captcha and mCaptcha, which have presets, and for other
+/// providers whose verdict is one boolean. Every human verdict states that the provider prevents
+/// replays. For a provider that does not, add `.replay_guard(store)`, which `HumanCheckExt` has with
+/// the feature `replay` of `human-check-core`.
+///
+/// A request is repeated only when no byte of the first one was sent.
 ///
 /// ```
 /// use human_check_core::Secret;
-/// use human_check_http::{MockTransport, Endpoint, ProviderClient, Reply};
+/// use human_check_http::{Endpoint, MockTransport, ProviderClient, Reply};
 /// use human_check_siteverify::{Dialect, SiteVerify};
 ///
 /// # let transport = MockTransport::always(Reply::new(200, r#"{"success":true}"#));
-/// let client = ProviderClient::new(transport); // in a service: HyperTransport::new()?
+/// let client = ProviderClient::new(transport); // in production: HyperTransport::new()?
 /// let instance = Endpoint::parse("https://cap.example.com")?;
-/// let cap = SiteVerify::new(&client, Dialect::cap(&instance, "site-key")?, Secret::new("key-secret")?)?;
+/// let dialect = Dialect::cap(&instance, "site-key")?;
+/// let check = SiteVerify::new(&client, dialect, Secret::new("key-secret")?)?;
+/// # let _ = check;
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
+///
+/// See docs/providers/siteverify.md#set-up.
+///
+/// # Cancellation
+///
+/// Dropping the future of [`check`](HumanCheck::check) stops waiting. If the request was sent, the
+/// token may be used, and the visitor needs a new one.
 #[derive(Clone, Debug)]
 pub struct SiteVerify {
     client: ProviderClient,
@@ -29,38 +45,42 @@ pub struct SiteVerify {
 }
 
 impl SiteVerify {
-    /// Asks over `client` in `dialect`.
+    /// Creates a check for the provider of `dialect`, with its secret.
+    ///
+    /// Sends nothing. The first check, or [`prewarm`](Self::prewarm), opens a connection.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the secret does not fit where the dialect puts it, two members would
-    /// have one name, so that one would replace the other, or the score's scale has no end.
+    /// [`ConfigError`] when the dialect sends the secret in a header and the secret holds
+    /// characters that no header may hold, when the dialect sends two members of one name, or when
+    /// the maximum of its [`ScoreScale::Risk`] is not a finite number above zero.
     pub fn new(
         client: &ProviderClient,
         dialect: Dialect,
         secret: Secret,
     ) -> Result<Self, ConfigError> {
         let mut names = vec![&dialect.secret, &dialect.token];
-        let further = dialect.constants.iter().map(|(name, _)| name);
-        for name in dialect.client_ip.iter().chain(further) {
+        let constants = dialect.constants.iter().map(|(name, _)| name);
+        for name in dialect.client_ip.iter().chain(constants) {
             if names.contains(&name) {
                 return Err(ConfigError::new(
                     "dialect",
                     format!("sends two members named `{name}`"),
-                    "rename one, or leave the constant out",
+                    "rename one of them, or remove the constant",
                 ));
             }
             names.push(name);
         }
-        if let Some((_, ScoreScale::Risk(out_of))) = dialect.score
-            && Score::risk(0.0, out_of).is_err()
+        if let Some((_, ScoreScale::Risk(max))) = dialect.score
+            && Score::risk(0.0, max).is_err()
         {
             return Err(ConfigError::new(
                 "dialect",
-                format!("counts its score from 0 to {out_of}"),
-                "give the number that stands for surely a machine, such as 1 or 100",
+                format!("has a risk score from 0 to {max}"),
+                "give the highest risk of the scale, such as 1 or 100",
             ));
         }
+        // Reports a secret that does not fit in a header here and not at the first check.
         dialect.build(&secret, "probe", &Submission::new())?;
         Ok(Self {
             client: client.clone(),
@@ -69,11 +89,14 @@ impl SiteVerify {
         })
     }
 
-    /// Opens a connection before the first visitor needs one.
+    /// Opens a connection to the provider, so that the first check does not wait for one.
+    ///
+    /// Sends an empty GET, which uses no token. A reply with any status is a success. Dropping the
+    /// future abandons the connection.
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when the provider cannot be reached.
+    /// [`CheckError`] when no reply arrives within the client's limits.
     pub async fn prewarm(&self) -> Result<(), CheckError> {
         self.client
             .prewarm(&self.dialect.provider, &self.dialect.endpoint)
@@ -97,7 +120,7 @@ impl HumanCheck for SiteVerify {
             Ok(token)
                 if self
                     .dialect
-                    .unanswered
+                    .unsolved_prefix
                     .is_some_and(|prefix| token.starts_with(prefix)) =>
             {
                 return self.client.refuse(provider, Refusal::new(Reason::Missing));

@@ -15,14 +15,35 @@ use human_check_http::{Endpoint, Reply, Request};
 
 type Name = Cow<'static, str>;
 
-/// How one provider spells the siteverify call.
+/// A description of one provider's siteverify call: where the request and the reply hold what.
 ///
-/// Start from [`Dialect::new`], which speaks reCAPTCHA v2, and change what differs; or take a
-/// preset. Members of the reply are given as paths with dots, such as `data.challenge.origin`.
+/// Start from [`Dialect::new`], which describes the call of reCAPTCHA v2, and change what differs.
+/// Or use a preset: [`cap`](Self::cap), [`captchafox`](Self::captchafox),
+/// [`friendly_captcha`](Self::friendly_captcha), [`mcaptcha`](Self::mcaptcha). Members of the reply
+/// are paths with dots, such as `data.challenge.origin`.
 ///
-/// A reply is a yes when the success member is the literal `true` on status 200 and no code
-/// stands beside it; a 200 without that member is a protocol error, and everything that the
-/// provider's codes do not explain refuses.
+/// A reply is a human when the success member is the literal `true`, the status is 200 and there is
+/// no code. A 200 without the success member is a protocol error. A code without a rule refuses.
+///
+/// ```
+/// use human_check_core::{ConfigError, Provider, Reason};
+/// use human_check_http::Endpoint;
+/// use human_check_http::adapter::siteverify::CodeClass;
+/// use human_check_siteverify::{Dialect, ScoreScale};
+///
+/// static ACME: Provider = Provider::new("acme", &["acme-token"]);
+///
+/// let dialect = Dialect::new(ACME.clone(), Endpoint::parse("https://acme.example/siteverify")?)
+///     .with_json_body()
+///     .with_token_member("token")
+///     .with_success_at("data.valid")
+///     .with_score_at("data.risk", ScoreScale::Risk(1.0))
+///     .with_code("token-used", CodeClass::Refused(Reason::Replayed));
+/// assert_eq!(dialect.provider(), &ACME);
+/// # Ok::<(), ConfigError>(())
+/// ```
+///
+/// See docs/providers/siteverify.md#dialects.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Dialect {
@@ -41,22 +62,27 @@ pub struct Dialect {
     pub(crate) solved_at: Option<Name>,
     pub(crate) score: Option<(Name, ScoreScale)>,
     pub(crate) rules: Vec<(Option<u16>, Option<Name>, CodeClass)>,
-    pub(crate) unanswered: Option<char>,
-    pub(crate) assurance: EvidenceKind,
+    pub(crate) unsolved_prefix: Option<char>,
+    pub(crate) evidence: EvidenceKind,
 }
 
-/// Which way a provider's score counts.
+/// The direction and the range of a provider's score, for [`Dialect::with_score_at`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ScoreScale {
-    /// From 0 (machine) to 1 (human).
+    /// From 0 (bot) to 1 (human).
     Humanity,
-    /// From 0 (human) to this number (machine).
+    /// From 0 (human) to this number (bot). It must be finite and above zero.
     Risk(f64),
 }
 
 impl Dialect {
-    /// A form-encoded `secret`, `response` and `remoteip`, answered by `success`, `error-codes`,
-    /// `hostname` and `challenge_ts`.
+    /// Creates a dialect like reCAPTCHA v2: a form of `secret`, `response` and `remoteip`, and a
+    /// JSON reply of `success`, `error-codes`, `hostname` and `challenge_ts`.
+    ///
+    /// It knows the codes of reCAPTCHA v2, such as `invalid-input-secret`. `endpoint` is the full
+    /// URL of the call.
+    ///
+    /// See docs/providers/siteverify.md#error-codes.
     pub fn new(provider: Provider, endpoint: Endpoint) -> Self {
         Self {
             provider,
@@ -74,8 +100,8 @@ impl Dialect {
             solved_at: Some("challenge_ts".into()),
             score: None,
             rules: Vec::new(),
-            unanswered: None,
-            assurance: EvidenceKind::Unstated,
+            unsolved_prefix: None,
+            evidence: EvidenceKind::Unstated,
         }
         .with_code("missing-input-secret", CodeClass::Misconfigured("secret"))
         .with_code("invalid-input-secret", CodeClass::Misconfigured("secret"))
@@ -94,120 +120,142 @@ impl Dialect {
         )
     }
 
-    /// Sends JSON instead of a form.
+    /// Sets the body of the request to JSON. Default: a form.
     pub fn with_json_body(mut self) -> Self {
         self.json = true;
         self
     }
 
-    /// Sends the secret in this header instead of the body.
+    /// Sets the header that carries the secret. Default: the secret is a member of the body.
     pub fn with_secret_header(mut self, name: HeaderName) -> Self {
         self.secret_header = Some(name);
         self
     }
 
-    /// Calls the secret something else than `secret`.
+    /// Sets the name of the member that holds the secret. Default: `secret`.
     pub fn with_secret_member(mut self, name: impl Into<Name>) -> Self {
         self.secret = name.into();
         self
     }
 
-    /// Calls the token something else than `response`.
+    /// Sets the name of the member that holds the token. Default: `response`.
     pub fn with_token_member(mut self, name: impl Into<Name>) -> Self {
         self.token = name.into();
         self
     }
 
-    /// Calls the visitor's address something else than `remoteip`, or leaves it out.
+    /// Sets the name of the member that holds the visitor's address, or `None` to leave the address
+    /// out. Default: `remoteip`. It is sent when the submission has a client address.
     pub fn with_client_ip_member(mut self, name: Option<&'static str>) -> Self {
         self.client_ip = name.map(Into::into);
         self
     }
 
-    /// Sends a further member with every request, such as the site key.
+    /// Adds a member to every request, such as the site key. Default: none.
     pub fn with_constant(mut self, name: impl Into<Name>, value: impl Into<String>) -> Self {
         self.constants.push((name.into(), value.into()));
         self
     }
 
-    /// Reads the verdict elsewhere than in `success`.
+    /// Sets the path of the member that holds the verdict. Default: `success`.
+    ///
+    /// On a 200 the member must be a boolean. Another type, or none, is a protocol error.
     pub fn with_success_at(mut self, path: impl Into<Name>) -> Self {
         self.success = path.into();
         self
     }
 
-    /// Reads the code or codes elsewhere than in `error-codes`.
+    /// Sets the path of the member that holds the code or the codes. Default: `error-codes`.
+    ///
+    /// An error of another shape in that place counts as an unknown code.
     pub fn with_codes_at(mut self, path: impl Into<Name>) -> Self {
         self.codes = path.into();
         self
     }
 
-    /// Reads the host elsewhere than in `hostname`, or not at all.
+    /// Sets the path of the member that holds the host, or `None` to read none. Default:
+    /// `hostname`.
+    ///
+    /// The member may be a host, or an origin such as `https://example.com`.
     pub fn with_hostname_at(mut self, path: Option<&'static str>) -> Self {
         self.hostname = path.map(Into::into);
         self
     }
 
-    /// Reads the time of solving elsewhere than in `challenge_ts`, or not at all.
+    /// Sets the path of the member that holds the time of solving, or `None` to read none. Default:
+    /// `challenge_ts`.
+    ///
+    /// The member may be a text in RFC 3339, or a number of Unix seconds or milliseconds.
     pub fn with_solved_at(mut self, path: Option<&'static str>) -> Self {
         self.solved_at = path.map(Into::into);
         self
     }
 
-    /// Reads the action, which by default is not read.
+    /// Sets the path of the member that holds the action. Default: no action is read. Actions are
+    /// compared exactly.
     pub fn with_action_at(mut self, path: impl Into<Name>) -> Self {
         self.action = Some(path.into());
         self
     }
 
-    /// Reads a score, which by default is not read, and says which way it counts.
+    /// Sets the path of the member that holds the score, and its scale. Default: no score is read.
+    ///
+    /// The score becomes a fact.
+    /// [`Policy::with_min_score`](human_check_core::Policy::with_min_score) sets a threshold.
     pub fn with_score_at(mut self, path: impl Into<Name>, scale: ScoreScale) -> Self {
         self.score = Some((path.into(), scale));
         self
     }
 
-    /// Says what a code means. Codes not named refuse with [`Reason::Other`]; of several rules for
-    /// one code the last counts.
-    pub fn with_code(mut self, code: impl Into<Name>, classify: CodeClass) -> Self {
-        self.rules.push((None, Some(code.into()), classify));
+    /// Adds a rule: what a code means, with any status.
+    ///
+    /// A code without a rule refuses with [`Reason::Other`]. When several rules match, the last one
+    /// counts, so a rule can replace one of [`new`](Self::new) or of a preset.
+    pub fn with_code(mut self, code: impl Into<Name>, class: CodeClass) -> Self {
+        self.rules.push((None, Some(code.into()), class));
         self
     }
 
-    /// Says what a code on a certain status means, or with `None` any reply of that status.
+    /// Adds a rule: what a code means in a reply of this status. With `None`, the rule is for every
+    /// reply of this status, with or without a code.
+    ///
+    /// When several rules match, the last one counts.
     pub fn with_status(
         mut self,
         status: u16,
         code: Option<&'static str>,
-        classify: CodeClass,
+        class: CodeClass,
     ) -> Self {
-        self.rules
-            .push((Some(status), code.map(Into::into), classify));
+        self.rules.push((Some(status), code.map(Into::into), class));
         self
     }
 
-    /// Takes tokens that begin with this character for "not answered": some widgets fill their
-    /// field with a state before they are done.
-    pub fn with_unavailable_prefix(mut self, prefix: char) -> Self {
-        self.unanswered = Some(prefix);
+    /// Sets the first character of tokens that stand for an unsolved challenge. Default: none.
+    ///
+    /// Some widgets fill their field with a state, such as `.UNSTARTED`, until the visitor has
+    /// solved the challenge. The check refuses such a token as `missing`, without a call.
+    pub fn with_unsolved_prefix(mut self, prefix: char) -> Self {
+        self.unsolved_prefix = Some(prefix);
         self
     }
 
-    /// Says what kind of evidence a yes is.
-    pub fn with_evidence_kind(mut self, assurance: EvidenceKind) -> Self {
-        self.assurance = assurance;
+    /// Sets the kind of evidence that a human verdict states. Default: [`EvidenceKind::Unstated`].
+    pub fn with_evidence_kind(mut self, evidence: EvidenceKind) -> Self {
+        self.evidence = evidence;
         self
     }
 
-    /// Whose replies this dialect is about.
+    /// Returns the provider that this dialect is for.
     pub fn provider(&self) -> &Provider {
         &self.provider
     }
 
-    /// The request for a token.
+    /// Builds the request for a token.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the secret goes into a header and does not fit there.
+    /// [`ConfigError`] when the secret is sent in a header and holds characters that no header may
+    /// hold.
     pub(crate) fn build(
         &self,
         secret: &Secret,
@@ -250,16 +298,17 @@ impl Dialect {
         }
     }
 
-    /// What a reply means.
+    /// Turns a reply into a verdict. See
+    /// docs/providers/siteverify.md#rules-for-every-siteverify-reply.
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when it is neither yes nor no.
+    /// [`CheckError`] when the reply holds no verdict.
     pub(crate) fn judge(&self, reply: &Reply) -> Result<Verdict, CheckError> {
         let (body, outage) = match siteverify::object_or_rejection(&self.provider, reply) {
             Ok(body) => (body, None),
-            // A 4xx without readable JSON still has a status that may mean something, and a 5xx
-            // may say by a code that it is no outage.
+            // A rule for the status may match a 4xx without readable JSON. A code in the body of a
+            // 5xx may show that it is no outage.
             Err(error) if reply.is_rejection() && error.reason() == "request-rejected" => {
                 (Value::Null, None)
             }
@@ -287,11 +336,12 @@ impl Dialect {
         Ok(siteverify::conclude(facts, refusal, TestKeyPolicy::Refused))
     }
 
+    /// Returns the codes of a reply, at least one when the reply says that something is wrong.
     fn codes(&self, body: &Value, reply: &Reply) -> Codes {
         let mut codes: Codes = at(body, &self.codes)
             .and_then(|codes| serde::Deserialize::deserialize(codes).ok())
             .unwrap_or_default();
-        // An error in another shape than the provider documents must not vanish.
+        // An error of another shape than the provider documents must not be lost.
         let first = self.codes.split('.').next().unwrap_or(&self.codes);
         let harmless = [
             Value::Null,
@@ -310,21 +360,22 @@ impl Dialect {
     }
 
     fn classify(&self, status: u16, code: &str) -> CodeClass {
-        // Backwards, so that what is said of a preset's codes replaces what the preset says.
+        // The last rule counts, so that a caller's rule replaces one of a preset.
         self.rules
             .iter()
             .rev()
-            .find(|(on, of, _)| {
-                on.is_none_or(|on| on == status) && of.as_ref().is_none_or(|of| of == code)
+            .find(|(for_status, for_code, _)| {
+                for_status.is_none_or(|expected| expected == status)
+                    && for_code.as_ref().is_none_or(|expected| expected == code)
             })
-            .map_or(CodeClass::Unknown, |(_, _, classify)| *classify)
+            .map_or(CodeClass::Unknown, |(_, _, class)| *class)
     }
 
     fn facts(&self, body: &Value) -> Facts {
         let read = |path: &Option<Name>| path.as_ref().and_then(|path| at(body, path));
         let text = |path| read(path).and_then(Value::as_str).filter(|t| !t.is_empty());
         let mut facts = Facts::new(&self.provider);
-        // Some providers report an origin, which is a host behind a scheme.
+        // Some providers report an origin, which is a scheme and a host.
         facts.hostname = text(&self.hostname)
             .map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host))
             .and_then(Hostname::parse);
@@ -338,16 +389,17 @@ impl Dialect {
             let raw = at(body, path)?.as_f64()?;
             match scale {
                 ScoreScale::Humanity => Score::humanity(raw).ok(),
-                ScoreScale::Risk(out_of) => Score::risk(raw, *out_of).ok(),
+                ScoreScale::Risk(max) => Score::risk(raw, *max).ok(),
             }
         });
-        facts.evidence = self.assurance;
+        facts.evidence = self.evidence;
         facts.replay_protection = ReplayProtection::Provider;
         facts
     }
 
+    /// Returns the facts that the dialect reads. None of them is always in a reply.
     pub(crate) fn capabilities(&self) -> Capabilities {
-        let mut reports = Capabilities::nothing();
+        let mut capabilities = Capabilities::nothing();
         for (read, fact) in [
             (self.hostname.is_some(), FactKind::Hostname),
             (self.action.is_some(), FactKind::Action),
@@ -355,13 +407,14 @@ impl Dialect {
             (self.score.is_some(), FactKind::Score),
         ] {
             if read {
-                reports = reports.sometimes(fact);
+                capabilities = capabilities.sometimes(fact);
             }
         }
-        reports
+        capabilities
     }
 }
 
+/// Returns the member at a path with dots, or `None` where it is missing or `null`.
 fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     path.split('.')
         .try_fold(value, |value, member| value.get(member))
@@ -369,7 +422,7 @@ fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
 }
 
 fn from_unix(seconds: u64) -> Option<std::time::SystemTime> {
-    // Times in milliseconds are told by their size.
+    // A number this large is milliseconds: as seconds it would be after the year 5000.
     let seconds = if seconds > 100_000_000_000 {
         seconds / 1_000
     } else {

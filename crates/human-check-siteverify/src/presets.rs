@@ -1,4 +1,6 @@
-//! Providers that a dialect describes whole. Contract: others.md.
+//! Presets: providers that a dialect describes completely.
+//!
+//! See docs/providers/siteverify.md#error-codes.
 
 use http::HeaderName;
 use human_check_core::{ConfigError, EvidenceKind, Provider, Reason};
@@ -8,17 +10,31 @@ use human_check_http::Endpoint;
 use human_check_http::adapter::siteverify::CodeClass;
 
 impl Dialect {
-    /// Cap Standalone. `instance` is its base URL.
+    /// Creates the dialect of Cap Standalone, a self-hosted proof of work. `instance` is the base
+    /// URL of the server.
     ///
-    /// Contract: others.md section 2a. It reports nothing but yes or no, and refuses with HTTP
-    /// statuses; "Invalid site key or secret" is a wrong secret on 403, and on 404 an unknown site
-    /// key *or a token of another key*, which a visitor can provoke.
+    /// Cap reports a verdict and no further fact. It refuses by HTTP statuses. The text "Invalid
+    /// site key or secret" means a wrong secret with status 403. With status 404 it means an
+    /// unknown site key or a token of another key. A visitor can cause the latter, so it refuses
+    /// and raises an alert.
+    ///
+    /// ```
+    /// use human_check_http::Endpoint;
+    /// use human_check_siteverify::Dialect;
+    ///
+    /// let instance = Endpoint::parse("https://cap.example.com")?;
+    /// let dialect = Dialect::cap(&instance, "site-key")?;
+    /// assert_eq!(dialect.provider().name(), "cap");
+    /// # Ok::<(), human_check_core::ConfigError>(())
+    /// ```
+    ///
+    /// See docs/providers/siteverify.md#request.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] when the site key is blank.
     pub fn cap(instance: &Endpoint, site_key: &str) -> Result<Self, ConfigError> {
-        stated(site_key)?;
+        require_site_key(site_key)?;
         static CAP: Provider = Provider::new("cap", &["cap-token"]);
         const MISMATCH: Option<&str> = Some("Invalid site key or secret");
         let path = format!(
@@ -48,17 +64,20 @@ impl Dialect {
                 Some("Token expired"),
                 CodeClass::Refused(Reason::Expired),
             )
-            // A token that is not of three parts, or a request of ours that lacks something.
+            // The token has not three parts, or the request lacks a member.
             .with_status(400, None, CodeClass::RefusedWithAlert(Reason::Invalid)))
     }
 
-    /// `CaptchaFox`. Contract: others.md section 4; its statuses are not established, so only the codes count.
+    /// Creates the dialect of CaptchaFox. Which statuses its codes come with is not established, so
+    /// the rules are for the codes alone.
+    ///
+    /// See docs/providers/siteverify.md#request.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] when the site key is blank.
     pub fn captchafox(site_key: &str) -> Result<Self, ConfigError> {
-        stated(site_key)?;
+        require_site_key(site_key)?;
         static CAPTCHAFOX: Provider = Provider::new("captchafox", &["cf-captcha-response"]);
         Ok(Self::new(
             CAPTCHAFOX.clone(),
@@ -76,16 +95,21 @@ impl Dialect {
         ))
     }
 
-    /// Friendly Captcha v2, global endpoint. Contract: others.md section 3.
+    /// Creates the dialect of Friendly Captcha v2, with the global endpoint.
     ///
-    /// Its widget fills the field with words that begin with a dot until it is done; those are
-    /// "not answered" and are not asked about.
+    /// For the European endpoint, set `https://eu.frcapi.com` as the client's base URL
+    /// ([`ProviderClient::with_base_url`](human_check_http::ProviderClient::with_base_url)). Until
+    /// the challenge is solved, the widget fills the field with a word that begins with a dot; the
+    /// check refuses such tokens as `missing`, without a call.
+    ///
+    /// See docs/providers/siteverify.md#request.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the site key is blank: without one a token of any site of the account passes.
+    /// [`ConfigError`] when the site key is blank. Without a site key a token of any other site of
+    /// the account would pass.
     pub fn friendly_captcha(site_key: &str) -> Result<Self, ConfigError> {
-        stated(site_key)?;
+        require_site_key(site_key)?;
         static FRIENDLY: Provider = Provider::new("friendly-captcha", &["frc-captcha-response"]);
         Ok(Self::new(
             FRIENDLY.clone(),
@@ -98,7 +122,7 @@ impl Dialect {
         .with_codes_at("error.error_code")
         .with_hostname_at(Some("data.challenge.origin"))
         .with_solved_at(Some("data.challenge.timestamp"))
-        .with_unavailable_prefix('.')
+        .with_unsolved_prefix('.')
         .with_code("response_invalid", CodeClass::Refused(Reason::Invalid))
         .with_code("response_timeout", CodeClass::Refused(Reason::Expired))
         .with_code("response_duplicate", CodeClass::Refused(Reason::Replayed))
@@ -109,16 +133,19 @@ impl Dialect {
         .with_code("auth_invalid", CodeClass::Misconfigured("secret")))
     }
 
-    /// mCaptcha. `instance` is its base URL. Contract: others.md section 5.
+    /// Creates the dialect of mCaptcha, a self-hosted proof of work. `instance` is the base URL of
+    /// the server.
     ///
-    /// It reports nothing but yes or no. Which of its 400s a visitor can provoke is not
-    /// established, so they refuse and tell the owner.
+    /// mCaptcha reports a verdict and no further fact. Which of its 400s a visitor can cause is not
+    /// established, so all of them refuse and raise an alert.
+    ///
+    /// See docs/providers/siteverify.md#request.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] when the site key is blank.
     pub fn mcaptcha(instance: &Endpoint, site_key: &str) -> Result<Self, ConfigError> {
-        stated(site_key)?;
+        require_site_key(site_key)?;
         static MCAPTCHA: Provider = Provider::new("mcaptcha", &["mcaptcha__token"]);
         let path = format!(
             "{}/api/v1/pow/siteverify",
@@ -140,12 +167,17 @@ impl Dialect {
     }
 }
 
-fn stated(site_key: &str) -> Result<(), ConfigError> {
+/// Refuses a blank site key.
+///
+/// # Errors
+///
+/// [`ConfigError`] when the site key is blank.
+fn require_site_key(site_key: &str) -> Result<(), ConfigError> {
     if site_key.trim().is_empty() {
         return Err(ConfigError::new(
             "site_key",
             "is empty",
-            "copy the site key that the page shows",
+            "copy the site key from the provider's dashboard, as the page's widget uses it",
         ));
     }
     Ok(())

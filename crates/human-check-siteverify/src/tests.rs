@@ -102,7 +102,7 @@ fn friendly_captcha_reads_nested_members() {
 }
 
 #[test]
-fn mcaptcha_and_captchafox_speak_their_dialects() {
+fn mcaptcha_and_captchafox_follow_their_dialects() {
     let mcaptcha = Dialect::mcaptcha(&instance(), "key").unwrap();
     for (status, body, expected) in [
         (200, r#"{"valid":true}"#, "human"),
@@ -138,7 +138,7 @@ fn mcaptcha_and_captchafox_speak_their_dialects() {
 }
 
 #[test]
-fn an_error_of_another_shape_beside_success_is_no_pass() {
+fn an_error_of_another_shape_beside_success_does_not_pass() {
     let friendly = Dialect::friendly_captcha("site").unwrap();
     for error in [
         r#""auth_invalid""#,
@@ -187,20 +187,20 @@ fn a_dialect_that_would_lose_a_member_or_a_score_is_refused() {
             "{name}"
         );
     }
-    for out_of in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        let endless = dialect
+    for max in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let without_range = dialect
             .clone()
-            .with_score_at("score", ScoreScale::Risk(out_of));
+            .with_score_at("score", ScoreScale::Risk(max));
         assert!(
-            SiteVerify::new(&client, endless, Secret::new("s").unwrap()).is_err(),
-            "{out_of}"
+            SiteVerify::new(&client, without_range, Secret::new("s").unwrap()).is_err(),
+            "{max}"
         );
     }
     assert!(Dialect::friendly_captcha(" ").is_err() && Dialect::cap(&instance(), "").is_err());
 }
 
 #[test]
-fn what_is_said_of_a_code_last_counts() {
+fn the_last_rule_for_a_code_counts() {
     static ACME: Provider = Provider::new("acme", &["acme-response"]);
     let dialect = Dialect::new(ACME.clone(), instance())
         .with_code("bad-request", CodeClass::Refused(Reason::Malformed));

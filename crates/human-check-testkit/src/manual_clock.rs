@@ -3,7 +3,10 @@ use std::time::{Duration, SystemTime};
 
 use human_check_core::Clock;
 
-/// A clock that stands still until it is moved. Clones are the same clock.
+/// A clock that stands still until the test moves it.
+///
+/// Use it where a check, a guard or the emulator takes a [`Clock`], to test ttls and windows
+/// without waiting. Clones share one time, so the test keeps a clone and moves it.
 ///
 /// ```
 /// use human_check_core::Clock;
@@ -16,27 +19,31 @@ use human_check_core::Clock;
 /// assert_eq!(clock.now().duration_since(before).unwrap().as_secs(), 300);
 /// ```
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<Mutex<(SystemTime, Duration)>>);
+pub struct ManualClock(
+    /// Time and uptime.
+    Arc<Mutex<(SystemTime, Duration)>>,
+);
 
 impl ManualClock {
-    /// A clock that shows `time`.
+    /// Creates a clock that shows `time`, with an uptime of zero.
     pub fn starting_at(time: SystemTime) -> Self {
         Self(Arc::new(Mutex::new((time, Duration::ZERO))))
     }
 
-    /// A clock that shows the present.
+    /// Creates a clock that shows the present time of the operating system, with an uptime of zero.
     pub fn starting_now() -> Self {
         Self::starting_at(SystemTime::now())
     }
 
-    /// Moves it forward.
+    /// Moves time and uptime forward.
     pub fn advance(&self, by: Duration) {
-        let mut shows = self.lock();
-        shows.0 += by;
-        shows.1 += by;
+        let mut time = self.lock();
+        time.0 += by;
+        time.1 += by;
     }
 
-    /// Corrects the calendar, as a time server does; what was measured goes on.
+    /// Sets the time, as a time server does when it corrects a clock. `time` may be in the past.
+    /// The uptime does not change.
     pub fn set(&self, time: SystemTime) {
         self.lock().0 = time;
     }

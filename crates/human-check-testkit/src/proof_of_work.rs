@@ -1,12 +1,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// Solves a proof of work as a visitor's browser would, on this thread.
+/// Solves a challenge of ALTCHA as the widget in a visitor's browser does.
 ///
-/// `challenge` is the JSON text of a challenge; the outcome is what the form field `altcha` posts. How
-/// long it takes is the challenge's own affair: keep difficulties light in tests.
+/// `challenge` is the JSON text of the challenge. Returns the token that the widget posts in the
+/// form field `altcha`. Returns `None` when the text is not a challenge, or when no solution was
+/// found within 90 seconds.
 ///
-/// `None` when it is no challenge, or is not solved within a minute and a half.
+/// The function blocks the calling thread while it works. The time depends on the difficulty of the
+/// challenge, so use a low difficulty in tests. See docs/providers/altcha.md#difficulty.
 ///
 /// ```
 /// assert_eq!(human_check_testkit::solve("not a challenge"), None);

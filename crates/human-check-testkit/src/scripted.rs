@@ -7,20 +7,26 @@ use human_check_core::{
     Verdict,
 };
 
-/// The provider that [`Scripted`] doubles accept, with the field `scripted-response`.
+/// The provider that [`Scripted`] checks accept, named `scripted`. Its form field is
+/// `scripted-response`.
 pub static SCRIPTED: Provider = Provider::new("scripted", &["scripted-response"]);
 
-type Play = Arc<dyn Fn(&Submission) -> Result<Verdict, CheckError> + Send + Sync>;
+/// One step of a script.
+type Step = Arc<dyn Fn(&Submission) -> Result<Verdict, CheckError> + Send + Sync>;
 
-/// A check that says what a test tells it to, and remembers what it was asked.
+/// A check whose results a test decides, in place of a real provider.
 ///
-/// Clones share script and memory, so keep one and give the other to the application.
+/// It ignores the token: every submission gets the next result of the script, even one without a
+/// token. The last result repeats without end. The check records the submissions it receives.
+///
+/// Clones share script and records. Give one clone to the application, and keep one for assertions.
 ///
 /// ```
 /// use human_check_core::{HumanCheck, Reason, Submission};
 /// use human_check_testkit::Scripted;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// // The first call passes, all further calls are refused as replays.
 /// let check = Scripted::human().then(&Scripted::refused(Reason::Replayed));
 /// assert!(check.check(&Submission::new()).await.unwrap().is_human());
 /// assert!(!check.check(&Submission::new()).await.unwrap().is_human());
@@ -30,87 +36,112 @@ type Play = Arc<dyn Fn(&Submission) -> Result<Verdict, CheckError> + Send + Sync
 #[derive(Clone)]
 pub struct Scripted {
     provider: Provider,
-    reports: Capabilities,
-    /// Played one by one; the last one for ever.
-    script: Arc<Mutex<VecDeque<Play>>>,
+    capabilities: Capabilities,
+    /// The results to come. The last one stays.
+    script: Arc<Mutex<VecDeque<Step>>>,
     submissions: Arc<Mutex<Vec<Submission>>>,
 }
 
 impl Scripted {
-    /// Everybody is human.
+    /// Creates a check whose verdict is always human, with no facts but the provider.
     pub fn human() -> Self {
-        Self::playing(|_| Ok(Verdict::Human(Facts::new(&SCRIPTED))))
+        Self::from_script(|_| Ok(Verdict::Human(Facts::new(&SCRIPTED))))
     }
 
-    /// Everybody is human, with these facts.
+    /// Creates a check whose verdict is always human, with these facts.
+    ///
+    /// A policy requires the check to declare the facts, too: see [`Scripted::with_capabilities`].
     pub fn human_with(facts: Facts) -> Self {
-        Self::playing(move |_| Ok(Verdict::Human(facts.clone())))
+        Self::from_script(move |_| Ok(Verdict::Human(facts.clone())))
     }
 
-    /// Nobody passes, for `reason`.
+    /// Creates a check that refuses every submission, with `reason`.
     pub fn refused(reason: Reason) -> Self {
-        Self::playing(move |_| Ok(Refusal::new(reason).into()))
+        Self::from_script(move |_| Ok(Refusal::new(reason).into()))
     }
 
-    /// The provider is down.
+    /// Creates a check that always fails with [`ErrorKind::Unavailable`], as in an outage of the
+    /// provider. Its reason is `scripted-outage`.
     pub fn unavailable() -> Self {
         Self::failing(ErrorKind::Unavailable, "scripted-outage")
     }
 
-    /// The provider will not judge.
+    /// Creates a check that always fails with [`ErrorKind::Declined`], as with an exhausted quota.
+    /// Its reason is `scripted-quota`.
     pub fn declined() -> Self {
         Self::failing(ErrorKind::Declined, "scripted-quota")
     }
 
-    /// Our configuration is wrong.
+    /// Creates a check that always fails with [`ErrorKind::Misconfigured`], as with a wrong secret.
+    /// Its reason is `scripted-secret`.
     pub fn misconfigured() -> Self {
         Self::failing(ErrorKind::Misconfigured, "scripted-secret")
     }
 
-    /// The provider answers nonsense.
+    /// Creates a check that always fails with [`ErrorKind::Protocol`], as after an invalid reply of
+    /// the provider. Its reason is `scripted-nonsense`.
     pub fn protocol() -> Self {
         Self::failing(ErrorKind::Protocol, "scripted-nonsense")
     }
 
     fn failing(kind: ErrorKind, reason: &'static str) -> Self {
-        Self::playing(move |_| Err(CheckError::new(kind, &SCRIPTED, reason)))
+        Self::from_script(move |_| Err(CheckError::new(kind, &SCRIPTED, reason)))
     }
 
-    /// Answers by a function.
-    pub fn playing(
-        play: impl Fn(&Submission) -> Result<Verdict, CheckError> + Send + Sync + 'static,
+    /// Creates a check that computes each result from the submission.
+    ///
+    /// ```
+    /// use human_check_core::{Facts, Reason, Refusal, Verdict};
+    /// use human_check_testkit::{SCRIPTED, Scripted};
+    ///
+    /// // Passes when the client address is known.
+    /// let check = Scripted::from_script(|submission| match submission.client_ip() {
+    ///     Some(_) => Ok(Verdict::Human(Facts::new(&SCRIPTED))),
+    ///     None => Ok(Refusal::new(Reason::Invalid).into()),
+    /// });
+    /// # let _ = check;
+    /// ```
+    pub fn from_script(
+        step: impl Fn(&Submission) -> Result<Verdict, CheckError> + Send + Sync + 'static,
     ) -> Self {
         Self {
             provider: SCRIPTED.clone(),
-            reports: Capabilities::nothing(),
-            script: Arc::new(Mutex::new(VecDeque::from([Arc::new(play) as Play]))),
+            capabilities: Capabilities::nothing(),
+            script: Arc::new(Mutex::new(VecDeque::from([Arc::new(step) as Step]))),
             submissions: Arc::default(),
         }
     }
 
-    /// Plays this script once, and then `next`.
+    /// Appends the script of `next`: the last result of this check then occurs once, and the
+    /// results of `next` follow.
     #[must_use]
     pub fn then(self, next: &Self) -> Self {
-        let next: Vec<Play> = lock(&next.script).iter().cloned().collect();
+        let next: Vec<Step> = lock(&next.script).iter().cloned().collect();
         lock(&self.script).extend(next);
         self
     }
 
-    /// Accepts another provider's answers.
+    /// Sets the provider whose tokens the check accepts. Default: [`SCRIPTED`].
+    ///
+    /// Verdicts and errors still name [`SCRIPTED`], unless [`Scripted::human_with`] or
+    /// [`Scripted::from_script`] makes others.
     #[must_use]
     pub fn with_provider(mut self, provider: &Provider) -> Self {
         self.provider = provider.clone();
         self
     }
 
-    /// Claims to report these facts.
+    /// Sets what the check declares to report. Default: nothing.
+    ///
+    /// A policy or a guard that requires a fact refuses at start to use a check that never reports
+    /// it.
     #[must_use]
-    pub fn with_capabilities(mut self, reports: Capabilities) -> Self {
-        self.reports = reports;
+    pub fn with_capabilities(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = capabilities;
         self
     }
 
-    /// What it was asked so far, oldest first.
+    /// Returns the submissions that the check received, oldest first.
     pub fn submissions(&self) -> Vec<Submission> {
         lock(&self.submissions).clone()
     }
@@ -124,7 +155,7 @@ impl std::fmt::Debug for Scripted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scripted")
             .field("provider", &self.provider)
-            .field("asked", &lock(&self.submissions).len())
+            .field("submissions", &lock(&self.submissions).len())
             .finish_non_exhaustive()
     }
 }
@@ -136,22 +167,21 @@ impl HumanCheck for Scripted {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.reports
+        self.capabilities
     }
 
-    /// Says what the script says, whatever the submission holds: a test of an application decides
-    /// the outcome, not the token it happened to post.
+    /// Returns the next result of the script, whatever the submission holds.
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
         lock(&self.submissions).push(submission.clone());
-        let play = {
+        let step = {
             let mut script = lock(&self.script);
             match script.len() {
                 0 | 1 => script.front().cloned(),
                 _ => script.pop_front(),
             }
         };
-        match play {
-            Some(play) => play(submission),
+        match step {
+            Some(step) => step(submission),
             None => Err(CheckError::new(
                 ErrorKind::Unavailable,
                 &SCRIPTED,

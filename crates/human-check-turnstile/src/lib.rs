@@ -20,26 +20,61 @@ use human_check_http::{Endpoint, ProviderClient, Reply, Request};
 use serde::Deserialize;
 use uuid::Uuid;
 
-/// Cloudflare Turnstile and the form field of its widget (turnstile.md section 1).
+/// The provider Cloudflare Turnstile, with the form field of its widget, `cf-turnstile-response`.
+///
+/// See docs/providers/turnstile.md#tokens.
 pub static TURNSTILE: Provider = Provider::new("turnstile", &["cf-turnstile-response"]);
 
-/// Longer tokens are not Turnstile's (section 1).
+/// The maximum length of a Turnstile token: 2,048 bytes. [`Turnstile`] refuses a longer token as
+/// `malformed`, without a call.
+///
+/// See docs/providers/turnstile.md#tokens.
 pub const MAX_TOKEN_BYTES: usize = 2_048;
 
 const SITEVERIFY: &str = "https://challenges.cloudflare.com/turnstile/v0/siteverify";
 
-/// Published secrets that pass, fail or call every token spent (section 7.2).
+/// Published test secrets: one passes every token, one fails it, and one reports it as used.
+///
+/// See docs/providers/turnstile.md#test-keys.
 const TEST_SECRETS: [&str; 3] = [
     "1x0000000000000000000000000000000AA",
     "2x0000000000000000000000000000000AA",
     "3x0000000000000000000000000000000AA",
 ];
 
-/// Asks Turnstile's siteverify.
+/// Verifies Turnstile tokens with Cloudflare's siteverify call.
 ///
-/// The widget is named by the secret alone, so a token of another widget fails. Verifying spends
-/// the token; a repeat after a lost reply is sound, since both carry one idempotency key that was
-/// drawn for this check.
+/// The secret identifies the widget, so a token of another widget is refused. Verifying a token
+/// uses it up. A request whose reply was lost is sent once more with the same idempotency key,
+/// which is a random UUID for each check: Cloudflare then repeats its first reply.
+///
+/// Turnstile reports no score. Add [`Policy`](human_check_core::Policy) rules for the host and the
+/// action.
+///
+/// ```
+/// use human_check_core::{HumanCheck, Secret, Submission};
+/// use human_check_http::{MockTransport, ProviderClient, Reply};
+/// use human_check_turnstile::{TURNSTILE, Turnstile};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let reply = Reply::new(200, r#"{"success":true,"action":"signup"}"#);
+/// let client = ProviderClient::new(MockTransport::always(reply));
+/// let check = Turnstile::new(&client, Secret::new("0x4AAAAAAA-the-secret-of-the-widget")?)?;
+///
+/// let submission = Submission::new()
+///     .with_token(&TURNSTILE, "token-from-the-form")
+///     .with_expected_action("signup");
+/// assert!(check.check(&submission).await?.is_human());
+/// # Ok(()) }
+/// ```
+///
+/// See docs/providers/turnstile.md#request.
+///
+/// # Cancellation
+///
+/// Dropping the future of [`check`](HumanCheck::check) stops waiting. If the request was sent, the
+/// token may be used, and the visitor needs a new one.
 #[derive(Clone, Debug)]
 pub struct Turnstile {
     client: ProviderClient,
@@ -52,29 +87,16 @@ pub struct Turnstile {
 }
 
 impl Turnstile {
-    /// Asks with the secret of one widget.
+    /// Creates a check with the secret of one widget.
+    ///
+    /// Sends nothing. The first check, or [`prewarm`](Self::prewarm), opens a connection.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the secret is one of the published testing secrets.
+    /// [`ConfigError`] when the secret is one of Cloudflare's published test secrets, unless the client
+    /// [allows test keys](ProviderClient::with_test_keys). See docs/providers/turnstile.md#test-keys.
     pub fn new(client: &ProviderClient, secret: Secret) -> Result<Self, ConfigError> {
-        Self::with_test_keys(client, secret, TestKeyPolicy::Refused)
-    }
-
-    /// For tests only: also takes testing secrets, and lets their replies pass, marked as such.
-    ///
-    /// # Errors
-    ///
-    /// None today; the type is that of [`new`](Self::new).
-    pub fn for_testing(client: &ProviderClient, secret: Secret) -> Result<Self, ConfigError> {
-        Self::with_test_keys(client, secret, TestKeyPolicy::Allowed)
-    }
-
-    fn with_test_keys(
-        client: &ProviderClient,
-        secret: Secret,
-        test_keys: TestKeyPolicy,
-    ) -> Result<Self, ConfigError> {
+        let test_keys = client.test_keys();
         refuse_test_secret(&secret, &TEST_SECRETS, test_keys)?;
         let encoded = FormBody::with_capacity(128).pair("secret", secret.expose());
         Ok(Self {
@@ -87,7 +109,10 @@ impl Turnstile {
         })
     }
 
-    /// For pages that rename the widget's field (`data-response-field-name`).
+    /// Sets the names of the form fields that may hold the token, for pages that rename the
+    /// widget's field with `data-response-field-name`. Default: `cf-turnstile-response`.
+    ///
+    /// The given names replace the default.
     #[must_use]
     pub fn with_form_fields<F: Into<String>>(
         mut self,
@@ -97,18 +122,25 @@ impl Turnstile {
         self
     }
 
-    /// Opens a connection before the first visitor needs one.
+    /// Opens a connection to Cloudflare, so that the first check does not wait for one.
+    ///
+    /// Sends an empty GET, which uses no token. A reply with any status is a success. Dropping the
+    /// future abandons the connection.
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when the provider cannot be reached.
+    /// [`CheckError`] when no reply arrives within the client's limits.
     pub async fn prewarm(&self) -> Result<(), CheckError> {
         self.client.prewarm(&TURNSTILE, &self.endpoint).await
     }
 
-    /// The request for a token (section 2). Draw a fresh key for each verification and repeat it
-    /// only for that verification: the same key with the same token gives the first body again,
-    /// so a key that could be derived from the token would let a token pass twice.
+    /// Builds the request for a token.
+    ///
+    /// `idempotency_key` must be random for each verification, and used again only for the repeat
+    /// of that verification. Cloudflare repeats its first reply to the same key and token, so a
+    /// key derived from the token would let a replay pass.
+    ///
+    /// See docs/providers/turnstile.md#request.
     fn build(&self, token: &str, submission: &Submission, idempotency_key: Uuid) -> Request {
         let mut key = Uuid::encode_buffer();
         let mut body = FormBody::starting_with(self.encoded.expose(), token.len() + 160)
@@ -139,8 +171,8 @@ impl HumanCheck for Turnstile {
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let cap = self.client.limits().max_token_bytes.min(MAX_TOKEN_BYTES);
-        let token = match submission.token_for(&TURNSTILE, cap) {
+        let max_bytes = self.client.limits().max_token_bytes.min(MAX_TOKEN_BYTES);
+        let token = match submission.token_for(&TURNSTILE, max_bytes) {
             Ok(token) => token,
             Err(refusal) => return self.client.refuse(&TURNSTILE, refusal),
         };
@@ -157,11 +189,11 @@ impl HumanCheck for Turnstile {
     }
 }
 
-/// What a reply of Turnstile's siteverify means (sections 3 to 5).
+/// Turns a siteverify reply into a verdict. See docs/providers/turnstile.md#reply.
 ///
 /// # Errors
 ///
-/// [`CheckError`] when it is neither yes nor no.
+/// [`CheckError`] when the reply holds no verdict.
 fn judge(reply: &Reply, test_keys: TestKeyPolicy) -> Result<Verdict, CheckError> {
     let (body, refusal) = siteverify::read::<SiteverifyReply<'_>>(&TURNSTILE, reply, classify)?;
     let facts = body.facts().map_err(|malformed| {
@@ -170,7 +202,9 @@ fn judge(reply: &Reply, test_keys: TestKeyPolicy) -> Result<Verdict, CheckError>
     Ok(siteverify::conclude(facts, refusal, test_keys))
 }
 
-/// Section 4. Age and reuse share a code.
+/// Classifies an error code. Turnstile reports expired and replayed tokens with one code.
+///
+/// See docs/providers/turnstile.md#error-codes.
 fn classify(code: &str) -> CodeClass {
     match code {
         "missing-input-secret"
@@ -186,7 +220,7 @@ fn classify(code: &str) -> CodeClass {
     }
 }
 
-/// Section 3.1.
+/// The body of a siteverify reply. See docs/providers/turnstile.md#reply.
 #[derive(Deserialize)]
 struct SiteverifyReply<'a> {
     success: Option<bool>,
@@ -204,6 +238,8 @@ struct SiteverifyReply<'a> {
     metadata: Object<Metadata<'a>>,
 }
 
+/// The member `metadata`. A mark of test keys is in it, so a `metadata` that is no object makes the
+/// reply unreadable.
 #[derive(Deserialize)]
 struct Metadata<'a> {
     #[serde(borrow, default)]

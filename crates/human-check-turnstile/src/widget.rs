@@ -3,7 +3,7 @@ use human_check_core::{ConfigError, Widget};
 
 use crate::TURNSTILE;
 
-static FACTS: WidgetSpec = WidgetSpec {
+static SPEC: WidgetSpec = WidgetSpec {
     action: Some(TextAttribute {
         attribute: "data-action",
         punctuation: "_-",
@@ -36,19 +36,39 @@ static FACTS: WidgetSpec = WidgetSpec {
     )
 };
 
-/// Turnstile's widget, which adds its field to the form by itself (turnstile.md sections 9.1 to
-/// 9.3).
+/// Creates the description of Turnstile's widget for a page. The provider's script adds the form
+/// field.
 ///
-/// It knows every option: action and binding (`data-cdata`), the themes `auto`, `light` and
-/// `dark`, the sizes `normal`, `flexible` and `compact`, a language, and another field name.
-/// Whether a visitor has to click is a property of the site key. With pre-clearance the policy
-/// also needs `connect-src 'self'` (section 9.7), which is left to you.
+/// Options:
+///
+/// | method | values |
+/// | --- | --- |
+/// | [`Widget::with_action`] | 1 to 32 ASCII letters, digits, `_`, `-` |
+/// | [`Widget::with_binding`] | 1 to 255 of the same, as `data-cdata` |
+/// | [`Widget::with_theme`] | `auto`, `light`, `dark` |
+/// | [`Widget::with_size`] | `normal`, `flexible`, `compact` |
+/// | [`Widget::with_language`] | a language tag |
+/// | [`Widget::with_field`] | another name of the form field; see [`Turnstile::with_form_fields`](crate::Turnstile::with_form_fields) |
+///
+/// The settings of the site key decide whether a visitor has to click. With pre-clearance the
+/// page's Content-Security-Policy also needs `connect-src 'self'`, which
+/// [`Widget::csp_sources`] does not list.
+///
+/// ```
+/// let widget = human_check_turnstile::widget("1x00000000000000000000AA")?
+///     .with_action("signup")?
+///     .with_theme("dark")?;
+/// assert_eq!(widget.field(), "cf-turnstile-response");
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+///
+/// See docs/providers/turnstile.md#widget.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] when the site key cannot be one.
+/// [`ConfigError`] when the site key is blank or holds characters that are not printable ASCII.
 pub fn widget(site_key: impl Into<String>) -> Result<Widget, ConfigError> {
-    Widget::new(&TURNSTILE, site_key, &FACTS)
+    Widget::new(&TURNSTILE, site_key, &SPEC)
 }
 
 #[cfg(test)]

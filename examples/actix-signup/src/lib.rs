@@ -1,4 +1,4 @@
-//! A sign-up and comments behind human-check with actix-web.
+//! An actix-web application: a sign-up and comments behind human-check.
 
 use std::net::TcpListener;
 
@@ -16,13 +16,13 @@ use actix_web::{App, Error, HttpResponse, HttpServer, ResponseError, guard, web}
 use example_pages::{Age, Comment, FileEcho, Guards, Signup, commented, index, signed_up};
 use human_check_actix_web::{Human, HumanForm, HumanJson, HumanMultipart, challenge_route};
 
-/// The server, ready to be awaited.
+/// Returns the server of the application. It runs when it is awaited.
 ///
 /// # Errors
 ///
 /// When the listener cannot be used.
 pub fn server(guards: Guards, listener: TcpListener) -> std::io::Result<Server> {
-    // Built once, out here: the closure runs once for each worker.
+    // The guards are built before this, because the closure runs once for each worker.
     let server = HttpServer::new(move || {
         App::new()
             .wrap(DefaultHeaders::new().add(("X-Example", "actix-web")))
@@ -32,7 +32,7 @@ pub fn server(guards: Guards, listener: TcpListener) -> std::io::Result<Server> 
     Ok(server.workers(2).listen(listener)?.run())
 }
 
-/// The routes, for an `App`.
+/// Returns the routes of the application, for `App::configure`.
 pub fn routes(guards: Guards) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         if let Some(proof_of_work) = &guards.proof_of_work {
@@ -127,7 +127,7 @@ async fn signup_upload(upload: HumanMultipart<Upload>) -> Result<HttpResponse, E
     Ok(json(signed_up(&signup, &files)))
 }
 
-// The token comes in the header, so the body is the application's alone.
+// The token is in the header, so the body has the application's fields only.
 async fn comment(_human: Human, comment: web::Json<Comment>) -> HttpResponse {
     json(commented(&comment))
 }
@@ -138,6 +138,7 @@ fn json(body: String) -> HttpResponse {
         .body(body)
 }
 
+/// Selects requests with a body of this media type.
 fn content(kind: &'static str) -> impl guard::Guard {
     guard::fn_guard(move |context: &GuardContext<'_>| {
         let value = context.head().headers().get(CONTENT_TYPE);
@@ -149,8 +150,8 @@ fn content(kind: &'static str) -> impl guard::Guard {
     })
 }
 
-// actix-web answers 400 to whatever is no form. These tell a bad field from bad syntax, and are
-// called as if no guard were there.
+// By default, actix-web responds 400 to every invalid form. These handlers respond 422 to an
+// invalid field and 400 to invalid syntax. human-check does not change how actix-web calls them.
 
 fn form_error(error: UrlencodedError, _: &actix_web::HttpRequest) -> Error {
     let status = match error {

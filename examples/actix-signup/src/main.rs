@@ -1,4 +1,4 @@
-//! Starts the example on `ADDR`.
+//! Starts the example on the address in `ADDR`.
 
 use example_pages::Guards;
 
@@ -9,10 +9,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .init();
     let (guards, _watch) = Guards::from_env()?;
     let listener = example_pages::listen()?;
-    #[allow(
-        clippy::print_stdout,
-        reason = "whoever started it wants to know where"
-    )]
+    #[allow(clippy::print_stdout, reason = "the output of a command-line program")]
     {
         println!("http://{}", listener.local_addr()?);
     }

@@ -1,4 +1,4 @@
-//! A human signs up, and somebody without a token does not.
+//! Tests that a sign-up needs a token.
 
 use actix_web::http::StatusCode;
 use actix_web::{App, test, web};

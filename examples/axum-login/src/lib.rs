@@ -1,4 +1,5 @@
-//! A login that is challenged after repeated failures, with axum; and a sign-up and comments.
+//! An axum application: a login that needs a challenge after repeated failures, a sign-up, and
+//! comments.
 
 mod login;
 mod signup;
@@ -12,11 +13,11 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use example_pages::{Comment, Guards, commented, index};
+use human_check::ConfigError;
 use human_check_axum::guard::Guard;
 use human_check_axum::{Human, challenge_route};
-use human_check_core::ConfigError;
 
-/// What handlers share. The guard of routes that name none is the sign-up's.
+/// The state of the handlers. A route without a guard of its own uses the guard of the sign-up.
 #[derive(Clone, Debug)]
 struct App {
     guards: Guards,
@@ -29,7 +30,7 @@ impl FromRef<App> for Guard {
     }
 }
 
-/// The application.
+/// Returns the routes of the application.
 ///
 /// # Errors
 ///
@@ -57,7 +58,8 @@ pub fn app(guards: Guards) -> Result<Router, ConfigError> {
         .with_state(app))
 }
 
-/// Serves it. Peers' addresses are known only to a service made like this.
+/// Serves the application. The guards need the client addresses, which only
+/// `into_make_service_with_connect_info` provides.
 ///
 /// # Errors
 ///
@@ -81,7 +83,7 @@ async fn widget_file(State(app): State<App>, Path(name): Path<String>) -> impl I
     Ok::<_, StatusCode>((content_type, file.content().to_vec()))
 }
 
-// The token comes in the header, so the body is the application's alone.
+// The token is in the header, so the body has the application's fields only.
 async fn comment(_human: Human, Json(comment): Json<Comment>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], commented(&comment))
 }

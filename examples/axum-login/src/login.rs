@@ -1,4 +1,4 @@
-//! `POST /login`: no challenge at first, one after three failures.
+//! `GET /login` and `POST /login`. A login needs a challenge after three failures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Response};
 use example_pages::page;
+use human_check::ConfigError;
 use human_check_axum::guard::{
     AttemptKey, AttemptStore, AttemptStoreError, Guard, MemoryAttemptStore, Rejection, RoutePolicy,
     Trigger, Visitor,
 };
 use human_check_axum::{Head, HumanForm, respond};
-use human_check_core::ConfigError;
 use serde::Deserialize;
 
 use crate::App;
 
-/// So many failures of one address, or on one account, ask for a challenge …
+/// How many failures of one address or on one account need no challenge.
 const FREE_FAILURES: u32 = 3;
-/// … for so long after the first.
+/// How long a failure counts, from the first one.
 const WINDOW: Duration = Duration::from_secs(15 * 60);
 
-/// Failed logins, and the guard that counts them.
+/// The guard of the login, and the store of failed logins.
 #[derive(Clone, Debug)]
 pub(crate) struct Logins {
     pub(crate) guard: Guard,
@@ -35,7 +35,7 @@ impl Logins {
     pub(crate) fn new(site: &Guard) -> Result<Self, ConfigError> {
         let failures = Arc::new(MemoryAttemptStore::new(100_000));
         let trigger = Trigger::after_attempts(failures.clone(), FREE_FAILURES);
-        // Nobody logs in unseen while the provider is down, but only the challenged notice.
+        // In an outage, logins that need a challenge are refused. All others are not affected.
         let policy = RoutePolicy::fail_closed("login").with_trigger(trigger);
         Ok(Self {
             guard: site.with_policy(policy)?,
@@ -43,12 +43,14 @@ impl Logins {
         })
     }
 
-    /// The guard counts by address. By account it has to be done here, where it is known.
+    /// Returns whether this account needs a challenge. The guard counts by address, but only the
+    /// handler knows the account.
     async fn is_suspicious(&self, account: &AttemptKey) -> bool {
         let failures = self.failures.count(account).await;
         !failures.is_ok_and(|failures| failures < FREE_FAILURES)
     }
 
+    /// Counts a failed login.
     async fn failed(&self, parts: &Parts, account: &AttemptKey) -> Result<(), AttemptStoreError> {
         self.failures.add(account, WINDOW).await?;
         if let Some(ip) = self.guard.client_ip(&Head(parts)) {
@@ -58,18 +60,20 @@ impl Logins {
     }
 }
 
+/// The form.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Login {
     user: String,
     password: String,
 }
 
-/// A login page without a challenge.
+/// `GET /login`: the page without a challenge.
 pub(crate) async fn form() -> Response {
     let page = page("Log in", &[], |_| fields(""));
     ([(CONTENT_SECURITY_POLICY, page.policy)], Html(page.body)).into_response()
 }
 
+/// `POST /login`.
 pub(crate) async fn login(
     State(app): State<App>,
     parts: Parts,
@@ -87,7 +91,7 @@ pub(crate) async fn login(
         return challenge(&logins.guard, refused);
     }
     if !is_right(&login) {
-        // Without a count the next attempt is challenged, so there is nothing to do about it.
+        // When the store fails, the next attempt needs a challenge, so the error can be ignored.
         let _ = logins.failed(&parts, &account).await;
         return (StatusCode::UNAUTHORIZED, "wrong user or password\n").into_response();
     }
@@ -95,17 +99,18 @@ pub(crate) async fn login(
     "welcome\n".into_response()
 }
 
-/// The only account. A real application keeps a slow hash of the password.
+/// Returns whether user and password are those of the only account. A real application compares a
+/// slow hash of the password.
 fn is_right(login: &Login) -> bool {
     login.user == "ada" && login.password == "lovelace"
 }
 
-/// For a browser the login page again, now with the challenge; the refusal itself for scripts.
+/// Returns the refusal. A browser gets the login page with the challenge in place of its text.
 fn challenge(guard: &Guard, refused: Rejection) -> Response {
     let mut response = respond(refused);
     let headers = response.headers_mut();
-    let kind = headers.get("content-type");
-    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")) {
+    let content_type = headers.get("content-type");
+    if content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/html")) {
         let guard = guard.snapshot();
         let page = page("Log in", guard.widgets(), |page| {
             fields(page.html_of(guard.widgets()).as_str())

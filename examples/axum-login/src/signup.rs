@@ -10,12 +10,13 @@ use example_pages::{Age, FileEcho, Signup, signed_up};
 use human_check_axum::guard::Guard;
 use human_check_axum::{HumanBody, HumanForm, HumanJson};
 
-/// What was sent, whatever it was sent as.
+/// The fields and files of a sign-up, from any of the three kinds of body.
 pub(crate) struct Sent {
     signup: Signup,
     files: Vec<FileEcho>,
 }
 
+/// `POST /signup`.
 pub(crate) async fn signup(sent: Checked) -> impl IntoResponse {
     let Checked(Sent { signup, files }) = sent;
     (
@@ -24,7 +25,7 @@ pub(crate) async fn signup(sent: Checked) -> impl IntoResponse {
     )
 }
 
-/// What was sent by a human.
+/// An extractor of [`Sent`] that refuses the request unless the guard accepts the visitor.
 pub(crate) struct Checked(Sent);
 
 impl<S: Send + Sync> FromRequest<S> for Checked
@@ -45,7 +46,7 @@ where
             let json = HumanJson::<Signup>::from_request(request, state).await;
             plain(json.map_err(IntoResponse::into_response)?.into_inner())
         } else if essence.eq_ignore_ascii_case("multipart/form-data") {
-            // The parts are read before the check, so that a bad form leaves the token unspent.
+            // The parts are read before the check, so that an invalid form leaves the token unused.
             let parts = HumanBody::<Sent>::from_request(request, state).await;
             parts.map_err(IntoResponse::into_response)?.into_inner()
         } else {
@@ -56,7 +57,7 @@ where
     }
 }
 
-/// axum has no typed multipart, so this reads the parts by hand.
+/// Reads the parts one by one, because axum has no typed multipart extractor.
 impl<S: Send + Sync> FromRequest<S> for Sent {
     type Rejection = Response;
 
@@ -72,7 +73,9 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
                 Some("name") => name = part.text().await.map_err(broken)?,
                 Some("age") => {
                     let text = part.text().await.map_err(broken)?;
-                    age = text.parse().map_err(|_| invalid("age is no number"))?;
+                    age = text
+                        .parse()
+                        .map_err(|_| invalid("age is not a number from 0 to 255"))?;
                 }
                 Some("files") => {
                     let file_name = part.file_name().map(str::to_owned);
@@ -88,6 +91,7 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
     }
 }
 
+/// The response to a form with an invalid field.
 fn invalid(why: &'static str) -> Response {
     (StatusCode::UNPROCESSABLE_ENTITY, why).into_response()
 }

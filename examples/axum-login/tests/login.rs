@@ -1,4 +1,4 @@
-//! Logins that fail are challenged after a while, by address and by account.
+//! Tests that a login needs a challenge after three failures, by address and by account.
 
 use std::net::SocketAddr;
 
@@ -20,7 +20,7 @@ fn app() -> Router {
     example_axum_login::app(guards).expect("the policy fits")
 }
 
-/// From the last byte of an address.
+/// Sends a login from the client address 203.0.113.`from`.
 async fn login(app: &Router, from: u8, body: &'static str) -> Response {
     let peer = SocketAddr::from(([203, 0, 113, from], 1));
     let request = Request::post("/login")
@@ -63,7 +63,7 @@ async fn an_address_is_challenged_after_three_failures() {
         page.contains("action=\"/login\""),
         "the form is shown again"
     );
-    // Others are not, and whoever solves it is let in.
+    // Another address needs no challenge, and a solved challenge passes.
     assert_eq!(login(&app, 8, RIGHT).await.status(), StatusCode::OK);
     assert_eq!(
         login(&app, 7, RIGHT_WITH_TOKEN).await.status(),
@@ -85,6 +85,6 @@ async fn an_account_is_challenged_from_every_address() {
         login(&app, 4, RIGHT_WITH_TOKEN).await.status(),
         StatusCode::OK
     );
-    // A login that succeeded wipes the slate.
+    // A successful login resets the count of the account.
     assert_eq!(login(&app, 5, RIGHT).await.status(), StatusCode::OK);
 }

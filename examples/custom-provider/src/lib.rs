@@ -1,39 +1,39 @@
-//! Yandex SmartCaptcha as a check, in one page, from the outside.
+//! An adapter for Yandex SmartCaptcha, outside of human-check.
 //!
-//! It speaks almost siteverify: a form of `secret`, `token` and `ip`, answered by
+//! The request is a form of `secret`, `token` and `ip`. The reply is
 //! `{"status":"ok"|"failed","message":"…","host":"example.com:443"}`.
 
 use async_trait::async_trait;
-use human_check_core::adapter::WidgetSpec;
-use human_check_core::{
+use human_check::adapter::WidgetSpec;
+use human_check::adapter::json::Text;
+use human_check::adapter::{FormBody, Reply, Request, ResendPolicy, VerifyCall, siteverify};
+use human_check::{
     Capabilities, CheckError, ConfigError, ErrorKind, FactKind, Facts, Hostname, HumanCheck,
     Provider, Reason, Refusal, ReplayProtection, Secret, Submission, Verdict, Widget,
 };
-use human_check_http::adapter::json::Text;
-use human_check_http::adapter::{FormBody, ResendPolicy, VerifyCall, siteverify};
-use human_check_http::{Endpoint, ProviderClient, Reply, Request};
+use human_check::{Endpoint, ProviderClient};
 use serde::Deserialize;
 
-/// SmartCaptcha and the form field of its widget.
+/// The provider, with the form field of its widget.
 pub static SMARTCAPTCHA: Provider = Provider::new("smartcaptcha", &["smart-token"]);
 
-/// The widget, for a guard to show. Script and class are inferred from common pages.
+/// Creates the widget, for a guard to show. Script and class are those of common pages (inferred).
 ///
 /// # Errors
 ///
-/// When the client key cannot be one.
+/// When `client_key` is not a valid key.
 pub fn widget(client_key: impl Into<String>) -> Result<Widget, ConfigError> {
-    static FACTS: WidgetSpec = WidgetSpec::new(
+    static SPEC: WidgetSpec = WidgetSpec::new(
         "https://smartcaptcha.cloud.yandex.ru/captcha.js",
         "smart-captcha",
         "data-sitekey",
     );
-    Widget::new(&SMARTCAPTCHA, client_key, &FACTS)
+    Widget::new(&SMARTCAPTCHA, client_key, &SPEC)
 }
 
 const VALIDATE: &str = "https://smartcaptcha.cloud.yandex.ru/validate";
 
-/// Asks SmartCaptcha's validate. A token lives five minutes and passes once.
+/// A check that calls SmartCaptcha's `validate`. A token is valid for five minutes and passes once.
 #[derive(Clone, Debug)]
 pub struct SmartCaptcha {
     client: ProviderClient,
@@ -42,11 +42,11 @@ pub struct SmartCaptcha {
 }
 
 impl SmartCaptcha {
-    /// Asks with the server key of one captcha.
+    /// Creates a check with the server key of one captcha.
     ///
     /// # Errors
     ///
-    /// None today; other adapters refuse a provider's testing keys here.
+    /// None at present. Other adapters refuse a provider's testing keys here.
     pub fn new(client: &ProviderClient, secret: Secret) -> Result<Self, ConfigError> {
         Ok(Self {
             client: client.clone(),
@@ -55,15 +55,8 @@ impl SmartCaptcha {
         })
     }
 
-    /// Asks somewhere else, such as a stub of the provider.
-    #[must_use]
-    pub fn at(mut self, base: &Endpoint) -> Self {
-        self.endpoint = base.at_path("/validate");
-        self
-    }
-
-    /// The request for a token.
-    pub fn build(&self, token: &str, submission: &Submission) -> Request {
+    /// Returns the request that verifies a token.
+    fn build(&self, token: &str, submission: &Submission) -> Request {
         let mut body = FormBody::with_capacity(token.len() + 128)
             .pair("secret", self.secret.expose())
             .pair("token", token);
@@ -85,8 +78,8 @@ impl HumanCheck for SmartCaptcha {
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let cap = self.client.limits().max_token_bytes;
-        let token = match submission.token_for(&SMARTCAPTCHA, cap) {
+        let max_bytes = self.client.limits().max_token_bytes;
+        let token = match submission.token_for(&SMARTCAPTCHA, max_bytes) {
             Ok(token) => token,
             Err(refusal) => return self.client.refuse(&SMARTCAPTCHA, refusal),
         };
@@ -101,27 +94,28 @@ impl HumanCheck for SmartCaptcha {
     }
 }
 
+/// The members of the reply.
 #[derive(Deserialize)]
-struct GuardResponse<'a> {
+struct ValidateReply<'a> {
     #[serde(borrow, default)]
     status: Text<'a>,
     #[serde(borrow, default)]
     host: Text<'a>,
 }
 
-/// What a reply means. Only `ok` on 200 is a yes.
+/// Returns the verdict of a reply. The visitor is human only when the status is 200 and `ok`.
 ///
 /// # Errors
 ///
-/// [`CheckError`] when it is neither yes nor no.
-pub fn judge(reply: &Reply) -> Result<Verdict, CheckError> {
-    let body: GuardResponse<'_> = siteverify::object(&SMARTCAPTCHA, reply)?;
+/// A [`CheckError`] when the reply has no verdict.
+fn judge(reply: &Reply) -> Result<Verdict, CheckError> {
+    let body: ValidateReply<'_> = siteverify::object(&SMARTCAPTCHA, reply)?;
     let mut facts = Facts::new(&SMARTCAPTCHA);
     facts.replay_protection = ReplayProtection::Provider;
     facts.hostname = body.host.get().and_then(Hostname::parse);
     match body.status.get() {
         Some("ok") => Ok(Verdict::Human(facts)),
-        // Expired, used and forged tokens are told apart only by a text.
+        // Only a text distinguishes expired, used and forged tokens.
         Some("failed") => Ok(Refusal::new(Reason::Invalid).with_facts(facts).into()),
         _ => Err(CheckError::new(
             ErrorKind::Protocol,
@@ -134,16 +128,16 @@ pub fn judge(reply: &Reply) -> Result<Verdict, CheckError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use human_check_http::{MockTransport, SendError, SendErrorKind};
+    use human_check::adapter::{MockTransport, SendError, SendErrorKind};
     use human_check_testkit::conformance;
     use human_check_testkit::conformance::{Fixture, Wanted};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-    /// The provider in a page: tokens that begin with `good` pass once.
+    /// A mock of the provider: tokens that begin with `good` pass once.
     async fn smartcaptcha() -> Fixture {
         let (down, minted) = (Arc::new(AtomicBool::new(false)), AtomicUsize::new(0));
-        let spent = std::sync::Mutex::new(std::collections::HashSet::new());
+        let used = std::sync::Mutex::new(std::collections::HashSet::new());
         let provider = MockTransport::new({
             let down = Arc::clone(&down);
             move |request: &Request| {
@@ -151,7 +145,7 @@ mod tests {
                     return Err(SendError::new(SendErrorKind::Lost));
                 }
                 let form = String::from_utf8_lossy(request.body()).into_owned();
-                let good = form.contains("token=good") && spent.lock().unwrap().insert(form);
+                let good = form.contains("token=good") && used.lock().unwrap().insert(form);
                 let status = if good { "ok" } else { "failed" };
                 let body = serde_json::json!({"status": status, "message": "", "host": "www.example.com:443"});
                 Ok(Reply::new(200, body.to_string()))
@@ -172,7 +166,7 @@ mod tests {
     conformance!(conforms, super::smartcaptcha());
 
     #[test]
-    fn only_ok_on_200_is_a_yes() {
+    fn only_ok_on_200_is_human() {
         for (status, body, expected) in [
             (200, r#"{"status":"ok","host":"a.example"}"#, "human"),
             (

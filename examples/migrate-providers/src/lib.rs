@@ -1,4 +1,4 @@
-//! A sign-up whose providers are in a file, with axum. Edit the file while it runs.
+//! An axum application: a sign-up whose providers are in a file, which can be edited while it runs.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -8,15 +8,15 @@ use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::response::{Html, IntoResponse};
 use axum::routing::{get, post};
 use example_pages::{escape, page};
+use human_check::ConfigError;
+use human_check::config::Deployment;
 use human_check_axum::HumanForm;
 use human_check_axum::guard::Guard;
-use human_check_config::Deployment;
-use human_check_core::ConfigError;
-use human_check_guard::MetricsObserver;
+use human_check_axum::guard::MetricsObserver;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
 
-/// What handlers share.
+/// The state of the handlers.
 #[derive(Clone)]
 struct App {
     signup: Guard,
@@ -29,18 +29,18 @@ impl FromRef<App> for Guard {
     }
 }
 
-/// The deployment that a file describes, with each decision counted.
+/// Loads the deployment of a configuration file, with guards that count their decisions.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] that names file, line and key.
+/// A [`ConfigError`] that names file, line and key.
 pub fn load(file: &str) -> Result<Deployment, ConfigError> {
     Deployment::builder()
         .with_guard_setup(|_route, guard| guard.with_observer(MetricsObserver))
         .load(file)
 }
 
-/// The application.
+/// Returns the routes of the application.
 ///
 /// # Errors
 ///
@@ -53,11 +53,11 @@ pub fn app(deployment: &Deployment, metrics: PrometheusHandle) -> Result<Router,
     Ok(Router::new()
         .route("/", get(form))
         .route("/signup", post(signup))
-        .route("/metrics", get(shares))
+        .route("/metrics", get(metrics_text))
         .with_state(app))
 }
 
-/// Serves it.
+/// Serves the application.
 ///
 /// # Errors
 ///
@@ -71,7 +71,8 @@ pub async fn serve(app: Router, listener: TcpListener) -> std::io::Result<()> {
     .await
 }
 
-/// The widgets are those of this moment: `current` is asked for every page.
+/// The sign-up page. Each page takes a snapshot of the guard, so it shows the widgets of the
+/// present configuration.
 async fn form(State(app): State<App>) -> impl IntoResponse {
     let guard = app.signup.snapshot();
     let page = page("Sign up", guard.widgets(), |page| {
@@ -98,11 +99,11 @@ async fn signup(form: HumanForm<Signup>) -> Html<String> {
     let provider = human.facts().provider.name();
     let email = escape(&signup.email);
     Html(format!(
-        "<!doctype html>\n<p>Welcome, {email}. {provider} vouched for you.</p>\n"
+        "<!doctype html>\n<p>Welcome, {email}. {provider} verified you.</p>\n"
     ))
 }
 
-/// For a scraper, and for whoever watches the old provider's share fall.
-async fn shares(State(app): State<App>) -> String {
+/// `GET /metrics`, for a scraper. The metrics show how the share of the old provider falls.
+async fn metrics_text(State(app): State<App>) -> String {
     app.metrics.render()
 }

@@ -1,13 +1,14 @@
-//! Starts the example on `ADDR` with the file named on the command line.
+//! Starts the example on the address in `ADDR`, with the configuration file named on the command
+//! line.
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let usual = "info,human_check_core=debug,human_check_guard=debug";
+    let default = "info,human_check=debug,human_check_guard=debug";
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| usual.into()))
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into()))
         .with_writer(std::io::stderr)
         .init();
     let metrics = PrometheusBuilder::new().install_recorder()?;
@@ -16,10 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let deployment = example_migrate_providers::load(&file)?;
     let _watch = deployment.watch();
     let listener = example_pages::listen()?;
-    #[allow(
-        clippy::print_stdout,
-        reason = "whoever started it wants to know where"
-    )]
+    #[allow(clippy::print_stdout, reason = "the output of a command-line program")]
     {
         print!("{}", deployment.summary());
         println!("http://{}", listener.local_addr()?);

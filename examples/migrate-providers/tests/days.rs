@@ -1,4 +1,4 @@
-//! The days of a migration, by editing the file alone, while visitors sign up without a break.
+//! A whole migration, day by day: the test edits the file while visitors sign up without a pause.
 
 #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
 
@@ -9,20 +9,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use human_check_config::Deployment;
+use human_check::config::Deployment;
 use human_check_emulator::{EmulatedAccount, Emulator, Fault, Mint};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
-fn ask(address: SocketAddr, request: &str) -> String {
+/// Sends a request and returns the response.
+fn send(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
 fn get(address: SocketAddr, path: &str) -> String {
-    ask(
+    send(
         address,
         &format!("GET {path} HTTP/1.1\r\nhost: www.example.com\r\nconnection: close\r\n\r\n"),
     )
@@ -34,7 +35,7 @@ fn sign_up(address: SocketAddr, tokens: &[(&str, String)]) -> String {
         body += &format!("&{field}={}", token.replace(':', "%3A"));
     }
     let length = body.len();
-    ask(
+    send(
         address,
         &format!(
             "POST /signup HTTP/1.1\r\nhost: www.example.com\r\nconnection: close\r\n\
@@ -43,6 +44,7 @@ fn sign_up(address: SocketAddr, tokens: &[(&str, String)]) -> String {
     )
 }
 
+/// The application, its configuration file, and the emulated providers.
 struct Shop {
     emulator: Emulator,
     directory: tempfile::TempDir,
@@ -55,6 +57,7 @@ impl Shop {
         self.directory.path().join("human-check.toml")
     }
 
+    /// Writes a configuration with this table `[check]`.
     fn write(emulator: &Emulator, directory: &std::path::Path, check: &str) {
         let base = emulator.base_url();
         let mut text = String::new();
@@ -69,13 +72,13 @@ impl Shop {
         }
         text += &format!("[check]\n{check}\n[replay_store]\nkind = \"memory\"\n");
         text += "[routes.signup]\non_outage = \"fail-closed\"\nhostnames = [\"www.example.com\"]\n";
-        // As editors do it, so that nobody reads half a file.
+        // Editors also write a new file and rename it, so that no reader sees half of it.
         let draft = directory.join("draft");
         std::fs::write(&draft, text).unwrap();
         std::fs::rename(draft, directory.join("human-check.toml")).unwrap();
     }
 
-    /// A page as it is now: which widgets it shows.
+    /// Opens the page, and returns the providers whose widgets it shows.
     fn page(&self) -> Vec<&'static str> {
         let page = get(self.address, "/");
         let shown = [("cf-turnstile", "turnstile"), ("h-captcha", "hcaptcha")];
@@ -84,7 +87,7 @@ impl Shop {
         shown.map(|(_, provider)| provider).collect()
     }
 
-    /// An honest visitor with that page in front of him.
+    /// Solves the challenges of an open page, and signs up.
     fn visit(&self, page: &[&'static str]) -> String {
         let solved = page.iter().map(|provider| {
             let mint = Mint::for_provider(provider).with_hostname("www.example.com");
@@ -97,21 +100,23 @@ impl Shop {
         sign_up(self.address, &solved.collect::<Vec<_>>())
     }
 
+    /// Edits the file, and waits until the new configuration is in use.
     fn edit(&self, check: &str, shows: &[&str]) {
         let before = self.deployment.summary();
         Self::write(&self.emulator, self.directory.path(), check);
         let start = Instant::now();
-        // Two days may show the same widgets, so these alone do not tell that it is in force.
+        // The widgets alone do not show this, because two configurations may have the same widgets.
         while self.deployment.summary() == before {
             assert!(
                 start.elapsed() < Duration::from_secs(30),
-                "{check} is not seen"
+                "{check} is not in use"
             );
             std::thread::yield_now();
         }
         assert_eq!(self.page(), shows);
     }
 
+    /// Returns the value of a metric, or 0 when it does not exist yet.
     fn metric(&self, name: &str) -> u64 {
         let metrics = get(self.address, "/metrics");
         let line = metrics.lines().find(|line| line.starts_with(name));
@@ -142,7 +147,7 @@ fn one_provider_becomes_the_other_without_a_refused_visitor() {
         deployment,
     });
 
-    // Visitors who open a page, take their time, and sign up, all the while.
+    // Three visitors open a page, wait, and sign up, until the end of the test.
     let (over, signed_up) = (
         Arc::new(AtomicBool::new(false)),
         Arc::new([const { AtomicUsize::new(0) }; 3]),
@@ -155,16 +160,16 @@ fn one_provider_becomes_the_other_without_a_refused_visitor() {
                 while !over.load(Ordering::Relaxed) {
                     let page = shop.page();
                     std::thread::yield_now();
-                    let answer = shop.visit(&page);
-                    assert!(answer.starts_with("HTTP/1.1 200"), "{page:?}: {answer}");
+                    let response = shop.visit(&page);
+                    assert!(response.starts_with("HTTP/1.1 200"), "{page:?}: {response}");
                     signed_up[visitor].fetch_add(1, Ordering::Relaxed);
                 }
             })
         })
         .collect();
-    // Each day lasts until every visitor has signed up some more, so that no page of the day before is
-    // open any longer.
-    let live_on = || {
+    // A day ends when every visitor has signed up seven times more. Then no page of the day before
+    // is open any more.
+    let let_a_day_pass = || {
         let counts = || signed_up.each_ref().map(|n| n.load(Ordering::Relaxed));
         let before = counts();
         let start = Instant::now();
@@ -175,16 +180,16 @@ fn one_provider_becomes_the_other_without_a_refused_visitor() {
         {
             assert!(
                 start.elapsed() < Duration::from_secs(60),
-                "nobody signs up any more"
+                "the visitors have stopped signing up"
             );
             assert!(
                 crowd.iter().all(|visitor| !visitor.is_finished()),
-                "somebody was refused"
+                "a visitor was refused"
             );
             std::thread::yield_now();
         }
     };
-    live_on();
+    let_a_day_pass();
     let old_page = shop.page();
     assert_eq!(old_page, ["hcaptcha"]);
 
@@ -192,15 +197,15 @@ fn one_provider_becomes_the_other_without_a_refused_visitor() {
         "use = \"old\"\nfailover = \"new\"",
         &["turnstile", "hcaptcha"],
     );
-    live_on();
-    // A day of mistakes: nothing changes.
+    let_a_day_pass();
+    // A mistake in the file: the old configuration stays in use.
     let text = std::fs::read_to_string(shop.file()).unwrap();
     std::fs::write(shop.file(), text.replace("use = \"old\"", "use = \"odl\"")).unwrap();
-    live_on();
+    let_a_day_pass();
     std::fs::write(shop.file(), text).unwrap();
     assert_eq!(shop.metric("human_check_failovers_total"), 0);
     shop.emulator.fail(Fault::status(503), Some(1));
-    live_on();
+    let_a_day_pass();
     assert_eq!(shop.metric("human_check_failovers_total"), 1);
 
     let shadow = "[check.shadow]\nuse = \"new\"\nfile = \"comparisons.jsonl\"";
@@ -208,29 +213,29 @@ fn one_provider_becomes_the_other_without_a_refused_visitor() {
         &format!("use = \"old\"\n{shadow}"),
         &["turnstile", "hcaptcha"],
     );
-    live_on();
+    let_a_day_pass();
     let start = Instant::now();
     while shop.metric("human_check_comparisons_total") == 0 {
         assert!(
             start.elapsed() < Duration::from_secs(30),
             "nothing is compared"
         );
-        live_on();
+        let_a_day_pass();
     }
 
     let accept = "[check.dual_accept]\nuse = \"old\"\nsunset = 2999-01-01";
     shop.edit(&format!("use = \"new\"\n{accept}"), &["turnstile"]);
-    let answer = shop.visit(&old_page);
+    let response = shop.visit(&old_page);
     assert!(
-        answer.starts_with("HTTP/1.1 200"),
-        "a page from the first day: {answer}"
+        response.starts_with("HTTP/1.1 200"),
+        "a page from the first day: {response}"
     );
-    live_on();
+    let_a_day_pass();
     let old = "human_check_dual_accept_total{judge=\"old\"}";
     let new = "human_check_dual_accept_total{judge=\"new\"}";
     assert!(shop.metric(old) >= 1 && shop.metric(new) >= 10);
     let fallen = shop.metric(old);
-    live_on();
+    let_a_day_pass();
     assert_eq!(
         shop.metric(old),
         fallen,
@@ -238,7 +243,7 @@ fn one_provider_becomes_the_other_without_a_refused_visitor() {
     );
 
     shop.edit("use = \"new\"", &["turnstile"]);
-    live_on();
+    let_a_day_pass();
     over.store(true, Ordering::Relaxed);
     for visitor in crowd {
         visitor.join().unwrap();

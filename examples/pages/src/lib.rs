@@ -1,14 +1,15 @@
-//! What the example applications show and answer, so that each of them is about its framework.
+//! The pages and the JSON responses that the example applications share.
 //!
-//! Nothing here is part of human-check. An application has templates of its own.
+//! With them in one place, the code of each example shows its framework only. Nothing here is part
+//! of human-check: a real application has templates of its own.
 
 mod proof_of_work;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::str::FromStr;
 
-use human_check_config::{Deployment, Watch};
-use human_check_core::ConfigError;
+use human_check::ConfigError;
+use human_check::config::{Deployment, Watch};
 use human_check_guard::{CspSources, Guard, WidgetRenderer};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -16,19 +17,19 @@ use serde_json::json;
 
 pub use proof_of_work::ProofOfWork;
 
-/// The guards of an example: one for each kind of route.
+/// The guards of an example, one for each kind of route.
 #[derive(Clone, Debug)]
 pub struct Guards {
-    /// `POST /signup`: a token in the body.
+    /// The guard of `POST /signup`, with the token in the body.
     pub signup: Guard,
-    /// `POST /comments`: a token in the header.
+    /// The guard of `POST /comments`, with the token in the header.
     pub comments: Guard,
-    /// What the pages need besides, where challenges are made here.
+    /// The challenges and widget files of ALTCHA, when it is the provider.
     pub proof_of_work: Option<ProofOfWork>,
 }
 
 impl Guards {
-    /// Guards in front of somebody else's challenges.
+    /// Creates the guards of a provider that issues its own challenges.
     pub fn new(signup: Guard, comments: Guard) -> Self {
         Self {
             signup,
@@ -37,12 +38,14 @@ impl Guards {
         }
     }
 
-    /// Reads the environment: the file that `HUMAN_CHECK_CONFIG` names, or one provider in variables, see
-    /// [`Deployment::from_env`]. Changes of the file are noticed as long as the watch lives.
+    /// Creates the guards from the file that `HUMAN_CHECK_CONFIG` names, or from variables with one
+    /// provider: see [`Deployment::from_env`].
+    ///
+    /// The guards follow changes of the file until the [`Watch`] is dropped.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] that names the key or variable at fault.
+    /// A [`ConfigError`] that names the invalid key or variable.
     pub fn from_env() -> Result<(Self, Watch), ConfigError> {
         let deployment = Deployment::from_env()?;
         let guards = Self {
@@ -54,11 +57,12 @@ impl Guards {
     }
 }
 
-/// What `ADDR` says, by default `127.0.0.1:8080`.
+/// Returns the address in the variable `ADDR`. Default: `127.0.0.1:8080`. Port 0 selects a free
+/// port.
 ///
 /// # Errors
 ///
-/// When it says something else than an address and a port.
+/// When the value is not an address with a port.
 pub fn address() -> Result<SocketAddr, ConfigError> {
     let Ok(text) = std::env::var("ADDR") else {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
@@ -66,37 +70,37 @@ pub fn address() -> Result<SocketAddr, ConfigError> {
     text.parse().map_err(|_| {
         ConfigError::new(
             "ADDR",
-            format!("is {text:?}, which is no address"),
+            format!("is {text:?}, which is not an address with a port"),
             "write an address and a port, for example 127.0.0.1:8080",
         )
     })
 }
 
-/// A socket there.
+/// Binds a non-blocking listener to [`address`].
 ///
 /// # Errors
 ///
-/// When the address is wrong, or taken.
+/// When the variable `ADDR` is invalid, or when the address cannot be bound.
 pub fn listen() -> Result<TcpListener, Box<dyn std::error::Error>> {
     let listener = TcpListener::bind(address()?)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
-/// What somebody signs up with. It needs no field for the token. What it does not know is ignored.
+/// The fields of the sign-up. It has no field for the token, and ignores unknown fields.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Signup {
-    /// Where to write to.
+    /// The e-mail address.
     pub email: String,
-    /// How to say hello.
+    /// The name of the visitor. Default: empty.
     #[serde(default)]
     pub name: String,
-    /// In years.
+    /// The age in years. Default: not given.
     #[serde(default)]
     pub age: Age,
 }
 
-/// An age that may be left blank: a form then posts an empty text, and JSON nothing or `null`.
+/// An optional age. A form without one posts an empty text, JSON has `null` or no member.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 #[serde(transparent)]
 pub struct Age(Option<u8>);
@@ -129,14 +133,14 @@ impl<'de> Deserialize<'de> for Age {
     }
 }
 
-/// What somebody comments. It needs no field for the token.
+/// A comment. It has no field for the token.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Comment {
-    /// The comment.
+    /// The text of the comment.
     pub text: String,
 }
 
-/// A file that arrived.
+/// What the response tells about an uploaded file.
 #[derive(Clone, Debug, Serialize)]
 pub struct FileEcho {
     name: String,
@@ -145,7 +149,7 @@ pub struct FileEcho {
 }
 
 impl FileEcho {
-    /// What is told of a file's content.
+    /// Computes length and SHA-256 of a file.
     pub fn new(name: Option<&str>, content: &[u8]) -> Self {
         let digest = ring::digest::digest(&ring::digest::SHA256, content);
         Self {
@@ -160,26 +164,26 @@ impl FileEcho {
     }
 }
 
-/// The answer to a sign-up: what the handler read, as JSON.
+/// Returns the JSON response to a sign-up: the fields and files that the handler received.
 pub fn signed_up(signup: &Signup, files: &[FileEcho]) -> String {
     json!({"ok": true, "fields": signup, "files": files}).to_string()
 }
 
-/// The answer to a comment, as JSON.
+/// Returns the JSON response to a comment.
 pub fn commented(comment: &Comment) -> String {
     json!({"ok": true, "comment": comment}).to_string()
 }
 
-/// A page and the policy it is sent with.
+/// A page, and its content security policy.
 #[derive(Clone, Debug)]
 pub struct Html {
-    /// For `Content-Security-Policy`.
+    /// The value of the header `Content-Security-Policy`.
     pub policy: String,
-    /// The page.
+    /// The HTML of the page.
     pub body: String,
 }
 
-/// The first page: a form for a sign-up, and one whose comment a script sends.
+/// Returns the home page: a sign-up form, and a form whose comment a script sends.
 pub fn index(guards: &Guards) -> Html {
     let (signup, comments) = (guards.signup.snapshot(), guards.comments.snapshot());
     page("Sign up", signup.widgets(), |page| {
@@ -198,21 +202,23 @@ pub fn index(guards: &Guards) -> Html {
 <form id="comment">
 <p><label>Comment <input name="text" required></label></p>
 {comment}
-<p><button>Send</button> <output name="answer" role="status"></output></p>
+<p><button>Send</button> <output name="result" role="status"></output></p>
 </form>
 "#
         )
     })
 }
 
-/// A page with a body of the caller's, and a fresh nonce for its scripts.
+/// Returns a page with this title and these widgets. `body` renders its content.
+///
+/// The page has a new nonce for its scripts, and the policy allows what the widgets need.
 pub fn page(
     title: &str,
-    widgets: &[human_check_core::Widget],
+    widgets: &[human_check::Widget],
     body: impl FnOnce(&WidgetRenderer) -> String,
 ) -> Html {
     let nonce = uuid::Uuid::new_v4().simple().to_string();
-    // A nonce of hexadecimal digits is base64.
+    // Hexadecimal digits are valid base64, so this is never an error.
     let page = WidgetRenderer::new().with_nonce(&nonce).unwrap_or_default();
     let sources = CspSources::of(widgets)
         .with_nonce(&nonce)
@@ -234,22 +240,23 @@ pub fn page(
     }
 }
 
-/// Sends the comment with the token in the header. Each widget puts it in a field of its form.
+/// Sends the comment with the token in the header. The widget puts the token into a field of the
+/// form.
 const SCRIPT: &str = r#"
 document.getElementById("comment")?.addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target;
   const field = form.querySelector("[name$=response],[name$=token],[name=altcha]");
-  const answer = await fetch("/comments", {
+  const response = await fetch("/comments", {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-Captcha-Token": field?.value ?? "" },
     body: JSON.stringify({ text: form.elements.text.value }),
   });
-  form.elements.answer.textContent = answer.ok ? "Thank you." : (await answer.json()).detail;
+  form.elements.result.textContent = response.ok ? "Thank you." : (await response.json()).detail;
 });
 "#;
 
-/// Text for inside of a page.
+/// Escapes a text for HTML.
 pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

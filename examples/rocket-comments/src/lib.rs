@@ -1,4 +1,4 @@
-//! Comments and a sign-up behind human-check with Rocket.
+//! A Rocket application: comments and a sign-up behind human-check.
 
 use example_pages::{Age, Comment, FileEcho, Guards, Signup, commented, index, signed_up};
 use human_check_rocket::{
@@ -15,7 +15,7 @@ use rocket::response::content::RawHtml;
 use rocket::serde::json::Json;
 use rocket::{Build, Config, FromForm, Responder, Rocket, State, get, post, routes};
 
-/// Limits like those of the other examples.
+/// Returns a configuration with the same limits as in the other examples.
 pub fn config() -> Config {
     Config {
         limits: Limits::default()
@@ -27,12 +27,13 @@ pub fn config() -> Config {
     }
 }
 
-/// The application.
+/// Builds the application.
 pub fn rocket(guards: Guards, config: Config) -> Rocket<Build> {
     let mut rocket = rocket::custom(config)
         .attach(HumanFairing::new(guards.signup.clone()))
         .mount("/", routes![home, signup_json, signup_form])
-        // Screened by the header before anything else of the route runs.
+        // The wrapped route verifies the token in the header before anything else of the route
+        // runs.
         .mount("/", guards.comments.routes(routes![comment]))
         .register("/", catchers());
     if let Some(proof_of_work) = &guards.proof_of_work {
@@ -76,7 +77,7 @@ struct SignupForm<'r> {
     files: Vec<TempFile<'r>>,
 }
 
-/// `Option<u8>` would take a bad age for none.
+/// A field for the age. `Option<u8>` would accept an invalid age as a missing one.
 #[derive(Default)]
 struct AgeField(Age);
 
@@ -90,7 +91,7 @@ impl<'v> FromFormField<'v> for AgeField {
     }
 }
 
-// Urlencoded and multipart, files and all.
+// Urlencoded, and multipart with files.
 #[post("/signup", rank = 2, data = "<form>")]
 async fn signup_form(form: HumanForm<SignupForm<'_>>) -> std::io::Result<(ContentType, String)> {
     let form = form.into_inner();
@@ -119,7 +120,7 @@ fn signup_json(body: HumanJson<Signup>) -> (ContentType, String) {
     (ContentType::JSON, signed_up(&body.into_inner(), &[]))
 }
 
-// The token comes in the header, so the body is the application's alone.
+// The token is in the header, so the body has the application's fields only.
 #[post("/comments", data = "<comment>")]
 fn comment(_human: &Human, comment: Json<Comment>) -> (ContentType, String) {
     (ContentType::JSON, commented(&comment.into_inner()))

@@ -1,4 +1,4 @@
-//! Starts the example on `ADDR`.
+//! Starts the example on the address in `ADDR`.
 
 use example_pages::Guards;
 use rocket::Config;
@@ -16,19 +16,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         port: address.port(),
         ..example_rocket_comments::config()
     };
-    let said = AdHoc::on_liftoff("address", |rocket| {
+    let print_address = AdHoc::on_liftoff("address", |rocket| {
         Box::pin(async move {
             let Config { address, port, .. } = rocket.config();
-            #[allow(
-                clippy::print_stdout,
-                reason = "whoever started it wants to know where"
-            )]
+            #[allow(clippy::print_stdout, reason = "the output of a command-line program")]
             {
                 println!("http://{address}:{port}");
             }
         })
     });
-    let rocket = example_rocket_comments::rocket(guards, config).attach(said);
+    let rocket = example_rocket_comments::rocket(guards, config).attach(print_address);
     rocket
         .launch()
         .await

@@ -1,4 +1,4 @@
-//! A human comments, and somebody without a token does not.
+//! Tests that a comment needs a token.
 
 use example_pages::Guards;
 use human_check_rocket::guard::{Guard, RoutePolicy};

@@ -1,9 +1,9 @@
 use std::fmt::Write;
 
-use super::plot::{Words, bars};
+use super::plot::{PlotText, bars};
 use super::{Report, period, tables};
 
-/// Colours of the plots are attributes of theirs, which style sheets overrule.
+/// The style of the page. It overrides the colours of the plots, which are attributes.
 const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--line:#8a929c;--bar:#2456b8;--warn:#fff3d6}
 @media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--paper:#16191d;--line:#7b838d;--bar:#7fa8ff;--warn:#43350f}}
@@ -14,7 +14,10 @@ th,td{border-bottom:1px solid var(--line);padding:.3rem .6rem;text-align:left}
 svg{width:100%;height:auto}svg text{fill:var(--ink)}svg line,svg polyline{stroke:var(--line)}svg rect{fill:var(--bar)}
 ";
 
-/// The report as one page: it fetches nothing, needs no script, and fits light and dark.
+/// Returns the report as one HTML page with tables and plots.
+///
+/// The page loads nothing, has no script, and follows the light or dark mode of the browser. Its
+/// content-security-policy forbids both.
 pub fn html(report: &Report) -> String {
     let statistics = &report.statistics;
     let mut page = format!(
@@ -29,7 +32,7 @@ pub fn html(report: &Report) -> String {
             "<section class=\"warnings\" aria-label=\"Warnings\"><h2>Read this first</h2><ul>",
         );
         for warning in &statistics.warnings {
-            // Writing to a text never fails.
+            // Writing to a string never fails.
             let _ = write!(page, "<li>{}</li>", escaped(&warning.to_string()));
         }
         page.push_str("</ul></section>");
@@ -69,6 +72,7 @@ pub fn html(report: &Report) -> String {
     page
 }
 
+/// Returns the plots of a report, each with its caption.
 fn plots(report: &Report) -> Vec<String> {
     let providers = &report.statistics.providers;
     let mut plots = Vec::new();
@@ -77,12 +81,12 @@ fn plots(report: &Report) -> Vec<String> {
         let described: Vec<_> = pairs
             .map(|(label, value)| format!("{label}: {value:.1}"))
             .collect();
-        let words = Words {
+        let text = PlotText {
             id: format!("plot-{}", plots.len()),
             title,
             description: format!("Bars, {axis}. {}", described.join(", ")),
         };
-        if let Some(svg) = bars(&words, labels, values, axis) {
+        if let Some(svg) = bars(&text, labels, values, axis) {
             plots.push(format!("<figcaption>{}</figcaption>{svg}", escaped(title)));
         }
     };
@@ -125,7 +129,7 @@ fn plots(report: &Report) -> Vec<String> {
     plots
 }
 
-/// Names come from files.
+/// Escapes a text for HTML. Names of providers come from files, which may hold anything.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,4 +1,14 @@
-//! What statistics look like: tables for a terminal, JSON for a program, one page for people.
+//! Reports of statistics: tables for a terminal, JSON for a program, and one HTML page.
+//!
+//! ```
+//! use human_check_compare::Statistics;
+//! use human_check_compare::report::{Report, html, terminal};
+//!
+//! let report = Report { statistics: Statistics::of(&[]), costs: Vec::new() };
+//! println!("{}", terminal(&report));
+//! assert!(html(&report).starts_with("<!DOCTYPE html>"));
+//! assert!(report.to_json().starts_with('{'));
+//! ```
 
 mod html;
 mod plot;
@@ -11,28 +21,31 @@ use serde::Serialize;
 
 use crate::{Kappa, MonthlyCost, Proportion, Statistics};
 
-/// Statistics and what the providers would cost.
+/// The content of a report: statistics, and what the providers would cost.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// What the records say.
+    /// The statistics of the records.
     #[serde(flatten)]
     pub statistics: Statistics,
-    /// One a provider, where there is a price file.
+    /// The cost of each provider, from [`Prices::cost`](crate::Prices::cost). Empty without a price
+    /// file.
     pub costs: Vec<MonthlyCost>,
 }
 
 impl Report {
-    /// The same as one JSON object.
+    /// Returns the report as one JSON object, on one line. Its members are those of [`Statistics`],
+    /// and `costs`.
     pub fn to_json(&self) -> String {
         // Strings, and numbers that are finite by construction, always serialise.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
-/// What these pages say of prices.
-const OF_PRICES: &str =
+/// The note below the table of costs.
+const PRICES_NOTE: &str =
     "Prices are those of your price file; none are built in. Each visitor is one check.";
 
+/// Returns a share in per cent with its interval, or a dash.
 fn percent(share: Option<Proportion>) -> String {
     share.map_or("–".to_owned(), |share| {
         let Proportion { interval, .. } = share;
@@ -45,6 +58,7 @@ fn percent(share: Option<Proportion>) -> String {
     })
 }
 
+/// Returns kappa with its interval.
 fn kappa(kappa: Kappa) -> String {
     match kappa {
         Kappa::Undefined => "undefined".to_owned(),
@@ -57,14 +71,16 @@ fn kappa(kappa: Kappa) -> String {
     }
 }
 
+/// Returns the amount with its currency, or why it is unknown.
 fn amount(cost: &MonthlyCost) -> String {
     match (&cost.currency, cost.amount) {
         (Some(currency), Some(amount)) => format!("{amount:.2} {currency}"),
-        (Some(_), None) => "not known for so many".to_owned(),
+        (Some(_), None) => "no price for this volume".to_owned(),
         (None, _) => "not in the price file".to_owned(),
     }
 }
 
+/// Returns the number of records and their first and last time.
 fn period(statistics: &Statistics) -> String {
     match (&statistics.from, &statistics.until) {
         (Some(from), Some(until)) => {
@@ -74,14 +90,16 @@ fn period(statistics: &Statistics) -> String {
     }
 }
 
-/// The tables that both the terminal and the page show.
+/// A table that both the terminal and the page show.
 struct Tabular {
     title: &'static str,
+    /// The text below the table.
     note: &'static str,
     header: Vec<&'static str>,
     rows: Vec<Vec<String>>,
 }
 
+/// Returns the tables of a report, in the order of the page.
 fn tables(report: &Report) -> Vec<Tabular> {
     let statistics = &report.statistics;
     let mut outcomes = Vec::new();
@@ -137,7 +155,7 @@ fn tables(report: &Report) -> Vec<Tabular> {
             title: "Providers",
             note: "Pass rates with Wilson's 95 % interval. Latencies in milliseconds, by nearest rank, failures included.",
             header: vec![
-                "provider", "asked", "judged", "passed", "failed", "p50", "p90", "p95", "p99",
+                "provider", "called", "judged", "passed", "failed", "p50", "p90", "p95", "p99",
             ],
             rows: summary.collect(),
         },
@@ -149,7 +167,7 @@ fn tables(report: &Report) -> Vec<Tabular> {
         },
         Tabular {
             title: "Agreement",
-            note: "Of visitors whom both judged; excluded are those whom one of the two did not. Cohen's kappa with its 95 % interval (Fleiss, Cohen and Everitt 1969). Agreement does not say who is right.",
+            note: "Visitors that both providers judged; those that one of the two did not judge are excluded. Cohen's kappa with its 95 % interval (Fleiss, Cohen and Everitt 1969). Agreement does not show which provider is right.",
             header: vec![
                 "first / second",
                 "both human",
@@ -172,8 +190,8 @@ fn tables(report: &Report) -> Vec<Tabular> {
             ]
         });
         tables.push(Tabular {
-            title: "MonthlyCost a month",
-            note: OF_PRICES,
+            title: "Cost per month",
+            note: PRICES_NOTE,
             header: vec!["provider", "checks", "cost"],
             rows: costs.collect(),
         });

@@ -1,21 +1,22 @@
 use plotters::prelude::*;
 
-/// How a plot is introduced to those who do not see it.
-pub(super) struct Words<'a> {
+/// The title and the description of a plot, for screen readers.
+pub(super) struct PlotText<'a> {
+    /// An id that no other plot of the page has.
     pub(super) id: String,
     pub(super) title: &'a str,
     pub(super) description: String,
 }
 
-/// Bars with names below, as SVG without a size of its own: the page gives it one.
+/// Draws bars with labels below, as SVG without a size of its own: the page's style sets the size.
 ///
-/// `plotters`, since it is the one plotting crate that is widely kept and draws SVG without a
-/// browser, a system font or a script: its SVG alone pulls in four small crates. Its colours are
-/// attributes, which the page's style overrules, so that one plot serves light and dark.
+/// It uses `plotters`, which is maintained and draws SVG without a browser, a system font or a
+/// script. Its SVG backend adds four small crates. Its colours are attributes, which the page's
+/// style overrides, so that one plot fits light and dark.
 ///
-/// `None` where it cannot be drawn; the tables carry the same numbers.
+/// `None` if it cannot be drawn. The tables have the same numbers.
 pub(super) fn bars(
-    words: &Words<'_>,
+    text: &PlotText<'_>,
     labels: &[String],
     values: &[f64],
     axis: &str,
@@ -25,15 +26,16 @@ pub(super) fn bars(
     let inner = svg.split_once('>')?.1;
     Some(format!(
         r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{id}-t {id}-d"><title id="{id}-t">{title}</title><desc id="{id}-d">{description}</desc>{inner}"#,
-        id = words.id,
-        title = super::html::escaped(words.title),
-        description = super::html::escaped(&words.description),
+        id = text.id,
+        title = super::html::escaped(text.title),
+        description = super::html::escaped(&text.description),
     ))
 }
 
 const WIDTH: u32 = 640;
 const HEIGHT: u32 = 240;
 
+/// Draws the bars into `svg`.
 fn draw(
     svg: &mut String,
     labels: &[String],
@@ -41,8 +43,8 @@ fn draw(
     axis: &str,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
-    let most = values.iter().copied().fold(0.0, f64::max);
-    let top = if most > 0.0 { most * 1.1 } else { 1.0 };
+    let max = values.iter().copied().fold(0.0, f64::max);
+    let top = if max > 0.0 { max * 1.1 } else { 1.0 };
     let count = i32::try_from(labels.len())?;
     let right = f64::from(count);
     let mut chart = ChartBuilder::on(&root)
@@ -61,7 +63,7 @@ fn draw(
         let bar = Rectangle::new([(nth + 0.1, 0.0), (nth + 0.9, *value)], BLUE.filled());
         chart.draw_series([bar])?;
     }
-    // The library would choose which names to leave out.
+    // The labels are drawn here, because the library would leave some of them out.
     let plane = chart.plotting_area().get_pixel_range();
     let wide = f64::from(plane.0.end - plane.0.start) / right.max(1.0);
     let style =

@@ -4,12 +4,13 @@ use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 
 use super::{Report, period, tables};
 
-/// The report as text, warnings first.
+/// Returns the report as text for a terminal, up to 120 columns wide: the warnings, the tables, and
+/// the distribution of each provider's scores.
 pub fn terminal(report: &Report) -> String {
     let statistics = &report.statistics;
     let mut text = format!("{}\n", period(statistics));
     for warning in &statistics.warnings {
-        // Writing to a text never fails.
+        // Writing to a string never fails.
         let _ = writeln!(text, "warning: {warning}");
     }
     for tabular in tables(report) {
@@ -39,12 +40,12 @@ pub fn terminal(report: &Report) -> String {
     text
 }
 
-/// One character a bin, the fullest the highest.
+/// Returns one character for each bin. The fullest bin has the highest one.
 fn bars(bins: &[u64]) -> String {
     const HEIGHTS: [char; 9] = ['·', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let most = bins.iter().copied().max().unwrap_or(0).max(1);
+    let max = bins.iter().copied().max().unwrap_or(0).max(1);
     let height = |count: &u64| {
-        let eighths = (u128::from(*count) * 8).div_ceil(u128::from(most));
+        let eighths = (u128::from(*count) * 8).div_ceil(u128::from(max));
         HEIGHTS[usize::try_from(eighths).unwrap_or(8).min(8)]
     };
     bins.iter().map(height).collect()

@@ -1,4 +1,5 @@
-//! One account: the adapter behind the account's own rules, limits and circuit breaker.
+//! Builds one account: the adapter inside of the account's own rules, concurrency limit and circuit
+//! breaker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,25 +10,30 @@ use human_check_core::{
 };
 use human_check_http::{Limits, ProviderClient};
 
-use super::composer::{Composer, STORE_TIMEOUT, Shared};
+use super::composer::{Composer, Shared};
 use super::roles::Role;
 use crate::issuer::Issuer;
 use crate::model::{CircuitBreakerTable, Model, ProviderTable};
 use crate::source::KeyPath;
 use crate::{duration, transport};
 
-/// One account, composed.
+/// One composed account.
 pub(super) struct Account {
+    /// The adapter with its rules and limits.
     pub(super) check: Shared,
+    /// The widget that pages show for it.
     pub(super) widget: Widget,
+    /// The issuer of challenges or server tokens, for kinds that have one.
     pub(super) issuer: Option<Issuer>,
+    /// Whether replies to the provider's test keys are accepted.
     pub(super) test_keys: TestKeyPolicy,
 }
 
-/// How many checks of one account may be in flight where nothing else is said.
+/// The default of `max_in_flight`: how many checks of one account may be in flight.
 const MAX_IN_FLIGHT: usize = 512;
 
 impl Composer<'_> {
+    /// Composes the account called `name` for `role`. Each of its checks may take `total`.
     pub(super) fn account(
         &self,
         model: &Model,
@@ -60,7 +66,7 @@ impl Composer<'_> {
         let enforced = account.build_both(&client);
         let (enforced, issuer) = enforced.map_err(|error| self.context.in_account(name, error))?;
         let check: Shared = match table.kind.is_self_hosted() {
-            // No network is used, so there is nothing to limit and no circuit to open.
+            // It makes no call, so it needs neither a concurrency limit nor a circuit breaker.
             true => Arc::new(enforced),
             false => self.limited(name, table, enforced, total)?,
         };
@@ -72,6 +78,7 @@ impl Composer<'_> {
         })
     }
 
+    /// Puts the concurrency limit and the circuit breaker of the account `name` around `check`.
     fn limited(
         &self,
         name: &str,
@@ -96,11 +103,11 @@ impl Composer<'_> {
         }
         let limited = ConcurrencyLimit::new(check, table.max_in_flight.unwrap_or(MAX_IN_FLIGHT));
         let breaker = account.join("circuit_breaker");
-        let given = table.circuit_breaker.unwrap_or_default();
-        let mut policy = circuit_breaker(given);
+        let configured = table.circuit_breaker.unwrap_or_default();
+        let mut policy = circuit_breaker(configured);
         if policy.slow_call >= total {
-            // A provider that is given up before it counts as slow would never open the circuit.
-            if given.slow_call.is_some() {
+            // A call that times out before it counts as slow would never open the circuit as slow.
+            if configured.slow_call.is_some() {
                 return Err(self.context.wrong(
                     &breaker.join("slow_call"),
                     format!(
@@ -112,16 +119,17 @@ impl Composer<'_> {
             }
             policy.slow_call = total * 9 / 10;
         }
-        let watched = CircuitBreaker::new(limited, policy);
-        let watched = watched.map_err(|error| match error.field() {
+        let breaking = CircuitBreaker::new(limited, policy);
+        let breaking = breaking.map_err(|error| match error.field() {
             "circuit_breaker" => self.context.placed(&breaker, error),
             key => self.context.placed(&breaker.join(key), error),
         })?;
-        Ok(Arc::new(watched))
+        Ok(Arc::new(breaking))
     }
 
-    /// Where altcha's tokens are claimed: with all others, but apart where it only compares, so that a
-    /// shadow neither claims a token nor fills the store that decisions need.
+    /// Returns the store that claims altcha's tokens: that of the deployment, or a separate one for
+    /// a shadow. So a shadow claims no token of a decision and does not fill the store that
+    /// decisions need.
     #[cfg(feature = "altcha")]
     fn altcha_store(
         &self,
@@ -133,13 +141,13 @@ impl Composer<'_> {
         use human_check_altcha::CLOCK_TOLERANCE;
         use human_check_core::{MemoryReplayStore, TimeoutStore};
 
-        /// How many tokens of a shadowed proof of work are claimed.
-        const COMPARED: usize = 100_000;
+        /// How many tokens of a shadow the separate store can hold.
+        const SHADOW_CAPACITY: usize = 100_000;
 
         let Some(store) = &self.stores.replay else {
             return Err(self.context.wrong(
                 &KeyPath::provider(name).join("kind"),
-                "is altcha, whose tokens pass again and again without a replay store",
+                "is altcha, whose tokens can be used repeatedly without a replay store",
                 "add a table [replay_store], for example with kind = \"memory\"",
             ));
         };
@@ -150,19 +158,22 @@ impl Composer<'_> {
             let [ttl, max_ttl] = [ttl, max_ttl].map(duration::shown);
             return Err(self.context.wrong(
                 &KeyPath::provider(name).join("challenge_ttl"),
-                format!("is {ttl}, and with this store challenges can have 10s to {max_ttl}"),
+                format!("is {ttl}, and this store allows challenges of 10s to {max_ttl}"),
                 format!("write \"10s\" to \"{max_ttl}\", or leave it out for \"5m\""),
             ));
         }
         if role == Role::Shadow {
             let ttl = ttl + CLOCK_TOLERANCE;
-            return Ok(Arc::new(MemoryReplayStore::new(COMPARED).with_ttl(ttl)));
+            return Ok(Arc::new(
+                MemoryReplayStore::new(SHADOW_CAPACITY).with_ttl(ttl),
+            ));
         }
-        let timeout = STORE_TIMEOUT.min(total / 3);
+        let timeout = super::composer::STORE_TIMEOUT.min(total / 3);
         Ok(Arc::new(TimeoutStore::new(Arc::clone(store), timeout)))
     }
 }
 
+/// Returns the limits of the client, with timeouts of at most `total`.
 fn limits(client: &ProviderClient, total: Duration) -> Limits {
     let mut limits = *client.limits();
     limits.total_timeout = total;
@@ -170,6 +181,7 @@ fn limits(client: &ProviderClient, total: Duration) -> Limits {
     limits
 }
 
+/// Returns the default policy with the values of the table in their places.
 fn circuit_breaker(table: CircuitBreakerTable) -> CircuitBreakerPolicy {
     let mut policy = CircuitBreakerPolicy::default();
     let consecutive_failures = table.consecutive_failures;

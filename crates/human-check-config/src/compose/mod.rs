@@ -1,4 +1,5 @@
-//! From a model to the check it describes, from the inside to the outside.
+//! Composes the check that a model describes, from the inside to the outside: accounts, failover,
+//! dual accept, timeout, replay guard, shadow.
 
 mod account;
 mod composer;
@@ -25,25 +26,32 @@ pub use named_provider::{NamedProvider, load_accounts};
 use roles::Role;
 use sunset::sunset;
 
-/// The check of a deployment, and what its pages show.
+/// The check of a deployment, and what its guards need beside it.
 pub(crate) struct Composed {
+    /// The check of all routes, without the rules of any route.
     pub(crate) check: Shared,
+    /// The widgets that pages show.
     pub(crate) widgets: Vec<Widget>,
-    /// What issues challenges for them.
+    /// The issuers of challenges or server tokens of the accounts that have a role.
     pub(crate) issuers: Vec<Issuer>,
-    /// Whether a provider's test keys may prove a human.
+    /// Whether an account accepts replies to its provider's test keys.
     pub(crate) test_keys: TestKeyPolicy,
-    /// Where triggers count.
+    /// The store that triggers count requests in.
     pub(crate) attempts: Arc<dyn AttemptStore>,
 }
 
-/// How long a decision may take where nothing else is said.
+/// The default of `check.timeout`.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The shortest time in which a provider can reply.
+/// The minimum of `check.timeout`. In less time no provider can reply.
 const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 
 impl Composer<'_> {
+    /// Composes the check of the model.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] that names the key at fault.
     pub(crate) fn compose(&self, model: &Model) -> Result<Composed, ConfigError> {
         let table = &model.check;
         let total = table.timeout.unwrap_or(TIMEOUT);
@@ -60,8 +68,8 @@ impl Composer<'_> {
         let mut accounts = Accounts {
             composer: self,
             model,
-            // Where another provider is asked next, there must be time left for it.
-            each: match &table.failover {
+            // With a failover, the second account needs time after the first.
+            timeout: match &table.failover {
                 Some(_) => total * 2 / 3,
                 None => total,
             },
@@ -90,6 +98,7 @@ impl Composer<'_> {
         })
     }
 
+    /// Adds `check.failover`, if there is one.
     fn with_failover(
         &self,
         check: Shared,
@@ -115,6 +124,7 @@ impl Composer<'_> {
         })
     }
 
+    /// Adds `check.dual_accept`, if there is one.
     fn with_dual_accept(
         &self,
         check: Shared,
@@ -133,6 +143,7 @@ impl Composer<'_> {
         })
     }
 
+    /// Adds the account and the file of `check.shadow`.
     fn with_shadow(
         &self,
         check: Shared,
@@ -155,7 +166,7 @@ impl Composer<'_> {
         if no_time || shadow.max_in_flight == Some(0) {
             return Err(self.context.wrong(
                 &path,
-                "leaves no time or no room for a comparison",
+                "has a timeout or a max_in_flight of zero, so no visitor would be compared",
                 "write a timeout and a max_in_flight above zero, or leave them out",
             ));
         }
@@ -169,12 +180,12 @@ impl Composer<'_> {
     }
 }
 
-/// The accounts that have a role, set up as each is taken.
+/// The accounts that have a role. Each is built when it is given its role.
 struct Accounts<'a> {
     composer: &'a Composer<'a>,
     model: &'a Model,
-    /// How long each may take.
-    each: Duration,
+    /// How long a check of one account may take.
+    timeout: Duration,
     roles: Vec<(Role, String)>,
     widgets: Vec<Widget>,
     issuers: Vec<Issuer>,
@@ -182,8 +193,8 @@ struct Accounts<'a> {
 }
 
 impl Accounts<'_> {
-    /// Gives the account called `name` a role. It has no other: its provider would be called twice about
-    /// one token.
+    /// Builds the account called `name` for `role`. An account with two roles is an error, because
+    /// its provider would be called twice about one token.
     fn take(&mut self, role: Role, name: &str, show: bool) -> Result<Shared, ConfigError> {
         if let Some((other, _)) = self.roles.iter().find(|(_, known)| known == name) {
             let problem = format!("is {name:?}, which is {} already", other.path());
@@ -191,7 +202,9 @@ impl Accounts<'_> {
             return Err(self.composer.context.wrong(&role.path(), problem, remedy));
         }
         self.roles.push((role, name.to_owned()));
-        let composed = self.composer.account(self.model, role, name, self.each)?;
+        let composed = self
+            .composer
+            .account(self.model, role, name, self.timeout)?;
         if composed.test_keys == TestKeyPolicy::Allowed {
             self.test_keys = TestKeyPolicy::Allowed;
         }

@@ -1,4 +1,4 @@
-//! What the table of an account says.
+//! Reads the table of an account.
 
 use std::path::Path;
 
@@ -13,19 +13,39 @@ use crate::source::{Document, KeyPath, SecretFiles, read};
 use crate::{ProviderConfig, parse_base_url};
 
 /// An account with one provider, as a table `[providers.NAME]` describes it.
+///
+/// Use it to build the check of one account without a whole [`Deployment`](crate::Deployment).
+/// [`load_accounts`] reads the accounts of a file.
+///
+/// ```
+/// use human_check_config::{NamedProvider, ProviderConfig, ProviderKind};
+/// use human_check_core::{ConfigError, HumanCheck, Secret};
+/// use human_check_http::ProviderClient;
+///
+/// fn turnstile(client: &ProviderClient, secret: Secret) -> Result<impl HumanCheck, ConfigError> {
+///     let mut config = ProviderConfig::new(ProviderKind::Turnstile);
+///     config.site_key = Some("0x4AAAAAAADemoSiteKey".to_owned());
+///     config.secret = Some(secret);
+///     let mut account = NamedProvider::new("sign-up", config);
+///     account.hostnames = Some(vec!["www.example.com".to_owned()]);
+///     account.build(client)
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct NamedProvider {
-    /// The name of the table.
+    /// The name of the account, which is that of its table.
     pub name: String,
-    /// What its adapter needs.
+    /// The settings of the adapter.
     pub config: ProviderConfig,
-    /// The hosts that may show its challenge.
+    /// The hosts that may show the challenge. `None` allows every host.
     pub hostnames: Option<Vec<String>>,
 }
 
+type EnforcedCheck = Enforce<Box<dyn HumanCheck>>;
+
 impl NamedProvider {
-    /// Creates an account without rules.
+    /// Creates an account that accepts every host.
     pub fn new(name: impl Into<String>, config: ProviderConfig) -> Self {
         Self {
             name: name.into(),
@@ -34,23 +54,25 @@ impl NamedProvider {
         }
     }
 
-    /// Builds the adapter behind the account's own rules: hosts, score, test keys.
+    /// Builds the check of the account: the adapter, and the account's own rules for hosts, score
+    /// and test keys.
+    ///
+    /// It has no concurrency limit, circuit breaker, timeout of its own or replay store; a
+    /// [`Deployment`](crate::Deployment) adds these. The timeouts are those of the client.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when something is missing, wrong, or does not fit the kind of provider.
-    pub fn build(
-        self,
-        client: &ProviderClient,
-    ) -> Result<Enforce<Box<dyn HumanCheck>>, ConfigError> {
+    /// [`ConfigError`] when a setting is missing, wrong, or does not fit the kind of provider.
+    pub fn build(self, client: &ProviderClient) -> Result<EnforcedCheck, ConfigError> {
         Ok(self.build_both(client)?.0)
     }
 
-    /// Builds the adapter, and what issues challenges for it, where the application has to.
+    /// Builds the check of the account, and the issuer of its challenges or server tokens, if its
+    /// kind has one.
     pub(super) fn build_both(
         self,
         client: &ProviderClient,
-    ) -> Result<(Enforce<Box<dyn HumanCheck>>, Option<Issuer>), ConfigError> {
+    ) -> Result<(EnforcedCheck, Option<Issuer>), ConfigError> {
         let mut policy = Policy::new().with_test_keys(self.config.test_keys);
         if let Some(score) = self.config.policy_score()? {
             policy = policy.with_min_score(score);
@@ -63,11 +85,23 @@ impl NamedProvider {
     }
 }
 
-/// Reads all accounts of the file at `path`, which may hold nothing but `[providers]`, or a whole
-/// deployment.
+/// Reads the accounts of the file at `path`, in the order of their names.
 ///
-/// `with_secrets` reads the secrets as well; without, the accounts have none, for use against an emulator
-/// with keys of its own.
+/// The file needs the tables `[providers.NAME]` only. The file of a whole deployment works, too:
+/// its other tables are ignored.
+///
+/// With `with_secrets` it reads the secrets that the file refers to. Without, the accounts have no
+/// secret, for use with an emulator, which has secrets of its own.
+///
+/// ```no_run
+/// use human_check_config::load_accounts;
+/// use std::path::Path;
+///
+/// for account in load_accounts(Path::new("human-check.toml"), true)? {
+///     println!("{}: {}", account.name, account.config.kind);
+/// }
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -93,17 +127,18 @@ pub fn load_accounts(path: &Path, with_secrets: bool) -> Result<Vec<NamedProvide
 }
 
 impl Context<'_> {
-    /// What an account's table says, without looking at whether it fits together.
+    /// Reads the table of the account called `name`. Whether its settings fit together shows when
+    /// the account is built.
     pub(crate) fn named_provider(
         &self,
         name: &str,
         table: &ProviderTable,
         with_secret: bool,
     ) -> Result<NamedProvider, ConfigError> {
-        let short = name
+        let is_plain = name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-        if !short || !(1..=64).contains(&name.len()) {
+        if !is_plain || !(1..=64).contains(&name.len()) {
             return Err(self.wrong(
                 &"providers".into(),
                 format!("has an account named {name:?}"),
@@ -143,12 +178,12 @@ impl Context<'_> {
         config.max_risk = table.max_risk;
         config.accept_offline_tokens = table.accept_offline_tokens;
         config.fields = table.fields.clone();
-        let graphic =
+        let is_field_name =
             |field: &String| !field.is_empty() && field.bytes().all(|b| b.is_ascii_graphic());
-        if !config.fields.iter().all(graphic) {
+        if !config.fields.iter().all(is_field_name) {
             return Err(self.wrong(
                 &account.join("fields"),
-                "holds a name that no form field has",
+                "holds a name that is empty or has spaces or other than ASCII characters",
                 "write names without spaces, such as captcha-token",
             ));
         }
@@ -165,8 +200,8 @@ impl Context<'_> {
         })
     }
 
-    /// An error of an adapter or a policy, with the place of the account's key at fault. They have the
-    /// same names.
+    /// Puts the place of the key at fault into an error of an adapter or a policy. Their settings
+    /// have the names of the account's keys.
     pub(super) fn in_account(&self, name: &str, error: ConfigError) -> ConfigError {
         let account = KeyPath::provider(name);
         let error = match error.remedy() == TEST_SECRET_REMEDY {
@@ -184,6 +219,7 @@ impl Context<'_> {
         self.placed(&account.join(key), error)
     }
 
+    /// Reads the secret of an account, by default from the variable `HUMAN_CHECK_SECRET_<NAME>`.
     fn account_secret(&self, name: &str, table: &ProviderTable) -> Result<Secret, ConfigError> {
         let variable: String = name
             .chars()

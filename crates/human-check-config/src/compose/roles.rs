@@ -1,17 +1,20 @@
 use crate::source::KeyPath;
 
-/// What an account is for.
+/// What a configuration uses an account for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Role {
+    /// Its tokens are accepted, too.
     DualAccept,
+    /// It judges while the primary account is unavailable.
     Failover,
+    /// It judges.
     Primary,
-    /// It judges without effect.
+    /// It judges without effect, for a comparison.
     Shadow,
 }
 
 impl Role {
-    /// The key that gives an account this role.
+    /// Returns the path of the key that gives an account this role.
     pub(crate) fn path(self) -> KeyPath {
         match self {
             Self::DualAccept => "check.dual_accept.use".into(),

@@ -6,7 +6,8 @@ use crate::context::Context;
 use crate::model::DualAcceptTable;
 use crate::source::KeyPath;
 
-/// When the old account of a dual accept is no longer accepted.
+/// Returns the time from which on the old account of a dual accept is not accepted, or `None` if it
+/// has no sunset. A sunset in the past is an error.
 pub(super) fn sunset(
     context: &Context<'_>,
     table: &DualAcceptTable,
@@ -18,7 +19,7 @@ pub(super) fn sunset(
     let path = KeyPath::from("check.dual_accept.sunset");
     let text = sunset.to_string();
     let moment = match text.parse::<jiff::civil::Date>() {
-        // The first moment of a date alone.
+        // A date without a time means its first moment, in UTC.
         Ok(_) if !text.contains([':', 'T']) => format!("{text}T00:00:00Z"),
         _ => text.clone(),
     };
@@ -26,7 +27,7 @@ pub(super) fn sunset(
         let remedy = "write a date, 2027-01-31, or a time with its offset, 2027-01-31T08:00:00Z";
         context.wrong(
             &path,
-            format!("is {text}, which names no one moment"),
+            format!("is {text}, which is neither a date nor a time with an offset"),
             remedy,
         )
     })?;
@@ -35,7 +36,7 @@ pub(super) fn sunset(
     if moment <= now {
         return Err(context.wrong(
             &path,
-            format!("is {text}, which is over, so that account is not accepted any more"),
+            format!("is {text}, which is over, so the account is no longer accepted"),
             "remove the table [check.dual_accept], or write a later date",
         ));
     }

@@ -10,7 +10,11 @@ use super::guard_setup::GuardSetup;
 use crate::Deployment;
 use crate::source::{Document, Environment, Source, Syntax};
 
-/// Reads a [`Deployment`] with more than the defaults.
+/// Builds a [`Deployment`] with settings that a configuration cannot hold, such as a page for
+/// refusals.
+///
+/// [`Deployment::load`] and [`Deployment::from_env`] are enough without such settings. A builder
+/// can be used several times.
 ///
 /// ```no_run
 /// use human_check_config::DeploymentBuilder;
@@ -21,7 +25,7 @@ use crate::source::{Document, Environment, Source, Syntax};
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone)]
-#[must_use = "a builder describes nothing until it reads something"]
+#[must_use = "a builder does nothing until it reads a configuration"]
 pub struct DeploymentBuilder {
     guard_setup: GuardSetup,
     dry_run: bool,
@@ -42,8 +46,11 @@ impl DeploymentBuilder {
         }
     }
 
-    /// Sets up each route's guard further, with what no configuration can say: a page for refusals, an
-    /// observer. `setup` gets the name of the route, and is called again at every reload.
+    /// Sets a function that adds settings in code to the guard of each route, such as a page for
+    /// refusals, the theme of a widget, or an observer. Default: it adds none.
+    ///
+    /// `setup` receives the name of the route and the builder of its guard, which has the settings
+    /// of the configuration. It is called once for each route, and again at every reload.
     pub fn with_guard_setup(
         mut self,
         setup: impl Fn(&str, GuardBuilder) -> GuardBuilder + Send + Sync + 'static,
@@ -52,13 +59,21 @@ impl DeploymentBuilder {
         self
     }
 
-    /// Writes no comparison into any file, for a configuration that is only looked at.
+    /// Makes the deployment a dry run: it builds everything and writes no file. For tests and
+    /// start-up checks of a configuration.
+    ///
+    /// The file of a `[check.shadow]` is not opened; its folder must exist. Secrets are read.
+    /// Default off.
     pub fn with_dry_run(mut self) -> Self {
         self.dry_run = true;
         self
     }
 
-    /// Reads the TOML file at `path`, and over it the variables `HUMAN_CHECK__TABLE__KEY` of this process.
+    /// Reads the TOML file at `path`. The variables `HUMAN_CHECK__TABLE__KEY` of this process
+    /// override its keys.
+    ///
+    /// Relative paths in the file start from its folder. [`Deployment::reload`] reads the file
+    /// again.
     ///
     /// # Errors
     ///
@@ -74,11 +89,13 @@ impl DeploymentBuilder {
 
     /// Reads the variables of this process, in one of these forms:
     ///
-    /// | set | means |
+    /// | variables | what they describe |
     /// | --- | --- |
     /// | `HUMAN_CHECK_CONFIG` | the file that it names |
     /// | `HUMAN_CHECK_PROVIDER`, `HUMAN_CHECK_SITE_KEY`, `HUMAN_CHECK_SECRET` and others | one provider, and the same rules for every route |
-    /// | `HUMAN_CHECK__TABLE__KEY` | single keys, by themselves or over one of the two |
+    /// | `HUMAN_CHECK__TABLE__KEY` | single keys, which override those of the other two forms; they can also be the whole configuration |
+    ///
+    /// See docs/reference/configuration.md#variables.
     ///
     /// # Errors
     ///
@@ -88,7 +105,22 @@ impl DeploymentBuilder {
         self.read(Environment::of_this_process()?.source(variable)?)
     }
 
-    /// Reads these variables as [`from_env`](Self::from_env) reads those of the process.
+    /// Reads `variables`, names and values, as [`from_env`](Self::from_env) reads the variables of
+    /// the process. Secrets are read from `variables`, too. For tests.
+    ///
+    /// ```
+    /// use human_check_config::Deployment;
+    ///
+    /// let variables = [
+    ///     ("HUMAN_CHECK_PROVIDER", "turnstile"),
+    ///     ("HUMAN_CHECK_SITE_KEY", "0x4AAAAAAADemoSiteKey"),
+    ///     ("HUMAN_CHECK_SECRET", "0x4AAAAAAADemoSecret"),
+    /// ];
+    /// let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    /// let deployment = Deployment::builder().from_vars(variables)?;
+    /// assert_eq!(deployment.check().providers()[0].name(), "turnstile");
+    /// # Ok::<(), human_check_core::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -109,8 +141,34 @@ impl DeploymentBuilder {
         self.read(environment.source(Box::new(variable))?)
     }
 
-    /// Reads `text` as a file called `human-check.toml`, with variables as `variable` returns them. For
-    /// tests: comparisons are written into no file.
+    /// Reads `text` as the content of a file called `human-check.toml`. `variable` returns the
+    /// value of a variable that `text` refers to, or `None` if it is not set.
+    ///
+    /// For tests: it is a [dry run](Self::with_dry_run), and variables of this process are not
+    /// read.
+    ///
+    /// ```
+    /// use human_check_config::Deployment;
+    ///
+    /// let text = r#"
+    ///     [providers.main]
+    ///     kind = "turnstile"
+    ///     site_key = "0x4AAAAAAADemoSiteKey"
+    ///
+    ///     [check]
+    ///     use = "main"
+    ///
+    ///     [routes.signup]
+    /// "#;
+    /// let variable = |name: &str| match name {
+    ///     "HUMAN_CHECK_SECRET_MAIN" => Some("0x4AAAAAAADemoSecret".to_owned()),
+    ///     _ => None,
+    /// };
+    /// let deployment = Deployment::builder().from_text(text, variable)?;
+    /// assert!(deployment.guard("signup").is_ok());
+    /// assert!(deployment.guard("login").is_err());
+    /// # Ok::<(), human_check_core::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -128,8 +186,12 @@ impl DeploymentBuilder {
         })
     }
 
-    /// Reads the table called `table` of a figment, such as that of a Rocket application:
-    /// `[default.human_check.check]` in `Rocket.toml` for `human_check`.
+    /// Reads the table called `table` of a figment. The variables `HUMAN_CHECK__TABLE__KEY` of this
+    /// process override its keys.
+    ///
+    /// With the figment of a Rocket application and the table `human_check`, the key `check.use` is
+    /// in `[default.human_check.check]` of `Rocket.toml`. The figment is read once; a
+    /// [reload](Deployment::reload) only reads the files of secrets again.
     ///
     /// # Errors
     ///
@@ -153,12 +215,15 @@ impl DeploymentBuilder {
 }
 
 impl Deployment {
-    /// Returns a builder, for a deployment with more than the defaults.
+    /// Creates a builder, for settings in code and for the other syntaxes of a configuration.
     pub fn builder() -> DeploymentBuilder {
         DeploymentBuilder::new()
     }
 
-    /// Reads the TOML file at `path`. Variables `HUMAN_CHECK__TABLE__KEY` of this process are put over it.
+    /// Reads the TOML file at `path`. The variables `HUMAN_CHECK__TABLE__KEY` of this process
+    /// override its keys.
+    ///
+    /// Relative paths in the file start from its folder. See docs/reference/configuration.md.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A configuration in force.
+//! A deployment: the configuration in force, its guards, and how it is replaced by the next one.
 
 mod builder;
 mod guard_setup;
@@ -34,6 +34,9 @@ pub use watch::Watch;
 
 /// Everything that a configuration describes: the check, and a guard for each route.
 ///
+/// A program builds one at start, gives each guard to a route of its web framework, and keeps the
+/// [`Watch`] if it is to follow edits of the file. Clones share all of it.
+///
 /// ```no_run
 /// use human_check_config::Deployment;
 ///
@@ -41,34 +44,48 @@ pub use watch::Watch;
 /// let signup = deployment.guard("signup")?;
 /// // From now on, a change of the file reaches `signup` and its clones.
 /// let _watch = deployment.watch();
+/// println!("{}", deployment.summary());
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
+///
+/// [`from_env`](Self::from_env) reads variables instead of a file, and [`builder`](Self::builder)
+/// adds settings in code. See docs/reference/configuration.md for all keys.
 #[derive(Clone)]
 pub struct Deployment(pub(crate) Arc<Inner>);
 
+/// The parts of a deployment that its clones share.
 pub(crate) struct Inner {
+    /// The source of the configuration, which a reload reads again.
     pub(crate) source: Source,
+    /// The client that all accounts share.
     pub(crate) client: ProviderClient,
+    /// The replay store and the attempt store, which outlive a reload.
     pub(crate) stores: Stores,
+    /// The files of comparisons, which outlive a reload.
     pub(crate) sinks: Sinks,
+    /// The settings in code of each guard.
     pub(crate) guard_setup: GuardSetup,
-    /// The guards that were given out, and those of the routes with a table. They follow reloads.
+    /// The guards that were returned, and those of the routes with a table. They follow reloads.
     pub(crate) guards: Mutex<BTreeMap<String, Guard>>,
     /// The configuration in force.
     pub(crate) now: Mutex<Now>,
-    /// What the configuration in force was read from. Held while reloading, and never by a request.
+    /// The content that the configuration in force was read from. A reload holds this lock, and a
+    /// request never takes it.
     pub(crate) read: Mutex<Read>,
 }
 
-/// What the configuration in force was read from.
+/// The content that the configuration in force was read from.
 pub(crate) struct Read {
+    /// The text of the file.
     pub(crate) text: String,
+    /// The files of the secrets.
     pub(crate) secrets: SecretFiles,
     /// The snapshot that was built from it, for guards of further routes.
     pub(crate) snapshot: Snapshot,
 }
 
 impl Inner {
+    /// Returns the context for reading `document`.
     fn context<'a>(&'a self, document: &'a Document, secrets: &'a SecretFiles) -> Context<'a> {
         Context {
             document,
@@ -80,6 +97,7 @@ impl Inner {
 }
 
 impl Deployment {
+    /// Reads the source and builds the deployment.
     pub(crate) fn assemble(
         source: Source,
         guard_setup: GuardSetup,
@@ -129,24 +147,28 @@ impl Deployment {
         })))
     }
 
-    /// Returns the guard of the route called `name`. It follows every reload.
+    /// Returns the guard of the route called `name`, which is the name in `[routes.NAME]`, in logs
+    /// and in metrics. The guard follows every reload.
     ///
-    /// A route without a table of its own has the rules of `[routes."*"]`, where there is one.
+    /// A route without a table of its own has the rules of `[routes."*"]`, if there is such a
+    /// table. Calls with the same name return the same guard.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the configuration has no such route, or its rules cannot be met.
+    /// [`ConfigError`] when the configuration has no table for the route, or the route has a rule
+    /// that an account can never meet.
     pub fn guard(&self, name: &str) -> Result<Guard, ConfigError> {
         if let Some(guard) = lock(&self.0.guards).get(name) {
             return Ok(guard.clone());
         }
-        // Held, so that no reload replaces the guards between reading the snapshot and adding one.
+        // The lock is held so that no reload replaces the guards between the reading of the
+        // snapshot and the insertion of the new guard.
         let read = lock(&self.0.read);
         if !read.snapshot.model.routes.contains_key(ANY_ROUTE) || name == ANY_ROUTE {
             let path = KeyPath::route(name);
             return Err(ConfigError::new(
                 format!("{}: {path}", self.0.source.name()),
-                "is missing, and the application has such a route",
+                "is missing, and the application uses this route",
                 format!("add a table [{path}], or [routes.\"*\"] for every route without one"),
             ));
         }
@@ -158,12 +180,19 @@ impl Deployment {
         Ok(entry.or_insert_with(|| guard.into_replaceable()).clone())
     }
 
-    /// Returns the endpoint that issues challenges to pages whose forms lead to the route called `name`:
-    /// for its action, counted in the deployment's attempt store. It follows every reload.
+    /// Returns the endpoint that issues challenges to pages whose forms lead to the route called
+    /// `name`, or `None` when the configuration has no account of the kind altcha or captchala.
     ///
-    /// The challenges are those of altcha, whose widget needs them; else server tokens of CaptchaLa, for
-    /// which the route needs an action. `None` when the configuration has neither kind of account. One
-    /// that nothing refers to yet is enough: its endpoint responds with 503 until a reload puts it to use.
+    /// The challenges are for the action of the route. The deployment's attempt store counts them,
+    /// which limits how many each address can fetch. The endpoint follows every reload.
+    ///
+    /// For altcha these are the challenges that its widget needs. For CaptchaLa they are server
+    /// tokens, for which the route needs an action. An account with a role comes before one
+    /// without, and altcha before captchala. An account without a role is enough for an endpoint:
+    /// it responds with 503 until a reload gives the account a role.
+    ///
+    /// See docs/providers/altcha.md#challenge-endpoint and
+    /// docs/providers/captchala.md#server-tokens.
     ///
     /// # Errors
     ///
@@ -179,28 +208,37 @@ impl Deployment {
         }))
     }
 
-    /// Returns the names of the routes that have a table, or were asked for.
+    /// Returns the names of the routes that have a table, and of those that [`guard`](Self::guard)
+    /// was called with. In alphabetical order, without `*`.
     pub fn routes(&self) -> Vec<String> {
         let guards = lock(&self.0.guards);
         guards.keys().cloned().collect()
     }
 
-    /// Returns the check in force, without any route's policy. It does not follow reloads; guards do.
+    /// Returns the check in force, without the rules of any route. It does not follow reloads.
+    /// Guards do.
+    ///
+    /// For code that verifies tokens outside of a web framework.
     pub fn check(&self) -> Arc<dyn HumanCheck> {
         Arc::clone(&self.now().check)
     }
 
-    /// Returns what the configuration amounts to, in a few lines. It names accounts and routes, and no key.
+    /// Returns a summary of the configuration in force, in a few lines for the operator. It names
+    /// accounts and routes, and shows no site key and no secret.
     pub fn summary(&self) -> String {
         self.now().summary.clone()
     }
 
-    /// Asks the servers of the stores about settings that break a guarantee. Call it at start; the warnings
-    /// are also logged.
+    /// Inspects the servers of the stores, and returns a warning for each setting that breaks a
+    /// guarantee and for each server that cannot be reached. Empty for stores in memory.
+    ///
+    /// A program can call it at start. A deployment that is built inside of a tokio runtime makes
+    /// the same inspection in the background, and the warnings are logged in both cases.
     pub async fn inspect_stores(&self) -> Vec<String> {
         self.0.stores.inspect().await
     }
 
+    /// Locks and returns the configuration in force.
     pub(crate) fn now(&self) -> MutexGuard<'_, Now> {
         lock(&self.0.now)
     }
@@ -215,6 +253,7 @@ impl Issuers for Deployment {
     }
 }
 
+/// Locks `mutex`, also after a thread panicked while it held the lock.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The next configuration in the place of the one in force.
+//! Replaces the configuration in force by the next one.
 
 use std::time::SystemTime;
 
@@ -11,18 +11,35 @@ use crate::compose::Composer;
 use crate::source::SecretFiles;
 
 impl Deployment {
-    /// Reads the configuration again. All guards change together, or nothing does.
+    /// Reads the file and the files of its secrets again, and puts the new configuration in force.
+    /// Returns `false` when no content has changed.
     ///
-    /// Returns whether there was anything new. Requests in flight are finished as they began; circuits
-    /// begin closed; stores and their contents stay, and their tables cannot be changed.
+    /// All guards change together, or none does. Requests in flight end as they began. Circuits
+    /// begin closed, and counts of checks in flight begin at zero. The stores keep their entries,
+    /// and their tables cannot change. A variable of the process cannot change either.
+    ///
+    /// It reads files and so blocks; in a program with an async runtime, call it in a thread of its
+    /// own, or use [`watch`](Self::watch), which does.
+    ///
+    /// ```no_run
+    /// # let deployment = human_check_config::Deployment::load("human-check.toml")?;
+    /// match deployment.reload() {
+    ///     Ok(true) => println!("{}", deployment.summary()),
+    ///     Ok(false) => println!("unchanged"),
+    ///     Err(error) => eprintln!("{error}"),
+    /// }
+    /// # Ok::<(), human_check_core::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// As for [`load`](Self::load). The old configuration then stays in force.
+    /// [`ConfigError`] when the new configuration is wrong, or changes what needs a restart: a
+    /// table of a store, or the removal of the table of a route. The old configuration then stays
+    /// in force.
     pub fn reload(&self) -> Result<bool, ConfigError> {
         let inner = &*self.0;
-        // One at a time. What is in force stays readable meanwhile: files may hang, and what an application
-        // does to its guards may look at it.
+        // One reload at a time. The configuration in force stays readable meanwhile, because
+        // reading a file may hang, and the application's guard setup may read the deployment.
         let mut read = lock(&inner.read);
         let text = inner.source.text()?;
         if text == read.text && !read.secrets.have_changed() {
@@ -43,7 +60,7 @@ impl Deployment {
         let (snapshot, mut built) = Snapshot::build(&composer, model, &inner.guard_setup)?;
         let guards = lock(&inner.guards).clone();
         for name in guards.keys() {
-            // One that was asked for by name and has no table of its own.
+            // The guard of a route that the program uses and that has no table of its own.
             if !built.contains_key(name) {
                 let guard = snapshot.guard(&context, name, &inner.guard_setup)?;
                 built.insert(name.clone(), guard);

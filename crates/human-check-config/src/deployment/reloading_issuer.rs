@@ -8,14 +8,18 @@ use human_check_core::{
 
 use crate::issuer::Issuer;
 
-/// Who knows what issues challenges in the configuration in force.
+/// The issuers of the configuration in force.
 pub(crate) trait Issuers: Send + Sync + 'static {
+    /// Returns the issuer of `provider`, or `None` when no account of that provider has a role.
     fn issuer(&self, provider: &Provider) -> Option<Issuer>;
 }
 
-/// Issues what the configuration in force issues.
+/// An issuer that follows reloads: it passes each request to the issuer of the configuration in
+/// force.
 pub(crate) struct ReloadingIssuer {
+    /// Finds the present issuer.
     pub(crate) issuers: Arc<dyn Issuers>,
+    /// The provider whose challenges are issued.
     pub(crate) provider: &'static Provider,
 }
 
@@ -27,7 +31,8 @@ impl ChallengeIssuer for ReloadingIssuer {
 
     /// # Errors
     ///
-    /// `Declined` while the account is not in use: a page from before still asks, and nothing is wrong.
+    /// `Declined` while no account of the provider has a role. Pages from before a reload may still
+    /// fetch challenges then, which is no fault of the configuration.
     async fn issue(&self, request: &ChallengeRequest) -> Result<Challenge, CheckError> {
         match self.issuers.issuer(self.provider) {
             Some(issuer) => issuer.issue(request).await,

@@ -1,4 +1,4 @@
-//! From the table of a route to its guard.
+//! Builds the guard of a route from its table.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +12,20 @@ use crate::context::Context;
 use crate::model::{ChallengeTable, OutagePolicy, RouteTable, SiteTable};
 use crate::source::KeyPath;
 
-/// One route, and what it shares with all others.
+/// One route, and the table that all routes share.
 pub(crate) struct Route<'m> {
-    /// What the application, logs and metrics call it.
+    /// The name of the route in the application, in logs and in metrics.
     pub(crate) name: &'m str,
+    /// The rules: its own table, or that of `[routes."*"]`.
     pub(crate) table: &'m RouteTable,
-    /// Where that table is.
+    /// The path of that table, for errors.
     pub(crate) path: KeyPath,
+    /// The table `[site]`.
     pub(crate) site: &'m SiteTable,
 }
 
 impl Route<'_> {
+    /// Builds the guard.
     pub(crate) fn guard(
         &self,
         context: &Context<'_>,
@@ -48,7 +51,7 @@ impl Route<'_> {
             .map_err(placed)
     }
 
-    /// An error of a policy or a guard, with the place of the key at fault.
+    /// Puts the place of the key at fault into an error of a policy or a guard.
     fn placed(&self, context: &Context<'_>, error: ConfigError) -> ConfigError {
         let key = error.field().to_owned();
         if key == "fields" {
@@ -63,6 +66,7 @@ impl Route<'_> {
         context.placed(&self.path.join(key), error)
     }
 
+    /// Returns the policy of the route: what it does without a verdict, and its rules.
     fn policy(
         &self,
         context: &Context<'_>,
@@ -95,6 +99,7 @@ impl Route<'_> {
         Ok(policy.with_policy(rules))
     }
 
+    /// Returns the rules that a verdict must satisfy.
     fn rules(&self, composed: &Composed) -> Result<Policy, ConfigError> {
         let mut rules = Policy::new().with_test_keys(composed.test_keys);
         if let Some(hostnames) = &self.table.hostnames {
@@ -110,6 +115,8 @@ impl Route<'_> {
         Ok(rules)
     }
 
+    /// Returns the trigger of `[routes.NAME.challenge]`, which decides whether a challenge is
+    /// demanded.
     fn trigger(
         &self,
         context: &Context<'_>,
@@ -147,7 +154,7 @@ impl Route<'_> {
             if !countries.is_empty() && self.site.country_header.is_none() {
                 return Err(context.wrong(
                     &path.join(key),
-                    "needs the client's country, and no header tells it",
+                    "needs the client's country, and no header for it is configured",
                     "set site.country_header, such as \"CF-IPCountry\", or leave it out",
                 ));
             }
@@ -169,6 +176,7 @@ impl Route<'_> {
     }
 }
 
+/// Returns where the client's address is read from.
 fn client_address(site: &SiteTable) -> Result<ClientAddress, ConfigError> {
     let trusted = &site.trusted_proxies;
     let source = site.client_address.as_deref().unwrap_or("socket");
@@ -177,8 +185,8 @@ fn client_address(site: &SiteTable) -> Result<ClientAddress, ConfigError> {
         "socket" if trusted.is_empty() => Ok(ClientAddress::socket()),
         "socket" => Err(ConfigError::new(
             "trusted_proxies",
-            "are listed, and no header is read from them",
-            "say which header they write, for example client_address = \"x-forwarded-for\"",
+            "are listed, and no header of theirs is read",
+            "name the header that they write, for example client_address = \"x-forwarded-for\"",
         )),
         "x-forwarded-for" => ClientAddress::x_forwarded_for(trusted),
         "forwarded" => ClientAddress::forwarded(trusted),
@@ -194,6 +202,7 @@ fn client_address(site: &SiteTable) -> Result<ClientAddress, ConfigError> {
     }
 }
 
+/// Returns the default limits with the values of the table in their places.
 fn body_limits(site: &SiteTable) -> BodyLimits {
     let mut limits = BodyLimits::default();
     limits.max_body_bytes = site.max_body_bytes.unwrap_or(limits.max_body_bytes);

@@ -1,4 +1,4 @@
-//! One configuration, composed.
+//! One composed configuration.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,22 +16,27 @@ use crate::issuer::Issuer;
 use crate::model::{ANY_ROUTE, Model};
 use crate::source::KeyPath;
 
-/// The configuration in force, as far as requests look at it.
+/// The parts of the configuration in force that requests read.
 pub(crate) struct Now {
+    /// The summary for the operator.
     pub(crate) summary: String,
+    /// The check of all routes, without the rules of any route.
     pub(crate) check: Arc<dyn HumanCheck>,
+    /// The issuers of the accounts that have a role.
     pub(crate) issuers: Vec<Issuer>,
+    /// The provider whose challenges a challenge endpoint issues.
     pub(crate) issuing: Option<&'static Provider>,
 }
 
-/// One configuration, composed.
+/// One composed configuration.
 pub(crate) struct Snapshot {
+    /// The keys and values that it was composed from.
     pub(crate) model: Model,
     composed: Composed,
 }
 
 impl Snapshot {
-    /// Composes the model, and a guard for each route with a table.
+    /// Composes the check of the model and builds a guard for each route with a table.
     pub(crate) fn build(
         composer: &Composer<'_>,
         model: Model,
@@ -49,7 +54,7 @@ impl Snapshot {
         let mut guards = BTreeMap::new();
         for name in snapshot.model.routes.keys() {
             let guard = snapshot.guard(composer.context, name, guard_setup)?;
-            // Built to see that it can be, and named after the route that asks for it.
+            // The guard of `*` is built only to find errors in its table.
             if name != ANY_ROUTE {
                 guards.insert(name.clone(), guard);
             }
@@ -57,7 +62,8 @@ impl Snapshot {
         Ok((snapshot, guards))
     }
 
-    /// The guard of a route, by its own table or that of any route.
+    /// Builds the guard of the route called `name` from its own table, or from that of
+    /// `[routes."*"]`.
     pub(crate) fn guard(
         &self,
         context: &Context<'_>,
@@ -69,7 +75,7 @@ impl Snapshot {
         let Some((table_name, table)) = own.or_else(|| routes.get_key_value(ANY_ROUTE)) else {
             return Err(context.wrong(
                 &KeyPath::route(name),
-                "is gone, and the program still guards that route with it",
+                "was removed, and the running program still guards this route",
                 "put the table back; restart the program to remove a route",
             ));
         };
@@ -82,6 +88,7 @@ impl Snapshot {
         route.guard(context, &self.composed, guard_setup)
     }
 
+    /// Returns the parts that requests read.
     pub(crate) fn now(&self) -> Now {
         Now {
             summary: summary(&self.model),
@@ -92,7 +99,8 @@ impl Snapshot {
     }
 }
 
-/// Whose challenges pages fetch. An account in use comes before one that waits in the file.
+/// Returns the provider whose challenges pages fetch: that of an account with a role before one
+/// without, and altcha before CaptchaLa.
 fn issuing(model: &Model) -> Option<&'static Provider> {
     let used = model.check.accounts();
     let issuing = model

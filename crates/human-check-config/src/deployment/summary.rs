@@ -1,4 +1,4 @@
-//! What a configuration amounts to, in a few lines for the operator who wrote it.
+//! The summary of a configuration, in a few lines for the operator who wrote it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -6,6 +6,7 @@ use std::fmt::Write;
 use crate::model::{Model, OutagePolicy, StoreKind};
 use crate::provider_config::CHALLENGE_PATH;
 
+/// Returns one line for each account with a role, the replay store, and each route, with warnings.
 pub(crate) fn summary(model: &Model) -> String {
     let mut text = String::new();
     let mut line = |what: &str, rest: String| {
@@ -28,7 +29,7 @@ pub(crate) fn summary(model: &Model) -> String {
     if let Some(accept) = &check.dual_accept {
         let until = match &accept.sunset {
             Some(sunset) => format!("until {sunset}"),
-            None => "without an end".to_owned(),
+            None => "without a sunset".to_owned(),
         };
         line(
             "accepts",
@@ -99,7 +100,7 @@ pub(crate) fn summary(model: &Model) -> String {
         line(&format!("/{name}"), rest);
         let hosts = used.iter().all(|name| {
             let account = model.providers.get(*name);
-            // altcha's tokens say no host, so the advice could not be followed.
+            // altcha's tokens state no host, so `hostnames` would be an error.
             account.is_some_and(|table| table.hostnames.is_some() || table.kind.is_self_hosted())
         });
         if route.hostnames.is_none() && !hosts {

@@ -2,40 +2,54 @@ use std::time::Duration;
 
 use crate::Deployment;
 
-/// Reloads a deployment whenever its file changes, as long as this value lives.
+/// Reloads a deployment whenever its file or a file of its secrets changes, until this value is
+/// dropped.
+///
+/// [`Deployment::watch`] creates it. Keep it as long as the program is to follow edits, for example
+/// in a variable of `main`.
+///
+/// ```no_run
+/// use human_check_config::Deployment;
+///
+/// let deployment = Deployment::from_env()?;
+/// let _watch = deployment.watch(); // `let _ = …` would drop it at once
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 #[derive(Debug)]
-#[must_use = "changes are noticed only while it lives"]
+#[must_use = "changes are noticed only until it is dropped"]
 pub struct Watch {
     _stop: std::sync::mpsc::Sender<()>,
 }
 
 impl Watch {
+    /// Starts the thread, which ends when the value is dropped.
     pub(crate) fn start(deployment: Deployment, interval: Duration) -> Self {
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
-        let mut complaint = String::new();
-        let look = move || {
+        let mut logged = String::new();
+        let follow = move || {
             use std::sync::mpsc::RecvTimeoutError::Timeout;
             while stopped.recv_timeout(interval) == Err(Timeout) {
-                // What an application does to its guards may panic; the next edit is to be noticed all the
-                // same. Nothing is changed before everything is built.
+                // The application's guard setup may panic, and the next edit is to be noticed all
+                // the same. A reload changes nothing before everything is built, so nothing is left
+                // half changed.
                 let reload = std::panic::AssertUnwindSafe(|| deployment.reload());
                 let message = match std::panic::catch_unwind(reload) {
                     Ok(Ok(_)) => String::new(),
                     Ok(Err(error)) => error.to_string(),
                     Err(_) => "setting up a guard panicked".to_owned(),
                 };
-                if !message.is_empty() && message != complaint {
+                if !message.is_empty() && message != logged {
                     tracing::error!(
                         target: "human_check_config",
                         error = message,
                         "the new configuration is wrong; the old one stays in force"
                     );
                 }
-                complaint = message;
+                logged = message;
             }
         };
         let thread = std::thread::Builder::new().name("human-check watch".to_owned());
-        if let Err(error) = thread.spawn(look) {
+        if let Err(error) = thread.spawn(follow) {
             tracing::error!(
                 target: "human_check_config",
                 error = &error as &dyn std::error::Error,
@@ -47,13 +61,18 @@ impl Watch {
 }
 
 impl Deployment {
-    /// Reloads whenever the file has changed, until the watch is dropped. It looks once a second, in a
-    /// thread of its own; a configuration that is wrong is logged once and changes nothing.
+    /// Starts to [reload](Self::reload) the configuration whenever its file or a file of its
+    /// secrets has changed, until the returned value is dropped.
+    ///
+    /// It compares the contents once a second, in a thread of its own. A wrong configuration
+    /// changes nothing; the error is logged once, as an `ERROR` event of the target
+    /// `human_check_config`.
     pub fn watch(&self) -> Watch {
         self.watch_every(Duration::from_secs(1))
     }
 
-    /// Watches as [`watch`](Self::watch) does, at another interval.
+    /// Starts to follow changes as [`watch`](Self::watch) does, and compares the contents every
+    /// `interval` instead of once a second.
     pub fn watch_every(&self, interval: Duration) -> Watch {
         Watch::start(self.clone(), interval)
     }

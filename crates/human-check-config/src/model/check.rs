@@ -6,7 +6,7 @@ use serde::de::{Deserializer, Error};
 
 use crate::duration;
 
-/// Which account judges, and which ones beside it.
+/// Which account judges, and which other accounts have a role.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -14,10 +14,10 @@ pub(crate) struct CheckTable {
     /// The account that judges.
     #[serde(rename = "use")]
     pub(crate) account: String,
-    /// The account that judges when that one is unavailable. Pages show both widgets.
+    /// The account that judges while the first one is unavailable. Pages show both widgets.
     pub(crate) failover: Option<String>,
-    /// Fail over, too, when the first provider declines to verify. Risk: an attacker who exhausts its
-    /// quota can cause this.
+    /// Whether to fail over, too, when the first provider declines to verify. Risk: an attacker who
+    /// exhausts the first account's quota chooses the second provider. Default false.
     #[serde(default)]
     pub(crate) failover_when_declined: bool,
     /// An account whose tokens are still accepted.
@@ -31,7 +31,7 @@ pub(crate) struct CheckTable {
 }
 
 impl CheckTable {
-    /// The names of all accounts that have a role.
+    /// Returns the names of all accounts that have a role.
     pub(crate) fn accounts(&self) -> Vec<&str> {
         let accept = self.dual_accept.as_ref().map(|accept| &accept.account);
         let shadow = self.shadow.as_ref().map(|shadow| &shadow.account);
@@ -41,7 +41,7 @@ impl CheckTable {
     }
 }
 
-/// An account whose tokens are still accepted beside those of the one in use.
+/// An account whose tokens are still accepted beside those of the account that judges.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -49,15 +49,17 @@ pub(crate) struct DualAcceptTable {
     /// The account.
     #[serde(rename = "use")]
     pub(crate) account: String,
-    /// When that ends: a date (its first moment, UTC) or a date and time with an offset.
+    /// When the program stops accepting its tokens: a date (its first moment, UTC), or a date and
+    /// time with an offset. Default: never.
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub(crate) sunset: Option<Sunset>,
-    /// Show its widget on new pages, too. Both tokens must then hold. Default false.
+    /// Whether new pages show its widget, too. Where both tokens arrive, both must hold. Default
+    /// false.
     #[serde(default)]
     pub(crate) show: bool,
 }
 
-/// A date, or a moment, as it was written.
+/// A date, or a date and time, as the configuration writes it.
 #[derive(Clone, Debug)]
 pub(crate) struct Sunset(pub(crate) String);
 
@@ -69,12 +71,12 @@ impl fmt::Display for Sunset {
 
 impl<'de> Deserialize<'de> for Sunset {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // A date of TOML, or a text where the syntax has no dates.
+        // TOML has dates; variables and other syntaxes write a text.
         match toml::Value::deserialize(deserializer)? {
             toml::Value::Datetime(date) => Ok(Self(date.to_string())),
             toml::Value::String(text) => Ok(Self(text)),
             _ => Err(D::Error::custom(
-                "is no date; write one, such as 2027-01-31",
+                "is not a date; write one, such as 2027-01-31",
             )),
         }
     }
@@ -90,11 +92,11 @@ pub(crate) struct ShadowTable {
     pub(crate) account: String,
     /// The file that comparisons are appended to, one JSON object a line.
     pub(crate) file: String,
-    /// The share of visitors that is compared, from 0 to 1. Default 1.
+    /// The share of visitors that is compared, by chance, from 0 to 1. Default 1.
     pub(crate) sample: Option<f64>,
-    /// How many comparisons may be in flight. Default 64.
+    /// How many comparisons may be in flight. Those beyond are dropped. Default 64.
     pub(crate) max_in_flight: Option<usize>,
-    /// How long the second provider may take. Default "5s".
+    /// How long a comparison may take. Default "5s".
     #[serde(default, deserialize_with = "duration::optional")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub(crate) timeout: Option<Duration>,

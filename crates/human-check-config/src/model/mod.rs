@@ -1,6 +1,7 @@
-//! What a deployment may say, key by key. Nothing here is checked beyond its shape.
+//! The keys and values of a configuration. Only their shape is checked here.
 //!
-//! A TOML file, variables and a figment are three syntaxes of this one model.
+//! A TOML file, variables and a figment are three syntaxes of this one model. The comments of the
+//! fields are also the descriptions in the JSON schema.
 
 mod check;
 mod outage_policy;
@@ -22,24 +23,25 @@ pub(crate) use secret_ref::SecretRef;
 pub(crate) use site::SiteTable;
 pub(crate) use store::{StoreKind, StoreTable};
 
-/// The name of the route whose table holds for every route without a table of its own.
+/// The name of the table in `[routes]` that holds for every route without a table of its own.
 pub(crate) const ANY_ROUTE: &str = "*";
 
-/// How human-check stands in front of an application: providers, how they work together, and routes.
+/// A deployment of human-check: accounts with providers, their roles, and the rules of the routes.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Model {
-    /// The accounts with providers, each by a name of yours. Accounts that nothing refers to are not
-    /// set up.
+    /// The accounts with providers, each under a name of the operator's choice. An account without
+    /// a role is not set up.
     pub(crate) providers: BTreeMap<String, ProviderTable>,
-    /// Which account judges, and which ones beside it.
+    /// Which account judges, and which other accounts have a role.
     pub(crate) check: CheckTable,
-    /// Where accepted tokens are claimed, so that each is accepted once.
+    /// The store that claims accepted tokens, so that each is accepted once. Default: none.
     pub(crate) replay_store: Option<StoreTable>,
-    /// Where attempts are counted, for routes that challenge only after some. Default: in memory.
+    /// The store that counts requests, for routes that challenge only after some. Default: in
+    /// memory.
     pub(crate) attempt_store: Option<StoreTable>,
-    /// What all routes share.
+    /// The settings that all routes share.
     #[serde(default)]
     pub(crate) site: SiteTable,
     /// The routes, each by the name that the application, logs and metrics know it by. The table
@@ -47,7 +49,7 @@ pub(crate) struct Model {
     pub(crate) routes: BTreeMap<String, RouteTable>,
 }
 
-/// The accounts of a file, whatever else is in it.
+/// The accounts of a file. Its other tables are ignored.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ProviderTables {
     pub(crate) providers: BTreeMap<String, ProviderTable>,

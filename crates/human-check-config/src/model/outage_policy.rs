@@ -1,15 +1,15 @@
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-/// What a route does without a verdict.
+/// What a route does with a request without a verdict.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename_all = "kebab-case"))]
 pub(crate) enum OutagePolicy {
-    /// Every request is refused.
+    /// It refuses the request.
     #[default]
     FailClosed,
-    /// Every request with a well-formed token reaches the handler, unverified.
+    /// It lets a request with a well-formed token reach the handler, unverified.
     FailOpen,
 }
 
@@ -19,7 +19,7 @@ impl<'de> Deserialize<'de> for OutagePolicy {
             "fail-closed" => Ok(Self::FailClosed),
             "fail-open" => Ok(Self::FailOpen),
             _ => Err(D::Error::custom(
-                "is neither of its values; write \"fail-closed\" or \"fail-open\"",
+                "is not one of its values; write \"fail-closed\" or \"fail-open\"",
             )),
         }
     }

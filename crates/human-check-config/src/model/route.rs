@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::OutagePolicy;
 use crate::duration;
 
-/// What one kind of route demands.
+/// What a route demands of a request, and what it does without a verdict.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -13,48 +13,53 @@ pub(crate) struct RouteTable {
     /// What happens while the provider is unavailable: "fail-closed" (default) or "fail-open".
     #[serde(default)]
     pub(crate) on_outage: OutagePolicy,
-    /// What happens while the provider declines to verify, as with an exhausted quota. Risk: an
-    /// attacker who exhausts the quota can cause this. Default "fail-closed".
+    /// What happens while the provider declines to verify, as with an exhausted quota. Risk of
+    /// "fail-open": an attacker who exhausts the quota can cause this state. Default "fail-closed".
     #[serde(default)]
     pub(crate) on_declined: OutagePolicy,
     /// What happens while the replay store fails. Default "fail-closed".
     #[serde(default)]
     pub(crate) on_store_unavailable: OutagePolicy,
-    /// The action that the challenge must have been solved for.
+    /// The action that the challenge must have been solved for. Widgets declare it. Default: none.
     pub(crate) action: Option<String>,
-    /// The hosts that may show the challenge.
+    /// The hosts that may show the challenge. Default: every host.
     pub(crate) hostnames: Option<Vec<String>>,
-    /// The lowest score, where 1 is human.
+    /// The lowest score that passes, from 0 to 1, where 1 is human.
     pub(crate) min_score: Option<f64>,
-    /// How old a solved challenge may be. Clocks may differ by 60 seconds, which come on top.
+    /// How old a solved challenge may be. 60 seconds for clocks that differ come on top.
     #[serde(default, deserialize_with = "duration::optional")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub(crate) max_age: Option<Duration>,
-    /// Decide and log, and refuse no request. Default false.
+    /// Whether the route only decides and logs, and lets requests through, unverified, that it
+    /// would have refused. Default false.
     #[serde(default)]
     pub(crate) observe_only: bool,
-    /// When to demand a challenge. Default: always. Any of the rules is enough.
+    /// When to demand a challenge. Default: always.
     pub(crate) challenge: Option<ChallengeTable>,
 }
 
-/// When a visitor is asked for a challenge.
+/// When a route demands a challenge. Any of the rules is enough.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChallengeTable {
-    /// After so many requests of an address within the window.
+    /// How many requests without a token an address may make within the window before it is
+    /// challenged.
     pub(crate) after_requests: Option<u32>,
-    /// How long that window is. Default "10m".
+    /// How long the window is, from the first request. Default "10m".
     #[serde(default, deserialize_with = "duration::optional")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub(crate) window: Option<Duration>,
-    /// When the user agent holds one of these.
+    /// Texts of which the user agent holds one, in any case. A request without a user agent is
+    /// challenged, too.
     #[serde(default)]
     pub(crate) user_agent_contains: Vec<String>,
-    /// When the request comes from one of these countries. Needs `site.country_header`.
+    /// Countries that are challenged, as two-letter codes. Unknown countries are challenged, too.
+    /// Needs `site.country_header`.
     #[serde(default)]
     pub(crate) country_in: Vec<String>,
-    /// When the request comes from none of these countries. Needs `site.country_header`.
+    /// Countries that are not challenged, as two-letter codes. All others are challenged, and
+    /// unknown ones. Needs `site.country_header`.
     #[serde(default)]
     pub(crate) country_outside: Vec<String>,
 }

@@ -3,20 +3,20 @@ use std::fmt;
 use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer};
 
-/// Where a secret is. Never the secret itself.
+/// A reference to a secret. It never holds the secret itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename_all = "lowercase"))]
 pub(crate) enum SecretRef {
-    /// In this environment variable.
+    /// The name of the environment variable that holds the secret.
     Env(String),
-    /// In this file, alone.
+    /// The path of the file that holds the secret and nothing else.
     File(String),
 }
 
 impl<'de> Deserialize<'de> for SecretRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // By hand, so that no message can show a secret that was written in the wrong place.
+        // Not derived, so that no error can show a secret that was written in the wrong place.
         struct Reference;
 
         impl<'de> Visitor<'de> for Reference {
@@ -32,7 +32,7 @@ impl<'de> Deserialize<'de> for SecretRef {
                 ))
             }
 
-            // A secret of digits, which TOML takes for a number.
+            // A secret of digits without quotes is a number in TOML.
             fn visit_i64<E: Error>(self, _: i64) -> Result<SecretRef, E> {
                 self.visit_str("")
             }
@@ -58,7 +58,7 @@ impl<'de> Deserialize<'de> for SecretRef {
                         file: Some(path),
                     } => Ok(SecretRef::File(path)),
                     _ => Err(A::Error::custom(
-                        r#"names no one place; write { env = "NAME" } or { file = "/path" }"#,
+                        r#"must have exactly one of env and file; write { env = "NAME" } or { file = "/path" }"#,
                     )),
                 }
             }

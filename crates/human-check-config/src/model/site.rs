@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::duration;
 
-/// What all routes share.
+/// The settings that all routes share.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -14,20 +14,20 @@ pub(crate) struct SiteTable {
     /// Where the client's address comes from: socket (default), x-forwarded-for, forwarded,
     /// cloudflare, or the name of a header with one address.
     pub(crate) client_address: Option<String>,
-    /// The networks of the proxies that may write it.
+    /// The addresses and networks of the proxies that write the header with the client's address.
     #[serde(default)]
     pub(crate) trusted_proxies: Vec<String>,
-    /// The header with the client's country.
+    /// The header with the client's country. It counts in requests from trusted proxies only.
     pub(crate) country_header: Option<String>,
     /// The largest form or JSON body, in bytes. Default 65536.
     pub(crate) max_body_bytes: Option<usize>,
-    /// How long such a body may take. Default "5s".
+    /// How long a form or JSON body may take to arrive. Default "5s".
     #[serde(default, deserialize_with = "duration::optional")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub(crate) body_timeout: Option<Duration>,
     /// The largest multipart body, in bytes. Default 2097152.
     pub(crate) max_upload_bytes: Option<usize>,
-    /// How long a multipart body may take. Default "60s".
+    /// How long a multipart body may take to arrive. Default "60s".
     #[serde(default, deserialize_with = "duration::optional")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub(crate) upload_timeout: Option<Duration>,

@@ -2,22 +2,23 @@ use serde::Deserialize;
 
 use super::SecretRef;
 
-/// Where a store keeps its entries.
+/// A store of tokens or of attempts.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoreTable {
-    /// In this process, or on a server that several share.
+    /// Where the store keeps its entries: in this process, or on a server that several processes
+    /// share.
     pub(crate) kind: StoreKind,
-    /// How many entries fit into memory. Default 1000000.
+    /// How many entries fit into memory. "memory" only. Default 1000000.
     pub(crate) capacity: Option<usize>,
-    /// The server, as redis:// or rediss:// URL, which may hold a password. Default: the variable
-    /// `HUMAN_CHECK_REDIS_URL`.
+    /// The secret with the server's URL, redis:// or rediss://, which may hold a password. "redis"
+    /// only. Default: the variable `HUMAN_CHECK_REDIS_URL`.
     pub(crate) url: Option<SecretRef>,
-    /// The secret that digests are keyed by, the same on all machines. Default: the variable
-    /// `HUMAN_CHECK_DIGEST_SECRET`.
+    /// The secret that keys the digests of tokens and addresses, at least 16 characters, the same
+    /// on all machines. "redis" only. Default: the variable `HUMAN_CHECK_DIGEST_SECRET`.
     pub(crate) digest_secret: Option<SecretRef>,
-    /// What keys on the server begin with.
+    /// The text that keys on the server begin with. "redis" only.
     pub(crate) prefix: Option<String>,
 }
 
@@ -26,7 +27,7 @@ pub(crate) struct StoreTable {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum StoreKind {
-    /// In this process. Other processes do not see it.
+    /// In this process. Other processes do not see its entries.
     Memory,
     /// On a Redis or Valkey server.
     Redis,

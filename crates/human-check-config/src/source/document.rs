@@ -7,9 +7,9 @@ use toml::de::{DeTable, DeValue};
 use super::KeyPath;
 use crate::model::Model;
 
-/// A configuration as a table, and where each of its keys was written.
+/// A configuration as a table, with the place where each of its keys was written.
 ///
-/// Holds no secret: those are only referred to.
+/// It holds references to secrets, and no secret.
 #[derive(Clone)]
 pub(crate) struct Document {
     origin: Origin,
@@ -17,29 +17,32 @@ pub(crate) struct Document {
     overrides: Vec<Override>,
 }
 
-/// Who knows where a key was written.
+/// How the place of a key is found.
 #[derive(Clone)]
 enum Origin {
-    /// A TOML file, with its text.
+    /// In the text of a TOML file.
     Toml { name: String, text: String },
-    /// Something else that can tell of a path where it comes from. `name` is what the whole is called.
+    /// By a function, for another syntax. `name` is the name of the whole configuration in errors.
     Other { name: String, place: Place },
 }
 
-/// Tells where the key at a path was written, or where it would be.
+/// Returns the place where the key at a path was written, or where it would be.
 pub(crate) type Place = Arc<dyn Fn(&KeyPath) -> String + Send + Sync>;
 
 /// One key that a variable sets, such as `HUMAN_CHECK__CHECK__USE=new`.
 #[derive(Clone, Debug)]
 pub(crate) struct Override {
+    /// The whole name of the variable.
     pub(crate) variable: String,
+    /// Its text, which is TOML or plain text.
     pub(crate) value: String,
 }
 
 impl Override {
-    /// What the names of such variables begin with.
+    /// The prefix of such variables.
     pub(crate) const PREFIX: &str = "HUMAN_CHECK__";
 
+    /// Returns the path of the key, in lower case.
     fn path(&self) -> KeyPath {
         let name = self.variable.strip_prefix(Self::PREFIX);
         let parts = name.unwrap_or_default().split("__");
@@ -48,15 +51,15 @@ impl Override {
 }
 
 impl Document {
-    /// Reads a file's text.
+    /// Parses the text of the file called `name`.
     pub(crate) fn from_toml(name: impl Into<String>, text: &str) -> Result<Self, ConfigError> {
         let name = name.into();
         let table = text.parse().map_err(|error: toml::de::Error| {
             let line = error.span().map_or(1, |span| line(text, span.start));
             ConfigError::new(
                 format!("{name}:{line}"),
-                format!("is no TOML: {}", one_line(error.message())),
-                "fix that line",
+                format!("is not valid TOML: {}", one_line(error.message())),
+                "correct that line",
             )
         })?;
         let text = text.to_owned();
@@ -67,7 +70,8 @@ impl Document {
         })
     }
 
-    /// Takes a table that was written in another syntax. `place` tells where each key of it was.
+    /// Creates a document from a table that was written in another syntax. `place` returns the
+    /// place of each key.
     pub(crate) fn from_table(name: impl Into<String>, table: toml::Table, place: Place) -> Self {
         Self {
             origin: Origin::Other {
@@ -79,21 +83,22 @@ impl Document {
         }
     }
 
-    /// Puts single keys over what was written.
+    /// Sets the keys that single variables override.
     pub(crate) fn with_overrides(mut self, overrides: &[Override]) -> Result<Self, ConfigError> {
         for one in overrides {
-            self.put(one)?;
+            self.set(one)?;
         }
         self.overrides = overrides.to_vec();
         Ok(self)
     }
 
-    fn put(&mut self, one: &Override) -> Result<(), ConfigError> {
+    /// Sets the key of one override.
+    fn set(&mut self, one: &Override) -> Result<(), ConfigError> {
         let path = one.path();
         let wrong = || {
             ConfigError::new(
                 one.variable.clone(),
-                "leads to no key",
+                "names no key",
                 "write the tables and the key, such as HUMAN_CHECK__CHECK__USE",
             )
         };
@@ -107,7 +112,7 @@ impl Document {
             let entry = entry.or_insert_with(|| toml::Value::Table(toml::Table::new()));
             table = entry.as_table_mut().ok_or_else(wrong)?;
         }
-        // As TOML where it is some, as text otherwise: `3000`, `["a", "b"]`, and `turnstile`.
+        // `3000` and `["a", "b"]` are TOML; `turnstile` is not, and is read as text.
         let parsed = format!("value = {}", one.value).parse::<toml::Table>();
         let parsed = parsed.ok().and_then(|mut table| table.remove("value"));
         let text = || toml::Value::String(one.value.clone());
@@ -115,36 +120,37 @@ impl Document {
         Ok(())
     }
 
-    /// How an error names the whole of it.
+    /// Returns the name of the whole configuration in errors.
     pub(crate) fn name(&self) -> &str {
         match &self.origin {
             Origin::Toml { name, .. } | Origin::Other { name, .. } => name,
         }
     }
 
+    /// Reads the whole configuration.
     pub(crate) fn model(&self) -> Result<Model, ConfigError> {
-        self.refuse_what_is_no_choice()?;
+        self.refuse_fixed_policies()?;
         self.read_as()
     }
 
-    /// No route fails open on some errors. A key that would say so is told why, and is not among the keys
-    /// that an error offers.
-    fn refuse_what_is_no_choice(&self) -> Result<(), ConfigError> {
+    /// Refuses keys for errors on which no route fails open. They get an error with the reason,
+    /// because the error about an unknown key would only list the known keys.
+    fn refuse_fixed_policies(&self) -> Result<(), ConfigError> {
         let routes = self.table.get("routes").and_then(toml::Value::as_table);
         for (name, _) in routes.into_iter().flatten() {
-            for (key, never) in [
+            for (key, error) in [
                 (
                     "on_misconfigured",
-                    "a wrong configuration, which would stay unnoticed",
+                    "a wrong configuration, which would remain unnoticed",
                 ),
                 (
                     "on_protocol",
-                    "a reply that makes no sense, which a client may provoke",
+                    "an invalid reply, which a client may be able to cause",
                 ),
             ] {
                 let path = KeyPath::route(name).join(key);
                 if self.has(&path) {
-                    let problem = format!("is no choice: no route fails open on {never}");
+                    let problem = format!("cannot be set: no route fails open on {error}");
                     return Err(ConfigError::new(self.at(&path), problem, "leave it out"));
                 }
             }
@@ -152,12 +158,14 @@ impl Document {
         Ok(())
     }
 
+    /// Reads the table as a `T`. An error names the place of the key.
     pub(crate) fn read_as<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         let value = toml::Value::Table(self.table.clone());
         serde_path_to_error::deserialize(value).map_err(|error| {
             let path = KeyPath::from(error.path());
             let message = one_line(error.inner().message());
-            // What this crate itself says of a key brings its remedy along.
+            // The messages of this crate have the form "problem; remedy". Those of serde have no
+            // remedy.
             let (problem, remedy) = match message.split_once("; ") {
                 Some((problem, remedy)) => (problem.to_owned(), remedy.to_owned()),
                 None => (
@@ -170,7 +178,7 @@ impl Document {
         })
     }
 
-    /// Whether the key was written, in whatever syntax.
+    /// Returns whether the key is set, in any syntax.
     pub(crate) fn has(&self, path: &KeyPath) -> bool {
         let Some((first, rest)) = path.parts().split_first() else {
             return false;
@@ -182,7 +190,8 @@ impl Document {
         value.is_some()
     }
 
-    /// How a key is set in this syntax: `key = value` in a file, `VARIABLE=text` by a variable.
+    /// Returns how the key is set in this syntax: `key = value` in a file, `VARIABLE=text` by a
+    /// variable.
     pub(crate) fn setting(&self, path: &KeyPath, value: &str, text: &str) -> String {
         let place = self.at(path);
         match place.starts_with("HUMAN_CHECK_") {
@@ -194,8 +203,8 @@ impl Document {
         }
     }
 
-    /// The place of a key, in the words of whoever wrote it: `human-check.toml:12: providers.old.secret`,
-    /// or the name of a variable.
+    /// Returns the place of a key in the syntax of the configuration, such as
+    /// `human-check.toml:12: providers.old.secret`, or the name of a variable.
     pub(crate) fn at(&self, path: &KeyPath) -> String {
         let by_variable = self.overrides.iter().find(|one| one.path() == *path);
         if let Some(one) = by_variable {
@@ -214,7 +223,7 @@ impl Document {
     }
 }
 
-/// Where the deepest part of the path that is there begins.
+/// Returns where the key begins in `text`, or the deepest of its tables that the text has.
 fn offset(text: &str, parts: &[String]) -> usize {
     let Ok(root) = DeTable::parse(text) else {
         return 0;
@@ -235,13 +244,14 @@ fn offset(text: &str, parts: &[String]) -> usize {
     offset
 }
 
+/// Returns the number of the line at `offset`, from 1.
 fn line(text: &str, offset: usize) -> usize {
     let before = text.as_bytes().iter().take(offset);
     before.filter(|byte| **byte == b'\n').count() + 1
 }
 
-/// A message of the parser on one line, without the text that it complains about: that may be a secret
-/// in the wrong place.
+/// Returns a message of the parser on one line, without the value that it is about, which may be a
+/// secret in the wrong place.
 fn one_line(message: &str) -> String {
     let message = message.replace('\n', " ");
     for (intro, end, word) in [
@@ -251,7 +261,7 @@ fn one_line(message: &str) -> String {
         ("unknown variant `", '`', "none of its values"),
     ] {
         if let Some((before, rest)) = message.split_once(intro) {
-            // What was written may hold the closing character itself, what follows it never does.
+            // The value may hold the closing character, and the text after the value never does.
             let expected = rest.rfind(", expected").unwrap_or(rest.len());
             let after = &rest[expected..];
             let closed = rest[..expected].ends_with(end);

@@ -6,13 +6,13 @@ use human_check_core::ConfigError;
 use super::short_form::{self, PREFIX};
 use super::{Override, Source, Syntax, Variable};
 
-/// The variables of a process, as far as they concern us.
+/// The variables of a process that begin with `HUMAN_CHECK_`.
 pub(crate) struct Environment {
-    /// `HUMAN_CHECK_…`, names without the prefix; those that are blank count as not set.
+    /// Variables `HUMAN_CHECK_…`, with names without the prefix. Blank ones are left out.
     short: Vec<(String, String)>,
-    /// `HUMAN_CHECK__TABLE__KEY`.
+    /// Variables `HUMAN_CHECK__TABLE__KEY`, in the order of their names.
     overrides: Vec<Override>,
-    /// In another case, so misspelt and not absent.
+    /// The name of a variable whose prefix is not in capitals.
     misspelt: Option<String>,
 }
 
@@ -22,7 +22,7 @@ impl Environment {
         Self::read(std::env::vars_os())
     }
 
-    /// Reads these variables. Those of another prefix are ignored.
+    /// Reads `variables`. Those without the prefix are ignored.
     pub(crate) fn read(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
@@ -32,11 +32,11 @@ impl Environment {
             misspelt: None,
         };
         for (name, value) in variables {
-            let ours = |name: &&str| {
+            let has_prefix = |name: &&str| {
                 let prefix = name.get(..PREFIX.len());
                 prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
             };
-            let Some(name) = name.to_str().filter(ours) else {
+            let Some(name) = name.to_str().filter(has_prefix) else {
                 continue;
             };
             let value = value.into_string().map_err(|_| {
@@ -58,19 +58,19 @@ impl Environment {
         Ok(all)
     }
 
-    /// The single keys that variables set.
+    /// Returns the single keys that variables set.
     pub(crate) fn overrides(&self) -> &[Override] {
         &self.overrides
     }
 
-    /// The file that `HUMAN_CHECK_CONFIG` names.
+    /// Returns the path of the file that `HUMAN_CHECK_CONFIG` names.
     fn file(&self) -> Option<PathBuf> {
         let named = self.short.iter().find(|(name, _)| name == "CONFIG");
         named.map(|(_, path)| PathBuf::from(path))
     }
 
-    /// What the variables describe: a file, or one provider in the short form, or single keys; over the
-    /// first two, single keys.
+    /// Returns the source that the variables describe: a file, one provider in the short form, or
+    /// nothing but single keys. Single keys override those of the first two.
     pub(crate) fn source(self, variable: Variable) -> Result<Source, ConfigError> {
         let syntax = match self.file() {
             Some(file) => {
@@ -86,6 +86,7 @@ impl Environment {
         })
     }
 
+    /// Returns the document without a file: the short form, or an empty one for single keys.
     fn document(&self) -> Result<super::Document, ConfigError> {
         if let Some(name) = &self.misspelt {
             return Err(ConfigError::new(
@@ -94,11 +95,11 @@ impl Environment {
                 format!("write it in capitals: {}", name.to_ascii_uppercase()),
             ));
         }
-        let is_short = |(name, _): &(String, String)| short_form::says_what_a_file_says(name);
+        let is_short = |(name, _): &(String, String)| short_form::sets_a_key(name);
         if self.short.iter().any(is_short) || self.overrides.is_empty() {
             return short_form::document(&self.short);
         }
-        // Everything is in single keys, each of which names itself in an error.
+        // All keys are set by single variables. An error about one of them names its variable.
         let place = |path: &super::KeyPath| format!("environment: {path}");
         let place = std::sync::Arc::new(place);
         Ok(super::Document::from_table(
@@ -108,15 +109,16 @@ impl Environment {
         ))
     }
 
-    /// One of them that is ignored looks like a rule.
+    /// Refuses variables of the short form beside a file. If they were ignored, an operator would
+    /// take them for rules in force.
     fn refuse_beside_a_file(&self) -> Result<(), ConfigError> {
         let mut short = self.short.iter();
-        match short.find(|(name, _)| short_form::says_what_a_file_says(name)) {
+        match short.find(|(name, _)| short_form::sets_a_key(name)) {
             None => Ok(()),
             Some((name, _)) => Err(ConfigError::new(
                 format!("{PREFIX}{name}"),
-                "is set beside a configuration file, which says all of that",
-                "unset it, or write HUMAN_CHECK__… with the table and key that it is to change",
+                "is set beside a configuration file, which sets its key",
+                "unset it, or override the key with HUMAN_CHECK__TABLE__KEY",
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! A table of a figment, such as Rocket's configuration.
+//! Reads a table of a figment, such as that of Rocket's configuration.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use human_check_core::ConfigError;
 
 use super::{Document, KeyPath};
 
-/// The document at `table` of `figment`. An error names the provider and source that the figment knows
-/// of a key, such as `TOML file Rocket.toml: human_check.check.use`.
+/// Reads the document at `table` of `figment`. The place of a key has the source that the figment
+/// knows, such as `TOML file Rocket.toml: human_check.check.use`.
 pub(crate) fn document(figment: &Figment, table: &str) -> Result<Document, ConfigError> {
     let values: toml::Table = figment.extract_inner(table).map_err(|error| {
-        // Not the whole error, which may quote a value.
+        // The figment's own error may quote a value, which may be a secret in the wrong place.
         let kind = match error.missing() {
             true => "is missing",
-            false => "is no table",
+            false => "is not a table",
         };
         let remedy = format!(
             "write the tables of a configuration below it, such as [default.{table}.check] in Rocket.toml"
@@ -27,7 +27,7 @@ pub(crate) fn document(figment: &Figment, table: &str) -> Result<Document, Confi
         for part in path.parts() {
             whole = format!("{whole}.{part}");
         }
-        // A key that is missing is told by the table that it would be in.
+        // A missing key has the source of the table that it would be in.
         let mut known = Some(whole.as_str());
         while let Some(key) = known {
             if let Some(metadata) = figment.find_metadata(key) {

@@ -1,35 +1,39 @@
 use std::fmt;
 
-/// The path of a key in a configuration: `providers.old.secret`, part by part.
+/// The path of a key in a configuration, such as `providers.old.secret`, in parts.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct KeyPath(Vec<String>);
 
 impl KeyPath {
-    /// The path of `key` inside the table at this path.
+    /// Returns the path of `key` in the table at this path.
     pub(crate) fn join(&self, key: impl Into<String>) -> Self {
         let mut parts = self.0.clone();
         parts.push(key.into());
         Self(parts)
     }
 
+    /// Creates the path of `[providers.NAME]`.
     pub(crate) fn provider(name: &str) -> Self {
         Self(vec!["providers".to_owned(), name.to_owned()])
     }
 
+    /// Creates the path of `[routes.NAME]`.
     pub(crate) fn route(name: &str) -> Self {
         Self(vec!["routes".to_owned(), name.to_owned()])
     }
 
+    /// Creates the path of a key of `[site]`.
     pub(crate) fn site(key: &str) -> Self {
         Self(vec!["site".to_owned(), key.to_owned()])
     }
 
+    /// Returns the names of the tables and of the key.
     pub(crate) fn parts(&self) -> &[String] {
         &self.0
     }
 }
 
-/// A literal of this crate, with dots between its parts.
+/// Splits a literal of this crate at its dots.
 impl From<&'static str> for KeyPath {
     fn from(path: &'static str) -> Self {
         Self(path.split('.').map(str::to_owned).collect())
@@ -55,7 +59,7 @@ impl From<&serde_path_to_error::Path> for KeyPath {
     }
 }
 
-/// As a file writes it: a part that is no bare key is in quotes.
+/// Prints the path as a TOML file writes it: a part that is not a bare key is in quotes.
 impl fmt::Display for KeyPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, part) in self.0.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Where a configuration comes from, in three syntaxes of one model.
+//! The sources of a configuration: three syntaxes of one model.
 
 mod document;
 mod environment;
@@ -17,26 +17,29 @@ pub(crate) use environment::Environment;
 pub(crate) use key_path::KeyPath;
 pub(crate) use secret_files::SecretFiles;
 
-/// Where a configuration comes from, so that it can be read again.
+/// The source of a configuration, from which a reload reads it again.
 pub(crate) struct Source {
+    /// The file, or the document that was read once.
     pub(crate) syntax: Syntax,
+    /// The single keys that variables override.
     pub(crate) overrides: Vec<Override>,
+    /// Looks up the variables that secrets are in.
     pub(crate) variable: Variable,
 }
 
-/// Looks a variable up by its name.
+/// Looks a variable up by its name. `None` if it is not set.
 pub(crate) type Variable = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// Who wrote the configuration, and how.
+/// The syntax of a configuration.
 pub(crate) enum Syntax {
     /// A TOML file.
     File(PathBuf),
-    /// A document that was read once: variables, a figment, the text of a test.
+    /// A document that was read once, from variables, a figment, or the text of a test.
     Fixed(Document),
 }
 
 impl Source {
-    /// How an error names the whole of it.
+    /// Returns the name of the whole configuration in errors.
     pub(crate) fn name(&self) -> String {
         match &self.syntax {
             Syntax::File(file) => file.display().to_string(),
@@ -44,7 +47,7 @@ impl Source {
         }
     }
 
-    /// The directory that relative paths start from.
+    /// Returns the directory that relative paths start from.
     pub(crate) fn directory(&self) -> &Path {
         let file = match &self.syntax {
             Syntax::File(file) => file.parent(),
@@ -53,7 +56,8 @@ impl Source {
         file.unwrap_or(Path::new("."))
     }
 
-    /// What a file holds now, to see whether it changed. Empty for what is read once.
+    /// Returns the present text of the file, which a reload compares. Empty for a document that was
+    /// read once.
     pub(crate) fn text(&self) -> Result<String, ConfigError> {
         match &self.syntax {
             Syntax::File(file) => read(file),
@@ -61,7 +65,8 @@ impl Source {
         }
     }
 
-    /// Reads `text`, the present content of the file, or takes what was read once.
+    /// Parses `text`, the present text of the file, or returns the document that was read once.
+    /// With the overrides.
     pub(crate) fn document(&self, text: &str) -> Result<Document, ConfigError> {
         let document = match &self.syntax {
             Syntax::File(_) => Document::from_toml(self.name(), text)?,

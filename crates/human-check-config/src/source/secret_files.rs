@@ -1,29 +1,32 @@
-//! The files that secrets were read from, so that a rotated one is noticed.
+//! The files that secrets were read from, so that a reload notices a rotated secret.
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// Files that were read, with digests of what was in them.
+/// The files of secrets that a configuration has read, with digests of their contents. It keeps no
+/// secret.
 #[derive(Debug, Default)]
 pub(crate) struct SecretFiles {
-    seen: Mutex<Vec<(PathBuf, u64)>>,
+    read: Mutex<Vec<(PathBuf, u64)>>,
     hasher: RandomState,
 }
 
 impl SecretFiles {
+    /// Reads a file and keeps the digest of its content.
     pub(crate) fn read(&self, path: &Path) -> std::io::Result<String> {
         let text = std::fs::read_to_string(path)?;
         let digest = self.hasher.hash_one(&text);
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.push((path.to_owned(), digest));
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.push((path.to_owned(), digest));
         Ok(text)
     }
 
-    /// Whether one of them holds something else by now. One that cannot be read has not changed yet.
+    /// Returns whether the content of a file has changed. A file that cannot be read counts as
+    /// unchanged.
     pub(crate) fn have_changed(&self) -> bool {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.iter().any(|(path, digest)| {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.iter().any(|(path, digest)| {
             let text = std::fs::read_to_string(path);
             text.is_ok_and(|text| self.hasher.hash_one(&text) != *digest)
         })

@@ -1,5 +1,5 @@
-//! The short form for one provider: `HUMAN_CHECK_PROVIDER`, `HUMAN_CHECK_SITE_KEY`,
-//! `HUMAN_CHECK_SECRET` and a few more. It is another spelling of the keys of a file.
+//! Reads the short form for one provider: `HUMAN_CHECK_PROVIDER`, `HUMAN_CHECK_SITE_KEY`,
+//! `HUMAN_CHECK_SECRET` and some more variables. Each stands for a key of a file.
 
 use std::sync::Arc;
 
@@ -10,28 +10,35 @@ use super::{Document, KeyPath};
 use crate::ProviderKind;
 use crate::model::ANY_ROUTE;
 
-/// What the names of all our variables begin with.
+/// The prefix of all variables of human-check.
 pub(crate) const PREFIX: &str = "HUMAN_CHECK_";
 
-/// Which table a variable's key is in.
+/// The table of a variable's key.
 #[derive(Clone, Copy)]
 enum In {
+    /// The account, `[providers.KIND]`.
     Account,
+    /// The table of every route, `[routes."*"]`.
     Route,
+    /// `[site]`.
     Site,
 }
 
 /// How a variable's text becomes a value.
 #[derive(Clone, Copy)]
 enum As {
-    /// `allowed`, and nothing else.
+    /// `allowed`, which stands for `true`.
     Allowed,
+    /// Texts, separated by commas.
     List,
+    /// A number.
     Number,
+    /// A text.
     Text,
 }
 
-/// Name without the prefix, table, key, value. The provider and its secret are read by themselves.
+/// The variables that set one key: name without the prefix, table, key, and kind of value. The
+/// provider and its secret set several keys, and are read separately.
 const VARIABLES: [(&str, In, &str, As); 16] = [
     ("ACTION", In::Route, "action", As::Text),
     ("BASE_URL", In::Account, "base_url", As::Text),
@@ -51,8 +58,8 @@ const VARIABLES: [(&str, In, &str, As); 16] = [
     ("TRUSTED_PROXIES", In::Site, "trusted_proxies", As::List),
 ];
 
-/// Variables that are read, but set no key: the provider's kind, its secret, what stores need, and where
-/// an application that serves altcha's widget finds it.
+/// Other known variables: the provider's kind and its secret, the file, the settings of stores, and
+/// the folder of altcha's widget, which applications read.
 const OTHERS: [&str; 7] = [
     "CONFIG",
     "DIGEST_SECRET",
@@ -63,17 +70,28 @@ const OTHERS: [&str; 7] = [
     "WIDGET",
 ];
 
-/// Whether `name`, without the prefix, sets something that a file says instead.
-pub(crate) fn says_what_a_file_says(name: &str) -> bool {
+/// The prefix of the variable with the secret of an account, `HUMAN_CHECK_SECRET_<NAME>`, without
+/// the prefix of all variables. Such a variable sets no key: it is the default place of the secret.
+const ACCOUNT_SECRET: &str = "SECRET_";
+
+/// Returns whether the variable `name`, without the prefix, is known.
+fn is_known(name: &str) -> bool {
+    let account = name.strip_prefix(ACCOUNT_SECRET);
+    VARIABLES.iter().any(|(known, ..)| *known == name)
+        || OTHERS.contains(&name)
+        || account.is_some_and(|account| !account.is_empty())
+}
+
+/// Returns whether the variable `name`, without the prefix, sets a key that a file would set.
+pub(crate) fn sets_a_key(name: &str) -> bool {
     name == "PROVIDER" || VARIABLES.iter().any(|(known, ..)| *known == name)
 }
 
-/// The document that these variables stand for; names are without the prefix, blank values count as not
-/// set.
+/// Returns the document that `variables` stand for. Their names are without the prefix, and no
+/// value is blank.
 pub(crate) fn document(variables: &[(String, String)]) -> Result<Document, ConfigError> {
     for (name, _) in variables {
-        let known = VARIABLES.iter().any(|(known, ..)| known == name);
-        if !known && !OTHERS.contains(&name.as_str()) {
+        if !is_known(name) {
             let mut all: Vec<_> = VARIABLES.iter().map(|(known, ..)| *known).collect();
             all.extend(OTHERS);
             all.sort_unstable();
@@ -81,7 +99,9 @@ pub(crate) fn document(variables: &[(String, String)]) -> Result<Document, Confi
             return Err(wrong(
                 name,
                 "is not known",
-                format!("write one of {PREFIX}{all}"),
+                format!(
+                    "write one of {PREFIX}{all}, or {PREFIX}SECRET_ and the name of an account"
+                ),
             ));
         }
     }
@@ -126,19 +146,19 @@ pub(crate) fn document(variables: &[(String, String)]) -> Result<Document, Confi
         Value::Table(Table::from_iter([("use".to_owned(), used)])),
     );
     if kind.is_some_and(ProviderKind::is_self_hosted) {
-        // Its tokens pass again and again without one.
+        // Without a store, a token of altcha could be used repeatedly.
         let memory = Value::String("memory".to_owned());
         let store = Table::from_iter([("kind".to_owned(), memory)]);
         all.insert("replay_store".to_owned(), Value::Table(store));
     }
-    let place = move |path: &KeyPath| match variable_of(path, from_file) {
+    let place = move |path: &KeyPath| match variable_of(path, &name, from_file) {
         Some(variable) => format!("{PREFIX}{variable}"),
         None => format!("environment: {path}"),
     };
     Ok(Document::from_table("environment", all, Arc::new(place)))
 }
 
-/// Puts the place of the secret into the account, and says whether it is a file.
+/// Puts the reference to the secret into the account, and returns whether it is a file.
 fn secret<'v>(
     get: &impl Fn(&str) -> Option<&'v str>,
     account: &mut Table,
@@ -162,13 +182,18 @@ fn secret<'v>(
     Ok(from_file)
 }
 
+/// Returns the value of a variable's key.
 fn value(variable: &str, text: &str, shape: As) -> Result<Value, ConfigError> {
     Ok(match shape {
         As::Text => Value::String(text.to_owned()),
         As::Number => {
-            let number = text
-                .parse()
-                .map_err(|_| wrong(variable, "is no number", "write one such as 0.5".to_owned()))?;
+            let number = text.parse().map_err(|_| {
+                wrong(
+                    variable,
+                    "is not a number",
+                    "write one such as 0.5".to_owned(),
+                )
+            })?;
             Value::Float(number)
         }
         As::Allowed if text == "allowed" => Value::Boolean(true),
@@ -181,7 +206,7 @@ fn value(variable: &str, text: &str, shape: As) -> Result<Value, ConfigError> {
             if entries.iter().any(|entry| entry.is_empty()) {
                 return Err(wrong(
                     variable,
-                    "lists something empty, so a rule may be missing",
+                    "has an empty entry, so a rule may be missing",
                     "write entries separated by commas, or unset it",
                 ));
             }
@@ -195,10 +220,13 @@ fn value(variable: &str, text: &str, shape: As) -> Result<Value, ConfigError> {
     })
 }
 
-/// The variable that sets the key at `path`, whether it is set or not.
-fn variable_of(path: &KeyPath, secret_from_file: bool) -> Option<&'static str> {
+/// Returns the variable that sets the key at `path`, whether it is set or not. `account` is the
+/// name of the account that the short form sets up.
+fn variable_of(path: &KeyPath, account: &str, secret_from_file: bool) -> Option<&'static str> {
     let parts: Vec<_> = path.parts().iter().map(String::as_str).collect();
     let (table, key) = match parts[..] {
+        // A further account, of which single variables set the keys.
+        ["providers", other, ..] if other != account => return None,
         ["check", "use"] | ["providers", _, "kind"] => return Some("PROVIDER"),
         ["providers", _, "secret", ..] if secret_from_file => return Some("SECRET_FILE"),
         ["providers", _, "secret", ..] => return Some("SECRET"),
@@ -207,15 +235,16 @@ fn variable_of(path: &KeyPath, secret_from_file: bool) -> Option<&'static str> {
         ["site", key, ..] => (In::Site, key),
         _ => return None,
     };
-    // Some rules can be an account's or a route's, and there is one variable for both.
+    // A rule that accounts and routes can have, such as `min_score`, has one variable for both.
     let same = |one: In| matches!((one, table), (In::Site, In::Site)) || !matches!(table, In::Site);
     let mut all = VARIABLES.iter();
     let found = all.find(|(_, place, known, _)| *known == key && same(*place));
     found.map(|(variable, ..)| *variable)
 }
 
+/// Creates an error about a variable.
 fn wrong(name: &str, problem: &'static str, remedy: impl Into<String>) -> ConfigError {
-    // A name that is not known is shown whole, in the case that it was written in.
+    // Names that begin with a capital are without the prefix.
     let shown = match name.starts_with(|c: char| c.is_ascii_uppercase()) {
         true => format!("{PREFIX}{name}"),
         false => name.to_owned(),

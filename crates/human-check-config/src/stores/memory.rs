@@ -1,4 +1,4 @@
-//! Stores in this process.
+//! Creates stores in the memory of this process.
 
 use std::sync::Arc;
 
@@ -9,9 +9,10 @@ use crate::context::Context;
 use crate::model::StoreTable;
 use crate::source::KeyPath;
 
-/// How many entries fit into memory where nothing else is said.
+/// The default of `capacity`: how many entries fit into memory.
 pub(super) const CAPACITY: usize = 1_000_000;
 
+/// Creates the store of `[replay_store]`.
 pub(super) fn replay(
     context: &Context<'_>,
     table: &StoreTable,
@@ -20,6 +21,7 @@ pub(super) fn replay(
     Ok(Arc::new(MemoryReplayStore::new(capacity)))
 }
 
+/// Creates the store of `[attempt_store]`.
 pub(super) fn attempts(
     context: &Context<'_>,
     table: &StoreTable,
@@ -28,18 +30,19 @@ pub(super) fn attempts(
     Ok(Arc::new(MemoryAttemptStore::new(capacity)))
 }
 
+/// Returns the capacity of a store in memory, and refuses keys that mean nothing for it.
 fn capacity(
     context: &Context<'_>,
     store: &'static str,
     table: &StoreTable,
 ) -> Result<usize, ConfigError> {
     let path = KeyPath::from(store);
-    let of_servers = [
+    let server_keys = [
         ("url", table.url.is_some()),
         ("digest_secret", table.digest_secret.is_some()),
         ("prefix", table.prefix.is_some()),
     ];
-    if let Some((key, _)) = of_servers.iter().find(|(_, given)| *given) {
+    if let Some((key, _)) = server_keys.iter().find(|(_, is_set)| *is_set) {
         return Err(context.wrong(
             &path.join(*key),
             "means nothing for a store in memory",

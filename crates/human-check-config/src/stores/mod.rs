@@ -1,4 +1,4 @@
-//! What outlives a reload: tokens and attempts that were counted, and files that are open.
+//! The parts of a deployment that outlive a reload: stores with their entries, and open files.
 
 mod memory;
 #[cfg(feature = "redis")]
@@ -15,10 +15,12 @@ use crate::model::{Model, StoreKind, StoreTable};
 use memory::CAPACITY;
 pub(crate) use sinks::Sinks;
 
-/// The stores of a deployment, made once.
+/// The stores of a deployment, created once.
 #[derive(Debug)]
 pub(crate) struct Stores {
+    /// The store that claims tokens, if there is a `[replay_store]`.
     pub(crate) replay: Option<Arc<dyn ReplayStore>>,
+    /// The store that counts requests.
     pub(crate) attempts: Arc<dyn AttemptStore>,
     #[cfg(feature = "redis")]
     servers: Vec<human_check_redis::RedisServer>,
@@ -26,7 +28,7 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
-    /// No stores at all, for reading a file that names some.
+    /// Creates stores without a replay store and without room for attempts.
     pub(crate) fn none() -> Self {
         Self {
             replay: None,
@@ -37,6 +39,7 @@ impl Stores {
         }
     }
 
+    /// Creates the stores that the model describes. It connects to no server.
     pub(crate) fn open(context: &Context<'_>, model: &Model) -> Result<Self, ConfigError> {
         let mut stores = Self::none();
         if let Some(table) = &model.replay_store {
@@ -50,6 +53,7 @@ impl Stores {
         Ok(stores)
     }
 
+    /// Creates the store of `[replay_store]`.
     fn open_replay(
         &mut self,
         context: &Context<'_>,
@@ -72,6 +76,7 @@ impl Stores {
         }
     }
 
+    /// Creates the store of `[attempt_store]`.
     fn open_attempts(
         &mut self,
         context: &Context<'_>,
@@ -94,8 +99,8 @@ impl Stores {
         }
     }
 
-    /// Inspects the servers' settings in the background, where there is a runtime to do it. The warnings
-    /// are logged.
+    /// Inspects the servers' settings in the background, if it is called inside of a tokio runtime.
+    /// The warnings are logged.
     pub(crate) fn inspect_at_start(&self) {
         #[cfg(feature = "redis")]
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -105,6 +110,7 @@ impl Stores {
         }
     }
 
+    /// Inspects the servers' settings and returns the warnings.
     pub(crate) async fn inspect(&self) -> Vec<String> {
         #[cfg_attr(not(feature = "redis"), allow(unused_mut))]
         let mut warnings: Vec<String> = Vec::new();
@@ -124,8 +130,8 @@ impl Stores {
         warnings
     }
 
-    /// Refuses a configuration that would change the stores. A store that is swapped forgets what it
-    /// counted, and then every token passes once more.
+    /// Refuses a configuration that would change the stores. A new store would hold no entries, and
+    /// each token would pass once more.
     pub(crate) fn still_fit(
         &self,
         context: &Context<'_>,
@@ -144,6 +150,7 @@ impl Stores {
     }
 }
 
+/// Creates the error about a store on a server in a program that was built without them.
 #[cfg(not(feature = "redis"))]
 fn built_without(context: &Context<'_>, path: &'static str) -> ConfigError {
     context.wrong(

@@ -1,4 +1,4 @@
-//! The connection to a Redis or Valkey server.
+//! Sets up the connection to a Redis or Valkey server.
 
 use human_check_core::{ConfigError, Secret};
 use human_check_redis::RedisServer;
@@ -7,6 +7,8 @@ use crate::context::Context;
 use crate::model::StoreTable;
 use crate::source::KeyPath;
 
+/// Returns the server of a store, and the secret that keys its digests. It connects to no server
+/// yet.
 pub(super) fn open(
     context: &Context<'_>,
     store: &'static str,
@@ -29,8 +31,8 @@ pub(super) fn open(
     if secret.expose().len() < 16 {
         return Err(context.wrong(
             &key,
-            "is shorter than 16 characters, so a reader of the server could guess it",
-            "make a long random one, for example with `openssl rand -hex 32`, the same on all machines",
+            "is shorter than 16 characters, so an attacker who reads the server's entries could guess it",
+            "generate a random one, for example with `openssl rand -hex 32`, the same on all machines",
         ));
     }
     Ok((server, secret))

@@ -5,16 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use human_check_compare::JsonLinesSink;
 use human_check_core::{Comparison, ComparisonSink, ConfigError};
 
-/// Files of comparisons, each opened once.
+/// The files of comparisons, each opened once.
 #[derive(Debug, Default)]
 pub(crate) struct Sinks {
     open: Mutex<HashMap<PathBuf, Arc<dyn ComparisonSink>>>,
-    /// Nothing is written, only looked at.
+    /// Whether no file is opened, as in a dry run.
     dry: bool,
 }
 
 impl Sinks {
-    /// Sinks that open no file.
+    /// Creates sinks that open no file, for a dry run.
     pub(crate) fn dry() -> Self {
         Self {
             dry: true,
@@ -22,16 +22,18 @@ impl Sinks {
         }
     }
 
+    /// Opens the file at `path`, or returns the sink that was opened for it before. A dry run only
+    /// checks that its folder exists.
     pub(crate) fn open(&self, path: &Path) -> Result<Arc<dyn ComparisonSink>, ConfigError> {
         if self.dry {
             let folder = path.parent().filter(|folder| *folder != Path::new(""));
-            let there = folder.is_none_or(Path::is_dir) && !path.is_dir();
-            return match there {
-                true => Ok(Arc::new(Unwritten)),
+            let is_possible = folder.is_none_or(Path::is_dir) && !path.is_dir();
+            return match is_possible {
+                true => Ok(Arc::new(NoSink)),
                 false => Err(ConfigError::new(
                     "file",
                     format!("is {}, where no file can be written", path.display()),
-                    "name a file in a folder that is there",
+                    "name a file in a folder that exists",
                 )),
             };
         }
@@ -45,10 +47,10 @@ impl Sinks {
     }
 }
 
-/// For a configuration that is looked at and never in force.
+/// A sink that drops all comparisons, for a dry run.
 #[derive(Debug)]
-struct Unwritten;
+struct NoSink;
 
-impl ComparisonSink for Unwritten {
+impl ComparisonSink for NoSink {
     fn record(&self, _: Comparison) {}
 }

@@ -9,39 +9,74 @@ use async_trait::async_trait;
 
 use crate::{CheckError, Provider};
 
-/// Makes what a page needs before it can show a challenge.
+/// A source of challenges that the server itself issues before a page can show its widget.
 ///
-/// Few providers need it: a proof of work, whose challenges are ours to make, and CaptchaLa, whose
-/// server tokens are asked for by the server. Whoever can both issue and check implements both
-/// traits; an endpoint for pages needs no more than this one.
+/// Two providers need it: ALTCHA, whose challenges the server signs, and CaptchaLa, whose server
+/// tokens the server requests. A type that can both issue challenges and verify tokens implements
+/// this trait and [`HumanCheck`](crate::HumanCheck). An endpoint that serves challenges to pages
+/// needs this trait only.
+///
+/// ```
+/// use human_check_core::adapter::async_trait;
+/// use human_check_core::{Challenge, ChallengeIssuer, ChallengeRequest, CheckError, Provider};
+///
+/// static ACME: Provider = Provider::new("acme", &["acme-response"]);
+///
+/// #[derive(Debug)]
+/// struct Acme;
+///
+/// #[async_trait]
+/// impl ChallengeIssuer for Acme {
+///     fn provider(&self) -> &Provider {
+///         &ACME
+///     }
+///
+///     async fn issue(&self, request: &ChallengeRequest) -> Result<Challenge, CheckError> {
+///         let action = request.action().unwrap_or("none");
+///         Ok(Challenge::new(format!(r#"{{"action":"{action}"}}"#)))
+///     }
+/// }
+/// ```
 ///
 /// # Contract
 ///
-/// - What is asked for is bound: the verdict on an answer carries the action and the binding of the
-///   request that its challenge was issued for.
-/// - Issuing is bounded in memory and time, however many ask at once.
+/// - The challenge is bound to the request. The verdict on a token carries the action and the
+///   binding of the request that its challenge was issued for.
+/// - Memory and time are bounded, however many requests arrive at the same time.
 ///
 /// # Cancellation
 ///
-/// Dropping the future of [`issue`](Self::issue) stops waiting. A challenge that nobody got is lost
-/// and does no harm.
+/// Dropping the future of [`issue`](Self::issue) stops waiting. A challenge that was issued
+/// meanwhile is discarded, which has no further effect.
 #[async_trait]
 pub trait ChallengeIssuer: Debug + Send + Sync + 'static {
-    /// Whose answers the challenges lead to.
+    /// Returns the provider whose tokens the challenges lead to.
     fn provider(&self) -> &Provider;
 
-    /// Makes one challenge.
+    /// Issues one challenge.
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when none can be had: too many ask at once, the provider is unreachable or
-    /// rejects our configuration, or what is asked for cannot be bound.
+    /// [`CheckError`] if no challenge can be issued: too many requests are in flight, the provider
+    /// is unavailable or rejects the configuration, or the challenge cannot be bound to what the
+    /// request states.
     async fn issue(&self, request: &ChallengeRequest) -> Result<Challenge, CheckError>;
 }
 
-/// What a challenge is wanted for.
+/// What a challenge is issued for: the action, the binding, and the visitor.
 ///
-/// All of it comes from the server, never from the visitor's own words.
+/// The server sets all of it. None of it comes from the content of the visitor's request. `Debug`
+/// hides the binding and the address.
+///
+/// ```
+/// use human_check_core::ChallengeRequest;
+///
+/// let request = ChallengeRequest::new()
+///     .with_action("signup")
+///     .with_client_ip("203.0.113.7".parse().unwrap());
+/// assert_eq!(request.action(), Some("signup"));
+/// assert_eq!(request.earlier(), 0);
+/// ```
 #[derive(Clone, Default)]
 pub struct ChallengeRequest {
     action: Option<Cow<'static, str>>,
@@ -51,55 +86,64 @@ pub struct ChallengeRequest {
 }
 
 impl ChallengeRequest {
-    /// A challenge for nothing in particular, for somebody who asked for none yet.
+    /// Creates a request without action, binding and address, for a visitor without earlier
+    /// challenges.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Says what the visitor is going to do. A route that expects this action takes no other.
+    /// Sets the action that the challenge is for, such as `signup`. Default none.
+    ///
+    /// A route that expects an action refuses a token whose challenge has another action, or none.
     #[must_use]
     pub fn with_action(mut self, action: impl Into<Cow<'static, str>>) -> Self {
         self.action = Some(action.into());
         self
     }
 
-    /// Ties it to a session or an account. A route that expects this binding takes no other.
+    /// Sets the binding: the session or the account that the challenge is for. Default none.
+    ///
+    /// A route that expects a binding refuses a token whose challenge has another binding, or none.
     #[must_use]
     pub fn with_binding(mut self, binding: impl Into<String>) -> Self {
         self.binding = Some(binding.into());
         self
     }
 
-    /// Says which address the visitor has.
+    /// Sets the visitor's address. Default none.
+    ///
+    /// An IPv4 address in IPv6 form (`::ffff:203.0.113.7`) becomes an IPv4 address.
     #[must_use]
     pub fn with_client_ip(mut self, ip: IpAddr) -> Self {
         self.client_ip = Some(ip.to_canonical());
         self
     }
 
-    /// Says how many the same visitor asked for lately. A proof of work may grow with it.
+    /// Sets how many challenges the same visitor fetched lately. Default 0.
+    ///
+    /// The issuer of a proof of work may demand more work for a higher number.
     #[must_use]
     pub fn with_earlier(mut self, earlier: u32) -> Self {
         self.earlier = earlier;
         self
     }
 
-    /// What the visitor is going to do.
+    /// Returns the action that the challenge is for.
     pub fn action(&self) -> Option<&str> {
         self.action.as_deref()
     }
 
-    /// What it is tied to.
+    /// Returns the session or account that the challenge is bound to.
     pub fn binding(&self) -> Option<&str> {
         self.binding.as_deref()
     }
 
-    /// The visitor's address, where it is known.
+    /// Returns the visitor's address, if it is known.
     pub fn client_ip(&self) -> Option<IpAddr> {
         self.client_ip
     }
 
-    /// How many the same visitor asked for lately.
+    /// Returns how many challenges the same visitor fetched lately.
     pub fn earlier(&self) -> u32 {
         self.earlier
     }
@@ -116,7 +160,18 @@ impl Debug for ChallengeRequest {
     }
 }
 
-/// What a page is given. `Debug` hides it, since a provider's may be worth something to a thief.
+/// A challenge as the page receives it.
+///
+/// `Debug` hides its text: a challenge may be a credential, such as a server token of CaptchaLa.
+///
+/// ```
+/// use human_check_core::Challenge;
+/// use std::time::Duration;
+///
+/// let challenge = Challenge::new(r#"{"server_token":"sct_example"}"#)
+///     .with_ttl(Duration::from_secs(300));
+/// assert!(!format!("{challenge:?}").contains("sct_example"));
+/// ```
 #[derive(Clone, Eq, PartialEq)]
 pub struct Challenge {
     json: String,
@@ -124,7 +179,7 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// A challenge as the JSON text that the page's script reads.
+    /// Creates a challenge from the JSON text that the page's script reads. It has no ttl.
     pub fn new(json: impl Into<String>) -> Self {
         Self {
             json: json.into(),
@@ -132,19 +187,19 @@ impl Challenge {
         }
     }
 
-    /// The same with how long it can be answered.
+    /// Sets how long the challenge can be solved.
     #[must_use]
     pub fn with_ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// The JSON text for the page.
+    /// Returns the JSON text for the page.
     pub fn json(&self) -> &str {
         &self.json
     }
 
-    /// How long it can be answered, where that is known.
+    /// Returns how long the challenge can be solved, if that is known.
     pub fn ttl(&self) -> Option<Duration> {
         self.ttl
     }
@@ -164,8 +219,8 @@ impl<I: ChallengeIssuer + ?Sized> ChallengeIssuer for Arc<I> {
         (**self).provider()
     }
 
-    // Written as the attribute would expand it, but handing on the inner future instead of boxing it
-    // once more.
+    // The signature is what `async_trait` would generate. Written by hand, the method returns the
+    // inner future instead of boxing it a second time.
     fn issue<'issuer, 'request, 'future>(
         &'issuer self,
         request: &'request ChallengeRequest,
@@ -184,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neither_whom_it_is_for_nor_what_is_given_is_shown() {
+    fn debug_hides_the_visitor_and_the_challenge() {
         let request = ChallengeRequest::new()
             .with_action("login")
             .with_binding("session-7")

@@ -6,49 +6,69 @@ use async_trait::async_trait;
 
 use crate::{Capabilities, CheckError, Provider, Submission, Verdict};
 
-/// Asks whether a human handed in a submission.
+/// A check: verifies the tokens of a submission and returns a verdict.
 ///
-/// Adapters (one per provider) and combinators both implement it, so an application holds one
-/// `Arc<dyn HumanCheck>` and never learns which provider stands behind it.
+/// Adapters, one for each provider, and combinators implement it. An application holds one
+/// `Arc<dyn HumanCheck>` and does not depend on the provider behind it.
+///
+/// ```
+/// use human_check_core::{CheckError, HumanCheck, Provider, Submission};
+///
+/// async fn may_sign_up(
+///     check: &dyn HumanCheck,
+///     provider: &Provider,
+///     token: String,
+/// ) -> Result<bool, CheckError> {
+///     let submission = Submission::new()
+///         .with_token(provider, token)
+///         .with_expected_action("signup");
+///     Ok(check.check(&submission).await?.is_human())
+/// }
+/// ```
 ///
 /// # Contract
 ///
-/// - [`Verdict::Human`] only on positive evidence. Whatever is missing refuses.
-/// - A refusal is `Ok(Verdict::NotHuman(_))`; `Err(_)` means that nobody has spoken.
-///   Nothing a visitor can send may end in [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable),
-///   because a route may choose to open on that.
-/// - Verdicts are held to what the submission expects, see [`Verdict::check_expectations`].
-/// - An absent, empty, oversized or non-printable token is refused without asking anybody,
-///   see [`Submission::token`].
-/// - Every fact that [`capabilities`](Self::capabilities) calls [`Support::Always`](crate::Support::Always)
-///   is in every human verdict.
+/// - [`Verdict::Human`] needs positive evidence. Missing evidence refuses.
+/// - A refusal is `Ok(Verdict::NotHuman(_))`. `Err(_)` means that the check could not reach a
+///   verdict. No input of a visitor may cause
+///   [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable), because a route may fail open on
+///   that.
+/// - A human verdict meets the expectations of the submission; see [`Verdict::check_expectations`].
+/// - A token that is absent, empty, too long or not printable ASCII is refused without a call of
+///   the provider; see [`Submission::token_for`].
+/// - Every fact that [`capabilities`](Self::capabilities) declares as
+///   [`Support::Always`](crate::Support::Always) is in every human verdict.
 /// - Neither `Debug` nor an error shows a token or a secret.
 ///
 /// # Cancellation
 ///
-/// Dropping the future of [`check`](Self::check) stops waiting. It does not take back what was
-/// already sent: the provider may have spent the token, and the visitor then needs a new one.
+/// Dropping the future of [`check`](Self::check) stops waiting. A request that was already sent is
+/// not revoked: the provider may have used the token up, and the visitor then needs a new one.
 #[async_trait]
 pub trait HumanCheck: Debug + Send + Sync + 'static {
-    /// Whose answers this check understands, each with the form fields they arrive in.
+    /// Returns the providers whose tokens this check accepts, with the form fields of each.
     fn providers(&self) -> &[Provider];
 
-    /// Which facts its human verdicts carry.
+    /// Returns which facts the human verdicts of this check carry.
+    ///
+    /// A [`Policy`](crate::Policy) that requires a fact which the check never reports is an error
+    /// when it is attached.
     fn capabilities(&self) -> Capabilities;
 
-    /// Judges one submission.
+    /// Verifies one submission and returns the verdict.
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when no verdict could be had: the provider is unreachable, would not judge,
-    /// rejected our configuration, or answered nonsense.
+    /// [`CheckError`] if the check could not reach a verdict: the provider is unavailable, declined
+    /// to verify, rejected the configuration or sent an invalid reply, or the replay store failed.
+    /// See [`ErrorKind`](crate::ErrorKind).
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError>;
 }
 
 macro_rules! forward {
     ($($wrapper:ident),*) => {$(
-        // A method added to the trait must be forwarded here too, or a wrapped check would
-        // silently fall back to a default.
+        // A method that is added to the trait must be forwarded here, too. Otherwise a wrapped
+        // check would silently use the default implementation.
         #[deny(clippy::missing_trait_methods)]
         impl<C: HumanCheck + ?Sized> HumanCheck for $wrapper<C> {
             fn providers(&self) -> &[Provider] {
@@ -59,8 +79,8 @@ macro_rules! forward {
                 (**self).capabilities()
             }
 
-            // Written as the attribute would expand it, but handing on the inner future instead of
-            // boxing it once more.
+            // The signature is what `async_trait` would generate. Written by hand, the method
+            // returns the inner future instead of boxing it a second time.
             fn check<'check, 'submission, 'future>(
                 &'check self,
                 submission: &'submission Submission,

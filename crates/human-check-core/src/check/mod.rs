@@ -1,4 +1,5 @@
-//! The trait, and what goes into a call of it.
+//! The trait [`HumanCheck`] and what a call of it takes: the submission, providers, secrets,
+//! challenges.
 
 mod challenge;
 mod human_check;

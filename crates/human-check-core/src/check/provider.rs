@@ -1,10 +1,12 @@
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-/// A provider of human verification, and the form fields its answers arrive in.
+/// A provider of human verification: its name, and the form fields that its token arrives in.
 ///
-/// Adapters publish theirs as a static, so that nothing else needs a table of field names:
+/// A submission keeps tokens by provider, and verdicts, errors, logs and metrics name the provider.
+/// Each adapter publishes its provider as a static:
 ///
 /// ```
 /// use human_check_core::Provider;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 /// assert_eq!(ACME.fields().collect::<Vec<_>>(), ["acme-response"]);
 /// ```
 ///
-/// Two providers are the same when their names are.
+/// Two providers are equal if their names are equal, whatever their fields.
 #[derive(Clone)]
 pub struct Provider {
     name: Cow<'static, str>,
@@ -28,7 +30,9 @@ enum Fields {
 }
 
 impl Provider {
-    /// A provider known when the program is compiled. The first field is the usual one.
+    /// Creates a provider whose name and fields are known at compile time.
+    ///
+    /// The first field is the one that the provider's own widget posts.
     pub const fn new(name: &'static str, fields: &'static [&'static str]) -> Self {
         Self {
             name: Cow::Borrowed(name),
@@ -36,7 +40,18 @@ impl Provider {
         }
     }
 
-    /// The same provider with other form fields, for pages that rename them.
+    /// Sets the form fields, for pages that rename the provider's own field.
+    ///
+    /// They replace the previous fields. The first one is the field that a page's widget posts.
+    ///
+    /// ```
+    /// use human_check_core::Provider;
+    ///
+    /// static ACME: Provider = Provider::new("acme", &["acme-response"]);
+    /// let renamed = ACME.clone().with_fields(["captcha"]);
+    /// assert_eq!(renamed.fields().collect::<Vec<_>>(), ["captcha"]);
+    /// assert_eq!(renamed, ACME);
+    /// ```
     #[must_use]
     pub fn with_fields<F: Into<String>>(self, fields: impl IntoIterator<Item = F>) -> Self {
         Self {
@@ -45,7 +60,9 @@ impl Provider {
         }
     }
 
-    /// A provider whose name is only known when the program runs.
+    /// Creates a provider whose name is known at run time only.
+    ///
+    /// It has no form fields; set them with [`with_fields`](Self::with_fields).
     pub fn named(name: impl Into<String>) -> Self {
         Self {
             name: Cow::Owned(name.into()),
@@ -53,7 +70,9 @@ impl Provider {
         }
     }
 
-    /// The providers of both lists, each once. Where both know one, its fields are those of both.
+    /// Returns the providers of both lists, each once.
+    ///
+    /// A provider that is in both lists gets the fields of both.
     pub(crate) fn merged(first: &[Self], second: &[Self]) -> Vec<Self> {
         let mut all = first.to_vec();
         for provider in second {
@@ -72,12 +91,12 @@ impl Provider {
         all
     }
 
-    /// The name used in configuration, logs and metrics, for example `turnstile`.
+    /// Returns the name used in configuration, logs and metrics, for example `turnstile`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The form fields that may carry its answer, the usual one first.
+    /// Returns the form fields that may carry the provider's token, the usual one first.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         let (known, configured): (&[&str], &[String]) = match &self.fields {
             Fields::Known(known) => (known, &[]),
@@ -107,3 +126,9 @@ impl PartialEq for Provider {
 }
 
 impl Eq for Provider {}
+
+impl Hash for Provider {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}

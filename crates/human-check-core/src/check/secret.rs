@@ -5,11 +5,11 @@ use zeroize::Zeroizing;
 
 use crate::ConfigError;
 
-/// A provider's secret key, API key or private key.
+/// A secret key, API key or private key.
 ///
-/// Wiped from memory when the last clone is dropped. It has neither `Display` nor `Serialize`,
-/// and `Debug` prints `[redacted]`; [`expose`](Self::expose) is the one way to its text, so a
-/// search for that word finds every use.
+/// The text is wiped from memory when the last clone is dropped. The type has neither `Display` nor
+/// `Serialize`, and `Debug` prints `[redacted]`. Only [`expose`](Self::expose) returns the text, so
+/// a search for that name finds every use.
 ///
 /// ```
 /// use human_check_core::Secret;
@@ -23,12 +23,13 @@ use crate::ConfigError;
 pub struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
-    /// Takes a one-line secret as the provider's dashboard shows it.
+    /// Creates a secret from one line of text, as the provider's dashboard shows it.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is empty or blank, or holds white space, control or non-ASCII
-    /// characters: those come from a bad copy, and some would break an HTTP header.
+    /// [`ConfigError`] if the text is empty, or contains white space, control characters or
+    /// characters beyond ASCII. Those come from a faulty copy, and some cannot be sent in an HTTP
+    /// header.
     pub fn new(text: impl Into<String>) -> Result<Self, ConfigError> {
         let text = Zeroizing::new(text.into());
         if text.trim().is_empty() {
@@ -48,11 +49,11 @@ impl Secret {
         Ok(Self(Arc::new(text)))
     }
 
-    /// Takes a secret of several lines, such as a PEM private key.
+    /// Creates a secret from text of several lines, such as a private key in PEM form.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is empty or blank.
+    /// [`ConfigError`] if the text is empty or holds white space only.
     pub fn multiline(text: impl Into<String>) -> Result<Self, ConfigError> {
         let text = Zeroizing::new(text.into());
         if text.trim().is_empty() {
@@ -65,7 +66,7 @@ impl Secret {
         Ok(Self(Arc::new(text)))
     }
 
-    /// The secret itself. Put it where the provider wants it and nowhere else.
+    /// Returns the text of the secret. Use it in the request to the provider and nowhere else.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -77,20 +78,29 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Whether a provider's published testing keys may be used.
+/// Whether the test keys that a provider publishes may prove a human.
 ///
-/// They let everybody in, so they are refused unless a test says otherwise by name.
+/// With test keys the provider's verdict does not depend on the visitor, so they are refused by
+/// default.
+///
+/// ```
+/// use human_check_core::{Policy, TestKeyPolicy};
+///
+/// let for_tests = Policy::new().with_test_keys(TestKeyPolicy::Allowed);
+/// assert!(!TestKeyPolicy::default().allowed());
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum TestKeyPolicy {
-    /// For tests only: answers to testing keys count, and are marked as such.
+    /// For tests only: replies to test keys count. [`Facts::test_key`](crate::Facts::test_key)
+    /// marks them.
     Allowed,
-    /// Testing keys are an error when a check is built, and answers to them are refused.
+    /// A test secret is an error when the check is built, and a reply to test keys is refused.
     #[default]
     Refused,
 }
 
 impl TestKeyPolicy {
-    /// Whether they are allowed.
+    /// Returns whether test keys are allowed.
     pub fn allowed(self) -> bool {
         self == Self::Allowed
     }

@@ -4,17 +4,20 @@ use std::net::IpAddr;
 
 use crate::{FactKind, Facts, Provider, Reason, Refusal};
 
-/// The longest token that is asked about unless an adapter says otherwise, in bytes.
+/// The maximum length of a token, in bytes, unless an adapter has a lower limit.
+///
+/// A longer token is refused as [`Reason::Malformed`] without a call of the provider.
 pub const MAX_TOKEN_BYTES: usize = 8_192;
 
-/// Anything longer is not even kept.
-const KEEP_CAP: usize = 65_536;
+/// The text of a longer value is not kept. The submission only records that the value arrived.
+const MAX_KEPT_BYTES: usize = 65_536;
 
-/// What one visitor handed in, what is known of the request, and what the route expects.
+/// The tokens of one request, what is known of the visitor, and what the route expects.
 ///
-/// Answers are kept by provider: a Turnstile token means nothing to hCaptcha, and which parts
-/// arrived decides who is asked. What the visitor sends is the parts and nothing else; the
-/// expectations come from the server. `Debug` shows which parts are there and none of their text.
+/// Tokens are kept by provider: a token of Turnstile means nothing to hCaptcha, and the tokens that
+/// arrived decide which provider is called. Only the tokens come from the visitor. The server sets
+/// the address, the user agent and the expectations. `Debug` shows for which providers tokens are
+/// present, and redacts their text.
 ///
 /// ```
 /// use human_check_core::{Provider, Submission};
@@ -39,29 +42,41 @@ pub struct Submission {
 struct TokenPart {
     provider: Provider,
     name: Cow<'static, str>,
-    /// `None` when it was too long to keep.
+    /// `None` if it was longer than [`MAX_KEPT_BYTES`].
     text: Option<String>,
 }
 
-/// The name of a provider's only value.
+/// The name of the part of a provider whose token is one value.
 const TOKEN: &str = "token";
 
 impl Submission {
-    /// A submission with nothing in it.
+    /// Creates an empty submission: no token, no address, no expectation.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds the token that arrived for `provider`.
     ///
-    /// Take it as it came: trimming or decoding it would change whose token it is. The same token
-    /// twice is one token; two different ones for one provider contradict and are refused.
+    /// Pass the token as it arrived. A token that was trimmed or decoded is another token. The same
+    /// token twice counts as one. Two different tokens for one provider contradict each other and
+    /// are refused as [`Reason::Malformed`].
     #[must_use]
     pub fn with_token(self, provider: &Provider, token: impl Into<String>) -> Self {
         self.with_token_part(provider, TOKEN, token)
     }
 
-    /// Adds one of several named values, for the few providers whose part is more than a token.
+    /// Adds one of several named values, for a provider whose token consists of several form
+    /// fields.
+    ///
+    /// ```
+    /// use human_check_core::{Provider, Submission};
+    ///
+    /// static ACME: Provider = Provider::new("acme", &["lot_number", "pass_token"]);
+    /// let submission = Submission::new()
+    ///     .with_token_part(&ACME, "lot_number", "42")
+    ///     .with_token_part(&ACME, "pass_token", "abc");
+    /// assert_eq!(submission.token_part(&ACME, "pass_token", 100).unwrap(), "abc");
+    /// ```
     #[must_use]
     pub fn with_token_part(
         mut self,
@@ -73,21 +88,24 @@ impl Submission {
         self.parts.push(TokenPart {
             provider: provider.clone(),
             name: name.into(),
-            text: (text.len() <= KEEP_CAP).then_some(text),
+            text: (text.len() <= MAX_KEPT_BYTES).then_some(text),
         });
         self
     }
 
-    /// Says which address the visitor has. Leave it out when unsure: providers refuse honest
-    /// visitors whose address is a proxy's.
+    /// Sets the visitor's address. Default none.
+    ///
+    /// Leave it out unless it is surely the visitor's: providers refuse honest visitors for the
+    /// address of a proxy. An IPv4 address in IPv6 form (`::ffff:203.0.113.7`) becomes an IPv4
+    /// address.
     #[must_use]
     pub fn with_client_ip(mut self, ip: IpAddr) -> Self {
-        // `::ffff:203.0.113.7` is what a dual-stack socket says and no provider expects.
+        // A dual-stack socket reports `::ffff:203.0.113.7`, which no provider expects.
         self.client_ip = Some(ip.to_canonical());
         self
     }
 
-    /// Says what the visitor's browser calls itself. Cut at 1,024 bytes.
+    /// Sets the visitor's user agent. Default none. It is cut at 1,024 bytes.
     #[must_use]
     pub fn with_user_agent(mut self, user_agent: impl Into<String>) -> Self {
         let mut text = user_agent.into();
@@ -100,37 +118,51 @@ impl Submission {
         self
     }
 
-    /// Says which action the challenge must have been solved for. Enforced by every check.
+    /// Sets the action that the challenge must have been solved for. Default none.
+    ///
+    /// Every check enforces it. A human verdict without an action is refused.
     #[must_use]
     pub fn with_expected_action(mut self, action: impl Into<Cow<'static, str>>) -> Self {
         self.action = Some(action.into());
         self
     }
 
-    /// Says which value of ours (cdata, uid, session id) the challenge must have been tied to.
-    /// Enforced by every check.
+    /// Sets the binding that the challenge must carry, such as a session id. Default none.
+    ///
+    /// The binding is the value that the page or the server gave the challenge (`cdata` or `uid` in
+    /// the terms of some providers). Every check enforces it. A human verdict without a binding is
+    /// refused.
     #[must_use]
     pub fn with_expected_binding(mut self, binding: impl Into<String>) -> Self {
         self.binding = Some(binding.into());
         self
     }
 
-    /// The token for `provider`, if it can be one: 1 to `cap` bytes of printable ASCII without spaces.
+    /// Returns the token for `provider`, if it is 1 to `max_bytes` bytes of printable ASCII without
+    /// spaces.
+    ///
+    /// An adapter calls it first, and returns the refusal as its verdict. It allocates nothing.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`]: [`Reason::Missing`] when there is none or it is empty,
-    /// [`Reason::Malformed`] when it cannot be a token. Costs no allocation.
-    pub fn token_for(&self, provider: &Provider, cap: usize) -> Result<&str, Refusal> {
-        self.token_part(provider, TOKEN, cap)
+    /// A [`Refusal`]: [`Reason::Missing`] if no token arrived or it is empty, [`Reason::Malformed`]
+    /// if it is too long or has other characters, or if several different tokens arrived.
+    pub fn token_for(&self, provider: &Provider, max_bytes: usize) -> Result<&str, Refusal> {
+        self.token_part(provider, TOKEN, max_bytes)
     }
 
-    /// A named value for `provider`, under the same rules as [`token`](Self::token).
+    /// Returns the named value for `provider`, which [`with_token_part`](Self::with_token_part)
+    /// added.
     ///
     /// # Errors
     ///
-    /// As for [`token`](Self::token).
-    pub fn token_part(&self, provider: &Provider, name: &str, cap: usize) -> Result<&str, Refusal> {
+    /// Those of [`token_for`](Self::token_for).
+    pub fn token_part(
+        &self,
+        provider: &Provider,
+        name: &str,
+        max_bytes: usize,
+    ) -> Result<&str, Refusal> {
         let mut texts = self
             .parts
             .iter()
@@ -144,52 +176,57 @@ impl Submission {
         }
         match first {
             Some("") => Err(Refusal::new(Reason::Missing)),
-            Some(text) if text.len() <= cap && is_printable(text) => Ok(text),
+            Some(text) if text.len() <= max_bytes && is_printable(text) => Ok(text),
             _ => Err(Refusal::new(Reason::Malformed)),
         }
     }
 
-    /// Whether anything arrived for `provider`, good or bad.
+    /// Returns whether a value arrived for `provider`, valid or not. An empty value counts.
     pub fn has_token_for(&self, provider: &Provider) -> bool {
-        self.parts.iter().any(|a| a.provider == *provider)
+        self.parts.iter().any(|part| part.provider == *provider)
     }
 
-    /// Whether anything that is not empty arrived for one of `providers`.
+    /// Returns whether a value that is not empty arrived for one of `providers`.
     pub fn has_token_for_any(&self, providers: &[Provider]) -> bool {
         self.parts
             .iter()
-            .any(|a| a.text.as_deref() != Some("") && providers.contains(&a.provider))
+            .any(|part| part.text.as_deref() != Some("") && providers.contains(&part.provider))
     }
 
-    /// The same submission with the parts for `providers` and no others, so that nobody is shown
-    /// a token that was made for somebody else.
+    /// Returns a copy that holds the tokens for `providers` only.
+    ///
+    /// For combinators: a provider must not receive a token of another provider.
     #[must_use]
     pub fn retain_providers(&self, providers: &[Provider]) -> Self {
         let mut own = self.clone();
-        own.parts.retain(|a| providers.contains(&a.provider));
+        own.parts.retain(|part| providers.contains(&part.provider));
         own
     }
 
-    /// The same without the expectations that a check with these `reports` can never meet.
+    /// Removes the expectations that a check with these `capabilities` can never meet.
     #[cfg(feature = "tokio")]
-    pub(crate) fn expecting_what(mut self, reports: crate::Capabilities) -> Self {
+    pub(crate) fn without_unmeetable_expectations(
+        mut self,
+        capabilities: crate::Capabilities,
+    ) -> Self {
         use crate::Support::Never;
         self.action
-            .take_if(|_| reports.of(FactKind::Action) == Never);
+            .take_if(|_| capabilities.of(FactKind::Action) == Never);
         self.binding
-            .take_if(|_| reports.of(FactKind::Binding) == Never);
+            .take_if(|_| capabilities.of(FactKind::Binding) == Never);
         self
     }
 
-    /// Why a check that accepts `providers` refuses this without asking anybody, where it does.
+    /// Checks that a check which accepts `providers` would not refuse this submission without a
+    /// call.
     ///
-    /// For combinators that part in place of a check, such as an open breaker: what a visitor
-    /// forgot or garbled is refused during an outage, too.
+    /// For combinators that return an error in place of a check, such as an open circuit breaker: a
+    /// missing or malformed token is refused during an outage, too.
     ///
     /// # Errors
     ///
-    /// The [`Refusal`]: [`Reason::Malformed`] when something for one of them cannot be an part,
-    /// [`Reason::Missing`] when there is nothing for any of them.
+    /// The [`Refusal`]: [`Reason::Malformed`] if a value for one of them cannot be a token,
+    /// [`Reason::Missing`] if no value arrived for any of them.
     pub fn precheck(&self, providers: &[Provider]) -> Result<(), Refusal> {
         let mut outcome = Err(Refusal::new(Reason::Missing));
         for part in &self.parts {
@@ -205,44 +242,46 @@ impl Submission {
         outcome
     }
 
-    /// Whom of `providers` this is addressed to: the first whose part is here, or else the first.
+    /// Returns the first of `providers` that has a token here, or the first of all if none has one.
     pub(crate) fn addressed_to<'a>(&self, providers: &'a [Provider]) -> &'a Provider {
-        static NOBODY: Provider = Provider::new("nobody", &[]);
+        // For a check that accepts no provider at all.
+        static NO_PROVIDER: Provider = Provider::new("none", &[]);
         let mut addressed = providers.iter().filter(|p| self.has_token_for(p));
         let addressed = addressed.next().or(providers.first());
-        addressed.unwrap_or(&NOBODY)
+        addressed.unwrap_or(&NO_PROVIDER)
     }
 
-    /// What arrived for `provider`, as names and values.
+    /// Returns the names and values that arrived for `provider`.
     #[cfg(feature = "replay")]
     pub(crate) fn values<'a>(
         &'a self,
         provider: &'a Provider,
     ) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let own = self.parts.iter().filter(|a| a.provider == *provider);
-        own.map(|a| (&*a.name, a.text.as_deref().unwrap_or_default()))
+        let own = self.parts.iter().filter(|part| part.provider == *provider);
+        own.map(|part| (&*part.name, part.text.as_deref().unwrap_or_default()))
     }
 
-    /// The visitor's address, where it is known.
+    /// Returns the visitor's address, if it is known.
     pub fn client_ip(&self) -> Option<IpAddr> {
         self.client_ip
     }
 
-    /// What the visitor's browser calls itself, where it is known.
+    /// Returns the visitor's user agent, if it is known.
     pub fn user_agent(&self) -> Option<&str> {
         self.user_agent.as_deref()
     }
 
-    /// The action this route expects.
+    /// Returns the action that the route expects.
     pub fn expected_action(&self) -> Option<&str> {
         self.action.as_deref()
     }
 
-    /// The binding this route expects.
+    /// Returns the binding that the route expects.
     pub fn expected_binding(&self) -> Option<&str> {
         self.binding.as_deref()
     }
 
+    /// Returns the reason to refuse if `facts` do not meet the expectations.
     pub(crate) fn unmet_by(&self, facts: &Facts) -> Option<Reason> {
         if let Some(expected) = self.expected_action() {
             match &facts.action {
@@ -261,8 +300,10 @@ impl Submission {
     }
 }
 
-/// Looks at every byte even after a bad one: without the early exit it is one vector instruction
-/// for many bytes.
+/// Returns whether `text` is printable ASCII without spaces.
+///
+/// The loop has no early exit, so that the compiler can test many bytes with one vector
+/// instruction.
 fn is_printable(text: &str) -> bool {
     let bytes = text.as_bytes().iter();
     bytes.fold(true, |so_far, byte| so_far & byte.is_ascii_graphic())
@@ -273,7 +314,7 @@ impl fmt::Debug for Submission {
         let parts: Vec<_> = self
             .parts
             .iter()
-            .map(|a| (&a.provider, &a.name, "[redacted]"))
+            .map(|part| (&part.provider, &part.name, "[redacted]"))
             .collect();
         f.debug_struct("Submission")
             .field("parts", &parts)
@@ -325,7 +366,7 @@ mod tests {
 
     #[test]
     fn what_is_far_too_long_is_not_even_kept() {
-        let long = Submission::new().with_token(&ACME, "a".repeat(KEEP_CAP + 1));
+        let long = Submission::new().with_token(&ACME, "a".repeat(MAX_KEPT_BYTES + 1));
         assert!(long.has_token_for(&ACME));
         assert!(long.parts[0].text.is_none());
         assert_eq!(

@@ -14,19 +14,39 @@ use crate::{
     Submission, SystemClock, Verdict,
 };
 
-/// Stops asking a check that fails or has become slow, and tries it again later.
+/// A check with a circuit breaker: it is not called while its provider is down or slow.
 ///
-/// May answer [`ErrorKind::Unavailable`] (`circuit-open`) in the check's place. Never changes what the
-/// check says. While it is open, what a visitor forgot or garbled is refused all the same, and the
-/// error says that the token was not spent.
+/// Use it where visitors would otherwise wait for the timeout of every call during an outage. The
+/// circuit has three states:
 ///
-/// What counts against the check is [`ErrorKind::Unavailable`] and the time it takes. Nothing that a
-/// visitor can bring about does: not a refusal, a malformed token, nonsense in an answer, or a spent
-/// quota; and what is refused without asking anybody does not count in its favour either.
+/// - **closed**: every submission goes to the check.
+/// - **open**: the check is not called. Each submission ends in [`ErrorKind::Unavailable`] with the
+///   reason `circuit-open`, the time left as [`CheckError::retry_after`], and the token unused. A
+///   missing or malformed token is refused as usual.
+/// - **half-open**, after [`CircuitBreakerPolicy::open_for`]: one call, the breaker probe, goes to
+///   the check. If the provider replies in time the circuit closes, otherwise it opens again for
+///   longer.
 ///
-/// Dropping its future drops the check's. That counts as slow where it already was, so that a shorter
-/// deadline outside hides nothing, and as nothing otherwise. A probe that is dropped makes room for
-/// two, so that somebody who hangs up on every probe does not keep the provider away from all others.
+/// ```
+/// use human_check_core::{CircuitBreaker, CircuitBreakerPolicy, ConfigError, HumanCheck};
+///
+/// fn protected(check: impl HumanCheck) -> Result<impl HumanCheck, ConfigError> {
+///     CircuitBreaker::new(check, CircuitBreakerPolicy::default())
+/// }
+/// ```
+///
+/// Only [`ErrorKind::Unavailable`] and slow calls count against the check. Nothing counts that a
+/// visitor can cause: a refusal, a malformed token, an invalid reply, an exhausted quota. A refusal
+/// without a call does not count as a success either. A result of the check is never changed.
+///
+/// With the feature `metrics` it counts
+/// `human_check_circuit_breaker_changes_total{provider,state}`. An event of the target
+/// `human_check` states each change.
+///
+/// Dropping its future drops the future of the check. That counts as slow if the call already was
+/// slow, so a shorter timeout around the circuit breaker hides no slow provider. Otherwise it does
+/// not count. A probe that is dropped admits two further probes, so a client that disconnects
+/// during each probe cannot keep the circuit open for other visitors.
 #[derive(Clone)]
 pub struct CircuitBreaker<C> {
     check: C,
@@ -36,11 +56,11 @@ pub struct CircuitBreaker<C> {
 }
 
 impl<C: HumanCheck> CircuitBreaker<C> {
-    /// Watches over `check`. Clones watch together.
+    /// Creates a circuit breaker around `check`. Its clones share one circuit.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the policy would open without a failure, or makes no sense.
+    /// [`ConfigError`] if a value of the policy is outside its range; see [`CircuitBreakerPolicy`].
     pub fn new(check: C, policy: CircuitBreakerPolicy) -> Result<Self, ConfigError> {
         policy.validate()?;
         Ok(Self {
@@ -51,20 +71,22 @@ impl<C: HumanCheck> CircuitBreaker<C> {
         })
     }
 
-    /// Measures by another clock.
+    /// Sets the clock that measures calls and times of opening. Default [`SystemClock`].
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
+    /// Returns what the result of a call means for the state of the provider.
     fn signal(&self, outcome: &Result<Verdict, CheckError>, took: Duration) -> Signal {
         match outcome {
             Err(error) if error.kind() == ErrorKind::Unavailable => return Signal::Failed,
-            // A limit inside, or a token that was never asked about, says nothing of the provider.
-            Err(error) if !error.token_may_be_used() => return Signal::Nothing,
-            Err(_) => return Signal::Spoke,
-            Ok(Verdict::NotHuman(refusal)) if is_local(refusal.reason()) => return Signal::Nothing,
+            // A concurrency limit inside, or another error before the call, does not concern the
+            // provider.
+            Err(error) if !error.token_may_be_used() => return Signal::Neutral,
+            Err(_) => return Signal::Replied,
+            Ok(Verdict::NotHuman(refusal)) if is_local(refusal.reason()) => return Signal::Neutral,
             Ok(_) => {}
         }
         if took >= self.policy.slow_call {
@@ -75,7 +97,7 @@ impl<C: HumanCheck> CircuitBreaker<C> {
     }
 }
 
-/// Rejection without asking anybody.
+/// Returns whether a refusal with this reason is made without a call of the provider.
 fn is_local(reason: Reason) -> bool {
     matches!(
         reason,
@@ -83,7 +105,7 @@ fn is_local(reason: Reason) -> bool {
     )
 }
 
-/// A call under way. Capabilities when dropped.
+/// A call in flight. When it is dropped it reports its result to the state.
 struct Call<'a, C: HumanCheck> {
     breaker: &'a CircuitBreaker<C>,
     submission: &'a Submission,
@@ -93,6 +115,7 @@ struct Call<'a, C: HumanCheck> {
 }
 
 impl<C: HumanCheck> Call<'_, C> {
+    /// Returns how long the call has taken so far.
     fn took(&self) -> Duration {
         self.breaker.clock.uptime().saturating_sub(self.since)
     }
@@ -123,12 +146,12 @@ impl<C: HumanCheck> Drop for Call<'_, C> {
                     provider,
                     reason,
                     wait_ms = wait.as_millis() as u64,
-                    "breaker opened"
+                    "circuit breaker opened"
                 );
             }
             Some(Change::Closed) => {
                 count!("human_check_circuit_breaker_changes_total", "provider" => provider, "state" => "closed");
-                tracing::info!(target: "human_check", provider, "breaker closed");
+                tracing::info!(target: "human_check", provider, "circuit breaker closed");
             }
         }
     }

@@ -1,23 +1,27 @@
-//! When a breaker opens and closes, without a check, a clock or a lock.
+//! The state machine of a circuit breaker, without a check, a clock or a lock.
 
 use std::time::Duration;
 
 use crate::CircuitBreakerPolicy;
 
+/// How many parts the window has. The oldest part is dropped when a new one begins.
 const SLOTS: usize = 10;
 
-/// No more are let through at once, however many hung up.
+/// How many breaker probes a half-open circuit admits at the same time at most. More than one is
+/// admitted only after probes were dropped.
 const MAX_PROBES: u32 = 32;
 
+/// The state of one circuit breaker.
 #[derive(Debug)]
 pub(crate) struct State {
     policy: CircuitBreakerPolicy,
     phase: Phase,
-    /// Counts phases, so that a call admitted in one says nothing in the next.
+    /// The number of the phase, so that a call that was admitted in an earlier phase is ignored.
     epoch: u64,
+    /// How many calls in a row failed.
     consecutive: u32,
     window: [Slot; SLOTS],
-    /// How often in a row it opened without staying closed for a window.
+    /// How often in a row the circuit opened without having been closed for a whole window.
     openings: u32,
     closed_since: Duration,
 }
@@ -29,17 +33,18 @@ enum Phase {
     Open { until: Duration },
 }
 
-/// The probes of one half-open phase.
+/// The breaker probes of one half-open phase.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Probes {
     running: u32,
-    /// Those whose callers hung up before there was an answer. Each makes room for one more at once,
-    /// so that somebody who keeps hanging up cannot keep the one place to himself.
+    /// How many probes their callers dropped before the result. Each admits one more probe at the
+    /// same time, so that a client which keeps disconnecting cannot keep the circuit open.
     dropped: u32,
-    /// When the last one was let through.
+    /// When the last probe was admitted.
     since: Duration,
 }
 
+/// The calls of one part of the window.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
     number: u64,
@@ -47,32 +52,33 @@ struct Slot {
     bad: u32,
 }
 
-/// Leave to ask, to be handed back with what came of it.
+/// The permission for one call. The caller returns it with the result of the call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Permit {
     epoch: u64,
     probe: bool,
 }
 
-/// What a call says about the provider.
+/// What the result of a call means for the state of the provider.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Signal {
-    /// It spoke, and in time.
+    /// The provider replied in time.
     Good,
-    /// It could not be asked.
+    /// The provider was unavailable.
     Failed,
-    /// It spoke too slowly.
+    /// The provider replied too slowly.
     Slow,
-    /// Nothing: it was not asked, or a visitor may have brought it about.
-    Nothing,
-    /// It spoke, if only to say that it would not judge or that our key is wrong. A visitor may have
-    /// brought that about, so while all is well it says nothing; that the provider is back it does say.
-    Spoke,
-    /// The caller hung up before it answered.
+    /// The provider was not called, so the result means nothing.
+    Neutral,
+    /// The provider replied with an error: it declined, the key is wrong, the reply is invalid. A
+    /// visitor may have caused that, so it does not count while the circuit is closed. A probe with
+    /// that result closes the circuit, because the provider replies again.
+    Replied,
+    /// The caller dropped the call before the result.
     Dropped,
 }
 
-/// What changed, for the log.
+/// A change of the circuit, for the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Change {
     Opened {
@@ -83,6 +89,7 @@ pub(crate) enum Change {
 }
 
 impl State {
+    /// Creates the state of a closed circuit.
     pub(crate) fn new(policy: CircuitBreakerPolicy) -> Self {
         Self {
             policy,
@@ -95,7 +102,7 @@ impl State {
         }
     }
 
-    /// Leave to ask, or how long there will be none.
+    /// Returns the permission for a call, or how long to wait until one may be given.
     pub(crate) fn admit(&mut self, now: Duration) -> Result<Permit, Duration> {
         if let Phase::Open { until } = self.phase {
             if now < until {
@@ -105,6 +112,7 @@ impl State {
         }
         let probe = match &mut self.phase {
             Phase::HalfOpen(probes) => {
+                // A probe that never ends must not keep the circuit open.
                 let stuck = now.saturating_sub(probes.since) >= self.policy.max_open_for;
                 if probes.running > probes.dropped && !stuck {
                     return Err(Duration::from_secs(1));
@@ -121,7 +129,8 @@ impl State {
         })
     }
 
-    /// What came of a call. `jitter` is from 0 to 1.
+    /// Records the result of a call, and returns whether the circuit changed. `jitter` is from 0 to
+    /// 1.
     pub(crate) fn report(
         &mut self,
         permit: Permit,
@@ -134,7 +143,7 @@ impl State {
         }
         if permit.probe {
             return match signal {
-                Signal::Good | Signal::Spoke => {
+                Signal::Good | Signal::Replied => {
                     self.enter(Phase::Closed);
                     self.consecutive = 0;
                     self.window = [Slot::default(); SLOTS];
@@ -142,7 +151,7 @@ impl State {
                     Some(Change::Closed)
                 }
                 Signal::Failed | Signal::Slow => Some(self.open("probe-failed", now, jitter)),
-                Signal::Nothing | Signal::Dropped => {
+                Signal::Neutral | Signal::Dropped => {
                     if let Phase::HalfOpen(probes) = &mut self.phase {
                         probes.running = probes.running.saturating_sub(1);
                         if signal == Signal::Dropped {
@@ -154,7 +163,7 @@ impl State {
             };
         }
         match signal {
-            Signal::Nothing | Signal::Spoke | Signal::Dropped => return None,
+            Signal::Neutral | Signal::Replied | Signal::Dropped => return None,
             Signal::Failed => self.consecutive = self.consecutive.saturating_add(1),
             Signal::Good | Signal::Slow => self.consecutive = 0,
         }
@@ -169,6 +178,7 @@ impl State {
         None
     }
 
+    /// Counts a call, and returns how many calls the window holds and how many of them were bad.
     fn count(&mut self, bad: bool, now: Duration) -> (u32, u32) {
         let width = (self.policy.window / SLOTS as u32).max(Duration::from_millis(1));
         let number = (now.as_millis() / width.as_millis()) as u64;
@@ -191,6 +201,7 @@ impl State {
         })
     }
 
+    /// Opens the circuit.
     fn open(&mut self, reason: &'static str, now: Duration, jitter: f64) -> Change {
         let was_closed = self.phase == Phase::Closed;
         if was_closed && now.saturating_sub(self.closed_since) >= self.policy.window {
@@ -201,13 +212,14 @@ impl State {
             .open_for
             .saturating_mul(1 << self.openings.min(16));
         let wait = doubled.min(self.policy.max_open_for);
-        // From nine tenths to eleven, so that many processes do not probe at the same moment.
+        // From 90 % to 110 %, so that several processes do not probe at the same moment.
         let wait = wait.mul_f64(0.9 + 0.2 * jitter.clamp(0.0, 1.0));
         self.openings = self.openings.saturating_add(1);
         self.enter(Phase::Open { until: now + wait });
         Change::Opened { reason, wait }
     }
 
+    /// Starts a new phase.
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.epoch += 1;

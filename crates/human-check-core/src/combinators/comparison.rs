@@ -3,58 +3,74 @@ use std::time::{Duration, SystemTime};
 
 use crate::{CheckError, Provider, Verdict};
 
-/// What several providers said about the same visitor.
+/// What several providers reported about the same visitor.
 ///
-/// Holds no token, no secret, no address and no text of a provider's.
+/// A `Shadow` makes one for each visitor that it compares. It contains no token, no secret, no
+/// address, and no text that a provider sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
-    /// When it was made.
+    /// When the comparison was made.
     pub at: SystemTime,
-    /// One per provider. Under live traffic the first is the one that decided.
+    /// One observation for each provider. In a shadow the first one is that of the check that
+    /// decided.
     pub observations: Vec<Observation>,
 }
 
-/// What one of them said.
+/// What one provider reported about a visitor.
+///
+/// ```
+/// use human_check_core::{Facts, Observation, ObservedOutcome, Provider, Verdict};
+/// use std::time::Duration;
+///
+/// static ACME: Provider = Provider::new("acme", &["acme-response"]);
+/// let result = Ok(Verdict::Human(Facts::new(&ACME)));
+/// let observation = Observation::of(&ACME, &result, Duration::from_millis(80));
+/// assert_eq!(observation.outcome, ObservedOutcome::Human);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
-    /// Who.
+    /// The name of the provider.
     pub provider: String,
-    /// What.
+    /// The verdict or the error.
     pub outcome: ObservedOutcome,
-    /// How human the visitor looked, on the common scale where 1 is human.
+    /// How human the visitor looked: 0 is a machine, 1 a human. `None` if no score was reported.
     pub score: Option<f64>,
-    /// How long it took. `None` where nobody was asked.
+    /// How long the check took. `None` if it was not called.
     pub latency: Option<Duration>,
 }
 
-/// What a provider said, in words that can be counted.
+/// The outcome of a check, in a form that can be counted and stored.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum ObservedOutcome {
-    /// Nobody has spoken. A short name of [`ErrorKind`](crate::ErrorKind) and one of the reason.
+    /// The check could not reach a verdict: the name of the [`ErrorKind`](crate::ErrorKind), and
+    /// the reason.
     Failed(String, String),
     /// The visitor passed.
     Human,
-    /// The visitor sent no answer for this provider, so it was not asked.
+    /// The visitor sent no token for this provider, so it was not called.
     NoToken,
-    /// The visitor did not pass. A short name of the [`Reason`](crate::Reason).
+    /// The visitor did not pass: the name of the [`Reason`](crate::Reason).
     NotHuman(String),
 }
 
 impl Observation {
-    /// What came of asking `provider`.
+    /// Creates an observation from the result of a check that took `latency`.
+    ///
+    /// The observation names the provider that the result names, and `provider` if the result names
+    /// none.
     pub fn of(
         provider: &Provider,
         outcome: &Result<Verdict, CheckError>,
         latency: Duration,
     ) -> Self {
-        let (facts, judge) = match outcome {
+        let (facts, named) = match outcome {
             Ok(Verdict::Human(facts)) => (Some(facts), Some(&facts.provider)),
             Ok(Verdict::NotHuman(refusal)) => (refusal.facts(), refusal.provider()),
             Err(error) => (None, Some(error.provider())),
         };
-        let judge = judge.unwrap_or(provider);
+        let named = named.unwrap_or(provider);
         Self {
-            provider: judge.name().to_owned(),
+            provider: named.name().to_owned(),
             outcome: match outcome {
                 Ok(Verdict::Human(_)) => ObservedOutcome::Human,
                 Ok(Verdict::NotHuman(refusal)) => {
@@ -72,7 +88,7 @@ impl Observation {
         }
     }
 
-    /// `provider` was not asked, since nothing arrived for it.
+    /// Creates the observation of a provider that was not called, because no token arrived for it.
     pub fn without_call(provider: &Provider) -> Self {
         Self {
             provider: provider.name().to_owned(),
@@ -83,10 +99,31 @@ impl Observation {
     }
 }
 
-/// Takes comparisons, for a file or a metric.
+/// A receiver of comparisons, such as a file or a metric.
+///
+/// ```
+/// use human_check_core::{Comparison, ComparisonSink};
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// /// Counts how often two providers agree.
+/// #[derive(Debug, Default)]
+/// struct Agreements(AtomicU64);
+///
+/// impl ComparisonSink for Agreements {
+///     fn record(&self, comparison: Comparison) {
+///         if let [first, second] = &comparison.observations[..]
+///             && first.outcome == second.outcome
+///         {
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+/// ```
 pub trait ComparisonSink: Debug + Send + Sync + 'static {
-    /// Takes one. Must not block and must not panic: it is called beside live traffic. What it has
-    /// no room for it drops and counts.
+    /// Receives one comparison.
+    ///
+    /// It must not block and must not panic, because it runs in the program that serves visitors.
+    /// An implementation that cannot keep up drops comparisons and counts them.
     fn record(&self, comparison: Comparison);
 }
 

@@ -6,36 +6,48 @@ use async_trait::async_trait;
 use crate::counter::count;
 use crate::{Capabilities, CheckError, ErrorKind, HumanCheck, Provider, Submission, Verdict};
 
-/// Lets only so many checks be under way at once.
+/// A check with a limit on the number of calls in flight.
 ///
-/// May answer [`ErrorKind::Declined`] (`too-many-in-flight`) in the check's place; nothing waits for
-/// a place. Not `Unavailable`, because a crowd can bring it about on purpose, and a route that
-/// opens on outages must not open for a crowd. What a visitor forgot or garbled is refused all the
-/// same.
+/// A submission beyond the limit ends at once in [`ErrorKind::Declined`] with the reason
+/// `too-many-in-flight`. It does not wait, and its token stays unused. The kind is not
+/// `Unavailable`, because clients can reach the limit on purpose, and a route that fails open in an
+/// outage must not fail open for them. A missing or malformed token is refused as usual.
 ///
-/// Dropping its future frees the place.
+/// ```
+/// use human_check_core::{ConcurrencyLimit, HumanCheck};
+///
+/// fn limited(check: impl HumanCheck) -> impl HumanCheck {
+///     ConcurrencyLimit::new(check, 512)
+/// }
+/// ```
+///
+/// With the feature `metrics` it counts `human_check_concurrency_limited_total{provider}`.
+///
+/// Dropping its future ends the call, which no longer counts.
 #[derive(Clone, Debug)]
 pub struct ConcurrencyLimit<C> {
     check: C,
     max_in_flight: usize,
-    running: Arc<AtomicUsize>,
+    in_flight: Arc<AtomicUsize>,
 }
 
 impl<C: HumanCheck> ConcurrencyLimit<C> {
-    /// Lets `max_in_flight` checks be under way. Clones share the places.
+    /// Creates a check that calls `check` for at most `max_in_flight` submissions at the same time.
+    ///
+    /// Its clones share one limit. With a limit of 0 every submission is declined.
     pub fn new(check: C, max_in_flight: usize) -> Self {
         Self {
             check,
             max_in_flight,
-            running: Arc::default(),
+            in_flight: Arc::default(),
         }
     }
 }
 
-/// A place, freed when dropped.
-struct Place<'a>(&'a AtomicUsize);
+/// Counts one call as in flight until it is dropped.
+struct Permit<'a>(&'a AtomicUsize);
 
-impl Drop for Place<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -52,14 +64,14 @@ impl<C: HumanCheck> HumanCheck for ConcurrencyLimit<C> {
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let before = self.running.fetch_add(1, Ordering::Relaxed);
-        let place = Place(&self.running);
+        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let permit = Permit(&self.in_flight);
         if before < self.max_in_flight {
             let outcome = self.check.check(submission).await;
-            drop(place);
+            drop(permit);
             return outcome;
         }
-        drop(place);
+        drop(permit);
         if let Err(refusal) = submission.precheck(self.providers()) {
             return Ok(refusal.into());
         }

@@ -10,21 +10,47 @@ use crate::{
     SystemClock, Verdict,
 };
 
-/// Accepts the answers of two checks, for the weeks in which pages move from one provider to the other.
+/// A check that accepts the tokens of two checks, for a migration from one provider to another.
 ///
-/// May change no verdict of the check that judges. Which one that is depends on whose answer
-/// arrived, by provider and not by the visitor's word. Where both arrived, both must hold, the new
-/// one is asked first, and its facts are the verdict's. With no answer at all the new one refuses.
-/// An outage of one provider while the other could judge is [`ErrorKind::Declined`], but for visitors
-/// who sent the new one's answer alone: it is the provider in use.
+/// During the migration some pages show the new provider's widget and some still show the old
+/// one's. The tokens that arrive select the check:
 ///
-/// After the [sunset](Self::until) the old check is dead: it is not asked, and its answers are no
-/// answers.
+/// | tokens for | checks called | the result |
+/// | --- | --- | --- |
+/// | the new check | new | that of the new check |
+/// | the old check | old | that of the old check; unavailable becomes [`ErrorKind::Declined`] |
+/// | both | new, then old | human only if both pass, with the facts of both |
+/// | neither | new | the refusal of the new check |
 ///
-/// Dropping its future gives up whichever of them is being asked.
+/// If both judged, the facts are those of the new check, and
+/// [`Facts::also_judged`](crate::Facts::also_judged) has those of the old one.
 ///
-/// A policy around both holds the facts of whichever judged, and of both where both did. Rules that
-/// only one provider can meet belong on that provider, inside.
+/// Unavailable becomes `Declined` if the other provider could have decided. Otherwise a bot could
+/// send the token of a provider that is down, to pass a route that fails open.
+///
+/// After the [sunset](Self::with_sunset) the old check is not called, and its tokens count as
+/// absent.
+///
+/// A policy around a `DualAccept` applies to the check that judged, and to both if both did. Put a
+/// rule that only one provider can meet around that provider's check.
+///
+/// ```
+/// use human_check_core::{ConfigError, DualAccept, HumanCheck};
+/// use std::time::{Duration, SystemTime};
+///
+/// fn migrating(
+///     turnstile: impl HumanCheck,
+///     recaptcha: impl HumanCheck,
+/// ) -> Result<impl HumanCheck, ConfigError> {
+///     let in_two_weeks = SystemTime::now() + Duration::from_secs(14 * 86_400);
+///     Ok(DualAccept::new(turnstile, recaptcha)?.with_sunset(in_two_weeks))
+/// }
+/// ```
+///
+/// With the feature `metrics` it counts `human_check_dual_accept_total{judge}`, where `judge` is
+/// `new`, `old`, `both` or `after-sunset`.
+///
+/// Dropping its future drops the call in flight.
 #[derive(Clone, Debug)]
 pub struct DualAccept<N, O> {
     new: N,
@@ -35,7 +61,8 @@ pub struct DualAccept<N, O> {
     clock: Arc<dyn Clock>,
 }
 
-/// How many submissions were judged by whom since the start.
+/// The counters of a [`DualAccept`]: how many submissions had tokens of which check, since the
+/// start.
 #[derive(Debug, Default)]
 pub struct DualAcceptCounts {
     new: AtomicU64,
@@ -45,40 +72,43 @@ pub struct DualAcceptCounts {
 }
 
 impl DualAcceptCounts {
-    /// Those with an answer for the new check only.
+    /// Returns how many submissions had a token for the new check only, or for both after the
+    /// sunset.
     pub fn new_only(&self) -> u64 {
         self.new.load(Ordering::Relaxed)
     }
 
-    /// Those with an answer for the old check only. When it stays at zero, switch the old one off.
+    /// Returns how many submissions had a token for the old check only, before the sunset.
+    ///
+    /// When it stays at zero, the old check can be removed.
     pub fn old_only(&self) -> u64 {
         self.old.load(Ordering::Relaxed)
     }
 
-    /// Those with answers for both.
+    /// Returns how many submissions had tokens for both checks, before the sunset.
     pub fn both(&self) -> u64 {
         self.both.load(Ordering::Relaxed)
     }
 
-    /// Those with an answer for the old check only, after its sunset.
+    /// Returns how many submissions had a token for the old check only, after the sunset.
     pub fn after_sunset(&self) -> u64 {
         self.sunset.load(Ordering::Relaxed)
     }
 }
 
 impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
-    /// Accepts what `new` accepts, and still what `old` does.
+    /// Creates a check that accepts the tokens of `new` and of `old`, without a sunset.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when both accept the same provider's answers, so that nobody could tell by the
-    /// answer who is to judge.
+    /// [`ConfigError`] if both checks accept tokens of one provider, because the token could not
+    /// select the check.
     pub fn new(new: N, old: O) -> Result<Self, ConfigError> {
         if let Some(shared) = old.providers().iter().find(|p| new.providers().contains(p)) {
             return Err(ConfigError::new(
                 "dual_accept",
-                format!("is given two checks that accept {shared}"),
-                "give it two providers; two keys of one provider need two providers with fields of their own",
+                format!("has two checks that accept {shared}"),
+                "use two providers; two keys of one provider need two `Provider`s with different names and fields",
             ));
         }
         Ok(Self {
@@ -91,25 +121,28 @@ impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
         })
     }
 
-    /// Ends the old check at this moment.
+    /// Sets when the tokens of the old check are no longer accepted. Default never.
     #[must_use]
     pub fn with_sunset(mut self, sunset: SystemTime) -> Self {
         self.sunset = Some(sunset);
         self
     }
 
-    /// Tells the sunset by another clock.
+    /// Sets the clock that the sunset is compared with. Default [`SystemClock`].
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Who judged how often. Clones count together, so keep the handle and give the check away.
+    /// Returns the counters. Keep them before the check is moved into a guard.
+    ///
+    /// Clones of the check share the counters.
     pub fn counts(&self) -> Arc<DualAcceptCounts> {
         Arc::clone(&self.counts)
     }
 
+    /// Returns whether the sunset has passed.
     fn is_over(&self) -> bool {
         self.sunset.is_some_and(|sunset| self.clock.now() >= sunset)
     }
@@ -118,7 +151,7 @@ impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
         let old = submission.has_token_for_any(self.old.providers());
         let new = submission.has_token_for_any(self.new.providers());
         let over = self.is_over();
-        let (counter, judges) = match (new, old) {
+        let (counter, judge) = match (new, old) {
             (_, false) => (&self.counts.new, "new"),
             (true, true) if over => (&self.counts.new, "new"),
             (false, true) if over => (&self.counts.sunset, "after-sunset"),
@@ -127,10 +160,10 @@ impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
         };
         if new || old {
             counter.fetch_add(1, Ordering::Relaxed);
-            count!("human_check_dual_accept_total", "judge" => judges);
+            count!("human_check_dual_accept_total", "judge" => judge);
             tracing::debug!(
                 target: "human_check",
-                judge = judges,
+                judge,
                 provider = submission.addressed_to(&self.both).name(),
                 "accepted for judging"
             );
@@ -139,21 +172,21 @@ impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
             tracing::warn!(
                 target: "human_check",
                 provider = submission.addressed_to(self.old.providers()).name(),
-                "an answer of a provider that is not accepted any more; a page still shows its widget"
+                "a token of a provider that is no longer accepted; a page still shows its widget"
             );
         }
         if over || !old {
-            return self.ask_new(submission).await;
+            return self.call_new(submission).await;
         }
         if !new {
-            return self.ask_old(submission).await;
+            return self.call_old(submission).await;
         }
-        match self.ask_new(submission).await {
-            Ok(Verdict::Human(facts)) => Ok(match self.ask_old(submission).await? {
+        match self.call_new(submission).await {
+            Ok(Verdict::Human(facts)) => Ok(match self.call_old(submission).await? {
                 Verdict::Human(old) => Verdict::Human(facts.with_also_judged(old)),
                 refused @ Verdict::NotHuman(_) => refused,
             }),
-            // The same the other way round: what the old provider refuses is refused.
+            // The new provider is down. The old one is called, because its refusal stands.
             Err(error) if error.kind() == ErrorKind::Unavailable => {
                 match self.old.check(submission).await {
                     Ok(Verdict::Human(_)) => Err(error.escalated_to(ErrorKind::Declined)),
@@ -167,14 +200,15 @@ impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
         }
     }
 
-    async fn ask_new(&self, submission: &Submission) -> Result<Verdict, CheckError> {
+    /// Calls the new check.
+    async fn call_new(&self, submission: &Submission) -> Result<Verdict, CheckError> {
         let verdict = self.new.check(submission).await?;
         Ok(verdict.with_provider(submission.addressed_to(self.new.providers())))
     }
 
-    /// Somebody else can judge when the old provider cannot, so its trouble is no outage: otherwise a bot
-    /// would send its answer alone where routes open on one.
-    async fn ask_old(&self, submission: &Submission) -> Result<Verdict, CheckError> {
+    /// Calls the old check. Its errors permit no more than `Declined`: the new provider could have
+    /// decided, and a bot could send the old token alone to pass a route that fails open.
+    async fn call_old(&self, submission: &Submission) -> Result<Verdict, CheckError> {
         match self.old.check(submission).await {
             Ok(verdict) => Ok(verdict.with_provider(submission.addressed_to(self.old.providers()))),
             Err(error) => Err(error.escalated_to(ErrorKind::Declined)),
@@ -192,7 +226,7 @@ impl<N: HumanCheck, O: HumanCheck> HumanCheck for DualAccept<N, O> {
         }
     }
 
-    /// What can be relied on whichever of them judges.
+    /// Returns the facts that verdicts carry whichever check judges.
     fn capabilities(&self) -> Capabilities {
         if self.is_over() {
             self.new.capabilities()

@@ -7,10 +7,21 @@ use crate::{
     Submission, SystemClock, Verdict,
 };
 
-/// Holds the human verdicts of a check to a [`Policy`].
+/// A check whose human verdicts must satisfy a [`Policy`].
 ///
-/// May turn human into not human. Never changes a refusal or an error. Dropping its future drops
-/// the check's and nothing else.
+/// It may change a human verdict into a refusal. It never changes a refusal or an error. A refusal
+/// by the policy emits an event of the target `human_check`, with the level `WARN` if it is an
+/// alert and `DEBUG` otherwise.
+///
+/// ```
+/// use human_check_core::{ConfigError, Enforce, HumanCheck, Policy};
+///
+/// fn for_this_host(check: impl HumanCheck) -> Result<impl HumanCheck, ConfigError> {
+///     Enforce::new(check, Policy::new().with_hostnames(["www.example.com"])?)
+/// }
+/// ```
+///
+/// Dropping its future drops the future of the check, with no further effect.
 #[derive(Clone, Debug)]
 pub struct Enforce<C> {
     check: C,
@@ -19,11 +30,12 @@ pub struct Enforce<C> {
 }
 
 impl<C: HumanCheck> Enforce<C> {
-    /// Puts `policy` behind `check`.
+    /// Creates a check that applies `policy` to the human verdicts of `check`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the policy asks for a fact that the check does not report.
+    /// [`ConfigError`] if the policy requires a fact that the check never reports; see
+    /// [`Policy::validate_for`].
     pub fn new(check: C, policy: Policy) -> Result<Self, ConfigError> {
         policy.validate_for(check.capabilities())?;
         Ok(Self {
@@ -33,7 +45,7 @@ impl<C: HumanCheck> Enforce<C> {
         })
     }
 
-    /// Judges ages by another clock.
+    /// Sets the clock that the age of a challenge is measured with. Default [`SystemClock`].
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -62,7 +74,8 @@ impl<C: HumanCheck> HumanCheck for Enforce<C> {
     }
 }
 
-/// The provider's yes was reported by its adapter; this is why it did not count.
+/// Logs why the policy refused. The adapter has logged before that the provider vouched for the
+/// visitor.
 fn report(refusal: &Refusal) {
     let facts = refusal.facts();
     macro_rules! emit {

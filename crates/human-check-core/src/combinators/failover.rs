@@ -5,61 +5,85 @@ use crate::{
     Capabilities, CheckError, ConfigError, ErrorKind, HumanCheck, Provider, Submission, Verdict,
 };
 
-/// Asks a second check where the first is unavailable.
+/// A check that calls a second check if the first one is unavailable.
 ///
-/// May turn [`ErrorKind::Unavailable`] into anything the second says, and [`ErrorKind::Declined`],
-/// too, where that was [opted in](Self::with_failover_when_declined). Never changes a verdict, and so a bot
-/// cannot choose the weaker provider: a refusal stands, and whoever sends no answer for the first is
-/// refused by the first. The second is asked only about an answer of its own, so the page shows both
-/// widgets.
+/// The page shows the widgets of both providers, because the second check needs a token of its own
+/// provider.
 ///
-/// Where both are asked in vain, the error is the second's, of the [kind](ErrorKind) that gives a
-/// route less reason to open. Without an answer for the second, the first one's outage is no outage but
-/// [`ErrorKind::Declined`]: otherwise a bot would leave that answer out where routes open on outages.
+/// It may change [`ErrorKind::Unavailable`] into the result of the second check, and
+/// [`ErrorKind::Declined`] as well after an [opt-in](Self::with_failover_when_declined). It never
+/// changes a verdict. So a bot cannot choose the weaker provider: a refusal of the first check
+/// stands, and the first check refuses a submission without a token for it.
 ///
-/// Dropping its future gives up whichever of them is being asked. It keeps no deadline for both
-/// together; put a `Timeout` around it.
+/// | the first check | the second check | the result |
+/// | --- | --- | --- |
+/// | any verdict, or another kind of error | is not called | that of the first check |
+/// | unavailable | has no token | the first error, as [`ErrorKind::Declined`] |
+/// | unavailable | returns a verdict | that of the second check |
+/// | unavailable | fails | the second error, of the [kind](ErrorKind) that permits less of both |
+///
+/// The second row is no outage, because a bot could leave the second token out to pass a route that
+/// fails open.
+///
+/// ```
+/// use human_check_core::{ConfigError, Failover, HumanCheck};
+///
+/// fn with_failover(
+///     turnstile: impl HumanCheck,
+///     hcaptcha: impl HumanCheck,
+/// ) -> Result<impl HumanCheck, ConfigError> {
+///     Failover::new(turnstile, hcaptcha)
+/// }
+/// ```
+///
+/// With the feature `metrics` it counts `human_check_failovers_total{from,to}`. A `WARN` event of
+/// the target `human_check` states each failover.
+///
+/// It has no timeout for both calls together; put a `Timeout` around it. Dropping its future drops
+/// the call in flight.
 #[derive(Clone, Debug)]
 pub struct Failover<A, B> {
     first: A,
     second: B,
-    accepts: Vec<Provider>,
+    providers: Vec<Provider>,
     when_declined: bool,
 }
 
 impl<A: HumanCheck, B: HumanCheck> Failover<A, B> {
-    /// Puts `second` behind `first`.
+    /// Creates a check that calls `first`, and `second` if `first` is unavailable.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when both accept the same provider's answers: a token that the first may have
-    /// spent would be shown again.
+    /// [`ConfigError`] if both checks accept tokens of one provider: `second` would get a token
+    /// that `first` may have used up.
     pub fn new(first: A, second: B) -> Result<Self, ConfigError> {
-        let mut theirs = second.providers().iter();
-        if let Some(shared) = theirs.find(|p| first.providers().contains(p)) {
+        let mut accepted = second.providers().iter();
+        if let Some(shared) = accepted.find(|p| first.providers().contains(p)) {
             return Err(ConfigError::new(
                 "failover",
-                format!("asks {shared}, and so does the check that it stands in for"),
-                "name another provider, with a widget of its own on the page",
+                format!("calls {shared}, as the first check does"),
+                "use another provider, with its own widget on the page",
             ));
         }
         Ok(Self {
-            accepts: Provider::merged(first.providers(), second.providers()),
+            providers: Provider::merged(first.providers(), second.providers()),
             first,
             second,
             when_declined: false,
         })
     }
 
-    /// Asks the second also where the first answers but will not judge, as with a spent quota.
+    /// Also calls the second check if the first one declines to verify, such as beyond a quota.
+    /// Default off.
     ///
-    /// An attacker who burns the first one's quota then chooses the second.
+    /// Risk: an attacker who exhausts the quota of the first provider chooses the second one.
     #[must_use]
     pub fn with_failover_when_declined(mut self) -> Self {
         self.when_declined = true;
         self
     }
 
+    /// Returns whether an error of `kind` leads to the second check.
     fn fails_over(&self, kind: ErrorKind) -> bool {
         match kind {
             ErrorKind::Unavailable => true,
@@ -72,7 +96,7 @@ impl<A: HumanCheck, B: HumanCheck> Failover<A, B> {
 #[async_trait]
 impl<A: HumanCheck, B: HumanCheck> HumanCheck for Failover<A, B> {
     fn providers(&self) -> &[Provider] {
-        &self.accepts
+        &self.providers
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -88,8 +112,8 @@ impl<A: HumanCheck, B: HumanCheck> HumanCheck for Failover<A, B> {
             }
         };
         if !submission.has_token_for_any(self.second.providers()) {
-            // Somebody could have told, and was given nothing to tell by. If that were an outage, a bot
-            // would leave the second answer out where routes open on one.
+            // The second provider could have decided if it had a token. If this were an outage, a
+            // bot would leave the second token out to pass a route that fails open.
             return Err(error.escalated_to(ErrorKind::Declined));
         }
         let second = submission.addressed_to(self.second.providers());

@@ -1,4 +1,4 @@
-//! Checks around checks, one file each.
+//! Combinators: checks around one or two other checks, one file for each.
 
 mod circuit_breaker;
 mod circuit_breaker_policy;

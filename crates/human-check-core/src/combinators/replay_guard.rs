@@ -9,16 +9,33 @@ use crate::{
     Provider, Reason, Refusal, ReplayProtection, ReplayStore, Submission, TokenId, Verdict,
 };
 
-/// Lets each token pass once, whatever its provider does about it.
+/// A check whose tokens pass once each: after a human verdict it claims the token in a replay
+/// store.
 ///
-/// May turn human into not human ([`Reason::Replayed`]), and into [`ErrorKind::StoreUnavailable`] when the
-/// store cannot tell. Never changes a refusal or an error: refused tokens leave nothing behind.
+/// Use it for providers that do not refuse replays themselves, and as a second line of defence for
+/// those that do.
 ///
-/// Claimed is every answer that was judged: the one that decided, and those that had to hold
-/// [beside](crate::Facts::beside) it.
+/// It may change a human verdict into a refusal ([`Reason::Replayed`]), or into
+/// [`ErrorKind::StoreUnavailable`] if the store fails. It never changes a refusal or an error, and
+/// claims no token that was refused. If several tokens of one submission had to pass, it claims all
+/// of them; see [`Facts::also_judged`].
 ///
-/// Dropping its future while the provider is asked claims nothing; while the store is asked, the
-/// token is claimed or not. A claim is never taken back.
+/// ```
+/// use human_check_core::{ConfigError, HumanCheck, MemoryReplayStore, ReplayGuard};
+/// use std::time::Duration;
+///
+/// fn without_replays(check: impl HumanCheck) -> Result<impl HumanCheck, ConfigError> {
+///     let store = MemoryReplayStore::new(100_000);
+///     ReplayGuard::new(check, store).with_ttl(Duration::from_secs(300))
+/// }
+/// ```
+///
+/// With the feature `metrics` it counts `human_check_replays_total{provider}` and
+/// `human_check_store_unavailable_total{reason}`. Events of the target `human_check` state when the
+/// store begins to fail (`ERROR`) and when it works again (`INFO`).
+///
+/// Dropping its future while the provider is called claims nothing. Dropping it while the store is
+/// called leaves open whether the token is claimed. A claim is never revoked.
 #[derive(Debug)]
 pub struct ReplayGuard<C, S> {
     check: C,
@@ -30,8 +47,10 @@ pub struct ReplayGuard<C, S> {
 }
 
 impl<C: HumanCheck, S: ReplayStore> ReplayGuard<C, S> {
-    /// Remembers the tokens that pass `check` in `store`, for ten minutes or as long as the store can.
-    /// Providers' tokens live two to five minutes.
+    /// Creates a check that claims the tokens which pass `check` in `store`.
+    ///
+    /// The ttl of a claim is ten minutes, or [`max_ttl`](ReplayStore::max_ttl) of the store if that
+    /// is shorter.
     pub fn new(check: C, store: S) -> Self {
         let ttl = store.max_ttl().min(Duration::from_secs(600));
         Self {
@@ -44,27 +63,35 @@ impl<C: HumanCheck, S: ReplayStore> ReplayGuard<C, S> {
         }
     }
 
-    /// Remembers them so long instead. It must be longer than any token of this check lives.
+    /// Sets the ttl of a claim. Default ten minutes, or the longest ttl of the store if that is
+    /// shorter.
+    ///
+    /// It must be longer than the provider accepts a token. docs/providers has the lifetimes of
+    /// tokens.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is zero, or longer than the store can remember.
+    /// [`ConfigError`] if the ttl is zero, or longer than [`max_ttl`](ReplayStore::max_ttl) of the
+    /// store.
     pub fn with_ttl(mut self, ttl: Duration) -> Result<Self, ConfigError> {
         let max_ttl = self.store.max_ttl();
         if ttl.is_zero() || ttl > max_ttl {
             return Err(ConfigError::new(
                 "ttl",
-                format!("is {ttl:?}, and the store can remember a token for {max_ttl:?}"),
-                "give a ttl above zero within that, or the store a longer one",
+                format!("is {ttl:?}, and the store accepts up to {max_ttl:?}"),
+                "write a ttl above zero in that range, or raise the ttl of the store",
             ));
         }
         self.ttl = ttl;
         Ok(self)
     }
 
-    /// Gives the store up after so long, over all answers that are to be claimed: `StoreUnavailable`, reason
-    /// `store-timeout`. For stores that may never answer. A `Timeout` around this check must leave
-    /// room for it, or a store that hangs looks like an outage of the provider.
+    /// Sets how long all claims of one submission may take together. Default no timeout.
+    ///
+    /// A claim that takes longer is [`ErrorKind::StoreUnavailable`] with the reason
+    /// `store-timeout`. For stores whose server may hang. A `Timeout` around this check must be
+    /// longer than this timeout and that of the provider together. Otherwise a store that hangs
+    /// looks like an outage of the provider.
     #[cfg(feature = "tokio")]
     #[must_use]
     pub fn with_store_timeout(mut self, timeout: Duration) -> Self {
@@ -72,7 +99,7 @@ impl<C: HumanCheck, S: ReplayStore> ReplayGuard<C, S> {
         self
     }
 
-    /// Claims within the timeout, where there is one.
+    /// Claims the tokens, within the timeout if one is set.
     async fn claim_within_timeout(
         &self,
         submission: &Submission,
@@ -85,29 +112,32 @@ impl<C: HumanCheck, S: ReplayStore> ReplayGuard<C, S> {
         self.claim(submission, facts).await
     }
 
+    /// Claims the token of every provider that judged.
     async fn claim(&self, submission: &Submission, facts: &Facts) -> Result<Claimed, ClaimError> {
         for judged in facts.all() {
-            let claim = TokenId::of_submission(submission, &judged.provider);
-            if self.store.claim(claim, self.ttl).await? == Claimed::Duplicate {
+            let token = TokenId::of_submission(submission, &judged.provider);
+            if self.store.claim(token, self.ttl).await? == Claimed::Duplicate {
                 return Ok(Claimed::Duplicate);
             }
         }
         Ok(Claimed::First)
     }
 
-    /// Once per change, since an outage of the store concerns every visitor.
-    fn note(&self, trouble: Option<&ClaimError>) {
-        if self.failing.swap(trouble.is_some(), Ordering::Relaxed) == trouble.is_some() {
+    /// Logs when the store begins to fail, and when it works again.
+    ///
+    /// One event for each change: an event for each claim would flood the log during an outage.
+    fn log_change(&self, error: Option<&ClaimError>) {
+        if self.failing.swap(error.is_some(), Ordering::Relaxed) == error.is_some() {
             return;
         }
-        match trouble {
+        match error {
             Some(error) => tracing::error!(
                 target: "human_check",
                 reason = error.reason(),
                 error = error as &dyn std::error::Error,
-                "the store of spent tokens fails, so nobody is proven human"
+                "the replay store fails, so no token can be accepted"
             ),
-            None => tracing::info!(target: "human_check", "the store of spent tokens works again"),
+            None => tracing::info!(target: "human_check", "the replay store works again"),
         }
     }
 }
@@ -128,7 +158,7 @@ impl<C: HumanCheck, S: ReplayStore> HumanCheck for ReplayGuard<C, S> {
             refused @ Verdict::NotHuman(_) => return Ok(refused),
         };
         let claimed = self.claim_within_timeout(submission, &facts).await;
-        self.note(claimed.as_ref().err());
+        self.log_change(claimed.as_ref().err());
         match claimed {
             Ok(Claimed::First) => {
                 facts.replay_protection = ReplayProtection::Store;

@@ -7,17 +7,27 @@ use crate::random::fraction;
 use crate::retry_budget::RetryBudget;
 use crate::{Capabilities, CheckError, ErrorKind, HumanCheck, Provider, Submission, Verdict};
 
-/// Asks a second time where the provider never saw the token.
+/// A check that is called a second time if the provider did not receive the token.
 ///
-/// May turn [`ErrorKind::Unavailable`] into what the second attempt says, and only where the error
-/// [knows](CheckError::token_may_be_used) that nothing was sent: a token is used up by being
-/// looked at, so repeating anything else would refuse an honest visitor. Retries are at most a tenth
-/// of the calls, after a burst of ten, so an outage is not made worse.
+/// For adapters that do not repeat requests themselves. All adapters of human-check that call a
+/// provider do, so they need no `RetryUnsent`.
 ///
-/// The adapters of this family repeat unsent requests by themselves. This is for adapters that do
-/// not.
+/// It may change [`ErrorKind::Unavailable`] into the result of the second attempt. It does so only
+/// if the error states that the token is [unused](CheckError::token_may_be_used) and names no
+/// [`retry_after`](CheckError::retry_after): verifying a token uses it up, so a repeat of a request
+/// that was sent would refuse an honest visitor. Retries are at most a tenth of the calls, after a
+/// burst of ten, so they do not amplify an outage.
 ///
-/// Dropping its future gives up the attempt under way and makes no other.
+/// ```
+/// use human_check_core::{HumanCheck, RetryUnsent};
+///
+/// fn with_retry(check: impl HumanCheck) -> impl HumanCheck {
+///     RetryUnsent::new(check)
+/// }
+/// ```
+///
+/// It needs a tokio runtime with its timer. Dropping its future drops the attempt in flight and
+/// makes no other.
 #[derive(Clone, Debug)]
 pub struct RetryUnsent<C> {
     check: C,
@@ -27,7 +37,9 @@ pub struct RetryUnsent<C> {
 }
 
 impl<C: HumanCheck> RetryUnsent<C> {
-    /// Repeats once, after a wait of 50 to 250 milliseconds.
+    /// Creates a check that calls `check` up to twice. The wait between is 50 to 250 milliseconds.
+    ///
+    /// Its clones share one budget of retries.
     pub fn new(check: C) -> Self {
         Self {
             check,
@@ -37,7 +49,10 @@ impl<C: HumanCheck> RetryUnsent<C> {
         }
     }
 
-    /// Waits a time between these two instead, chosen by chance.
+    /// Sets the bounds of the wait before the retry, which is random. Default 50 to 250
+    /// milliseconds.
+    ///
+    /// If `max_wait` is below `min_wait`, the wait is always `min_wait`.
     #[must_use]
     pub fn with_wait(mut self, min_wait: Duration, max_wait: Duration) -> Self {
         self.min_wait = min_wait;
@@ -62,7 +77,7 @@ impl<C: HumanCheck> HumanCheck for RetryUnsent<C> {
         let unsent = |error: &CheckError| {
             error.kind() == ErrorKind::Unavailable
                 && !error.token_may_be_used()
-                // Whoever names a time does not want to be asked before.
+                // A provider that requests a wait must not be called before it is over.
                 && error.retry_after().is_none()
         };
         if !outcome.as_ref().is_err_and(unsent) || !self.budget.spend() {

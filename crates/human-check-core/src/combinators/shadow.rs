@@ -13,39 +13,59 @@ use crate::{
     HumanCheck, Observation, ObservedOutcome, Provider, Submission, SystemClock, Verdict,
 };
 
-/// Asks a second check for its observation and reports how it compares, behind the first one's back.
+/// A check that also calls a second check and reports how the two compare, without effect on the
+/// result.
 ///
-/// May change no outcome. The second is asked after the first has answered, in a task of its own,
-/// about its own answers only, and only where the visitor sent one; so its delay, errors and panics
-/// reach nobody, and a token is never shown to a provider it was not made for. Whatever cannot be done
-/// at once is dropped and counted, not queued.
+/// The page shows the widgets of both providers. The second check is called after the first one has
+/// returned, in a task of its own, with the tokens of its own providers only. Its delay, its errors
+/// and its panics do not reach the visitor. If the visitor sent no token for it, the comparison
+/// says so. A submission that the first check refuses without a call is not compared.
 ///
-/// Dropping the future before the first has answered reports nothing. A second observation that has
-/// begun is finished.
+/// A comparison beyond [`with_max_in_flight`](Self::with_max_in_flight) is dropped and counted.
+/// Nothing is queued.
+///
+/// ```
+/// use human_check_core::{ComparisonSink, ConfigError, HumanCheck, Shadow};
+///
+/// fn compared(
+///     hcaptcha: impl HumanCheck,
+///     turnstile: impl HumanCheck,
+///     sink: impl ComparisonSink,
+/// ) -> Result<impl HumanCheck, ConfigError> {
+///     Shadow::new(hcaptcha, turnstile, sink)?.with_sample(0.25)
+/// }
+/// ```
+///
+/// With the feature `metrics` it counts `human_check_comparisons_total{first,second}` and
+/// `human_check_comparisons_dropped_total{reason}`, where `reason` is `full` or `no-runtime`.
+///
+/// It needs a tokio runtime with its timer. Dropping its future before the first check has returned
+/// makes no comparison. A comparison that has begun continues.
 #[derive(Debug)]
 pub struct Shadow<A, B, S> {
     check: A,
-    accepts: Vec<Provider>,
+    providers: Vec<Provider>,
     second: Arc<Second<B, S>>,
     share: f64,
 }
 
+/// The second check, and where comparisons go.
 #[derive(Debug)]
 struct Second<B, S> {
     check: B,
     sink: S,
     timeout: Duration,
     max_in_flight: usize,
-    running: AtomicUsize,
+    in_flight: AtomicUsize,
     clock: Arc<dyn Clock>,
 }
 
-/// Clones share the second check, the sink and the places.
+/// Clones share the second check, the sink and the limit.
 impl<A: Clone, B, S> Clone for Shadow<A, B, S> {
     fn clone(&self) -> Self {
         Self {
             check: self.check.clone(),
-            accepts: self.accepts.clone(),
+            providers: self.providers.clone(),
             second: Arc::clone(&self.second),
             share: self.share,
         }
@@ -53,47 +73,49 @@ impl<A: Clone, B, S> Clone for Shadow<A, B, S> {
 }
 
 impl<A: HumanCheck, B: HumanCheck, S: ComparisonSink> Shadow<A, B, S> {
-    /// Compares every visitor of `check` with what `second` says, and tells `sink`. At max_in_flight 64
-    /// second observations are under way, each for at max_in_flight 5 seconds.
+    /// Creates a check that returns the results of `check`, and reports comparisons with `second`
+    /// to `sink`.
+    ///
+    /// It compares every visitor, with at most 64 comparisons in flight, of at most 5 seconds each.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when both accept the same provider's answers: asking twice would spend the
-    /// token under the first one's feet.
+    /// [`ConfigError`] if both checks accept tokens of one provider: each of the two calls would
+    /// use up the token of the other.
     pub fn new(check: A, second: B, sink: S) -> Result<Self, ConfigError> {
-        let mut theirs = second.providers().iter();
-        if let Some(shared) = theirs.find(|p| check.providers().contains(p)) {
+        let mut accepted = second.providers().iter();
+        if let Some(shared) = accepted.find(|p| check.providers().contains(p)) {
             return Err(ConfigError::new(
                 "shadow",
-                format!("asks {shared}, and so does the check it stands behind"),
-                "compare two providers, each with a widget of its own on the page",
+                format!("calls {shared}, as the check that decides does"),
+                "compare two providers, each with its own widget on the page",
             ));
         }
         Ok(Self {
-            accepts: Provider::merged(check.providers(), second.providers()),
+            providers: Provider::merged(check.providers(), second.providers()),
             check,
             second: Arc::new(Second {
                 check: second,
                 sink,
                 timeout: Duration::from_secs(5),
                 max_in_flight: 64,
-                running: AtomicUsize::new(0),
+                in_flight: AtomicUsize::new(0),
                 clock: Arc::new(SystemClock),
             }),
             share: 1.0,
         })
     }
 
-    /// Compares this share of the visitors, from 0 to 1, chosen by chance.
+    /// Sets which share of the visitors is compared, from 0 to 1, at random. Default 1.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is no such number.
+    /// [`ConfigError`] if `share` is outside 0 to 1, or NaN.
     pub fn with_sample(mut self, share: f64) -> Result<Self, ConfigError> {
         if !(0.0..=1.0).contains(&share) {
             return Err(ConfigError::new(
                 "sample",
-                format!("is {share}"),
+                format!("is {share}, outside 0 to 1"),
                 "write a number from 0 to 1",
             ));
         }
@@ -101,49 +123,53 @@ impl<A: HumanCheck, B: HumanCheck, S: ComparisonSink> Shadow<A, B, S> {
         Ok(self)
     }
 
-    /// Gives a second observation up after so long, and compares that as a failure.
+    /// Sets how long the second check may take. Default 5 seconds.
+    ///
+    /// A result that takes longer is compared as unavailable, with the reason `timeout`.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
-        self.changed(|second| second.timeout = timeout)
+        self.configure(|second| second.timeout = timeout)
     }
 
-    /// Lets so many second observations be under way; those beyond are dropped.
+    /// Sets how many comparisons may be in flight. Those beyond it are dropped. Default 64.
     #[must_use]
     pub fn with_max_in_flight(self, max_in_flight: usize) -> Self {
-        self.changed(|second| second.max_in_flight = max_in_flight)
+        self.configure(|second| second.max_in_flight = max_in_flight)
     }
 
-    /// Dates comparisons by another clock.
+    /// Sets the clock that comparisons are dated with. Default [`SystemClock`].
     #[must_use]
     pub fn with_clock(self, clock: impl Clock) -> Self {
-        self.changed(|second| second.clock = Arc::new(clock))
+        self.configure(|second| second.clock = Arc::new(clock))
     }
 
-    fn changed(mut self, change: impl FnOnce(&mut Second<B, S>)) -> Self {
-        // While it is being set up nobody else holds it.
+    /// Changes the settings of the second check.
+    fn configure(mut self, change: impl FnOnce(&mut Second<B, S>)) -> Self {
+        // A check that is being set up has no clones yet.
         if let Some(second) = Arc::get_mut(&mut self.second) {
             change(second);
         }
         self
     }
 
+    /// Starts the second check, and reports both observations when it has ended.
     fn compare(&self, submission: &Submission, first: Observation) {
         let second = &self.second;
-        let Some(place) = Place::take(second) else {
+        let Some(permit) = Permit::take(second) else {
             return dropped("full");
         };
         let Ok(runtime) = Handle::try_current() else {
             return dropped("no-runtime");
         };
         let own = submission.retain_providers(second.check.providers());
-        // What its provider never states says nothing about the visitor.
-        let own = own.expecting_what(second.check.capabilities());
+        // An expectation that the second provider can never meet would always refuse.
+        let own = own.without_unmeetable_expectations(second.check.capabilities());
         let at = second.clock.now();
-        // Detached: it ends by its own deadline.
+        // The task is detached. Its own timeout ends it.
         drop(runtime.spawn(async move {
-            let second = place.second();
+            let second = permit.second();
             let observation = second.observation(&own).await;
-            count!("human_check_comparisons_total", "first" => word(&first), "second" => word(&observation));
+            count!("human_check_comparisons_total", "first" => outcome_label(&first), "second" => outcome_label(&observation));
             second.sink.record(Comparison {
                 at,
                 observations: vec![first, observation],
@@ -153,6 +179,7 @@ impl<A: HumanCheck, B: HumanCheck, S: ComparisonSink> Shadow<A, B, S> {
 }
 
 impl<B: HumanCheck, S> Second<B, S> {
+    /// Calls the second check, if `own` has a token for it.
     async fn observation(&self, own: &Submission) -> Observation {
         let addressed_to = own.addressed_to(self.check.providers());
         if !own.has_token_for_any(self.check.providers()) {
@@ -172,14 +199,15 @@ impl<B: HumanCheck, S> Second<B, S> {
     }
 }
 
-/// One of the places for second observations. Freed when dropped, also by a panic.
-struct Place<B, S>(Arc<Second<B, S>>);
+/// Counts one comparison as in flight until it is dropped, also by a panic.
+struct Permit<B, S>(Arc<Second<B, S>>);
 
-impl<B, S> Place<B, S> {
+impl<B, S> Permit<B, S> {
+    /// Returns `None` if the limit is reached.
     fn take(second: &Arc<Second<B, S>>) -> Option<Self> {
-        let taken = second.running.fetch_add(1, Ordering::Relaxed);
-        let place = Self(Arc::clone(second));
-        (taken < second.max_in_flight).then_some(place)
+        let taken = second.in_flight.fetch_add(1, Ordering::Relaxed);
+        let permit = Self(Arc::clone(second));
+        (taken < second.max_in_flight).then_some(permit)
     }
 
     fn second(&self) -> &Second<B, S> {
@@ -187,33 +215,35 @@ impl<B, S> Place<B, S> {
     }
 }
 
-impl<B, S> Drop for Place<B, S> {
+impl<B, S> Drop for Permit<B, S> {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
+/// Counts and logs a comparison that was not made.
 fn dropped(reason: &'static str) {
     count!("human_check_comparisons_dropped_total", "reason" => reason);
     tracing::debug!(target: "human_check", reason, "a comparison was dropped");
 }
 
-/// For a label: only whether, not why.
+/// Returns the value of a metric label: the outcome without its reason.
 #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only counted"))]
-fn word(observation: &Observation) -> &'static str {
+fn outcome_label(observation: &Observation) -> &'static str {
     match observation.outcome {
         ObservedOutcome::Failed(..) => "failed",
         ObservedOutcome::Human => "human",
-        ObservedOutcome::NoToken => "no-answer",
+        ObservedOutcome::NoToken => "no-token",
         ObservedOutcome::NotHuman(_) => "not-human",
     }
 }
 
 #[async_trait]
 impl<A: HumanCheck, B: HumanCheck, S: ComparisonSink> HumanCheck for Shadow<A, B, S> {
-    /// Those of both: the page shows both widgets, and what arrives for the second must get here.
+    /// Returns the providers of both checks, because the tokens for the second check must arrive,
+    /// too.
     fn providers(&self) -> &[Provider] {
-        &self.accepts
+        &self.providers
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -223,9 +253,10 @@ impl<A: HumanCheck, B: HumanCheck, S: ComparisonSink> HumanCheck for Shadow<A, B
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
         let start = Instant::now();
         let outcome = self.check.check(submission).await;
-        // Somebody who sent nothing, or what is no token, has no observations to compare.
-        let precheck = submission.precheck(self.check.providers()).is_ok();
-        if precheck && fraction() < self.share {
+        // A submission without a valid token is refused without a call, so there is nothing to
+        // compare.
+        let was_called = submission.precheck(self.check.providers()).is_ok();
+        if was_called && fraction() < self.share {
             let addressed_to = submission.addressed_to(self.check.providers());
             let first = Observation::of(addressed_to, &outcome, start.elapsed());
             self.compare(submission, first);

@@ -5,12 +5,24 @@ use async_trait::async_trait;
 use crate::counter::count;
 use crate::{Capabilities, CheckError, ErrorKind, HumanCheck, Provider, Submission, Verdict};
 
-/// Gives a check up after so long.
+/// A check with a timeout: a result that takes longer becomes [`ErrorKind::Unavailable`].
 ///
-/// May turn whatever comes later into [`ErrorKind::Unavailable`] (`deadline`). The check's future is
-/// dropped then; the provider may have spent the token. Never changes what comes in time.
+/// The reason is `timeout`. The future of the check is dropped then, and the provider may have used
+/// the token up. A result in time is never changed. Put it around combinators that call several
+/// checks, such as `Failover`, which have no timeout for the sum of their calls.
 ///
-/// Dropping its future drops the check's.
+/// ```
+/// use human_check_core::{HumanCheck, Timeout};
+/// use std::time::Duration;
+///
+/// fn bounded(check: impl HumanCheck) -> impl HumanCheck {
+///     Timeout::new(check, Duration::from_secs(3))
+/// }
+/// ```
+///
+/// With the feature `metrics` it counts `human_check_timeouts_total{provider}`.
+///
+/// It needs a tokio runtime with its timer. Dropping its future drops the future of the check.
 #[derive(Clone, Debug)]
 pub struct Timeout<C> {
     check: C,
@@ -18,7 +30,7 @@ pub struct Timeout<C> {
 }
 
 impl<C: HumanCheck> Timeout<C> {
-    /// Gives `check` up when it has taken so long.
+    /// Creates a check that fails if `check` takes longer than `after`.
     pub fn new(check: C, after: Duration) -> Self {
         Self { check, after }
     }

@@ -1,3 +1,5 @@
+//! The rules that a human verdict must satisfy.
+
 mod rules;
 
 use std::time::Duration;
@@ -5,11 +7,14 @@ use std::time::Duration;
 use crate::verdict::HostPattern;
 use crate::{Capabilities, ConfigError, FactKind, Score, Support, TestKeyPolicy};
 
-/// What a human verdict must satisfy beyond the provider's yes.
+/// The rules that a human verdict must satisfy, in addition to the provider's own decision.
 ///
-/// Pure: it reads a verdict, a submission and a time. Each rule can only refuse, so adding one
-/// never lets anybody in; a fact that a rule needs and the verdict lacks refuses. A new policy
-/// has one rule, that answers to a provider's testing keys are refused.
+/// Attach it with [`HumanCheckExt::enforce`](crate::HumanCheckExt::enforce), or call
+/// [`judge`](Self::judge). A rule can only refuse: adding one never lets a further request through.
+/// A verdict that lacks a fact which a rule needs is refused. A new policy has one rule: it refuses
+/// replies to a provider's test keys.
+///
+/// A policy has no side effects. It reads a verdict, a submission and a time.
 ///
 /// ```
 /// use human_check_core::{Policy, Score};
@@ -31,6 +36,7 @@ pub struct Policy {
     test_keys: TestKeyPolicy,
 }
 
+/// The hosts and apps that may show the challenge.
 #[derive(Clone, Debug, Default)]
 struct Origins {
     hostnames: Vec<HostPattern>,
@@ -44,7 +50,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Only refuses testing credentials.
+    /// Creates a policy whose only rule is that it refuses test keys.
     pub fn new() -> Self {
         Self {
             origins: None,
@@ -57,14 +63,15 @@ impl Policy {
         }
     }
 
-    /// Requires the challenge to have been shown on one of these hosts.
+    /// Sets the hosts that may show the challenge. Default any host.
     ///
-    /// Names are compared without case, port and trailing dot. `*.example.com` stands for every
-    /// host under example.com, at any depth, and not for example.com itself.
+    /// Names are compared without case, port and trailing dot. `*.example.com` stands for all hosts
+    /// below example.com, at any depth, and not for example.com itself. A later call replaces the
+    /// list, and the list of apps.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the list is empty or an entry is not a host name.
+    /// [`ConfigError`] if the list is empty or an entry is not a host name.
     pub fn with_hostnames<S: AsRef<str>>(
         self,
         hostnames: impl IntoIterator<Item = S>,
@@ -72,14 +79,15 @@ impl Policy {
         self.with_hostnames_or_apps(hostnames, [] as [&str; 0])
     }
 
-    /// Requires the challenge to have been shown on one of these hosts or in one of these apps.
+    /// Sets the hosts and the apps that may show the challenge. Default any.
     ///
-    /// Apps are Android package names or iOS bundle ids, compared exactly. One rule for both, so
-    /// that a site with a web page and an app has one policy.
+    /// Apps are Android package names or iOS bundle ids, and are compared exactly. One list is
+    /// enough: a verdict passes if its host or its app is listed. So a site with a web page and an
+    /// app needs one policy.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when both lists are empty or an entry cannot be a name.
+    /// [`ConfigError`] if both lists are empty, a host is not a host name, or an app is blank.
     pub fn with_hostnames_or_apps<H: AsRef<str>, A: AsRef<str>>(
         mut self,
         hostnames: impl IntoIterator<Item = H>,
@@ -95,8 +103,8 @@ impl Policy {
         if origins.apps.iter().any(|app| app.trim().is_empty()) {
             return Err(ConfigError::new(
                 "apps",
-                "holds an empty name",
-                "write the package name or bundle id, like `com.example.shop`",
+                "contains an empty name",
+                "write the package name or bundle id, such as `com.example.shop`",
             ));
         }
         if origins.hostnames.is_empty() && origins.apps.is_empty() {
@@ -110,39 +118,47 @@ impl Policy {
         Ok(self)
     }
 
-    /// Requires the challenge to have been solved for this action, in addition to what a
-    /// submission expects.
+    /// Sets the action that the challenge must have been solved for. Default any action.
+    ///
+    /// An action that the submission expects must match as well.
     #[must_use]
     pub fn with_action(mut self, action: impl Into<String>) -> Self {
         self.action = Some(action.into());
         self
     }
 
-    /// Requires every submission to expect a binding, and the verdict to carry it.
+    /// Requires that the submission expects a binding and that the verdict carries the same one.
+    ///
+    /// Default not required. A submission without
+    /// [`with_expected_binding`](crate::Submission::with_expected_binding) is refused then.
     #[must_use]
     pub fn with_binding_required(mut self) -> Self {
         self.binding = true;
         self
     }
 
-    /// Requires a score as good as this one. Equal passes.
+    /// Sets the lowest score that passes. An equal score passes. Default no minimum.
     #[must_use]
     pub fn with_min_score(mut self, score: Score) -> Self {
         self.min_score = Some(score);
         self
     }
 
-    /// Requires the challenge to have been solved no longer ago than this, and not in the future.
+    /// Sets how old a solved challenge may be, and requires that it was not solved in the future.
+    /// Default no limit.
     ///
-    /// Providers end their tokens by themselves; this is for routes that want less. Some providers
-    /// report when the challenge was loaded, so a visitor who ponders looks old.
+    /// The [clock skew](Self::with_clock_skew) is added to the age. Providers limit the age of
+    /// their tokens themselves; the rule is for routes that need a shorter limit. Some providers
+    /// report when the challenge was loaded instead, so the limit must include the time to solve it
+    /// and fill in the form.
     #[must_use]
     pub fn with_max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
     }
 
-    /// How far the provider's clock and ours may differ when an age is judged. Default 60 seconds.
+    /// Sets how far the clocks of the provider and of this server may differ, for
+    /// [`with_max_age`](Self::with_max_age). Default 60 seconds.
     #[must_use]
     pub fn with_clock_skew(mut self, skew: Duration) -> Self {
         self.clock_skew = skew;
@@ -150,25 +166,34 @@ impl Policy {
     }
 
     /// Sets whether replies to a provider's published test keys may pass. Default
-    /// [`TestKeyPolicy::Refused`]; allow them in tests only.
+    /// [`TestKeyPolicy::Refused`]. Allow them in tests only.
     #[must_use]
     pub fn with_test_keys(mut self, policy: TestKeyPolicy) -> Self {
         self.test_keys = policy;
         self
     }
 
-    /// Whether a check that reports `reports` can ever satisfy this policy.
+    /// Checks that a check with these `capabilities` can satisfy this policy at all.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] naming the first rule whose fact the check does not report, or an action
-    /// without a name, which providers report as none.
-    pub fn validate_for(&self, reports: Capabilities) -> Result<(), ConfigError> {
+    /// [`ConfigError`] that names the first rule whose fact the check never reports, or the action
+    /// if it is blank. Providers report a blank action as none.
+    ///
+    /// ```
+    /// use human_check_core::{Capabilities, Policy, Score};
+    ///
+    /// let policy = Policy::new().with_min_score(Score::humanity(0.5)?);
+    /// let error = policy.validate_for(Capabilities::nothing()).unwrap_err();
+    /// assert_eq!(error.field(), "min_score");
+    /// # Ok::<(), human_check_core::ConfigError>(())
+    /// ```
+    pub fn validate_for(&self, capabilities: Capabilities) -> Result<(), ConfigError> {
         if self.action.as_ref().is_some_and(|a| a.trim().is_empty()) {
             return Err(ConfigError::new(
                 "action",
-                "is empty, so it would refuse everybody",
-                "write the action that the page gives the widget, or leave the rule out",
+                "is empty, so it would refuse every visitor",
+                "write the action that the page sets on the widget, or leave the rule out",
             ));
         }
         let rules = [
@@ -178,14 +203,14 @@ impl Policy {
             ("min_score", self.min_score.is_some(), FactKind::Score),
             ("max_age", self.max_age.is_some(), FactKind::SolvedAt),
         ];
-        for (rule, asked, fact) in rules {
-            if asked && reports.of(fact) == Support::Never {
+        for (rule, is_set, fact) in rules {
+            if is_set && capabilities.of(fact) == Support::Never {
                 return Err(ConfigError::new(
                     rule,
                     format!(
-                        "asks for the {fact}, which this check does not report, so it would refuse everybody"
+                        "requires the {fact}, which this check never reports, so it would refuse every visitor"
                     ),
-                    "leave the rule out, or use a provider or plan that reports it",
+                    "leave the rule out, or use a provider or a plan that reports it",
                 ));
             }
         }

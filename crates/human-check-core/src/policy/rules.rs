@@ -1,4 +1,4 @@
-//! The rules, one after the other.
+//! How a policy judges a verdict: the rules, one after the other.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,8 +6,23 @@ use super::{Origins, Policy};
 use crate::{FactKind, Facts, Reason, Refusal, Submission, Verdict};
 
 impl Policy {
-    /// Turns a human verdict that breaks a rule into a refusal. Refusals stay as they are. Where
-    /// several providers judged, each one's facts are held to every rule.
+    /// Changes a human verdict that breaks a rule into a refusal. A refusal stays as it is.
+    ///
+    /// `now` is compared with the time of solving. If several providers judged, the facts of each
+    /// must satisfy every rule.
+    ///
+    /// ```
+    /// use human_check_core::{Facts, Hostname, Policy, Provider, Submission, Verdict};
+    /// use std::time::SystemTime;
+    ///
+    /// static ACME: Provider = Provider::new("acme", &["acme-response"]);
+    /// let policy = Policy::new().with_hostnames(["www.example.com"])?;
+    /// let mut facts = Facts::new(&ACME);
+    /// facts.hostname = Hostname::parse("other.example");
+    /// let verdict = policy.judge(Verdict::Human(facts), &Submission::new(), SystemTime::now());
+    /// assert_eq!(verdict.refusal().unwrap().reason().as_str(), "wrong-hostname");
+    /// # Ok::<(), human_check_core::ConfigError>(())
+    /// ```
     pub fn judge(&self, verdict: Verdict, submission: &Submission, now: SystemTime) -> Verdict {
         let facts = match verdict {
             Verdict::Human(facts) => facts,
@@ -26,6 +41,7 @@ impl Policy {
         })
     }
 
+    /// Returns the reason to refuse, if `facts` break a rule.
     fn broken_by(&self, facts: &Facts, submission: &Submission, now: SystemTime) -> Option<Reason> {
         if facts.test_key && !self.test_keys.allowed() {
             return Some(Reason::TestKey);
@@ -54,16 +70,18 @@ impl Policy {
             }
         }
         self.max_age
-            .and_then(|age| aged(facts.solved_at, age, self.clock_skew, now))
+            .and_then(|age| broken_age(facts.solved_at, age, self.clock_skew, now))
     }
 }
 
 impl Origins {
+    /// Returns the reason to refuse, if neither the host nor the app is listed.
     fn broken_by(&self, facts: &Facts) -> Option<Reason> {
         match (&facts.hostname, &facts.app) {
             (None, None) => Some(Reason::EvidenceAbsent(FactKind::Hostname)),
             (host, app) => {
-                // Either vouches. If both had to, taking one out of a reply could make it pass.
+                // One of both is enough. If both had to be listed, removing one from a reply could
+                // turn a refusal into a pass.
                 let host_ok = host
                     .as_ref()
                     .is_some_and(|h| self.hostnames.iter().any(|p| p.matches(h)));
@@ -74,7 +92,8 @@ impl Origins {
     }
 }
 
-fn aged(
+/// Returns the reason to refuse, if the challenge is too old or was solved in the future.
+fn broken_age(
     solved_at: Option<SystemTime>,
     max_age: Duration,
     skew: Duration,

@@ -34,7 +34,8 @@ type Rule = (
     FactKind,
 );
 
-/// Every rule, with what breaks it by value and the fact it needs.
+/// Every rule: its name, a policy that the facts satisfy, one that they break, and the fact it
+/// needs.
 fn rules() -> Vec<Rule> {
     vec![
         (
@@ -107,7 +108,8 @@ fn each_rule_passes_what_fits_and_refuses_what_is_absent() {
 
 #[test]
 fn adding_a_rule_never_turns_a_refusal_into_a_pass() {
-    // All pairs of subsets: whatever a smaller policy refuses, the larger one refuses too.
+    // All pairs of policies, one with the rules of the other and more: what the smaller one
+    // refuses, the larger one refuses, too.
     let submission = Submission::new().with_expected_binding("session-1");
     let rules = rules();
     let mut all: Vec<(u32, Policy)> = Vec::new();
@@ -222,7 +224,7 @@ fn an_app_and_a_host_are_one_rule() {
 }
 
 #[test]
-fn testing_credentials_need_permission_and_raise_an_alert() {
+fn test_keys_need_permission_and_raise_an_alert() {
     let testing = Facts {
         test_key: true,
         ..facts()
@@ -255,7 +257,8 @@ fn the_action_of_the_submission_holds_beside_the_policys() {
 
 #[test]
 fn a_required_binding_must_be_expected_too() {
-    // Whoever requires it and forgets to say which one would let any session's token pass.
+    // A route that requires a binding but forgets to state it would let the token of any session
+    // pass.
     let policy = Policy::new().with_binding_required();
     let unexpected = reason(&policy, facts(), &Submission::new(), 1_000);
     assert_eq!(unexpected, Some(Reason::EvidenceAbsent(FactKind::Binding)));

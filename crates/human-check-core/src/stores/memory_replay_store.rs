@@ -9,13 +9,25 @@ use async_trait::async_trait;
 use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 use crate::{ClaimError, Claimed, Clock, DigestKey, ReplayStore, SystemClock, TokenId};
 
-/// Spent tokens remembered in this process, so many and no more.
+/// A replay store in the memory of one process, with a fixed capacity.
 ///
-/// When it is full it refuses new claims instead of forgetting old ones. Only tokens that a provider
-/// called human's are claimed, so junk cannot fill it. About 36 bytes a token while claims are
-/// steady, up to twice that just after a table has grown.
+/// A full store returns an error (`store-full`) for new claims and keeps the old ones. A
+/// `ReplayGuard` claims only tokens that passed, so invalid tokens cannot fill the store. A token
+/// takes about 36 bytes at a steady rate of claims, and up to twice that just after a table has
+/// grown.
 ///
-/// One process knows nothing of another: behind a load balancer, share a store instead.
+/// Processes do not share it, and a restart empties it. Behind a load balancer use a store that all
+/// processes share.
+///
+/// ```
+/// use human_check_core::{HumanCheck, HumanCheckExt, MemoryReplayStore};
+///
+/// fn without_replays(check: impl HumanCheck) -> impl HumanCheck {
+///     check.replay_guard(MemoryReplayStore::new(100_000))
+/// }
+/// ```
+///
+/// Clones share one store.
 #[derive(Clone)]
 pub struct MemoryReplayStore(Arc<Inner>);
 
@@ -28,23 +40,25 @@ struct Inner {
     clock: Arc<dyn Clock>,
 }
 
-/// Two sets instead of a time for every token: a token goes into the young one, and a whole
-/// generation is dropped when everything in it is older than the longest ttl.
+/// Two sets of digests, which save a time for each token.
+///
+/// A claim goes into `current`. After a ttl, `current` becomes `previous`, and the previous set, in
+/// which every claim is older than the ttl, is dropped.
 #[derive(Default)]
 struct Generations {
-    young: Digests,
-    old: Digests,
-    /// When the young one was begun.
-    since: Duration,
+    current: Digests,
+    previous: Digests,
+    /// When `current` was started.
+    started: Duration,
 }
 
-type Digests = HashSet<u128, BuildHasherDefault<AsItIs>>;
+type Digests = HashSet<u128, BuildHasherDefault<DigestHasher>>;
 
-/// Digests are as good as random already.
+/// A hasher that returns bits of the digest, which is uniformly distributed already.
 #[derive(Default)]
-struct AsItIs(u64);
+struct DigestHasher(u64);
 
-impl Hasher for AsItIs {
+impl Hasher for DigestHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -60,18 +74,24 @@ impl Hasher for AsItIs {
     }
 }
 
-/// So that threads seldom wait for one another. Loom tries them all, and one is enough for that.
+/// Several locks, so that threads seldom wait for each other. One is enough for loom, which tries
+/// all interleavings and would need longer with more.
 const SHARDS: usize = if cfg!(loom) { 1 } else { 16 };
 
 impl MemoryReplayStore {
-    /// Room for `capacity` tokens that live up to ten minutes, longer than any provider's.
+    /// Creates a store for up to `capacity` tokens, with a ttl of ten minutes.
+    ///
+    /// That is longer than the tokens of most providers live; see the heading "Tokens" of the pages
+    /// in docs/providers.
     pub fn new(capacity: usize) -> Self {
         Self::build(capacity, Duration::from_secs(600), Arc::new(SystemClock))
     }
 
     /// Sets the longest ttl that a claim can have. Default ten minutes.
     ///
-    /// The returned store is empty: call it before the store is used.
+    /// The store keeps every claim at least that long, and at most twice as long.
+    ///
+    /// The returned store is empty. Call it before the store is used.
     #[must_use]
     pub fn with_ttl(self, ttl: Duration) -> Self {
         Self::build(self.0.capacity, ttl, Arc::clone(&self.0.clock))
@@ -79,7 +99,7 @@ impl MemoryReplayStore {
 
     /// Sets the clock. Default [`SystemClock`].
     ///
-    /// The returned store is empty: call it before the store is used.
+    /// The returned store is empty. Call it before the store is used.
     #[must_use]
     pub fn with_clock(self, clock: impl Clock) -> Self {
         Self::build(self.0.capacity, self.0.ttl, Arc::new(clock))
@@ -104,43 +124,44 @@ impl Inner {
         if let Some(claimed) = self.try_claim(digest, now) {
             return Ok(claimed);
         }
-        // Shards that nobody asked lately may still hold what has ended.
+        // Shards without recent claims may still hold claims that have expired.
         for shard in &self.shards {
-            self.age(&mut lock(shard), now);
+            self.expire(&mut lock(shard), now);
         }
         self.try_claim(digest, now)
             .ok_or_else(|| ClaimError::new("store-full"))
     }
 
-    /// `None` when there is no room.
+    /// Claims `digest`. Returns `None` if the store is full.
     fn try_claim(&self, digest: u128, now: Duration) -> Option<Claimed> {
-        // Bits that do not choose the place within a table.
+        // The upper bits choose the shard, because the lower bits choose the place in a table.
         let shard = (digest >> 64) as usize % self.shards.len();
         let mut shard = lock(&self.shards[shard]);
-        self.age(&mut shard, now);
-        if shard.young.contains(&digest) || shard.old.contains(&digest) {
+        self.expire(&mut shard, now);
+        if shard.current.contains(&digest) || shard.previous.contains(&digest) {
             return Some(Claimed::Duplicate);
         }
         if self.live.fetch_add(1, Ordering::Relaxed) >= self.capacity {
             self.live.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        shard.young.insert(digest);
+        shard.current.insert(digest);
         Some(Claimed::First)
     }
 
-    fn age(&self, shard: &mut Generations, now: Duration) {
-        let age = now.saturating_sub(shard.since);
+    /// Starts a new generation in `shard` when the current one is as old as the ttl.
+    fn expire(&self, shard: &mut Generations, now: Duration) {
+        let age = now.saturating_sub(shard.started);
         if age < self.ttl {
             return;
         }
-        let gone = std::mem::replace(&mut shard.old, std::mem::take(&mut shard.young));
-        let mut gone = gone.len();
-        shard.since = now;
+        let expired = std::mem::replace(&mut shard.previous, std::mem::take(&mut shard.current));
+        let mut expired = expired.len();
+        shard.started = now;
         if age >= self.ttl.saturating_mul(2) {
-            gone += std::mem::take(&mut shard.old).len();
+            expired += std::mem::take(&mut shard.previous).len();
         }
-        self.live.fetch_sub(gone, Ordering::Relaxed);
+        self.live.fetch_sub(expired, Ordering::Relaxed);
     }
 }
 
@@ -150,11 +171,11 @@ impl ReplayStore for MemoryReplayStore {
         self.0.ttl
     }
 
-    async fn claim(&self, claim: TokenId<'_>, ttl: Duration) -> Result<Claimed, ClaimError> {
+    async fn claim(&self, token: TokenId<'_>, ttl: Duration) -> Result<Claimed, ClaimError> {
         if ttl > self.0.ttl {
             return Err(ClaimError::new("ttl-too-long"));
         }
-        let digest = claim.digest(&self.0.key);
+        let digest = token.digest(&self.0.key);
         self.0.claim(u128::from_le_bytes(digest))
     }
 }
@@ -168,7 +189,7 @@ impl fmt::Debug for MemoryReplayStore {
     }
 }
 
-/// All interleavings.
+/// Tests of all interleavings of two threads.
 #[cfg(all(test, loom))]
 mod interleaved {
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -178,7 +199,8 @@ mod interleaved {
 
     use super::*;
 
-    /// Each look is a second later than the one before, so that claims race with generations.
+    /// A clock that advances by a second each time it is read, so that a generation ends between
+    /// claims.
     #[derive(Debug)]
     struct Ticking(AtomicU64);
 
@@ -224,8 +246,8 @@ mod interleaved {
 
     #[test]
     fn loom_a_claim_holds_while_generations_change() {
-        // The first look is at second 3, and the generation that it claims in ends before the second.
-        // Four looks are within the ttl of the claim.
+        // The first reading of the clock is 3 s. The generation of that claim ends at 4 s. All four
+        // readings are within the ttl of the claim.
         loom::model(|| assert_eq!(two(4, 3, 4, &[7, 7])[0], 1));
     }
 

@@ -1,4 +1,4 @@
-//! Where accepted tokens are kept, so that each is accepted once.
+//! Replay stores, which record accepted tokens so that each token is accepted once.
 
 mod memory_replay_store;
 mod replay_store;

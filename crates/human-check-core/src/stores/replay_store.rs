@@ -8,91 +8,112 @@ use async_trait::async_trait;
 use crate::random::random;
 use crate::{Provider, Secret, Submission};
 
-/// Remembers which tokens were accepted, so that each passes once.
+/// A store that records which tokens were accepted, so that each token is accepted once.
+///
+/// [`MemoryReplayStore`](crate::MemoryReplayStore) serves one process. Several processes need a
+/// store that they share, such as `RedisReplayStore` of the crate `human-check-redis`. A
+/// [`ReplayGuard`](crate::ReplayGuard) claims the tokens.
 ///
 /// # Contract
 ///
-/// - Of all callers that claim the same token within its ttl, at whatever time and on whatever
-///   machine the store serves, at most one is told [`Claimed::First`]. Look and write are one
+/// - Of all callers that claim the same token within its ttl, in all processes that the store
+///   serves, at most one gets [`Claimed::First`]. The lookup and the write are one atomic
 ///   operation.
-/// - A store that cannot tell, or has no room, says so; it never forgets a claim to make room.
-/// - It waits no longer than a visitor would, whatever its server does.
+/// - A store that fails or is full returns an error. It never drops a claim to make room.
+/// - A claim takes no longer than a visitor would wait, even if the store's server hangs.
 ///
 /// # Cancellation
 ///
-/// Dropping the future of [`claim`](Self::claim) leaves the token claimed or not. It never takes a
-/// claim back.
+/// Dropping the future of [`claim`](Self::claim) leaves open whether the token is claimed. A claim
+/// is never revoked.
 #[async_trait]
 pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
-    /// The longest ttl it can remember a token for.
+    /// Returns the longest ttl that a claim in this store can have.
     fn max_ttl(&self) -> Duration;
 
     /// Claims a token as used, for at least `ttl` from now.
     ///
     /// # Errors
     ///
-    /// [`ClaimError`] when nobody can say whether it was used before.
-    async fn claim(&self, claim: TokenId<'_>, ttl: Duration) -> Result<Claimed, ClaimError>;
+    /// [`ClaimError`] if the store cannot tell whether the token was claimed before, is full, or
+    /// cannot keep a claim as long as `ttl`.
+    async fn claim(&self, token: TokenId<'_>, ttl: Duration) -> Result<Claimed, ClaimError>;
 }
 
-/// What a store was told.
+/// The result of a claim: whether the token was claimed before.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[must_use = "a claim that nobody looks at lets replays in"]
+#[must_use = "a claim whose result is ignored lets replays through"]
 pub enum Claimed {
-    /// The token was claimed before.
+    /// The token was claimed before, within its ttl.
     Duplicate,
-    /// This is the first use.
+    /// The token was not claimed before, and is claimed now.
     First,
 }
 
-/// A token to be claimed. A store sees its keyed digest and nothing else of it.
+/// The identity of a token that is to be claimed.
+///
+/// A store sees a keyed [`digest`](Self::digest) of the token and never its text.
+///
+/// ```
+/// use human_check_core::{DigestKey, Provider, Submission, TokenId};
+///
+/// static ACME: Provider = Provider::new("acme", &["acme-response"]);
+/// let submission = Submission::new().with_token(&ACME, "token-from-the-form");
+/// let token = TokenId::of_submission(&submission, &ACME);
+/// let key = DigestKey::random();
+/// assert_eq!(token.digest(&key), token.digest(&key));
+/// ```
 #[derive(Clone, Copy)]
-pub struct TokenId<'a>(What<'a>);
+pub struct TokenId<'a>(Source<'a>);
 
 #[derive(Clone, Copy)]
-enum What<'a> {
-    Submitted(&'a Submission, &'a Provider),
-    Named(&'a Provider, &'a [u8]),
+enum Source<'a> {
+    Submission(&'a Submission, &'a Provider),
+    Bytes(&'a Provider, &'a [u8]),
 }
 
 impl<'a> TokenId<'a> {
-    /// Whatever arrived for `provider` in `submission`. The field it came in makes no difference.
+    /// Creates the identity of what arrived for `provider` in `submission`.
+    ///
+    /// The form field that it arrived in, repeated values and their order make no difference.
     pub fn of_submission(submission: &'a Submission, provider: &'a Provider) -> Self {
-        Self(What::Submitted(submission, provider))
+        Self(Source::Submission(submission, provider))
     }
 
-    /// A token known by something else than its text, for adapters whose tokens can be written in
-    /// more than one way. `id` must be the same for all of them.
+    /// Creates the identity of a token from bytes that the adapter chooses.
+    ///
+    /// For an adapter whose tokens can be written in more than one way. `id` must be the same for
+    /// all spellings of one token.
     pub fn from_bytes(provider: &'a Provider, id: &'a [u8]) -> Self {
-        Self(What::Named(provider, id))
+        Self(Source::Bytes(provider, id))
     }
 
-    /// Whose token it is.
+    /// Returns the provider whose token it is.
     pub fn provider(&self) -> &'a Provider {
         match self.0 {
-            What::Submitted(_, provider) | What::Named(provider, _) => provider,
+            Source::Submission(_, provider) | Source::Bytes(provider, _) => provider,
         }
     }
 
-    /// The digest that stands for the token under `key`.
+    /// Returns the digest of the token under `key`. A store keeps the digest in place of the token.
     pub fn digest(&self, key: &DigestKey) -> [u8; 16] {
-        let whose = self.provider().name().as_bytes();
+        let provider_name = self.provider().name().as_bytes();
         let (submission, provider) = match self.0 {
-            What::Named(_, id) => return key.digest(&[whose, id]),
-            What::Submitted(submission, provider) => (submission, provider),
+            Source::Bytes(_, id) => return key.digest(&[provider_name, id]),
+            Source::Submission(submission, provider) => (submission, provider),
         };
-        // Nearly everybody sends one value, or the same twice, and that needs no list.
+        // Nearly every submission has one value, or the same value twice. That needs no list.
         let mut values = submission.values(provider);
         if let Some((name, text)) = values.next()
             && values.all(|other| other == (name, text))
         {
-            return key.digest(&[whose, name.as_bytes(), text.as_bytes()]);
+            return key.digest(&[provider_name, name.as_bytes(), text.as_bytes()]);
         }
         let mut values: Vec<_> = submission.values(provider).collect();
-        // In one order and without copies, however the visitor arranged them.
+        // Sorted and without repetitions, so that the client cannot change the digest.
         values.sort_unstable();
         values.dedup();
-        let mut parts = vec![whose];
+        let mut parts = vec![provider_name];
         let values = values.into_iter();
         parts.extend(values.flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]));
         key.digest(&parts)
@@ -105,12 +126,23 @@ impl fmt::Debug for TokenId<'_> {
     }
 }
 
-/// The key of the digests that stand for tokens in a store.
+/// The key of the digests that a store keeps in place of tokens. `Debug` hides it.
+///
+/// Without the key, a leaked store does not show which tokens it holds.
+///
+/// ```
+/// use human_check_core::{DigestKey, Secret};
+///
+/// let secret = Secret::new("p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa")?;
+/// let (one, other) = (DigestKey::from_secret(&secret), DigestKey::from_secret(&secret));
+/// assert_eq!(one.digest(&[b"token"]), other.digest(&[b"token"]));
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 #[derive(Clone)]
 pub struct DigestKey([u8; 32]);
 
 impl DigestKey {
-    /// A key that only this process has, for a store that only this process has.
+    /// Creates a random key, for a store that one process uses.
     pub fn random() -> Self {
         let mut key = [0; 32];
         for part in key.chunks_exact_mut(8) {
@@ -119,13 +151,18 @@ impl DigestKey {
         Self(key)
     }
 
-    /// The key that every process makes of the same secret, for a store that they share.
+    /// Derives a key from `secret`, for a store that several processes share.
+    ///
+    /// The same secret gives the same key in every process.
     pub fn from_secret(secret: &Secret) -> Self {
+        // Part of the derivation. Another text would change every digest in a shared store.
         let context = "human-check 2026-11-24 digests of spent tokens";
         Self(blake3::derive_key(context, secret.expose().as_bytes()))
     }
 
-    /// The first 128 bits of the keyed BLAKE3 hash of `parts`. No two lists of parts look alike.
+    /// Returns the first 128 bits of the keyed BLAKE3 hash of `parts`.
+    ///
+    /// The length of each part is hashed, too, so `["ab", "c"]` and `["a", "bc"]` differ.
     pub fn digest(&self, parts: &[&[u8]]) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         for part in parts {
@@ -144,7 +181,14 @@ impl fmt::Debug for DigestKey {
     }
 }
 
-/// Nobody can say whether a token was used before.
+/// The error of a replay store that cannot tell whether a token was claimed before.
+///
+/// ```
+/// use human_check_core::ClaimError;
+///
+/// let error = ClaimError::new("store-full");
+/// assert_eq!(error.to_string(), "the replay store failed (store-full)");
+/// ```
 #[derive(Debug)]
 pub struct ClaimError {
     reason: &'static str,
@@ -152,8 +196,10 @@ pub struct ClaimError {
 }
 
 impl ClaimError {
-    /// `reason` is a short name of a fixed set in the style of `store-full`; it may become a metric
-    /// label.
+    /// Creates an error without a cause.
+    ///
+    /// `reason` is a short name from a fixed set, in the style of `store-full`. It may become a
+    /// metric label.
     pub fn new(reason: &'static str) -> Self {
         Self {
             reason,
@@ -161,15 +207,15 @@ impl ClaimError {
         }
     }
 
-    /// The same with what caused it. The cause must not show an address with a password, a key or a
-    /// token.
+    /// Sets the cause. Its text must not contain a URL with a password, a key or a token. Default
+    /// none.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// What happened, as a short name of a fixed set.
+    /// Returns what happened, as a short name from a fixed set, such as `store-timeout`.
     pub fn reason(&self) -> &'static str {
         self.reason
     }
@@ -177,7 +223,7 @@ impl ClaimError {
 
 impl fmt::Display for ClaimError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the store of spent tokens failed ({})", self.reason)
+        write!(f, "the replay store failed ({})", self.reason)
     }
 }
 
@@ -192,19 +238,19 @@ impl<S: ReplayStore + ?Sized> ReplayStore for std::sync::Arc<S> {
         (**self).max_ttl()
     }
 
-    // Written as the attribute would expand it, but handing on the inner future instead of boxing it
-    // once more.
-    fn claim<'store, 'claim, 'future>(
+    // The signature is what `async_trait` would generate. Written by hand, the method returns the
+    // inner future instead of boxing it a second time.
+    fn claim<'store, 'token, 'future>(
         &'store self,
-        claim: TokenId<'claim>,
+        token: TokenId<'token>,
         ttl: Duration,
     ) -> Pin<Box<dyn Future<Output = Result<Claimed, ClaimError>> + Send + 'future>>
     where
         'store: 'future,
-        'claim: 'future,
+        'token: 'future,
         Self: 'future,
     {
-        (**self).claim(claim, ttl)
+        (**self).claim(token, ttl)
     }
 }
 

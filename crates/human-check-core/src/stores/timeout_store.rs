@@ -4,13 +4,22 @@ use async_trait::async_trait;
 
 use super::{ClaimError, Claimed, ReplayStore, TokenId};
 
-/// A replay store that is given up after a while, as unavailable.
+/// A replay store with a timeout: a claim that takes longer fails with the reason `store-timeout`.
 ///
-/// For a check that claims by itself, such as ALTCHA's: a [`Timeout`](crate::Timeout) around the whole
-/// check would turn a store that hangs into an outage of the provider, and a route may fail open on one.
-/// [`ReplayGuard`](crate::ReplayGuard) has a timeout of its own.
+/// For a check that claims tokens itself, such as ALTCHA's. A [`Timeout`](crate::Timeout) around
+/// the whole check would report a store that hangs as an outage of the provider, and a route may
+/// fail open on that. [`ReplayGuard`](crate::ReplayGuard) needs no `TimeoutStore`: it has a timeout
+/// of its own.
 ///
-/// Dropping the future of a claim leaves the token claimed or not.
+/// ```
+/// use human_check_core::{MemoryReplayStore, ReplayStore, TimeoutStore};
+/// use std::time::Duration;
+///
+/// let store = TimeoutStore::new(MemoryReplayStore::new(100_000), Duration::from_secs(1));
+/// assert_eq!(store.max_ttl(), Duration::from_secs(600));
+/// ```
+///
+/// Dropping the future of a claim, or its timeout, leaves open whether the token is claimed.
 #[derive(Clone, Debug)]
 pub struct TimeoutStore<S> {
     store: S,
@@ -18,7 +27,7 @@ pub struct TimeoutStore<S> {
 }
 
 impl<S: ReplayStore> TimeoutStore<S> {
-    /// Creates a store that gives `store` up after `timeout`.
+    /// Creates a store that claims in `store`, and fails when a claim takes longer than `timeout`.
     pub fn new(store: S, timeout: Duration) -> Self {
         Self { store, timeout }
     }
@@ -35,7 +44,7 @@ impl<S: ReplayStore> ReplayStore for TimeoutStore<S> {
     }
 }
 
-/// Gives `claim` up after `timeout`.
+/// Waits for `claim`, and fails with `store-timeout` after `timeout`.
 pub(crate) async fn within(
     timeout: Duration,
     claim: impl Future<Output = Result<Claimed, ClaimError>>,

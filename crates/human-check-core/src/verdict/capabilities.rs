@@ -1,18 +1,18 @@
 use std::fmt;
 
-/// A piece of evidence that a human verdict may carry.
+/// A kind of fact that a human verdict may carry and that a policy may require.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum FactKind {
-    /// What the visitor was doing, as the page declared it.
+    /// The action that the challenge was solved for, such as `signup`.
     Action,
-    /// The caller's own value that was tied to the challenge (cdata, uid).
+    /// The value that the challenge was bound to, such as a session id.
     Binding,
-    /// Where the challenge was shown: a host name, or an app's package name.
+    /// Where the challenge was shown: a host name, or the package name or bundle id of an app.
     Hostname,
-    /// How human the visitor looked.
+    /// The score: how human the visitor looked.
     Score,
-    /// When the challenge was solved.
+    /// The time when the challenge was solved.
     SolvedAt,
 }
 
@@ -25,7 +25,7 @@ impl FactKind {
         Self::SolvedAt,
     ];
 
-    /// Its name in messages.
+    /// Returns the name of the fact in messages, such as `hostname`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Action => "action",
@@ -43,13 +43,15 @@ impl fmt::Display for FactKind {
     }
 }
 
-/// How far a fact can be relied on.
+/// How many of a check's human verdicts carry a fact: none, some or all.
+///
+/// The order is `Never`, `Sometimes`, `Always`.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Support {
-    /// No verdict needs to carry it; a policy that asks for it would refuse everybody, or everybody
-    /// whom one of several providers judges.
+    /// No human verdict is known to carry it. A policy that requires it is an error when it is
+    /// attached: it would refuse every visitor, or every visitor of one of several providers.
     Never,
-    /// Some verdicts carry it. A policy may ask for it and refuses those without.
+    /// Some human verdicts carry it. A policy may require it, and refuses the verdicts without it.
     Sometimes,
     /// Every human verdict carries it.
     Always,
@@ -57,47 +59,51 @@ pub enum Support {
 
 /// Which facts the human verdicts of a check carry.
 ///
-/// Policies are checked against it when they are built, and the conformance suite chooses its
-/// tests by it.
+/// A check returns it from [`HumanCheck::capabilities`](crate::HumanCheck::capabilities). A policy
+/// is compared with it when it is attached. The conformance suite selects its tests by it.
 ///
 /// ```
-/// use human_check_core::{FactKind, Support, Capabilities};
+/// use human_check_core::{Capabilities, FactKind, Support};
 ///
-/// const REPORTS: Capabilities = Capabilities::nothing()
+/// const ACME: Capabilities = Capabilities::nothing()
 ///     .always(FactKind::Hostname)
 ///     .sometimes(FactKind::Action);
-/// assert_eq!(REPORTS.of(FactKind::Hostname), Support::Always);
-/// assert_eq!(REPORTS.of(FactKind::Score), Support::Never);
+/// assert_eq!(ACME.of(FactKind::Hostname), Support::Always);
+/// assert_eq!(ACME.of(FactKind::Score), Support::Never);
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Capabilities([Support; FactKind::ALL.len()]);
 
 impl Capabilities {
-    /// No facts at all, only yes or no.
+    /// Creates capabilities without any fact: verdicts that only say yes or no.
     pub const fn nothing() -> Self {
         Self([Support::Never; FactKind::ALL.len()])
     }
 
-    /// The same, and `fact` is in every human verdict.
+    /// Sets that every human verdict carries `fact`.
+    ///
+    /// It is a guarantee: the check must refuse a reply without the fact.
     #[must_use]
     pub const fn always(mut self, fact: FactKind) -> Self {
         self.0[fact as usize] = Support::Always;
         self
     }
 
-    /// The same, and `fact` is in some human verdicts.
+    /// Sets that some human verdicts carry `fact`.
     #[must_use]
     pub const fn sometimes(mut self, fact: FactKind) -> Self {
         self.0[fact as usize] = Support::Sometimes;
         self
     }
 
-    /// How far `fact` can be relied on.
+    /// Returns how many of the human verdicts carry `fact`.
     pub const fn of(self, fact: FactKind) -> Support {
         self.0[fact as usize]
     }
 
-    /// What can be relied on when either of two checks may answer: the lesser of both.
+    /// Returns the capabilities of a check that may return the verdicts of either of two checks.
+    ///
+    /// For each fact it is the lesser of both.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         let mut both = self;

@@ -4,10 +4,19 @@ use std::time::Duration;
 
 use crate::Provider;
 
-/// Nobody could tell whether the visitor is human.
+/// The error of a check that could not reach a verdict.
 ///
-/// Never a refusal: a visitor who was refused is a [`Verdict`](crate::Verdict). What to do with it
-/// depends on [`kind`](Self::kind). The message names no URL, no token and no secret.
+/// It is never a refusal: that is a [`Verdict`](crate::Verdict). [`kind`](Self::kind) says what the
+/// caller may do next. The message contains no URL, no token and no secret.
+///
+/// ```
+/// use human_check_core::{CheckError, ErrorKind, Provider};
+///
+/// static ACME: Provider = Provider::new("acme", &["acme-response"]);
+/// let error = CheckError::new(ErrorKind::Unavailable, &ACME, "timeout");
+/// assert_eq!(error.to_string(), "acme is unavailable (timeout)");
+/// assert!(error.token_may_be_used());
+/// ```
 #[derive(Debug)]
 pub struct CheckError(Box<Inner>);
 
@@ -22,37 +31,37 @@ struct Inner {
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
-/// Why nobody could tell.
+/// Why a check could not reach a verdict. There are five kinds.
 ///
-/// What the code around a check may do with each:
+/// The kind decides what the code around the check may do:
 ///
-/// | kind | ask another provider? | let the visitor in? | over HTTP |
+/// | kind | fail over to another provider | let the request through (fail open) | HTTP status |
 /// | --- | --- | --- | --- |
-/// | `Unavailable` | yes | if the route says so | 503 |
-/// | `Declined` | yes | only by a choice of its own | 503 |
-/// | `Misconfigured` | never, alarm | never | 500 |
+/// | `Unavailable` | yes | if the route fails open | 503 |
+/// | `Declined` | if opted in | if the route opts in by a setting of its own | 503 |
+/// | `StoreUnavailable` | never | if the route opts in by a setting of its own | 503 |
 /// | `Protocol` | never | never | 503 |
-/// | `StoreUnavailable` | never | only by a choice of its own | 503 |
+/// | `Misconfigured` | never; alert the operator | never | 500 |
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The provider answered but would not judge: quota spent, degraded token. An attacker can
-    /// burn a quota, so this is not an outage.
+    /// The provider, or a limit in front of it, declined to verify: a quota is exhausted, too many
+    /// checks are in flight, the token is degraded. It is not an outage, because an attacker can
+    /// exhaust a quota.
     Declined,
-    /// Our secret, key, project or endpoint is wrong.
+    /// The secret, a key, the project or the endpoint in the configuration is wrong.
     Misconfigured,
-    /// The answer made no sense. A visitor may have provoked it with an odd token.
+    /// The provider sent an invalid reply. A visitor may have provoked it with an unusual token.
     Protocol,
-    /// The provider said yes, but the store of spent tokens could not say whether this token was
-    /// used before. Whoever is let in then may be a replay.
+    /// The provider vouched for the visitor, but the replay store could not tell whether the token
+    /// was used before. A route that fails open on it may let a replay through.
     StoreUnavailable,
-    /// The provider could not be reached, did not answer in time, or said that it is in trouble.
+    /// The provider could not be reached, did not reply in time, or reported an outage.
     Unavailable,
 }
 
 impl ErrorKind {
-    /// The one of two that gives a route less reason to open. When several were asked in vain,
-    /// this is what it comes to.
+    /// Returns the kind that permits less, for a combinator whose checks all failed.
     pub(crate) fn more_severe(self, other: Self) -> Self {
         let rank = |kind| match kind {
             Self::Unavailable => 0,
@@ -68,7 +77,7 @@ impl ErrorKind {
         }
     }
 
-    /// A short name, fit for logs and metric labels.
+    /// Returns a short name for logs and metric labels, such as `unavailable`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Declined => "declined",
@@ -87,9 +96,10 @@ impl fmt::Display for ErrorKind {
 }
 
 impl CheckError {
-    /// An error of `kind` about `provider`.
+    /// Creates an error of `kind` about `provider`. Until set otherwise, the token may be used.
     ///
-    /// `reason` is a short name of a fixed set in the style of `rate-limited`; it may become a metric label.
+    /// `reason` is a short name from a fixed set, in the style of `rate-limited`. It may become a
+    /// metric label.
     pub fn new(kind: ErrorKind, provider: &Provider, reason: &'static str) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -102,79 +112,79 @@ impl CheckError {
         }))
     }
 
-    /// The same with the provider's own codes.
+    /// Sets the provider's own codes. Default none.
     #[must_use]
     pub fn with_codes(mut self, codes: Vec<String>) -> Self {
         self.0.codes = codes;
         self
     }
 
-    /// The same with how long the provider asked to be left alone.
+    /// Sets how long to wait before the next call, such as the provider's `Retry-After`. Default
+    /// none.
     #[must_use]
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.0.retry_after = wait;
         self
     }
 
-    /// The same with the knowledge that the provider never saw the token.
+    /// Sets that the provider did not receive the token, so the visitor can submit it again.
     #[must_use]
     pub fn with_token_unused(mut self) -> Self {
         self.0.token_may_be_used = false;
         self
     }
 
-    /// The same with the knowledge that the provider may have seen the token, which is what is
-    /// assumed at first.
+    /// Sets that the provider may have received the token. This is the default.
     #[must_use]
     pub fn with_token_used(mut self) -> Self {
         self.0.token_may_be_used = true;
         self
     }
 
-    /// The same, but of the other kind if that gives less reason to open.
+    /// Sets `kind` if it permits less than the present kind; see [`ErrorKind::more_severe`].
     pub(crate) fn escalated_to(mut self, kind: ErrorKind) -> Self {
         self.0.kind = self.0.kind.more_severe(kind);
         self
     }
 
-    /// The same with what caused it. The cause must not show a URL, a token or a secret.
+    /// Sets the cause. Its text must not contain a URL, a token or a secret. Default none.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
     }
 
-    /// Which of the four ways it failed.
+    /// Returns which of the five kinds of error it is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Which provider it is about.
+    /// Returns the provider that the error is about.
     pub fn provider(&self) -> &Provider {
         &self.0.provider
     }
 
-    /// What happened, as a short name of a fixed set.
+    /// Returns what happened, as a short name from a fixed set, such as `timeout`.
     pub fn reason(&self) -> &'static str {
         self.0.reason
     }
 
-    /// The provider's own codes. An open set.
+    /// Returns the provider's own codes. A provider may add codes at any time.
     pub fn codes(&self) -> &[String] {
         &self.0.codes
     }
 
-    /// How long the provider asked to be left alone.
+    /// Returns how long to wait before the next call, if the provider or a combinator states it.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// Whether the token may be used up, so that the visitor needs a new one.
+    /// Returns whether the token may be used up, so that the visitor needs a new one.
     pub fn token_may_be_used(&self) -> bool {
         self.0.token_may_be_used
     }
 
-    /// Whether the site's owner must act: our configuration is wrong.
+    /// Returns whether the operator must act, because the configuration is wrong.
     pub fn is_alert(&self) -> bool {
         self.0.kind == ErrorKind::Misconfigured
     }
@@ -186,18 +196,15 @@ impl fmt::Display for CheckError {
             provider, reason, ..
         } = &*self.0;
         match self.0.kind {
-            ErrorKind::Declined => write!(f, "{provider} would not judge ({reason})"),
+            ErrorKind::Declined => write!(f, "{provider} declined to verify ({reason})"),
             ErrorKind::Misconfigured => {
-                write!(f, "{provider} rejects our configuration ({reason})")
+                write!(f, "the configuration of {provider} is wrong ({reason})")
             }
-            ErrorKind::Protocol => write!(
-                f,
-                "{provider} gave an answer that makes no sense ({reason})"
-            ),
-            ErrorKind::Unavailable => write!(f, "{provider} could not be asked ({reason})"),
+            ErrorKind::Protocol => write!(f, "{provider} sent an invalid reply ({reason})"),
+            ErrorKind::Unavailable => write!(f, "{provider} is unavailable ({reason})"),
             ErrorKind::StoreUnavailable => write!(
                 f,
-                "a token of {provider} could not be claimed as used ({reason})"
+                "the replay store could not claim the token of {provider} ({reason})"
             ),
         }
     }

@@ -3,41 +3,56 @@ use std::time::SystemTime;
 
 use crate::{Hostname, Provider, Score};
 
-/// What a provider said about a visitor.
+/// What a provider reported about a visitor.
 ///
-/// A fact that the provider did not state is `None`, never a default value. `Debug` names the
-/// provider's further details without their values.
+/// A fact that the provider did not report is `None`, never a default value. `Debug` shows the
+/// names of the further details without their values, and redacts the binding.
+///
+/// ```
+/// use human_check_core::{Facts, Hostname, Provider, Score};
+///
+/// static ACME: Provider = Provider::new("acme", &["acme-response"]);
+/// let mut facts = Facts::new(&ACME);
+/// facts.hostname = Hostname::parse("www.example.com");
+/// facts.score = Some(Score::humanity(0.9)?);
+/// assert!(facts.action.is_none());
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Facts {
-    /// Who judged.
+    /// The provider that verified the token.
     pub provider: Provider,
     /// The host that showed the challenge.
     pub hostname: Option<Hostname>,
-    /// The package name or bundle id, where an app showed it.
+    /// The package name or bundle id of the app that showed the challenge.
     pub app: Option<String>,
-    /// What the visitor was doing, as the page declared it.
+    /// The action that the challenge was solved for, such as `signup`.
     pub action: Option<ReportedAction>,
-    /// The caller's own value that was tied to the challenge (cdata, uid).
+    /// The value that the challenge was bound to, such as a session id.
     pub binding: Option<String>,
-    /// When the challenge was solved. It comes from the provider's clock.
+    /// When the challenge was solved, by the provider's clock.
     pub solved_at: Option<SystemTime>,
-    /// How human the visitor looked.
+    /// How human the visitor looked, on the scale of [`Score`].
     pub score: Option<Score>,
-    /// What kind of evidence this is.
+    /// What kind of evidence the verdict rests on.
     pub evidence: EvidenceKind,
-    /// Who sees to it that the token passes only once.
+    /// What prevents that the token passes a second time.
     pub replay_protection: ReplayProtection,
-    /// Whether the answer belongs to a provider's published testing keys and proves nothing.
+    /// Whether the reply belongs to the provider's published test keys, and so proves nothing.
     pub test_key: bool,
-    /// What another provider said whose answer was in the same submission, and had to hold, too.
+    /// What a second provider reported, if the submission had its token as well and both had to
+    /// pass.
     pub also_judged: Option<Box<Facts>>,
-    /// What else the provider said, under the provider's own names.
+    /// Further details that the provider reported, by the provider's own names.
     pub details: Vec<(&'static str, DetailValue)>,
 }
 
 impl Facts {
-    /// No facts yet, only who judged: nothing is stated, and nobody sees to single use.
+    /// Creates facts that state the provider and nothing else.
+    ///
+    /// The evidence is [`EvidenceKind::Unstated`], the replay protection
+    /// [`ReplayProtection::None`].
     pub fn new(provider: &Provider) -> Self {
         Self {
             provider: provider.clone(),
@@ -55,12 +70,12 @@ impl Facts {
         }
     }
 
-    /// These facts, and those of everybody who was judged beside.
+    /// Returns an iterator over these facts and those of the providers that also judged.
     pub fn all(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |facts| facts.also_judged.as_deref())
     }
 
-    /// The same with those of somebody judged beside.
+    /// Adds the facts of another provider that judged the same submission.
     #[must_use]
     pub fn with_also_judged(mut self, other: Self) -> Self {
         self.also_judged = Some(Box::new(match self.also_judged.take() {
@@ -70,7 +85,7 @@ impl Facts {
         self
     }
 
-    /// A further detail by the provider's own name for it.
+    /// Returns the detail with the provider's own `name`, if the provider reported it.
     pub fn detail(&self, name: &str) -> Option<&DetailValue> {
         self.details
             .iter()
@@ -98,7 +113,14 @@ impl fmt::Debug for Facts {
     }
 }
 
-/// The name of what a visitor was doing, and how its provider compares such names.
+/// An action as a provider reported it, and how the provider compares actions.
+///
+/// ```
+/// use human_check_core::ReportedAction;
+///
+/// assert!(ReportedAction::ignoring_case("LOGIN").matches("login"));
+/// assert!(!ReportedAction::exact("LOGIN").matches("login"));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ReportedAction {
     name: String,
@@ -106,7 +128,7 @@ pub struct ReportedAction {
 }
 
 impl ReportedAction {
-    /// An action that only its exact spelling matches.
+    /// Creates an action that matches its exact spelling only.
     pub fn exact(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -114,7 +136,8 @@ impl ReportedAction {
         }
     }
 
-    /// An action of a provider for whom `login` and `LOGIN` are the same.
+    /// Creates an action that is compared without case, for a provider that does not distinguish
+    /// `login` and `LOGIN`.
     pub fn ignoring_case(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -122,12 +145,12 @@ impl ReportedAction {
         }
     }
 
-    /// The name as the provider reported it.
+    /// Returns the name as the provider reported it.
     pub fn as_str(&self) -> &str {
         &self.name
     }
 
-    /// Whether this is the `expected` action.
+    /// Returns whether this is the `expected` action.
     pub fn matches(&self, expected: &str) -> bool {
         if self.ignore_case {
             self.name.eq_ignore_ascii_case(expected)
@@ -141,33 +164,33 @@ impl ReportedAction {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum EvidenceKind {
-    /// The visitor worked at something: a checkbox, a puzzle.
+    /// The visitor did something: clicked a checkbox, solved a puzzle.
     Interactive,
-    /// The visitor's machine spent CPU time. That is a price, not a sign of humanity.
+    /// The visitor's device computed a proof of work. It costs CPU time and is no sign of humanity.
     ProofOfWork,
-    /// The provider formed an opinion from signals and said how strong it is.
+    /// The provider assessed signals and reported a score.
     RiskScored,
-    /// The provider said yes and not why.
+    /// The provider vouched for the visitor and did not report why.
     Unstated,
 }
 
-/// Who sees to it that a token passes only once.
+/// What prevents that a token passes a second time (a replay).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ReplayProtection {
-    /// Nobody. Put a store of spent tokens in front.
+    /// Nothing. Add a replay store: a `ReplayGuard` around the check.
     None,
-    /// A store of spent tokens on our side.
+    /// A replay store, such as that of a `ReplayGuard`.
     Store,
-    /// The provider spends the token when it is verified.
+    /// The provider: it accepts each token once.
     Provider,
 }
 
-/// One of the further things a provider said.
+/// The value of a further detail that a provider reported; see [`Facts::details`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum DetailValue {
-    /// Yes or no.
+    /// A boolean.
     Flag(bool),
     /// Several texts.
     List(Vec<String>),
@@ -178,7 +201,7 @@ pub enum DetailValue {
 }
 
 impl DetailValue {
-    /// The text, where it is one.
+    /// Returns the text, if the value is a text.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -186,7 +209,7 @@ impl DetailValue {
         }
     }
 
-    /// The texts, where there are several.
+    /// Returns the texts if the value is a list, and an empty slice otherwise.
     pub fn as_list(&self) -> &[String] {
         match self {
             Self::List(list) => list,

@@ -2,15 +2,18 @@ use std::fmt;
 
 use crate::ConfigError;
 
-/// A host name in one spelling: lower case, no port, no trailing dot, ASCII.
+/// A host name in one normal form: ASCII, lower case, without port and trailing dot.
 ///
-/// Names in Unicode are turned into their ASCII form with the feature `idna`; without it they
-/// are no host names here.
+/// With the feature `idna`, a name in Unicode is converted to its ASCII form (`xn--…`). Without it,
+/// such a name is not accepted. IP addresses are accepted, IPv6 addresses in brackets.
 #[derive(Clone, Eq, Hash, PartialEq)]
 pub struct Hostname(String);
 
 impl Hostname {
-    /// Reads what a provider or a configuration calls a host. `None` when it cannot be one.
+    /// Parses the host name that a provider reports or a configuration states.
+    ///
+    /// Returns `None` if `text` is not a host name. A port is allowed and removed; a scheme or a
+    /// path is not allowed.
     ///
     /// ```
     /// use human_check_core::Hostname;
@@ -22,7 +25,7 @@ impl Hostname {
     pub fn parse(text: &str) -> Option<Self> {
         let name = without_port(text)?;
         if name.starts_with('[') {
-            // An IPv6 literal keeps its brackets, so that it cannot be taken for a name.
+            // An IPv6 address keeps its brackets, so that it cannot be confused with a name.
             let inner = name.strip_prefix('[')?.strip_suffix(']')?;
             let address: std::net::Ipv6Addr = inner.parse().ok()?;
             return Some(Self(format!("[{address}]")));
@@ -37,7 +40,7 @@ impl Hostname {
         (name.len() <= 253 && name.split('.').all(label)).then_some(Self(name))
     }
 
-    /// The name.
+    /// Returns the name in its normal form.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -55,7 +58,7 @@ impl fmt::Display for Hostname {
     }
 }
 
-/// One entry of an allow-list: a host, or everything under a host.
+/// One entry of an allow-list: a host, or all hosts below a host.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum HostPattern {
     Exact(Hostname),
@@ -63,35 +66,37 @@ pub(crate) enum HostPattern {
 }
 
 impl HostPattern {
+    /// Parses a host name, or `*.` and a host name for all hosts below it.
     pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
         let bad = |remedy| {
             ConfigError::new(
                 "hostnames",
-                format!("holds {text:?}, not a host name"),
+                format!("contains {text:?}, which is not a host name"),
                 remedy,
             )
         };
         if let Some(parent) = text.strip_prefix("*.") {
             let parent = Hostname::parse(parent)
                 .filter(|_| !parent.contains(':'))
-                .ok_or_else(|| bad("write `*.example.com` for everything under example.com"))?;
+                .ok_or_else(|| bad("write `*.example.com` for all hosts below example.com"))?;
             if !parent.as_str().contains('.') {
-                return Err(bad("a wildcard needs at least two labels after `*.`"));
+                return Err(bad("write at least two labels after `*.`"));
             }
             return Ok(Self::Under(parent));
         }
         Hostname::parse(text)
             .map(Self::Exact)
             .ok_or_else(|| bad(if text.is_ascii() {
-                "write the bare name, like `www.example.com`: no scheme, no path, no `*` but in front"
+                "write the host name alone, such as `www.example.com`: no scheme, no path, and `*.` at the start only"
             } else if cfg!(feature = "idna") {
-                "it cannot be turned into an ASCII host name"
+                "write a name that can be converted to an ASCII host name"
             } else {
-                "write its ASCII form, beginning with `xn--`, or turn on the feature `idna`"
+                "write the ASCII form of the name, which begins with `xn--`, or enable the feature `idna`"
             }))
     }
 
-    /// Matches on whole labels, so `evil-example.com` is not under `example.com`.
+    /// Returns whether `host` matches. Whole labels are compared: `evil-example.com` is not below
+    /// `example.com`.
     pub(crate) fn matches(&self, host: &Hostname) -> bool {
         match self {
             Self::Exact(name) => name == host,
@@ -103,7 +108,7 @@ impl HostPattern {
     }
 }
 
-/// Cuts a port off. `None` when what follows the colon is not one.
+/// Returns `text` without a port. `None` if the text after the colon is not a port.
 fn without_port(text: &str) -> Option<&str> {
     let after_brackets = text.rfind(']').map_or(0, |i| i + 1);
     match text[after_brackets..].find(':') {
@@ -117,6 +122,7 @@ fn without_port(text: &str) -> Option<&str> {
     }
 }
 
+/// Returns the name in ASCII. `None` if it has no ASCII form.
 #[cfg(feature = "idna")]
 fn to_ascii(name: &str) -> Option<String> {
     if name.is_ascii() {
@@ -125,6 +131,7 @@ fn to_ascii(name: &str) -> Option<String> {
     idna::domain_to_ascii_strict(name).ok()
 }
 
+/// Returns the name if it is ASCII.
 #[cfg(not(feature = "idna"))]
 fn to_ascii(name: &str) -> Option<String> {
     name.is_ascii().then(|| name.to_owned())

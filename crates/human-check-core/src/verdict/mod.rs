@@ -1,4 +1,4 @@
-//! What comes out of a check.
+//! What a check returns: a verdict with facts or a refusal, or an error.
 
 mod capabilities;
 mod check_error;
@@ -17,9 +17,24 @@ pub use score::Score;
 
 use crate::{Provider, Submission};
 
-/// What a provider decided. Somebody has spoken, as opposed to [`CheckError`](crate::CheckError).
+/// The result of a check that reached a decision: the visitor passed or is refused.
+///
+/// A check that could not reach a decision returns a [`CheckError`](crate::CheckError) instead.
+///
+/// ```
+/// use human_check_core::{Reason, Verdict};
+///
+/// fn describe(verdict: &Verdict) -> String {
+///     match verdict {
+///         Verdict::Human(facts) => format!("verified by {}", facts.provider),
+///         Verdict::NotHuman(refusal) => format!("refused: {}", refusal.reason()),
+///     }
+/// }
+///
+/// assert_eq!(describe(&Verdict::refused(Reason::Expired)), "refused: expired");
+/// ```
 #[derive(Clone, Debug)]
-#[must_use = "a verdict that nobody looks at lets everybody in"]
+#[must_use = "a verdict that is ignored lets every visitor through"]
 pub enum Verdict {
     /// The visitor passed.
     Human(Facts),
@@ -28,12 +43,12 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// A refusal for `reason`, with nothing else to say.
+    /// Creates a refusal for `reason`, without codes and facts.
     pub fn refused(reason: Reason) -> Self {
         Self::NotHuman(Refusal::new(reason))
     }
 
-    /// The same, and a refusal says that it is `provider`'s, where nothing says so yet.
+    /// Sets the provider of a refusal that names none yet. A human verdict stays as it is.
     pub(crate) fn with_provider(self, provider: &Provider) -> Self {
         match self {
             Self::NotHuman(refusal) => Self::NotHuman(refusal.with_provider(provider)),
@@ -41,12 +56,12 @@ impl Verdict {
         }
     }
 
-    /// Whether the visitor passed.
+    /// Returns whether the visitor passed.
     pub fn is_human(&self) -> bool {
         matches!(self, Self::Human(_))
     }
 
-    /// The facts of a visitor who passed.
+    /// Returns the facts, if the visitor passed.
     pub fn facts(&self) -> Option<&Facts> {
         match self {
             Self::Human(facts) => Some(facts),
@@ -54,7 +69,7 @@ impl Verdict {
         }
     }
 
-    /// Why the visitor did not pass.
+    /// Returns the refusal, if the visitor did not pass.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Human(_) => None,
@@ -62,10 +77,20 @@ impl Verdict {
         }
     }
 
-    /// Refuses a human verdict that does not match what `submission` expects.
+    /// Refuses a human verdict that does not meet the expectations of `submission`.
     ///
-    /// Every check ends with it, so that an expected action or binding holds whether or not a
-    /// [`Policy`](crate::Policy) stands in front. An expectation that the verdict says nothing about refuses.
+    /// Every adapter calls it last, so that an expected action or binding holds with and without a
+    /// [`Policy`](crate::Policy). A verdict that lacks an expected fact is refused, too. A refusal
+    /// stays as it is.
+    ///
+    /// ```
+    /// use human_check_core::{Facts, Provider, Submission, Verdict};
+    ///
+    /// static ACME: Provider = Provider::new("acme", &["acme-response"]);
+    /// let login = Submission::new().with_expected_action("login");
+    /// let verdict = Verdict::Human(Facts::new(&ACME)).check_expectations(&login);
+    /// assert_eq!(verdict.refusal().unwrap().reason().as_str(), "action-absent");
+    /// ```
     pub fn check_expectations(self, submission: &Submission) -> Self {
         match self {
             Self::Human(facts) => match submission.unmet_by(&facts) {

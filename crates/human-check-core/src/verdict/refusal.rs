@@ -2,10 +2,19 @@ use std::fmt;
 
 use crate::{FactKind, Facts, Provider};
 
-/// A visitor who did not pass, and why.
+/// The verdict that a visitor did not pass: the reason, the provider's codes, and what is known.
 ///
-/// The reason is for operators. A visitor is told only that the check failed: which test it was
-/// would help an attacker probe.
+/// All of it is for the operator. Tell the visitor only that the check failed: the reason would
+/// help an attacker to find a way around it.
+///
+/// ```
+/// use human_check_core::{Reason, Refusal, Verdict};
+///
+/// let refusal = Refusal::new(Reason::Invalid).with_codes(vec!["invalid-input-response".into()]);
+/// assert_eq!(refusal.reason().as_str(), "invalid");
+/// let verdict: Verdict = refusal.into();
+/// assert!(!verdict.is_human());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Refusal {
     reason: Reason,
@@ -16,7 +25,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal for `reason`.
+    /// Creates a refusal for `reason`.
     pub fn new(reason: Reason) -> Self {
         Self {
             reason,
@@ -27,21 +36,24 @@ impl Refusal {
         }
     }
 
-    /// The same with the provider's own codes.
+    /// Sets the provider's own codes. Default none.
     #[must_use]
     pub fn with_codes(mut self, codes: Vec<String>) -> Self {
         self.codes = codes;
         self
     }
 
-    /// The same with what the provider said about the visitor nevertheless.
+    /// Sets what the provider reported about the visitor, such as a score that is too low. Default
+    /// none.
     #[must_use]
     pub fn with_facts(mut self, facts: Facts) -> Self {
         self.facts = Some(Box::new(facts));
         self
     }
 
-    /// The same with who refused, where nothing says so yet. For combinators of several providers.
+    /// Sets the provider that refused, unless the refusal already names one.
+    ///
+    /// For combinators of several providers.
     #[must_use]
     pub fn with_provider(mut self, provider: &Provider) -> Self {
         if self.provider().is_none() {
@@ -50,39 +62,44 @@ impl Refusal {
         self
     }
 
-    /// The same, marked for the site's owner: a visitor can provoke it, but when it happens to
-    /// everybody our configuration is wrong.
+    /// Marks the refusal as an alert for the operator.
+    ///
+    /// For refusals that a single visitor can provoke, but that point to a wrong configuration if
+    /// they happen to every visitor.
     #[must_use]
     pub fn with_alert(mut self) -> Self {
         self.alert = true;
         self
     }
 
-    /// Why.
+    /// Returns the reason of the refusal.
     pub fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// The provider's own codes, in the provider's order. An open set; match on [`reason`](Self::reason).
+    /// Returns the provider's own codes, in the provider's order.
+    ///
+    /// A provider may add codes at any time. Match on [`reason`](Self::reason) instead.
     pub fn codes(&self) -> &[String] {
         &self.codes
     }
 
-    /// What the provider said about the visitor, where it said anything.
+    /// Returns what the provider reported about the visitor, if it reported anything.
     ///
-    /// A score that was too low is here, for routes that want to offer a harder challenge.
+    /// A score that was too low is here, for routes that step up to a stronger challenge.
     pub fn facts(&self) -> Option<&Facts> {
         self.facts.as_deref()
     }
 
-    /// Who refused, where that is known: a provider that said nothing else of the visitor names itself
-    /// only behind a check of several.
+    /// Returns the provider that refused, if the refusal names it.
+    ///
+    /// A refusal without facts names its provider only if the check has several providers.
     pub fn provider(&self) -> Option<&Provider> {
         let by_facts = self.facts.as_ref().map(|facts| &facts.provider);
         self.provider.as_ref().or(by_facts)
     }
 
-    /// Whether the site's owner should hear of it.
+    /// Returns whether the refusal requires the operator's attention.
     pub fn is_alert(&self) -> bool {
         self.alert
     }
@@ -94,50 +111,53 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Why a visitor did not pass.
+/// The reason why a visitor did not pass.
+///
+/// [`as_str`](Self::as_str) returns the name that logs and metrics show.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// A policy or an expectation needs a fact that the verdict does not carry.
+    /// A policy or an expectation requires a fact that the verdict does not carry.
     EvidenceAbsent(FactKind),
-    /// The token is too old for its provider.
+    /// The provider reports that the token has expired.
     Expired,
-    /// The provider does not tell age and reuse apart.
+    /// The token has expired or was verified before. The provider does not distinguish the two.
     ExpiredOrReplayed,
-    /// The provider does not know the token, or the challenge was failed.
+    /// The provider does not know the token, or the visitor failed the challenge.
     Invalid,
-    /// Not a token: oversized, with characters no token has, or several that contradict.
+    /// The value cannot be a token: it is too long, has characters that no token has, or several
+    /// values contradict each other.
     Malformed,
-    /// No token arrived.
+    /// No token arrived, or an empty one.
     Missing,
-    /// The provider refused without saying why, or with a code this library does not know.
+    /// The provider refused without a code, or with a code that this library does not know.
     Other,
-    /// The score is under the threshold.
+    /// The score is below the threshold.
     ScoreTooLow,
-    /// The challenge was solved in the future, further than clocks may differ.
+    /// The challenge was solved in the future, by more than the policy's clock skew.
     SolvedInFuture,
-    /// The token was verified before.
+    /// The token was used before.
     Replayed,
-    /// The answer belongs to testing keys, which were not allowed.
+    /// The reply belongs to the provider's published test keys, which are not allowed.
     TestKey,
-    /// The challenge was solved too long ago for the policy.
+    /// The challenge was solved longer ago than the policy allows.
     TooOld,
-    /// A kind of token that nobody can verify, or that this check was told not to accept.
+    /// The kind of token cannot be verified, or this check is set up not to accept it.
     UnverifiableToken,
-    /// Solved for another action.
+    /// The challenge was solved for another action.
     WrongAction,
-    /// Solved from another network address.
+    /// The challenge was solved from another network address.
     WrongAddress,
-    /// Solved for another user or session.
+    /// The challenge was bound to another value, such as another session.
     WrongBinding,
-    /// Solved on a host or in an app that is not ours.
+    /// The challenge was solved on a host or in an app that the policy does not list.
     WrongHostname,
-    /// Made for another site key.
+    /// The token belongs to another site key.
     WrongSiteKey,
 }
 
 impl Reason {
-    /// A short name of a fixed set, fit for logs and metric labels.
+    /// Returns a short name from a fixed set, for logs and metric labels, such as `score-too-low`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::EvidenceAbsent(FactKind::Action) => "action-absent",

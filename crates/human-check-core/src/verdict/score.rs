@@ -2,11 +2,11 @@ use std::fmt;
 
 use crate::ConfigError;
 
-/// How human a visitor looked, on one scale for all providers: 0 is surely a machine, 1 surely a human.
+/// How human a visitor looked, on one scale for all providers: 0 is a machine, 1 a human.
 ///
-/// Providers disagree about the direction (a reCAPTCHA 0.9 is good, an hCaptcha 0.9 is bad) and the
-/// range, so a bare number is never accepted where a score is meant: every score says which way
-/// it counts when it is made, and keeps the provider's own number.
+/// Providers differ in direction and range: 0.9 is good with reCAPTCHA and bad with hCaptcha. So a
+/// score is never a bare number. The constructor states the direction, and the score also keeps the
+/// provider's own number.
 ///
 /// ```
 /// use human_check_core::Score;
@@ -27,11 +27,11 @@ pub struct Score {
 }
 
 impl Score {
-    /// A number that grows with trust, from 0 to 1.
+    /// Creates a score from a number that grows with trust: 0 is a machine, 1 a human.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is outside 0 to 1 or not a number.
+    /// [`ConfigError`] if `raw` is outside 0 to 1, or NaN.
     pub fn humanity(raw: f64) -> Result<Self, ConfigError> {
         if (0.0..=1.0).contains(&raw) {
             Ok(Self { human: raw, raw })
@@ -44,13 +44,14 @@ impl Score {
         }
     }
 
-    /// A number that grows with suspicion, from 0 to `out_of`.
+    /// Creates a score from a number that grows with suspicion: 0 is a human, `out_of` a machine.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is outside that range or not a number.
+    /// [`ConfigError`] if `raw` is outside 0 to `out_of` or NaN, or if `out_of` is not a finite
+    /// number above 0.
     pub fn risk(raw: f64, out_of: f64) -> Result<Self, ConfigError> {
-        // Of an endless scale every number would be nothing.
+        // On a scale without an end, every finite risk would count as 0.
         if out_of > 0.0 && out_of.is_finite() && (0.0..=out_of).contains(&raw) {
             let human = 1.0 - raw / out_of;
             Ok(Self { human, raw })
@@ -63,20 +64,20 @@ impl Score {
         }
     }
 
-    /// The score on the common scale, 0 (machine) to 1 (human).
+    /// Returns the score on the common scale: 0 is a machine, 1 a human.
     pub fn human(self) -> f64 {
         self.human
     }
 
-    /// The provider's own number, on the provider's own scale.
+    /// Returns the provider's own number, on the provider's own scale.
     pub fn raw(self) -> f64 {
         self.raw
     }
 
-    /// Whether this is as good as `floor`, or better.
+    /// Returns whether this score is as human as `floor`, or more.
     ///
-    /// Differences under a millionth count as equal: providers compute in 32 bits, and 0.9 arrives
-    /// as 0.8999999761581421 where a client widened it.
+    /// Both are compared on the common scale. A difference of up to a millionth counts as equal:
+    /// providers compute in 32 bits, so 0.9 may arrive as 0.8999999761581421.
     pub fn at_least(self, floor: Self) -> bool {
         self.human >= floor.human - 1e-6
     }

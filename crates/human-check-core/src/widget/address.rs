@@ -1,6 +1,6 @@
-//! The address of a script.
+//! Parts of the URL of a script.
 
-/// Scheme and authority of an address, and the rest of it.
+/// Splits an absolute URL into its origin (scheme and authority) and the rest. `None` for a path.
 pub(super) fn split_origin(url: &str) -> Option<(&str, &str)> {
     let scheme = ["https://", "http://"]
         .into_iter()
@@ -9,7 +9,7 @@ pub(super) fn split_origin(url: &str) -> Option<(&str, &str)> {
     Some(url.split_at(end.map_or(url.len(), |end| scheme.len() + end)))
 }
 
-/// The origin as a policy writes it. Paths are on the page's own.
+/// Returns the origin of a URL as a content security policy writes it. A path is `'self'`.
 pub(super) fn origin(url: &str) -> &str {
     match split_origin(url) {
         Some((origin, _)) => origin,
@@ -18,6 +18,7 @@ pub(super) fn origin(url: &str) -> &str {
     }
 }
 
+/// Appends `text` to `into`, with every character encoded that is not unreserved in a URL.
 pub(super) fn percent_encode(text: &str, into: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -1,10 +1,12 @@
-//! What a page writes for a widget.
+//! What a renderer writes into a page for a widget.
 
 use super::Widget;
 use super::address::{origin, percent_encode};
 
 impl Widget {
-    /// The whole address of the script.
+    /// Returns the URL of the script, with its query.
+    ///
+    /// It is not escaped for HTML.
     pub fn script_src(&self) -> String {
         let spec = self.spec;
         let fixed = spec.parameters.iter().copied();
@@ -22,7 +24,8 @@ impl Widget {
         src
     }
 
-    /// The address of the style sheet, where the widget has one: beside the script.
+    /// Returns the URL of the style sheet, if the widget has one. It is in the folder of the
+    /// script.
     pub fn stylesheet_href(&self) -> Option<String> {
         let name = self.spec.stylesheet?;
         let script = self.script_url();
@@ -30,7 +33,10 @@ impl Widget {
         Some(format!("{folder}{name}"))
     }
 
-    /// The attributes of the element, in order: its class first, then the site key. Not escaped.
+    /// Returns the names and values of the element's attributes: the class first, then the site
+    /// key.
+    ///
+    /// The values are not escaped for HTML.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
         let spec = self.spec;
         let options = [
@@ -48,9 +54,10 @@ impl Widget {
         options.into_iter().flatten().chain(data)
     }
 
-    /// What a Content-Security-Policy has to allow: directives and their sources.
+    /// Returns what a content security policy must allow: directives and their sources.
     ///
-    /// Where the script comes from elsewhere, that origin takes the place of the provider's.
+    /// If [`with_script_url`](Self::with_script_url) moved the script, its new origin replaces the
+    /// provider's.
     pub fn csp_sources(&self) -> Vec<(&'static str, Vec<&str>)> {
         let moved = self.script_url.as_deref().map(origin);
         let usual = origin(self.spec.script);

@@ -1,3 +1,5 @@
+//! The widget of a provider, as data for a page.
+
 mod address;
 mod markup;
 mod spec;
@@ -7,11 +9,13 @@ pub use spec::{ChoiceAttribute, TextAttribute, WidgetSources, WidgetSpec};
 use crate::{ConfigError, Provider};
 use address::split_origin;
 
-/// One provider's widget as a page wants it: whose, for which site key, and how it looks.
+/// One provider's widget for a page: its site key and its options.
 ///
-/// It renders nothing; whoever does reads everything from here and from its [spec](WidgetSpec).
-/// An option that the provider does not know is an error rather than a wish that nobody hears.
-/// Site keys are public, unlike secrets: every visitor sees them.
+/// It is data. A renderer, such as a guard's, reads it together with its [`WidgetSpec`] and writes
+/// the HTML. An option that the provider does not support is an error. A site key is public: every
+/// visitor sees it.
+///
+/// Adapters have a function `widget` that returns one, such as `human_check::turnstile::widget`.
 ///
 /// ```
 /// use human_check_core::{Provider, Widget, adapter::WidgetSpec};
@@ -22,7 +26,7 @@ use address::split_origin;
 ///
 /// let widget = Widget::new(&ACME, "0xSITEKEY", &ACME_WIDGET)?;
 /// assert_eq!(widget.field(), "acme-response");
-/// assert!(widget.with_theme("dark").is_err(), "it has no themes");
+/// assert!(widget.with_theme("dark").is_err(), "the widget has no themes");
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -41,27 +45,28 @@ pub struct Widget {
 }
 
 impl Widget {
-    /// A widget as the provider shows it when nothing is asked for.
+    /// Creates a widget without options.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the site key cannot be one, or the provider names no form field.
+    /// [`ConfigError`] if the site key is empty or is not printable ASCII without spaces, or if the
+    /// provider has no form field.
     pub fn new(
         provider: &Provider,
         site_key: impl Into<String>,
         spec: &'static WidgetSpec,
     ) -> Result<Self, ConfigError> {
         let site_key = site_key.into();
-        word(
+        check_word(
             "site_key",
             &site_key,
-            "copy the site key from the provider's dashboard; it is the public one of the two",
+            "copy the site key, which is the public key, from the provider's dashboard",
         )?;
         if provider.fields().next().is_none() {
             return Err(ConfigError::new(
                 "provider",
-                format!("is {provider}, which names no form field"),
-                "name one with `Provider::with_fields`",
+                format!("is {provider}, which has no form field"),
+                "set one with `Provider::with_fields`",
             ));
         }
         Ok(Self {
@@ -79,51 +84,56 @@ impl Widget {
         })
     }
 
-    /// Names what the form is for. The verdict reports it, and a policy can ask for it.
+    /// Sets the action, such as `signup`. The verdict reports it, and a policy can require it.
+    /// Default none.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the provider's widget carries no action, or not this one.
+    /// [`ConfigError`] if the widget accepts no action, or not this text; see [`TextAttribute`].
     pub fn with_action(mut self, action: impl Into<String>) -> Result<Self, ConfigError> {
         self.action = Some(self.text("action", self.spec.action, action.into())?);
         Ok(self)
     }
 
-    /// Ties the answer to a session or a request. The verdict reports it as its binding.
+    /// Sets the binding, such as a session id. The verdict reports it, and a submission can expect
+    /// it. Default none.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the provider's widget carries no binding, or not this one.
+    /// [`ConfigError`] if the widget accepts no binding, or not this text; see [`TextAttribute`].
     pub fn with_binding(mut self, binding: impl Into<String>) -> Result<Self, ConfigError> {
         self.binding = Some(self.text("binding", self.spec.binding, binding.into())?);
         Ok(self)
     }
 
-    /// Chooses one of the provider's themes.
+    /// Sets the theme. Default that of the provider.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the provider has no such theme.
+    /// [`ConfigError`] if the provider has no such theme.
     pub fn with_theme(mut self, theme: &str) -> Result<Self, ConfigError> {
         self.theme = Some(self.choice("theme", self.spec.theme, theme)?);
         Ok(self)
     }
 
-    /// Chooses one of the provider's sizes.
+    /// Sets the size. Default that of the provider.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the provider has no such size.
+    /// [`ConfigError`] if the provider has no such size.
     pub fn with_size(mut self, size: &str) -> Result<Self, ConfigError> {
         self.size = Some(self.choice("size", self.spec.size, size)?);
         Ok(self)
     }
 
-    /// Speaks this language, instead of the browser's. Providers fall back to one of theirs.
+    /// Sets the language, as a tag such as `en` or `pt-BR`. Default the language of the browser.
+    ///
+    /// A provider that does not have the language shows another one.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the widget cannot be told a language, or this is no language tag.
+    /// [`ConfigError`] if the widget has no option for the language, or `language` is not a
+    /// language tag.
     pub fn with_language(mut self, language: impl Into<String>) -> Result<Self, ConfigError> {
         let language = language.into();
         if self.spec.language_parameter.is_none() && self.spec.language_attribute.is_none() {
@@ -133,7 +143,7 @@ impl Widget {
         if language.is_empty() || !language.chars().all(fits) {
             return Err(ConfigError::new(
                 "language",
-                format!("is {language:?}"),
+                format!("is {language:?}, which is not a language tag"),
                 "write a language tag of letters, digits and hyphens, such as `en` or `pt-BR`",
             ));
         }
@@ -141,12 +151,14 @@ impl Widget {
         Ok(self)
     }
 
-    /// Posts the answer as another field. The check has to be told too, with its
-    /// `with_form_fields`.
+    /// Sets the form field that the token is posted in. Default the provider's first field.
+    ///
+    /// Set the same field at the check, with the adapter's `with_form_fields`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the provider's script names the field itself, or this is no name.
+    /// [`ConfigError`] if the provider's script has a fixed field, or `name` is empty or is not
+    /// printable ASCII without spaces.
     pub fn with_field(mut self, name: impl Into<String>) -> Result<Self, ConfigError> {
         let name = name.into();
         if !self.spec.hidden_input && self.spec.field_attribute.is_none() {
@@ -156,59 +168,60 @@ impl Widget {
                 format!("leave it out; the form posts `{}`", self.field()),
             ));
         }
-        word("field", &name, "write a name such as `captcha-token`")?;
+        check_word("field", &name, "write a name such as `captcha-token`")?;
         self.field = Some(name);
         Ok(self)
     }
 
-    /// Loads the script from elsewhere, such as an emulator, `www.recaptcha.net`, or a path on the page's
-    /// own origin.
+    /// Sets the URL that the script is loaded from, such as that of an emulator, of
+    /// `www.recaptcha.net`, or a path on the page's own origin. Default that of the provider.
     ///
-    /// Replaces origin and path; what the query says stays.
+    /// It replaces the origin and the path. The query stays.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is neither an absolute address of host and path alone nor a path that
-    /// begins with a single slash.
+    /// [`ConfigError`] if `url` is neither an absolute URL of scheme, host, port and path alone nor
+    /// a path that begins with a single slash.
     pub fn with_script_url(mut self, url: impl Into<String>) -> Result<Self, ConfigError> {
         let url = url.into();
-        // The origin goes into a policy, where `;` and `,` would start something new.
+        // The origin is written into a content security policy, where `;` and `,` separate entries.
         let host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
         let path = |c: char| c.is_ascii_alphanumeric() || "/.-_~%+@:".contains(c);
         let (origin, rest) = split_origin(&url).unwrap_or(("", &url));
         let authority = origin.split_once("://").map_or("", |(_, after)| after);
         let from = authority.starts_with(|c: char| c.is_ascii_alphanumeric())
             && authority.chars().all(host);
-        // `//host/path` would be another host's.
+        // `//host/path` is a URL of another host.
         let own = origin.is_empty() && !rest.starts_with("//");
         let fits = (from || own) && rest.starts_with('/') && rest.chars().all(path);
         if !fits {
             return Err(ConfigError::new(
                 "script_url",
-                format!("is {url:?}"),
+                format!("is {url:?}, which is not the URL of a script"),
                 "write scheme, host and path alone, such as `https://www.recaptcha.net/recaptcha/api.js`, \
-                 or the path on your own site",
+                 or a path on the site itself, such as `/captcha/api.js`",
             ));
         }
         self.script_url = Some(url);
         Ok(self)
     }
 
-    /// Adds `data-{name}` to the element, for what only this provider knows.
+    /// Sets an attribute `data-{name}` of the element, for an option that only this provider has.
     ///
-    /// Providers take some of these for names of functions to call or of places to load from: let no
-    /// visitor choose them.
+    /// A second call with the same name replaces the value. Do not take the value from a request:
+    /// some attributes name functions that the script calls, or URLs that it loads.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the name cannot be one, or belongs to an option of its own.
+    /// [`ConfigError`] if `name` has other characters than a to z, digits and hyphens, or is the
+    /// attribute of an option that has a method of its own.
     pub fn with_data(mut self, name: &str, value: impl Into<String>) -> Result<Self, ConfigError> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if name.is_empty() || !name.chars().all(fits) {
             return Err(ConfigError::new(
                 "data",
                 format!("has an attribute named {name:?}"),
-                "name it with a to z, digits and hyphens",
+                "write the name with a to z, digits and hyphens",
             ));
         }
         let attribute = format!("data-{name}");
@@ -224,58 +237,59 @@ impl Widget {
         Ok(self)
     }
 
-    /// Whose widget it is.
+    /// Returns the provider of the widget.
     pub fn provider(&self) -> &Provider {
         &self.provider
     }
 
-    /// The public key.
+    /// Returns the site key, which is public.
     pub fn site_key(&self) -> &str {
         &self.site_key
     }
 
-    /// What is true of every widget of this provider.
+    /// Returns the description of the provider's widget.
     pub fn spec(&self) -> &'static WidgetSpec {
         self.spec
     }
 
-    /// What the form is for, if told.
+    /// Returns the action, if one is set.
     pub fn action(&self) -> Option<&str> {
         self.action.as_deref()
     }
 
-    /// What the answer is tied to, if told.
+    /// Returns the binding, if one is set.
     pub fn binding(&self) -> Option<&str> {
         self.binding.as_deref()
     }
 
-    /// The language, if told.
+    /// Returns the language, if one is set.
     pub fn language(&self) -> Option<&str> {
         self.language.as_deref()
     }
 
-    /// The theme, if chosen.
+    /// Returns the theme, if one is set.
     pub fn theme(&self) -> Option<&str> {
         self.theme
     }
 
-    /// The size, if chosen.
+    /// Returns the size, if one is set.
     pub fn size(&self) -> Option<&str> {
         self.size
     }
 
-    /// The form field that the answer arrives in.
+    /// Returns the form field that the token is posted in.
     pub fn field(&self) -> &str {
-        // `new` made sure that the provider has one.
+        // `new` has checked that the provider has a field.
         let usual = || self.provider.fields().next().unwrap_or_default();
         self.field.as_deref().unwrap_or_else(usual)
     }
 
-    /// Where the script is loaded from, without its query.
+    /// Returns the URL that the script is loaded from, without its query.
     pub fn script_url(&self) -> &str {
         self.script_url.as_deref().unwrap_or(self.spec.script)
     }
 
+    /// Checks the text of an option against the rule of the provider.
     fn text(
         &self,
         option: &'static str,
@@ -287,7 +301,7 @@ impl Widget {
         if text.is_empty() || text.chars().count() > rule.max_chars || !text.chars().all(fits) {
             return Err(ConfigError::new(
                 option,
-                format!("is {text:?}, which {} does not take", self.provider),
+                format!("is {text:?}, which {} does not accept", self.provider),
                 format!(
                     "write 1 to {} ASCII letters, digits or any of `{}`",
                     rule.max_chars, rule.punctuation
@@ -297,6 +311,7 @@ impl Widget {
         Ok(text)
     }
 
+    /// Checks the value of an option against the values of the provider.
     fn choice(
         &self,
         option: &'static str,
@@ -308,26 +323,28 @@ impl Widget {
         known.ok_or_else(|| {
             ConfigError::new(
                 option,
-                format!("is {value:?}, which {} does not know", self.provider),
+                format!("is {value:?}, which {} does not have", self.provider),
                 format!("write one of: {}", rule.values.join(", ")),
             )
         })
     }
 
+    /// Returns the error for an option that the provider does not have.
     fn unknown(&self, option: &'static str) -> ConfigError {
         ConfigError::new(
             option,
-            format!("is no option of the widget of {}", self.provider),
+            format!("is not an option of the widget of {}", self.provider),
             "leave it out",
         )
     }
 }
 
-fn word(field: &'static str, text: &str, remedy: &'static str) -> Result<(), ConfigError> {
+/// Checks that `text` is not empty, and is printable ASCII without spaces.
+fn check_word(field: &'static str, text: &str, remedy: &'static str) -> Result<(), ConfigError> {
     let problem = if text.trim().is_empty() {
         "is empty"
     } else if !text.chars().all(|c| c.is_ascii_graphic()) {
-        "holds a space or something else that is not printable ASCII"
+        "contains a space or a character that is not printable ASCII"
     } else {
         return Ok(());
     };

@@ -1,7 +1,8 @@
-/// What is always true of a provider's page widget: its script, its markup and what it loads.
+/// The description of a provider's widget: its script, its element, its options and what it loads.
 ///
-/// Data and nothing else, so that a renderer needs to know no provider. Adapters publish theirs as a
-/// static that starts from [`new`](Self::new), so that a field added later is no change for them:
+/// It is the same for every site key and every page. It is data, so a renderer needs no code for
+/// single providers. An adapter publishes its description as a static that starts from
+/// [`new`](Self::new), so that a field which is added later has a default:
 ///
 /// ```
 /// use human_check_core::adapter::{ChoiceAttribute, WidgetSources, WidgetSpec};
@@ -14,52 +15,56 @@
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct WidgetSpec {
-    /// Where the script comes from, without a query: an absolute address, or a path on the page's own
-    /// origin where a site serves it itself.
+    /// The URL of the script, without a query: an absolute URL, or a path on the page's own origin
+    /// if the site serves the script itself.
     pub script: &'static str,
-    /// Whether the script is a module.
+    /// Whether the script is a JavaScript module. Default `false`.
     pub module: bool,
-    /// A style sheet that stands beside the script, by its file name.
+    /// The file name of a style sheet in the folder of the script. Default none.
     pub stylesheet: Option<&'static str>,
-    /// The name of the element.
+    /// The name of the HTML element. Default `div`.
     pub element: &'static str,
-    /// Query parameters that the script is always loaded with.
+    /// Names and values of query parameters that the script is always loaded with. Default none.
     pub parameters: &'static [(&'static str, &'static str)],
-    /// The query parameter that takes the site key, where the script wants it.
+    /// The query parameter that takes the site key, if the script needs it. Default none.
     pub site_key_parameter: Option<&'static str>,
-    /// The query parameter that takes the language, where the script wants it.
+    /// The query parameter that takes the language, if the script accepts one. Default none.
     pub language_parameter: Option<&'static str>,
     /// The class by which the script finds the element.
     pub class: &'static str,
-    /// The attribute for the site key, or for whatever else tells the widget whose challenges to show.
+    /// The attribute for the site key, or for what the widget has in its place, such as the URL of
+    /// challenges.
     pub site_key_attribute: &'static str,
-    /// The attribute for the action, where the widget carries one.
+    /// The attribute for the action, if the widget accepts one. Default none.
     pub action: Option<TextAttribute>,
-    /// The attribute for what ties the answer to a session, where the widget carries one.
+    /// The attribute for the binding, such as a session id, if the widget accepts one. Default
+    /// none.
     pub binding: Option<TextAttribute>,
-    /// The attribute for the language, where the element wants it.
+    /// The attribute for the language, if the element accepts one. Default none.
     pub language_attribute: Option<&'static str>,
-    /// The themes, where there is a choice.
+    /// The attribute for the theme, and the themes, if there is a choice. Default none.
     pub theme: Option<ChoiceAttribute>,
-    /// The sizes, where there is a choice.
+    /// The attribute for the size, and the sizes, if there is a choice. Default none.
     pub size: Option<ChoiceAttribute>,
-    /// The attribute that renames the field which the provider's script adds to the form.
+    /// The attribute that renames the form field which the provider's script adds. Default none.
     pub field_attribute: Option<&'static str>,
-    /// Whether the page has to add the field itself, as a hidden input inside the element.
+    /// Whether the page must write the form field itself, as a hidden input inside the element.
+    /// Default `false`.
     pub hidden_input: bool,
-    /// A script that carries the provider's answers into the hidden input.
+    /// An inline script that writes the provider's tokens into the hidden input. Default none.
     ///
-    /// It is the same for every page and reads what it needs from the element's attributes. It
-    /// goes between script tags as it is, so it must not hold `</`, nor `<!--`.
+    /// It is the same for every page, and reads what it needs from the attributes of the element.
+    /// The renderer writes it between script tags without escaping, so it must not contain `</` or
+    /// `<!--`.
     pub glue: Option<&'static str>,
-    /// What a Content-Security-Policy has to allow.
+    /// What a content security policy must allow. Default nothing.
     pub sources: WidgetSources,
-    /// Whether browsers run it on secure pages only (HTTPS and localhost).
+    /// Whether browsers run the widget only on secure pages (HTTPS and localhost). Default `false`.
     pub secure_context: bool,
 }
 
 impl WidgetSpec {
-    /// A widget that takes a site key and knows no options.
+    /// Creates the description of a widget that takes a site key and has no options.
     pub const fn new(
         script: &'static str,
         class: &'static str,
@@ -88,7 +93,7 @@ impl WidgetSpec {
         }
     }
 
-    /// Every attribute that one of the options above is written to.
+    /// Returns every attribute that an option of the widget is written to.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = &'static str> {
         [
             Some(self.site_key_attribute),
@@ -104,45 +109,46 @@ impl WidgetSpec {
     }
 }
 
-/// An attribute with free text, and which text the provider takes.
+/// An attribute with free text, and the characters and the length that the provider accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct TextAttribute {
-    /// The attribute's name.
+    /// The name of the attribute, such as `data-action`.
     pub attribute: &'static str,
-    /// What may stand beside ASCII letters and digits.
+    /// The characters that the text may have besides ASCII letters and digits.
     pub punctuation: &'static str,
-    /// The most characters it takes.
+    /// The maximum number of characters. The minimum is 1.
     pub max_chars: usize,
 }
 
-/// An attribute with a choice of values.
+/// An attribute with a fixed set of values.
 #[derive(Clone, Copy, Debug)]
 pub struct ChoiceAttribute {
-    /// The attribute's name.
+    /// The name of the attribute, such as `data-theme`.
     pub attribute: &'static str,
-    /// The values the provider knows.
+    /// The values that the provider accepts.
     pub values: &'static [&'static str],
 }
 
-/// What a widget loads, as source expressions of a Content-Security-Policy.
+/// What a widget loads, as source expressions of a content security policy, such as
+/// `https://acme.example` or `'self'`.
 #[derive(Clone, Copy, Debug)]
 pub struct WidgetSources {
-    /// For `script-src`.
+    /// The sources of `script-src`.
     pub script: &'static [&'static str],
-    /// For `frame-src`.
+    /// The sources of `frame-src`.
     pub frame: &'static [&'static str],
-    /// For `style-src`.
+    /// The sources of `style-src`.
     pub style: &'static [&'static str],
-    /// For `connect-src`.
+    /// The sources of `connect-src`.
     pub connect: &'static [&'static str],
-    /// For `img-src`.
+    /// The sources of `img-src`.
     pub img: &'static [&'static str],
-    /// For `worker-src`.
+    /// The sources of `worker-src`.
     pub worker: &'static [&'static str],
 }
 
 impl WidgetSources {
-    /// Nothing at all, to start from.
+    /// No sources: the value to start from.
     pub const NONE: Self = Self {
         script: &[],
         frame: &[],
@@ -152,7 +158,7 @@ impl WidgetSources {
         worker: &[],
     };
 
-    /// The directives and their sources.
+    /// Returns the directives with their sources. A list of sources may be empty.
     pub fn directives(&self) -> [(&'static str, &'static [&'static str]); 6] {
         [
             ("script-src", self.script),

@@ -58,7 +58,7 @@ fn a_site_key_is_one_printable_word() {
 }
 
 #[test]
-fn an_option_the_provider_does_not_know_is_an_error_that_names_it() {
+fn an_option_the_provider_does_not_have_is_an_error_that_names_it() {
     let errors = [
         ("action", bare().with_action("login")),
         ("binding", bare().with_binding("session")),
@@ -75,7 +75,7 @@ fn an_option_the_provider_does_not_know_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_value_the_provider_does_not_take_is_an_error_that_says_which_it_does() {
+fn a_value_the_provider_does_not_accept_is_an_error_that_lists_the_values() {
     let error = full().with_theme("blue").unwrap_err();
     assert_eq!(error.remedy(), "write one of: light, dark");
     assert!(full().with_size("huge").is_err());
@@ -121,14 +121,14 @@ fn options_become_attributes_in_a_fixed_order() {
 }
 
 #[test]
-fn extra_attributes_cannot_break_out_or_stand_for_an_option() {
+fn extra_attributes_cannot_break_out_or_replace_an_option() {
     for bad in ["", "A", "on load", "x=\"", "theme", "key", "field"] {
         assert!(full().with_data(bad, "x").is_err(), "{bad:?}");
     }
 }
 
 #[test]
-fn the_query_of_the_script_says_what_the_provider_wants_to_know() {
+fn the_query_of_the_script_has_the_parameters_of_the_provider() {
     assert_eq!(bare().script_src(), "https://acme.example/api.js");
     let widget = Widget::new(&ACME, "k&hl=x#", &FULL).unwrap();
     let widget = widget.with_language("de").unwrap();
@@ -139,7 +139,7 @@ fn the_query_of_the_script_says_what_the_provider_wants_to_know() {
 }
 
 #[test]
-fn a_script_from_elsewhere_keeps_its_query_and_moves_the_policy() {
+fn a_script_at_another_url_keeps_its_query_and_changes_the_policy() {
     let widget = full()
         .with_script_url("http://127.0.0.1:8080/a.js")
         .unwrap();
@@ -171,7 +171,7 @@ fn a_script_from_elsewhere_keeps_its_query_and_moves_the_policy() {
 }
 
 #[test]
-fn a_script_comes_from_an_absolute_address_without_a_query() {
+fn a_script_comes_from_an_absolute_url_or_path_without_a_query() {
     for bad in [
         "",
         "api.js",
@@ -217,7 +217,7 @@ fn a_script_of_the_page_s_own_origin_is_allowed_as_such() {
     assert_eq!(
         widget.stylesheet_href().unwrap(),
         "/captcha/widget.css",
-        "beside the script"
+        "in the folder of the script"
     );
     let moved = own().with_script_url("/static/a.js").unwrap();
     assert_eq!(moved.stylesheet_href().unwrap(), "/static/widget.css");
@@ -229,9 +229,9 @@ fn a_script_of_the_page_s_own_origin_is_allowed_as_such() {
     assert_eq!(moved.csp_sources(), policy);
     let moved = own().with_script_url("https://cdn.example/a.js").unwrap();
     assert_eq!(moved.csp_sources()[0].1, ["https://cdn.example"]);
-    let brought_home = full().with_script_url("/a.js").unwrap();
+    let self_hosted = full().with_script_url("/a.js").unwrap();
     assert_eq!(
-        brought_home.csp_sources()[0].1,
+        self_hosted.csp_sources()[0].1,
         ["'self'", "https://cdn.example"]
     );
 }

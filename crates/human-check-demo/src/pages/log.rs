@@ -1,4 +1,4 @@
-//! The page of the latest decisions, and their stream.
+//! The log page, and the stream of new decisions.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -34,14 +34,14 @@ struct Shown {
 pub(crate) async fn page(State(app): State<App>, Extension(nonce): Extension<Nonce>) -> Response {
     let entries = app.log().latest();
     let shown = Shown {
-        frame: Frame::new("Log of decisions", "/log", nonce),
+        frame: Frame::new("Log", "/log", nonce),
         last: entries.first().map_or(0, |entry| entry.number),
         entries,
     };
     show(StatusCode::OK, &shown, &[])
 }
 
-/// What the page has already.
+/// The latest decision that the page shows.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Known {
@@ -54,34 +54,37 @@ pub(crate) async fn events(
     Query(known): Query<Known>,
     headers: HeaderMap,
 ) -> Response {
-    // A browser that comes back says what it saw last.
-    let seen = headers.get("last-event-id");
-    let seen = seen.and_then(|id| id.to_str().ok()?.parse().ok());
+    // A browser that reconnects states the last event it received.
+    let last_id = headers.get("last-event-id");
+    let last_id = last_id.and_then(|id| id.to_str().ok()?.parse().ok());
     let log = app.log();
-    let place = Arc::clone(&log.readers).try_acquire_owned();
-    let (Ok(place), Some((missed, news))) = (place, log.after(seen.unwrap_or(known.after))) else {
+    let permit = Arc::clone(&log.readers).try_acquire_owned();
+    let (Ok(permit), Some((missed, news))) = (permit, log.after(last_id.unwrap_or(known.after)))
+    else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    Sse::new(told(missed, news, place))
+    Sse::new(stream(missed, news, permit))
         .keep_alive(KeepAlive::default())
         .into_response()
 }
 
-fn told(
+/// Returns the missed decisions, then all new ones. The permit counts the reader until the stream
+/// ends.
+fn stream(
     missed: VecDeque<Entry>,
     news: Receiver<Entry>,
-    place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Event, Infallible>> {
     unfold(
-        (missed, news, place),
-        |(mut missed, mut news, place)| async {
+        (missed, news, permit),
+        |(mut missed, mut news, permit)| async {
             let entry = loop {
                 if let Some(entry) = missed.pop_front() {
                     break entry;
                 }
                 match news.recv().await {
                     Ok(entry) => break entry,
-                    // The page shows them when it is loaded anew.
+                    // A slow reader missed some. The page shows them when it is reloaded.
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return None,
                 }
@@ -90,7 +93,7 @@ fn told(
                 .id(entry.number.to_string())
                 .json_data(&entry)
                 .unwrap_or_default();
-            Some((Ok(event), (missed, news, place)))
+            Some((Ok(event), (missed, news, permit)))
         },
     )
 }

@@ -1,4 +1,4 @@
-//! What a scraper gets, and the same for people.
+//! The metrics, as text for scrapers and as a page for browsers.
 
 use askama::Template;
 use axum::Extension;
@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::headers::Nonce;
 use crate::page::{Frame, PAGES, show};
 
-/// A metric with all its numbers: a row for each set of labels, a column for each part.
+/// A metric with all its values: a row for each set of labels, a column for each part.
 #[derive(Debug)]
 struct Family {
     name: String,
@@ -22,7 +22,7 @@ struct Family {
     series: Vec<Series>,
 }
 
-/// What the same labels count.
+/// The values of one set of labels.
 #[derive(Debug)]
 struct Series {
     labels: Vec<(String, String)>,
@@ -61,24 +61,24 @@ pub(crate) async fn page(
     response
 }
 
-/// What is worth a sentence.
+/// Returns a sentence about a metric, or an empty text.
 fn meaning(name: &str) -> &'static str {
     match name {
         "human_check_decisions_total" => "How each request was decided, by route.",
         "human_check_decision_duration_seconds" => {
             "How long a decision took, from the complete request on, in seconds."
         }
-        "human_check_replays_total" => "Tokens that came a second time and were refused for it.",
-        "human_check_comparisons_total" => {
-            "Visitors whom two providers judged, and what both said."
+        "human_check_replays_total" => "Tokens that were refused as replays.",
+        "human_check_comparisons_total" => "Visitors that two providers judged, by both verdicts.",
+        "human_check_comparisons_dropped_total" => {
+            "Comparisons that were dropped because too many were running."
         }
-        "human_check_comparisons_dropped_total" => "Second opinions that found no place.",
-        "human_check_store_unavailable_total" => "Times the store of spent tokens could not tell.",
+        "human_check_store_unavailable_total" => "How often the replay store was unavailable.",
         _ => "",
     }
 }
 
-/// Reads the text format back, so that the page cannot say anything else than a scraper reads.
+/// Parses the text format, so that the page shows the values that a scraper gets.
 fn families(text: &str) -> Vec<Family> {
     let mut families: Vec<Family> = Vec::new();
     for line in text.lines() {
@@ -105,6 +105,7 @@ fn families(text: &str) -> Vec<Family> {
 }
 
 impl Family {
+    /// Adds a value, with a new row or column where needed.
     fn add(&mut self, sample: Sample) {
         let known = self.series.iter().position(|s| s.labels == sample.labels);
         let row = known.unwrap_or_else(|| {
@@ -134,7 +135,7 @@ struct Sample {
 }
 
 impl Sample {
-    /// Labels come from fixed sets, so no value holds a quote or a comma.
+    /// Parses a line. Labels come from fixed sets, so no label value contains a quote or a comma.
     fn read(line: &str, family: &str) -> Option<Self> {
         let (series, value) = line.rsplit_once(' ')?;
         let (name, labels) = match series.split_once('{') {
@@ -162,7 +163,7 @@ impl Sample {
     }
 }
 
-/// Three digits of a fraction; counts stay whole.
+/// Rounds a fraction to three digits. Whole numbers stay as they are.
 fn short(value: &str) -> String {
     match value.parse::<f64>() {
         Ok(number) if number.is_finite() && number.fract() != 0.0 => {

@@ -1,4 +1,5 @@
-//! Two providers about the same visitors: the first decides, the second is compared.
+//! The comparison page: two providers judge the same visitors. The first decides, the second is a
+//! shadow.
 
 use std::sync::Arc;
 
@@ -27,29 +28,30 @@ use crate::app::App;
 use crate::headers::Nonce;
 use crate::page::{ErrorPage, Frame, PAGES, show};
 use crate::providers::{DemoProvider, ProviderCheck, Solver, Work, limits};
-use crate::visitor_view::{Advice, Operator, advice, status, unread};
+use crate::visitor_view::{Advice, Operator, advice, malformed_form, status};
 
-/// How many visitors one press of the button brings.
+/// How many visitors one click of the button simulates.
 const VISITORS: usize = 50;
 
-/// Where the comparisons of one request go.
+/// Receives the comparisons of one request.
 #[derive(Debug)]
 struct Sink(Sender<Comparison>);
 
 impl ComparisonSink for Sink {
     fn record(&self, comparison: Comparison) {
-        // There is room for as many as there are visitors.
+        // The channel has room for one comparison of each visitor.
         let _ = self.0.try_send(comparison);
     }
 }
 
-/// Who is compared, in an address.
+/// The query of the page: the names of the two providers.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Choice {
     first: Option<String>,
     second: Option<String>,
 }
 
+/// The two providers to compare.
 #[derive(Clone, Copy, Debug)]
 struct Pair {
     first: DemoProvider,
@@ -57,12 +59,13 @@ struct Pair {
 }
 
 impl Pair {
+    /// Returns the chosen providers, or the default ones. `None` for an unknown name.
     fn of(app: &App, choice: &Choice) -> Option<Self> {
-        let mut usual = app.usual();
+        let mut defaults = app.with_widget();
         let mut named = |name: &Option<String>| {
-            let usual = usual.next();
+            let default = defaults.next();
             name.as_ref()
-                .map_or(usual, |name| DemoProvider::named(name))
+                .map_or(default, |name| DemoProvider::named(name))
         };
         Some(Self {
             first: named(&choice.first)?,
@@ -77,7 +80,10 @@ impl Pair {
 
 type Compared = Shadow<Arc<dyn HumanCheck>, Arc<dyn HumanCheck>, Sink>;
 
-/// A check by the first, and what will be said beside it once the check is gone.
+/// Returns a check by the first provider with the second as its shadow, and the receiver of
+/// comparisons.
+///
+/// The receiver ends when the check and all its running shadow checks are dropped.
 fn compared(
     first: Arc<dyn HumanCheck>,
     second: Arc<dyn HumanCheck>,
@@ -86,7 +92,10 @@ fn compared(
     Ok((first.shadow(second, Sink(sink))?, comparisons))
 }
 
-/// The guard of one request: a fresh sink knows when that request's second opinion is there.
+/// Creates a guard for one request.
+///
+/// A guard of its own has a receiver of its own, so that the page can wait for this request's
+/// shadow check before it shows the statistics.
 fn guard(app: &App, pair: Pair) -> Result<(Guard, Receiver<Comparison>), ConfigError> {
     let form = |provider| {
         app.form(provider)
@@ -105,7 +114,7 @@ fn guard(app: &App, pair: Pair) -> Result<(Guard, Receiver<Comparison>), ConfigE
             builder = builder.with_widget(widget.clone());
         }
     }
-    // No action is asked for: where one of the two reports none, it would refuse everybody.
+    // The policy requires no action: a provider that reports none would refuse every visitor.
     let guard = builder.build(RoutePolicy::fail_closed("side-by-side"))?;
     Ok((guard, comparisons))
 }
@@ -116,13 +125,13 @@ struct Shown {
     frame: Frame,
     pair: Pair,
     query: String,
-    /// Both widgets, or why there can be none.
+    /// Both widgets, or why the two providers cannot share a form.
     widgets: Result<Html, String>,
-    answered: Option<(Advice, Operator)>,
+    result: Option<(Advice, Operator)>,
     numbers: Numbers,
 }
 
-/// What the records come to, for a template.
+/// The statistics of a pair, for the template.
 struct Numbers {
     records: u64,
     matrix: Option<Matrix>,
@@ -130,6 +139,7 @@ struct Numbers {
     warnings: Vec<String>,
 }
 
+/// The agreement of the two providers.
 struct Matrix {
     both: u64,
     first_only: u64,
@@ -140,13 +150,13 @@ struct Matrix {
     kappa_range: String,
 }
 
-/// What one of the two said, in counts.
+/// The verdicts of one provider, and its latency.
 struct Line {
     name: String,
     human: u64,
     refused: Vec<(String, u64)>,
     failed: u64,
-    without_call: u64,
+    no_token: u64,
     passed: String,
     median: String,
     slowest: String,
@@ -159,7 +169,7 @@ impl Numbers {
             matrix: statistics.pairs.first().map(Matrix::new),
             lines: statistics.providers.iter().map(Line::new).collect(),
             warnings: match statistics.records {
-                // The page says so itself.
+                // Without records, the template shows a text of its own.
                 0 => Vec::new(),
                 _ => statistics
                     .warnings
@@ -177,15 +187,15 @@ impl Matrix {
         let (kappa, kappa_range) = match agreement.kappa {
             Kappa::Undefined => (
                 "undefined".to_owned(),
-                "One of the two said the same of everybody so far.".to_owned(),
+                "One provider gave every visitor the same verdict so far.".to_owned(),
             ),
             Kappa::Estimate {
                 kappa, interval, ..
             } => (
                 format!("{kappa:.2}"),
                 interval.map_or_else(
-                    || "They never disagreed, so there is no interval.".to_owned(),
-                    |range| format!("95 %: {:.2} to {:.2}", range.low, range.high),
+                    || "The two never disagreed, so there is no interval.".to_owned(),
+                    |range| format!("95 % interval: {:.2} to {:.2}.", range.low, range.high),
                 ),
             ),
         };
@@ -213,7 +223,7 @@ impl Line {
             human: provider.human,
             refused: refused.map(|(why, count)| (why.clone(), *count)).collect(),
             failed: provider.failures(),
-            without_call: provider.no_token,
+            no_token: provider.no_token,
             passed: percent(provider.pass_rate.map(|passed| passed.share)),
             median: latency(|latency| latency.p50),
             slowest: latency(|latency| latency.p95),
@@ -221,6 +231,7 @@ impl Line {
     }
 }
 
+/// Formats a share as a percentage, or a dash for none.
 fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", share * 100.0))
 }
@@ -252,20 +263,20 @@ pub(crate) async fn submit(
         Err(error) => return no_pair(nonce, &error),
     };
     request.extensions_mut().insert(guard);
-    // The form has no field but the answers.
+    // The form has no fields but the tokens.
     let form = HumanForm::<Empty, Result<Visitor, Rejection>>::from_request(request, &app).await;
     let form: Result<_, HumanError<FormRejection>> = form;
     let (Empty {}, checked) = match form {
         Ok(form) => form.into_parts(),
-        Err(rejection) => return unread(nonce, &rejection),
+        Err(rejection) => return malformed_form(nonce, &rejection),
     };
-    app.records().gather(comparisons).await;
+    app.records().collect(comparisons).await;
     let (status, advice) = match &checked {
         Ok(_) => (
             StatusCode::OK,
             Advice {
-                title: "You would be in",
-                detail: "The first one decided. What the second said is counted below.",
+                title: "The first provider accepted you",
+                detail: "Its verdict decided. The verdict of the second is counted below.",
             },
         ),
         Err(refused) => (status(refused.reason()), advice(refused.reason())),
@@ -278,8 +289,8 @@ pub(crate) async fn submit(
 #[derive(Deserialize)]
 struct Empty {}
 
-/// `POST /side-by-side/simulate?first=…&second=…`: visitors of both kinds, of whom each provider
-/// misjudges some.
+/// `POST /side-by-side/simulate?first=…&second=…`: simulates humans and bots. Each provider is
+/// wrong about some of them.
 pub(crate) async fn simulate(
     State(app): State<App>,
     Query(choice): Query<Choice>,
@@ -288,44 +299,50 @@ pub(crate) async fn simulate(
     let Some(pair) = Pair::of(&app, &choice) else {
         return unknown(nonce);
     };
-    // An emulator of their own, so that their tokens are gone with it.
-    let _stage = app.stages().enter().await;
-    match crowd(&app, pair).await {
+    let _permit = app.stages().enter().await;
+    match simulate_visitors(&app, pair).await {
         Ok(()) => Redirect::to(&format!("/side-by-side?{}#numbers", pair.query())).into_response(),
-        Err(problem) => ErrorPage::page(StatusCode::CONFLICT, nonce, problem.to_string()),
+        Err(error) => ErrorPage::page(StatusCode::CONFLICT, nonce, error.to_string()),
     }
 }
 
-async fn crowd(app: &App, pair: Pair) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// Mints tokens of both providers for each simulated visitor, and checks all of them.
+async fn simulate_visitors(
+    app: &App,
+    pair: Pair,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    // Dropping this emulator also drops the tokens of the simulation.
     let emulator = Emulator::start().await?;
     let client = ProviderClient::new(HyperTransport::new()?).with_limits(limits());
     let provider_check =
-        |provider| ProviderCheck::new(provider, &emulator, &client, Work::made_up()?);
+        |provider| ProviderCheck::new(provider, &emulator, &client, Work::simulated()?);
     let (first, second) = (provider_check(pair.first)?, provider_check(pair.second)?);
     let (check, comparisons) = compared(Arc::clone(&first.check), Arc::clone(&second.check))?;
     let mut visitors = Vec::with_capacity(VISITORS);
-    for visitor in visitors_at_hand() {
+    for visitor in simulated_visitors() {
         let mut submission = Submission::new();
-        for (provider_check, looks) in [(&first, visitor.0), (&second, visitor.1)] {
-            let answer = provider_check.answer(&emulator, looks).await?;
-            submission = submission.with_token(provider_check.provider.provider(), answer);
+        for (provider_check, solver) in [(&first, visitor.0), (&second, visitor.1)] {
+            let token = provider_check.token(&emulator, solver).await?;
+            submission = submission.with_token(provider_check.provider.provider(), token);
         }
         visitors.push(submission);
     }
     iter(&visitors)
         .for_each_concurrent(8, async |visitor| {
-            // What comes of it is in the comparison.
+            // The comparison has the result.
             let _ = check.check(visitor).await;
         })
         .await;
     drop(check);
-    app.records().gather(comparisons).await;
+    app.records().collect(comparisons).await;
     Ok(())
 }
 
-/// Seven of ten are human. How each looks to the first and to the second, who are wrong about every
-/// twelfth or so, and not about the same ones.
-fn visitors_at_hand() -> impl Iterator<Item = (Solver, Solver)> {
+/// Returns how each visitor looks to the first and to the second provider.
+///
+/// Seven of ten visitors are human. Each provider is wrong about one in twelve at random,
+/// independently of the other.
+fn simulated_visitors() -> impl Iterator<Item = (Solver, Solver)> {
     let looks = |human: bool| {
         if human == (fastrand::u8(..12) > 0) {
             Solver::Human
@@ -333,12 +350,13 @@ fn visitors_at_hand() -> impl Iterator<Item = (Solver, Solver)> {
             Solver::Bot
         }
     };
-    (0..VISITORS).map(move |place| {
-        let human = place % 10 < 7;
+    (0..VISITORS).map(move |number| {
+        let human = number % 10 < 7;
         (looks(human), looks(human))
     })
 }
 
+/// The page for an unknown provider.
 fn unknown(nonce: Nonce) -> Response {
     ErrorPage::page(
         StatusCode::NOT_FOUND,
@@ -347,16 +365,18 @@ fn unknown(nonce: Nonce) -> Response {
     )
 }
 
+/// The page for two providers that cannot share a form.
 fn no_pair(nonce: Nonce, error: &ConfigError) -> Response {
     ErrorPage::page(StatusCode::CONFLICT, nonce, error.to_string())
 }
 
+/// Creates the page.
 fn shown(
     status: StatusCode,
     app: &App,
     pair: Pair,
     nonce: Nonce,
-    answered: Option<(Advice, Operator)>,
+    result: Option<(Advice, Operator)>,
 ) -> Response {
     let guard = guard(app, pair).map(|(guard, _)| guard);
     let page = WidgetRenderer::new().with_nonce(nonce.as_str());
@@ -369,11 +389,11 @@ fn shown(
         });
     let needed = guard.as_ref().map_or(&[][..], |guard| guard.widgets());
     let shown = Shown {
-        frame: Frame::new("Side by side", "/side-by-side", nonce),
+        frame: Frame::new("Compare two providers", "/side-by-side", nonce),
         query: pair.query(),
         pair,
         widgets,
-        answered,
+        result,
         numbers: Numbers::new(&app.records().of([pair.first.name(), pair.second.name()])),
     };
     show(status, &shown, needed)

@@ -1,4 +1,4 @@
-//! A sign-up form behind the provider of choice.
+//! The sign-up page: a form behind the selected provider.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +16,12 @@ use crate::app::{App, GuardedForm};
 use crate::headers::Nonce;
 use crate::page::{ErrorPage, Frame, PAGES, show};
 use crate::providers::DemoProvider;
-use crate::visitor_view::{Advice, Operator, advice, status, unread};
+use crate::visitor_view::{Advice, Operator, advice, malformed_form, status};
 
-/// What somebody signs up with, and the answer to the challenge beside it.
+/// The fields of the form, and the token.
 ///
-/// An application takes a `HumanForm<Signup>` and never sees the answer. The demo sees it, to send it
-/// a second time for whoever wants to watch that fail.
+/// An application would use `HumanForm<Signup>`, whose type has no field for the token. The demo
+/// needs the token to send it a second time, which shows that a replay is refused.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Posted {
     name: String,
@@ -36,7 +36,7 @@ struct Shown {
     frame: Frame,
     here: DemoProvider,
     widget: Html,
-    /// Why there is no widget.
+    /// Why the form has no widget.
     missing: Option<String>,
     name: String,
     email: String,
@@ -50,11 +50,11 @@ struct Welcome {
     here: DemoProvider,
     posted: Posted,
     operator: Operator,
-    /// Field and answer, to be sent again.
+    /// Field and token, to send them again.
     again: Option<(String, String)>,
 }
 
-/// Which provider to meet.
+/// The query of the page: which provider to show.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Choice {
     provider: Option<String>,
@@ -67,7 +67,7 @@ pub(crate) async fn page(
     Extension(nonce): Extension<Nonce>,
 ) -> Response {
     let provider = match &choice.provider {
-        None => app.usual().next(),
+        None => app.with_widget().next(),
         Some(name) => DemoProvider::named(name),
     };
     match provider.and_then(|provider| app.form(provider)) {
@@ -80,7 +80,7 @@ pub(crate) async fn page(
     }
 }
 
-/// The form, and what the guard makes of whoever sent it.
+/// The form, and the guard's decision.
 type Checked = HumanBody<Form<Posted>, Result<Visitor, Rejection>>;
 
 /// `POST /signup/{provider}`
@@ -92,18 +92,18 @@ pub(crate) async fn submit(
 ) -> Response {
     let (Form(posted), checked) = match checked {
         Ok(checked) => checked.into_parts(),
-        Err(rejection) => return unread(nonce, &rejection),
+        Err(rejection) => return malformed_form(nonce, &rejection),
     };
     match (checked, app.form(provider)) {
         (Ok(visitor), _) => {
             let facts = visitor.human().map(|human| human.facts());
             let operator = Operator::new(StatusCode::OK, facts);
             let field = provider.field();
-            let answer = posted.rest.get(field).cloned();
+            let token = posted.rest.get(field).cloned();
             let welcome = Welcome {
-                frame: Frame::new("You are in", "/", nonce),
+                frame: Frame::new("You are signed up", "/", nonce),
                 here: provider,
-                again: answer.map(|answer| (field.to_owned(), answer)),
+                again: token.map(|token| (field.to_owned(), token)),
                 posted,
                 operator,
             };
@@ -131,9 +131,8 @@ fn show_form(
     let Ok(page) = WidgetRenderer::new().with_nonce(nonce.as_str()) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let page = page.with_noscript(
-        "This check runs in JavaScript. Without it the form can be sent, and is refused.",
-    );
+    let page = page
+        .with_noscript("This check runs in JavaScript. Without JavaScript the form is refused.");
     let shown = Shown {
         widget: page.html_of(guard.widgets()),
         frame: Frame::new("Sign up", "/", nonce),

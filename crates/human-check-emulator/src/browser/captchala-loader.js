@@ -1,4 +1,5 @@
-// CaptchaLa's loader: it defines one function, which fetches the rest (captchala.md section 15.1).
+// CaptchaLa's loader. It defines one function, which loads the widget script. See
+// docs/providers/captchala.md#widget.
 (function () {
   "use strict";
   const sdk = new URL("captchala.js", document.currentScript.src).href;

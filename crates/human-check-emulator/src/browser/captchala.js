@@ -1,4 +1,5 @@
-// CaptchaLa's widget, as captchala.md describes it in section 15.2: in the page itself and not in a frame.
+// CaptchaLa's widget, which is part of the page and has no frame. See
+// docs/providers/captchala.md#widget.
 (function () {
   "use strict";
   const here = new URL(document.currentScript.src);
@@ -6,13 +7,13 @@
   const api = PROVIDER.includes(here.origin) ? "https://apiv1.captcha.la" : here.origin;
   const LABEL = "I am human (emulated)";
 
-  // An answer of the service, or an error as the provider words it.
-  async function ask(question) {
-    // As text, which needs no leave from the service's side.
-    const reply = await fetch(`${api}/captchala/answer`, { method: "POST", body: JSON.stringify(question) });
-    const answer = await reply.json();
-    if (answer.error) { throw `${answer.text} (${answer.error})`; }
-    return answer;
+  // Sends a request to the service and returns its reply. Throws an error in the provider's form.
+  async function send(request) {
+    // A body of plain text needs no CORS preflight.
+    const response = await fetch(`${api}/captchala/token`, { method: "POST", body: JSON.stringify(request) });
+    const reply = await response.json();
+    if (reply.error) { throw `${reply.text} (${reply.error})`; }
+    return reply;
   }
 
   function element(which) {
@@ -27,8 +28,8 @@
       this.press = (event) => { event.preventDefault(); this.verify(); };
     }
 
-    on(what, listener) {
-      this.listeners[what].push(listener);
+    on(event, listener) {
+      this.listeners[event].push(listener);
       return this;
     }
 
@@ -37,28 +38,29 @@
     onError(listener) { return this.on("error", listener); }
     onClose(listener) { return this.on("close", listener); }
 
-    tell(what, value) {
-      this.listeners[what].forEach((listener) => listener(value));
+    emit(event, value) {
+      this.listeners[event].forEach((listener) => listener(value));
     }
 
-    question(solve) {
+    request(solve) {
       const { appKey, action, serverToken } = this.options;
       return { sitekey: appKey, action, server_token: serverToken, hostname: location.hostname, mode: "checkbox", solve };
     }
 
-    // Asks whether the key will do, as the provider's preloading would find out.
+    // Checks the site key before the visitor clicks, as the provider's script does.
     async prepare() {
       const round = this.round;
       try {
-        await ask(this.question(false));
-        if (round === this.round) { this.tell("ready"); }
+        await send(this.request(false));
+        if (round === this.round) { this.emit("ready"); }
       } catch (error) {
-        if (round === this.round) { this.tell("error", error); }
+        if (round === this.round) { this.emit("error", error); }
       }
     }
 
     appendTo(place) {
-      // Without a type, like the provider's: in a form it submits unless the page takes care.
+      // The provider's button has no type either, so in a form it submits unless the page prevents
+      // it.
       this.button = document.createElement("button");
       this.button.setAttribute("role", "checkbox");
       this.button.setAttribute("aria-checked", "false");
@@ -80,22 +82,22 @@
       this.round += 1;
       const round = this.round;
       try {
-        const answer = await this.renewing(() => ask(this.question(true)));
+        const reply = await this.withFreshServerToken(() => send(this.request(true)));
         if (round !== this.round) { return; }
         if (this.button) { this.button.setAttribute("aria-checked", "true"); }
-        this.tell("success", { token: answer.token, type: this.options.product, action: this.options.action });
+        this.emit("success", { token: reply.token, type: this.options.product, action: this.options.action });
       } catch (error) {
-        if (round === this.round) { this.tell("error", error); }
+        if (round === this.round) { this.emit("error", error); }
       }
     }
 
-    // Once more with a fresh server token, where that is the trouble and the page has one.
-    async renewing(attempt) {
+    // Tries again with a new server token when the old one was refused and the page provides one.
+    async withFreshServerToken(attempt) {
       try {
         return await attempt();
       } catch (error) {
-        const fresh = /\(server_token_\w+\)$/.test(error) && this.options.onServerTokenExpired;
-        const token = fresh && await fresh();
+        const provide = /\(server_token_\w+\)$/.test(error) && this.options.onServerTokenExpired;
+        const token = provide && await provide();
         if (!token) { throw error; }
         this.options.serverToken = token;
         return attempt();

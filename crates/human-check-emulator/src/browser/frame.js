@@ -1,4 +1,4 @@
-// The provider's half of an emulated widget: a box to tick, in a frame of the provider's origin.
+// The part of an emulated widget that runs in a frame of the provider's origin: a checkbox.
 (function () {
   "use strict";
   const LABELS = {
@@ -9,21 +9,21 @@
   };
   const box = document.getElementById("human");
   const news = document.getElementById("news");
-  // The page around, once it has introduced itself, and what it asked for last.
+  // The origin of the page around the frame, known after its first message; and its latest task.
   let page = null;
   let task = null;
   let round = 0;
-  let patience;
+  let timeout;
 
-  function tell(kind, more) {
+  function send(kind, more) {
     window.parent.postMessage({ kind, round, ...more }, page);
   }
 
-  // Whose page it is, the browser says, not the page.
-  function ask(solve) {
-    const question = { ...task, hostname: new URL(page).hostname, solve };
-    return fetch("answer", { method: "POST", body: JSON.stringify(question) })
-      .then((reply) => reply.json())
+  // Sends a request to the service. The host of the page comes from the browser, not from the page.
+  function call(solve) {
+    const request = { ...task, hostname: new URL(page).hostname, solve };
+    return fetch("token", { method: "POST", body: JSON.stringify(request) })
+      .then((response) => response.json())
       .catch(() => ({ error: "", text: "cannot connect" }));
   }
 
@@ -32,53 +32,54 @@
     news.textContent = text;
   }
 
-  // Who may try again finds the box open.
-  function fail(answer, again) {
-    show(false, !again, answer.text);
-    tell("error", { code: answer.error, text: answer.text });
+  // Shows and reports an error. The checkbox stays enabled when the visitor may try again.
+  function fail(reply, again) {
+    show(false, !again, reply.text);
+    send("error", { code: reply.error, text: reply.text });
   }
 
   async function solve() {
-    const asked = round;
-    clearTimeout(patience);
+    const started = round;
+    clearTimeout(timeout);
     show(true, true, "");
-    const answer = await ask(true);
-    if (asked !== round) { return; }
-    if (answer.token === undefined) {
-      fail(answer, true);
+    const reply = await call(true);
+    if (started !== round) { return; }
+    if (reply.token === undefined) {
+      fail(reply, true);
     } else {
       show(true, true, "verified");
-      tell("token", { token: answer.token, life: answer.life });
+      send("token", { token: reply.token, ttl: reply.ttl });
     }
   }
 
   async function start(now) {
-    const asked = round;
-    clearTimeout(patience);
+    const started = round;
+    clearTimeout(timeout);
     show(false, true, "");
     const language = String(task.language || "en").slice(0, 2).toLowerCase();
     document.getElementById("label").textContent = LABELS[language] || LABELS.en;
     document.documentElement.dataset.theme = task.theme || "light";
-    const answer = await ask(false);
-    if (asked !== round) { return; }
-    if (answer.error !== undefined && !task.complainsLate) {
-      fail(answer, false);
+    const reply = await call(false);
+    if (started !== round) { return; }
+    if (reply.error !== undefined && !task.reportsErrorsLate) {
+      fail(reply, false);
     } else if (now) {
-      tell("opened");
+      send("opened");
       solve();
     } else if (task.mode !== "checkbox") {
       return;
-    } else if (answer.at_once) {
+    } else if (reply.at_once) {
       solve();
     } else {
       show(false, false, "");
-      tell("waiting");
-      if (answer.patience) { patience = setTimeout(tell, answer.patience, "timeout"); }
+      send("waiting");
+      if (reply.patience) { timeout = setTimeout(send, reply.patience, "timeout"); }
     }
   }
 
   window.addEventListener("message", (event) => {
-    // Only the page around this frame may ask, always the same one, and it must be somewhere.
+    // Only the page around this frame may start a challenge, and it needs an origin that stays the
+    // same.
     if (event.source !== window.parent || event.origin === "null") { return; }
     if (page !== null && event.origin !== page || event.data.kind !== "start") { return; }
     page = event.origin;
@@ -86,10 +87,11 @@
     start(event.data.solve);
   });
   box.addEventListener("change", () => {
-    tell("opened");
+    send("opened");
     solve();
   });
   document.getElementById("challenge").addEventListener("submit", (event) => event.preventDefault());
-  // Whoever is around may learn that a frame is there. Everything else goes to who answers.
+  // Every page may learn that the frame is ready. All other messages go to the page that started
+  // it.
   window.parent.postMessage({ kind: "ready" }, "*");
 })();

@@ -1,4 +1,4 @@
-// hCaptcha, as hcaptcha.md describes it in section 8.
+// hCaptcha's widget. See docs/providers/hcaptcha.md#widget.
 
 const SIZES = { normal: ["303", "78"], compact: ["164", "144"], invisible: ["0", "0"] };
 const compat = query.get("recaptchacompat") !== "off";
@@ -22,8 +22,8 @@ function render(container, given) {
     mode: invisible ? "invisible" : "checkbox",
     theme: set.theme,
     language: set.hl || query.get("hl"),
-    // Pages answer an error with a reset, so one that came without their doing would come for ever.
-    complainsLate: true,
+    // Pages reset the widget after an error. An error at each start would then repeat without end.
+    reportsErrorsLate: true,
   };
   const look = {
     title: "Widget containing checkbox for hCaptcha security challenge (emulated)",
@@ -55,14 +55,14 @@ window.hcaptcha = {
     const widget = find(id);
     widget.execute();
     if (!options || !options.async) { return undefined; }
-    return widget.answer().then(
+    return widget.nextToken().then(
       (response) => ({ response, key: widget.responseKey }),
       (code) => { throw code || "network-error"; },
     );
   },
   getResponse: (id) => find(id).token,
   getRespKey: (id) => (find(id).token ? find(id).responseKey : ""),
-  // For Enterprise challenges, of which the emulator has none.
+  // For Enterprise challenges, which the emulator does not have.
   setData: (id) => { find(id); },
   reset: (id) => find(id).reset("challenge-closed"),
   close(id) {

@@ -1,16 +1,17 @@
-// The page's half of an emulated widget. A provider's names for it follow in the same script.
+// The part of an emulated widget that runs in the page. A provider's API follows in the same
+// script.
 
 const here = new URL(document.currentScript.src);
 const query = here.searchParams;
 
-// What a page may give as a function or as the name of a global one.
+// Calls a callback, which a page gives as a function or as the name of a global function.
 function call(callback, ...values) {
-  const wanted = typeof callback === "string" ? window[callback] : callback;
-  return typeof wanted === "function" ? wanted(...values) : undefined;
+  const found = typeof callback === "string" ? window[callback] : callback;
+  return typeof found === "function" ? found(...values) : undefined;
 }
 
-// The data attributes of an element if there is one, and over them what the page's script says. Names in
-// lower case.
+// Returns the data attributes of an element, if there is one, and the options of the page's script,
+// which take precedence. Names are in lower case.
 function settings(place, given) {
   const found = {};
   for (const { name, value } of place ? place.attributes : []) {
@@ -22,11 +23,13 @@ function settings(place, given) {
   return found;
 }
 
+// Returns random letters and digits.
 function letters(count) {
   const random = crypto.getRandomValues(new Uint8Array(count));
   return Array.from(random, (byte) => (byte % 36).toString(36)).join("");
 }
 
+// Calls `then` when the page is parsed, and never at once.
 function whenParsed(then) {
   if (document.readyState === "loading") {
     document.addEventListener("DOMContentLoaded", then, { once: true });
@@ -35,18 +38,19 @@ function whenParsed(then) {
   }
 }
 
-// A frame of the provider's, the fields it fills, and the token in them.
+// A widget: the provider's frame, the form fields that it fills, and the token in them.
 //
-// `task` is what the frame needs to know; its mode is `checkbox`, `invisible` or `score`. `look` has the
-// frame's title and size and the fields. `on` is told: solved, expired, failed, and what else it listens for.
+// `task` is sent to the frame; its mode is `checkbox`, `invisible` or `score`. `look` has the title
+// and the size of the frame, and the fields. `on` has the listeners: solved, expired and failed,
+// and optionally waiting, opened, closed and timeout.
 class Widget {
   constructor(place, task, look, on) {
     Object.assign(this, { place, task, look, on, token: "", expired: false });
-    this.waiting = [];
+    this.pending = [];
     this.round = 0;
     this.loaded = false;
     this.solving = false;
-    this.hear = this.hear.bind(this);
+    this.onMessage = this.onMessage.bind(this);
     this.press = (event) => { event.preventDefault(); this.execute(); };
     this.frame = document.createElement("iframe");
     this.frame.title = look.title;
@@ -57,8 +61,9 @@ class Widget {
     this.frame.setAttribute("height", look.size[1]);
     this.box = document.createElement("div");
     this.box.append(this.frame, ...look.fields);
-    window.addEventListener("message", this.hear);
-    // A button is no place for a frame: the widget stands behind it, and starts when it is pressed.
+    window.addEventListener("message", this.onMessage);
+    // A button cannot hold a frame: the frame follows it, and a click on the button starts the
+    // widget.
     if (place.matches("button, input")) {
       place.addEventListener("click", this.press);
       place.after(this.box);
@@ -67,8 +72,8 @@ class Widget {
     }
   }
 
-  // Only what our own frame says, and of that nothing about a challenge that was given up.
-  hear({ origin, source, data }) {
+  // Accepts messages of this widget's frame only, and ignores those of a challenge that was reset.
+  onMessage({ origin, source, data }) {
     if (origin !== here.origin || source !== this.frame.contentWindow) { return; }
     if (data.kind === "ready") {
       this.loaded = true;
@@ -76,7 +81,7 @@ class Widget {
     } else if (data.round !== this.round) {
       return;
     } else if (data.kind === "token") {
-      this.solve(data.token, data.life);
+      this.solve(data.token, data.ttl);
     } else if (data.kind === "error") {
       this.solving = false;
       this.settle("reject", data.code);
@@ -93,24 +98,26 @@ class Widget {
     this.frame.contentWindow.postMessage({ kind: "start", task, round, solve: solving }, here.origin);
   }
 
-  // Without waiting for a click.
+  // Starts the challenge without a click.
   execute() {
     this.solving = true;
     this.start();
   }
 
-  // The next token. Nobody has to wait for it, so nobody has to hear that it does not come.
-  answer() {
-    const next = new Promise((resolve, reject) => this.waiting.push({ resolve, reject }));
+  // Returns a promise of the next token.
+  nextToken() {
+    const next = new Promise((resolve, reject) => this.pending.push({ resolve, reject }));
+    // A page that ignores the promise must not see an unhandled rejection.
     next.catch(() => {});
     return next;
   }
 
   settle(how, value) {
-    this.waiting.splice(0).forEach((one) => one[how](value));
+    this.pending.splice(0).forEach((promise) => promise[how](value));
   }
 
-  solve(token, life) {
+  // Puts a token into the fields, for `ttl` milliseconds.
+  solve(token, ttl) {
     this.forget();
     this.solving = false;
     this.fill(token);
@@ -119,7 +126,7 @@ class Widget {
       this.expired = true;
       if (this.look.refresh !== "never") { this.start(); }
       this.on.expired(token);
-    }, life);
+    }, ttl);
     this.settle("resolve", token);
     this.on.solved(token);
   }
@@ -145,13 +152,13 @@ class Widget {
   remove(reason) {
     this.forget();
     this.settle("reject", reason);
-    window.removeEventListener("message", this.hear);
+    window.removeEventListener("message", this.onMessage);
     this.place.removeEventListener("click", this.press);
     this.box.remove();
   }
 }
 
-// A field of a form that nobody sees.
+// Creates a form field that is not visible.
 function hiddenField(tag, name, id) {
   const field = document.createElement(tag);
   if (tag === "input") { field.type = "hidden"; } else { field.style.display = "none"; }

@@ -1,10 +1,11 @@
-// reCAPTCHA v2, v3 and Enterprise, as recaptcha.md describes them in section 9.
+// The widgets of reCAPTCHA v2, v3 and Enterprise. See docs/providers/recaptcha.md#widget.
 
 const SIZES = { normal: ["304", "78"], compact: ["164", "144"], invisible: ["0", "0"] };
 const FIELD = "g-recaptcha-response";
 const enterprise = here.pathname.endsWith("/enterprise.js");
 const mode = query.get("render") || "onload";
-// A page that shows a checkbox and asks for scores loads the script twice. The first one serves both.
+// A page with a checkbox and with scores loads the script twice. Both use the state of the first
+// one.
 const earlier = enterprise ? window.grecaptcha?.enterprise : window.grecaptcha;
 const shared = earlier?.emulated || { clients: [], keys: [] };
 
@@ -48,18 +49,18 @@ function render(container, given, inherit) {
   return count;
 }
 
-// A frame for one score, gone with its answer.
+// Returns a promise of a token with a score. Its frame is removed when the token is there.
 function score(sitekey, action) {
   const look = { title: "reCAPTCHA (emulated)", size: SIZES.invisible, fields: [] };
-  const done = () => asked.remove();
+  const done = () => widget.remove();
   const task = { sitekey, action, mode: "score" };
-  const asked = new Widget(badge(), task, look, { solved: done, expired: done, failed: done });
-  const answer = asked.answer();
-  asked.execute();
-  return answer.catch((code) => { throw new Error(code || "reCAPTCHA couldn't be reached (emulated)"); });
+  const widget = new Widget(badge(), task, look, { solved: done, expired: done, failed: done });
+  const token = widget.nextToken();
+  widget.execute();
+  return token.catch((code) => { throw new Error(code || "reCAPTCHA couldn't be reached (emulated)"); });
 }
 
-// The sign in the corner, in a box of its own, with a field named like the checkbox's.
+// Returns the badge in the corner of the page. It has a field with the same name as the checkbox's.
 function badge() {
   const shown = document.querySelector(".grecaptcha-badge");
   if (shown) { return shown; }
@@ -89,7 +90,7 @@ const api = {
     const client = find(which);
     if (action) { client.task.action = action; }
     client.execute();
-    return client.answer();
+    return client.nextToken();
   },
   reset: (id) => find(id).reset(),
   getResponse: (id) => find(id).token,
@@ -101,7 +102,7 @@ if (enterprise) {
 } else if (!earlier?.emulated) {
   window.grecaptcha = Object.assign(window.grecaptcha || {}, api);
 }
-// Asked for before the script was there, in the way that Google's pages show.
+// Callbacks that the page registered before the script was loaded, as Google's documentation shows.
 (window.___grecaptcha_cfg?.fns || []).splice(0).forEach(whenParsed);
 if (mode !== "onload" && mode !== "explicit") {
   shared.keys.push(mode);

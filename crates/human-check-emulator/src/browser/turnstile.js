@@ -1,4 +1,4 @@
-// Turnstile, as turnstile.md describes it in section 9.
+// Turnstile's widget. See docs/providers/turnstile.md#widget.
 
 const SIZES = { normal: ["300", "65"], flexible: ["100%", "65"], compact: ["150", "140"] };
 const CANNOT_CONNECT = "300010";
@@ -10,7 +10,7 @@ function element(container) {
   return typeof container === "string" ? document.querySelector(container) : container;
 }
 
-// By its id, by where it is, or the first one.
+// Returns a widget by its id or its container; without an argument, the first one.
 function find(which) {
   if (which === undefined) { return widgets.values().next().value; }
   const known = widgets.get(which);
@@ -36,7 +36,7 @@ function render(container, given) {
   const later = set.execution === "execute";
   const task = {
     sitekey: set.sitekey,
-    // One that waits for `execute` does not wait for a click as well.
+    // A widget that waits for `execute` does not also wait for a click.
     mode: later || set.size === "invisible" ? "invisible" : "checkbox",
     action: set.action,
     cdata: set.cdata,
@@ -54,7 +54,7 @@ function render(container, given) {
     expired: (token) => call(set["expired-callback"], token),
     failed(code) {
       const number = code || CANNOT_CONNECT;
-      // Of these the contract says that trying again may help.
+      // The codes after which the widget tries again.
       if (set.retry !== "never" && /^[36]00/.test(number)) {
         widget.timer = setTimeout(() => widget.start(), Number(set["retry-interval"]) || 8000);
       }
@@ -109,7 +109,7 @@ window.turnstile = {
 };
 if (compat) { window.grecaptcha = window.turnstile; }
 
-// Looked up now, and again a second later.
+// Calls the `onload` function. If it does not exist yet, tries again after one second.
 function announce() {
   const name = query.get("onload");
   if (!name) { return; }

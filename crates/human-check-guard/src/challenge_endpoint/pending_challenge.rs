@@ -7,12 +7,14 @@ use serde_json::json;
 use super::rate::Rate;
 use crate::{AttemptKey, GuardResponse};
 
-/// In bytes. Sessions and accounts have shorter names.
+/// The longest binding, in bytes. The names of sessions and accounts are shorter.
 const MAX_BINDING_BYTES: usize = 256;
 
-/// A request for a challenge, pending and not yet answered.
+/// A request for a challenge that has no response yet.
+///
+/// [`ChallengeEndpoint::prepare`](crate::ChallengeEndpoint::prepare) creates it.
 #[derive(Debug)]
-#[must_use = "nobody is answered until this is"]
+#[must_use = "the client gets no response until `respond` is awaited"]
 pub struct PendingChallenge {
     pub(super) issuer: Arc<dyn ChallengeIssuer>,
     pub(super) rate: Rate,
@@ -21,32 +23,36 @@ pub struct PendingChallenge {
 }
 
 impl PendingChallenge {
-    /// The answer. Dropping the future leaves the request counted or not.
+    /// Counts the request, calls the issuer, and returns the response: a challenge or a failure,
+    /// see [`ChallengeEndpoint`](crate::ChallengeEndpoint).
+    ///
+    /// Dropping the future issues no challenge. The request may be counted or not.
     pub async fn respond(self) -> GuardResponse {
-        // A visitor may have written it, and no error of ours may come of that.
-        let bound = self.request.binding().map_or(0, str::len);
-        if bound > MAX_BINDING_BYTES {
+        // The client may have chosen the binding. A long one must not look like an error of the
+        // configuration.
+        let binding_bytes = self.request.binding().map_or(0, str::len);
+        if binding_bytes > MAX_BINDING_BYTES {
             return failure(400, "Please load the page again.", None);
         }
-        let taken = self.rate.count(&self.key).await;
-        if taken > self.rate.max_requests {
+        let count = self.rate.count(&self.key).await;
+        if count > self.rate.max_requests {
             return failure(
                 429,
                 "Too many attempts. Please wait a little and try again.",
                 Some(self.rate.window),
             );
         }
-        let request = self.request.with_earlier(taken.saturating_sub(1));
+        let request = self.request.with_earlier(count.saturating_sub(1));
         match self.issuer.issue(&request).await {
-            Ok(challenge) => answer(200, challenge.json().to_owned()),
-            Err(error) => failed(&error),
+            Ok(challenge) => json_response(200, challenge.json().to_owned()),
+            Err(error) => issuer_failure(&error),
         }
     }
 }
 
-fn failed(error: &CheckError) -> GuardResponse {
-    let ours = error.kind() == ErrorKind::Misconfigured;
-    macro_rules! tell {
+/// Logs an error of the issuer, and returns the response for it.
+fn issuer_failure(error: &CheckError) -> GuardResponse {
+    macro_rules! emit {
         ($level:ident) => {
             tracing::$level!(
                 target: "human_check_guard",
@@ -58,11 +64,11 @@ fn failed(error: &CheckError) -> GuardResponse {
             )
         };
     }
-    if ours {
-        tell!(error);
+    if error.kind() == ErrorKind::Misconfigured {
+        emit!(error);
         return failure(500, "The check is not set up correctly.", None);
     }
-    tell!(warn);
+    emit!(warn);
     let wait = error.retry_after().unwrap_or(Duration::from_secs(5));
     failure(
         503,
@@ -71,16 +77,18 @@ fn failed(error: &CheckError) -> GuardResponse {
     )
 }
 
+/// Returns a response with a member `error`, and with `Retry-After` from 1 second to an hour.
 fn failure(status: u16, error: &str, wait: Option<Duration>) -> GuardResponse {
-    let mut answer = answer(status, json!({"error": error}).to_string());
+    let mut response = json_response(status, json!({"error": error}).to_string());
     if let Some(wait) = wait {
         let seconds = wait.as_secs().clamp(1, 3_600).to_string();
-        answer.headers.push(("retry-after", seconds.into()));
+        response.headers.push(("retry-after", seconds.into()));
     }
-    answer
+    response
 }
 
-fn answer(status: u16, body: String) -> GuardResponse {
+/// Returns a response that no cache may keep.
+fn json_response(status: u16, body: String) -> GuardResponse {
     GuardResponse {
         status,
         headers: vec![

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::{AttemptKey, AttemptStore};
 
-/// How many challenges one address gets.
+/// The limit on the challenges that one address fetches, and the store that counts them.
 #[derive(Clone, Debug)]
 pub(super) struct Rate {
     pub(super) attempts: Arc<dyn AttemptStore>,
@@ -12,11 +12,13 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// Counts a request, and returns which one of the window it is. A store that fails counts as
-    /// the last one that is let through.
+    /// Counts a request, and returns its number within the window, beginning with 1.
+    ///
+    /// If the store fails, the result is the highest number that the limit allows: the request
+    /// passes, and the issuer may issue its hardest challenge.
     pub(super) async fn count(&self, key: &AttemptKey) -> u32 {
         match self.attempts.add(key, self.window).await {
-            Ok(taken) => taken,
+            Ok(count) => count,
             Err(error) => {
                 tracing::warn!(
                     target: "human_check_guard",

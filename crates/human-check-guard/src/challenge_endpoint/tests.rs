@@ -9,10 +9,10 @@ use crate::{AttemptStoreError, GuardResponse};
 
 static ACME: Provider = Provider::new("acme", &["acme-response"]);
 
-/// Issues what it was asked for, or fails.
+/// Records each request, and issues a challenge or fails.
 #[derive(Debug, Default)]
 struct Issuer {
-    asked: Mutex<Vec<ChallengeRequest>>,
+    requests: Mutex<Vec<ChallengeRequest>>,
     fails: Option<ErrorKind>,
 }
 
@@ -23,7 +23,7 @@ impl ChallengeIssuer for Issuer {
     }
 
     async fn issue(&self, request: &ChallengeRequest) -> Result<Challenge, CheckError> {
-        self.asked.lock().unwrap().push(request.clone());
+        self.requests.lock().unwrap().push(request.clone());
         match self.fails {
             Some(kind) => Err(CheckError::new(kind, &ACME, "for-the-test")),
             None => Ok(Challenge::new(r#"{"challenge":1}"#)),
@@ -52,8 +52,8 @@ fn from(ip: &str) -> From {
     From(Some(ip.parse().unwrap()))
 }
 
-fn header<'a>(answer: &'a GuardResponse, name: &str) -> Option<&'a str> {
-    let found = answer.headers.iter().find(|(known, _)| *known == name);
+fn header<'a>(response: &'a GuardResponse, name: &str) -> Option<&'a str> {
+    let found = response.headers.iter().find(|(known, _)| *known == name);
     found.map(|(_, value)| &**value)
 }
 
@@ -69,14 +69,20 @@ async fn a_challenge_is_json_that_no_cache_may_keep() {
             });
             session
         });
-    let answer = challenges.prepare(&from("203.0.113.7")).respond().await;
-    assert_eq!((answer.status, &*answer.body), (200, r#"{"challenge":1}"#));
-    assert_eq!(header(&answer, "content-type"), Some("application/json"));
-    assert_eq!(header(&answer, "cache-control"), Some("no-store"));
-    let asked = issuer.asked.lock().unwrap();
-    assert_eq!(asked[0].action(), Some("signup"));
-    assert_eq!(asked[0].binding(), Some("s-7"));
-    assert_eq!(asked[0].client_ip(), Some("203.0.113.7".parse().unwrap()));
+    let response = challenges.prepare(&from("203.0.113.7")).respond().await;
+    assert_eq!(
+        (response.status, &*response.body),
+        (200, r#"{"challenge":1}"#)
+    );
+    assert_eq!(header(&response, "content-type"), Some("application/json"));
+    assert_eq!(header(&response, "cache-control"), Some("no-store"));
+    let requests = issuer.requests.lock().unwrap();
+    assert_eq!(requests[0].action(), Some("signup"));
+    assert_eq!(requests[0].binding(), Some("s-7"));
+    assert_eq!(
+        requests[0].client_ip(),
+        Some("203.0.113.7".parse().unwrap())
+    );
 }
 
 #[tokio::test]
@@ -86,14 +92,14 @@ async fn an_address_that_takes_too_many_waits_and_no_other_does() {
         .with_rate(3, Duration::from_secs(60))
         .unwrap();
     for _ in 0..3 {
-        let answer = challenges.prepare(&from("2001:db8::1")).respond().await;
-        assert_eq!(answer.status, 200);
+        let response = challenges.prepare(&from("2001:db8::1")).respond().await;
+        assert_eq!(response.status, 200);
     }
     for same_network in ["2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::"] {
-        let answer = challenges.prepare(&from(same_network)).respond().await;
-        assert_eq!(answer.status, 429, "{same_network}");
-        assert_eq!(header(&answer, "retry-after"), Some("60"));
-        assert!(answer.body.contains("\"error\""));
+        let response = challenges.prepare(&from(same_network)).respond().await;
+        assert_eq!(response.status, 429, "{same_network}");
+        assert_eq!(header(&response, "retry-after"), Some("60"));
+        assert!(response.body.contains("\"error\""));
     }
     assert_eq!(
         challenges
@@ -104,13 +110,13 @@ async fn an_address_that_takes_too_many_waits_and_no_other_does() {
         200
     );
     let earlier: Vec<_> = {
-        let asked = issuer.asked.lock().unwrap();
-        asked.iter().map(ChallengeRequest::earlier).collect()
+        let requests = issuer.requests.lock().unwrap();
+        requests.iter().map(ChallengeRequest::earlier).collect()
     };
     assert_eq!(
         earlier,
         [0, 1, 2, 0],
-        "whom it turned away it did not ask for"
+        "the issuer is not called beyond the limit"
     );
 }
 
@@ -150,13 +156,13 @@ async fn a_guard_says_what_for_and_from_where_also_after_it_was_replaced() {
     );
     let own = challenges.with_action("login");
     assert_eq!(own.prepare(&from("10.0.0.1")).respond().await.status, 200);
-    let asked = issuer.asked.lock().unwrap();
-    let inspected = asked.iter().map(|request| {
+    let requests = issuer.requests.lock().unwrap();
+    let seen = requests.iter().map(|request| {
         let ip = request.client_ip().unwrap();
         (request.action().unwrap(), ip.to_string())
     });
     assert_eq!(
-        inspected.collect::<Vec<_>>(),
+        seen.collect::<Vec<_>>(),
         [
             ("signup", "10.0.0.1".to_owned()),
             ("register", "203.0.113.9".to_owned()),
@@ -165,7 +171,7 @@ async fn a_guard_says_what_for_and_from_where_also_after_it_was_replaced() {
     );
 }
 
-/// Cannot count.
+/// A store that fails.
 #[derive(Debug)]
 struct Broken;
 
@@ -188,35 +194,43 @@ impl AttemptStore for Broken {
 async fn a_flood_from_everywhere_is_bounded_and_a_broken_store_counts_nothing() {
     let full =
         ChallengeEndpoint::new(Issuer::default()).with_attempt_store(MemoryAttemptStore::new(2));
-    let statuses = [1, 2, 3, 1].map(|n| {
+    let pending = [1, 2, 3, 1].map(|n| {
         let head = from(&format!("203.0.113.{n}"));
         full.prepare(&head)
     });
-    let mut inspected = Vec::new();
-    for pending in statuses {
-        inspected.push(pending.respond().await.status);
+    let mut statuses = Vec::new();
+    for pending in pending {
+        statuses.push(pending.respond().await.status);
     }
-    assert_eq!(inspected, [200, 200, 429, 200], "no known address suffers");
+    assert_eq!(
+        statuses,
+        [200, 200, 429, 200],
+        "an address that is counted already passes"
+    );
     let issuer = Arc::new(Issuer::default());
     let broken = ChallengeEndpoint::new(Arc::clone(&issuer)).with_attempt_store(Broken);
     assert_eq!(
         broken.prepare(&from("203.0.113.7")).respond().await.status,
         200
     );
-    let asked = issuer.asked.lock().unwrap();
-    assert_eq!(asked[0].earlier(), 29, "nobody gets the easiest work by it");
+    let requests = issuer.requests.lock().unwrap();
+    assert_eq!(
+        requests[0].earlier(),
+        29,
+        "no client gets the easiest challenge"
+    );
 }
 
 #[tokio::test]
-async fn what_a_visitor_wants_bound_is_no_error_of_ours_however_long() {
+async fn a_binding_that_is_too_long_is_a_bad_request() {
     let issuer = Arc::new(Issuer::default());
     for (length, status) in [(256, 200), (257, 400), (100_000, 400)] {
         let challenges = ChallengeEndpoint::new(Arc::clone(&issuer))
             .with_binding(move |_| Some("ü".repeat(length / 2) + &"x".repeat(length % 2)));
-        let answer = challenges.prepare(&from("203.0.113.7")).respond().await;
-        assert_eq!(answer.status, status, "{length}");
+        let response = challenges.prepare(&from("203.0.113.7")).respond().await;
+        assert_eq!(response.status, status, "{length}");
     }
-    assert_eq!(issuer.asked.lock().unwrap().len(), 1);
+    assert_eq!(issuer.requests.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -231,13 +245,13 @@ async fn what_cannot_be_issued_is_told_apart_and_says_nothing_of_why() {
             fails: Some(kind),
             ..Issuer::default()
         };
-        let answer = ChallengeEndpoint::new(issuer)
+        let response = ChallengeEndpoint::new(issuer)
             .prepare(&from("203.0.113.7"))
             .respond()
             .await;
-        assert_eq!(answer.status, status, "{kind}");
-        assert_eq!(header(&answer, "retry-after").is_some(), status == 503);
-        assert!(!answer.body.contains("for-the-test") && !answer.body.contains("acme"));
+        assert_eq!(response.status, status, "{kind}");
+        assert_eq!(header(&response, "retry-after").is_some(), status == 503);
+        assert!(!response.body.contains("for-the-test") && !response.body.contains("acme"));
     }
 }
 

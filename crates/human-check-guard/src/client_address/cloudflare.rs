@@ -1,14 +1,16 @@
-//! The headers of Cloudflare's edge.
+//! Reads the headers that Cloudflare's edge writes.
+//!
+//! <https://developers.cloudflare.com/fundamentals/reference/http-headers/> describes them.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::address::single;
 use crate::RequestHead;
 
-/// What Cloudflare writes for a visitor that is a Worker of another zone.
+/// The address that Cloudflare writes for a Worker of another zone.
 const FOREIGN_WORKER: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2a06, 0x98c0, 0x3600, 0, 0, 0, 0, 0x103));
 
-/// The visitor's address, as Cloudflare's edge writes it.
+/// Returns the visitor's address. `None` if it is unknown, for example in the request of a Worker.
 pub(super) fn read(head: &dyn RequestHead) -> Option<IpAddr> {
     let mut from_worker = false;
     head.header("cf-worker", &mut |_| from_worker = true);
@@ -16,7 +18,7 @@ pub(super) fn read(head: &dyn RequestHead) -> Option<IpAddr> {
         return None;
     }
     let address = match single(head, "cf-connecting-ip")? {
-        IpAddr::V4(made_up) if made_up.octets()[0] >= 240 => {
+        IpAddr::V4(synthetic) if synthetic.octets()[0] >= 240 => {
             single(head, "cf-connecting-ipv6").filter(IpAddr::is_ipv6)?
         }
         address => address,

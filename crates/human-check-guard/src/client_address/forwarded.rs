@@ -1,4 +1,4 @@
-//! `Forwarded` (RFC 7239).
+//! Reads the header `Forwarded` (RFC 7239).
 
 use std::net::IpAddr;
 
@@ -6,11 +6,11 @@ use super::address::node;
 use super::hops::walk;
 use super::trusted_proxies::TrustedProxies;
 use crate::RequestHead;
-use crate::header_name::is_token;
+use crate::header_name::is_name_byte;
 
-/// The visitor's address in `Forwarded`.
+/// Returns the client's address. `None` if it is unknown.
 pub(super) fn read(head: &dyn RequestHead, trusted: &TrustedProxies) -> Option<IpAddr> {
-    let (mut found, mut whole) = (None, true);
+    let (mut found, mut complete) = (None, true);
     head.header("forwarded", &mut |line| match split_unquoted(line, b',') {
         Some(elements) => {
             found = walk(
@@ -19,13 +19,14 @@ pub(super) fn read(head: &dyn RequestHead, trusted: &TrustedProxies) -> Option<I
                 found,
             );
         }
-        None => whole = false,
+        // The line ends inside a quoted string.
+        None => complete = false,
     });
-    found?.filter(|_| whole)
+    found?.filter(|_| complete)
 }
 
-/// The `for` of one element of `Forwarded`. `None` when it is absent, repeated or unreadable, or
-/// when anything in the element is not `name=value`.
+/// Returns the address in the parameter `for` of one element. `None` if the parameter is absent,
+/// repeated or unreadable, or if a part of the element is not `name=value`.
 fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
     let mut address = None;
     for pair in split_unquoted(element, b';')? {
@@ -34,7 +35,7 @@ fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
             continue; // The grammar allows `for=192.0.2.7;`.
         }
         let (name, value) = pair.split_at(pair.iter().position(|b| *b == b'=')?);
-        if name.is_empty() || !name.iter().copied().all(is_token) {
+        if name.is_empty() || !name.iter().copied().all(is_name_byte) {
             return None;
         }
         if name.eq_ignore_ascii_case(b"for")
@@ -46,8 +47,8 @@ fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
     address
 }
 
-/// What a quoted string says, or the token itself. No address needs a backslash, so one is left
-/// in place and makes the address unreadable.
+/// Returns the content of a quoted string, or the value itself if it has no quotes. A backslash is
+/// left in place and makes the address unreadable, because no address needs one.
 fn unquoted(value: &[u8]) -> Option<&[u8]> {
     match value.strip_prefix(b"\"") {
         Some(rest) => rest.strip_suffix(b"\""),
@@ -55,7 +56,7 @@ fn unquoted(value: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Splits where the separator stands outside of quotes. `None` when the text ends inside one.
+/// Splits a text at separators outside of quotes. `None` if the text ends inside a quoted string.
 fn split_unquoted(text: &[u8], separator: u8) -> Option<Vec<&[u8]>> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = text

@@ -1,15 +1,15 @@
-//! A list to which each proxy appends the address that connected to it.
+//! Finds the client in a list to which each proxy appends the address that connected to it.
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use super::trusted_proxies::TrustedProxies;
 
-/// Reads one header line from the right, given what the lines before it came to.
+/// Reads one header line from the right, after the lines `before` it.
 ///
-/// A line of nothing but trusted proxies leaves the answer to the lines before it. That makes
-/// many lines one list, as HTTP has it, without copying them together. Outside is whether
-/// there was a line, inside is the answer.
+/// If a line holds trusted proxies only, the result of the lines before it counts. So several lines
+/// are one list, as HTTP defines it, without being copied together. The outer `Option` says whether
+/// there was a line. The inner one is the address, or `None` for an unreadable entry.
 pub(super) fn walk(
     trusted: &TrustedProxies,
     mut hops_from_right: impl Iterator<Item = Option<IpAddr>>,
@@ -17,10 +17,10 @@ pub(super) fn walk(
 ) -> Option<Option<IpAddr>> {
     let walked = hops_from_right.try_fold(None, |_, hop| match hop {
         Some(address) if trusted.contains(address) => ControlFlow::Continue(hop),
-        visitor_or_unreadable => ControlFlow::Break(visitor_or_unreadable),
+        client_or_unreadable => ControlFlow::Break(client_or_unreadable),
     });
     match walked {
-        ControlFlow::Break(answer) => Some(answer),
+        ControlFlow::Break(address) => Some(address),
         ControlFlow::Continue(leftmost) => before.or(Some(leftmost)),
     }
 }

@@ -10,34 +10,51 @@ use std::net::IpAddr;
 use human_check_core::ConfigError;
 
 use crate::RequestHead;
-use crate::header_name::is_token;
+use crate::header_name::is_name_byte;
 use address::single;
 use trusted_proxies::TrustedProxies;
 
-/// Where the visitor's address comes from: the socket, or one header that your own proxies write.
+/// The source of the client's address: the socket, or one header that trusted proxies write.
 ///
-/// The default is the socket, and no header is read. Behind a proxy that is the proxy's address,
-/// so name the one header it writes and the networks it connects from. Nothing else is ever
-/// looked at: a visitor can send every other header too.
+/// The default is the socket, and the guard reads no header. Behind a proxy the socket has the
+/// proxy's address. Then name the one header that the proxy writes, and the networks that the proxy
+/// connects from. The guard reads no other header, because a client can send any header.
 ///
-/// * A request that does not come from a trusted proxy has the address of its socket.
-/// * A list is read from the right, where the nearest proxy wrote. Trusted proxies are passed
-///   over; the first other address is the visitor. Where all are trusted, the leftmost is.
-/// * An entry that cannot be read before the visitor is found makes the address *unknown*, as
-///   does a header that a trusted proxy did not send. So does a Unix socket, which has no peer.
-///   Unknown is `None`, never a guess.
+/// ```
+/// use human_check_guard::{ClientAddress, Guard, RoutePolicy};
 ///
-/// Addresses are read as `192.0.2.7`, `192.0.2.7:443`, `2001:db8::7`, `[2001:db8::7]` and
-/// `[2001:db8::7]:443`. Names, `unknown`, `_hidden` and zones (`fe80::1%eth0`) are unreadable.
-/// An IPv4 address inside IPv6 (`::ffff:192.0.2.7`) is the IPv4 address everywhere.
+/// # let turnstile = human_check_testkit::Scripted::human();
+/// let client = ClientAddress::x_forwarded_for(["10.0.0.0/8", "fd00::/8"])?;
+/// assert!(client.trusts(Some("10.0.0.2".parse().unwrap())));
+/// let guard = Guard::builder(turnstile)
+///     .with_client_address(client)
+///     .build(RoutePolicy::fail_closed("signup"))?;
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+///
+/// # Rules
+///
+/// - If the request does not come from a trusted proxy, the address is that of the socket.
+/// - A list is read from the right, where the nearest proxy wrote. The first address that is not a
+///   trusted proxy is the client's. If all are trusted, it is the leftmost address.
+/// - The address is *unknown*, which is `None`, if an entry cannot be read before the client's
+///   address is found, if a trusted proxy did not send the header, and for a Unix socket, which has
+///   no address.
+///
+/// The guard reads addresses as `192.0.2.7`, `192.0.2.7:443`, `2001:db8::7`, `[2001:db8::7]` and
+/// `[2001:db8::7]:443`. It cannot read names, `unknown`, `_hidden` and zones (`fe80::1%eth0`). An
+/// IPv4 address inside IPv6 (`::ffff:192.0.2.7`) is treated as the IPv4 address.
 ///
 /// # Trusted proxies
 ///
 /// Each entry is one address or one network: `10.0.0.2`, `10.0.0.0/8`, `fd00::/8`. Every
-/// constructor that takes them fails with a [`ConfigError`] on `trusted_proxies` when there are
-/// none, when one cannot be read, when one is every address (`0.0.0.0/0`, `::/0`), and when one
-/// is an address *inside* a network (`10.0.0.2/8`): that could mean one address or sixteen
-/// million, and guessing wrong would trust strangers.
+/// constructor that takes them fails with a [`ConfigError`] on `trusted_proxies`
+///
+/// - when there are none,
+/// - when an entry cannot be read,
+/// - when an entry is every address (`0.0.0.0/0`, `::/0`),
+/// - when an entry is an address *inside* a network (`10.0.0.2/8`). It could mean one address or
+///   16 million, and a wrong guess would trust foreign machines.
 #[derive(Clone, Debug, Default)]
 pub struct ClientAddress {
     source: Source,
@@ -55,46 +72,50 @@ enum Source {
 }
 
 impl ClientAddress {
-    /// The address at the other end of the socket. Right when no proxy stands in front.
+    /// Creates the source that takes the address of the socket. Use it when no proxy is in front.
     pub fn socket() -> Self {
         Self::default()
     }
 
-    /// `X-Forwarded-For`, to which each proxy appends the address that connected to it.
+    /// Creates the source that reads `X-Forwarded-For`, a list to which each proxy appends the
+    /// address that connected to it.
     ///
-    /// Every proxy in front must append or overwrite. One that passes the header on untouched
-    /// hands you the visitor's own text.
+    /// Every proxy in front must append to the header or overwrite it. A proxy that passes the
+    /// header on unchanged passes on what the client wrote.
     ///
     /// # Errors
     ///
-    /// When the [trusted proxies](Self#trusted-proxies) are unusable.
+    /// [`ConfigError`] when the [trusted proxies](Self#trusted-proxies) cannot be used.
     pub fn x_forwarded_for<S: AsRef<str>>(
         trusted: impl IntoIterator<Item = S>,
     ) -> Result<Self, ConfigError> {
         Self::behind(Source::XForwardedFor, trusted)
     }
 
-    /// The `for` parameters of `Forwarded` (RFC 7239).
+    /// Creates the source that reads the `for` parameters of the header `Forwarded` (RFC 7239).
     ///
-    /// A line that ends inside a quoted string makes the address unknown: a visitor can open a
-    /// quote that swallows what the proxy appends.
+    /// A line that ends inside a quoted string makes the address unknown. A client could open a
+    /// quote that includes what the proxy appends.
     ///
     /// # Errors
     ///
-    /// When the [trusted proxies](Self#trusted-proxies) are unusable.
+    /// [`ConfigError`] when the [trusted proxies](Self#trusted-proxies) cannot be used.
     pub fn forwarded<S: AsRef<str>>(
         trusted: impl IntoIterator<Item = S>,
     ) -> Result<Self, ConfigError> {
         Self::behind(Source::Forwarded, trusted)
     }
 
-    /// A header with one address, which the proxy overwrites: `X-Real-IP`, `Fly-Client-IP` and
-    /// the like. Twice in a request, or not one address, makes the address unknown.
+    /// Creates the source that reads a header with one address, which the proxy overwrites, such as
+    /// `X-Real-IP` or `Fly-Client-IP`.
+    ///
+    /// A repeated header, and a value that is not one address, make the address unknown.
     ///
     /// # Errors
     ///
-    /// When `name` is no header name or the name of a list (field `header`), or when the
-    /// [trusted proxies](Self#trusted-proxies) are unusable.
+    /// [`ConfigError`] on `header` when `name` is not a header name, or is the name of a list, such
+    /// as `X-Forwarded-For`. [`ConfigError`] when the [trusted proxies](Self#trusted-proxies)
+    /// cannot be used.
     pub fn header<S: AsRef<str>>(
         name: &str,
         trusted: impl IntoIterator<Item = S>,
@@ -103,7 +124,7 @@ impl ClientAddress {
         let remedy = match name.as_str() {
             "x-forwarded-for" => "use `ClientAddress::x_forwarded_for`, since it holds a list",
             "forwarded" => "use `ClientAddress::forwarded`, since it holds a list",
-            _ if name.is_empty() || !name.bytes().all(is_token) => {
+            _ if name.is_empty() || !name.bytes().all(is_name_byte) => {
                 "write the bare name of the header, like `X-Real-IP`"
             }
             _ => return Self::behind(Source::Header(name), trusted),
@@ -112,30 +133,33 @@ impl ClientAddress {
         Err(ConfigError::new("header", problem, remedy))
     }
 
-    /// `CF-Connecting-IP`, from the networks that Cloudflare publishes.
+    /// Creates the source that reads Cloudflare's `CF-Connecting-IP`, in requests from the networks
+    /// that Cloudflare publishes.
     ///
-    /// The networks are built in and change rarely. From one that is missing, every visitor has
-    /// the address of the edge; one that Cloudflare gave up would trust its next owner. Replace
-    /// them with [`cloudflare_behind`](Self::cloudflare_behind).
+    /// The networks are part of this crate. They change rarely. In requests from a network that
+    /// is missing in the list, every visitor has the address of Cloudflare's edge. A network that
+    /// Cloudflare has given up would be trusted with its next owner. To set the list yourself, use
+    /// [`cloudflare_behind`](Self::cloudflare_behind).
     ///
-    /// Besides it, `CF-Worker` and `CF-Connecting-IPv6` are read. What the edge writes is
-    /// documented by Cloudflare; what follows from it is inferred here:
+    /// The guard also reads `CF-Worker` and `CF-Connecting-IPv6`. Cloudflare describes the three
+    /// headers at <https://developers.cloudflare.com/fundamentals/reference/http-headers/>. The
+    /// guard applies these rules:
     ///
-    /// * Documented: `2a06:98c0:3600::103` stands for every Worker of another zone. Inferred: it
-    ///   is nobody's address, so unknown.
-    /// * Documented: Pseudo IPv4 can overwrite the address with a made-up one of class E
-    ///   (`240.0.0.0/4`). Inferred: such an address means that, so `CF-Connecting-IPv6` is read
-    ///   instead.
-    /// * Documented: `CF-Worker` marks a request made by a Worker, and a Worker can choose the
-    ///   address that its own zone's origin is told. Inferred: any customer can name your server
-    ///   as an origin, so the address is unknown. If your own Worker stands in front, and nobody
-    ///   else's zone can reach your server, use [`header`](Self::header) with `CF-Connecting-IP`.
+    /// - `2a06:98c0:3600::103` stands for every Worker of another zone. It is not the address of a
+    ///   visitor (inferred), so the address is unknown.
+    /// - Pseudo IPv4 can overwrite the address with a synthetic one of class E (`240.0.0.0/4`). An
+    ///   address of this class is taken for a synthetic one (inferred), and the guard reads
+    ///   `CF-Connecting-IPv6` instead.
+    /// - `CF-Worker` marks a request that a Worker made. A Worker can choose the address that the
+    ///   origin of its own zone receives. Any Cloudflare customer can name your server as an origin
+    ///   (inferred), so the address is unknown. If your own Worker is in front of the server, and
+    ///   no other zone can reach the server, use [`header`](Self::header) with `CF-Connecting-IP`.
     ///
     /// # Security
     ///
-    /// A peer in these networks proves that *some* customer's edge is talking, not yours. The
-    /// rules of your firewall at the edge need not have run. Authenticated origin pulls, a tunnel
-    /// or a secret header close that.
+    /// A peer in these networks proves that the request came through the edge of *some* Cloudflare
+    /// customer, not through yours. The firewall rules of your zone may not have run. Authenticated
+    /// origin pulls, a tunnel or a secret header prevent this.
     pub fn cloudflare() -> Self {
         Self {
             source: Source::Cloudflare,
@@ -143,12 +167,13 @@ impl ClientAddress {
         }
     }
 
-    /// The same as [`cloudflare`](Self::cloudflare) from other networks: a newer list, or the
-    /// tunnel or proxy of your own that passes Cloudflare's headers on.
+    /// Creates the source that reads the same headers as [`cloudflare`](Self::cloudflare), in
+    /// requests from the given networks: a newer list of Cloudflare's networks, or your own tunnel
+    /// or proxy that passes Cloudflare's headers on.
     ///
     /// # Errors
     ///
-    /// When the [trusted proxies](Self#trusted-proxies) are unusable.
+    /// [`ConfigError`] when the [trusted proxies](Self#trusted-proxies) cannot be used.
     pub fn cloudflare_behind<S: AsRef<str>>(
         trusted: impl IntoIterator<Item = S>,
     ) -> Result<Self, ConfigError> {
@@ -163,10 +188,10 @@ impl ClientAddress {
         Ok(Self { source, trusted })
     }
 
-    /// The visitor's address; `None` when it is unknown.
+    /// Returns the client's address. `None` if it is unknown.
     ///
-    /// Never panics. The work grows with the header's length times the number of networks, and a
-    /// list is read only until the visitor is found.
+    /// It never panics. The time grows with the length of the header times the number of trusted
+    /// networks. A list is read only until the client's address is found.
     pub fn resolve(&self, head: &dyn RequestHead) -> Option<IpAddr> {
         let peer = head.peer()?.to_canonical();
         if !self.trusted.contains(peer) {
@@ -181,9 +206,9 @@ impl ClientAddress {
         }
     }
 
-    /// Whether this peer is one of the configured proxies, whose headers may be believed.
+    /// Returns whether `peer` is one of the trusted proxies, whose headers the guard believes.
     ///
-    /// Always false for [`socket`](Self::socket) and for a Unix socket (`None`).
+    /// Always `false` for [`socket`](Self::socket), and for a Unix socket (`None`).
     pub fn trusts(&self, peer: Option<IpAddr>) -> bool {
         peer.is_some_and(|peer| self.trusted.contains(peer.to_canonical()))
     }

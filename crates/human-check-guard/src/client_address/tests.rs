@@ -1,7 +1,7 @@
 use super::trusted_proxies::CLOUDFLARE;
 use super::*;
 
-/// A request with a peer and header lines. Only the names in `may_read` may be asked for.
+/// A request with a peer and header lines. Reading a header that is not in `may_read` panics.
 struct Head<'a> {
     peer: Option<IpAddr>,
     lines: &'a [(&'a str, &'a [u8])],
@@ -10,7 +10,7 @@ struct Head<'a> {
 
 impl RequestHead for Head<'_> {
     fn method(&self) -> &str {
-        panic!("the method is nobody's address")
+        panic!("the method is not needed")
     }
 
     fn peer(&self) -> Option<IpAddr> {
@@ -18,7 +18,7 @@ impl RequestHead for Head<'_> {
     }
 
     fn headers(&self, _: &mut dyn FnMut(&str, &[u8])) {
-        panic!("only named headers are read")
+        panic!("only single headers are read")
     }
 
     fn header(&self, name: &str, line: &mut dyn FnMut(&[u8])) {
@@ -29,7 +29,7 @@ impl RequestHead for Head<'_> {
     }
 }
 
-const OURS: [&str; 2] = ["10.0.0.0/8", "fd00::/8"];
+const TRUSTED: [&str; 2] = ["10.0.0.0/8", "fd00::/8"];
 const PROXY: &str = "10.0.0.2";
 const EDGE: &str = "172.68.1.1";
 const CLIENT: Option<&str> = Some("203.0.113.7");
@@ -39,7 +39,8 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// What may be read with these settings, written down a second time on purpose.
+/// The headers that may be read with these settings. The test repeats them independently of the
+/// code.
 fn may_read(settings: &ClientAddress) -> Vec<&str> {
     match &settings.source {
         Source::Socket => vec![],
@@ -62,15 +63,15 @@ fn check(settings: &ClientAddress, peer: &str, lines: &[(&str, &str)], want: Opt
 }
 
 fn xff() -> ClientAddress {
-    ClientAddress::x_forwarded_for(OURS).unwrap()
+    ClientAddress::x_forwarded_for(TRUSTED).unwrap()
 }
 
 fn forwarded() -> ClientAddress {
-    ClientAddress::forwarded(OURS).unwrap()
+    ClientAddress::forwarded(TRUSTED).unwrap()
 }
 
 fn real_ip() -> ClientAddress {
-    ClientAddress::header("X-Real-IP", OURS).unwrap()
+    ClientAddress::header("X-Real-IP", TRUSTED).unwrap()
 }
 
 #[track_caller]
@@ -90,7 +91,7 @@ fn check_cloudflare(lines: &[(&str, &str)], want: Option<&str>) {
     check(&ClientAddress::cloudflare(), EDGE, lines, want);
 }
 
-// The attack matrix: our proxy is 10.0.0.2, the real visitor 203.0.113.7.
+// Attacks: the trusted proxy is 10.0.0.2, and the real client is 203.0.113.7.
 
 #[test]
 fn a_fake_address_on_the_left_is_not_reached() {
@@ -210,7 +211,7 @@ fn other_address_headers_are_not_read() {
     // Not even as a fallback.
     check(&forwarded(), PROXY, &lines, None);
     check(
-        &ClientAddress::header("fly-client-ip", OURS).unwrap(),
+        &ClientAddress::header("fly-client-ip", TRUSTED).unwrap(),
         PROXY,
         &lines,
         None,
@@ -245,7 +246,7 @@ fn a_quote_that_swallows_the_proxys_element_makes_the_whole_unusable() {
     check_forwarded(&["for=1.1.1.1;x=\"", "\";y=z, for=203.0.113.7"], None);
 }
 
-// The other rules.
+// Other rules.
 
 #[test]
 fn separators_inside_quotes_do_not_separate() {
@@ -339,15 +340,15 @@ fn an_unreadable_hop_before_the_visitor_means_unknown() {
 #[test]
 fn bytes_that_are_no_text_spoil_their_hop_only() {
     let settings = xff();
-    let ask = |value: &[u8]| {
+    let resolve = |value: &[u8]| {
         settings.resolve(&Head {
             peer: Some(ip(PROXY)),
             lines: &[("x-forwarded-for", value)],
             may_read: &["x-forwarded-for"],
         })
     };
-    assert_eq!(ask(b"\xff\xfe, 203.0.113.7"), CLIENT.map(ip));
-    assert_eq!(ask(b"203.0.113.7, \xff"), None);
+    assert_eq!(resolve(b"\xff\xfe, 203.0.113.7"), CLIENT.map(ip));
+    assert_eq!(resolve(b"203.0.113.7, \xff"), None);
 }
 
 #[test]
@@ -403,7 +404,7 @@ fn a_single_value_stands_once() {
         &[("x-real-ip", "10.0.0.9")],
         Some("10.0.0.9"),
     );
-    // Class E is nothing special outside of the Cloudflare preset.
+    // Addresses of class E have a special meaning with Cloudflare only.
     check(
         &real_ip(),
         PROXY,
@@ -572,7 +573,7 @@ fn addresses_and_networks_are_accepted() {
 #[test]
 fn header_names_are_checked() {
     let refused = |name| {
-        let error = ClientAddress::header(name, OURS).unwrap_err();
+        let error = ClientAddress::header(name, TRUSTED).unwrap_err();
         assert_eq!(error.field(), "header");
         error.remedy().to_owned()
     };
@@ -589,12 +590,12 @@ fn header_names_are_checked() {
         assert!(refused(name).contains("X-Real-IP"), "{name}");
     }
     assert!(ClientAddress::header("x-real-ip", ["::/0"]).is_err());
-    assert!(ClientAddress::header("CF-Connecting-IP", OURS).is_ok());
+    assert!(ClientAddress::header("CF-Connecting-IP", TRUSTED).is_ok());
 }
 
 // Hostile input.
 
-/// Random bytes, mostly such as mean something in these headers.
+/// Makes random bytes, most of which have a meaning in these headers.
 struct Noise(u64);
 
 impl Noise {
@@ -639,7 +640,7 @@ impl Noise {
 #[test]
 fn no_bytes_panic() {
     let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
-    let cloudflare = ClientAddress::cloudflare_behind(OURS).unwrap();
+    let cloudflare = ClientAddress::cloudflare_behind(TRUSTED).unwrap();
     for settings in [xff(), forwarded(), real_ip(), cloudflare] {
         let names = may_read(&settings);
         for round in 0..20_000 {
@@ -651,25 +652,25 @@ fn no_bytes_panic() {
                 may_read: &names,
             };
             let _ = settings.resolve(&head);
-            // What the proxy writes last is the answer, or, where the visitor broke the
-            // header, there is none. It never is anything that the visitor wrote.
-            let own: &[u8] = match settings.source {
+            // The result is what the proxy writes last, or `None` where the client broke the
+            // header. It is never an address that the client wrote.
+            let by_proxy: &[u8] = match settings.source {
                 Source::XForwardedFor => b"192.0.2.9",
                 Source::Forwarded => b"for=\"192.0.2.9:80\";proto=http",
                 _ => continue,
             };
-            let appended = [&values[1][..], b", ", own].concat();
-            for last in [own, &appended] {
+            let appended = [&values[1][..], b", ", by_proxy].concat();
+            for last in [by_proxy, &appended] {
                 let lines = [(names[0], &values[0][..]), (names[0], last)];
                 let head = Head {
                     lines: &lines,
                     ..head
                 };
-                let answer = settings.resolve(&head);
+                let address = settings.resolve(&head);
                 assert!(
-                    answer == Some(ip("192.0.2.9"))
-                        || answer.is_none() && matches!(settings.source, Source::Forwarded),
-                    "{answer:?} {lines:?}",
+                    address == Some(ip("192.0.2.9"))
+                        || address.is_none() && matches!(settings.source, Source::Forwarded),
+                    "{address:?} {lines:?}",
                 );
             }
         }
@@ -678,7 +679,7 @@ fn no_bytes_panic() {
 
 #[test]
 fn long_headers_are_read_in_linear_time() {
-    // A megabyte each, far more than any server lets through. Quadratic work would take hours.
+    // A megabyte each, far more than any server accepts. Quadratic time would be hours.
     let proxies = "10.0.0.3,".repeat(110_000) + "10.0.0.3";
     check_xff(&[&proxies], Some("10.0.0.3"));
     check_xff(&[&",".repeat(1_000_000), "203.0.113.7"], CLIENT);

@@ -1,4 +1,4 @@
-//! The networks whose headers are believed.
+//! The networks of the proxies whose headers the guard believes.
 
 use std::net::IpAddr;
 
@@ -7,12 +7,16 @@ use ipnet::IpNet;
 
 use super::address::number;
 
-/// The networks that the operator's own proxies connect from.
+/// The networks that trusted proxies connect from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Reads one entry for each proxy or network.
+    /// Parses entries of one address or one network each.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when there is no entry, or an entry cannot be used.
     pub(super) fn parse<S: AsRef<str>>(
         entries: impl IntoIterator<Item = S>,
     ) -> Result<Self, ConfigError> {
@@ -23,15 +27,15 @@ impl TrustedProxies {
         if networks.is_empty() {
             return Err(ConfigError::new(
                 "trusted_proxies",
-                "is empty, so the header would never be read",
+                "is empty, so the guard would never read the header",
                 "list the addresses of your proxies, like `10.0.0.2` or `10.0.0.0/8`, \
-                 or take the address of the socket when there is none",
+                 or use the address of the socket when there is no proxy",
             ));
         }
         Ok(Self(networks))
     }
 
-    /// The networks that Cloudflare publishes.
+    /// Returns the networks that Cloudflare publishes.
     pub(super) fn cloudflare() -> Self {
         let networks = CLOUDFLARE.split_whitespace().filter_map(parse_network);
         Self(networks.collect())
@@ -42,7 +46,7 @@ impl TrustedProxies {
     }
 }
 
-/// One entry of the trusted proxies.
+/// Parses one entry, and refuses one that is ambiguous or that trusts every address.
 fn network(entry: &str) -> Result<IpNet, ConfigError> {
     let refuse = |problem: &str, remedy: &str| {
         let problem = format!("holds {entry:?}, {problem}");
@@ -61,7 +65,7 @@ fn network(entry: &str) -> Result<IpNet, ConfigError> {
     let (whole, address) = (network.trunc(), network.addr());
     if network.prefix_len() == 0 {
         refuse(
-            "which is every address, so that visitors could write their own",
+            "which is every address, so that a client could choose its own address",
             "list the networks of your own proxies only, like `10.0.0.0/8`",
         )
     } else if network != whole {
@@ -72,6 +76,7 @@ fn network(entry: &str) -> Result<IpNet, ConfigError> {
     }
 }
 
+/// Parses one address or one network.
 fn parse_network(entry: &str) -> Option<IpNet> {
     let Some((address, prefix)) = entry.split_once('/') else {
         return entry
@@ -80,7 +85,8 @@ fn parse_network(entry: &str) -> Option<IpNet> {
             .map(|ip: IpAddr| ip.to_canonical().into());
     };
     let (address, prefix): (IpAddr, u8) = (address.parse().ok()?, number(prefix)?);
-    // Peers and hops are compared in canonical form, so `::ffff:10.0.0.0/104` is `10.0.0.0/8`.
+    // Peers and hops are compared in canonical form, in which `::ffff:10.0.0.0/104` is
+    // `10.0.0.0/8`.
     match address.to_canonical() {
         mapped if mapped != address && prefix >= 96 => IpNet::new(mapped, prefix - 96).ok(),
         _ => IpNet::new(address, prefix).ok(),

@@ -5,7 +5,7 @@ use super::hops::walk;
 use super::trusted_proxies::TrustedProxies;
 use crate::RequestHead;
 
-/// The visitor's address in `X-Forwarded-For`.
+/// Returns the client's address in `X-Forwarded-For`. `None` if it is unknown.
 pub(super) fn read(head: &dyn RequestHead, trusted: &TrustedProxies) -> Option<IpAddr> {
     let mut found = None;
     head.header("x-forwarded-for", &mut |line| {

@@ -1,8 +1,15 @@
-/// Whether a client would rather be told in HTML than in JSON.
+/// Returns whether a client prefers HTML to JSON, by the value of its `Accept` header.
 ///
-/// Only when `DualAccept` names `text/html`, and ranks it above `application/json` and
-/// `application/problem+json`: that is what a browser sends that navigates. `*/*` alone is a
-/// script's, and gets JSON.
+/// True only if the value names `text/html` and ranks it above `application/json` and
+/// `application/problem+json`. Browsers send such a value when they navigate. `*/*` alone comes
+/// from scripts and means JSON.
+///
+/// ```
+/// use human_check_guard::integration::prefers_html;
+///
+/// assert!(prefers_html("text/html,application/xhtml+xml,*/*;q=0.8"));
+/// assert!(!prefers_html("*/*"));
+/// ```
 pub fn prefers_html(accept: &str) -> bool {
     let mut html = 0;
     let mut json = 0;
@@ -23,7 +30,8 @@ pub fn prefers_html(accept: &str) -> bool {
     html > json
 }
 
-/// A weight of RFC 9110, section 12.4.2, which has three decimals. Nonsense weighs nothing.
+/// Returns a weight in thousandths (RFC 9110, section 12.4.2: up to three decimals). An invalid
+/// weight is 0.
 fn thousandths(weight: &str) -> u16 {
     match weight.parse::<f32>() {
         Ok(weight) if (0.0..=1.0).contains(&weight) => (weight * 1_000.0) as u16,

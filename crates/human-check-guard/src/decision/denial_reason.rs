@@ -2,33 +2,48 @@ use std::time::Duration;
 
 /// Why a request does not reach its handler.
 ///
-/// The visitor learns no more than this: what exactly failed is for the log.
+/// The client learns no more than this. The log holds the exact reason, for example that the token
+/// was expired. See docs/reference/refusal-responses.md for the response of each.
+///
+/// ```
+/// use human_check_guard::DenialReason;
+///
+/// let denial = DenialReason::ChallengeRequired;
+/// assert_eq!((denial.status(), denial.as_str()), (403, "challenge-required"));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum DenialReason {
-    /// No token arrived, and this route wants one. 403.
+    /// The request has no token, and the route demands one. Status 403.
+    ///
+    /// A token of a provider that the guard does not accept counts as no token.
     ChallengeRequired,
-    /// What arrived is no token, or several that contradict. 400.
+    /// What arrived cannot be a token, or there are several tokens that contradict each other.
+    /// Status 400.
     InvalidToken,
-    /// The token does not prove a human: bad, expired, used, foreign, or against a rule. 403.
+    /// The token does not prove a human: it is invalid, expired, used, of another site, or against
+    /// a rule of the policy. Status 403.
     VerificationFailed,
-    /// Nobody could tell. 503.
+    /// The check could not reach a verdict, for example because the provider is down. Status 503.
     Unavailable {
-        /// How long the provider asked to be left alone.
+        /// The time after which the client may try again, if the provider requested one or the
+        /// circuit breaker is open. The response states 1 to 3600 seconds.
         retry_after: Option<Duration>,
-        /// Whether the token may be used up. If not, the same one can be sent again.
+        /// Whether the token may be used up. If `false`, the client can send the same token again.
         token_used: bool,
     },
-    /// Our own setup is wrong. 500.
+    /// The configuration is wrong, for example a secret. Status 500.
     Misconfigured,
-    /// The body is larger than the guard reads. 413.
+    /// The body is larger than the limit of the guard. Status 413.
     BodyTooLarge,
-    /// The body did not arrive in time. 408, and the connection is closed.
+    /// The body did not arrive within the guard's timeout. Status 408, and the connection is
+    /// closed.
     BodyTooSlow,
 }
 
 impl DenialReason {
-    /// The last part of the problem's type, also fit for logs and metric labels.
+    /// Returns the name of the reason, for logs and metric labels. It is also the fragment of the
+    /// problem's `type`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ChallengeRequired => "challenge-required",
@@ -41,7 +56,7 @@ impl DenialReason {
         }
     }
 
-    /// The HTTP status.
+    /// Returns the HTTP status of the response.
     pub fn status(self) -> u16 {
         match self {
             Self::InvalidToken => 400,
@@ -53,7 +68,7 @@ impl DenialReason {
         }
     }
 
-    /// The problem's title.
+    /// Returns the `title` of the problem.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::ChallengeRequired => "Verification required",
@@ -66,8 +81,8 @@ impl DenialReason {
         }
     }
 
-    /// What the visitor can do.
-    pub(crate) fn advice(self) -> &'static str {
+    /// Returns the `detail` of the problem: what the visitor can do.
+    pub(crate) fn detail(self) -> &'static str {
         match self {
             Self::ChallengeRequired | Self::InvalidToken | Self::VerificationFailed => {
                 "Please complete the verification and try again."
@@ -75,13 +90,13 @@ impl DenialReason {
             Self::Unavailable { .. } => {
                 "The verification cannot be completed right now. Please try again in a moment."
             }
-            Self::Misconfigured => "Something is wrong on our side. Please try again later.",
-            Self::BodyTooLarge => "Please send less at once.",
+            Self::Misconfigured => "The server has an internal problem. Please try again later.",
+            Self::BodyTooLarge => "Please send less data at once.",
             Self::BodyTooSlow => "Please try again.",
         }
     }
 
-    /// Whether a new challenge may help, so that a page should show one.
+    /// Returns whether a new challenge may help, so that the page should show one.
     pub(crate) fn wants_challenge(self) -> bool {
         matches!(
             self,

@@ -1,11 +1,11 @@
-//! What is inspected of a request before anybody is asked.
+//! The first step of a decision: what the head of a request says. The check is not called here.
 
 use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::decision::Pending;
 use crate::decision::pending::Evidence;
-use crate::decision::report::{self, Weight};
+use crate::decision::report::{self, Severity};
 use crate::decision::responder::Responder;
 use crate::request_head::Single;
 use crate::snapshot::Snapshot;
@@ -13,15 +13,17 @@ use crate::tokens::Sorted;
 use crate::tokens::{SubmittedTokens, TokenFields};
 use crate::{DenialReason, Rejection, RequestHead, Signals};
 
-/// Where a script that sends a token in the header says whose it is.
+/// The header in which a script names the provider of the token in the token's header.
 pub(crate) const PROVIDER_HEADER: &str = "x-captcha-provider";
 
-/// `XX` is Cloudflare's word for unknown, and `T1`, for Tor, is no country.
+/// Whether `code` is a country. Cloudflare sends `XX` for an unknown country, and `T1` for Tor,
+/// which is none.
 fn is_country(code: &str) -> bool {
     code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase()) && code != "XX"
 }
 
-/// An address that means something to a provider, who sees the visitor from outside.
+/// Whether an address is public. A provider sees the visitor by a public address, so a private one
+/// must not be passed on: it could make the provider refuse the token.
 fn is_public(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {
@@ -36,25 +38,28 @@ fn is_public(ip: IpAddr) -> bool {
     }
 }
 
-/// The head of a request that was looked at. Its body may still be on the way.
+/// A request whose head was read. Its body may still be on the way.
+///
+/// [`Guard::inspect`](crate::Guard::inspect) creates it. [`with_tokens`](Self::with_tokens) leads
+/// to the decision, and [`refuse`](Self::refuse) ends the request before that.
 #[derive(Debug)]
-#[must_use = "nothing is decided before it is settled"]
+#[must_use = "an inspected request is not decided yet"]
 pub struct Inspected {
-    reply: Responder,
+    responder: Responder,
     tokens: SubmittedTokens,
     client_ip: Option<IpAddr>,
     user_agent: Option<String>,
     country: Option<String>,
-    /// Only where a trigger may want to know.
+    /// `None` if the trigger challenges every request and so needs no signals.
     method: Option<String>,
     since: Instant,
 }
 
 impl Inspected {
-    /// Looks at a request's head, and asks nobody yet.
+    /// Reads the head of a request. It does not call the check.
     pub(crate) fn new(guard: &Snapshot, head: &dyn RequestHead) -> Self {
         let site = guard.site();
-        let mut reply = Responder::plain(guard);
+        let mut responder = Responder::plain(guard);
         let mut lines = Vec::new();
         let [mut provider, mut user_agent, mut country] = [(); 3].map(|()| Single::default());
         head.headers(&mut |name, line| {
@@ -67,7 +72,7 @@ impl Inspected {
             } else if name.eq_ignore_ascii_case(PROVIDER_HEADER) {
                 provider.add(line);
             } else {
-                reply.listen(name, line);
+                responder.read_header(name, line);
             }
             if let Some(known) = &site.country_header
                 && name.eq_ignore_ascii_case(known)
@@ -75,28 +80,33 @@ impl Inspected {
                 country.add(line);
             }
         });
-        let conditional = !guard.policy().trigger.is_always();
-        let believed = conditional && site.client.trusts(head.peer());
+        let needs_signals = !guard.policy().trigger.is_always();
+        let trusts_country = needs_signals && site.client.trusts(head.peer());
         Self {
-            reply,
+            responder,
             tokens: header_tokens(guard, lines, provider),
-            country: country.text().filter(|code| believed && is_country(code)),
-            method: conditional.then(|| head.method().to_owned()),
+            country: country
+                .text()
+                .filter(|code| trusts_country && is_country(code)),
+            method: needs_signals.then(|| head.method().to_owned()),
             client_ip: guard.client_ip(head),
-            // A blank one says as little as none.
+            // A blank user agent counts as a missing one.
             user_agent: user_agent.text().filter(|agent| !agent.trim().is_empty()),
             since: Instant::now(),
         }
     }
 
-    /// Adds the tokens that stood in the body. Every source is looked at, and what they say must
-    /// agree.
+    /// Adds the tokens of the body, and returns the request ready to be decided.
+    ///
+    /// Tokens in the header and in the body must agree. Two different tokens of one provider are
+    /// refused with [`DenialReason::InvalidToken`], and the provider is not called. Pass
+    /// [`SubmittedTokens::none`] for a request whose body is not read.
     pub fn with_tokens(mut self, body: SubmittedTokens) -> Pending {
         self.tokens.append(body);
-        let guard = self.reply.guard();
+        let guard = self.responder.guard();
         let evidence = match self.tokens.sort(guard.fields()) {
             Sorted::Unusable => Evidence::Unusable("contradictory"),
-            Sorted::Answered(mut submission) => {
+            Sorted::Submitted(mut submission) => {
                 if let Some(action) = &guard.policy().action {
                     submission = submission.with_expected_action(action.clone());
                 }
@@ -108,7 +118,7 @@ impl Inspected {
                 }
                 Evidence::Submitted(submission)
             }
-            Sorted::Nothing { foreign } => Evidence::Absent {
+            Sorted::Absent { foreign } => Evidence::Absent {
                 foreign,
                 signals: self.method.map(|method| Signals {
                     client_ip: self.client_ip,
@@ -118,18 +128,21 @@ impl Inspected {
                 }),
             },
         };
-        Pending::new(self.reply, evidence, self.since)
+        Pending::new(self.responder, evidence, self.since)
     }
 
-    /// Refuses for a reason that needs no check, and counts that.
+    /// Refuses the request without a call of the check. The refusal is logged and passed to the
+    /// observers.
     pub fn refuse(&self, denial: DenialReason) -> Rejection {
-        let guard = self.reply.guard();
-        let weight = Weight::of(&Err(denial));
-        report::observe(guard, denial.as_str(), "", "", self.since.elapsed(), weight);
-        self.reply.refuse(denial)
+        let guard = self.responder.guard();
+        let severity = Severity::of(&Err(denial));
+        let elapsed = self.since.elapsed();
+        report::observe(guard, denial.as_str(), "", "", elapsed, severity);
+        self.responder.refuse(denial)
     }
 }
 
+/// Returns the token of the token header, and which provider it is for.
 fn header_tokens(guard: &Snapshot, lines: Vec<Vec<u8>>, provider: Single) -> SubmittedTokens {
     let provider = provider.text();
     let mut tokens = SubmittedTokens::none();
@@ -144,7 +157,7 @@ fn header_tokens(guard: &Snapshot, lines: Vec<Vec<u8>>, provider: Single) -> Sub
         };
         match (owner, String::from_utf8(line)) {
             (Some(owner), Ok(token)) if !several => tokens.push(TokenFields::own(owner), token),
-            // A token that cannot be attributed is shown to nobody.
+            // No provider receives a token that cannot be attributed. The request is refused.
             _ => tokens.push_unusable(TokenFields::own(0)),
         }
     }

@@ -1,4 +1,7 @@
-//! What is decided about a request, and who is told.
+//! The decision about a request, its report to the operator, and the response to the client.
+//!
+//! The steps are types: [`Inspected`] has read the head, [`Pending`] has the tokens, and
+//! [`Decision`] has called the check.
 
 mod accept;
 mod denial_reason;
@@ -28,65 +31,88 @@ pub use visitor::{Human, Unverified, Visitor};
 use crate::snapshot::Snapshot;
 use responder::Responder;
 
-/// What was decided about a request, and how it would be answered.
+/// The decision of a guard about one request, with the response in case of a refusal.
+///
+/// Call [`require`](Self::require) to act on it. Keep a clone with the request, and pass it to
+/// [`Pending::decide_after`] when another extractor decides about the same request.
 #[derive(Clone, Debug)]
-#[must_use = "a decision that nobody looks at lets everybody in"]
+#[must_use = "a decision has no effect until `require` is called"]
 pub struct Decision {
     pub(crate) result: Result<Visitor, DenialReason>,
-    pub(crate) reply: Responder,
-    /// What the check was asked about, so that its token may be spent.
-    pub(crate) asked: Option<Arc<Submission>>,
+    pub(crate) responder: Responder,
+    /// What the check was called with. `None` if it was not called.
+    pub(crate) submission: Option<Arc<Submission>>,
 }
 
 impl Decision {
-    /// Takes what the handler demands, or the refusal to answer with.
+    /// Returns what the handler demands of the decision, for example a [`Human`].
     ///
     /// # Errors
     ///
-    /// [`Rejection`] when the decision is not what is demanded.
+    /// [`Rejection`] when the decision does not meet the demand. It holds the response.
     pub fn require<D: FromDecision>(self) -> Result<D, Rejection> {
         D::from_decision(self)
     }
 
-    /// The guard that decided, as it was then.
+    /// Returns the snapshot of the guard that decided.
     pub(crate) fn guard(&self) -> &Snapshot {
-        self.reply.guard()
+        self.responder.guard()
     }
 
-    /// What was decided.
+    /// Returns the visitor that the policy lets through.
     ///
     /// # Errors
     ///
-    /// The [`DenialReason`], if the visitor is refused.
+    /// The [`DenialReason`], if the request is refused.
     pub fn result(&self) -> Result<&Visitor, DenialReason> {
         self.result.as_ref().map_err(|denial| *denial)
     }
 
-    /// The answer for somebody refused for `denial`.
+    /// Returns the rejection for `denial`, in the form that this client prefers.
     pub(crate) fn refuse(&self, denial: DenialReason) -> Rejection {
-        self.reply.refuse(denial)
+        self.responder.refuse(denial)
     }
 
-    /// Takes what was decided, ready to be answered.
+    /// Returns the visitor, or the rejection with its response.
     pub(crate) fn into_result(self) -> Result<Visitor, Rejection> {
-        let Self { result, reply, .. } = self;
-        result.map_err(|denial| reply.refuse(denial))
+        let Self {
+            result, responder, ..
+        } = self;
+        result.map_err(|denial| responder.refuse(denial))
     }
 }
 
-/// What a handler demands of an [`Decision`].
+/// What a handler demands of a [`Decision`].
 ///
-/// | type | lets the handler run for |
+/// | type | the handler runs for |
 /// | --- | --- |
-/// | [`Human`] | proven humans, whatever the route's policy opens on |
-/// | [`Visitor`] | those whom the route's policy lets in |
-/// | `Result<Visitor, Rejection>` | everybody; the handler decides and tokens |
+/// | [`Human`] | verified humans only, even on a route that fails open |
+/// | [`Visitor`] | requests that the route's policy lets through, verified or not |
+/// | `Result<Visitor, Rejection>` | every request; the handler responds to refusals itself |
+///
+/// Implement it for a type of the application to put a demand of your own into a handler's
+/// signature:
+///
+/// ```
+/// use human_check_guard::integration::{Decision, FromDecision};
+/// use human_check_guard::{Rejection, Visitor};
+///
+/// /// Whether the visitor was verified, on routes that let unverified ones through.
+/// struct Verified(bool);
+///
+/// impl FromDecision for Verified {
+///     fn from_decision(decision: Decision) -> Result<Self, Rejection> {
+///         let visitor: Visitor = decision.require()?;
+///         Ok(Self(visitor.human().is_some()))
+///     }
+/// }
+/// ```
 pub trait FromDecision: Sized + Send + 'static {
-    /// Takes the decision, or refuses it.
+    /// Converts the decision, or refuses the request.
     ///
     /// # Errors
     ///
-    /// [`Rejection`], ready to be answered, when the decision is not what is demanded.
+    /// [`Rejection`] with the response, when the decision does not meet the demand.
     fn from_decision(decision: Decision) -> Result<Self, Rejection>;
 }
 

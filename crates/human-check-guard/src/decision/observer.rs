@@ -1,33 +1,74 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-/// One decision of a guard. Every field but the elapsed time is of a fixed, small set.
+/// One decision of a guard, as an [`Observer`] receives it.
+///
+/// All fields except `elapsed` have few, fixed values, so that they are fit for metric labels. No
+/// field holds a token or another text of the client.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct DecisionEvent<'a> {
     /// The name of the route's policy.
     pub route: &'a str,
-    /// `human`, `not-challenged`, `failed-open`, `failed-open-declined`, `observed`, or the name of a
-    /// [`DenialReason`](crate::DenialReason).
+    /// `human`, `not-challenged`, `failed-open`, `failed-open-declined`, `observed`, or the name of
+    /// a [`DenialReason`](crate::DenialReason).
     pub decision: &'static str,
-    /// Whose verdict or trouble it is. Empty when nobody was asked.
+    /// The name of the provider whose verdict or error led to the decision. Empty if no provider
+    /// was involved.
     pub provider: &'a str,
-    /// Why, by the check's own names. Empty when there is nothing to add.
+    /// The exact reason of a refusal or an error, for example `expired`. Empty if `decision` says
+    /// all.
     pub reason: &'static str,
-    /// From the complete request to the decision.
+    /// The time from the head of the request to the decision.
     pub elapsed: Duration,
 }
 
-/// Is told of every decision, for metrics that do not come through `tracing`.
+/// Receives every decision of a guard, for metrics systems that do not read `tracing` events.
 ///
-/// It is called on the request's own task and must not block.
+/// Add it with [`GuardBuilder::with_observer`](crate::GuardBuilder::with_observer). The guard also
+/// emits a `tracing` event for each decision, with the target `human_check_guard`.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use human_check_guard::{DecisionEvent, Guard, Observer, RoutePolicy};
+///
+/// #[derive(Debug, Default)]
+/// struct FailedOpen(AtomicU64);
+///
+/// impl Observer for FailedOpen {
+///     fn on_decision(&self, event: &DecisionEvent<'_>) {
+///         if event.decision == "failed-open" {
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+///
+/// # let turnstile = human_check_testkit::Scripted::human();
+/// let guard = Guard::builder(turnstile)
+///     .with_observer(FailedOpen::default())
+///     .build(RoutePolicy::fail_open("newsletter"))?;
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 pub trait Observer: Debug + Send + Sync + 'static {
-    /// One decision was made.
+    /// Called once for each decision, on the task of the request. It must not block.
     fn on_decision(&self, event: &DecisionEvent<'_>);
 }
 
-/// Counts decisions through the `metrics` facade: `human_check_decisions_total{route,decision}`
-/// and the histogram `human_check_decision_duration_seconds{route,decision}`.
+/// An [`Observer`] that counts decisions through the `metrics` facade.
+///
+/// It increments the counter `human_check_decisions_total{route,decision}`, and records the
+/// histogram `human_check_decision_duration_seconds{route,decision}` in seconds.
+///
+/// ```
+/// use human_check_guard::{Guard, MetricsObserver, RoutePolicy};
+///
+/// # let turnstile = human_check_testkit::Scripted::human();
+/// let guard = Guard::builder(turnstile)
+///     .with_observer(MetricsObserver)
+///     .build(RoutePolicy::fail_closed("signup"))?;
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 #[cfg(feature = "metrics")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MetricsObserver;
@@ -55,22 +96,22 @@ mod tests {
 
     use super::*;
 
-    /// Writes down what is registered.
+    /// Records the names and labels of the metrics that are registered.
     #[derive(Default)]
-    struct Written(Mutex<Vec<String>>);
+    struct Registered(Mutex<Vec<String>>);
 
-    impl Written {
+    impl Registered {
         fn add(&self, key: &Key) {
             let labels = key
                 .labels()
                 .map(|label| format!("{}={}", label.key(), label.value()));
             let labels = labels.collect::<Vec<_>>().join(",");
-            let mut written = self.0.lock().expect("no test panicked");
-            written.push(format!("{}{{{labels}}}", key.name()));
+            let mut registered = self.0.lock().expect("no test panicked");
+            registered.push(format!("{}{{{labels}}}", key.name()));
         }
     }
 
-    impl Recorder for Written {
+    impl Recorder for Registered {
         fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
         fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
         fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
@@ -93,8 +134,8 @@ mod tests {
 
     #[test]
     fn a_decision_is_one_count_and_one_duration_with_few_labels() {
-        let written = Written::default();
-        metrics::with_local_recorder(&written, || {
+        let registered = Registered::default();
+        metrics::with_local_recorder(&registered, || {
             MetricsObserver.on_decision(&DecisionEvent {
                 route: "signup",
                 decision: "human",
@@ -104,7 +145,7 @@ mod tests {
             });
         });
         assert_eq!(
-            *written.0.lock().unwrap(),
+            *registered.0.lock().unwrap(),
             [
                 "human_check_decisions_total{route=signup,decision=human}",
                 "human_check_decision_duration_seconds{route=signup,decision=human}",

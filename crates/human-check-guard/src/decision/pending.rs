@@ -4,65 +4,82 @@ use std::time::{Duration, Instant};
 use human_check_core::{CheckError, ErrorKind, Provider, Reason, Submission, Verdict};
 
 use crate::decision::Decision;
-use crate::decision::report::{self, Weight, decision_name};
+use crate::decision::report::{self, Severity, decision_name};
 use crate::decision::responder::Responder;
 use crate::snapshot::Snapshot;
 use crate::{DenialReason, Human, Signals, Unverified, Visitor};
 
-/// A request that was looked at, and about which nobody was asked yet.
+/// A request with all its tokens, about which the guard has not decided yet.
+///
+/// [`Inspected::with_tokens`](crate::integration::Inspected::with_tokens) creates it.
 #[derive(Debug)]
-#[must_use = "nothing is decided before it is settled"]
+#[must_use = "a pending request is not decided yet"]
 pub struct Pending {
-    reply: Responder,
+    responder: Responder,
     evidence: Evidence,
     since: Instant,
 }
 
+/// What the request offers as evidence of a human.
 #[derive(Debug)]
 pub(crate) enum Evidence {
+    /// Tokens of accepted providers.
     Submitted(Submission),
+    /// No token of an accepted provider.
     Absent {
+        /// Whether there is a token of a provider that is not accepted.
         foreign: bool,
-        /// `None` when every visitor is asked.
+        /// `None` if every request is challenged.
         signals: Option<Signals>,
     },
+    /// Tokens that cannot be used. The text is the reason for the log.
     Unusable(&'static str),
 }
 
 impl Pending {
-    pub(crate) fn new(reply: Responder, evidence: Evidence, since: Instant) -> Self {
+    /// Creates a pending request.
+    pub(crate) fn new(responder: Responder, evidence: Evidence, since: Instant) -> Self {
         Self {
-            reply,
+            responder,
             evidence,
             since,
         }
     }
 
-    /// Decides about a request that was decided once before, by a guard ahead of this one.
+    /// Decides about a request, after an `earlier` decision about the same request if there was
+    /// one.
     ///
-    /// Where that was the same guard, nothing is asked again: the token is spent, and a trigger has
-    /// counted. What has come up since must agree with it.
+    /// If the same guard made the earlier decision, that decision holds: the check is not called
+    /// again, because most providers accept a token once, and a trigger does not count the request
+    /// again. A token that was not part of the earlier decision is refused with
+    /// [`DenialReason::InvalidToken`] if it contradicts it. If the earlier decision was made
+    /// without a token and one has come up since, the check is called.
+    ///
+    /// A decision of another guard proves nothing here. This method then decides anew, and logs a
+    /// warning if a token is verified a second time.
+    ///
+    /// Dropping the future stops waiting. The provider may have used up the token by then.
     pub async fn decide_after(self, earlier: Option<&Decision>) -> Decision {
         let Some(earlier) = earlier else {
             return self.decide().await;
         };
-        let guard = self.reply.guard();
+        let guard = self.responder.guard();
         if earlier.guard().identity() != guard.identity() {
-            if earlier.asked.is_some() && matches!(self.evidence, Evidence::Submitted(_)) {
+            if earlier.submission.is_some() && matches!(self.evidence, Evidence::Submitted(_)) {
                 tracing::warn!(
                     target: "human_check_guard",
                     route = guard.policy().name(),
                     before = earlier.guard().policy().name(),
-                    "a token is asked about under a second policy; most providers take it only once"
+                    "a token is verified under a second policy; most providers accept a token once"
                 );
             }
             return self.decide().await;
         }
-        let contradicts = match (&self.evidence, &earlier.asked) {
+        let contradicts = match (&self.evidence, &earlier.submission) {
             (Evidence::Absent { .. }, _) => false,
             (Evidence::Unusable(_), _) => true,
             (Evidence::Submitted(_), None) => return self.decide().await,
-            (Evidence::Submitted(now), Some(asked)) => !is_covered(guard, now, asked),
+            (Evidence::Submitted(now), Some(before)) => !is_covered(guard, now, before),
         };
         if !contradicts {
             return earlier.clone();
@@ -75,34 +92,37 @@ impl Pending {
             "",
             "contradictory",
             Duration::ZERO,
-            Weight::Usual,
+            Severity::Normal,
         );
         Decision {
             result,
-            reply: self.reply,
-            asked: earlier.asked.clone(),
+            responder: self.responder,
+            submission: earlier.submission.clone(),
         }
     }
 
-    /// Decides, asking the check if there is something to ask about.
+    /// Decides about the request. It calls the check if the request has a usable token.
     ///
-    /// Dropping the future stops waiting. The provider may have spent the token by then.
+    /// Without a token the policy's trigger decides whether the request is refused with
+    /// [`DenialReason::ChallengeRequired`]. The decision is logged and passed to the observers.
+    ///
+    /// Dropping the future stops waiting. The provider may have used up the token by then.
     pub async fn decide(self) -> Decision {
         let Self {
-            reply,
+            responder,
             evidence,
             since,
         } = self;
-        let guard = reply.guard();
+        let guard = responder.guard();
         let policy = guard.policy();
-        let mut asked = None;
+        let mut submitted = None;
         let (result, provider, reason) = match evidence {
             Evidence::Unusable(why) => (Err(DenialReason::InvalidToken), None, why),
             Evidence::Absent { foreign, signals } => {
                 let reason = if foreign { "foreign-token" } else { "" };
                 let challenged = match &signals {
                     None => true,
-                    Some(signals) => policy.trigger.asks(signals).await,
+                    Some(signals) => policy.trigger.challenges(signals).await,
                 };
                 match challenged {
                     true => (Err(DenialReason::ChallengeRequired), None, reason),
@@ -114,7 +134,7 @@ impl Pending {
                 }
             }
             Evidence::Submitted(submission) => {
-                let submission = &**asked.insert(Arc::new(submission));
+                let submission = &**submitted.insert(Arc::new(submission));
                 decide(guard, submission).await
             }
         };
@@ -131,32 +151,35 @@ impl Pending {
             (None, Ok(Visitor::Human(human))) => human.facts().provider.name(),
             _ => "",
         };
-        let weight = Weight::of(&result);
-        report::observe(guard, decision, provider, reason, since.elapsed(), weight);
+        let severity = Severity::of(&result);
+        report::observe(guard, decision, provider, reason, since.elapsed(), severity);
         Decision {
             result,
-            reply,
-            asked,
+            responder,
+            submission: submitted,
         }
     }
 }
 
-/// Whether every token that is there now was asked about.
-fn is_covered(guard: &Snapshot, now: &Submission, asked: &Submission) -> bool {
+/// Returns whether every token of `now` was part of the submission that the check was called with
+/// before.
+fn is_covered(guard: &Snapshot, now: &Submission, before: &Submission) -> bool {
     let accepted = guard.fields().providers().iter();
     let mut present = accepted.filter(|known| now.has_token_for(known));
     present.all(|known| {
-        let [now, asked] = [now, asked].map(|submission| submission.token_for(known, usize::MAX));
-        now.is_ok_and(|now| asked.is_ok_and(|asked| now == asked))
+        let [now, before] = [now, before].map(|submission| submission.token_for(known, usize::MAX));
+        now.is_ok_and(|now| before.is_ok_and(|before| now == before))
     })
 }
 
+/// The decision, the provider it is attributed to, and the reason for the log.
 type Decided = (
     Result<Visitor, DenialReason>,
     Option<Provider>,
     &'static str,
 );
 
+/// Calls the check and translates its outcome by the policy.
 async fn decide(guard: &Snapshot, submission: &Submission) -> Decided {
     match guard.check().check(submission).await {
         Ok(Verdict::Human(facts)) => (Ok(Visitor::Human(Human::new(facts))), None, ""),
@@ -172,7 +195,7 @@ async fn decide(guard: &Snapshot, submission: &Submission) -> Decided {
         Err(error) => {
             let provider = Some(error.provider().clone());
             let result = match error.kind() {
-                kind if guard.policy().opens.on(kind) => {
+                kind if guard.policy().fail_open.applies_to(kind) => {
                     Ok(Visitor::Unverified(Unverified::FailedOpen(kind)))
                 }
                 ErrorKind::Misconfigured => Err(DenialReason::Misconfigured),
@@ -190,7 +213,8 @@ fn unavailable(error: &CheckError) -> DenialReason {
     }
 }
 
-/// What comes of a decision, where the route may only observe.
+/// Returns the result that has effect: on a route that only observes, a refusal lets the request
+/// through.
 fn enforced(
     guard: &Snapshot,
     result: Result<Visitor, DenialReason>,

@@ -1,17 +1,18 @@
-//! Tells the operator of each decision: observers first, then the log.
+//! Reports each decision to the operator: first to the observers, then to the log.
 
 use std::time::Duration;
 
 use crate::snapshot::Snapshot;
 use crate::{DecisionEvent, DenialReason, Unverified, Visitor};
 
+/// Calls the observers of the guard and emits one `tracing` event.
 pub(crate) fn observe(
     guard: &Snapshot,
     decision: &'static str,
     provider: &str,
     reason: &'static str,
     elapsed: Duration,
-    weight: Weight,
+    severity: Severity,
 ) {
     let event = DecisionEvent {
         route: guard.policy().name(),
@@ -36,13 +37,14 @@ pub(crate) fn observe(
             )
         };
     }
-    match weight {
-        Weight::OurMistake => emit!(tracing::Level::ERROR),
-        Weight::NobodyKnows => emit!(tracing::Level::WARN),
-        Weight::Usual => emit!(tracing::Level::DEBUG),
+    match severity {
+        Severity::Misconfigured => emit!(tracing::Level::ERROR),
+        Severity::NoVerdict => emit!(tracing::Level::WARN),
+        Severity::Normal => emit!(tracing::Level::DEBUG),
     }
 }
 
+/// Returns the name of a decision, for logs and metric labels.
 pub(crate) fn decision_name(result: &Result<Visitor, DenialReason>) -> &'static str {
     match result {
         Ok(Visitor::Human(_)) => "human",
@@ -51,26 +53,30 @@ pub(crate) fn decision_name(result: &Result<Visitor, DenialReason>) -> &'static 
     }
 }
 
-/// How loudly a decision is told.
+/// How urgent a decision is for the operator. It selects the level of the log.
 #[derive(Clone, Copy)]
-pub(crate) enum Weight {
-    Usual,
-    NobodyKnows,
-    OurMistake,
+pub(crate) enum Severity {
+    /// A verdict, or a request that needs none.
+    Normal,
+    /// The check could not reach a verdict.
+    NoVerdict,
+    /// The configuration is wrong.
+    Misconfigured,
 }
 
-impl Weight {
+impl Severity {
+    /// Returns the severity of a decision.
     pub(crate) fn of(result: &Result<Visitor, DenialReason>) -> Self {
         let denial = match result {
-            Ok(Visitor::Unverified(Unverified::FailedOpen(_))) => return Self::NobodyKnows,
-            // What would have been refused is as grave as if it had been.
+            Ok(Visitor::Unverified(Unverified::FailedOpen(_))) => return Self::NoVerdict,
+            // A refusal that is only observed is as urgent as one that has effect.
             Ok(Visitor::Unverified(Unverified::Observed(denial))) | Err(denial) => denial,
-            Ok(_) => return Self::Usual,
+            Ok(_) => return Self::Normal,
         };
         match denial {
-            DenialReason::Misconfigured => Self::OurMistake,
-            DenialReason::Unavailable { .. } => Self::NobodyKnows,
-            _ => Self::Usual,
+            DenialReason::Misconfigured => Self::Misconfigured,
+            DenialReason::Unavailable { .. } => Self::NoVerdict,
+            _ => Self::Normal,
         }
     }
 }

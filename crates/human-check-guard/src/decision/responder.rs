@@ -7,7 +7,10 @@ use crate::decision::accept::prefers_html;
 use crate::decision::rejection::{GuardResponse, Rejection};
 use crate::snapshot::Snapshot;
 
-/// In which form this client is answered, decided while its request is at hand.
+/// Makes the response of a refusal in the form that the client prefers.
+///
+/// It reads the preference from the head of the request and keeps it, because a refusal may be
+/// decided when the request is no longer at hand.
 #[derive(Clone, Debug)]
 pub(crate) struct Responder {
     guard: Snapshot,
@@ -16,7 +19,7 @@ pub(crate) struct Responder {
 }
 
 impl Responder {
-    /// For a client that says nothing of what it wants.
+    /// Creates a responder for a client that has stated no preference. It responds with JSON.
     pub(crate) fn plain(guard: &Snapshot) -> Self {
         Self {
             guard: guard.clone(),
@@ -25,10 +28,10 @@ impl Responder {
         }
     }
 
-    /// Looks at a header for what the client wants.
-    pub(crate) fn listen(&mut self, name: &str, line: &[u8]) {
+    /// Reads one header line. Only `Accept` and `HX-Request` matter.
+    pub(crate) fn read_header(&mut self, name: &str, line: &[u8]) {
         if name.eq_ignore_ascii_case("accept") {
-            // Most clients name no HTML at all, which is quicker to see than to parse.
+            // Most API clients do not mention HTML. This test is faster than parsing the value.
             if line
                 .windows(5)
                 .any(|part| part.eq_ignore_ascii_case(b"/html"))
@@ -40,14 +43,16 @@ impl Responder {
         }
     }
 
+    /// Returns the snapshot of the guard that decides.
     pub(crate) fn guard(&self) -> &Snapshot {
         &self.guard
     }
 
+    /// Returns the rejection for `denial` with its response.
     pub(crate) fn refuse(&self, denial: DenialReason) -> Rejection {
         let page = self.html.then(|| {
-            let own = self.guard.own_page(denial);
-            own.unwrap_or_else(|| plain_page(denial))
+            let custom = self.guard.custom_page(denial);
+            custom.unwrap_or_else(|| plain_page(denial))
         });
         let (content_type, body) = match page {
             Some(page) => ("text/html; charset=utf-8", page),
@@ -68,34 +73,37 @@ impl Responder {
                     r#"{{"human:challenge":{{"options":{}}}}}"#,
                     self.guard.options()
                 );
-                headers.push(("hx-trigger", ascii(&event).into()));
+                headers.push(("hx-trigger", escape_non_ascii(&event).into()));
             }
         }
         if let DenialReason::Unavailable { retry_after, .. } = denial {
-            headers.push(("retry-after", seconds(retry_after).to_string().into()));
+            let seconds = retry_after_seconds(retry_after);
+            headers.push(("retry-after", seconds.to_string().into()));
         }
         if denial == DenialReason::BodyTooSlow {
             headers.push(("connection", "close".into()));
         }
-        let answer = GuardResponse {
+        let response = GuardResponse {
             status: denial.status(),
             headers,
             body,
         };
-        Rejection::new(denial, answer)
+        Rejection::new(denial, response)
     }
 
-    /// RFC 9457, with one extension member for pages that show the challenge themselves.
+    /// Returns the problem document (RFC 9457) with the extension member `captcha`, by which
+    /// scripts can show the challenge themselves.
     ///
-    /// Written by hand, as nothing in it needs escaping but the options, which are JSON already.
+    /// It is formatted by hand: all texts in it are constants that need no escaping, and the
+    /// options are JSON already.
     fn problem(&self, denial: DenialReason) -> String {
-        let (problems, fragment) = match denial {
+        let (page, fragment) = match denial {
             DenialReason::Misconfigured => ("about:blank", String::new()),
-            _ => (PROBLEMS, format!("#{}", denial.as_str())),
+            _ => (PROBLEM_TYPES, format!("#{}", denial.as_str())),
         };
-        let (title, status, detail) = (denial.title(), denial.status(), denial.advice());
+        let (title, status, detail) = (denial.title(), denial.status(), denial.detail());
         let mut body = format!(
-            r#"{{"type":"{problems}{fragment}","title":"{title}","status":{status},"detail":"{detail}""#
+            r#"{{"type":"{page}{fragment}","title":"{title}","status":{status},"detail":"{detail}""#
         );
         let options = self.guard.options();
         let _ = match denial {
@@ -114,23 +122,25 @@ impl Responder {
     }
 }
 
-/// Where the problem types are explained.
-const PROBLEMS: &str = concat!(
+/// The page that describes the problem types.
+const PROBLEM_TYPES: &str = concat!(
     env!("CARGO_PKG_REPOSITORY"),
     "/blob/main/docs/reference/refusal-responses.md"
 );
 
-/// A provider's own wish, or a few seconds that differ, so that not everybody returns at once.
-fn seconds(wish: Option<Duration>) -> u64 {
-    match wish {
-        // Nobody should be told to come back next week.
-        Some(wish) => wish.as_secs().clamp(1, 3_600),
+/// Returns the value of `Retry-After`: what was requested, limited to one hour, or else a random
+/// number from 2 to 6, so that clients do not return all at once.
+fn retry_after_seconds(requested: Option<Duration>) -> u64 {
+    match requested {
+        // A provider may request days. Clients must not wait that long.
+        Some(requested) => requested.as_secs().clamp(1, 3_600),
         None => fastrand::u64(2..=6),
     }
 }
 
-/// JSON with everything beyond printable ASCII escaped, as a header needs it.
-fn ascii(json: &str) -> String {
+/// Returns JSON in which every character outside of printable ASCII is escaped, because it becomes
+/// the value of a header.
+fn escape_non_ascii(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
         if character.is_ascii() && !character.is_ascii_control() {
@@ -144,12 +154,13 @@ fn ascii(json: &str) -> String {
     escaped
 }
 
+/// Returns the default page of a refusal.
 fn plain_page(denial: DenialReason) -> String {
-    let (title, advice) = (denial.title(), denial.advice());
+    let (title, detail) = (denial.title(), denial.detail());
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
-         <h1>{title}</h1>\n<p>{advice}</p>\n\
-         <p>Go back to the page you came from; what you typed is usually still there.</p>\n"
+         <h1>{title}</h1>\n<p>{detail}</p>\n\
+         <p>Go back to the previous page. What you typed is usually still there.</p>\n"
     )
 }

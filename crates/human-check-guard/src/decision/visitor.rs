@@ -4,36 +4,54 @@ use human_check_core::{ErrorKind, Facts};
 
 use crate::DenialReason;
 
-/// Proof that the check passed for this request.
+/// Proof that the check returned a human verdict for this request.
 ///
-/// Only a guard makes one, and only of a human verdict, so a handler that takes it cannot run
-/// without. Clones prove the same.
+/// Only a guard can create it, so a handler that takes a `Human` cannot run without a human
+/// verdict. A clone proves the same.
 #[derive(Clone, Debug)]
 pub struct Human(Arc<Facts>);
 
 impl Human {
+    /// Creates the proof from the facts of a human verdict.
     pub(crate) fn new(facts: Facts) -> Self {
         Self(Arc::new(facts))
     }
 
-    /// What the provider said about the visitor.
+    /// Returns what the provider reported about the visitor, such as its name, a score or the host.
     pub fn facts(&self) -> &Facts {
         &self.0
     }
 }
 
-/// Somebody whom the route lets in: proven human, or not asked, or undecided.
+/// A visitor that the route's policy lets through, with a human verdict or without.
+///
+/// Take it instead of a [`Human`] on routes that fail open, that challenge only some visitors, or
+/// that only observe.
+///
+/// ```
+/// use human_check_guard::{Unverified, Visitor};
+///
+/// fn subscribe(visitor: &Visitor) -> &'static str {
+///     match visitor {
+///         Visitor::Human(_) => "subscribed",
+///         // No trigger asked for a challenge.
+///         Visitor::Unverified(Unverified::NotChallenged) => "subscribed",
+///         // The route failed open, or it only observes: confirm the address first.
+///         Visitor::Unverified(_) => "please confirm by mail",
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
-#[must_use = "an unverified visitor looks like a human if nobody looks"]
+#[must_use = "a visitor may be unverified"]
 pub enum Visitor {
-    /// The check passed.
+    /// The check returned a human verdict.
     Human(Human),
-    /// The route lets the visitor in without proof.
+    /// There is no human verdict, and the route's policy lets the request through.
     Unverified(Unverified),
 }
 
 impl Visitor {
-    /// The proof, if there is one.
+    /// Returns the proof. `None` if the visitor is unverified.
     pub fn human(&self) -> Option<&Human> {
         match self {
             Self::Human(human) => Some(human),
@@ -41,7 +59,7 @@ impl Visitor {
         }
     }
 
-    /// Why there is no proof.
+    /// Returns why there is no proof. `None` if the visitor is a verified human.
     pub fn unverified(&self) -> Option<Unverified> {
         match self {
             Self::Human(_) => None,
@@ -50,20 +68,22 @@ impl Visitor {
     }
 }
 
-/// Why somebody was let in without proof.
+/// Why a request reached the handler without a human verdict.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Unverified {
-    /// No trigger asked for a challenge.
+    /// The request has no token, and no trigger asked for a challenge.
     NotChallenged,
-    /// Nobody could tell, and the route opens on that. The token may be as good as any.
+    /// The check failed with an error of this kind, and the route fails open on it. The token may
+    /// be valid or invalid.
     FailedOpen(ErrorKind),
-    /// The route only observes; it would have been this.
+    /// The route only observes. Otherwise the request would have been refused for this reason.
     Observed(DenialReason),
 }
 
 impl Unverified {
-    /// A short name of a fixed set, fit for logs and metric labels.
+    /// Returns the name, for logs and metric labels: `not-challenged`, `failed-open`,
+    /// `failed-open-declined` or `observed`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotChallenged => "not-challenged",
@@ -73,7 +93,7 @@ impl Unverified {
         }
     }
 
-    /// How a handler that demands proof is answered.
+    /// Returns the refusal for a handler that demands a [`Human`].
     pub(crate) fn denial(self) -> DenialReason {
         match self {
             Self::NotChallenged => DenialReason::ChallengeRequired,

@@ -2,7 +2,16 @@ use std::time::Duration;
 
 use crate::BodyLimits;
 
-/// What a body claims to be, by its `Content-Type`.
+/// The kind of a body, by its `Content-Type`.
+///
+/// ```
+/// use human_check_guard::BodyLimits;
+/// use human_check_guard::integration::BodyKind;
+///
+/// let kind = BodyKind::of("application/x-www-form-urlencoded; charset=utf-8");
+/// assert_eq!(kind, BodyKind::Form);
+/// assert_eq!(kind.limit(BodyLimits::default()).max_bytes, 65_536);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum BodyKind {
@@ -12,12 +21,13 @@ pub enum BodyKind {
     Json,
     /// `multipart/form-data`.
     Multipart,
-    /// Anything else, or nothing.
+    /// Any other type, or no `Content-Type`.
     Unknown,
 }
 
 impl BodyKind {
-    /// Reads the value of a `Content-Type` header. Its parameters do not matter, nor does case.
+    /// Returns the kind for the value of a `Content-Type` header. Parameters, case and surrounding
+    /// spaces do not matter.
     pub fn of(content_type: &str) -> Self {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         let is = |name: &str| essence.eq_ignore_ascii_case(name);
@@ -38,7 +48,8 @@ impl BodyKind {
         }
     }
 
-    /// Returns how much of such a body `limits` let through, and for how long.
+    /// Returns the limit for a body of this kind: the upload limits for
+    /// [`Multipart`](Self::Multipart), and the body limits for all other kinds.
     pub fn limit(self, limits: BodyLimits) -> BodyLimit {
         match self {
             Self::Multipart => BodyLimit {
@@ -53,12 +64,14 @@ impl BodyKind {
     }
 }
 
-/// How much of one body is read, and for how long.
+/// The limit on one body: its size, and the time for reading it.
+///
+/// [`BodyKind::limit`] selects it from the [`BodyLimits`] of a guard.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BodyLimit {
-    /// In bytes as they travel.
+    /// The largest body, in bytes as transferred (before decompression).
     pub max_bytes: usize,
-    /// From the first byte that is waited for to the last.
+    /// The time from the beginning of reading to the last byte.
     pub timeout: Duration,
 }
 

@@ -8,12 +8,35 @@ use crate::decision::{Decision, FromDecision, Inspected};
 use crate::tokens::{FieldsScope, SubmittedTokens, extracting};
 use crate::{DenialReason, Guard, Rejection, RequestHead};
 
-/// One request with a body on its way through a guard.
+/// Guides one request with a body through a guard.
 ///
-/// The steps come in this order: [`new`](Self::new) reads the head, [`admit`](Self::admit) compares
-/// the announced length with the limit, [`extracting`](Self::extracting) and [`parse`](Self::parse)
-/// build the application's type and find the tokens beside it, [`decide`](Self::decide) asks the check. A body that is too large, too
-/// slow or not what the handler takes never reaches the check, so its token stays unused.
+/// The steps come in this order:
+///
+/// 1. [`new`](Self::new) reads the head.
+/// 2. [`admit`](Self::admit) compares the `Content-Length` with the limit.
+/// 3. [`extracting`](Self::extracting) and [`parse`](Self::parse) build the application's type, and
+///    find the tokens beside its members.
+/// 4. [`require`](Self::require) or [`decide`](Self::decide) calls the check.
+///
+/// A body that is too large, too slow, or not what the handler takes ends before the last step, so
+/// its token stays unused.
+///
+/// ```
+/// use human_check_guard::integration::{BodyKind, GuardedRequest, scan};
+/// use human_check_guard::{Guard, Human, Rejection, RequestHead};
+///
+/// async fn verify_form(
+///     guard: &Guard,
+///     head: &dyn RequestHead,
+///     body: &[u8],
+/// ) -> Result<Human, Rejection> {
+///     let guarded = GuardedRequest::new(guard.snapshot(), head);
+///     let limit = BodyKind::Form.limit(guarded.guard().body_limits());
+///     guarded.admit(Some(body.len() as u64), limit)?;
+///     let tokens = scan::form(guarded.guard().fields(), body);
+///     guarded.require(tokens, None).await
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is decided before `decide`"]
 pub struct GuardedRequest {
@@ -22,7 +45,7 @@ pub struct GuardedRequest {
 }
 
 impl GuardedRequest {
-    /// Reads the head of a request for a [snapshot](Guard::snapshot) of a guard.
+    /// Creates a guarded request: reads the head for a [snapshot](Guard::snapshot) of a guard.
     pub fn new(guard: Guard, head: &dyn RequestHead) -> Self {
         let inspected = guard.inspect(head);
         Self { guard, inspected }
@@ -33,13 +56,16 @@ impl GuardedRequest {
         &self.guard
     }
 
-    /// Refuses a body that announces more than `limit` lets through. `None`: it announces nothing.
+    /// Refuses a body whose `content_length` is above the limit. `None` if the request does not
+    /// state a length.
+    ///
+    /// A client may send more than it states, so limit the reading as well.
     ///
     /// # Errors
     ///
     /// [`Rejection`] for [`DenialReason::BodyTooLarge`].
-    pub fn admit(&self, announced: Option<u64>, limit: BodyLimit) -> Result<(), Rejection> {
-        match announced {
+    pub fn admit(&self, content_length: Option<u64>, limit: BodyLimit) -> Result<(), Rejection> {
+        match content_length {
             Some(length) if length > limit.max_bytes as u64 => {
                 Err(self.refuse(DenialReason::BodyTooLarge))
             }
@@ -47,15 +73,18 @@ impl GuardedRequest {
         }
     }
 
-    /// Starts the framework's own extractor, with the guard's token fields in scope.
+    /// Starts the framework's own extractor, with the guard's token fields in scope, see
+    /// [`extracting`].
     ///
     /// `extract` is called at once, so it may borrow what the returned future does not keep.
     pub fn extracting<F>(&self, extract: impl FnOnce() -> F) -> FieldsScope<F> {
         extracting(Arc::clone(self.guard.fields()), extract)
     }
 
-    /// Waits for `parsing` until `timeout` completes. Dropping the future stops reading; the check
-    /// was not called.
+    /// Waits for `parsing`, until `timeout` completes. The guard knows no timer, so pass the sleep
+    /// future of the runtime.
+    ///
+    /// Dropping the future stops reading. The check was not called.
     ///
     /// # Errors
     ///
@@ -77,13 +106,14 @@ impl GuardedRequest {
         parsed.ok_or_else(|| self.refuse(DenialReason::BodyTooSlow))
     }
 
-    /// Refuses for a reason that needs no check.
+    /// Refuses the request without a call of the check. The refusal is logged and passed to the
+    /// observers.
     pub fn refuse(&self, denial: DenialReason) -> Rejection {
         self.inspected.refuse(denial)
     }
 
     /// Adds the tokens of the body and decides, after an `earlier` decision about this request if
-    /// there was one.
+    /// there was one, see [`Pending::decide_after`](crate::integration::Pending::decide_after).
     ///
     /// Dropping the future stops waiting. The provider may have used up the token by then.
     pub async fn decide(self, tokens: SubmittedTokens, earlier: Option<&Decision>) -> Decision {
@@ -93,11 +123,14 @@ impl GuardedRequest {
             .await
     }
 
-    /// Decides, and takes what the handler demands.
+    /// Decides as [`decide`](Self::decide), and returns what the handler demands, for example a
+    /// [`Human`](crate::Human).
+    ///
+    /// Dropping the future stops waiting. The provider may have used up the token by then.
     ///
     /// # Errors
     ///
-    /// [`Rejection`] when the decision is not what the handler demands.
+    /// [`Rejection`] when the decision does not meet the demand.
     pub async fn require<D: FromDecision>(
         self,
         tokens: SubmittedTokens,

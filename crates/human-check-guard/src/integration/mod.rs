@@ -1,6 +1,11 @@
-//! What a crate that fits the guard to a web framework needs.
+//! The parts for a crate that connects the guard to a web framework.
 //!
-//! Applications never name anything in here.
+//! The crates for actix-web, axum and Rocket are made of them. An application does not need these
+//! names, except [`FromDecision`] for a demand of its own.
+//!
+//! [`GuardedRequest`] guides one request through all steps. A framework crate implements
+//! [`RequestHead`](crate::RequestHead), reads the body within a [`BodyLimit`], and finds the tokens
+//! with [`extracting`] and [`WithToken`], or with [`scan`].
 
 mod body_kind;
 mod guarded_request;

@@ -1,19 +1,36 @@
-/// Declares `Human` and `MaybeHuman` in a crate that fits the guard to a framework.
+/// Declares the types `Human` and `MaybeHuman` in a crate that connects the guard to a framework.
 ///
-/// A framework's extractor trait can only be implemented for types of the same crate, so each such
-/// crate wraps the two. Both deref to what they wrap, and both are a
-/// [`FromDecision`](crate::integration::FromDecision).
+/// A crate can implement a framework's extractor trait only for its own types, so each such crate
+/// wraps [`Human`](crate::Human) and [`Visitor`](crate::Visitor). Both types deref to what they
+/// wrap, and both implement [`FromDecision`](crate::integration::FromDecision).
+///
+/// ```
+/// human_check_guard::integration::proof_types!();
+///
+/// fn provider(human: &Human) -> &str {
+///     human.facts().provider.name()
+/// }
+///
+/// fn is_verified(visitor: &MaybeHuman) -> bool {
+///     visitor.human().is_some()
+/// }
+/// # fn main() {}
+/// ```
 #[macro_export]
 macro_rules! proof_types {
     () => {
         $crate::proof_types! {
-            /// Proof that the check passed for this request.
+            /// Proof that the check returned a human verdict for this request.
             ///
-            /// Only a guard makes one, and only of a human verdict: a handler that takes it does
-            /// not run without, whatever the route's policy opens on.
+            /// Only a guard can create it. A handler that takes it does not run without a human
+            /// verdict, even on a route that fails open. As an extractor it reads the token from
+            /// the header.
             Human($crate::Human)
 
-            /// Whoever the route's policy lets in: proven human, or not asked, or undecided.
+            /// A visitor that the route's policy lets through, with a human verdict or without.
+            ///
+            /// It wraps a [`Visitor`], which says why there is no verdict. As an extractor it reads
+            /// the token from the header.
             MaybeHuman($crate::Visitor)
         }
     };
@@ -23,7 +40,7 @@ macro_rules! proof_types {
         pub struct $name($inner);
 
         impl $name {
-            /// What it wraps, to hand on to code that knows no framework.
+            /// Returns the wrapped type, to be passed to code that knows no framework.
             pub fn into_inner(self) -> $inner {
                 self.0
             }
@@ -45,8 +62,27 @@ macro_rules! proof_types {
     )*};
 }
 
-/// Declares wrappers that hold what was sent beside what the handler demanded of the check, for a
-/// crate that fits the guard to a framework. `Human` of the same crate is demanded by default.
+/// Declares types that hold the value of a request's body and the proof that the handler demands,
+/// in a crate that connects the guard to a framework.
+///
+/// Each type `$name<T, D = Human>` has the methods `proof`, `into_inner` and `into_parts`, and
+/// derefs to the value. The default of `D` is the type `Human` that is in scope, see
+/// [`proof_types`](crate::proof_types).
+///
+/// ```
+/// mod shell {
+///     human_check_guard::integration::proof_types!();
+///     human_check_guard::integration::checked_types! {
+///         /// A form whose token was verified.
+///         HumanForm
+///     }
+/// }
+///
+/// fn email(form: shell::HumanForm<String>) -> String {
+///     form.into_inner()
+/// }
+/// # fn main() {}
+/// ```
 #[macro_export]
 macro_rules! checked_types {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
@@ -58,17 +94,17 @@ macro_rules! checked_types {
         }
 
         impl<T, D> $name<T, D> {
-            /// What the handler demanded of the check.
+            /// Returns the proof that the handler demands, for example a [`Human`].
             pub fn proof(&self) -> &D {
                 &self.proof
             }
 
-            /// What was sent.
+            /// Returns the value of the body, and drops the proof.
             pub fn into_inner(self) -> T {
                 self.value
             }
 
-            /// Both.
+            /// Returns the value of the body, and the proof.
             pub fn into_parts(self) -> (T, D) {
                 (self.value, self.proof)
             }

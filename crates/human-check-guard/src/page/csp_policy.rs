@@ -1,8 +1,8 @@
-//! A Content-Security-Policy, taken apart and put together.
+//! Parses and writes a content security policy.
 
 use std::fmt;
 
-/// One policy, its directives in order.
+/// One content security policy. Its directives stay in order.
 #[derive(Clone)]
 pub(super) struct Policy<'a>(Vec<Directive<'a>>);
 
@@ -10,11 +10,12 @@ pub(super) struct Policy<'a>(Vec<Directive<'a>>);
 struct Directive<'a> {
     name: &'a str,
     sources: Vec<&'a str>,
-    /// What takes the place of `sources`.
+    /// The sources to write instead of `sources`.
     extended: Option<Vec<String>>,
 }
 
 impl<'a> Policy<'a> {
+    /// Parses one policy, without the commas that separate several policies.
     pub(super) fn parse(text: &'a str) -> Self {
         let directives = text.split(';').filter_map(|directive| {
             let mut words = directive.split_ascii_whitespace();
@@ -27,19 +28,21 @@ impl<'a> Policy<'a> {
         Self(directives.collect())
     }
 
-    /// The first one of that name. Browsers ignore any further one.
+    /// Returns the position of the first directive with this name. Browsers ignore further ones.
     fn position(&self, name: &str) -> Option<usize> {
         self.0
             .iter()
             .position(|directive| directive.name.eq_ignore_ascii_case(name))
     }
 
+    /// Returns the sources of a directive. `None` if it is absent.
     pub(super) fn get(&self, name: &str) -> Option<&[&'a str]> {
         self.position(name)
             .map(|place| self.0[place].sources.as_slice())
     }
 
-    /// What a browser asks for `directive`: its sources, and the directive they stand in.
+    /// Returns the sources that a browser applies for `directive`, and the directive that they are
+    /// written in.
     pub(super) fn in_effect<'n>(&self, directive: &'n str) -> Option<(&'n str, &[&'a str])> {
         [directive]
             .into_iter()
@@ -47,6 +50,7 @@ impl<'a> Policy<'a> {
             .find_map(|name| Some((name, self.get(name)?)))
     }
 
+    /// Sets the sources of a directive, and appends the directive if it is absent.
     pub(super) fn set(&mut self, name: &'a str, sources: Vec<String>) {
         let place = self.position(name).unwrap_or_else(|| {
             self.0.push(Directive {
@@ -79,8 +83,8 @@ impl fmt::Display for Policy<'_> {
     }
 }
 
-/// Which directives apply in the place of one that is absent (Content Security Policy Level 3, "Get fetch
-/// directive fallback list").
+/// Returns the directives that apply in place of an absent one (Content Security Policy Level 3,
+/// "Get fetch directive fallback list").
 fn fallbacks(directive: &str) -> &'static [&'static str] {
     match directive {
         "frame-src" => &["child-src", "default-src"],
@@ -89,7 +93,7 @@ fn fallbacks(directive: &str) -> &'static [&'static str] {
     }
 }
 
-/// The directive that, where it is present, is asked instead for elements of the page.
+/// Returns the directive that, if present, applies to elements of the page instead of `directive`.
 pub(super) fn elements_of(directive: &str) -> Option<&'static str> {
     match directive {
         "script-src" => Some("script-src-elem"),
@@ -98,11 +102,13 @@ pub(super) fn elements_of(directive: &str) -> Option<&'static str> {
     }
 }
 
+/// Returns whether `sources` contains a keyword.
 pub(super) fn has(sources: &[&str], keyword: &str) -> bool {
     sources.iter().any(|s| s.eq_ignore_ascii_case(keyword))
 }
 
-/// Whether inline scripts run without a nonce: `'unsafe-inline'` counts only alone.
+/// Returns whether inline scripts run without a nonce. Browsers ignore `'unsafe-inline'` beside a
+/// nonce, a hash or `'strict-dynamic'`.
 pub(super) fn runs_inline(sources: &[&str]) -> bool {
     let nonce_or_hash = |source: &&str| {
         let source = source.to_ascii_lowercase();

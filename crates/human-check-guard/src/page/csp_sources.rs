@@ -5,21 +5,21 @@ use human_check_core::{ConfigError, Widget};
 use super::csp_policy::{Policy, elements_of, has, runs_inline};
 use super::nonce::checked_nonce;
 
-/// What a Content-Security-Policy has to allow for the widgets of a page.
+/// The sources that a content security policy must allow for the widgets of a page.
 ///
-/// A second policy header can only forbid more, since a browser holds a page to all of them. So
-/// the sources go into the policy that is there already:
+/// A second policy header can only forbid more, because a browser enforces all policies of a page.
+/// So merge the sources into the policy that the page has already:
 ///
 /// ```
 /// # use human_check_core::{Provider, Widget};
 /// # use human_check_core::adapter::{WidgetSpec, WidgetSources};
 /// # use human_check_guard::CspSources;
 /// # static ACME: Provider = Provider::new("acme", &["acme-response"]);
-/// # static FACTS: WidgetSpec = WidgetSpec {
+/// # static SPEC: WidgetSpec = WidgetSpec {
 /// #     sources: WidgetSources { script: &["https://acme.example"], ..WidgetSources::NONE },
 /// #     ..WidgetSpec::new("https://acme.example/api.js", "acme", "data-sitekey")
 /// # };
-/// # let widget = Widget::new(&ACME, "key", &FACTS)?;
+/// # let widget = Widget::new(&ACME, "key", &SPEC)?;
 /// let sources = CspSources::of([&widget]);
 /// assert_eq!(
 ///     sources.merge_into("default-src 'self'"),
@@ -28,7 +28,8 @@ use super::nonce::checked_nonce;
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 ///
-/// `Display` writes the sources alone, as a start for a page that has no policy yet.
+/// `Display` writes the directives with these sources only. It is a start for a page without a
+/// policy.
 #[derive(Clone, Debug, Default)]
 pub struct CspSources {
     directives: Vec<(&'static str, Vec<String>)>,
@@ -36,7 +37,7 @@ pub struct CspSources {
 }
 
 impl CspSources {
-    /// What these widgets need together.
+    /// Creates the sources that these widgets need together. Each source is named once.
     pub fn of<'a>(widgets: impl IntoIterator<Item = &'a Widget>) -> Self {
         let mut all = Self::default();
         for widget in widgets {
@@ -52,38 +53,41 @@ impl CspSources {
         all
     }
 
-    /// Also lets scripts run that carry this nonce: those of a [`WidgetRenderer`](crate::WidgetRenderer) with the same
-    /// one. Draw it for each response.
+    /// Sets the nonce of the scripts. Default: no nonce.
+    ///
+    /// Give the same nonce to [`WidgetRenderer::with_nonce`](crate::WidgetRenderer::with_nonce).
+    /// Draw a new one for each response: 16 random bytes in base64. Widgets with an inline script
+    /// need it, for example those of CaptchaLa, see docs/providers/captchala.md#widget.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is not base64 or base64url.
+    /// [`ConfigError`] when the nonce is not base64 or base64url.
     pub fn with_nonce(mut self, nonce: &str) -> Result<Self, ConfigError> {
         self.nonce = Some(checked_nonce(nonce)?);
         self.entry("script-src");
         Ok(self)
     }
 
-    /// The directives and their sources, the nonce not among them.
+    /// Returns the directives and their sources, without the nonce.
     pub fn directives(&self) -> impl Iterator<Item = (&'static str, &[String])> {
         self.directives
             .iter()
             .map(|(directive, sources)| (*directive, sources.as_slice()))
     }
 
-    /// The same policy with these sources allowed as well.
+    /// Returns the policy `existing` with these sources added.
     ///
-    /// Whatever it allowed stays allowed, and nothing but these sources is added. A directive that
-    /// is absent starts as a copy of the one that was in effect for it; where none was, everything
-    /// is allowed already and it stays absent. Of several policies joined by commas each one is
-    /// extended, since all of them hold.
+    /// Everything that the policy allows stays allowed, and only these sources are added.
     ///
-    /// Workers are let in by `script-src` where nothing else speaks of them, and so by its new hosts
-    /// too; that opens nothing, since browsers start no worker from another origin.
-    ///
-    /// A nonce is left out where it would switch off an `'unsafe-inline'` that the page lives by;
-    /// inline scripts run there without one. Under `'strict-dynamic'` browsers ignore the hosts,
-    /// so there the nonce is needed.
+    /// - An absent directive begins as a copy of the directive that is in effect for it. If there
+    ///   is none, the policy allows everything already, and the directive stays absent.
+    /// - Of several policies that are joined by commas, each is extended, because browsers enforce
+    ///   all of them.
+    /// - If no other directive applies to workers, `script-src` does. Then its new hosts apply to
+    ///   workers, too. That has no effect, because browsers start no worker from another origin.
+    /// - The nonce is left out if it would disable an `'unsafe-inline'` of the policy. Inline
+    ///   scripts run there without a nonce.
+    /// - Under `'strict-dynamic'` browsers ignore hosts, so the widgets need the nonce.
     #[must_use]
     pub fn merge_into(&self, existing: &str) -> String {
         let merged: Vec<String> = existing
@@ -98,8 +102,8 @@ impl CspSources {
         let before = Policy::parse(existing);
         let mut after = before.clone();
         for (directive, _) in &self.directives {
-            // What is in effect is read before anything is added: an extended `script-src` must
-            // not lend its new sources to `worker-src`.
+            // The sources in effect are those of the policy before any change. Otherwise
+            // `worker-src` would begin with the new sources of `script-src`.
             if let Some((origin, sources)) = before.in_effect(directive)
                 && let Some(extended) = self.extend(directive, origin, sources)
             {
@@ -115,11 +119,11 @@ impl CspSources {
         after.to_string()
     }
 
-    /// The sources of a directive with ours, or `None` when it can stay as it is. `origin` is the
-    /// directive they are written in.
+    /// Returns the sources of a directive with the sources of the widgets added. `None` if the
+    /// directive can stay as it is. `origin` is the directive that `sources` are written in.
     fn extend(&self, directive: &str, origin: &str, sources: &[&str]) -> Option<Vec<String>> {
-        // A script that was let in may start any worker under `'strict-dynamic'`, but only while
-        // `script-src` tokens for workers: a list of their own would forbid most of them.
+        // Under `'strict-dynamic'` an allowed script may start any worker, as long as `script-src`
+        // applies to workers. A `worker-src` of its own would forbid most of them.
         if directive == "worker-src" && origin == "script-src" && has(sources, "'strict-dynamic'") {
             return None;
         }
@@ -128,23 +132,24 @@ impl CspSources {
             .as_ref()
             .filter(|_| directive == "script-src" && !runs_inline(sources))
             .map(|nonce| format!("'nonce-{nonce}'"));
-        let ours = self.directives.iter().find(|(name, _)| *name == directive);
-        let ours = ours.into_iter().flat_map(|(_, sources)| sources.clone());
+        let added = self.directives.iter().find(|(name, _)| *name == directive);
+        let added = added.into_iter().flat_map(|(_, sources)| sources.clone());
         let new: Vec<String> = nonce
             .into_iter()
-            .chain(ours)
+            .chain(added)
             .filter(|source| !sources.contains(&source.as_str()))
             .collect();
         if new.is_empty() {
             return None;
         }
-        // `'none'` means nothing beside a source.
+        // Browsers ignore `'none'` beside a source.
         let kept = sources
             .iter()
             .filter(|source| !source.eq_ignore_ascii_case("'none'"));
         Some(kept.map(|source| (*source).to_owned()).chain(new).collect())
     }
 
+    /// Returns the sources of a directive, and appends the directive if it is absent.
     fn entry(&mut self, directive: &'static str) -> &mut Vec<String> {
         let place = self
             .directives

@@ -1,4 +1,4 @@
-//! What a page needs to show a widget.
+//! The markup of widgets, and the content security policy that they need.
 
 mod csp_policy;
 mod csp_sources;

@@ -5,9 +5,9 @@ use human_check_core::{ConfigError, Widget};
 
 use super::nonce::checked_nonce;
 
-/// Markup that is already escaped. Only a [`WidgetRenderer`] makes some.
+/// HTML markup whose values are already escaped. [`WidgetRenderer`] creates it.
 ///
-/// Template engines escape text, so they have to be told that this is none:
+/// Template engines escape text, so tell them that this is markup:
 ///
 /// ```text
 /// askama      {{ captcha|safe }}
@@ -19,12 +19,12 @@ use super::nonce::checked_nonce;
 pub struct Html(String);
 
 impl Html {
-    /// The markup.
+    /// Returns the markup.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The markup, given away.
+    /// Consumes the value and returns the markup.
     pub fn into_string(self) -> String {
         self.0
     }
@@ -36,19 +36,21 @@ impl fmt::Display for Html {
     }
 }
 
-/// Renders the widgets of one page.
+/// Renders the widgets of one page, with each script once.
 ///
-/// It remembers which scripts it has written, so make one for each response. Scripts may stand in
-/// the head or beside the element; elements belong inside their form.
+/// A renderer keeps track of the scripts that it has written, so create one for each response. A
+/// script may be in the head of the page or beside the element. An element must be inside its form.
+/// For a page with one form and without a content security policy,
+/// [`Guard::html`](crate::Guard::html) is enough.
 ///
 /// ```
 /// # use human_check_core::{Provider, Widget};
 /// # use human_check_core::adapter::WidgetSpec;
 /// # use human_check_guard::WidgetRenderer;
 /// # static ACME: Provider = Provider::new("acme", &["acme-response"]);
-/// # static FACTS: WidgetSpec =
+/// # static SPEC: WidgetSpec =
 /// #     WidgetSpec::new("https://acme.example/api.js", "acme", "data-sitekey");
-/// # let widget = Widget::new(&ACME, "key", &FACTS)?;
+/// # let widget = Widget::new(&ACME, "key", &SPEC)?;
 /// let page = WidgetRenderer::new().with_nonce("bm9uY2U")?;
 /// let head = page.script(&widget);
 /// let form = format!("<form method=\"post\">{}<button>Go</button></form>", page.element(&widget));
@@ -57,12 +59,13 @@ impl fmt::Display for Html {
 ///     r#"<script src="https://acme.example/api.js" async defer nonce="bm9uY2U"></script>"#
 /// );
 /// assert!(form.contains(r#"<div class="acme" data-sitekey="key"></div>"#));
-/// assert_eq!(page.script(&widget).as_str(), "", "once is enough");
+/// assert_eq!(page.script(&widget).as_str(), "", "the script is on the page already");
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 ///
-/// The one inline script there can be is a provider's [glue](human_check_core::adapter::WidgetSpec::glue), which
-/// holds nothing of yours. A policy that forbids inline scripts lets it run by the nonce.
+/// The only inline script that a widget can have is the provider's
+/// [glue](human_check_core::adapter::WidgetSpec::glue). It is a constant and contains no data of
+/// the application. Where the policy forbids inline scripts, the nonce allows it.
 #[derive(Debug)]
 pub struct WidgetRenderer {
     nonce: Option<String>,
@@ -76,7 +79,8 @@ struct Written {
     glues: Vec<&'static str>,
 }
 
-/// What makes two scripts the same: not the language, as the provider's script can speak only one.
+/// What identifies a script. The language does not: a provider's script has one language for the
+/// whole page.
 #[derive(Debug, Eq, PartialEq)]
 struct Script {
     url: String,
@@ -84,7 +88,7 @@ struct Script {
 }
 
 impl WidgetRenderer {
-    /// A page on which nothing is written yet.
+    /// Creates a renderer for a page on which no script is written yet.
     pub fn new() -> Self {
         Self {
             nonce: None,
@@ -93,33 +97,37 @@ impl WidgetRenderer {
         }
     }
 
-    /// Puts this nonce on every script. The same one belongs into the policy: see
+    /// Sets the nonce of every script and style sheet. Default: no nonce.
+    ///
+    /// The content security policy of the page needs the same nonce, see
     /// [`CspSources::with_nonce`](crate::CspSources::with_nonce).
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when it is not base64 or base64url.
+    /// [`ConfigError`] when the nonce is not base64 or base64url.
     pub fn with_nonce(mut self, nonce: &str) -> Result<Self, ConfigError> {
         self.nonce = Some(checked_nonce(nonce)?);
         Ok(self)
     }
 
-    /// Says this, as plain text, to visitors without JavaScript.
+    /// Sets the plain text for visitors without JavaScript. Default: an English sentence,
+    /// "JavaScript is needed to complete the human check."
     #[must_use]
     pub fn with_noscript(mut self, text: impl Into<String>) -> Self {
         self.noscript = text.into();
         self
     }
 
-    /// The scripts that a widget needs and that are not on the page yet.
+    /// Returns the scripts, and the style sheet, that the widget needs and that this renderer has
+    /// not written yet.
     ///
-    /// Where two widgets share a script that is told a language, the first one's language counts.
+    /// If two widgets share a script that has a language, the language of the first widget counts.
     pub fn script(&self, widget: &Widget) -> Html {
         let mut html = String::new();
-        let facts = widget.spec();
+        let spec = widget.spec();
         let script = Script {
             url: widget.script_url().to_owned(),
-            site_key: facts
+            site_key: spec
                 .site_key_parameter
                 .map(|_| widget.site_key().to_owned()),
         };
@@ -133,7 +141,7 @@ impl WidgetRenderer {
                 html.push('>');
             }
             html.push_str("<script");
-            if facts.module {
+            if spec.module {
                 html.push_str(" type=\"module\"");
             }
             attribute(&mut html, "src", &widget.script_src());
@@ -141,7 +149,7 @@ impl WidgetRenderer {
             self.push_nonce(&mut html);
             html.push_str("></script>");
         }
-        if let Some(glue) = facts.glue.filter(|glue| !written.glues.contains(glue)) {
+        if let Some(glue) = spec.glue.filter(|glue| !written.glues.contains(glue)) {
             written.glues.push(glue);
             html.push_str("<script");
             self.push_nonce(&mut html);
@@ -152,7 +160,8 @@ impl WidgetRenderer {
         Html(html)
     }
 
-    /// The element that becomes the widget, for inside a form. One for each form.
+    /// Returns the element that becomes the widget, to be placed inside a form. Each form needs
+    /// one.
     pub fn element(&self, widget: &Widget) -> Html {
         let element = widget.spec().element;
         let mut html = format!("<{element}");
@@ -163,7 +172,7 @@ impl WidgetRenderer {
         if widget.spec().hidden_input {
             html.push_str("<input type=\"hidden\"");
             attribute(&mut html, "name", widget.field());
-            // Browsers bring back what a hidden input held, and a spent answer is worth nothing.
+            // Browsers restore the value of a hidden input, which would be a used token.
             html.push_str(" value=\"\" autocomplete=\"off\">");
         }
         html.push_str("</");
@@ -174,14 +183,15 @@ impl WidgetRenderer {
         Html(html)
     }
 
-    /// Scripts and element in one, for inside a form.
+    /// Returns the scripts and the element of a widget, to be placed inside a form.
     pub fn html(&self, widget: &Widget) -> Html {
         let mut html = self.script(widget).0;
         html.push_str(&self.element(widget).0);
         Html(html)
     }
 
-    /// Scripts and elements of several widgets, for a form that any of them can answer.
+    /// Returns the scripts and elements of several widgets, for a form that accepts several
+    /// providers.
     pub fn html_of<'a>(&self, widgets: impl IntoIterator<Item = &'a Widget>) -> Html {
         Html(
             widgets
@@ -204,7 +214,8 @@ impl Default for WidgetRenderer {
     }
 }
 
-/// Names are never a visitor's: they are a provider's, or limited to `[a-z0-9-]` by the widget.
+/// Writes an attribute. The name needs no escaping: it is a constant of the provider, or limited to
+/// `[a-z0-9-]` by the widget.
 fn attribute(html: &mut String, name: &str, value: &str) {
     html.push(' ');
     html.push_str(name);
@@ -213,6 +224,7 @@ fn attribute(html: &mut String, name: &str, value: &str) {
     html.push('"');
 }
 
+/// Writes text in escaped form, for an element or an attribute.
 fn escape(text: &str, into: &mut String) {
     for c in text.chars() {
         match c {

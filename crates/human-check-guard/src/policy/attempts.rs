@@ -8,34 +8,46 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use human_check_core::{Clock, SystemClock};
 
-/// Whose attempts are counted: a visitor's address, an account, both.
+/// The key under which attempts are counted: a client's address, an account, or both.
 ///
-/// Only a keyed digest of it is kept in memory, and `Debug` shows nothing.
+/// [`MemoryAttemptStore`] keeps only a keyed digest of it, and `Debug` does not show it.
+///
+/// ```
+/// use human_check_guard::AttemptKey;
+///
+/// let by_address = AttemptKey::address("203.0.113.7".parse().unwrap());
+/// let by_account = AttemptKey::named("ada@example.com");
+/// assert_ne!(by_address, by_account);
+/// ```
 #[derive(Clone, Eq, Hash, PartialEq)]
 pub struct AttemptKey(String);
 
 impl AttemptKey {
-    /// The attempts from one address. An IPv6 visitor has a whole /64 and is counted by it.
+    /// Creates the key of a client's address. All IPv6 addresses of one /64 network have the same
+    /// key, because a single client often has the whole network.
     pub fn address(ip: IpAddr) -> Self {
         Self(format!("ip:{}", network(ip)))
     }
 
-    /// The challenges that one address took, which are no attempts at anything else.
+    /// Creates the key for the challenges that an address fetches. They are counted apart from all
+    /// other attempts.
     pub(crate) fn challenges(ip: IpAddr) -> Self {
         Self(format!("challenges:{}", network(ip)))
     }
 
-    /// The attempts on one account, or of whatever else you name.
+    /// Creates a key from a name, for example of an account.
     pub fn named(name: impl fmt::Display) -> Self {
         Self(format!("name:{name}"))
     }
 
-    /// The key as text, for stores that live elsewhere. It may hold an address or a name: digest it.
+    /// Returns the key as text, for stores outside of the process. It may contain an address or a
+    /// name, so a store should keep only a keyed digest of it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
+/// Returns the address, or the /64 network of an IPv6 address.
 fn network(ip: IpAddr) -> String {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.to_string(),
@@ -52,12 +64,12 @@ impl fmt::Debug for AttemptKey {
     }
 }
 
-/// A store that could not count. The guard then asks for a challenge.
+/// The error of an [`AttemptStore`] that could not count. A trigger then challenges the request.
 #[derive(Debug)]
 pub struct AttemptStoreError(Box<dyn std::error::Error + Send + Sync>);
 
 impl AttemptStoreError {
-    /// Says why. The cause must not show a key.
+    /// Creates an error with its cause. The text of the cause must not contain a key.
     pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self(cause.into())
     }
@@ -75,27 +87,39 @@ impl std::error::Error for AttemptStoreError {
     }
 }
 
-/// Counts attempts per key. A window begins with a key's first attempt and ends after its length.
+/// Counts attempts by key, for [`Trigger`](crate::Trigger) and
+/// [`ChallengeEndpoint`](crate::ChallengeEndpoint).
+///
+/// [`MemoryAttemptStore`] counts in one process; `human-check-redis` has a store for several
+/// machines. Implement the trait for another database.
+///
+/// # Contract
+///
+/// - The window of a key begins with its first attempt and ends after its length. Later attempts do
+///   not extend it.
+/// - [`add`](Self::add) is atomic: of two callers at the same time, each gets a number of its own.
+/// - A store without room for a new key returns an error or a high count, so that the request is
+///   challenged. It does not forget another key.
 #[async_trait]
 pub trait AttemptStore: fmt::Debug + Send + Sync + 'static {
-    /// Counts one more attempt and says how many there are now in this window.
+    /// Counts one attempt, and returns the number of attempts in the window, this one included.
     ///
-    /// Atomic: of two callers each sees its own number. Dropping the future may leave the attempt
-    /// counted or not.
+    /// `window` is the length of a window that this attempt begins. It has no effect on a window
+    /// that has begun. Dropping the future may leave the attempt counted or not.
     ///
     /// # Errors
     ///
     /// [`AttemptStoreError`] when the store cannot be reached.
     async fn add(&self, key: &AttemptKey, window: Duration) -> Result<u32, AttemptStoreError>;
 
-    /// How many attempts there were in this window.
+    /// Returns the number of attempts in the window of `key`. 0 if there is no window.
     ///
     /// # Errors
     ///
     /// [`AttemptStoreError`] when the store cannot be reached.
     async fn count(&self, key: &AttemptKey) -> Result<u32, AttemptStoreError>;
 
-    /// Forgets a key's attempts, for example after a login that succeeded.
+    /// Removes the attempts of `key`, for example after a login that succeeded.
     ///
     /// # Errors
     ///
@@ -118,11 +142,26 @@ impl<S: AttemptStore + ?Sized> AttemptStore for Arc<S> {
     }
 }
 
-/// Attempts counted in this process, for so many keys and no more.
+/// An [`AttemptStore`] in the memory of this process, for a limited number of keys.
 ///
-/// When it is full, ended windows are dropped; if that frees nothing, keys it does not know count
-/// as having tried very often. Whoever floods it makes more visitors solve a challenge and lets
-/// nobody past one.
+/// Clones share the counts. When the store is full, it drops windows that have ended, at most once
+/// a second. If that frees no room, every key that it does not hold has the count [`u32::MAX`]. So
+/// an attacker who floods the store causes more challenges, and no request avoids one.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use human_check_guard::{AttemptKey, AttemptStore, MemoryAttemptStore};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let failures = MemoryAttemptStore::new(100_000);
+/// let account = AttemptKey::named("ada@example.com");
+/// assert_eq!(failures.add(&account, Duration::from_secs(600)).await?, 1);
+/// failures.clear(&account).await?;
+/// assert_eq!(failures.count(&account).await?, 0);
+/// # Ok::<(), human_check_guard::AttemptStoreError>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct MemoryAttemptStore {
     counts: Arc<Mutex<Counts>>,
@@ -134,9 +173,9 @@ pub struct MemoryAttemptStore {
 #[derive(Default)]
 struct Counts {
     by_key: HashMap<u128, Count>,
-    /// When a full store looks for ended windows again. Looking at all of them for every request
-    /// would let whoever floods it stop the rest.
-    swept_again: Option<SystemTime>,
+    /// The time from which a full store may look for ended windows again. A search visits every
+    /// key; one search for each request would let a flood slow down all other requests.
+    next_sweep: Option<SystemTime>,
 }
 
 #[derive(Clone, Copy)]
@@ -146,7 +185,7 @@ struct Count {
 }
 
 impl MemoryAttemptStore {
-    /// Room for `capacity` keys, about 64 bytes each.
+    /// Creates a store for `capacity` keys. It needs about 64 bytes for each key.
     pub fn new(capacity: usize) -> Self {
         Self {
             counts: Arc::default(),
@@ -156,7 +195,7 @@ impl MemoryAttemptStore {
         }
     }
 
-    /// Tells the end of windows by another clock.
+    /// Sets the clock by which windows end. Default [`SystemClock`]. Tests use another one.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -174,25 +213,26 @@ impl MemoryAttemptStore {
         work(&mut counts, now)
     }
 
+    /// Returns whether there is no room for another key, after a sweep if one is due.
     fn is_full(&self, counts: &mut Counts, now: SystemTime) -> bool {
         if counts.by_key.len() < self.capacity {
             return false;
         }
         let second = Duration::from_secs(1);
-        // Much later than a second from now it is when the clock was set back.
-        let waits = |again: SystemTime| again > now && again <= now + second;
-        if !counts.swept_again.is_some_and(waits) {
+        // A time that is more than a second ahead means that the clock was set back.
+        let waits = |next: SystemTime| next > now && next <= now + second;
+        if !counts.next_sweep.is_some_and(waits) {
             counts.by_key.retain(|_, count| count.ends > now);
-            counts.swept_again = Some(now + second);
+            counts.next_sweep = Some(now + second);
         }
         counts.by_key.len() >= self.capacity
     }
 }
 
-/// No window is longer, so that its end can be told.
+/// The longest window. A longer one could end at a time that the clock cannot represent.
 const MAX_WINDOW: Duration = Duration::from_secs(366 * 24 * 3_600);
 
-/// What a key counts that there was no room for.
+/// The count of a key for which there is no room.
 const UNCOUNTED: u32 = u32::MAX;
 
 #[async_trait]
@@ -294,7 +334,7 @@ mod tests {
         assert_eq!(
             count().await.unwrap(),
             UNCOUNTED,
-            "ended, and not yet noticed"
+            "ended, and the next sweep is not due"
         );
         clock.advance(millis(500));
         assert_eq!(count().await.unwrap(), 0);

@@ -1,4 +1,4 @@
-//! What a route demands, and when it asks for a challenge.
+//! What a route demands, and when it challenges a visitor.
 
 mod attempts;
 mod route_policy;

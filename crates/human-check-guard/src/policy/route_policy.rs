@@ -4,9 +4,12 @@ use human_check_core::{Capabilities, ConfigError, ErrorKind, FactKind, Policy, S
 
 use crate::Trigger;
 
-/// What one kind of route asks for, and what it does when nobody can tell.
+/// The policy of one kind of route: what it demands, and what happens when the check cannot reach a
+/// verdict.
 ///
-/// The outage decision has no default: it is in the constructor's name.
+/// The constructor decides about outages, [`fail_closed`](Self::fail_closed) or
+/// [`fail_open`](Self::fail_open). There is no default. See docs/failure-modes.md for how to
+/// choose.
 ///
 /// ```
 /// use human_check_core::Policy;
@@ -23,123 +26,140 @@ pub struct RoutePolicy {
     pub(crate) name: Cow<'static, str>,
     pub(crate) action: Option<Cow<'static, str>>,
     pub(crate) requires: Option<Policy>,
-    pub(crate) opens: Opens,
+    pub(crate) fail_open: FailOpen,
     pub(crate) trigger: Trigger,
     pub(crate) observe_only: bool,
 }
 
-/// Which failures let an undecided visitor in.
+/// The kinds of errors on which a route fails open.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Opens {
+pub(crate) struct FailOpen {
     unavailable: bool,
     declined: bool,
-    unclaimed: bool,
+    store_unavailable: bool,
 }
 
-impl Opens {
-    /// A wrong configuration and an answer without sense never open: the one would stay open
-    /// unnoticed, the other a visitor can provoke.
-    pub(crate) fn on(self, kind: ErrorKind) -> bool {
+impl FailOpen {
+    /// Returns whether the route fails open on an error of this kind.
+    ///
+    /// No route fails open on a wrong configuration, because that would stay unnoticed, or on an
+    /// invalid reply, because a visitor may be able to provoke one.
+    pub(crate) fn applies_to(self, kind: ErrorKind) -> bool {
         match kind {
             ErrorKind::Unavailable => self.unavailable,
             ErrorKind::Declined => self.declined,
-            ErrorKind::StoreUnavailable => self.unclaimed,
+            ErrorKind::StoreUnavailable => self.store_unavailable,
             _ => false,
         }
     }
 }
 
 impl RoutePolicy {
-    fn new(name: impl Into<Cow<'static, str>>, opens: Opens) -> Self {
+    fn new(name: impl Into<Cow<'static, str>>, fail_open: FailOpen) -> Self {
         Self {
             name: name.into(),
             action: None,
             requires: None,
-            opens,
+            fail_open,
             trigger: Trigger::always(),
             observe_only: false,
         }
     }
 
-    /// Refuses everybody with 503 while the provider is down.
+    /// Creates a policy that refuses every request with 503 while the check cannot reach a verdict.
     ///
-    /// `name` stands for the route in logs and metrics; use few and fixed ones.
+    /// `name` is the name of the route in logs and metrics. Use few names and fixed ones, and not a
+    /// blank one. By default the policy demands a token with every request, and no action.
     pub fn fail_closed(name: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(name, Opens::default())
+        Self::new(name, FailOpen::default())
     }
 
-    /// Lets everybody with a well-formed token in while the provider is down.
+    /// Creates a policy that lets requests with a well-formed token through while the provider is
+    /// unavailable.
     ///
-    /// The handler gets [`Visitor::Unverified`](crate::Visitor::Unverified); one that demands a
-    /// [`Human`](crate::Human) still refuses.
+    /// The handler then gets a [`Visitor::Unverified`](crate::Visitor::Unverified). A handler that
+    /// demands a [`Human`](crate::Human) still refuses, and so does the guard for a request without
+    /// a token. For other errors see
+    /// [`with_fail_open_when_declined`](Self::with_fail_open_when_declined) and
+    /// [`with_fail_open_when_store_unavailable`](Self::with_fail_open_when_store_unavailable).
     pub fn fail_open(name: impl Into<Cow<'static, str>>) -> Self {
-        let opens = Opens {
+        let fail_open = FailOpen {
             unavailable: true,
-            ..Opens::default()
+            ..FailOpen::default()
         };
-        Self::new(name, opens)
+        Self::new(name, fail_open)
     }
 
-    /// Lets visitors in, too, when the provider tokens but will not judge.
+    /// Makes the route fail open when the provider declines to verify, for example because the
+    /// quota is exhausted. Default: fail closed, also for [`fail_open`](Self::fail_open).
     ///
-    /// Think twice: whoever burns your quota decides when that is.
+    /// Risk: an attacker who exhausts the quota can cause this state.
     #[must_use]
     pub fn with_fail_open_when_declined(mut self) -> Self {
-        self.opens.declined = true;
+        self.fail_open.declined = true;
         self
     }
 
-    /// Lets visitors in, too, whose token a provider called human's and the store of spent tokens could
-    /// not claim.
+    /// Makes the route fail open when the provider returned a human verdict and the replay store
+    /// could not claim the token. Default: fail closed, also for [`fail_open`](Self::fail_open).
     ///
-    /// Most providers spend tokens themselves; for those that do not, each is as good as any number
-    /// of visitors until the store is back.
+    /// Risk: replays. Most providers accept a token once by themselves. A token of the others
+    /// passes any number of times until the store works again.
     #[must_use]
     pub fn with_fail_open_when_store_unavailable(mut self) -> Self {
-        self.opens.unclaimed = true;
+        self.fail_open.store_unavailable = true;
         self
     }
 
-    /// The action that the challenge must have been solved for. Widgets declare it.
+    /// Sets the action that the challenge must have been solved for. Default: any action.
+    ///
+    /// The widgets of the guard declare it. [`Guard::new`](crate::Guard::new) fails if the check
+    /// never reports an action.
     #[must_use]
     pub fn with_action(mut self, action: impl Into<Cow<'static, str>>) -> Self {
         self.action = Some(action.into());
         self
     }
 
-    /// Holds human verdicts to `policy`: host names, score, age.
+    /// Sets the rules that a human verdict must satisfy, for example host names, a score or an age.
+    /// Default: no rules beyond those of the check.
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
         self.requires = Some(policy);
         self
     }
 
-    /// Asks for a challenge only when `trigger` says so. A token that is there is checked anyway.
+    /// Sets when a request without a token is challenged. Default [`Trigger::always`].
+    ///
+    /// A token that the request has is verified anyway. The handler must take a
+    /// [`Visitor`](crate::Visitor): one that demands a [`Human`](crate::Human) challenges every
+    /// visitor.
     #[must_use]
     pub fn with_trigger(mut self, trigger: Trigger) -> Self {
         self.trigger = trigger;
         self
     }
 
-    /// Decides, counts and logs as usual, and lets everybody in but those whose body is too large or
-    /// too slow to be read.
+    /// Makes the route decide, count and log as usual, and let requests through that it would have
+    /// refused. Default: refusals have effect.
     ///
-    /// For the days before a check is enforced. Whoever would have been refused is
-    /// [`Visitor::Unverified`](crate::Visitor::Unverified), so that a handler that demands a
-    /// [`Human`](crate::Human) refuses even now.
+    /// Use it for the days before a check is enforced. A request that would have been refused
+    /// reaches the handler as [`Unverified::Observed`](crate::Unverified::Observed). A handler that
+    /// demands a [`Human`](crate::Human) still refuses, and so does the guard when the body is too
+    /// large or too slow.
     #[must_use]
     pub fn with_observe_only(mut self) -> Self {
         self.observe_only = true;
         self
     }
 
-    /// The name of the route.
+    /// Returns the name of the route.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Refuses a policy that could not mean what it says in front of a check with these `reports`.
-    pub(crate) fn validate(&self, reports: Capabilities) -> Result<(), ConfigError> {
+    /// Returns an error for a policy that cannot work with a check of these `capabilities`.
+    pub(crate) fn validate(&self, capabilities: Capabilities) -> Result<(), ConfigError> {
         if self.name.trim().is_empty() {
             return Err(ConfigError::new(
                 "name",
@@ -155,10 +175,11 @@ impl RoutePolicy {
                     "name the action, or leave the rule out",
                 ));
             }
-            if reports.of(FactKind::Action) == Support::Never {
+            if capabilities.of(FactKind::Action) == Support::Never {
                 return Err(ConfigError::new(
                     "action",
-                    "is demanded of a check that never reports one, so everybody would be refused",
+                    "is demanded of a check that never reports one, so every request would be \
+                     refused",
                     "leave the action out, or choose a provider that reports it",
                 ));
             }

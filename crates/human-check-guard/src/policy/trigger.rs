@@ -7,24 +7,29 @@ use human_check_core::ConfigError;
 
 use crate::{AttemptKey, AttemptStore};
 
-/// What a guard knows of a visitor who brings no token.
+/// What a guard knows about a request without a token. [`Trigger::when`] receives it.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Signals {
-    /// The visitor's address, where it is known.
+    /// The client's address. `None` if it is unknown.
     pub client_ip: Option<IpAddr>,
-    /// What the browser calls itself.
+    /// The header `User-Agent`. `None` if it is missing, blank or repeated.
     pub user_agent: Option<String>,
-    /// Two capital letters, from a trusted proxy only.
+    /// The client's country as two upper-case letters. `None` unless a trusted proxy states it in
+    /// the header of
+    /// [`GuardBuilder::with_country_header`](crate::GuardBuilder::with_country_header).
     pub country: Option<String>,
-    /// The method, in capitals.
+    /// The method in upper case.
     pub method: String,
 }
 
-/// When a visitor without a token is asked for one.
+/// The rule by which a guard challenges a request without a token.
 ///
-/// What is not known counts against the visitor: a missing or blank user agent, an unknown country or address, and a
-/// store that does not answer, all ask for a challenge.
+/// Set it with [`RoutePolicy::with_trigger`](crate::RoutePolicy::with_trigger). A request that has
+/// a token is verified whatever the trigger says.
+///
+/// An unknown value challenges: an unknown address or country, a missing or blank user agent, and a
+/// store that fails or is full.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -49,13 +54,15 @@ enum Rule {
     Attempts {
         store: Arc<dyn AttemptStore>,
         limit: u32,
-        /// Every evaluation is an attempt of this window; else the application counts.
+        /// The window in which the trigger counts requests. `None` if the application counts
+        /// attempts.
         counting: Option<Duration>,
         key: Arc<KeyOf>,
     },
     UserAgent(Vec<String>),
     Country {
         listed: Vec<String>,
+        /// Whether the listed countries are challenged, or all others.
         challenged: bool,
     },
     When(Arc<dyn Fn(&Signals) -> bool + Send + Sync>),
@@ -64,23 +71,49 @@ enum Rule {
 }
 
 impl Trigger {
-    /// Everybody is asked. The default.
+    /// Creates a trigger that challenges every request without a token. It is the default of a
+    /// [`RoutePolicy`](crate::RoutePolicy).
     pub fn always() -> Self {
         Self(Rule::Always)
     }
 
-    /// Asks once `store` counts `limit` attempts or more for the visitor's address.
+    /// Creates a trigger that challenges when `store` has `limit` attempts or more for the client's
+    /// address.
     ///
-    /// The application counts them, for example each login that failed:
-    /// `failures.add(&AttemptKey::address(ip), window)`. Attempts made at the same time may all see
-    /// the count before any of them has failed.
+    /// The application counts the attempts, for example each login that failed. Attempts that run
+    /// at the same time may all be evaluated before the first of them is counted.
+    ///
+    /// ```
+    /// use std::net::IpAddr;
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// use human_check_guard::{
+    ///     AttemptKey, AttemptStore, AttemptStoreError, MemoryAttemptStore, RoutePolicy, Trigger,
+    /// };
+    ///
+    /// let failures = Arc::new(MemoryAttemptStore::new(100_000));
+    /// let login = RoutePolicy::fail_closed("login")
+    ///     .with_trigger(Trigger::after_attempts(failures.clone(), 3));
+    ///
+    /// async fn login_failed(
+    ///     failures: &MemoryAttemptStore,
+    ///     ip: IpAddr,
+    /// ) -> Result<(), AttemptStoreError> {
+    ///     let window = Duration::from_secs(3_600);
+    ///     failures.add(&AttemptKey::address(ip), window).await?;
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn after_attempts(store: Arc<dyn AttemptStore>, limit: u32) -> Self {
         Self::attempts(store, limit, None)
     }
 
-    /// Asks from the request after `limit` requests of one address within `window`.
+    /// Creates a trigger that challenges an address after `limit` requests without a token within
+    /// `window`, which begins with the first of them.
     ///
-    /// Every request without a token that gets this far counts as one.
+    /// The trigger counts these requests itself, as often as it is evaluated. With 0 it challenges
+    /// every request. [`Guard::new`](crate::Guard::new) fails if `window` is zero.
     pub fn after_requests(store: Arc<dyn AttemptStore>, limit: u32, window: Duration) -> Self {
         Self::attempts(store, limit, Some(window))
     }
@@ -94,8 +127,11 @@ impl Trigger {
         })
     }
 
-    /// The same with attempts counted by something other than the address. Nothing else than
-    /// attempts is changed. No key asks for a challenge.
+    /// Sets the key by which attempts are counted. Default: the client's address.
+    ///
+    /// It affects [`after_attempts`](Self::after_attempts) and
+    /// [`after_requests`](Self::after_requests) only. On other triggers, also on combined ones, it
+    /// has no effect. A request for which `by` returns `None` is challenged.
     #[must_use]
     pub fn keyed_by(
         mut self,
@@ -107,18 +143,25 @@ impl Trigger {
         self
     }
 
-    /// Asks when the user agent contains one of `parts`, in any case, or is missing.
+    /// Creates a trigger that challenges when the user agent contains one of `parts`, or is missing
+    /// or blank. Upper and lower case ASCII letters are equal.
     pub fn user_agent_contains<S: AsRef<str>>(parts: impl IntoIterator<Item = S>) -> Self {
         let lower = |part: S| part.as_ref().to_ascii_lowercase();
         Self(Rule::UserAgent(parts.into_iter().map(lower).collect()))
     }
 
-    /// Asks visitors from these countries (ISO 3166 codes), and those whose country is not known.
+    /// Creates a trigger that challenges clients in these countries, and clients whose country is
+    /// unknown. Countries are two-letter codes of ISO 3166, such as `CH`.
+    ///
+    /// It needs [`GuardBuilder::with_country_header`](crate::GuardBuilder::with_country_header).
     pub fn country_in<S: AsRef<str>>(countries: impl IntoIterator<Item = S>) -> Self {
         Self::country(countries, true)
     }
 
-    /// Asks visitors from all but these countries, and those whose country is not known.
+    /// Creates a trigger that challenges clients in all countries except these, and clients whose
+    /// country is unknown. Countries are two-letter codes of ISO 3166, such as `CH`.
+    ///
+    /// It needs [`GuardBuilder::with_country_header`](crate::GuardBuilder::with_country_header).
     pub fn country_outside<S: AsRef<str>>(countries: impl IntoIterator<Item = S>) -> Self {
         Self::country(countries, false)
     }
@@ -131,26 +174,40 @@ impl Trigger {
         })
     }
 
-    /// Asks when `rule` says so. It runs for each request without a token and must not block.
+    /// Creates a trigger that challenges when `rule` returns `true`. The rule runs for each request
+    /// without a token and must not block.
+    ///
+    /// ```
+    /// use human_check_guard::Trigger;
+    ///
+    /// let trigger = Trigger::when(|signals| signals.method != "GET");
+    /// ```
     pub fn when(rule: impl Fn(&Signals) -> bool + Send + Sync + 'static) -> Self {
         Self(Rule::When(Arc::new(rule)))
     }
 
-    /// Asks when one of `triggers` does. Those after it are not evaluated.
+    /// Creates a trigger that challenges when at least one of `triggers` does.
+    ///
+    /// They are evaluated in order, and those after the first that challenges are not evaluated: an
+    /// [`after_requests`](Self::after_requests) among them does not count the request.
     pub fn any(triggers: impl IntoIterator<Item = Self>) -> Self {
         Self(Rule::Any(triggers.into_iter().collect()))
     }
 
-    /// Asks when all of `triggers` do. Those after one that does not are not evaluated.
+    /// Creates a trigger that challenges when all `triggers` do.
+    ///
+    /// They are evaluated in order, and those after the first that does not challenge are not
+    /// evaluated.
     pub fn all(triggers: impl IntoIterator<Item = Self>) -> Self {
         Self(Rule::All(triggers.into_iter().collect()))
     }
 
+    /// Returns whether the trigger challenges every request, so that it needs no signals.
     pub(crate) fn is_always(&self) -> bool {
         matches!(self.0, Rule::Always)
     }
 
-    /// Refuses triggers that could never ask anybody, or never mean what they say.
+    /// Returns an error for a trigger that could never challenge, or that does not do what it says.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let wrong = |problem: &'static str, remedy: &'static str| {
             Err(ConfigError::new("trigger", problem, remedy))
@@ -161,13 +218,13 @@ impl Trigger {
                 counting: Some(window),
                 ..
             } if window.is_zero() => wrong(
-                "counts requests in a window of no length",
-                "give a window, for example one minute",
+                "counts requests in a window of zero length",
+                "set a window, for example one minute",
             ),
             Rule::Attempts { .. } => Ok(()),
             Rule::UserAgent(parts) if parts.iter().any(String::is_empty) => wrong(
-                "looks for an empty piece of a user agent, which all contain",
-                "write what it should contain, or use Trigger::always",
+                "looks for an empty text, which every user agent contains",
+                "write what the user agent should contain, or use Trigger::always",
             ),
             Rule::UserAgent(_) => Ok(()),
             Rule::Country { listed, .. } => {
@@ -176,22 +233,23 @@ impl Trigger {
                 };
                 if listed.is_empty() || !listed.iter().all(is_code) {
                     return wrong(
-                        "lists no countries, or something that is no country code",
-                        "write two letters for each, for example CH",
+                        "has an empty list of countries, or an entry that is not a country code",
+                        "write two letters for each country, for example CH",
                     );
                 }
                 Ok(())
             }
             Rule::Any(inner) | Rule::All(inner) if inner.is_empty() => wrong(
-                "combines nothing",
+                "combines an empty list of triggers",
                 "give at least one trigger, or use Trigger::always",
             ),
             Rule::Any(inner) | Rule::All(inner) => inner.iter().try_for_each(Self::validate),
         }
     }
 
-    /// Whether a visitor without a token is asked for one.
-    pub(crate) async fn asks(&self, signals: &Signals) -> bool {
+    /// Returns whether a request without a token is challenged. Counts the request where the rule
+    /// counts requests.
+    pub(crate) async fn challenges(&self, signals: &Signals) -> bool {
         match &self.0 {
             Rule::Always => true,
             Rule::Attempts {
@@ -202,7 +260,7 @@ impl Trigger {
             } => {
                 let Some(key) = key(signals) else { return true };
                 let counted = match counting {
-                    // The attempt itself is counted, so the limit is reached one later.
+                    // This request is counted as well. The limit is for the requests before it.
                     Some(window) => store
                         .add(&key, *window)
                         .await
@@ -213,9 +271,9 @@ impl Trigger {
                     Ok(count) => count >= *limit,
                     Err(error) => {
                         tracing::warn!(
-                            target: "human_check",
-                            cause = &error as &(dyn std::error::Error + 'static),
-                            "attempts could not be counted; asking for a challenge"
+                            target: "human_check_guard",
+                            error = &error as &(dyn std::error::Error + 'static),
+                            "attempts could not be counted; a challenge is required"
                         );
                         true
                     }
@@ -235,7 +293,7 @@ impl Trigger {
             Rule::When(rule) => rule(signals),
             Rule::Any(inner) => {
                 for trigger in inner {
-                    if Box::pin(trigger.asks(signals)).await {
+                    if Box::pin(trigger.challenges(signals)).await {
                         return true;
                     }
                 }
@@ -243,7 +301,7 @@ impl Trigger {
             }
             Rule::All(inner) => {
                 for trigger in inner {
-                    if !Box::pin(trigger.asks(signals)).await {
+                    if !Box::pin(trigger.challenges(signals)).await {
                         return false;
                     }
                 }
@@ -293,27 +351,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn attempts_that_the_application_counts_ask_at_the_limit() {
+    async fn attempts_that_the_application_counts_challenge_at_the_limit() {
         let store = Arc::new(MemoryAttemptStore::new(10));
         let trigger = Trigger::after_attempts(store.clone(), 2);
         let key = AttemptKey::address("203.0.113.7".parse().unwrap());
         let minute = Duration::from_secs(60);
-        assert!(!trigger.asks(&visitor()).await);
+        assert!(!trigger.challenges(&visitor()).await);
         store.add(&key, minute).await.unwrap();
-        assert!(!trigger.asks(&visitor()).await);
+        assert!(!trigger.challenges(&visitor()).await);
         store.add(&key, minute).await.unwrap();
-        assert!(trigger.asks(&visitor()).await);
+        assert!(trigger.challenges(&visitor()).await);
         store.clear(&key).await.unwrap();
-        assert!(!trigger.asks(&visitor()).await);
+        assert!(!trigger.challenges(&visitor()).await);
     }
 
     #[tokio::test]
     async fn rapid_requests_count_themselves() {
         let store = Arc::new(MemoryAttemptStore::new(10));
         let trigger = Trigger::after_requests(store, 2, Duration::from_secs(60));
-        assert!(!trigger.asks(&visitor()).await);
-        assert!(!trigger.asks(&visitor()).await);
-        assert!(trigger.asks(&visitor()).await);
+        assert!(!trigger.challenges(&visitor()).await);
+        assert!(!trigger.challenges(&visitor()).await);
+        assert!(trigger.challenges(&visitor()).await);
     }
 
     #[derive(Debug)]
@@ -334,17 +392,21 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_known_is_challenged() {
-        let nobody = Signals::default();
+        let unknown = Signals::default();
         let store = Arc::new(MemoryAttemptStore::new(10));
-        assert!(Trigger::after_attempts(store, 5).asks(&nobody).await);
+        assert!(Trigger::after_attempts(store, 5).challenges(&unknown).await);
         assert!(
             Trigger::after_attempts(Arc::new(Broken), 5)
-                .asks(&visitor())
+                .challenges(&visitor())
                 .await
         );
-        assert!(Trigger::user_agent_contains(["curl"]).asks(&nobody).await);
-        assert!(Trigger::country_in(["KP"]).asks(&nobody).await);
-        assert!(Trigger::country_outside(["CH"]).asks(&nobody).await);
+        assert!(
+            Trigger::user_agent_contains(["curl"])
+                .challenges(&unknown)
+                .await
+        );
+        assert!(Trigger::country_in(["KP"]).challenges(&unknown).await);
+        assert!(Trigger::country_outside(["CH"]).challenges(&unknown).await);
     }
 
     #[tokio::test]
@@ -352,7 +414,7 @@ mod tests {
         let visitor = visitor();
         let yes = || Trigger::when(|_| true);
         let no = || Trigger::when(|_| false);
-        for (trigger, asks) in [
+        for (trigger, challenges) in [
             (Trigger::user_agent_contains(["MOZILLA"]), true),
             (Trigger::user_agent_contains(["curl"]), false),
             (Trigger::country_in(["ch"]), true),
@@ -365,7 +427,11 @@ mod tests {
             (Trigger::all([yes(), no()]), false),
             (Trigger::any([Trigger::all([yes(), no()]), no()]), false),
         ] {
-            assert_eq!(trigger.asks(&visitor).await, asks, "{trigger:?}");
+            assert_eq!(
+                trigger.challenges(&visitor).await,
+                challenges,
+                "{trigger:?}"
+            );
         }
     }
 

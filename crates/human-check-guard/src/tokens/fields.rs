@@ -1,12 +1,12 @@
 use human_check_core::{HumanCheck, Provider, Submission};
 
-/// Where hCaptcha and Turnstile post a copy of their token for scripts written for reCAPTCHA,
-/// unless told not to.
+/// The field in which hCaptcha by default, and Turnstile in its compatibility mode, post a copy of
+/// their token for scripts written for reCAPTCHA. See docs/providers/hcaptcha.md#tokens.
 const COPY: &str = "g-recaptcha-response";
 
-/// Field names that some provider's script adds to a form. One that is not accepted is never a
-/// reason to pass, but it must not reach the application's own type either, which may refuse
-/// what it does not know.
+/// Field names that the scripts of known providers add to a form. A token of a provider that is not
+/// accepted never lets a request pass. It must not reach the application's type either, because
+/// that may refuse unknown fields.
 const KNOWN: [&str; 4] = [
     "captchala_token",
     "cf-turnstile-response",
@@ -14,43 +14,53 @@ const KNOWN: [&str; 4] = [
     "h-captcha-response",
 ];
 
-/// Longer values are not even kept. No provider's token is half as long.
-const KEEP_CAP: usize = 16_384;
+/// The longest value that is kept, in bytes. Adapters accept tokens of up to half this length.
+const MAX_KEPT_BYTES: usize = 16_384;
 
-/// More tokens than a page with every provider's widget sends. What is beyond makes all of them
-/// unusable, so that a body of nothing but tokens costs no more than to read it.
+/// The most tokens of one request. A page with the widgets of all providers sends fewer. One token
+/// more makes all of them unusable, so that a body full of tokens costs no more than reading it.
 const MAX_TOKENS: usize = 16;
 
-/// Which members of a body carry tokens, and whose.
+/// The form fields and JSON members that hold tokens, and the providers that the tokens belong to.
+///
+/// [`Guard::fields`](crate::Guard::fields) returns those of a guard. They include the fields of
+/// known providers that the check does not accept, so that an extractor can remove their tokens,
+/// too.
 #[derive(Clone, Debug)]
 pub struct TokenFields {
     providers: Vec<Provider>,
     fields: Vec<Field>,
-    /// A bit for each length that the first part of a path has, the highest for all beyond. Most
-    /// members of a body are told apart by that.
+    /// One bit for each length that the first step of a path has. The highest bit stands for 63
+    /// bytes and more. Most members of a body are ruled out by their length.
     lengths: u64,
-    disputed: Option<String>,
+    /// A field that is the usual one of two providers.
+    conflict: Option<String>,
 }
 
 #[derive(Clone, Debug)]
 struct Field {
     path: Vec<String>,
-    /// Indices of the providers whose field this is. None of them for a foreign provider's.
+    /// The indices of the accepted providers that use this field. Empty for a field of a provider
+    /// that is not accepted.
     owners: Vec<usize>,
-    /// The one whose usual field it is.
+    /// The index of the provider whose usual field it is.
     usual_of: Option<usize>,
 }
 
 impl TokenFields {
-    /// The form fields of everything that `check` accepts.
+    /// Creates the fields for a check: the form fields of all providers that it accepts.
+    ///
+    /// A [`Guard`](crate::Guard) does this itself, and adds the members of
+    /// [`with_json_member`](crate::GuardBuilder::with_json_member).
     pub fn of(check: &(impl HumanCheck + ?Sized)) -> Self {
         let mut fields = Self {
             providers: check.providers().to_vec(),
             fields: Vec::new(),
             lengths: 0,
-            disputed: None,
+            conflict: None,
         };
-        // Each provider has a place of its own that no member of a body leads to: see `own`.
+        // Each provider has a field with an empty path, which no member of a body matches. It is
+        // for tokens outside of the body, see `own`.
         fields
             .fields
             .extend((0..check.providers().len()).map(|index| Field {
@@ -69,7 +79,8 @@ impl TokenFields {
         fields
     }
 
-    /// The same, and the answer of the provider at `index` is also found at `path`.
+    /// Adds the member at `path` to the fields of the provider at `index`. `usual` says whether it
+    /// is a usual field of this provider.
     pub(crate) fn add(&mut self, path: Vec<String>, index: usize, usual: bool) {
         let field = self.entry(path);
         if !field.owners.contains(&index) {
@@ -79,16 +90,16 @@ impl TokenFields {
             _ if !usual => {}
             None => field.usual_of = Some(index),
             Some(other) if other == index => {}
-            Some(_) => self.disputed = Some(field.path.join("/")),
+            Some(_) => self.conflict = Some(field.path.join("/")),
         }
     }
 
-    /// A place that is the usual one of two providers.
-    pub(crate) fn disputed(&self) -> Option<&str> {
-        self.disputed.as_deref()
+    /// Returns a field that is the usual one of two providers, if there is one.
+    pub(crate) fn conflict(&self) -> Option<&str> {
+        self.conflict.as_deref()
     }
 
-    /// Whether one of these paths leads through another.
+    /// Returns whether one of the paths leads through another.
     pub(crate) fn is_ambiguous(&self) -> bool {
         let paths = || self.fields.iter().map(|field| &field.path);
         let leads_through = |one: &[String], other: &[String]| {
@@ -97,6 +108,7 @@ impl TokenFields {
         paths().any(|one| paths().any(|other| leads_through(one, other)))
     }
 
+    /// Returns the field at `path`, and adds it without owners if it is new.
     fn entry(&mut self, path: Vec<String>) -> &mut Field {
         if let Some(first) = path.first() {
             self.lengths |= length_bit(first.len());
@@ -113,18 +125,21 @@ impl TokenFields {
         &mut self.fields[at]
     }
 
-    /// Whether a member at the top of a body can be an answer, or lead to one.
+    /// Returns whether a member with this name, at the top of a body, may hold a token or lead to
+    /// one. It compares the length only, so `true` may be wrong and `false` is certain.
     pub(crate) fn may_be_named(&self, name: &[u8]) -> bool {
         self.lengths & length_bit(name.len()) != 0
     }
 
+    /// Returns which providers a token that was found in the field `id` belongs to.
     fn role(&self, id: FieldId, found: &Found, all: &[(FieldId, Found)]) -> Role<'_> {
         let field = &self.fields[id.0];
         let repeats = |(other, text): &(FieldId, Found)| {
             let usual_of = self.fields[other.0].usual_of;
             usual_of.is_some() && usual_of != field.usual_of && text == found
         };
-        // A foreign provider's field that only repeats what is checked says nothing new.
+        // A field of a provider that is not accepted may repeat a token that is checked anyway.
+        // Then it is a copy and no contradiction.
         let may_copy = field.path == [COPY] || field.owners.is_empty();
         if may_copy && all.iter().any(repeats) {
             return Role::Copy;
@@ -135,17 +150,17 @@ impl TokenFields {
         }
     }
 
-    /// The place of a token that arrived for the provider at `index` outside the body.
+    /// Returns the field for a token of the provider at `index` that arrived outside of the body.
     pub(crate) fn own(index: usize) -> FieldId {
         FieldId(index)
     }
 
-    /// Whose tokens are looked for.
+    /// Returns the providers that the check accepts.
     pub fn providers(&self) -> &[Provider] {
         &self.providers
     }
 
-    /// What `name` is, inside the member that `parent` leads to.
+    /// Returns what the member `name` is, inside of the member at the path `parent`.
     pub(crate) fn at(&self, parent: &[String], name: &str) -> Place {
         if parent.is_empty() && !self.may_be_named(name.as_bytes()) {
             return Place::Other;
@@ -167,7 +182,9 @@ impl TokenFields {
         if inner { Place::Branch } else { Place::Other }
     }
 
-    /// The field of that name at the top of a body, if it is one of ours or of another provider.
+    /// Returns the field with this name at the top of a body. `None` if the field holds no token.
+    ///
+    /// It also finds the fields of known providers that the check does not accept.
     pub fn find(&self, name: &str) -> Option<FieldId> {
         match self.at(&[], name) {
             Place::Token(field) => Some(field),
@@ -176,56 +193,76 @@ impl TokenFields {
     }
 }
 
-/// What a member of a body is.
+/// What a member of a body is for the guard.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Place {
-    /// It carries an answer.
+    /// It holds a token.
     Token(FieldId),
-    /// Somewhere inside it is one.
+    /// A member inside of it holds a token.
     Branch,
-    /// It is the application's.
+    /// It belongs to the application.
     Other,
 }
 
+/// Returns the bit of a length in `TokenFields::lengths`.
 fn length_bit(length: usize) -> u64 {
     1 << length.min(63)
 }
 
-/// One of the [`Fields`].
+/// The identifier of one field of [`TokenFields`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FieldId(usize);
 
-/// What was found where tokens are looked for, until it is known what it amounts to.
+/// The tokens that were found in one part of a request, such as its body.
 ///
-/// `Debug` shows how many, never what.
+/// A guard combines them with the token in the header, and refuses tokens that contradict each
+/// other. `Debug` shows the number of tokens, never their text.
+///
+/// ```
+/// use human_check_guard::integration::SubmittedTokens;
+/// use human_check_guard::{Guard, RoutePolicy};
+///
+/// # let check = human_check_testkit::Scripted::human();
+/// // `check` accepts tokens in the field `scripted-response`.
+/// let guard = Guard::new(check, RoutePolicy::fail_closed("signup"))?;
+/// let mut tokens = SubmittedTokens::none();
+/// for (name, value) in [("email", "ada@example.com"), ("scripted-response", "t")] {
+///     if let Some(field) = guard.fields().find(name) {
+///         tokens.push(field, value);
+///     }
+/// }
+/// assert_eq!(format!("{tokens:?}"), "SubmittedTokens(1)");
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct SubmittedTokens(Vec<(FieldId, Found)>);
 
 #[derive(Clone, Eq, PartialEq)]
 enum Found {
     Text(String),
-    /// Not text at all, or far too long.
+    /// A value that is not text or is too long.
     Unusable,
 }
 
 impl SubmittedTokens {
-    /// Nothing found.
+    /// Creates an empty set of tokens, for a request or a body without a token.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Adds text found in `field`. An empty one is what an unsolved widget posts and counts as none.
+    /// Adds the text of `field`. An empty text counts as no token, because a widget that is not
+    /// solved posts one. A text of more than 16 KiB makes all tokens unusable.
     pub fn push(&mut self, field: FieldId, text: impl AsRef<str> + Into<String>) {
         let length = text.as_ref().len();
-        if length > KEEP_CAP {
+        if length > MAX_KEPT_BYTES {
             self.push_unusable(field);
         } else if length > 0 {
             self.add(field, Found::Text(text.into()));
         }
     }
 
-    /// Adds that `field` holds something that cannot be a token: a number, a list, bytes that are
-    /// not text.
+    /// Records that `field` holds a value that cannot be a token, such as a number, a list or bytes
+    /// that are not text. All tokens of the request are then unusable.
     pub fn push_unusable(&mut self, field: FieldId) {
         self.add(field, Found::Unusable);
     }
@@ -238,7 +275,7 @@ impl SubmittedTokens {
         }
     }
 
-    /// Adds all that `other` found.
+    /// Adds all tokens of `other`.
     pub fn append(&mut self, other: Self) {
         if self.0.is_empty() {
             *self = other;
@@ -249,18 +286,18 @@ impl SubmittedTokens {
         }
     }
 
-    /// Whether nothing was found.
+    /// Returns whether no token was found.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Sorts what was found by provider.
+    /// Sorts the tokens by provider.
     ///
-    /// A field that several providers use belongs to the one whose usual field it is. The
-    /// compatibility copy of another provider's answer belongs to nobody.
+    /// A field that several providers use belongs to the provider whose usual field it is. A copy
+    /// of another provider's token, for compatibility, is ignored.
     pub(crate) fn sort(self, fields: &TokenFields) -> Sorted {
         let Self(mut found) = self;
-        // SubmittedTokens found for another guard's fields mean nothing here.
+        // An identifier of another guard's fields may be out of range. Its token is unusable.
         let unusable = |(id, found): &(FieldId, Found)| {
             *found == Found::Unusable || id.0 >= fields.fields.len()
         };
@@ -268,12 +305,12 @@ impl SubmittedTokens {
             return Sorted::Unusable;
         }
         let mut submission = Submission::new();
-        // Nearly always there is one answer, in its provider's usual field.
+        // The usual case: one token, in the usual field of its provider.
         if let [(id, Found::Text(_))] = &found[..]
             && let Some(owner) = fields.fields[id.0].usual_of
             && let Some((_, Found::Text(text))) = found.pop()
         {
-            return Sorted::Answered(submission.with_token(&fields.providers[owner], text));
+            return Sorted::Submitted(submission.with_token(&fields.providers[owner], text));
         }
         let roles: Vec<Role<'_>> = found
             .iter()
@@ -299,29 +336,30 @@ impl SubmittedTokens {
             }
         }
         match (any, foreign) {
-            (true, false) => Sorted::Answered(submission),
+            (true, false) => Sorted::Submitted(submission),
             (true, true) => Sorted::Unusable,
-            (false, _) => Sorted::Nothing { foreign },
+            (false, _) => Sorted::Absent { foreign },
         }
     }
 }
 
-/// Whose answer a text is.
+/// The providers that a token belongs to.
 enum Role<'a> {
-    /// Of these providers; of a foreign provider when there are none.
+    /// The token belongs to the accepted providers with these indices. If there are none, it
+    /// belongs to a provider that is not accepted.
     Of(&'a [usize]),
-    /// It only repeats what another provider's usual field says.
+    /// The token repeats one in the usual field of another provider.
     Copy,
 }
 
-/// What a body's tokens amount to.
+/// The tokens of a request, sorted by provider.
 #[derive(Debug)]
 pub(crate) enum Sorted {
-    /// Something for a provider that is accepted. Whether it is good, the check says.
-    Answered(Submission),
-    /// Nothing, or only another provider's answer.
-    Nothing { foreign: bool },
-    /// Contradictory, or not text.
+    /// Tokens of accepted providers. The check decides whether they are valid.
+    Submitted(Submission),
+    /// No token of an accepted provider. `foreign`: there is one of another provider.
+    Absent { foreign: bool },
+    /// A value that is not a token, or tokens of accepted and of other providers together.
     Unusable,
 }
 
@@ -361,8 +399,8 @@ mod tests {
         let alone = TokenFields::of(&Scripted::human().with_provider(&HCAPTCHA));
         let posted = [("h-captcha-response", "a"), ("g-recaptcha-response", "a")];
         for fields in [alone, both()] {
-            let Sorted::Answered(submission) = sort(&fields, &posted) else {
-                panic!("not answered")
+            let Sorted::Submitted(submission) = sort(&fields, &posted) else {
+                panic!("no submission")
             };
             assert_eq!(submission.token_for(&HCAPTCHA, 10).unwrap(), "a");
             assert!(!submission.has_token_for(&RECAPTCHA));
@@ -372,8 +410,8 @@ mod tests {
     #[test]
     fn two_providers_that_are_both_accepted_are_two_tokens() {
         let posted = [("h-captcha-response", "a"), ("g-recaptcha-response", "b")];
-        let Sorted::Answered(submission) = sort(&both(), &posted) else {
-            panic!("not answered")
+        let Sorted::Submitted(submission) = sort(&both(), &posted) else {
+            panic!("no submission")
         };
         assert_eq!(submission.token_for(&HCAPTCHA, 10).unwrap(), "a");
         assert_eq!(submission.token_for(&RECAPTCHA, 10).unwrap(), "b");
@@ -386,7 +424,7 @@ mod tests {
         assert!(matches!(sort(&fields, &posted), Sorted::Unusable));
         assert!(matches!(
             sort(&fields, &posted[1..]),
-            Sorted::Nothing { foreign: true }
+            Sorted::Absent { foreign: true }
         ));
     }
 
@@ -405,7 +443,7 @@ mod tests {
         assert!(matches!(tokens.sort(&fields), Sorted::Unusable));
         assert!(matches!(
             sort(&fields, &posted[..MAX_TOKENS]),
-            Sorted::Answered(_)
+            Sorted::Submitted(_)
         ));
     }
 
@@ -418,16 +456,16 @@ mod tests {
                 &[("h-captcha-response", a), ("h-captcha-response", b)],
             )
         };
-        assert!(matches!(twice("", ""), Sorted::Nothing { foreign: false }));
-        let Sorted::Answered(submission) = twice("a", "") else {
-            panic!("not answered")
+        assert!(matches!(twice("", ""), Sorted::Absent { foreign: false }));
+        let Sorted::Submitted(submission) = twice("a", "") else {
+            panic!("no submission")
         };
         assert!(submission.token_for(&HCAPTCHA, 10).is_ok());
-        let Sorted::Answered(submission) = twice("a", "b") else {
-            panic!("not answered")
+        let Sorted::Submitted(submission) = twice("a", "b") else {
+            panic!("no submission")
         };
         assert!(submission.token_for(&HCAPTCHA, 10).is_err());
-        let long = "a".repeat(KEEP_CAP + 1);
+        let long = "a".repeat(MAX_KEPT_BYTES + 1);
         assert!(matches!(twice("a", &long), Sorted::Unusable));
     }
 }

@@ -1,4 +1,4 @@
-//! Where tokens stand in a request, and how they are found.
+//! The fields of a request that hold tokens, and how the tokens are found in a body.
 
 mod fields;
 pub mod scan;

@@ -1,4 +1,4 @@
-//! Finds tokens in a body that nobody parses, for guards that keep the bytes as they came.
+//! Finds tokens in the bytes of a body, for guards that pass the body on unchanged.
 
 use std::marker::PhantomData;
 
@@ -8,10 +8,22 @@ use serde::de::IgnoredAny;
 use crate::tokens::with_token;
 use crate::tokens::{SubmittedTokens, TokenFields};
 
-/// The tokens in a urlencoded form.
+/// Finds the tokens in a urlencoded form.
 ///
-/// Every field's name is looked at, percent-encoded or not; only tokens are decoded. That is
-/// what makes it a small part of the cost of parsing the whole form.
+/// It reads the name of every field, percent-encoded or not, and decodes the values of tokens only.
+/// So it takes a small part of the time for parsing the whole form.
+///
+/// ```
+/// use human_check_guard::integration::scan;
+/// use human_check_guard::{Guard, RoutePolicy};
+///
+/// # let check = human_check_testkit::Scripted::human();
+/// // `check` accepts tokens in the field `scripted-response`.
+/// let guard = Guard::new(check, RoutePolicy::fail_closed("signup"))?;
+/// let tokens = scan::form(guard.fields(), b"email=ada%40example.com&scripted-response=t");
+/// assert!(!tokens.is_empty());
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
 pub fn form(fields: &TokenFields, mut body: &[u8]) -> SubmittedTokens {
     let mut tokens = SubmittedTokens::none();
     while !body.is_empty() {
@@ -31,9 +43,9 @@ pub fn form(fields: &TokenFields, mut body: &[u8]) -> SubmittedTokens {
     tokens
 }
 
-/// The name of the first field as it is written, and whether it is written in an unusual way.
+/// Returns the name of the first field as it is written, and whether it has escapes.
 ///
-/// Names are short, so looking at each byte is quicker than a vector search.
+/// It visits each byte: names are short, so a vector search would be slower.
 fn name(body: &[u8]) -> (&[u8], bool) {
     let mut escaped = false;
     for (at, byte) in body.iter().enumerate() {
@@ -46,10 +58,10 @@ fn name(body: &[u8]) -> (&[u8], bool) {
     (body, escaped)
 }
 
-/// The tokens in a JSON object. None when it is not one, or not JSON.
+/// Finds the tokens in a JSON object. A body that is not one JSON object has no tokens.
 pub fn json(fields: &TokenFields, body: &[u8]) -> SubmittedTokens {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let found = with_token::lift(fields, PhantomData::<IgnoredAny>, &mut json);
+    let found = with_token::extract(fields, PhantomData::<IgnoredAny>, &mut json);
     match found {
         Ok((_, tokens)) if json.end().is_ok() => tokens,
         _ => SubmittedTokens::none(),

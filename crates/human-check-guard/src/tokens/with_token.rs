@@ -1,4 +1,4 @@
-//! Lifts tokens out of a body while the application's own type is built from it.
+//! Removes tokens from a body while serde builds the application's type from it.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -21,10 +21,11 @@ thread_local! {
 }
 
 pin_project! {
-    /// A future during whose polls bodies are tapped for certain [`Fields`].
+    /// A future that has certain [`TokenFields`] in scope while it is polled. [`extracting`]
+    /// creates it.
     ///
-    /// A framework's extractor offers no way to hand anything to the type it builds, and it builds
-    /// it inside one poll. So the fields are laid down beside that poll.
+    /// A framework's extractor cannot pass a value to the type that it builds, and it builds it
+    /// within one poll. So the fields are in a thread-local variable during each poll.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct FieldsScope<F> {
@@ -34,9 +35,35 @@ pin_project! {
     }
 }
 
-/// Taps whatever `extract` parses into [`WithToken`], at once or in the future it returns.
+/// Calls `extract`, and polls the future that it returns, with `fields` in scope for
+/// [`WithToken`].
 ///
-/// Dropping that future drops what `extract` returned and nothing else.
+/// Dropping the returned future drops the future of `extract`. There is no other effect.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use human_check_guard::integration::{WithToken, extracting};
+/// use human_check_guard::{Guard, RoutePolicy};
+///
+/// #[derive(serde::Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Signup {
+///     email: String,
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let check = human_check_testkit::Scripted::human();
+/// // `check` accepts tokens in the field `scripted-response`.
+/// let guard = Guard::new(check, RoutePolicy::fail_closed("signup"))?;
+/// let body = r#"{"email":"ada@example.com","scripted-response":"t"}"#;
+/// let parse = || async { serde_json::from_str::<WithToken<Signup>>(body) };
+/// let parsed = extracting(Arc::clone(guard.fields()), parse).await.unwrap();
+/// assert_eq!(parsed.inner.email, "ada@example.com");
+/// assert!(!parsed.tokens.is_empty());
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// # }).unwrap();
+/// ```
 pub fn extracting<F>(fields: Arc<TokenFields>, extract: impl FnOnce() -> F) -> FieldsScope<F> {
     let future = {
         let _restore = Restore::after(&fields);
@@ -45,11 +72,11 @@ pub fn extracting<F>(fields: Arc<TokenFields>, extract: impl FnOnce() -> F) -> F
     FieldsScope { fields, future }
 }
 
-/// Puts back what was there before, also after a panic.
+/// Restores the fields that were in scope before, also after a panic.
 struct Restore(Option<Arc<TokenFields>>);
 
 impl Restore {
-    /// Lays down `fields` until it is dropped.
+    /// Puts `fields` in scope, until the result is dropped.
     fn after(fields: &Arc<TokenFields>) -> Self {
         Self(FIELDS.with(|before| before.replace(Some(Arc::clone(fields)))))
     }
@@ -72,24 +99,25 @@ impl<F: Future> Future for FieldsScope<F> {
     }
 }
 
-/// The fields that bodies are tapped for at this moment, see [`extracting`].
+/// Returns the fields that are in scope, see [`extracting`]. `None` outside of such a scope.
 pub fn current_fields() -> Option<Arc<TokenFields>> {
     FIELDS.with(|fields| fields.borrow().clone())
 }
 
-/// The application's `T`, and the tokens that stood beside its members.
+/// The application's type `T`, and the tokens that were beside its members.
 ///
-/// `T` needs no field for them and may refuse unknown ones. Outside of [`extracting`] nothing is
-/// lifted and the tokens are none, which refuses.
+/// Let a framework's extractor build a `WithToken<T>` inside of [`extracting`]. The tokens are
+/// removed before `T` sees the members, so `T` needs no field for them and may refuse unknown
+/// fields. Outside of [`extracting`] no token is found, so the guard refuses the request.
 ///
-/// A `T` that reads a sequence or a number instead of a map has no members and so no tokens.
-/// Maps whose keys are not text are not supported. A member of `T` that bears the name of an
-/// answer never gets it.
+/// - A `T` that is built from a sequence or a number has no members, and so no tokens.
+/// - Maps whose keys are not text are not supported.
+/// - A member of `T` with the name of a token's field never gets a value.
 #[derive(Debug)]
 pub struct WithToken<T> {
-    /// What the application asked for.
+    /// The application's value.
     pub inner: T,
-    /// What stood beside it.
+    /// The tokens that were beside its members.
     pub tokens: SubmittedTokens,
 }
 
@@ -101,13 +129,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for WithToken<T> {
                 tokens: SubmittedTokens::none(),
             });
         };
-        let (inner, tokens) = lift(&fields, PhantomData, deserializer)?;
+        let (inner, tokens) = extract(&fields, PhantomData, deserializer)?;
         Ok(Self { inner, tokens })
     }
 }
 
-/// Deserializes by `seed` and lifts the tokens out.
-pub(crate) fn lift<'de, S: DeserializeSeed<'de>, D: Deserializer<'de>>(
+/// Deserializes the value of `seed`, and returns the tokens beside its members.
+pub(crate) fn extract<'de, S: DeserializeSeed<'de>, D: Deserializer<'de>>(
     fields: &TokenFields,
     seed: S,
     deserializer: D,
@@ -118,14 +146,14 @@ pub(crate) fn lift<'de, S: DeserializeSeed<'de>, D: Deserializer<'de>>(
         path: &[],
         tokens: &tokens,
     };
-    let inner = seed.deserialize(Through {
+    let inner = seed.deserialize(ScopedDeserializer {
         scope,
         deserializer,
     })?;
     Ok((inner, tokens.into_inner()))
 }
 
-/// What is lifted, where we are, and where it goes.
+/// The fields of the tokens, the path of the current value, and the tokens found so far.
 #[derive(Clone, Copy)]
 struct Extraction<'t> {
     fields: &'t TokenFields,
@@ -133,8 +161,8 @@ struct Extraction<'t> {
     tokens: &'t RefCell<SubmittedTokens>,
 }
 
-/// A deserializer, visitor, seed or map inspected through the scope.
-struct Through<'t, D> {
+/// A deserializer that passes every map through [`ScopedMap`].
+struct ScopedDeserializer<'t, D> {
     scope: Extraction<'t>,
     deserializer: D,
 }
@@ -142,12 +170,12 @@ struct Through<'t, D> {
 macro_rules! forward {
     ($($method:ident($($argument:ident: $type:ty),*))*) => {$(
         fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, D::Error> {
-            self.deserializer.$method($($argument,)* Watching { scope: self.scope, visitor })
+            self.deserializer.$method($($argument,)* ScopedVisitor { scope: self.scope, visitor })
         }
     )*};
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Through<'_, D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for ScopedDeserializer<'_, D> {
     type Error = D::Error;
 
     forward! {
@@ -166,7 +194,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Through<'_, D> {
         deserialize_enum(name: &'static str, variants: &'static [&'static str])
     }
 
-    /// What nobody wants is usually skipped unseen. Here an answer may stand in it.
+    /// Formats usually skip an ignored value without visiting it. It is visited here, because a
+    /// token may be inside of it.
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         self.deserialize_any(visitor)
     }
@@ -176,7 +205,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Through<'_, D> {
     }
 }
 
-struct Watching<'t, V> {
+/// A visitor that passes every map through [`ScopedMap`].
+struct ScopedVisitor<'t, V> {
     scope: Extraction<'t>,
     visitor: V,
 }
@@ -189,7 +219,7 @@ macro_rules! visit {
     )*};
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Watching<'_, V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for ScopedVisitor<'_, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -214,7 +244,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watching<'_, V> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        self.visitor.visit_some(Through {
+        self.visitor.visit_some(ScopedDeserializer {
             scope: self.scope,
             deserializer,
         })
@@ -224,7 +254,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watching<'_, V> {
         self,
         deserializer: D,
     ) -> Result<V::Value, D::Error> {
-        self.visitor.visit_newtype_struct(Through {
+        self.visitor.visit_newtype_struct(ScopedDeserializer {
             scope: self.scope,
             deserializer,
         })
@@ -235,7 +265,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watching<'_, V> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_map(Members {
+        self.visitor.visit_map(ScopedMap {
             scope: self.scope,
             map,
             branch: None,
@@ -247,15 +277,15 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watching<'_, V> {
     }
 }
 
-/// The members of a map without those that carry tokens.
-struct Members<'t, A> {
+/// The members of a map without those that hold tokens.
+struct ScopedMap<'t, A> {
     scope: Extraction<'t>,
     map: A,
-    /// The name of the member to come, if tokens are somewhere inside it.
+    /// The name of the member whose value comes next, if tokens may be inside of it.
     branch: Option<String>,
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'_, A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for ScopedMap<'_, A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
@@ -265,14 +295,14 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'_, A> {
         let mut seed = Some(seed);
         self.branch = None;
         loop {
-            let member = Member {
+            let key_seed = KeySeed {
                 scope: self.scope,
                 seed: &mut seed,
                 branch: &mut self.branch,
             };
-            match self.map.next_key_seed(member)? {
+            match self.map.next_key_seed(key_seed)? {
                 None => return Ok(None),
-                Some(Key::Theirs(key)) => return Ok(Some(key)),
+                Some(Key::Application(key)) => return Ok(Some(key)),
                 Some(Key::Token(field)) => {
                     let tokens = self.scope.tokens;
                     self.map.next_value_seed(TokenValue { field, tokens })?;
@@ -291,7 +321,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'_, A> {
             path: &path,
             ..self.scope
         };
-        self.map.next_value_seed(Inside { scope, seed })
+        self.map.next_value_seed(ScopedSeed { scope, seed })
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -299,20 +329,22 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'_, A> {
     }
 }
 
+/// The name of a member: of a token's field, or of the application.
 enum Key<K> {
     Token(FieldId),
-    Theirs(K),
+    Application(K),
 }
 
-/// Looks at a name before it reaches the application's type.
-struct Member<'m, 't, K> {
+/// Reads the name of a member, and passes it to the application's seed unless it is a token's
+/// field.
+struct KeySeed<'m, 't, K> {
     scope: Extraction<'t>,
     seed: &'m mut Option<K>,
     branch: &'m mut Option<String>,
 }
 
-impl<K> Member<'_, '_, K> {
-    fn hand_on<'de, D: Deserializer<'de>>(
+impl<K> KeySeed<'_, '_, K> {
+    fn classify<'de, D: Deserializer<'de>>(
         self,
         name: &str,
         deserializer: D,
@@ -326,12 +358,12 @@ impl<K> Member<'_, '_, K> {
             Place::Other => {}
         }
         let seed = self.seed.take();
-        let seed = seed.ok_or_else(|| D::Error::custom("a name was asked for twice"))?;
-        seed.deserialize(deserializer).map(Key::Theirs)
+        let seed = seed.ok_or_else(|| D::Error::custom("a member's name was read twice"))?;
+        seed.deserialize(deserializer).map(Key::Application)
     }
 }
 
-impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for Member<'_, '_, K> {
+impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for KeySeed<'_, '_, K> {
     type Value = Key<K::Value>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -339,7 +371,7 @@ impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for Member<'_, '_, K> {
     }
 }
 
-impl<'de, K: DeserializeSeed<'de>> Visitor<'de> for Member<'_, '_, K> {
+impl<'de, K: DeserializeSeed<'de>> Visitor<'de> for KeySeed<'_, '_, K> {
     type Value = Key<K::Value>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -347,38 +379,40 @@ impl<'de, K: DeserializeSeed<'de>> Visitor<'de> for Member<'_, '_, K> {
     }
 
     fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Self::Value, E> {
-        self.hand_on(name, BorrowedStrDeserializer::new(name))
+        self.classify(name, BorrowedStrDeserializer::new(name))
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        self.hand_on(name, StrDeserializer::new(name))
+        self.classify(name, StrDeserializer::new(name))
     }
 }
 
-/// A value inside which tokens may stand.
-struct Inside<'t, S> {
+/// The seed of a value that may have tokens inside.
+struct ScopedSeed<'t, S> {
     scope: Extraction<'t>,
     seed: S,
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Inside<'_, S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for ScopedSeed<'_, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
-        self.seed.deserialize(Through {
+        self.seed.deserialize(ScopedDeserializer {
             scope: self.scope,
             deserializer,
         })
     }
 }
 
-/// The value of a member that carries an answer, whatever it turns out to be.
+/// Reads the value of a member that holds a token. A value of any type is accepted; one that is not
+/// text is recorded as unusable.
 struct TokenValue<'t> {
     field: FieldId,
     tokens: &'t RefCell<SubmittedTokens>,
 }
 
 impl TokenValue<'_> {
+    /// Records that the value cannot be a token.
     fn unusable(self) {
         self.tokens.borrow_mut().push_unusable(self.field);
     }
@@ -423,7 +457,7 @@ impl<'de> Visitor<'de> for TokenValue<'_> {
         visit_f64(f64) visit_bytes(&[u8])
     }
 
-    /// A widget that was not solved is `null` in a script, as it is empty in a form.
+    /// A script sends `null` for a widget that is not solved, as a form sends an empty field.
     fn visit_unit<E: Error>(self) -> Result<(), E> {
         Ok(())
     }

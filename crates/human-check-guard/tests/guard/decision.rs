@@ -29,7 +29,7 @@ fn token(guard: &Guard, text: &str) -> SubmittedTokens {
     tokens
 }
 
-async fn settle(guard: &Guard, head: &Head, text: &str) -> Decision {
+async fn decide(guard: &Guard, head: &Head, text: &str) -> Decision {
     guard
         .inspect(head)
         .with_tokens(token(guard, text))
@@ -39,7 +39,7 @@ async fn settle(guard: &Guard, head: &Head, text: &str) -> Decision {
 
 async fn denial(check: &Scripted, policy: RoutePolicy) -> Option<DenialReason> {
     let guard = guard(check, policy);
-    settle(&guard, &Head::new(), "t").await.result().err()
+    decide(&guard, &Head::new(), "t").await.result().err()
 }
 
 const UNAVAILABLE: DenialReason = DenialReason::Unavailable {
@@ -116,7 +116,7 @@ async fn a_visitor_let_through_by_an_outage_is_no_human() {
         &Scripted::unavailable(),
         RoutePolicy::fail_open("newsletter"),
     );
-    let decision = settle(&guard, &Head::new(), "t").await;
+    let decision = decide(&guard, &Head::new(), "t").await;
     let maybe: Visitor = decision.clone().require().unwrap();
     assert_eq!(
         maybe.unverified(),
@@ -129,7 +129,7 @@ async fn a_visitor_let_through_by_an_outage_is_no_human() {
 }
 
 #[tokio::test]
-async fn a_route_that_observes_lets_all_in_and_proves_none() {
+async fn a_route_that_observes_lets_all_through_and_proves_none() {
     let check = Scripted::refused(Reason::Invalid);
     let guard = guard(&check, closed().with_observe_only());
     for tokens in [token(&guard, "t"), SubmittedTokens::none()] {
@@ -159,15 +159,15 @@ async fn a_visitor_without_a_token_is_challenged_when_a_trigger_says_so() {
     );
     let strict = decision.require::<Human>().unwrap_err();
     assert_eq!(strict.reason(), DenialReason::ChallengeRequired);
-    // A token that is there is checked, wanted or not.
-    let decision = settle(&quiet, &Head::new(), "t").await;
+    // A token in the request is verified, whatever the trigger says.
+    let decision = decide(&quiet, &Head::new(), "t").await;
     assert_eq!(
         decision.result().unwrap_err(),
         DenialReason::VerificationFailed
     );
 
-    let asking = guard(&check, closed().with_trigger(Trigger::when(|_| true)));
-    let decision = asking
+    let challenging = guard(&check, closed().with_trigger(Trigger::when(|_| true)));
+    let decision = challenging
         .inspect(&Head::new())
         .with_tokens(SubmittedTokens::none())
         .decide()
@@ -191,7 +191,7 @@ async fn a_country_is_believed_from_a_trusted_proxy_only() {
         head.peer = Some(peer.parse().unwrap());
         (guard, head)
     };
-    for (peer, country, asked) in [
+    for (peer, country, challenged) in [
         ("203.0.113.7", "CH", false),
         ("203.0.113.7", "DE", true),
         ("203.0.113.7", "XX", true),
@@ -206,13 +206,13 @@ async fn a_country_is_believed_from_a_trusted_proxy_only() {
             .with_tokens(SubmittedTokens::none())
             .decide()
             .await;
-        assert_eq!(decision.result().is_err(), asked, "{peer} {country}");
+        assert_eq!(decision.result().is_err(), challenged, "{peer} {country}");
     }
 }
 
 #[tokio::test]
 async fn a_header_token_counts_and_must_agree_with_the_body() {
-    let check = Scripted::playing(|submission| {
+    let check = Scripted::from_script(|submission| {
         let [provider] = [&human_check_testkit::SCRIPTED];
         Ok(match submission.token_for(provider, 100) {
             Ok(_) => human_check_core::Verdict::Human(Facts::new(provider)),
@@ -235,10 +235,10 @@ async fn a_header_token_counts_and_must_agree_with_the_body() {
         (&[""], "a", None),
         (&["a b"], "", Some(DenialReason::InvalidToken)),
     ] {
-        let decision = settle(&guard, &head(lines), body).await;
+        let decision = decide(&guard, &head(lines), body).await;
         assert_eq!(decision.result().err(), expected, "{lines:?} {body}");
     }
-    let decision = settle(
+    let decision = decide(
         &guard,
         &Head::new().with("x-captcha-token", b"\xff".to_vec()),
         "",
@@ -251,7 +251,7 @@ async fn a_header_token_counts_and_must_agree_with_the_body() {
 async fn a_second_decision_knows_what_the_first_was_about() {
     let check = Scripted::human();
     let guard = guard(&check, closed());
-    let first = settle(&guard, &Head::new(), "a").await;
+    let first = decide(&guard, &Head::new(), "a").await;
     for (body, expected) in [
         ("", None),
         ("a", None),
@@ -263,20 +263,20 @@ async fn a_second_decision_knows_what_the_first_was_about() {
     }
     assert_eq!(check.submissions().len(), 1);
 
-    // A token of a provider that was not asked is no proof by being beside one that was.
+    // The first decision was about a token of `old`. It proves nothing about a token of `new`.
     let providers = ["old", "new"].map(|name| Provider::named(name).with_fields([name]));
     let guard = Guard::new(Two(Scripted::human(), providers), closed()).unwrap();
-    let answer = |name: &str| {
+    let pending = |name: &str| {
         let mut tokens = SubmittedTokens::none();
         tokens.push(guard.fields().find(name).unwrap(), "t");
         guard.inspect(&Head::new()).with_tokens(tokens)
     };
-    let first = answer("old").decide().await;
-    let decision = answer("new").decide_after(Some(&first)).await;
+    let first = pending("old").decide().await;
+    let decision = pending("new").decide_after(Some(&first)).await;
     assert_eq!(decision.result().unwrap_err(), DenialReason::InvalidToken);
 }
 
-/// Accepts two providers, as a migration does.
+/// A check that accepts two providers, as during a migration.
 #[derive(Debug)]
 struct Two(Scripted, [Provider; 2]);
 
@@ -321,10 +321,10 @@ async fn a_header_token_of_several_providers_says_whose_it_is() {
             .await;
         assert_eq!(decision.result().err(), expected);
     }
-    let [asked] = &scripted.submissions()[..] else {
-        panic!("asked more than once")
+    let [submission] = &scripted.submissions()[..] else {
+        panic!("not called exactly once")
     };
-    assert!(asked.has_token_for(&new) && !asked.has_token_for(&old));
+    assert!(submission.has_token_for(&new) && !submission.has_token_for(&old));
 }
 
 #[tokio::test]
@@ -348,7 +348,7 @@ async fn a_second_decision_calls_nothing_and_sees_contradictions() {
     }
     assert_eq!(check.submissions().len(), 1);
 
-    // Another guard's decision proves nothing here.
+    // A decision of another guard proves nothing.
     let stricter = guard
         .with_policy(RoutePolicy::fail_closed("payment"))
         .unwrap();
@@ -360,7 +360,7 @@ async fn a_second_decision_calls_nothing_and_sees_contradictions() {
     assert!(decision.result().is_ok());
     assert_eq!(check.submissions().len(), 2);
 
-    // Nor does having been let in without a token once one has come up.
+    // A decision without a token proves nothing about a token that has come up since.
     let lazy = guard
         .with_policy(closed().with_trigger(Trigger::when(|_| false)))
         .unwrap();
@@ -370,12 +370,12 @@ async fn a_second_decision_calls_nothing_and_sees_contradictions() {
         .decide()
         .await;
     let again = lazy.inspect(&Head::new()).with_tokens(token(&lazy, "t"));
-    let _outcome = again.decide_after(Some(&first)).await;
+    let _decision = again.decide_after(Some(&first)).await;
     assert_eq!(check.submissions().len(), 3);
 }
 
 #[tokio::test]
-async fn providers_are_told_addresses_that_mean_something_to_them() {
+async fn providers_are_told_public_addresses_only() {
     for (peer, told) in [
         ("198.51.100.4", true),
         ("2001:db8::1", true),
@@ -388,17 +388,17 @@ async fn providers_are_told_addresses_that_mean_something_to_them() {
         let guard = guard(&check, closed());
         let mut head = Head::new();
         head.peer = Some(peer.parse().unwrap());
-        let _outcome = settle(&guard, &head, "t").await;
-        let [asked] = &check.submissions()[..] else {
-            panic!("not asked once")
+        let _decision = decide(&guard, &head, "t").await;
+        let [submission] = &check.submissions()[..] else {
+            panic!("not called exactly once")
         };
-        assert_eq!(asked.client_ip().is_some(), told, "{peer}");
+        assert_eq!(submission.client_ip().is_some(), told, "{peer}");
     }
 }
 
 async fn refused(check: &Scripted, head: &Head) -> Rejection {
     let guard = guard(check, closed());
-    settle(&guard, head, "t")
+    decide(&guard, head, "t")
         .await
         .require::<Visitor>()
         .unwrap_err()
@@ -412,7 +412,7 @@ fn header<'a>(refused: &'a Rejection, name: &str) -> Option<&'a str> {
 
 #[tokio::test]
 async fn every_refusal_of_a_token_has_the_same_response() {
-    let mut tokens = Vec::new();
+    let mut responses = Vec::new();
     for reason in [
         Reason::Invalid,
         Reason::Expired,
@@ -422,11 +422,11 @@ async fn every_refusal_of_a_token_has_the_same_response() {
         Reason::TestKey,
     ] {
         let refused = refused(&Scripted::refused(reason), &Head::new()).await;
-        tokens.push(refused.into_response());
+        responses.push(refused.into_response());
     }
-    assert!(tokens.windows(2).all(|pair| pair[0] == pair[1]));
-    let problem: Value = serde_json::from_str(&tokens[0].body).unwrap();
-    assert_eq!(tokens[0].status, 403);
+    assert!(responses.windows(2).all(|pair| pair[0] == pair[1]));
+    let problem: Value = serde_json::from_str(&responses[0].body).unwrap();
+    assert_eq!(responses[0].status, 403);
     assert!(
         problem["type"]
             .as_str()
@@ -491,7 +491,7 @@ async fn responses_carry_what_caches_scripts_and_people_need() {
 #[tokio::test]
 async fn a_retry_after_is_kept_within_reason() {
     let wait = Duration::from_secs(86_400);
-    let check = Scripted::playing(move |_| {
+    let check = Scripted::from_script(move |_| {
         let provider = &human_check_testkit::SCRIPTED;
         let error =
             human_check_core::CheckError::new(ErrorKind::Unavailable, provider, "rate-limited");
@@ -504,13 +504,13 @@ async fn a_retry_after_is_kept_within_reason() {
 }
 
 #[tokio::test]
-async fn a_page_of_ones_own_replaces_the_plain_one() {
+async fn a_page_of_the_application_replaces_the_plain_one() {
     let guard = Guard::builder(Scripted::refused(Reason::Invalid))
         .with_refusal_page(|denial, _| (denial.status() == 403).then(|| "<p>own".to_owned()))
         .build(closed())
         .unwrap();
     let browser = Head::new().with("accept", "text/html");
-    let refused = settle(&guard, &browser, "t")
+    let refused = decide(&guard, &browser, "t")
         .await
         .require::<Human>()
         .unwrap_err();
@@ -549,7 +549,7 @@ async fn each_decision_is_one_event() {
         .build(closed())
         .unwrap();
     for text in ["t", "t", "t", ""] {
-        let _outcome = settle(&guard, &Head::new(), text).await;
+        let _decision = decide(&guard, &Head::new(), text).await;
     }
     assert_eq!(
         *log.0.lock().unwrap(),
@@ -646,7 +646,7 @@ async fn a_route_with_rules_refuses_test_keys_unless_they_are_allowed_by_name() 
         let rules = human_check_core::Policy::new().with_test_keys(test_keys);
         let policy = RoutePolicy::fail_closed("site").with_policy(rules);
         let guard = Guard::new(check.clone(), policy).unwrap();
-        let decision = settle(&guard, &Head::new(), "t").await;
+        let decision = decide(&guard, &Head::new(), "t").await;
         assert_eq!(decision.require::<Human>().is_ok(), passes);
     }
 }

@@ -1,4 +1,4 @@
-//! What a guard decides and tokens, without any framework.
+//! The decisions and the responses of a guard, without a framework.
 #![allow(clippy::unwrap_used)]
 
 mod decision;

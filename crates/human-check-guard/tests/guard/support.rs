@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use human_check_guard::RequestHead;
 
-/// A request that a test writes down.
+/// The head of a request, built by a test.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     pub(crate) peer: Option<IpAddr>,

@@ -16,11 +16,11 @@ fn fields() -> Arc<TokenFields> {
     Arc::new(TokenFields::of(&Scripted::human().with_provider(&ACME)))
 }
 
-async fn tap<T>(parse: impl FnOnce() -> T) -> T {
+async fn extract<T>(parse: impl FnOnce() -> T) -> T {
     extracting(fields(), || async { parse() }).await
 }
 
-/// How many tokens, as `Debug` tells without showing them.
+/// Returns the `Debug` text, which shows the number of tokens and not their text.
 fn count(tokens: &SubmittedTokens) -> String {
     format!("{tokens:?}")
 }
@@ -36,18 +36,18 @@ struct Strict {
 async fn a_type_that_refuses_unknown_members_never_sees_the_token() {
     let json = r#"{"name":"Ada","acme-response":"t","age":36,"g-recaptcha-response":"t"}"#;
     let form = "name=Ada&acme-response=t&age=36&g-recaptcha-response=t";
-    let json: WithToken<Strict> = tap(|| serde_json::from_str(json).unwrap()).await;
-    let form: WithToken<Strict> = tap(|| serde_urlencoded::from_str(form).unwrap()).await;
-    for tapped in [json, form] {
-        assert_eq!((tapped.inner.name.as_str(), tapped.inner.age), ("Ada", 36));
-        assert_eq!(count(&tapped.tokens), "SubmittedTokens(2)");
+    let json: WithToken<Strict> = extract(|| serde_json::from_str(json).unwrap()).await;
+    let form: WithToken<Strict> = extract(|| serde_urlencoded::from_str(form).unwrap()).await;
+    for parsed in [json, form] {
+        assert_eq!((parsed.inner.name.as_str(), parsed.inner.age), ("Ada", 36));
+        assert_eq!(count(&parsed.tokens), "SubmittedTokens(2)");
     }
 }
 
 #[tokio::test]
 async fn errors_of_the_application_type_stay_its_own() {
     let parsed: Result<WithToken<Strict>, _> =
-        tap(|| serde_json::from_str(r#"{"name":"Ada","age":"x","acme-response":"t"}"#)).await;
+        extract(|| serde_json::from_str(r#"{"name":"Ada","age":"x","acme-response":"t"}"#)).await;
     let error = parsed.unwrap_err().to_string();
     assert!(
         error.starts_with("invalid type: string \"x\", expected u8"),
@@ -67,10 +67,10 @@ struct Borrowed<'a> {
 #[tokio::test]
 async fn borrowed_flattened_and_tagged_types_work() {
     let json = r#"{"name":"Ada","note":"n","x":1,"acme-response":"t"}"#;
-    let tapped: WithToken<Borrowed<'_>> = tap(|| serde_json::from_str(json).unwrap()).await;
-    assert_eq!((tapped.inner.name, &*tapped.inner.note), ("Ada", "n"));
-    assert_eq!(tapped.inner.rest.len(), 1, "{:?}", tapped.inner.rest);
-    assert_eq!(count(&tapped.tokens), "SubmittedTokens(1)");
+    let parsed: WithToken<Borrowed<'_>> = extract(|| serde_json::from_str(json).unwrap()).await;
+    assert_eq!((parsed.inner.name, &*parsed.inner.note), ("Ada", "n"));
+    assert_eq!(parsed.inner.rest.len(), 1, "{:?}", parsed.inner.rest);
+    assert_eq!(count(&parsed.tokens), "SubmittedTokens(1)");
 
     #[derive(Debug, Deserialize, PartialEq)]
     #[serde(tag = "kind", rename_all = "lowercase")]
@@ -78,9 +78,9 @@ async fn borrowed_flattened_and_tagged_types_work() {
         Cat { lives: u8 },
     }
     let json = r#"{"acme-response":"t","kind":"cat","lives":9}"#;
-    let tapped: WithToken<Tagged> = tap(|| serde_json::from_str(json).unwrap()).await;
-    assert_eq!(tapped.inner, Tagged::Cat { lives: 9 });
-    assert_eq!(count(&tapped.tokens), "SubmittedTokens(1)");
+    let parsed: WithToken<Tagged> = extract(|| serde_json::from_str(json).unwrap()).await;
+    assert_eq!(parsed.inner, Tagged::Cat { lives: 9 });
+    assert_eq!(count(&parsed.tokens), "SubmittedTokens(1)");
 
     #[derive(Debug, Deserialize, PartialEq)]
     #[serde(untagged)]
@@ -89,27 +89,28 @@ async fn borrowed_flattened_and_tagged_types_work() {
         Text { n: String },
     }
     let json = r#"{"n":"x","acme-response":"t"}"#;
-    let tapped: WithToken<Untagged> = tap(|| serde_json::from_str(json).unwrap()).await;
-    assert_eq!(tapped.inner, Untagged::Text { n: "x".to_owned() });
-    assert_eq!(count(&tapped.tokens), "SubmittedTokens(1)");
+    let parsed: WithToken<Untagged> = extract(|| serde_json::from_str(json).unwrap()).await;
+    assert_eq!(parsed.inner, Untagged::Text { n: "x".to_owned() });
+    assert_eq!(count(&parsed.tokens), "SubmittedTokens(1)");
     assert_eq!(Untagged::Number { n: 1 }, Untagged::Number { n: 1 });
 }
 
 #[tokio::test]
 async fn what_is_not_needed_is_not_skipped_unseen() {
     let json = r#"{"a":[1,{"b":2}],"acme-response":"t"}"#;
-    let tapped: WithToken<IgnoredAny> = tap(|| serde_json::from_str(json).unwrap()).await;
-    assert_eq!(count(&tapped.tokens), "SubmittedTokens(1)");
+    let parsed: WithToken<IgnoredAny> = extract(|| serde_json::from_str(json).unwrap()).await;
+    assert_eq!(count(&parsed.tokens), "SubmittedTokens(1)");
 }
 
 #[tokio::test]
 async fn only_members_at_the_top_count_and_outside_of_a_guard_none() {
     let json = r#"{"inner":{"acme-response":"t"},"list":[{"acme-response":"t"}]}"#;
-    let tapped: WithToken<serde_json::Value> = tap(|| serde_json::from_str(json).unwrap()).await;
-    assert!(tapped.tokens.is_empty());
+    let parsed: WithToken<serde_json::Value> =
+        extract(|| serde_json::from_str(json).unwrap()).await;
+    assert!(parsed.tokens.is_empty());
     let json = r#"{"acme-response":"t"}"#;
-    let tapped: WithToken<serde_json::Value> = serde_json::from_str(json).unwrap();
-    assert!(tapped.tokens.is_empty());
+    let parsed: WithToken<serde_json::Value> = serde_json::from_str(json).unwrap();
+    assert!(parsed.tokens.is_empty());
 }
 
 #[tokio::test]
@@ -121,10 +122,10 @@ async fn a_pointer_leads_into_a_json_body() {
         .unwrap();
     let json = r#"{"meta":{"security":{"token":"t","x":1},"y":2},"z":3}"#;
     let parse = || async { serde_json::from_str::<WithToken<serde_json::Value>>(json).unwrap() };
-    let tapped = extracting(Arc::clone(guard.fields()), parse).await;
-    assert_eq!(count(&tapped.tokens), "SubmittedTokens(1)");
+    let parsed = extracting(Arc::clone(guard.fields()), parse).await;
+    assert_eq!(count(&parsed.tokens), "SubmittedTokens(1)");
     let left = serde_json::json!({"meta":{"security":{"x":1},"y":2},"z":3});
-    assert_eq!(tapped.inner, left);
+    assert_eq!(parsed.inner, left);
     assert_eq!(
         count(&scan::json(guard.fields(), json.as_bytes())),
         "SubmittedTokens(1)"
@@ -188,7 +189,7 @@ fn a_scan_of_something_that_is_no_json_object_finds_nothing() {
 }
 
 proptest! {
-    /// What the scan says is what parsing the whole form says.
+    /// The scan finds the same tokens as a parser of the whole form.
     #[test]
     fn a_scan_agrees_with_a_parser(body in "([a-z%&=+\\-25D]|acme-response|acme%2Dresponse|&|=t){0,30}") {
         let fields = fields();

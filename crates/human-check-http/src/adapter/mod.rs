@@ -1,6 +1,12 @@
-//! What an adapter needs to call a provider and to judge its reply.
+//! What the author of an adapter needs to call a provider and to judge its reply. Applications do
+//! not need these names.
 //!
-//! An application does not need these names.
+//! - [`VerifyCall`], [`ResendPolicy`] and [`FormBody`] describe the call.
+//! - [`json`] reads a reply strictly. [`siteverify`] reads replies in the form that most providers
+//!   use.
+//! - [`refuse_test_secret`] and [`timestamp`] are helpers.
+//!
+//! docs/how-to/writing-an-adapter.md in the repository shows a complete adapter.
 
 pub mod json;
 pub mod siteverify;

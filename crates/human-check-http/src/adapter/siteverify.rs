@@ -1,7 +1,9 @@
-//! The dialect that most providers speak: a boolean, and codes that say why not.
+//! Readers for siteverify replies, the form that most providers use: a boolean, and codes that say
+//! why the token was refused.
 //!
-//! An adapter says what each code means; who wins when several arrive, and what a status or a
-//! missing boolean means, is the same for all and decided here.
+//! An adapter states what each code means, as a [`CodeClass`]. What several codes, a status and a
+//! missing boolean mean is the same for all providers and implemented here. See
+//! docs/providers/siteverify.md#rules-for-every-siteverify-reply.
 
 use human_check_core::{
     CheckError, ErrorKind, Facts, Provider, Reason, Refusal, TestKeyPolicy, Verdict,
@@ -11,27 +13,45 @@ use serde::Deserialize;
 use crate::Reply;
 use crate::adapter::json::{self, Codes};
 
-/// Whose fault a provider's code is.
+/// What a provider's code means.
 ///
-/// When several codes come together, the first of this order wins: a wrong secret must never
-/// look like a visitor's failure.
+/// If a reply has several codes, the class that is first in this list decides: a wrong secret must
+/// never look like a failure of the visitor.
+///
+/// ```
+/// use human_check_core::Reason;
+/// use human_check_http::adapter::siteverify::CodeClass;
+///
+/// fn classify(code: &str) -> CodeClass {
+///     match code {
+///         "invalid-input-secret" => CodeClass::Misconfigured("secret"),
+///         "timeout-or-duplicate" => CodeClass::Refused(Reason::ExpiredOrReplayed),
+///         _ => CodeClass::Unknown,
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CodeClass {
-    /// Our configuration is wrong. The name says what of it.
+    /// The configuration is wrong. The text is the reason of the error, such as `secret`.
     Misconfigured(&'static str),
-    /// The provider will not judge, for example because a quota is spent.
+    /// The provider declined to verify, such as beyond a quota. The text is the reason of the
+    /// error.
     Declined(&'static str),
-    /// The provider is in trouble.
+    /// The provider reports an outage. The text is the reason of the error.
+    ///
+    /// Only for codes that no visitor can cause, because a route may fail open on an outage.
     Unavailable(&'static str),
-    /// The visitor did not pass, in a way that a wrong configuration causes too, so the owner is told.
+    /// The visitor did not pass. A wrong configuration may be the cause, so the refusal is an
+    /// alert.
     RefusedWithAlert(Reason),
     /// The visitor did not pass.
     Refused(Reason),
-    /// A code this library does not know.
+    /// The adapter does not know the code.
     Unknown,
 }
 
 impl CodeClass {
+    /// Returns the place in the order of severity. The lowest decides.
     fn rank(self) -> u8 {
         match self {
             Self::Misconfigured(_) => 0,
@@ -44,29 +64,66 @@ impl CodeClass {
     }
 }
 
-/// An body with a boolean verdict and codes.
+/// The body of a reply with a boolean verdict and codes. [`read`] reads it.
 pub trait SiteverifyBody {
-    /// The verdict member: `None` when it is absent or `null`.
+    /// Returns the verdict. `None` if the member is absent or `null`.
     fn success(&self) -> Option<bool>;
-    /// The codes.
+    /// Returns the codes.
     fn codes(&self) -> &Codes;
 }
 
-/// Reads a reply: `Ok((body, None))` is a yes, `Ok((body, Some(refusal)))` a no.
+/// Reads a siteverify reply, and decides what it means.
+///
+/// `Ok((body, None))` means that the provider vouches for the visitor, and
+/// `Ok((body, Some(refusal)))` that it refuses.
+///
+/// ```
+/// use human_check_core::{CheckError, Provider, Reason};
+/// use human_check_http::Reply;
+/// use human_check_http::adapter::json::Codes;
+/// use human_check_http::adapter::siteverify::{self, CodeClass, SiteverifyBody};
+/// use serde::Deserialize;
+///
+/// static ACME: Provider = Provider::new("acme", &["acme-response"]);
+///
+/// #[derive(Deserialize)]
+/// struct AcmeReply {
+///     success: Option<bool>,
+///     #[serde(default)]
+///     codes: Codes,
+/// }
+///
+/// impl SiteverifyBody for AcmeReply {
+///     fn success(&self) -> Option<bool> {
+///         self.success
+///     }
+///
+///     fn codes(&self) -> &Codes {
+///         &self.codes
+///     }
+/// }
+///
+/// let reply = Reply::new(200, r#"{"success":false,"codes":["bad-token"]}"#);
+/// let (_, refusal) = siteverify::read::<AcmeReply>(&ACME, &reply, |code| match code {
+///     "bad-token" => CodeClass::Refused(Reason::Invalid),
+///     _ => CodeClass::Unknown,
+/// })?;
+/// assert_eq!(refusal.unwrap().reason(), Reason::Invalid);
+/// # Ok::<(), CheckError>(())
+/// ```
 ///
 /// # Errors
 ///
-/// [`CheckError`] when the reply is neither, see [`decide`].
-pub fn read<'r, A: SiteverifyBody + Deserialize<'r>>(
+/// [`CheckError`] if the reply has no verdict; see [`decide`] and [`Reply::check_status`].
+pub fn read<'r, B: SiteverifyBody + Deserialize<'r>>(
     provider: &Provider,
     reply: &'r Reply,
     classify: impl Fn(&str) -> CodeClass,
-) -> Result<(A, Option<Refusal>), CheckError> {
-    let body: A = match object_or_rejection(provider, reply) {
-        // A 5xx or 429 is an outage, unless the provider says by a code whose fault it is. It is
-        // never a yes.
+) -> Result<(B, Option<Refusal>), CheckError> {
+    let body: B = match object_or_rejection(provider, reply) {
+        // A 408, 429 or 5xx is an outage, unless a code gives another cause. It is never a yes.
         Err(outage) if outage.kind() == ErrorKind::Unavailable => {
-            return match json::object::<A>(reply.body()) {
+            return match json::object::<B>(reply.body()) {
                 Ok(body) => {
                     let codes = body.codes().as_slice();
                     let refusal = overrule(outage, reply, body.success(), codes, classify)?;
@@ -87,12 +144,15 @@ pub fn read<'r, A: SiteverifyBody + Deserialize<'r>>(
     Ok((body, refusal))
 }
 
-/// What a 5xx or 429 means when its body names codes: whose fault a known code says it is, and
-/// otherwise the outage. Never a yes.
+/// Decides what a 408, 429 or 5xx means if its body has codes.
+///
+/// A known code that means something else than an outage decides, and otherwise `outage` is
+/// returned. The result is never a yes. [`read`] calls it; an adapter needs it only if it does not
+/// use [`read`].
 ///
 /// # Errors
 ///
-/// `outage` itself, or what [`decide`] says.
+/// `outage`, or the error of [`decide`].
 pub fn overrule(
     outage: CheckError,
     reply: &Reply,
@@ -100,29 +160,31 @@ pub fn overrule(
     codes: &[String],
     classify: impl Fn(&str) -> CodeClass,
 ) -> Result<Refusal, CheckError> {
-    let says_more = |code: &String| {
+    let decides = |code: &String| {
         !matches!(
             classify(code),
             CodeClass::Unknown | CodeClass::Unavailable(_)
         )
     };
-    if success == Some(true) || !codes.iter().any(says_more) {
+    if success == Some(true) || !codes.iter().any(decides) {
         return Err(outage);
     }
     let provider = outage.provider().clone();
     decide(&provider, reply, Some(false), codes, classify)?.ok_or(outage)
 }
 
-/// Reads the body of a 200 as one JSON object, for providers that say all they have to say on 200.
+/// Reads the body of a 200 as one JSON object.
+///
+/// For providers that refuse with status 200 and without a boolean verdict.
 ///
 /// # Errors
 ///
-/// What [`Reply::check_status`] says, `Misconfigured` for any 4xx, and `Protocol` when the body is
-/// no object.
-pub fn object<'r, A: Deserialize<'r>>(
+/// That of [`Reply::check_status`], [`ErrorKind::Misconfigured`] for every other 4xx, and
+/// [`ErrorKind::Protocol`] if the body of a 200 is not one JSON object; see [`json::object`].
+pub fn object<'r, B: Deserialize<'r>>(
     provider: &Provider,
     reply: &'r Reply,
-) -> Result<A, CheckError> {
+) -> Result<B, CheckError> {
     let body = object_or_rejection(provider, reply)?;
     if reply.is_rejection() {
         return Err(CheckError::new(
@@ -134,18 +196,20 @@ pub fn object<'r, A: Deserialize<'r>>(
     Ok(body)
 }
 
-/// Reads the body of a 200 **or 4xx** as one JSON object, for providers that refuse by status.
+/// Reads the body of a 200 **or a 4xx** as one JSON object.
 ///
-/// The caller sees to it that a 4xx is never a yes, whatever its body says; [`decide`] does.
+/// For providers that refuse by status. The caller must never make a yes of a 4xx, whatever its
+/// body says. [`decide`] does not.
 ///
 /// # Errors
 ///
-/// What [`Reply::check_status`] says. A body that is no object is `Protocol` on 200 and
-/// `Misconfigured` on 4xx, where the provider did not even find our request worth an body.
-pub fn object_or_rejection<'r, A: Deserialize<'r>>(
+/// That of [`Reply::check_status`]. A body that is not one JSON object is [`ErrorKind::Protocol`]
+/// with status 200, and [`ErrorKind::Misconfigured`] with a 4xx, because the provider rejected the
+/// request as a whole.
+pub fn object_or_rejection<'r, B: Deserialize<'r>>(
     provider: &Provider,
     reply: &'r Reply,
-) -> Result<A, CheckError> {
+) -> Result<B, CheckError> {
     reply.check_status(provider)?;
     json::object(reply.body()).map_err(|malformed| {
         let (kind, reason) = if reply.is_rejection() {
@@ -157,15 +221,17 @@ pub fn object_or_rejection<'r, A: Deserialize<'r>>(
     })
 }
 
-/// Decides between yes (`None`), no (a refusal) and no verdict (an error).
+/// Decides what a verdict with codes means: a yes (`Ok(None)`), a refusal, or no verdict (an
+/// error).
 ///
-/// A yes is the literal `true` on status 200 with no code beside it, and nothing else.
+/// Only the literal `true` with status 200 and without any code is a yes.
 ///
 /// # Errors
 ///
-/// - `Misconfigured` when a code blames the owner, or a 4xx says nothing that is known.
-/// - `Declined` and `Unavailable` when a code says so.
-/// - `Protocol` when a success contradicts its status or its codes, or there is no verdict.
+/// - [`ErrorKind::Misconfigured`] if a code means that, or the status is 4xx and no code is known.
+/// - [`ErrorKind::Declined`] or [`ErrorKind::Unavailable`] if a code means that.
+/// - [`ErrorKind::Protocol`] if a success contradicts its status or its codes, or the verdict is
+///   missing.
 pub fn decide(
     provider: &Provider,
     reply: &Reply,
@@ -185,7 +251,7 @@ pub fn decide(
     let worst = codes
         .iter()
         .map(|code| classify(code))
-        .min_by_key(|classify| classify.rank())
+        .min_by_key(|class| class.rank())
         .unwrap_or(CodeClass::Unknown);
     match (success, worst) {
         (_, CodeClass::Declined(reason)) => error(ErrorKind::Declined, reason),
@@ -206,14 +272,15 @@ pub fn decide(
     }
 }
 
-/// Puts facts and decision together, and refuses replies to testing keys that were not allowed.
+/// Returns the verdict of a reply: `refusal` with the facts, or a human verdict.
 ///
-/// Those raise an alert: either the secret is a testing one, or a visitor claims a host that
-/// only testing keys report.
-pub fn conclude(facts: Facts, refusal: Option<Refusal>, testing: TestKeyPolicy) -> Verdict {
+/// A human verdict whose facts are marked with [`Facts::test_key`] is refused as
+/// [`Reason::TestKey`], with an alert, unless `test_keys` allows them. Either the secret is a test
+/// secret, or a visitor claims a host that only test keys report.
+pub fn conclude(facts: Facts, refusal: Option<Refusal>, test_keys: TestKeyPolicy) -> Verdict {
     match refusal {
         Some(refusal) => refusal.with_facts(facts).into(),
-        None if facts.test_key && !testing.allowed() => Refusal::new(Reason::TestKey)
+        None if facts.test_key && !test_keys.allowed() => Refusal::new(Reason::TestKey)
             .with_facts(facts)
             .with_alert()
             .into(),
@@ -229,7 +296,7 @@ mod tests {
 
     fn classify(code: &str) -> CodeClass {
         match code {
-            "owner" => CodeClass::Misconfigured("secret"),
+            "operator" => CodeClass::Misconfigured("secret"),
             "quota" => CodeClass::Declined("quota"),
             "provider" => CodeClass::Unavailable("internal"),
             "suspect" => CodeClass::RefusedWithAlert(Reason::WrongSiteKey),
@@ -253,7 +320,7 @@ mod tests {
             for success in [Some(true), Some(false), None] {
                 for codes in [
                     &[][..],
-                    &["owner"],
+                    &["operator"],
                     &["quota"],
                     &["provider"],
                     &["suspect"],
@@ -272,12 +339,12 @@ mod tests {
     }
 
     #[test]
-    fn the_owners_codes_win_then_the_providers_then_the_visitors() {
+    fn the_operators_codes_decide_then_the_providers_then_the_visitors() {
         assert_eq!(
-            outcome(200, Some(false), &["visitor", "owner"]),
+            outcome(200, Some(false), &["visitor", "operator"]),
             "misconfigured"
         );
-        assert_eq!(outcome(400, Some(false), &["owner"]), "misconfigured");
+        assert_eq!(outcome(400, Some(false), &["operator"]), "misconfigured");
         assert_eq!(
             outcome(200, Some(false), &["visitor", "provider"]),
             "unavailable"
@@ -289,7 +356,7 @@ mod tests {
         assert_eq!(outcome(200, Some(false), &["new", "visitor"]), "invalid");
         assert_eq!(outcome(200, Some(false), &["new"]), "other");
         assert_eq!(outcome(200, Some(false), &[]), "other");
-        assert_eq!(outcome(200, None, &["owner"]), "misconfigured");
+        assert_eq!(outcome(200, None, &["operator"]), "misconfigured");
         assert_eq!(outcome(200, None, &["visitor"]), "protocol");
     }
 
@@ -302,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_comes_before_the_providers_trouble_and_a_wish_to_wait_is_kept() {
+    fn a_quota_comes_before_an_outage_and_retry_after_is_kept() {
         assert_eq!(
             outcome(200, Some(false), &["provider", "quota"]),
             "declined"
@@ -331,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejected_request_without_a_known_code_is_ours() {
+    fn a_rejected_request_without_a_known_code_is_misconfigured() {
         assert_eq!(outcome(400, Some(false), &["new"]), "misconfigured");
         assert_eq!(outcome(405, None, &[]), "misconfigured");
         assert_eq!(outcome(400, Some(false), &["visitor"]), "invalid");

@@ -7,7 +7,9 @@ use super::{ProviderClient, ResendPolicy};
 use crate::{Reply, Request, SendError, SendErrorKind};
 
 impl ProviderClient {
-    /// Sends, at most twice, until something can be said or the deadline is reached.
+    /// Sends the request, and a second time if `resend` and the budget of retries permit it.
+    ///
+    /// Returns the result and the number of attempts.
     pub(super) async fn attempt<T>(
         &self,
         provider: &Provider,
@@ -16,32 +18,33 @@ impl ProviderClient {
         read: impl Fn(&Reply) -> Result<T, CheckError>,
     ) -> (Result<T, CheckError>, u32) {
         let request = self.rebased(provider, request);
-        // An hour is for ever, and cannot overflow.
-        let deadline = Instant::now() + self.limits.total_timeout.min(Duration::from_secs(3_600));
+        // An hour at most, so that a very long timeout cannot overflow.
+        let end = Instant::now() + self.limits.total_timeout.min(Duration::from_secs(3_600));
         self.retries.earn();
-        let first = self.once(provider, &request, deadline, &read).await;
+        let first = self.once(provider, &request, end, &read).await;
         let Err(error) = first else {
             return (first, 1);
         };
-        let again = error.kind() == ErrorKind::Unavailable
+        let may_repeat = error.kind() == ErrorKind::Unavailable
             && error.retry_after().is_none()
             && error.reason() != "rate-limited"
             && match resend {
                 ResendPolicy::Unsent => !error.token_may_be_used(),
                 ResendPolicy::Idempotent => true,
             };
-        // Full jitter, so that the visitors of one hiccup do not come back together.
+        // A random pause, so that calls which failed together are not repeated together.
         let pause = Duration::from_millis(fastrand::u64(50..=250));
-        if !again || Instant::now() + pause >= deadline || !self.retries.spend() {
+        if !may_repeat || Instant::now() + pause >= end || !self.retries.spend() {
             return (Err(error), 1);
         }
         sleep(pause).await;
-        let second = self.once(provider, &request, deadline, &read).await;
-        // A token that the first attempt may have spent is not unspent for the second's failure.
-        let may_be_spent = error.token_may_be_used();
+        let second = self.once(provider, &request, end, &read).await;
+        // If the first attempt may have used the token up, the failure of the second cannot change
+        // that.
+        let may_be_used = error.token_may_be_used();
         (
             second.map_err(|second| {
-                if may_be_spent {
+                if may_be_used {
                     second.with_token_used()
                 } else {
                     second
@@ -51,7 +54,7 @@ impl ProviderClient {
         )
     }
 
-    /// The request with the base URL of `provider`, where one is set.
+    /// Returns the request with the base URL of `provider`, if one is set.
     fn rebased(&self, provider: &Provider, request: Request) -> Request {
         let mut known = self.base_urls.iter();
         match known.find(|known| known.is_for(provider)) {
@@ -63,24 +66,26 @@ impl ProviderClient {
         }
     }
 
+    /// Makes one attempt, which ends at `end` or after the timeout of an attempt.
     async fn once<T>(
         &self,
         provider: &Provider,
         request: &Request,
-        deadline: Instant,
+        end: Instant,
         read: impl Fn(&Reply) -> Result<T, CheckError>,
     ) -> Result<T, CheckError> {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = end.saturating_duration_since(Instant::now());
         let send = self.transport.send(request, self.limits.max_reply_bytes);
         match timeout(left.min(self.limits.attempt_timeout), send).await {
             Ok(Ok(reply)) => read(&reply),
-            Ok(Err(error)) => Err(failed(provider, error)),
+            Ok(Err(error)) => Err(check_error(provider, error)),
             Err(_) => Err(CheckError::new(ErrorKind::Unavailable, provider, "timeout")),
         }
     }
 }
 
-fn failed(provider: &Provider, error: SendError) -> CheckError {
+/// Converts the error of a transport into the error of a check.
+fn check_error(provider: &Provider, error: SendError) -> CheckError {
     match error.kind() {
         SendErrorKind::NotSent => {
             CheckError::new(ErrorKind::Unavailable, provider, "not-connected").with_token_unused()

@@ -5,12 +5,13 @@ use human_check_core::Provider;
 
 use crate::Endpoint;
 
-/// Where calls of one provider go instead of its own host.
+/// The base URL that replaces the host of one provider.
 #[derive(Clone)]
 pub(super) struct BaseUrl {
     provider: Provider,
     base: Endpoint,
-    /// The last endpoint and what it became: an adapter calls few, and a URL is not built for each call.
+    /// The last endpoint and its replacement. An adapter has few endpoints, so most calls need not
+    /// build a URL.
     last: Arc<Mutex<Option<(Endpoint, Endpoint)>>>,
 }
 
@@ -23,10 +24,12 @@ impl BaseUrl {
         }
     }
 
+    /// Returns whether it replaces the host of `provider`.
     pub(super) fn is_for(&self, provider: &Provider) -> bool {
         self.provider == *provider
     }
 
+    /// Returns the endpoint below the base URL that replaces `own`.
     pub(super) fn endpoint(&self, own: &Endpoint) -> Endpoint {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {

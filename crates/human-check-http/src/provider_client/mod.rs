@@ -1,3 +1,5 @@
+//! The client that adapters send their requests with.
+
 mod attempt;
 mod base_url;
 mod report;
@@ -8,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use human_check_core::adapter::RetryBudget;
-use human_check_core::{CheckError, ErrorKind, Provider, Refusal, Verdict};
+use human_check_core::{CheckError, ErrorKind, Provider, Refusal, TestKeyPolicy, Verdict};
 use tokio::time::{Instant, timeout};
 
 use crate::limits::Limits;
@@ -17,40 +19,55 @@ use base_url::BaseUrl;
 use report::report;
 pub use verify_call::{CallOutcome, ResendPolicy, VerifyCall};
 
-/// What every adapter asks its provider through.
+/// The client that every adapter calls its provider with.
 ///
-/// Owns the rules that do not differ between providers: deadlines, the cap on replies, when a
-/// request may be repeated, which errors show what, and the one event that explains a decision.
-/// Cheap to clone; clones share the transport and its connections, so build one per process and
-/// give a clone to every adapter.
+/// It applies the rules that are the same for all providers: timeouts, the maximum size of a reply,
+/// when a request may be repeated, the redaction of tokens and secrets, and one event for each
+/// check.
+///
+/// Create one for each process and pass it to all adapters. Clones are cheap, and share the
+/// transport, its connections and the budget of retries.
+///
+/// ```
+/// use human_check_http::{MockTransport, ProviderClient, Reply};
+///
+/// // In production: `HyperTransport::new()?`.
+/// let client = ProviderClient::new(MockTransport::always(Reply::new(200, "{}")));
+/// assert_eq!(client.limits().max_token_bytes, 8_192);
+/// ```
+///
+/// Its methods need a tokio runtime with its timer.
 #[derive(Clone)]
 pub struct ProviderClient {
     transport: Arc<dyn Transport>,
     limits: Limits,
     base_urls: Arc<[BaseUrl]>,
+    test_keys: TestKeyPolicy,
     retries: Arc<RetryBudget>,
 }
 
 impl ProviderClient {
-    /// Asks over `transport`, with the default limits.
+    /// Creates a client that sends through `transport`, with the default [`Limits`].
     pub fn new(transport: impl Transport) -> Self {
         Self {
             transport: Arc::new(transport),
             limits: Limits::default(),
             base_urls: Arc::default(),
+            test_keys: TestKeyPolicy::Refused,
             retries: Arc::default(),
         }
     }
 
-    /// The same with other limits.
+    /// Sets the timeouts and sizes. Default [`Limits::default`].
     ///
     /// ```
-    /// use human_check_http::{MockTransport, ProviderClient, Limits, Reply};
+    /// use human_check_http::{Limits, MockTransport, ProviderClient, Reply};
     /// use std::time::Duration;
     ///
     /// let mut limits = Limits::default();
     /// limits.total_timeout = Duration::from_secs(1);
-    /// let client = ProviderClient::new(MockTransport::always(Reply::new(503, ""))).with_limits(limits);
+    /// let transport = MockTransport::always(Reply::new(503, ""));
+    /// let client = ProviderClient::new(transport).with_limits(limits);
     /// ```
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
@@ -58,11 +75,12 @@ impl ProviderClient {
         self
     }
 
-    /// Sends what adapters of `provider` request to `base` instead of the provider's own host: an
-    /// emulator, a regional host, a gateway. The path of each request is kept, behind the path of
-    /// `base`, if it has one. A second call for the same provider replaces the first.
+    /// Sets the host that requests of `provider` are sent to. Default the provider's own host.
     ///
-    /// Applies to every call that an adapter makes, signing in to Google Cloud among them.
+    /// For an emulator, a regional host or a gateway. The path of each request is kept, and
+    /// appended to the path of `base` if it has one. It applies to every request of the adapter,
+    /// including those that sign in to Google Cloud. A second call for the same provider replaces
+    /// the first.
     ///
     /// ```
     /// use human_check_core::Provider;
@@ -83,22 +101,48 @@ impl ProviderClient {
         self
     }
 
-    /// The limits in force.
+    /// Sets whether the adapters built with this client accept test secrets that their providers have
+    /// published. Default: refused, when the adapter is built.
+    ///
+    /// Human verdicts from test keys carry `test_key` in their facts. A
+    /// [`Policy`](human_check_core::Policy) refuses those unless it allows test keys, too.
+    ///
+    /// ```
+    /// use human_check_core::TestKeyPolicy;
+    /// use human_check_http::{MockTransport, ProviderClient, Reply};
+    ///
+    /// let client = ProviderClient::new(MockTransport::always(Reply::new(200, "{}")))
+    ///     .with_test_keys(TestKeyPolicy::Allowed);
+    /// assert!(client.test_keys().allowed());
+    /// ```
+    #[must_use]
+    pub fn with_test_keys(mut self, policy: TestKeyPolicy) -> Self {
+        self.test_keys = policy;
+        self
+    }
+
+    /// Returns whether adapters accept published test secrets.
+    pub fn test_keys(&self) -> TestKeyPolicy {
+        self.test_keys
+    }
+
+    /// Returns the timeouts and sizes.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Asks for a verdict and reports it.
+    /// Calls the provider, judges its reply with `judge`, and emits the event of the check.
     ///
-    /// `judge` reads the reply. Its verdict is held to what the submission expects.
+    /// The verdict that `judge` returns is redacted, and must meet the expectations of the
+    /// submission; see [`Verdict::check_expectations`].
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when no verdict could be had within the total deadline.
+    /// [`CheckError`] if there is no reply within the total timeout, or `judge` returns one.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future gives the request up; if it was sent, the token may be spent.
+    /// Dropping the future aborts the request. If it was already sent, the token may be used up.
     pub async fn verify(
         &self,
         call: VerifyCall<'_>,
@@ -106,17 +150,19 @@ impl ProviderClient {
     ) -> Result<Verdict, CheckError> {
         let start = Instant::now();
         let provider = call.provider;
-        let asked = self.ask(call, judge).await;
-        self.report(provider, &asked, start.elapsed());
-        asked.outcome
+        let result = self.ask(call, judge).await;
+        self.report(provider, &result, start.elapsed());
+        result.outcome
     }
 
-    /// Asks for a verdict and reports nothing, for adapters that make several calls for one
-    /// check. They end with [`report`](Self::report).
+    /// Calls the provider and judges its reply, like [`verify`](Self::verify), but emits no event.
+    ///
+    /// For adapters that make several calls for one check. They call [`report`](Self::report) once
+    /// at the end.
     ///
     /// # Cancellation
     ///
-    /// As for [`verify`](Self::verify).
+    /// Dropping the future aborts the request. If it was already sent, the token may be used up.
     pub async fn ask(
         &self,
         call: VerifyCall<'_>,
@@ -130,43 +176,58 @@ impl ProviderClient {
             resend,
         } = call;
         let (outcome, attempts) = self.attempt(provider, request, resend, judge).await;
-        let outcome =
-            redact::scrub(outcome, secrets).map(|verdict| verdict.check_expectations(submission));
+        let outcome = redact::redact_outcome(outcome, secrets)
+            .map(|verdict| verdict.check_expectations(submission));
         CallOutcome { outcome, attempts }
     }
 
-    /// Emits the one event that explains a decision.
-    pub fn report(&self, provider: &Provider, asked: &CallOutcome, took: Duration) {
-        report(provider, &asked.outcome, asked.attempts, took);
+    /// Emits the event of a check that took `took`: the message `checked`, of the target
+    /// `human_check`.
+    ///
+    /// The level is `ERROR` for a wrong configuration, `WARN` for alerts and other errors, and
+    /// `DEBUG` otherwise.
+    pub fn report(&self, provider: &Provider, result: &CallOutcome, took: Duration) {
+        report(provider, &result.outcome, result.attempts, took);
     }
 
-    /// Refuses a submission without asking, and reports that.
+    /// Returns `refusal` as the verdict, without a call of the provider, and emits the event of the
+    /// check.
+    ///
+    /// For a token that cannot be valid; see
+    /// [`Submission::token_for`](human_check_core::Submission::token_for).
     ///
     /// # Errors
     ///
-    /// None; the type is that of [`verify`](Self::verify).
+    /// None. The return type is that of [`verify`](Self::verify).
     pub fn refuse(&self, provider: &Provider, refusal: Refusal) -> Result<Verdict, CheckError> {
         let outcome = Ok(Verdict::NotHuman(refusal));
         report(provider, &outcome, 0, Duration::ZERO);
         outcome
     }
 
-    /// Gives up on a submission without asking, and reports that.
+    /// Returns `error`, without a call of the provider, and emits the event of the check.
     ///
     /// # Errors
     ///
-    /// Always `error`; the type is that of [`verify`](Self::verify).
+    /// Always `error`. The return type is that of [`verify`](Self::verify).
     pub fn fail(&self, provider: &Provider, error: CheckError) -> Result<Verdict, CheckError> {
         let outcome = Err(error);
         report(provider, &outcome, 0, Duration::ZERO);
         outcome
     }
 
-    /// Makes a call that gives no verdict: an access token, an annotation.
+    /// Makes a call that returns no verdict, such as signing in, and reads its reply with `read`.
+    ///
+    /// It emits no event. A request is repeated only if no byte of it was sent.
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when it failed, with `secrets` scrubbed from its codes.
+    /// [`CheckError`] if there is no reply within the total timeout, or `read` returns one.
+    /// `secrets` are redacted in its codes.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future aborts the request, which the provider may have received.
     pub async fn call<T: Send>(
         &self,
         provider: &Provider,
@@ -177,14 +238,18 @@ impl ProviderClient {
         let (outcome, _) = self
             .attempt(provider, request, ResendPolicy::Unsent, read)
             .await;
-        outcome.map_err(|error| redact::scrub_error(error, secrets))
+        outcome.map_err(|error| redact::redact_error(error, secrets))
     }
 
-    /// Holds several calls that belong to one check to the total deadline.
+    /// Applies the total timeout to several calls that belong to one check.
     ///
     /// # Errors
     ///
-    /// What `calls` fails with, or `Unavailable` when the time is up.
+    /// The error of `calls`, or [`ErrorKind::Unavailable`] with the reason `timeout`.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future drops `calls`.
     pub async fn within_total_timeout<T>(
         &self,
         provider: &Provider,
@@ -195,13 +260,18 @@ impl ProviderClient {
             .unwrap_or_else(|_| Err(CheckError::new(ErrorKind::Unavailable, provider, "timeout")))
     }
 
-    /// Opens a connection before the first visitor needs one.
+    /// Opens a connection to the provider before the first visitor needs one.
     ///
-    /// Sends an empty GET, which spends nothing; whatever the provider answers, the connection is open.
+    /// It sends a GET without a token to `endpoint`. Any reply will do: the connection is open
+    /// then.
     ///
     /// # Errors
     ///
-    /// [`CheckError`] when the provider cannot be reached.
+    /// [`CheckError`] if the provider cannot be reached.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future aborts the request.
     pub async fn prewarm(
         &self,
         provider: &Provider,

@@ -3,7 +3,10 @@ use std::time::Duration;
 use human_check_core::{CheckError, Provider, Verdict};
 use tracing::Level;
 
-/// The one event of a check. Its fields hold names of fixed sets, numbers, and nothing a visitor wrote.
+/// Emits the event of a check, with the target `human_check`.
+///
+/// Its fields are names from fixed sets, numbers, and the provider's codes, which are redacted.
+/// None of them is text that a visitor sent.
 pub(super) fn report(
     provider: &Provider,
     outcome: &Result<Verdict, CheckError>,

@@ -97,7 +97,7 @@ async fn a_base_url_moves_every_call_of_its_provider_and_no_other() {
 }
 
 #[tokio::test]
-async fn limits_without_end_are_no_overflow() {
+async fn the_longest_timeouts_do_not_overflow() {
     let mut limits = Limits::default();
     (limits.total_timeout, limits.attempt_timeout) = (Duration::MAX, Duration::MAX);
     let provider = MockTransport::always(Reply::new(200, ""));
@@ -111,7 +111,7 @@ async fn limits_without_end_are_no_overflow() {
 }
 
 #[test]
-fn a_question_shows_no_secret() {
+fn a_verify_call_shows_no_secret() {
     let call = VerifyCall {
         provider: &ACME,
         submission: &Submission::new().with_token(&ACME, "canary-token"),
@@ -162,7 +162,7 @@ impl Transport for Stalled {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_total_deadline_holds_when_the_provider_stalls() {
+async fn the_total_timeout_holds_when_the_provider_stalls() {
     for (resend, seconds) in [(ResendPolicy::Unsent, 2), (ResendPolicy::Idempotent, 3)] {
         let start = Instant::now();
         let error = verify(&ProviderClient::new(Stalled), resend, yes)
@@ -182,7 +182,7 @@ async fn the_total_deadline_holds_when_the_provider_stalls() {
 }
 
 #[tokio::test]
-async fn what_a_provider_repeats_of_ours_is_scrubbed() {
+async fn a_secret_that_a_provider_repeats_is_redacted() {
     let client = ProviderClient::new(MockTransport::always(Reply::new(200, "")));
     let verdict = verify(&client, ResendPolicy::Unsent, |_| {
         Ok(Refusal::new(Reason::Other)
@@ -195,7 +195,7 @@ async fn what_a_provider_repeats_of_ours_is_scrubbed() {
 }
 
 #[tokio::test]
-async fn a_verdict_is_held_to_the_submission() {
+async fn a_verdict_must_meet_the_expectations_of_the_submission() {
     let client = ProviderClient::new(MockTransport::always(Reply::new(200, "")));
     let call = VerifyCall {
         provider: &ACME,

@@ -1,8 +1,12 @@
-//! How many connections a provider gets.
+//! The bound on connections to a provider, and which request opens one.
 //!
-//! A client keeps one HTTP/2 connection to a host, and a burst on a cold client opens one for each
-//! request before it notices. So there are several clients, the connections, and each lane lets one
-//! request through to connect while the others wait.
+//! An HTTP library keeps one HTTP/2 connection for each client and host. Two things are missing:
+//!
+//! - A single connection ends at the server's limit of streams. So there are several clients, and
+//!   each has one connection to a host. The number of requests in flight selects the client.
+//! - Requests that arrive before the first connection is up open a connection each. So each
+//!   connection has a gate: one request passes to open the connection, and the others wait for it
+//!   for a short time.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,20 +18,20 @@ use tokio::time::{Instant, timeout};
 
 use crate::{Endpoint, Reply, SendError};
 
-/// How many checks share one HTTP/2 connection before the next is opened. Servers usually allow
+/// How many requests share one HTTP/2 connection before the next one is used. Servers usually allow
 /// 100 streams.
-const STREAMS: usize = 100;
-/// The most HTTP/2 connections to one provider.
-const LANES: usize = 8;
-/// How long a request waits for another to open a connection. Comes off its own attempt, so it is
-/// no more than a quarter of one.
-const PATIENCE: Duration = Duration::from_millis(500);
+const MAX_STREAMS: usize = 100;
+/// The maximum number of HTTP/2 connections to one host.
+const MAX_CONNECTIONS: usize = 8;
+/// How long a request waits for another one to open a connection. The wait is part of its attempt,
+/// so it is a quarter of the default timeout of an attempt.
+const MAX_WAIT: Duration = Duration::from_millis(500);
 /// How long connecting may take.
 pub(crate) const CONNECT: Duration = Duration::from_secs(1);
-/// Kept under what servers close idle connections after.
+/// How long an idle connection is kept. Shorter than the time after which most servers close it.
 pub(crate) const IDLE: Duration = Duration::from_secs(45);
 
-/// Clients of one kind, and what is known of the hosts they talk to.
+/// The clients of one HTTP library, and the state of the connections to each host.
 #[derive(Clone)]
 pub(crate) struct Connections<C> {
     clients: Arc<[C]>,
@@ -35,47 +39,54 @@ pub(crate) struct Connections<C> {
 }
 
 impl<C> Connections<C> {
+    /// Creates the clients with the function `client`.
     pub(crate) fn new(client: impl Fn() -> Result<C, ConfigError>) -> Result<Self, ConfigError> {
         Ok(Self {
-            clients: (0..LANES).map(|_| client()).collect::<Result<_, _>>()?,
+            clients: (0..MAX_CONNECTIONS)
+                .map(|_| client())
+                .collect::<Result<_, _>>()?,
             hosts: Arc::default(),
         })
     }
 
-    /// Exchanges over the lane whose turn it is. `exchange` also says whether it was HTTP/2.
-    pub(crate) async fn exchange<'a, F>(
+    /// Sends a request with the client that is next.
+    ///
+    /// `send` returns the reply and whether the connection is HTTP/2.
+    pub(crate) async fn send<'a, F>(
         &'a self,
         endpoint: &Endpoint,
-        exchange: impl FnOnce(&'a C) -> F,
+        send: impl FnOnce(&'a C) -> F,
     ) -> Result<Reply, SendError>
     where
         F: Future<Output = Result<(Reply, bool), SendError>>,
     {
         let host = self.host(endpoint);
-        let place = InFlight::enter(&host);
+        let in_flight = InFlight::enter(&host);
         if !host.multiplexes.load(Ordering::Relaxed) {
-            // Over HTTP/1.1 each request in flight needs a connection anyway.
-            let (reply, http2) = exchange(&self.clients[0]).await?;
-            // A provider may come to speak HTTP/2, or be spoken to through another front.
+            // With HTTP/1.1 each request in flight needs a connection of its own.
+            let (reply, http2) = send(&self.clients[0]).await?;
+            // The host may change to HTTP/2 at any time.
             host.multiplexes.store(http2, Ordering::Relaxed);
             return Ok(reply);
         }
-        let lane = place.number / STREAMS % LANES;
-        let opening = host.gates[lane].pass().await;
-        let exchanged = exchange(&self.clients[lane]).await;
-        if exchanged.is_err() {
-            // Its connection may be gone, and then the next one opens another for all.
-            host.gates[lane].close();
+        let index = in_flight.number / MAX_STREAMS % MAX_CONNECTIONS;
+        let gate = &host.gates[index];
+        let opening = gate.pass().await;
+        let sent = send(&self.clients[index]).await;
+        if sent.is_err() {
+            // The connection may be broken. The next request then opens one for all.
+            gate.close();
         }
-        let (reply, http2) = exchanged?;
+        let (reply, http2) = sent?;
         host.multiplexes.store(http2, Ordering::Relaxed);
         match opening {
             Some(opening) => opening.done(),
-            None => host.gates[lane].used(),
+            None => gate.used(),
         }
         Ok(reply)
     }
 
+    /// Returns the state of the host of `endpoint`.
     fn host(&self, endpoint: &Endpoint) -> Arc<Host> {
         let url = endpoint.url();
         let (name, port) = (url.host_str().unwrap_or(""), url.port_or_known_default());
@@ -95,19 +106,21 @@ impl<C> Connections<C> {
     }
 }
 
-/// A provider's host and the connections to it.
+/// A host, and the gates of the connections to it.
 struct Host {
     name: String,
     port: Option<u16>,
     in_flight: AtomicUsize,
-    /// Whether it is thought to speak HTTP/2, where checks wait for each other to connect.
+    /// Whether the last reply came over HTTP/2, so that requests can share a connection. Before the
+    /// first reply of an https host it is assumed.
     multiplexes: AtomicBool,
-    gates: [Gate; LANES],
+    gates: [Gate; MAX_CONNECTIONS],
 }
 
-/// A place among the requests in flight.
+/// Counts a request as in flight until it is dropped.
 struct InFlight<'a> {
     host: &'a Host,
+    /// How many other requests were in flight when it started.
     number: usize,
 }
 
@@ -124,7 +137,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// Lets one request through to open a connection, and the others once it is open.
+/// The gate of one connection: one request passes to open it, the others when it is open.
 struct Gate {
     state: watch::Sender<GateState>,
     last_used: Mutex<Option<Instant>>,
@@ -147,8 +160,10 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// `Some` for the request that opens. When its opening fails the waiting ones go on by
-    /// themselves, since holding each back in turn would only add up their timeouts.
+    /// Waits until the connection is open, at most [`MAX_WAIT`].
+    ///
+    /// Returns `Some` for the request that opens the connection. If opening fails, all waiting
+    /// requests pass: if they waited for each other in turn, their waits would add up.
     async fn pass(&self) -> Option<Opening<'_>> {
         let mut opens = false;
         self.state.send_if_modified(|state| {
@@ -162,15 +177,16 @@ impl Gate {
             return Some(Opening(self));
         }
         if *self.state.borrow() == GateState::Opening {
-            // By then the one that opens is connected as a rule, and if it waits for a slow reply
-            // the others share its connection.
+            // The opening request is usually connected by then. If it waits for a slow reply, the
+            // others share its connection.
             let mut state = self.state.subscribe();
             let opened = state.wait_for(|state| *state != GateState::Opening);
-            let _ = timeout(PATIENCE, opened).await;
+            let _ = timeout(MAX_WAIT, opened).await;
         }
         None
     }
 
+    /// Marks an open connection as broken.
     fn close(&self) {
         self.state.send_if_modified(|state| {
             let was_open = *state == GateState::Open;
@@ -181,6 +197,7 @@ impl Gate {
         });
     }
 
+    /// Records that the connection was used now.
     fn used(&self) {
         *self
             .last_used
@@ -188,6 +205,7 @@ impl Gate {
             .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
+    /// Returns whether the client has closed the connection as idle.
     fn is_idle(&self) -> bool {
         self.last_used
             .lock()
@@ -196,11 +214,14 @@ impl Gate {
     }
 }
 
-/// Held by the request that opens a connection. Dropped early, by a failure or because its check
-/// was given up, it lets the others through.
+/// Held by the request that opens a connection.
+///
+/// If it is dropped before [`done`](Self::done), because sending failed or the future was dropped,
+/// the other requests pass.
 struct Opening<'a>(&'a Gate);
 
 impl Opening<'_> {
+    /// Marks the connection as open.
     fn done(self) {
         self.0.used();
         self.0.state.send_replace(GateState::Open);
@@ -233,13 +254,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_cold_burst_lets_one_through_to_connect_on_each_lane() {
+    async fn a_cold_burst_lets_one_request_open_each_connection() {
         let connections = Connections::new(|| Ok(())).unwrap();
         let (started, connected) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let exchanges = (0..1_000).map(|_| {
+        let requests = (0..1_000).map(|_| {
             let (connections, started, connected) = (&connections, &started, &connected);
             async move {
-                let exchange = |_: &()| {
+                let send = |_: &()| {
                     if !connected.load(Ordering::Relaxed) {
                         started.fetch_add(1, Ordering::Relaxed);
                     }
@@ -249,15 +270,15 @@ mod tests {
                         reply()
                     }
                 };
-                connections.exchange(&endpoint(), exchange).await
+                connections.send(&endpoint(), send).await
             }
         });
-        let outcomes = join(exchanges.collect()).await;
+        let outcomes = join(requests.collect()).await;
         assert!(outcomes.iter().all(Result::is_ok));
         assert_eq!(
             started.load(Ordering::Relaxed),
-            LANES,
-            "before any was connected"
+            MAX_CONNECTIONS,
+            "before a connection was open"
         );
     }
 
@@ -265,10 +286,10 @@ mod tests {
     async fn a_stalled_opener_delays_others_no_longer_than_connecting_takes() {
         let connections = Connections::new(|| Ok(())).unwrap();
         let number = AtomicUsize::new(0);
-        let exchanges = (0..50).map(|_| {
+        let requests = (0..50).map(|_| {
             let (connections, number) = (&connections, &number);
             async move {
-                let exchange = |_: &()| {
+                let send = |_: &()| {
                     let stalls = number.fetch_add(1, Ordering::Relaxed) == 0;
                     async move {
                         let pause = if stalls { 3_600_000 } else { 20 };
@@ -276,14 +297,10 @@ mod tests {
                         reply()
                     }
                 };
-                timeout(
-                    Duration::from_secs(2),
-                    connections.exchange(&endpoint(), exchange),
-                )
-                .await
+                timeout(Duration::from_secs(2), connections.send(&endpoint(), send)).await
             }
         });
-        let outcomes = join(exchanges.collect()).await;
+        let outcomes = join(requests.collect()).await;
         assert_eq!(
             outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
             49
@@ -293,33 +310,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_reply_to_the_first_costs_the_others_a_quarter_of_their_attempt() {
         let connections = Connections::new(|| Ok(())).unwrap();
-        let exchanges = (0..50).map(|_| {
+        let requests = (0..50).map(|_| {
             let connections = &connections;
             async move {
                 let slow = |_: &()| async {
                     sleep(Duration::from_millis(1_400)).await;
                     reply()
                 };
-                timeout(
-                    Duration::from_secs(2),
-                    connections.exchange(&endpoint(), slow),
-                )
-                .await
+                timeout(Duration::from_secs(2), connections.send(&endpoint(), slow)).await
             }
         });
-        let outcomes = join(exchanges.collect()).await;
+        let outcomes = join(requests.collect()).await;
         assert!(outcomes.iter().all(Result::is_ok));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_idling_or_failing_one_opens_for_all_again() {
+    async fn after_idling_or_failing_one_request_opens_for_all_again() {
         let connections = Connections::new(|| Ok(())).unwrap();
         let burst = async |connected: bool| {
             let (started, done) = (AtomicUsize::new(0), AtomicBool::new(connected));
-            let exchanges = (0..50).map(|_| {
+            let requests = (0..50).map(|_| {
                 let (connections, started, done) = (&connections, &started, &done);
                 async move {
-                    let exchange = |_: &()| {
+                    let send = |_: &()| {
                         let early = !done.load(Ordering::Relaxed);
                         started.fetch_add(usize::from(early), Ordering::Relaxed);
                         async move {
@@ -328,20 +341,20 @@ mod tests {
                             reply()
                         }
                     };
-                    connections.exchange(&endpoint(), exchange).await
+                    connections.send(&endpoint(), send).await
                 }
             });
-            join(exchanges.collect()).await;
+            join(requests.collect()).await;
             started.load(Ordering::Relaxed)
         };
         assert_eq!(burst(false).await, 1, "cold");
-        assert_eq!(burst(false).await, 50, "warm: nobody waits");
+        assert_eq!(burst(false).await, 50, "warm: no request waits");
         sleep(IDLE).await;
         assert_eq!(burst(false).await, 1, "idle");
         let lost = SendError::new(crate::SendErrorKind::Lost);
         assert!(
             connections
-                .exchange(&endpoint(), |_| async { Err(lost) })
+                .send(&endpoint(), |_| async { Err(lost) })
                 .await
                 .is_err()
         );
@@ -349,34 +362,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_protocol_a_provider_speaks_is_learnt_again() {
+    async fn the_http_version_of_a_host_is_learnt_again() {
         let connections = Connections::new(|| Ok(())).unwrap();
         let at = endpoint();
         let multiplexes = |connections: &Connections<()>| {
             connections.host(&at).multiplexes.load(Ordering::Relaxed)
         };
         for http2 in [false, true, false, true] {
-            let exchange = |_: &()| async move { Ok((Reply::new(200, ""), http2)) };
-            connections.exchange(&at, exchange).await.unwrap();
+            let send = |_: &()| async move { Ok((Reply::new(200, ""), http2)) };
+            connections.send(&at, send).await.unwrap();
             assert_eq!(multiplexes(&connections), http2);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_opener_that_is_given_up_lets_the_next_one_open() {
+    async fn an_opener_that_is_dropped_lets_the_next_one_open() {
         let connections = Connections::new(|| Ok(())).unwrap();
         let at = endpoint();
-        let given_up = connections.exchange(&at, |_| std::future::pending());
-        assert!(timeout(Duration::from_millis(1), given_up).await.is_err());
-        assert!(
-            connections
-                .exchange(&at, |_| async { reply() })
-                .await
-                .is_ok()
-        );
+        let dropped = connections.send(&at, |_| std::future::pending());
+        assert!(timeout(Duration::from_millis(1), dropped).await.is_err());
+        assert!(connections.send(&at, |_| async { reply() }).await.is_ok());
     }
 
-    /// Polls all of them until all are done.
+    /// Polls all futures until all are done.
     async fn join<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
         let mut futures: Vec<_> = futures.into_iter().map(|f| (Box::pin(f), None)).collect();
         std::future::poll_fn(|context| {

@@ -13,52 +13,66 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use super::connections::{CONNECT, Connections, IDLE};
 use crate::{Reply, Request, SendError, SendErrorKind, Transport};
 
-/// The default transport: hyper with rustls.
+/// The default transport: hyper with rustls (feature `rustls`).
 ///
-/// Build one per process: it loads the trusted roots once, keeps connections, and shares them
-/// between all providers and clones. It follows no redirect, keeps no cookie, sends no referer and
-/// reads no proxy from the environment; TLS is verified and no option says otherwise;
-/// `TCP_NODELAY` is on.
+/// Create one for each process. It keeps its connections open, and clones share them.
 ///
-/// Over HTTP/2 a burst of checks on a cold process opens one connection and then as many as the
-/// checks in flight need, at most eight to a provider, instead of one for each check.
+/// ```no_run
+/// use human_check_http::{HyperTransport, ProviderClient};
+///
+/// let client = ProviderClient::new(HyperTransport::new()?);
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+///
+/// It connects within one second, and closes a connection after 45 seconds without a request. It
+/// follows no redirect, stores no cookie, sends no referrer, and does not read proxies from the
+/// environment. TLS certificates are always verified.
+///
+/// With HTTP/2 the first requests of a process share one connection instead of opening one each.
+/// Further connections are opened for each hundred checks in flight, at most eight to a provider.
+///
+/// It needs a tokio runtime with its timer.
 #[derive(Clone)]
 pub struct HyperTransport {
     connections: Connections<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
 }
 
 impl HyperTransport {
-    /// A transport that trusts what the operating system trusts and connects within one second.
+    /// Creates a transport that trusts the root certificates of the operating system.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the trusted roots cannot be loaded.
+    /// [`ConfigError`] if the root certificates cannot be loaded.
     pub fn new() -> Result<Self, ConfigError> {
         Self::with_roots([] as [Vec<u8>; 0])
     }
 
-    /// The same, and trusts these further root certificates (DER), for networks that inspect TLS.
+    /// Creates a transport that also trusts `roots`: root certificates in DER form.
+    ///
+    /// For networks whose proxy inspects TLS, and for self-hosted servers with a certificate
+    /// authority of their own.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when a certificate cannot be read or the trusted roots cannot be loaded.
+    /// [`ConfigError`] if one of `roots` is not a certificate, or the root certificates of the
+    /// operating system cannot be loaded.
     pub fn with_roots(roots: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, ConfigError> {
         let tls = super::tls::client_config(roots.into_iter().collect())?;
         let connections = Connections::new(|| {
             let mut tcp = HttpConnector::new();
-            tcp.enforce_http(false); // TLS is the connector's above
+            tcp.enforce_http(false); // the connector around it adds TLS
             tcp.set_nodelay(true);
             tcp.set_connect_timeout(Some(CONNECT));
             let connector = HttpsConnectorBuilder::new()
                 .with_tls_config(tls.clone())
-                .https_or_http() // the endpoint has seen to it that plain is loopback
+                .https_or_http() // `Endpoint` allows http to loopback and link-local addresses only
                 .enable_all_versions()
                 .wrap_connector(tcp);
             Ok(Client::builder(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(IDLE)
-                // Finds out that a connection died before every check on it has timed out.
+                // Detects a dead connection before all checks on it have timed out.
                 .http2_keep_alive_interval(Duration::from_secs(1))
                 .http2_keep_alive_timeout(Duration::from_secs(2))
                 .build(connector))
@@ -75,17 +89,20 @@ impl fmt::Debug for HyperTransport {
 
 #[async_trait]
 impl Transport for HyperTransport {
-    async fn send(&self, request: &Request, cap: usize) -> Result<Reply, SendError> {
+    async fn send(&self, request: &Request, max_bytes: usize) -> Result<Reply, SendError> {
         self.connections
-            .exchange(request.endpoint(), |client| exchange(client, request, cap))
+            .send(request.endpoint(), |client| {
+                send_with(client, request, max_bytes)
+            })
             .await
     }
 }
 
-async fn exchange(
+/// Sends the request, and returns the reply and whether the connection is HTTP/2.
+async fn send_with(
     client: &Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     request: &Request,
-    cap: usize,
+    max_bytes: usize,
 ) -> Result<(Reply, bool), SendError> {
     let mut outgoing = http::Request::new(Full::new(request.body().clone()));
     *outgoing.method_mut() = request.method();
@@ -100,14 +117,14 @@ async fn exchange(
         SendError::new(kind).with_source(error)
     })?;
     let (parts, mut incoming) = response.into_parts();
-    // Most replies come in one piece, which is then not copied.
+    // Most replies arrive in one piece, which is not copied.
     let mut body = Bytes::new();
     while let Some(frame) = incoming.frame().await {
         let lost = |error| SendError::new(SendErrorKind::Lost).with_source(error);
         let Ok(piece) = frame.map_err(lost)?.into_data() else {
             continue;
         };
-        if body.len() + piece.len() > cap {
+        if body.len() + piece.len() > max_bytes {
             return Err(SendError::new(SendErrorKind::TooLarge));
         }
         body = if body.is_empty() {

@@ -7,14 +7,17 @@ use crate::{Reply, Request, SendError, SendErrorKind, Transport};
 
 type Responder = dyn Fn(&Request) -> Result<Reply, SendError> + Send + Sync;
 
-/// A transport that answers in process, for tests. Nothing leaves the machine.
+/// A transport for tests: a function in the process replies, and no request leaves the machine.
 ///
-/// It goes through the same exchange rules as a real one, and keeps what it was sent.
+/// The [`ProviderClient`](crate::ProviderClient) treats it like any other transport, with all
+/// limits and retries. It keeps the requests that were sent. Clones share them.
 ///
 /// ```
-/// use human_check_http::{MockTransport, Reply};
+/// use human_check_http::{MockTransport, ProviderClient, Reply};
 ///
 /// let provider = MockTransport::always(Reply::new(200, r#"{"success":true}"#));
+/// let client = ProviderClient::new(provider.clone());
+/// // Give `client` to an adapter, check a submission, and look at what was sent:
 /// assert_eq!(provider.requests().len(), 0);
 /// ```
 #[derive(Clone)]
@@ -24,7 +27,18 @@ pub struct MockTransport {
 }
 
 impl MockTransport {
-    /// Answers each request by a function.
+    /// Creates a transport whose replies a function makes.
+    ///
+    /// ```
+    /// use human_check_http::{MockTransport, Reply, Request, SendError, SendErrorKind};
+    ///
+    /// let provider = MockTransport::new(|request: &Request| {
+    ///     if request.body().is_empty() {
+    ///         return Err(SendError::new(SendErrorKind::Lost));
+    ///     }
+    ///     Ok(Reply::new(200, r#"{"success":true}"#))
+    /// });
+    /// ```
     pub fn new(
         respond: impl Fn(&Request) -> Result<Reply, SendError> + Send + Sync + 'static,
     ) -> Self {
@@ -34,12 +48,12 @@ impl MockTransport {
         }
     }
 
-    /// Gives every request the same reply.
+    /// Creates a transport that returns the same reply to every request.
     pub fn always(reply: Reply) -> Self {
         Self::new(move |_| Ok(reply.clone()))
     }
 
-    /// What was sent so far, oldest first.
+    /// Returns the requests that were sent so far, the oldest first.
     pub fn requests(&self) -> Vec<Request> {
         self.requests
             .lock()
@@ -58,9 +72,11 @@ impl fmt::Debug for MockTransport {
 
 #[async_trait]
 impl Transport for MockTransport {
-    async fn send(&self, request: &Request, cap: usize) -> Result<Reply, SendError> {
+    async fn send(&self, request: &Request, max_bytes: usize) -> Result<Reply, SendError> {
         let reply = match (self.respond)(request) {
-            Ok(reply) if reply.body().len() > cap => Err(SendError::new(SendErrorKind::TooLarge)),
+            Ok(reply) if reply.body().len() > max_bytes => {
+                Err(SendError::new(SendErrorKind::TooLarge))
+            }
             reply => reply,
         };
         self.requests

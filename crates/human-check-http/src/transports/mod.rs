@@ -1,4 +1,4 @@
-//! How a request reaches a provider.
+//! Transports, which send a request to a provider and return its reply.
 
 #[cfg(any(feature = "reqwest", feature = "rustls"))]
 mod connections;

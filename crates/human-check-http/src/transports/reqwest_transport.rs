@@ -7,32 +7,47 @@ use human_check_core::ConfigError;
 use super::connections::{CONNECT, Connections, IDLE};
 use crate::{Reply, Request, SendError, SendErrorKind, Transport};
 
-/// The transport over reqwest, for programs that have it anyway or want the system's own TLS.
+/// A transport over reqwest (feature `reqwest`).
 ///
-/// Behaves as [`HyperTransport`](crate::HyperTransport) does, and costs about a third more.
+/// For programs that use reqwest anyway, or need the operating system's own TLS library (feature
+/// `native-tls`). It behaves like `HyperTransport`, and needs about a third more time for each
+/// check. Without the features `rustls` and `native-tls` it reaches loopback addresses only.
+///
+/// ```no_run
+/// use human_check_http::{ProviderClient, ReqwestTransport};
+///
+/// let client = ProviderClient::new(ReqwestTransport::new()?);
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+///
+/// It needs a tokio runtime with its timer.
 #[derive(Clone)]
 pub struct ReqwestTransport {
     connections: Connections<reqwest::Client>,
 }
 
 impl ReqwestTransport {
-    /// A transport that trusts what the operating system trusts and connects within one second.
+    /// Creates a transport that trusts the root certificates of the operating system.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the trusted roots cannot be loaded.
+    /// [`ConfigError`] if the root certificates cannot be loaded.
     pub fn new() -> Result<Self, ConfigError> {
         Self::with_roots([] as [Vec<u8>; 0])
     }
 
-    /// The same, and trusts these further root certificates (DER), for networks that inspect TLS.
+    /// Creates a transport that also trusts `roots`: root certificates in DER form.
+    ///
+    /// For networks whose proxy inspects TLS, and for self-hosted servers with a certificate
+    /// authority of their own.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when a certificate cannot be read or the trusted roots cannot be loaded.
+    /// [`ConfigError`] if one of `roots` is not a certificate, or the root certificates of the
+    /// operating system cannot be loaded.
     pub fn with_roots(roots: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, ConfigError> {
         let trust = Trust::load(roots.into_iter().collect())?;
-        let lane = || {
+        let client = || {
             let builder = reqwest::Client::builder()
                 .connect_timeout(CONNECT)
                 .redirect(reqwest::redirect::Policy::none())
@@ -41,7 +56,7 @@ impl ReqwestTransport {
                 .retry(reqwest::retry::never())
                 .tcp_nodelay(true)
                 .pool_idle_timeout(IDLE)
-                // Finds out that a connection died before every check on it has timed out.
+                // Detects a dead connection before all checks on it have timed out.
                 .http2_keep_alive_interval(Duration::from_secs(1))
                 .http2_keep_alive_timeout(Duration::from_secs(2));
             trust.apply(builder).build().map_err(|_| {
@@ -53,7 +68,7 @@ impl ReqwestTransport {
             })
         };
         Ok(Self {
-            connections: Connections::new(lane)?,
+            connections: Connections::new(client)?,
         })
     }
 }
@@ -66,17 +81,20 @@ impl fmt::Debug for ReqwestTransport {
 
 #[async_trait]
 impl Transport for ReqwestTransport {
-    async fn send(&self, request: &Request, cap: usize) -> Result<Reply, SendError> {
+    async fn send(&self, request: &Request, max_bytes: usize) -> Result<Reply, SendError> {
         self.connections
-            .exchange(request.endpoint(), |client| exchange(client, request, cap))
+            .send(request.endpoint(), |client| {
+                send_with(client, request, max_bytes)
+            })
             .await
     }
 }
 
-async fn exchange(
+/// Sends the request, and returns the reply and whether the connection is HTTP/2.
+async fn send_with(
     client: &reqwest::Client,
     request: &Request,
-    cap: usize,
+    max_bytes: usize,
 ) -> Result<(Reply, bool), SendError> {
     let mut outgoing = reqwest::Request::new(request.method(), request.endpoint().url().clone());
     *outgoing.headers_mut() = request.headers();
@@ -85,11 +103,11 @@ async fn exchange(
     }
     let mut response = client.execute(outgoing).await.map_err(send_error)?;
     let http2 = response.version() == reqwest::Version::HTTP_2;
-    let too_large = |length: u64| length > cap as u64;
+    let too_large = |length: u64| length > max_bytes as u64;
     if response.content_length().is_some_and(too_large) {
         return Err(SendError::new(SendErrorKind::TooLarge));
     }
-    // Most replies come in one piece, which is then not copied.
+    // Most replies arrive in one piece, which is not copied.
     let mut body = response
         .chunk()
         .await
@@ -108,6 +126,7 @@ async fn exchange(
     Ok((Reply::from_parts(response.status(), headers, body), http2))
 }
 
+/// Converts an error of reqwest, without its URL.
 fn send_error(error: reqwest::Error) -> SendError {
     let kind = if error.is_connect() {
         SendErrorKind::NotSent
@@ -117,6 +136,7 @@ fn send_error(error: reqwest::Error) -> SendError {
     SendError::new(kind).with_source(error.without_url())
 }
 
+/// The root certificates that connections trust, for the TLS library of the enabled feature.
 #[cfg(feature = "rustls")]
 struct Trust(rustls::ClientConfig);
 
@@ -141,7 +161,11 @@ impl Trust {
     fn load(roots: Vec<Vec<u8>>) -> Result<Self, ConfigError> {
         let read = |der: Vec<u8>| {
             reqwest::Certificate::from_der(&der).map_err(|_| {
-                ConfigError::new("roots", "holds no certificate", "give further roots as DER")
+                ConfigError::new(
+                    "roots",
+                    "contains an entry that is not a certificate",
+                    "pass additional roots as DER",
+                )
             })
         };
         roots

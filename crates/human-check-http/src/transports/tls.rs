@@ -1,23 +1,24 @@
-//! How rustls is set up, once for the process.
+//! The configuration of rustls.
 
 use std::sync::{Arc, OnceLock};
 
 use human_check_core::ConfigError;
 use rustls_platform_verifier::Verifier;
 
-/// Verifies what the operating system trusts, and `roots` (DER) besides.
+/// Returns a configuration that trusts the roots of the operating system, and `roots` (DER) as
+/// well.
 pub(crate) fn client_config(roots: Vec<Vec<u8>>) -> Result<rustls::ClientConfig, ConfigError> {
-    // Reading the system's certificates costs more than a handshake; once is enough.
+    // Reading the system's certificates takes longer than a handshake, so they are read once.
     static SYSTEM: OnceLock<Arc<Verifier>> = OnceLock::new();
 
-    // Named here, because a process-wide default would be ambiguous in a program that also
-    // enables another one.
+    // The provider of cryptography is set explicitly. A process-wide default would be ambiguous in
+    // a program that enables another one, too.
     let crypto = Arc::new(rustls::crypto::ring::default_provider());
     let bad = |_: rustls::Error| {
         ConfigError::new(
             "roots",
             "cannot be loaded",
-            "install the system's CA certificates (package ca-certificates), and give further roots as DER",
+            "install the system's CA certificates (package ca-certificates), and pass additional roots as DER",
         )
     };
     let verifier = match SYSTEM.get() {
@@ -34,7 +35,7 @@ pub(crate) fn client_config(roots: Vec<Vec<u8>>) -> Result<rustls::ClientConfig,
     Ok(rustls::ClientConfig::builder_with_provider(crypto)
         .with_safe_default_protocol_versions()
         .map_err(bad)?
-        .dangerous() // rustls's name for naming a verifier; this one is the system's
+        .dangerous() // rustls requires it to set a verifier; this one verifies as the system does
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth())
 }

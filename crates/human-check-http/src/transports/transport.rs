@@ -5,32 +5,52 @@ use async_trait::async_trait;
 
 use crate::{Reply, Request};
 
-/// Carries a request to a provider and its reply back.
+/// An HTTP client that sends one request to a provider and returns the reply.
 ///
-/// The one place that knows an HTTP client. Implement it to use your own, or take
-/// [`MockTransport`](crate::MockTransport) in tests.
+/// `HyperTransport` and `ReqwestTransport` are ready to use, and tests take
+/// [`MockTransport`](crate::MockTransport). Implement the trait for another HTTP client:
+///
+/// ```
+/// use human_check_core::adapter::async_trait;
+/// use human_check_http::{ProviderClient, Reply, Request, SendError, SendErrorKind, Transport};
+///
+/// /// A transport for tests of an outage: no connection succeeds.
+/// #[derive(Debug)]
+/// struct Offline;
+///
+/// #[async_trait]
+/// impl Transport for Offline {
+///     async fn send(&self, _request: &Request, _max_bytes: usize) -> Result<Reply, SendError> {
+///         Err(SendError::new(SendErrorKind::NotSent))
+///     }
+/// }
+///
+/// let client = ProviderClient::new(Offline);
+/// ```
 ///
 /// # Contract
 ///
-/// - Sends the request as it is, at most once, and follows no redirect.
-/// - Reads at most `cap` bytes of the body.
-/// - Capabilities [`SendErrorKind::NotSent`] only when no byte of the request can have reached the provider.
-/// - Its errors show no URL, header or body.
+/// - It sends the request unchanged, at most once, and follows no redirect.
+/// - It reads at most `max_bytes` bytes of the body.
+/// - It returns [`SendErrorKind::NotSent`] only if no byte of the request can have reached the
+///   provider.
+/// - Its errors contain no URL, header or body.
 ///
 /// # Cancellation
 ///
-/// Dropping the future gives the request up. Deadlines are the caller's, who drops it.
+/// Dropping the future aborts the request, which the provider may have received. The transport
+/// needs a timeout only to connect: the caller drops the future when its own timeout ends.
 #[async_trait]
 pub trait Transport: Debug + Send + Sync + 'static {
-    /// Sends one request and reads the whole reply.
+    /// Sends one request and reads the complete reply, whose body has at most `max_bytes` bytes.
     ///
     /// # Errors
     ///
-    /// [`SendError`] when no whole reply came.
-    async fn send(&self, request: &Request, cap: usize) -> Result<Reply, SendError>;
+    /// [`SendError`] if no complete reply arrived, or the body is longer than `max_bytes`.
+    async fn send(&self, request: &Request, max_bytes: usize) -> Result<Reply, SendError>;
 }
 
-/// A request that got no whole reply.
+/// The error of a request that got no complete reply.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .kind.text())]
 pub struct SendError {
@@ -38,42 +58,44 @@ pub struct SendError {
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
-/// How far a failed request got.
+/// How far a failed request got. It decides whether a repeat is safe.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SendErrorKind {
-    /// The connection ended before the reply was whole. The provider may have acted on the request.
+    /// The connection ended before the reply was complete. The provider may have acted on the
+    /// request, so a repeat may use the token twice.
     Lost,
-    /// No connection could be had. Safe to try again.
+    /// No connection could be made, so nothing was sent. A repeat is safe.
     NotSent,
-    /// The reply is longer than anything a provider has to say.
+    /// The body of the reply is longer than the limit.
     TooLarge,
 }
 
 impl SendErrorKind {
+    /// Returns the text of the error.
     fn text(self) -> &'static str {
         match self {
-            Self::Lost => "the connection ended before the reply was whole",
-            Self::NotSent => "no connection to the provider",
+            Self::Lost => "the connection ended before the reply was complete",
+            Self::NotSent => "could not connect to the provider",
             Self::TooLarge => "the reply is too long",
         }
     }
 }
 
 impl SendError {
-    /// An error of `kind`.
+    /// Creates an error of `kind` without a cause.
     pub fn new(kind: SendErrorKind) -> Self {
         Self { kind, source: None }
     }
 
-    /// The same with its cause, which must not show a URL.
+    /// Sets the cause. Its text must not contain a URL, a header or a body. Default none.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// How far the request got.
+    /// Returns how far the request got.
     pub fn kind(&self) -> SendErrorKind {
         self.kind
     }

@@ -84,12 +84,12 @@ async fn each_of_many_callers_sees_its_own_number() {
         let store = store.clone();
         tokio::spawn(async move { store.add(&AttemptKey::named("ada"), MINUTE).await.unwrap() })
     });
-    let mut seen = Vec::new();
+    let mut counts = Vec::new();
     for add in adds.collect::<Vec<_>>() {
-        seen.push(add.await.unwrap());
+        counts.push(add.await.unwrap());
     }
-    seen.sort_unstable();
-    assert_eq!(seen, (1..=500).collect::<Vec<_>>());
+    counts.sort_unstable();
+    assert_eq!(counts, (1..=500).collect::<Vec<_>>());
 }
 
 #[tokio::test]

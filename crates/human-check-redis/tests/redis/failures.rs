@@ -5,7 +5,7 @@ use std::time::Instant;
 #[tokio::test]
 async fn a_server_that_comes_back_is_used_again() {
     let mut server = Server::start();
-    let store = spent(&server.client());
+    let store = replay_store(&server.client());
     assert_eq!(claim(&store, "a").await.unwrap(), Claimed::First);
     server.kill();
     for _ in 0..4 {
@@ -20,7 +20,7 @@ async fn a_server_that_comes_back_is_used_again() {
 async fn a_server_that_was_never_there_is_an_error_at_once_and_used_later() {
     let mut server = Server::start();
     server.kill();
-    let store = spent(&server.client());
+    let store = replay_store(&server.client());
     let start = Instant::now();
     assert_eq!(reason(&store, "a").await, "store-unreachable");
     assert!(start.elapsed() < Duration::from_secs(1));
@@ -29,11 +29,11 @@ async fn a_server_that_was_never_there_is_an_error_at_once_and_used_later() {
 }
 
 #[tokio::test]
-async fn a_paused_server_is_an_error_in_time_and_the_token_is_not_let_in_later() {
+async fn a_paused_server_is_an_error_in_time_and_the_token_passes_at_most_once_later() {
     let server = Server::start();
     let limit = Duration::from_millis(200);
     let client = server.client().with_response_timeout(limit);
-    let store = spent(&client.with_connections(1));
+    let store = replay_store(&client.with_connections(1));
     assert_eq!(claim(&store, "warm").await.unwrap(), Claimed::First);
     server.run(&["CLIENT", "PAUSE", "1500", "ALL"]);
     let start = Instant::now();
@@ -43,7 +43,7 @@ async fn a_paused_server_is_an_error_in_time_and_the_token_is_not_let_in_later()
         took >= limit && took < limit + Duration::from_millis(300),
         "{took:?}"
     );
-    // Whatever became of the claim without a reply, nobody is told First after it was done.
+    // The claim without a reply was done or not. If it was done, no later claim is the first.
     let mut firsts = 0;
     until(async || {
         match claim(&store, "a").await {
@@ -54,23 +54,23 @@ async fn a_paused_server_is_an_error_in_time_and_the_token_is_not_let_in_later()
         false
     })
     .await;
-    assert!(firsts <= 1, "let in {firsts} times");
+    assert!(firsts <= 1, "First {firsts} times");
 }
 
 #[tokio::test]
 async fn callers_who_give_up_early_do_not_keep_a_dead_connection() {
     let server = Server::start();
     let client = server.client().with_connections(1);
-    let store = spent(&client.with_response_timeout(Duration::from_millis(100)));
+    let store = replay_store(&client.with_response_timeout(Duration::from_millis(100)));
     let _ = claim(&store, "warm").await.unwrap();
     let before = connections(&server);
     server.run(&["CLIENT", "PAUSE", "60000", "WRITE"]);
     let early = tokio::time::timeout(Duration::from_millis(20), claim(&store, "a")).await;
     assert!(early.is_err());
-    // Longer than the patience with the one that answers nothing any more.
+    // Longer than the response timeout, after which the silent connection is replaced.
     tokio::time::sleep(Duration::from_millis(150)).await;
     let _ = claim(&store, "b").await;
-    // The order to pause came over one connection, and each look at the count takes one.
+    // The command to pause took one connection, and each reading of the count takes one.
     let mut own = 1;
     until(async || {
         own += 1;
@@ -79,7 +79,7 @@ async fn callers_who_give_up_early_do_not_keep_a_dead_connection() {
     .await;
 }
 
-/// How many the server has accepted, the one that asks included.
+/// Returns how many connections the server has accepted, with the one of this call.
 fn connections(server: &Server) -> u64 {
     let redis::Value::BulkString(stats) = server.run(&["INFO", "stats"]) else {
         panic!("no text");
@@ -93,7 +93,7 @@ fn connections(server: &Server) -> u64 {
 #[tokio::test]
 async fn killed_connections_are_replaced() {
     let server = Server::start();
-    let store = spent(&server.client());
+    let store = replay_store(&server.client());
     for token in 0..20 {
         let token = format!("token-{token}");
         server.run(&["CLIENT", "KILL", "TYPE", "normal"]);
@@ -113,11 +113,12 @@ async fn claim_settled(store: &RedisReplayStore, token: &str) -> Claimed {
 #[tokio::test]
 async fn a_full_server_refuses_and_forgets_nothing() {
     let server = Server::with(&["maxmemory 3mb", "maxmemory-policy noeviction"]);
-    let store = spent(&server.client());
+    let store = replay_store(&server.client());
     assert_eq!(claim(&store, "early").await.unwrap(), Claimed::First);
     server.run(&["CONFIG", "SET", "maxmemory", "1"]);
     assert_eq!(reason(&store, "late").await, "store-full");
-    // Even a repeat: what needs memory is refused before it is looked at.
+    // A repeat gets the same error: the server refuses commands that may need memory before it
+    // reads the key.
     assert_eq!(reason(&store, "early").await, "store-full");
     server.run(&["CONFIG", "SET", "maxmemory", "0"]);
     assert_eq!(claim(&store, "early").await.unwrap(), Claimed::Duplicate);
@@ -127,7 +128,7 @@ async fn a_full_server_refuses_and_forgets_nothing() {
 #[tokio::test]
 async fn a_replica_takes_no_claims() {
     let (primary, replica) = (Server::start(), Server::start());
-    let store = spent(&replica.client());
+    let store = replay_store(&replica.client());
     assert_eq!(claim(&store, "a").await.unwrap(), Claimed::First);
     replica.run(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
     until(async || reason(&store, "b").await == "store-readonly").await;
@@ -142,10 +143,10 @@ async fn a_wrong_password_is_an_error_and_shown_nowhere() {
         let url = format!("redis://{login}127.0.0.1:{}", server.port);
         RedisServer::new(&Secret::new(url).unwrap()).unwrap()
     };
-    let right = spent(&at(":correct-horse@"));
+    let right = replay_store(&at(":correct-horse@"));
     assert_eq!(claim(&right, "a").await.unwrap(), Claimed::First);
     for login in [":hunter2@", "ada:hunter2@", ""] {
-        let store = spent(&at(login));
+        let store = replay_store(&at(login));
         let error = claim(&store, "b").await.unwrap_err();
         assert_eq!(error.reason(), "store-auth", "{login}");
         let cause = std::error::Error::source(&error).unwrap();
@@ -160,7 +161,7 @@ async fn a_wrong_password_is_an_error_and_shown_nowhere() {
 #[tokio::test]
 async fn more_commands_than_allowed_are_refused_at_once() {
     let server = Server::start();
-    let store = spent(&server.client().with_max_in_flight(3));
+    let store = replay_store(&server.client().with_max_in_flight(3));
     let _ = claim(&store, "warm").await.unwrap();
     server.run(&["CLIENT", "PAUSE", "60000", "ALL"]);
     let waiting = (0..3).map(|n| {

@@ -3,7 +3,7 @@ use crate::server::Server;
 use human_check_redis::ServerWarning;
 
 #[tokio::test]
-async fn a_good_server_has_no_findings() {
+async fn a_good_server_has_no_warnings() {
     let server = Server::start();
     assert_eq!(server.client().inspect().await.unwrap(), []);
 }
@@ -11,9 +11,12 @@ async fn a_good_server_has_no_findings() {
 #[tokio::test]
 async fn a_server_that_evicts_is_reported() {
     let server = Server::with(&["maxmemory-policy allkeys-lru"]);
-    let findings = server.client().inspect().await.unwrap();
-    assert_eq!(findings, [ServerWarning::Evicts("allkeys-lru".to_owned())]);
-    assert!(findings[0].to_string().contains("noeviction"));
+    let warnings = server.client().inspect().await.unwrap();
+    assert_eq!(
+        warnings,
+        [ServerWarning::EvictsKeys("allkeys-lru".to_owned())]
+    );
+    assert!(warnings[0].to_string().contains("noeviction"));
 }
 
 #[tokio::test]
@@ -36,23 +39,32 @@ async fn a_node_of_a_cluster_is_reported() {
 }
 
 #[tokio::test]
-async fn a_server_that_forbids_questions_is_no_error() {
+async fn a_server_that_forbids_info_is_no_error() {
     let server = Server::start();
     let rules = ["ACL", "SETUSER", "ada", "on", ">secret", "~*", "+set"];
     server.run(&rules);
     let url = format!("redis://ada:secret@127.0.0.1:{}", server.port);
     let client = RedisServer::new(&Secret::new(url).unwrap()).unwrap();
-    let findings = client.inspect().await.unwrap();
-    let untold = ["version", "role", "maxmemory-policy"].map(ServerWarning::Untold);
-    assert_eq!(findings, untold);
-    // It is all that claims need.
-    assert_eq!(claim(&spent(&client), "a").await.unwrap(), Claimed::First);
+    let warnings = client.inspect().await.unwrap();
+    let untold = ["version", "role", "maxmemory-policy"].map(ServerWarning::Unreported);
+    assert_eq!(warnings, untold);
+    let remedy = "allow its user `+info +config|get`";
+    assert!(
+        warnings
+            .iter()
+            .all(|warning| warning.to_string().contains(remedy))
+    );
+    // Claims need no further command.
+    assert_eq!(
+        claim(&replay_store(&client), "a").await.unwrap(),
+        Claimed::First
+    );
 }
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_an_error() {
     let mut server = Server::start();
     server.kill();
-    let trouble = server.client().inspect().await.unwrap_err();
-    assert_eq!(trouble.reason(), "store-unreachable");
+    let error = server.client().inspect().await.unwrap_err();
+    assert_eq!(error.reason(), "store-unreachable");
 }

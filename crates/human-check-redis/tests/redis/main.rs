@@ -1,4 +1,4 @@
-//! The stores against a real redis-server, and against servers that lie.
+//! Tests of the stores on a real redis-server, and on servers that send invalid replies.
 
 #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
 
@@ -6,7 +6,7 @@ mod attempts;
 mod claims;
 mod failures;
 mod inspect;
-mod lying;
+mod invalid_replies;
 mod server;
 #[cfg(feature = "rustls")]
 mod tls;
@@ -22,7 +22,7 @@ fn secret() -> Secret {
     Secret::new("the-secret-of-all-machines").unwrap()
 }
 
-fn spent(server: &RedisServer) -> RedisReplayStore {
+fn replay_store(server: &RedisServer) -> RedisReplayStore {
     RedisReplayStore::new(server, &secret())
 }
 
@@ -45,13 +45,13 @@ async fn reason(store: &RedisReplayStore, token: &str) -> &'static str {
     claim(store, token).await.unwrap_err().reason()
 }
 
-/// Asks again until it is so. Fails after ten seconds.
-async fn until(mut so: impl AsyncFnMut() -> bool) {
+/// Waits until the condition holds. Panics after ten seconds.
+async fn until(mut condition: impl AsyncFnMut() -> bool) {
     for _ in 0..2_000 {
-        if so().await {
+        if condition().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    panic!("it never became so");
+    panic!("the condition did not become true within ten seconds");
 }

@@ -1,4 +1,5 @@
-//! A real redis-server on a random loopback port, gone with its directory when it is dropped.
+//! A real redis-server on a random loopback port. Dropping it ends the process and removes its
+//! directory.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::net::TcpListener;
@@ -23,7 +24,7 @@ impl Server {
         Self::with(&[])
     }
 
-    /// With lines as of redis.conf, such as `maxmemory 2mb`.
+    /// Starts a server with further lines of redis.conf, such as `maxmemory 2mb`.
     pub(crate) fn with(options: &[&str]) -> Self {
         let mut server = Self {
             port: 0,
@@ -54,7 +55,7 @@ impl Server {
         RedisServer::new(&self.url()).unwrap()
     }
 
-    /// Ends the process at once, with whatever it held.
+    /// Ends the process at once. Its data is lost.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -62,12 +63,12 @@ impl Server {
         }
     }
 
-    /// On the same port.
+    /// Starts the server again on the same port.
     pub(crate) fn start_again(&mut self) {
         assert!(self.launch(), "redis-server did not start again");
     }
 
-    /// Asks it by its Unix socket, which no test pauses or kills.
+    /// Runs a command over the Unix socket, apart from the TCP connections that are tested.
     pub(crate) fn run(&self, words: &[&str]) -> Value {
         self.try_run(words).unwrap()
     }
@@ -87,7 +88,8 @@ impl Server {
         command.query(&mut connection)
     }
 
-    /// False when it ended, for example because somebody took the port.
+    /// Starts the process. Returns false when it ended at once, for example because another process
+    /// has taken the port.
     fn launch(&mut self) -> bool {
         let mut lines = vec![
             format!("port {}", self.port),
@@ -118,7 +120,7 @@ impl Server {
             if Instant::now() > deadline {
                 let _ = child.kill();
                 let _ = child.wait();
-                panic!("redis-server was started and does not answer");
+                panic!("redis-server was started and does not reply within 20 seconds");
             }
             std::thread::sleep(Duration::from_millis(5));
         }

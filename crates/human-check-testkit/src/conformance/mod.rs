@@ -1,15 +1,19 @@
-//! The behaviours that every [`HumanCheck`] counts, as tests for any of them.
+//! A test suite for the behaviours that every [`HumanCheck`](human_check_core::HumanCheck) must
+//! have.
 //!
-//! [`conformance!`](macro@crate::conformance) stamps one named test per behaviour. Which of them apply
-//! follows from what the check reports and from what its [`Fixture`] can do. The rest pass, and say
-//! what they lack when the tests run with `--nocapture`.
+//! Use it for an adapter or a combinator of your own. The macro
+//! [`conformance!`](macro@crate::conformance) creates one named test for each behaviour in
+//! [`behaviours`]. A [`Fixture`] tells the suite how to make submissions for the check, and what
+//! else it can do. A test that needs more than the fixture has passes without a test, and prints
+//! what it lacks; `cargo test -- --nocapture` shows this.
 
 pub mod behaviours;
 mod fixture;
 
 pub use fixture::{Fixture, Wanted};
 
-/// Runs one behaviour. Called by [`conformance!`](macro@crate::conformance).
+/// Runs one behaviour on a Tokio runtime. The macro [`conformance!`](macro@crate::conformance)
+/// calls it.
 #[doc(hidden)]
 pub fn run<B>(fixture: impl Future<Output = Fixture>, behaviour: impl FnOnce(Fixture) -> B)
 where
@@ -22,7 +26,12 @@ where
         .block_on(async { behaviour(fixture.await).await });
 }
 
-/// Stamps the suite for one check: a module of that name with one test per behaviour.
+/// Creates the conformance tests of one check: a module of the given name, with one test for each
+/// behaviour.
+///
+/// The second argument is an expression for a future of a [`Fixture`](crate::conformance::Fixture).
+/// Every test builds a fixture of its own. The expression is inside of the new module, so it names
+/// an item beside the module with `super::`.
 ///
 /// ```
 /// use human_check_core::{Facts, Reason, HumanCheck, Submission, Verdict};
@@ -55,7 +64,7 @@ where
 macro_rules! conformance {
     ($name:ident, $fixture:expr) => {
         mod $name {
-            $crate::conformance!(@stamp $fixture;
+            $crate::conformance!(@tests $fixture;
                 names_a_provider_and_a_field
                 refuses_an_absent_token_without_a_call
                 refuses_an_empty_token_without_a_call
@@ -81,7 +90,7 @@ macro_rules! conformance {
             );
         }
     };
-    (@stamp $fixture:expr; $($behaviour:ident)*) => {$(
+    (@tests $fixture:expr; $($behaviour:ident)*) => {$(
         #[test]
         fn $behaviour() {
             $crate::conformance::run($fixture, $crate::conformance::behaviours::$behaviour);

@@ -1,4 +1,4 @@
-//! All interleavings, behind the lock that a breaker puts around it.
+//! Tests of all interleavings of two callers, with the state behind a lock as in a circuit breaker.
 
 use loom::sync::Arc;
 use loom::thread;
@@ -14,8 +14,8 @@ fn two(work: impl Fn(&Mutex<State>) -> usize + Clone + Send + 'static, state: St
         let (state, work) = (Arc::clone(&state), work.clone());
         thread::spawn(move || work(&state))
     };
-    let mine = work(&state);
-    mine + other.join().unwrap()
+    let first = work(&state);
+    first + other.join().unwrap()
 }
 
 fn opened() -> State {
@@ -41,7 +41,7 @@ fn loom_one_probe_of_two_callers() {
 #[test]
 fn loom_a_failed_probe_lets_no_other_call_through() {
     loom::model(|| {
-        let asked = two(
+        let admitted_calls = two(
             |state| {
                 let admitted = lock(state).admit(SECOND * 7);
                 let Ok(permit) = admitted else { return 0 };
@@ -50,7 +50,7 @@ fn loom_a_failed_probe_lets_no_other_call_through() {
             },
             opened(),
         );
-        assert_eq!(asked, 1);
+        assert_eq!(admitted_calls, 1);
     });
 }
 

@@ -7,7 +7,7 @@ fn state() -> State {
 }
 
 fn call(state: &mut State, signal: Signal, now: Duration) -> Option<Change> {
-    let permit = state.admit(now).expect("it is closed");
+    let permit = state.admit(now).expect("the circuit is closed");
     state.report(permit, signal, now, 0.5)
 }
 
@@ -60,20 +60,20 @@ fn what_is_older_than_the_window_does_not_count() {
         } else {
             Signal::Good
         };
-        // Never twenty within thirty seconds.
+        // The window of 30 seconds never holds 20 calls.
         assert_eq!(call(&mut state, signal, SECOND * 2 * n), None, "{n}");
     }
 }
 
 #[test]
-fn what_says_nothing_changes_nothing() {
+fn a_neutral_result_changes_nothing() {
     let mut state = state();
     for n in 0..10_000 {
-        assert_eq!(call(&mut state, Signal::Nothing, SECOND), None, "{n}");
+        assert_eq!(call(&mut state, Signal::Neutral, SECOND), None, "{n}");
     }
     for _ in 0..4 {
         call(&mut state, Signal::Failed, SECOND);
-        call(&mut state, Signal::Nothing, SECOND);
+        call(&mut state, Signal::Neutral, SECOND);
     }
     opened(call(&mut state, Signal::Failed, SECOND));
 }
@@ -87,7 +87,7 @@ fn half_open_lets_one_probe_through() {
     let now = SECOND * 7;
     let probe = state.admit(now).unwrap();
     assert!(state.admit(now).is_err(), "a second probe");
-    assert_eq!(state.report(probe, Signal::Nothing, now, 0.5), None);
+    assert_eq!(state.report(probe, Signal::Neutral, now, 0.5), None);
     let probe = state.admit(now).unwrap();
     assert_eq!(
         state.report(probe, Signal::Good, now, 0.5),
@@ -129,7 +129,7 @@ fn waits_longer_each_time_up_to_a_minute_and_forgets_that_after_a_quiet_window()
 }
 
 #[test]
-fn a_call_from_before_it_opened_says_nothing_about_the_probe() {
+fn a_call_from_before_it_opened_does_not_count_as_the_probe() {
     let mut state = state();
     let early = state.admit(SECOND).unwrap();
     for _ in 0..5 {
@@ -146,13 +146,13 @@ fn a_call_from_before_it_opened_says_nothing_about_the_probe() {
 }
 
 #[test]
-fn a_provider_that_speaks_again_is_back_whatever_it_says() {
+fn a_probe_with_any_reply_closes_the_circuit() {
     let mut state = state();
     for _ in 0..5 {
         call(&mut state, Signal::Failed, SECOND);
     }
     let probe = state.admit(SECOND * 7).unwrap();
-    let change = state.report(probe, Signal::Spoke, SECOND * 7, 0.5);
+    let change = state.report(probe, Signal::Replied, SECOND * 7, 0.5);
     assert_eq!(change, Some(Change::Closed));
 }
 
@@ -163,16 +163,16 @@ fn a_client_that_hangs_up_on_probes_cannot_block_others() {
         call(&mut state, Signal::Failed, SECOND);
     }
     let now = SECOND * 7;
-    let mut bot = state.admit(now).unwrap();
+    let mut of_bot = state.admit(now).unwrap();
     for _ in 0..3 {
-        state.report(bot, Signal::Dropped, now, 0.5);
-        bot = state.admit(now).unwrap();
+        state.report(of_bot, Signal::Dropped, now, 0.5);
+        of_bot = state.admit(now).unwrap();
     }
-    // He holds one again, and there is room for somebody honest.
-    let honest = state.admit(now).unwrap();
-    let change = state.report(honest, Signal::Good, now, 0.5);
+    // The bot holds a permit again, and another client still gets one.
+    let of_other = state.admit(now).unwrap();
+    let change = state.report(of_other, Signal::Good, now, 0.5);
     assert_eq!(change, Some(Change::Closed));
-    state.report(bot, Signal::Dropped, now, 0.5);
+    state.report(of_bot, Signal::Dropped, now, 0.5);
     assert!(state.admit(now).is_ok());
 }
 

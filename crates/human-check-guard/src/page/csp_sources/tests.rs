@@ -35,12 +35,12 @@ const fn with(sources: WidgetSources) -> WidgetSpec {
     }
 }
 
-fn widget(facts: &'static WidgetSpec) -> Widget {
-    Widget::new(&ACME, "key", facts).unwrap()
+fn widget(spec: &'static WidgetSpec) -> Widget {
+    Widget::new(&ACME, "key", spec).unwrap()
 }
 
-fn of(facts: &'static WidgetSpec) -> CspSources {
-    CspSources::of([&widget(facts)])
+fn of(spec: &'static WidgetSpec) -> CspSources {
+    CspSources::of([&widget(spec)])
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn merging_again_changes_nothing() {
 
 #[test]
 fn a_directive_that_is_absent_starts_from_what_was_in_effect() {
-    for (facts, policy, merged) in [
+    for (spec, policy, merged) in [
         (
             &SCRIPT,
             "default-src 'self' https:",
@@ -126,7 +126,7 @@ fn a_directive_that_is_absent_starts_from_what_was_in_effect() {
             "default-src 'self'; style-src y: https://a.example",
         ),
     ] {
-        assert_eq!(of(facts).merge_into(policy), merged, "{policy}");
+        assert_eq!(of(spec).merge_into(policy), merged, "{policy}");
     }
 }
 
@@ -228,15 +228,15 @@ fn a_nonce_never_switches_off_the_inline_scripts_of_a_page() {
 }
 
 #[test]
-fn workers_that_strict_dynamic_lets_in_are_not_put_on_a_list() {
+fn workers_that_strict_dynamic_allows_are_not_put_on_a_list() {
     assert_eq!(
         of(&WORKER).merge_into("script-src 'nonce-a' 'strict-dynamic'"),
         "script-src 'nonce-a' 'strict-dynamic' https://a.example"
     );
 }
 
-/// Every source that a browser takes for `directive`, or `None` when it takes all.
-fn taken(policy: &str, directive: &str) -> Option<Vec<String>> {
+/// Returns the sources that a browser applies for `directive`. `None` if it allows everything.
+fn applied(policy: &str, directive: &str) -> Option<Vec<String>> {
     let policy = Policy::parse(policy);
     let elements = elements_of(directive).and_then(|name| policy.get(name));
     let sources = elements.or_else(|| policy.in_effect(directive).map(|(_, sources)| sources));
@@ -257,7 +257,7 @@ fn nothing_allowed_is_forbidden_and_nothing_else_allowed() {
         "frame-src",
         "worker-src",
     ];
-    // Each directive is absent, closed, or open to a host of its own.
+    // Each directive is absent, allows nothing, or allows a host of its own.
     for choice in 0..3_u32.pow(8) {
         let state = |place: usize| choice / 3_u32.pow(u32::try_from(place).unwrap()) % 3;
         let present = names.iter().enumerate().filter_map(|(place, name)| {
@@ -270,15 +270,19 @@ fn nothing_allowed_is_forbidden_and_nothing_else_allowed() {
         });
         let policy = present.collect::<Vec<_>>().join("; ");
         let merged = all.merge_into(&policy);
-        for (directive, ours) in all.directives() {
-            let expected = taken(&policy, directive).map(|mut sources| {
-                sources.extend_from_slice(ours);
+        for (directive, added) in all.directives() {
+            let expected = applied(&policy, directive).map(|mut sources| {
+                sources.extend_from_slice(added);
                 sources
             });
-            assert_eq!(taken(&merged, directive), expected, "{policy} -> {merged}");
+            assert_eq!(
+                applied(&merged, directive),
+                expected,
+                "{policy} -> {merged}"
+            );
         }
         for other in ["font-src", "media-src", "connect-src", "img-src"] {
-            assert_eq!(taken(&merged, other), taken(&policy, other), "{policy}");
+            assert_eq!(applied(&merged, other), applied(&policy, other), "{policy}");
         }
     }
 }

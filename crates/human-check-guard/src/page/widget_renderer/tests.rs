@@ -6,7 +6,7 @@ use super::*;
 static ACME: Provider = Provider::new("acme", &["acme-response"]);
 static ROBO: Provider = Provider::new("robo", &["robo-response"]);
 
-/// Adds its own field, takes options in attributes.
+/// A widget whose script adds the form field, and that takes its options as attributes.
 static BOX: WidgetSpec = WidgetSpec {
     action: Some(TextAttribute {
         attribute: "data-action",
@@ -25,7 +25,8 @@ static BOX: WidgetSpec = WidgetSpec {
     ..WidgetSpec::new("https://acme.example/api.js", "acme", "data-sitekey")
 };
 
-/// Needs a hidden input and glue, takes key and language in its script's query.
+/// A widget with a hidden input and glue. Its site key and language are in the query of the
+/// script's URL.
 static SCORE: WidgetSpec = WidgetSpec {
     site_key_parameter: Some("render"),
     language_parameter: Some("hl"),
@@ -82,7 +83,11 @@ fn a_module_and_its_style_sheet_are_loaded_and_its_own_element_is_written() {
          <own-widget class=\"own\" challenge=\"/challenge?a=1&amp;b=2\"></own-widget>\
          <noscript><p>none</p></noscript>"
     );
-    assert_eq!(page.script(&widget).as_str(), "", "once is enough");
+    assert_eq!(
+        page.script(&widget).as_str(),
+        "",
+        "the script is on the page already"
+    );
 }
 
 #[test]

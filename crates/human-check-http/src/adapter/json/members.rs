@@ -1,4 +1,5 @@
-//! Members of a reply, read by what they can do.
+//! Types for the members of a reply. They read a value of an unexpected type by the member's
+//! effect.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,22 +9,25 @@ use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAcces
 
 use super::Malformed;
 
-/// An object within a reply.
+/// An object inside a reply.
 ///
-/// An array is not one, although derived readers would take it for the members in their order.
+/// An array is not an object here, although serde's derived readers accept an array as the members
+/// in order.
 #[derive(Clone, Debug, Default)]
 pub enum Object<T> {
-    /// Not there, or `null`.
+    /// The member is absent or `null`.
     #[default]
     Absent,
-    /// Something else than an object.
+    /// The member has another type.
     Odd,
-    /// The object.
+    /// The member is an object.
     Stated(T),
 }
 
 impl<T> Object<T> {
-    /// The object, for members that only inform: an odd one is an absent one.
+    /// Returns the object. A member of another type counts as absent.
+    ///
+    /// For members that speak for the visitor or only inform.
     pub fn or_absent(self) -> Option<T> {
         match self {
             Self::Stated(object) => Some(object),
@@ -31,11 +35,13 @@ impl<T> Object<T> {
         }
     }
 
-    /// The object, for members that may hold something against an answer: an odd one is an error.
+    /// Returns the object. A member of another type is an error.
+    ///
+    /// For members that may speak against the token.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] when it is no object.
+    /// [`Malformed`] if the member is neither an object nor absent.
     pub fn or_malformed(self) -> Result<Option<T>, Malformed> {
         match self {
             Self::Absent => Ok(None),
@@ -80,7 +86,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// A list of objects that only inform; what is none is left out.
+/// A list of objects that only inform. Entries of another type are left out, and so is a member
+/// that is not a list.
 #[derive(Clone, Debug)]
 pub struct Objects<T>(pub Vec<T>);
 
@@ -129,26 +136,29 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Objects<T> {
     }
 }
 
-/// What a lenient member can be read from.
+/// A member that can be read from a value of any type.
+///
+/// A method that is not implemented reads the value as absent, which is the default of the type.
 pub trait Lenient<'de>: Default {
-    /// From a boolean.
+    /// Reads a boolean.
     fn from_bool(_: bool) -> Self {
         Self::default()
     }
-    /// From a number.
+    /// Reads a number.
     fn from_number(_: f64) -> Self {
         Self::default()
     }
-    /// From a text.
+    /// Reads a text.
     fn from_text(_: Cow<'de, str>) -> Self {
         Self::default()
     }
-    /// From an array or object.
+    /// Reads an array or an object.
     fn from_other() -> Self {
         Self::default()
     }
 }
 
+/// The serde visitor of a [`Lenient`] type.
 struct ReadLenient<T>(PhantomData<T>);
 
 impl<'de, T: Lenient<'de>> Visitor<'de> for ReadLenient<T> {
@@ -207,7 +217,10 @@ macro_rules! lenient {
     };
 }
 
-/// A text, or nothing. Empty texts are nothing: providers print `""` for what they do not know.
+/// A text. A value of another type counts as absent.
+///
+/// An empty text counts as absent, too: providers send `""` for values that they do not have.
+/// `Debug` shows the length only.
 #[derive(Clone, Default)]
 pub struct Text<'a> {
     text: Option<Cow<'a, str>>,
@@ -226,26 +239,27 @@ impl fmt::Debug for Text<'_> {
 }
 
 impl<'a> Text<'a> {
-    /// The text, if there is one.
+    /// Returns the text, if it is not empty.
     pub fn get(&self) -> Option<&str> {
         self.text.as_deref()
     }
 
-    /// The text as a `String`, if there is one.
+    /// Returns the text as a `String`, if it is not empty.
     pub fn owned(self) -> Option<String> {
         self.text.map(Cow::into_owned)
     }
 
-    /// Whether the member is there at all and not `null`, whatever its type.
+    /// Returns whether the member is present and not `null`, whatever its type.
     pub fn is_stated(&self) -> bool {
         self.stated
     }
 
-    /// Whether it is the empty text.
+    /// Returns whether the member is the empty text.
     pub fn is_empty(&self) -> bool {
         self.stated && self.text.is_none() && !self.odd
     }
 
+    /// Creates the value for a member of another type.
     fn odd() -> Self {
         Self {
             text: None,
@@ -279,7 +293,7 @@ impl<'de: 'a, 'a> Lenient<'de> for Text<'a> {
 
 lenient!(Text<'a>);
 
-/// A number, also one written as a text, or nothing.
+/// A number, also if it is written as a text. Every other value counts as absent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Number {
     number: Option<f64>,
@@ -287,16 +301,17 @@ pub struct Number {
 }
 
 impl Number {
-    /// The number, if there is one.
+    /// Returns the number, if the member is one.
     pub fn get(self) -> Option<f64> {
         self.number
     }
 
-    /// Whether the member is there at all and not `null`, whatever its type.
+    /// Returns whether the member is present and not `null`, whatever its type.
     pub fn is_stated(self) -> bool {
         self.stated
     }
 
+    /// Creates the value for a member that is present.
     fn stated(number: Option<f64>) -> Self {
         Self {
             number,
@@ -325,12 +340,12 @@ impl Lenient<'_> for Number {
 
 lenient!(Number);
 
-/// A boolean, or nothing. Only the literals count.
+/// A boolean. Every value but `true` and `false` counts as absent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Flag(Option<bool>);
 
 impl Flag {
-    /// The boolean, if there is one.
+    /// Returns the boolean, if the member is one.
     pub fn get(self) -> Option<bool> {
         self.0
     }
@@ -344,14 +359,14 @@ impl Lenient<'_> for Flag {
 
 lenient!(Flag);
 
-/// A mark against an answer: raised by anything but `false`, `null` and absence.
+/// A mark against the token. Every value raises it but `false` and `null`.
 ///
-/// For members such as "this was a testing key", where a doubtful value must not count as no.
+/// For members such as "this is a test key", for which an unexpected value must not count as no.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mark(bool);
 
 impl Mark {
-    /// Whether it is raised.
+    /// Returns whether the mark is raised.
     pub fn is_raised(self) -> bool {
         self.0
     }
@@ -379,8 +394,9 @@ lenient!(Mark);
 
 /// A list of codes: an array of texts, or a single text.
 ///
-/// What cannot be read as a code stays as [`Codes::UNREADABLE`], because a code that contradicts
-/// a success must not vanish for being oddly typed.
+/// A value of another type becomes [`Codes::UNREADABLE`]: a code beside a success contradicts it,
+/// and must not vanish because of its type. A code is cut at 200 characters, and control characters
+/// are replaced. `Debug` shows the number of codes only.
 #[derive(Clone, Default)]
 pub struct Codes(Vec<String>);
 
@@ -391,29 +407,32 @@ impl fmt::Debug for Codes {
 }
 
 impl Codes {
-    /// Stands for an entry that is not a text.
+    /// The code that stands for an entry which is not a text.
     pub const UNREADABLE: &'static str = "(unreadable)";
-    /// More than this many are not handed on.
+    /// How many codes [`into_vec`](Self::into_vec) returns at most.
     pub const MAX: usize = 16;
 
-    /// All of them, in the provider's order. The one that matters may come last.
+    /// Returns all codes, in the provider's order.
+    ///
+    /// Use it to decide: the most severe code may be the last one.
     pub fn as_slice(&self) -> &[String] {
         &self.0
     }
 
-    /// As many as a log line can bear, in the provider's order.
+    /// Returns the first [`MAX`](Self::MAX) codes, in the provider's order, for verdicts and logs.
     pub fn into_vec(mut self) -> Vec<String> {
         self.0.truncate(Self::MAX);
         self.0
     }
 
-    /// Adds one more code.
+    /// Appends a code.
     pub fn push(&mut self, code: &str) {
         self.0.push(readable(code));
     }
 }
 
-/// Cuts a provider's text to what a log line can bear.
+/// Returns the text cut at 200 characters, without control characters, so that it fits into a log
+/// line.
 fn readable(text: &str) -> String {
     text.chars()
         .take(200)

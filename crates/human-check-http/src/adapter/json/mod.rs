@@ -1,14 +1,38 @@
-//! Strict reading of providers' JSON.
+//! Strict readers for the JSON of providers.
 //!
-//! A reply counts only as one UTF-8 JSON object in which no member repeats, at any depth: two
-//! readers of `{"success":false,"success":true}` may disagree, so we side with neither.
+//! A reply must be exactly one JSON object in UTF-8 in which no member occurs twice, at any depth.
+//! Two parsers may read `{"success":false,"success":true}` differently, so [`object`] refuses it.
 //!
-//! Members of another type than their provider documents are read by what they can do:
-//! - what only informs, or vouches for the visitor, is absent then ([`Text`], [`Number`],
-//!   [`Object::or_absent`]): a hostname that is a number is no hostname;
-//! - what holds something against the answer counts against it ([`Mark`], [`Codes`], `is_stated`);
-//! - what holds the verdict, or might hide one of the above, makes the reply unreadable
-//!   ([`Object::or_malformed`]).
+//! A member may have another type than its provider documents. The effect of the member decides how
+//! it is read:
+//!
+//! - A member that speaks for the visitor, or only informs, counts as absent ([`Text`], [`Number`],
+//!   [`Flag`], [`Object::or_absent`]). A host name that is a number is no host name.
+//! - A member that speaks against the token counts whatever its type ([`Mark`], [`Codes`],
+//!   [`Text::is_stated`]).
+//! - A member that holds the verdict, or that could hide one of the latter, makes the reply
+//!   unreadable (`Option<bool>`, [`Object::or_malformed`]).
+//!
+//! ```
+//! use human_check_http::adapter::json::{self, Codes, Text};
+//! use serde::Deserialize;
+//!
+//! #[derive(Deserialize)]
+//! struct SiteverifyReply<'a> {
+//!     success: Option<bool>,
+//!     #[serde(rename = "error-codes", default)]
+//!     codes: Codes,
+//!     #[serde(borrow, default)]
+//!     hostname: Text<'a>,
+//! }
+//!
+//! let body = br#"{"success":false,"error-codes":["invalid-input-response"],"hostname":7}"#;
+//! let reply: SiteverifyReply<'_> = json::object(body)?;
+//! assert_eq!(reply.success, Some(false));
+//! assert_eq!(reply.codes.as_slice(), ["invalid-input-response"]);
+//! assert_eq!(reply.hostname.get(), None);
+//! # Ok::<(), json::Malformed>(())
+//! ```
 
 #[macro_use]
 mod scalars;

@@ -1,4 +1,4 @@
-/// The visitor's methods for everything that is neither object nor array nor absent.
+/// The methods of a serde visitor that reads every boolean and number as `$value`.
 macro_rules! scalars_are {
     ($type:ty, $value:expr) => {
         fn visit_bool<E>(self, _: bool) -> Result<$type, E> {

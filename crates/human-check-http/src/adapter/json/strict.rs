@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// A reply that cannot be read.
+/// The error of a reply that cannot be read.
 ///
-/// Says where, never what stood there: it might be the token.
+/// It states the position, and never the text at the position, which may be the token.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("{problem} at line {line}, column {column}")]
 pub struct Malformed {
@@ -16,7 +16,7 @@ pub struct Malformed {
 }
 
 impl Malformed {
-    /// Where the reply as a whole is meant.
+    /// Creates an error that concerns the whole reply.
     pub(super) fn whole(problem: &'static str) -> Self {
         Self {
             problem,
@@ -26,12 +26,25 @@ impl Malformed {
     }
 }
 
-/// Reads one JSON object.
+/// Reads a body that is exactly one JSON object.
+///
+/// ```
+/// use human_check_http::adapter::json;
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize)]
+/// struct Reply {
+///     success: bool,
+/// }
+///
+/// assert!(json::object::<Reply>(br#"{"success":true}"#).unwrap().success);
+/// assert!(json::object::<Reply>(br#"{"success":false,"success":true}"#).is_err());
+/// ```
 ///
 /// # Errors
 ///
-/// [`Malformed`] when it is not valid UTF-8, not exactly one JSON object, repeats a member, or
-/// does not fit `T`.
+/// [`Malformed`] if `body` is not valid UTF-8, is not exactly one JSON object, has a member twice,
+/// or does not fit `T`.
 pub fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Malformed> {
     let text = std::str::from_utf8(body).map_err(|_| Malformed::whole("not UTF-8"))?;
     if !text.trim_ascii_start().starts_with('{') {
@@ -55,7 +68,7 @@ pub fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Malformed> {
     serde_json::from_str(text).map_err(locate("a member of the wrong type"))
 }
 
-/// Walks any JSON value and fails on a repeated member.
+/// A JSON value that is read only to find a member that occurs twice.
 struct Unrepeated;
 
 impl<'de> Deserialize<'de> for Unrepeated {
@@ -85,9 +98,9 @@ impl<'de> Deserialize<'de> for Unrepeated {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unrepeated, A::Error> {
-                let mut seen = Inspected::default();
+                let mut names = MemberNames::default();
                 while let Some(Key(key)) = map.next_key()? {
-                    if !seen.insert(key) {
+                    if !names.insert(key) {
                         return Err(de::Error::custom("repeated member"));
                     }
                     map.next_value::<Unrepeated>()?;
@@ -100,14 +113,16 @@ impl<'de> Deserialize<'de> for Unrepeated {
     }
 }
 
-/// The member names of one object. Replies have few, so a short list comes before any hashing.
+/// The member names of one object. Most objects have few members, so the first names are in a short
+/// list and only the others are hashed.
 #[derive(Default)]
-struct Inspected<'a> {
+struct MemberNames<'a> {
     few: [Option<Cow<'a, str>>; 16],
     many: HashSet<Cow<'a, str>>,
 }
 
-impl<'a> Inspected<'a> {
+impl<'a> MemberNames<'a> {
+    /// Adds a name, and returns whether it is new.
     fn insert(&mut self, key: Cow<'a, str>) -> bool {
         for slot in &mut self.few {
             match slot {
@@ -123,7 +138,7 @@ impl<'a> Inspected<'a> {
     }
 }
 
-/// A member name, borrowed unless it holds an escape.
+/// A member name, which is borrowed unless it contains an escape.
 struct Key<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {

@@ -1,4 +1,4 @@
-//! What happens when the provider fails, or the caller gives up.
+//! Failures of the provider, dropped futures, and printed texts.
 
 use std::future::Future;
 use std::task::{Context, Poll, Waker};
@@ -8,7 +8,8 @@ use human_check_core::{ErrorKind, Reason, Submission};
 use crate::conformance::Fixture;
 use crate::conformance::fixture::skipped;
 
-/// A yes in the body of an error is no yes.
+/// A positive reply under any HTTP status but 200 does not pass. Needs
+/// [`Fixture::with_status`].
 pub async fn refuses_on_every_other_status(fixture: Fixture) {
     let Some(status) = &fixture.status else {
         return skipped("with_status");
@@ -23,7 +24,11 @@ pub async fn refuses_on_every_other_status(fixture: Fixture) {
     }
 }
 
-/// The one class that a route may choose to open on.
+/// An outage is [`ErrorKind::Unavailable`] and not a refusal, and a submission without a token is
+/// refused as missing even then. Needs [`Fixture::with_outage`].
+///
+/// A route may fail open on `Unavailable`, so only an outage may have this kind. Of a check with
+/// several providers, [`ErrorKind::Declined`] is accepted, too.
 pub async fn tells_an_outage_from_a_refusal(fixture: Fixture) {
     let Some(outage) = &fixture.outage else {
         return skipped("with_outage");
@@ -35,17 +40,17 @@ pub async fn tells_an_outage_from_a_refusal(fixture: Fixture) {
         .check(&submission)
         .await
         .expect_err("the provider is down");
-    // Where another provider could judge and was given nothing to judge by, it is no outage.
+    // A second provider that is available but got no token makes this `Declined`, not an outage.
     let several = fixture.check.providers().len() > 1 && error.kind() == ErrorKind::Declined;
     assert!(several || error.kind() == ErrorKind::Unavailable, "{error}");
-    // What a visitor sends is refused all the same.
+    // A missing token is a refusal, also during an outage.
     assert_eq!(
         fixture.reason(&Submission::new()).await,
         Some(Reason::Missing)
     );
 }
 
-/// And nobody has to restart anything.
+/// After an outage, good tokens pass again. Needs [`Fixture::with_outage`].
 pub async fn recovers_from_an_outage(fixture: Fixture) {
     let Some(outage) = &fixture.outage else {
         return skipped("with_outage");
@@ -56,7 +61,8 @@ pub async fn recovers_from_an_outage(fixture: Fixture) {
     assert_eq!(fixture.reason(&fixture.good()).await, None);
 }
 
-/// Visitors close their browsers.
+/// The check still works after its futures were dropped before they completed, as when visitors
+/// close their browsers.
 pub async fn survives_being_given_up(fixture: Fixture) {
     for _ in 0..8 {
         let submission = fixture.good();
@@ -69,7 +75,8 @@ pub async fn survives_being_given_up(fixture: Fixture) {
     assert_eq!(fixture.reason(&fixture.good()).await, None);
 }
 
-/// Not in its own `Debug`, not in a verdict's, not in an error.
+/// No token and no secret is in `Debug` of the check, nor in `Debug` or `Display` of a verdict or
+/// an error. [`Fixture::with_secret`] adds secrets.
 pub async fn shows_no_token_and_no_secret(fixture: Fixture) {
     let canary = "canary-token-0123456789-abcdefghij";
     let submissions = [

@@ -1,4 +1,8 @@
 //! The behaviours, one function each.
+//!
+//! Each function takes a [`Fixture`](crate::conformance::Fixture) and panics when the check does
+//! not behave as described. The macro [`conformance!`](macro@crate::conformance) calls all of them;
+//! call one directly to test it alone.
 
 mod failures;
 mod submissions;

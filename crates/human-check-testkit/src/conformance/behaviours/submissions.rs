@@ -1,4 +1,4 @@
-//! What is refused before the provider is called.
+//! Submissions that are refused without a call to the provider.
 
 use std::collections::HashSet;
 
@@ -6,24 +6,26 @@ use human_check_core::{ErrorKind, MAX_TOKEN_BYTES, Provider, Reason, Submission}
 
 use crate::conformance::Fixture;
 
-static NOBODY: Provider = Provider::new("nobody-knows-this-provider", &["nobody"]);
+/// A provider that no check accepts.
+static UNKNOWN: Provider = Provider::new("unknown-provider", &["unknown-response"]);
 
-/// Guards and pages need both.
+/// The check accepts at least one provider. Each has a name of its own and a form field. Guards and
+/// pages need both.
 pub async fn names_a_provider_and_a_field(fixture: Fixture) {
-    let accepts = fixture.check.providers();
-    assert!(!accepts.is_empty(), "it accepts nobody's answers");
-    let names: HashSet<&str> = accepts.iter().map(Provider::name).collect();
-    assert_eq!(names.len(), accepts.len(), "a provider is named twice");
-    for provider in accepts {
+    let providers = fixture.check.providers();
+    assert!(!providers.is_empty(), "the check accepts no provider");
+    let names: HashSet<&str> = providers.iter().map(Provider::name).collect();
+    assert_eq!(names.len(), providers.len(), "a provider is named twice");
+    for provider in providers {
         assert!(!provider.name().is_empty());
         assert!(
             provider.fields().next().is_some(),
-            "{provider} arrives in no field"
+            "{provider} has no form field"
         );
     }
 }
 
-/// No token, no pass, no call.
+/// A submission without a token is refused with [`Reason::Missing`], without a call.
 pub async fn refuses_an_absent_token_without_a_call(fixture: Fixture) {
     assert_eq!(
         fixture.local_reason(&Submission::new()).await,
@@ -31,7 +33,7 @@ pub async fn refuses_an_absent_token_without_a_call(fixture: Fixture) {
     );
 }
 
-/// An empty field is no token.
+/// An empty token is refused with [`Reason::Missing`], without a call.
 pub async fn refuses_an_empty_token_without_a_call(fixture: Fixture) {
     for provider in fixture.check.providers() {
         let empty = Submission::new().with_token(provider, "");
@@ -43,7 +45,7 @@ pub async fn refuses_an_empty_token_without_a_call(fixture: Fixture) {
     }
 }
 
-/// Ours to refuse, before it costs anything.
+/// A token of more than [`MAX_TOKEN_BYTES`] is refused with [`Reason::Malformed`], without a call.
 pub async fn refuses_an_oversized_token_without_a_call(fixture: Fixture) {
     for length in [MAX_TOKEN_BYTES + 1, 20_000, 200_000] {
         let long = Submission::new().with_token(fixture.provider(), "a".repeat(length));
@@ -51,7 +53,8 @@ pub async fn refuses_an_oversized_token_without_a_call(fixture: Fixture) {
     }
 }
 
-/// Spaces, controls and anything beyond ASCII are in no provider's tokens.
+/// A token with spaces, control characters or characters beyond ASCII is refused with
+/// [`Reason::Malformed`], without a call.
 pub async fn refuses_an_unprintable_token_without_a_call(fixture: Fixture) {
     for text in [
         " ",
@@ -72,8 +75,11 @@ pub async fn refuses_an_unprintable_token_without_a_call(fixture: Fixture) {
     }
 }
 
-/// Whatever a visitor types is a refusal, or an answer that makes no sense: never an outage, which a
-/// route may open on, and never our fault.
+/// A text that a visitor types in place of a token is refused, or causes [`ErrorKind::Declined`] or
+/// [`ErrorKind::Protocol`].
+///
+/// It never causes `Unavailable`, on which a route may fail open, and never `Misconfigured`, which
+/// would alert the operator without a reason.
 pub async fn takes_no_typed_token_for_an_outage(fixture: Fixture) {
     for text in [
         "x",
@@ -102,7 +108,7 @@ pub async fn takes_no_typed_token_for_an_outage(fixture: Fixture) {
     }
 }
 
-/// Nobody can say which of two tokens is meant.
+/// Two different tokens of one provider are refused with [`Reason::Malformed`], without a call.
 pub async fn refuses_contradicting_tokens_without_a_call(fixture: Fixture) {
     let both = fixture
         .good()
@@ -110,8 +116,8 @@ pub async fn refuses_contradicting_tokens_without_a_call(fixture: Fixture) {
     assert_eq!(fixture.local_reason(&both).await, Some(Reason::Malformed));
 }
 
-/// A token means nothing to anybody but its provider.
+/// A token of another provider counts as missing, and causes no call.
 pub async fn takes_no_token_of_another_provider(fixture: Fixture) {
-    let other = Submission::new().with_token(&NOBODY, "a-token");
+    let other = Submission::new().with_token(&UNKNOWN, "a-token");
     assert_eq!(fixture.local_reason(&other).await, Some(Reason::Missing));
 }

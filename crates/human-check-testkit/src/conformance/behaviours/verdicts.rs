@@ -1,4 +1,4 @@
-//! What a verdict says, and what holds it.
+//! Verdicts, their facts, single use, and expectations.
 
 use std::sync::Arc;
 
@@ -9,34 +9,26 @@ use human_check_core::{
 use crate::conformance::fixture::skipped;
 use crate::conformance::{Fixture, Wanted};
 
-/// What all of this is for.
+/// A good token passes, and the facts name a provider that the check accepts.
 pub async fn accepts_a_good_token(fixture: Fixture) {
     let submission = fixture.good();
-    let verdict = fixture
-        .check
-        .check(&submission)
-        .await
-        .expect("somebody speaks");
+    let verdict = fixture.verdict(&submission).await;
     let Verdict::Human(facts) = verdict else {
         panic!("refused: {verdict:?}");
     };
     assert!(
         fixture.check.providers().contains(&facts.provider),
-        "{:?} judged",
+        "{:?} is not a provider of the check",
         facts.provider
     );
 }
 
-/// A promise that policies are built on.
+/// Every fact that [`HumanCheck::capabilities`] declares as [`Support::Always`] is in the facts.
 pub async fn carries_the_facts_it_always_reports(fixture: Fixture) {
-    let verdict = fixture
-        .check
-        .check(&fixture.good())
-        .await
-        .expect("somebody speaks");
-    let facts = verdict.facts().expect("it is good");
-    let reports = fixture.check.capabilities();
-    for (fact, present) in [
+    let verdict = fixture.verdict(&fixture.good()).await;
+    let facts = verdict.facts().expect("a good token passes");
+    let capabilities = fixture.check.capabilities();
+    for (fact, is_present) in [
         (FactKind::Action, facts.action.is_some()),
         (FactKind::Binding, facts.binding.is_some()),
         (
@@ -46,41 +38,34 @@ pub async fn carries_the_facts_it_always_reports(fixture: Fixture) {
         (FactKind::Score, facts.score.is_some()),
         (FactKind::SolvedAt, facts.solved_at.is_some()),
     ] {
-        if reports.of(fact) == Support::Always {
-            assert!(present, "the {fact} is absent");
+        if capabilities.of(fact) == Support::Always {
+            assert!(is_present, "the {fact} is absent");
         }
     }
 }
 
-/// Looking like a token is not enough.
+/// A bad token is refused. Needs [`Fixture::with_bad`].
 pub async fn refuses_a_bad_token(fixture: Fixture) {
     let Some(bad) = &fixture.bad else {
         return skipped("with_bad");
     };
-    let verdict = fixture.check.check(&bad()).await.expect("somebody speaks");
+    let verdict = fixture.verdict(&bad()).await;
     assert!(!verdict.is_human(), "{verdict:?}");
 }
 
-/// Where somebody sees to single use, it holds.
+/// A token is refused the second time, where the facts state a [`ReplayProtection`].
 pub async fn refuses_a_token_the_second_time(fixture: Fixture) {
     let submission = fixture.good();
-    let first = fixture
-        .check
-        .check(&submission)
-        .await
-        .expect("somebody speaks");
-    let facts = first.facts().expect("it is good");
+    let first = fixture.verdict(&submission).await;
+    let facts = first.facts().expect("a good token passes");
     if facts.replay_protection != ReplayProtection::None {
-        let second = fixture
-            .check
-            .check(&submission)
-            .await
-            .expect("somebody speaks");
+        let second = fixture.verdict(&submission).await;
         assert!(!second.is_human(), "{second:?}");
     }
 }
 
-/// And also when the uses come together.
+/// Of 16 concurrent uses of one token exactly one passes, where the facts state a
+/// [`ReplayProtection`].
 pub async fn lets_one_of_many_concurrent_uses_pass(fixture: Fixture) {
     let submission = fixture.good();
     let mut uses = tokio::task::JoinSet::new();
@@ -97,16 +82,17 @@ pub async fn lets_one_of_many_concurrent_uses_pass(fixture: Fixture) {
                 single &= facts.replay_protection != ReplayProtection::None;
             }
             Ok(Verdict::NotHuman(_)) => {}
-            // A replay that reads as an outage would open a route that opens on outages.
+            // A route that fails open on outages would let such a replay through.
             Err(error) => assert_ne!(error.kind(), ErrorKind::Unavailable, "{error}"),
         }
     }
-    assert!(humans >= 1, "nobody passed");
+    assert!(humans >= 1, "no use passed");
     assert!(!single || humans == 1, "{humans} uses of one token passed");
 }
 
-/// With or without a policy in front; and where the provider says nothing of actions, an
-/// expectation refuses everybody.
+/// An expected action refuses a token with another action, or with none.
+///
+/// A check that never reports an action refuses every token that is expected to have one.
 pub async fn holds_to_the_expected_action(fixture: Fixture) {
     let wanted = |action: &str| Wanted {
         action: Some(action.to_owned()),
@@ -120,13 +106,13 @@ pub async fn holds_to_the_expected_action(fixture: Fixture) {
     let none = fixture.good().with_expected_action("login");
     assert!(
         fixture.reason(&none).await.is_some(),
-        "an action that nobody stated passed"
+        "a token without an action passed"
     );
     let right = (fixture.good)(&wanted("login")).with_expected_action("login");
     match fixture.check.capabilities().of(FactKind::Action) {
-        // Of several providers one may report what the others never do. It must have, then.
+        // One of several providers may report what the check as a whole never does.
         Support::Never if fixture.check.providers().len() > 1 => {
-            let verdict = fixture.check.check(&right).await.expect("somebody speaks");
+            let verdict = fixture.verdict(&right).await;
             let stated = |facts: &human_check_core::Facts| {
                 facts.action.as_ref().is_some_and(|a| a.matches("login"))
             };
@@ -137,7 +123,9 @@ pub async fn holds_to_the_expected_action(fixture: Fixture) {
     }
 }
 
-/// The same for the value a challenge was tied to.
+/// An expected binding refuses a token with another binding, or with none.
+///
+/// A check that never reports a binding refuses every token that is expected to have one.
 pub async fn holds_to_the_expected_binding(fixture: Fixture) {
     let wanted = |binding: &str| Wanted {
         action: None,
@@ -146,7 +134,7 @@ pub async fn holds_to_the_expected_binding(fixture: Fixture) {
     let other = (fixture.good)(&wanted("session-1")).with_expected_binding("session-2");
     assert!(
         fixture.reason(&other).await.is_some(),
-        "somebody else's token passed"
+        "a token with another binding passed"
     );
     let unbound = fixture.good().with_expected_binding("session-2");
     assert!(
@@ -155,9 +143,9 @@ pub async fn holds_to_the_expected_binding(fixture: Fixture) {
     );
     let right = (fixture.good)(&wanted("session-1")).with_expected_binding("session-1");
     match fixture.check.capabilities().of(FactKind::Binding) {
-        // Of several providers one may report what the others never do. It must have, then.
+        // One of several providers may report what the check as a whole never does.
         Support::Never if fixture.check.providers().len() > 1 => {
-            let verdict = fixture.check.check(&right).await.expect("somebody speaks");
+            let verdict = fixture.verdict(&right).await;
             let stated =
                 |facts: &human_check_core::Facts| facts.binding.as_deref() == Some("session-1");
             assert!(verdict.facts().is_none_or(stated), "{verdict:?}");
@@ -167,7 +155,8 @@ pub async fn holds_to_the_expected_binding(fixture: Fixture) {
     }
 }
 
-/// Better an error at start than a route that refuses everybody.
+/// A policy that requires a fact which the check never reports is an error at start. Any other
+/// policy is accepted.
 pub async fn rejects_a_policy_it_can_never_satisfy(fixture: Fixture) {
     let half = Score::humanity(0.5).expect("in range");
     let policies = [
@@ -185,14 +174,15 @@ pub async fn rejects_a_policy_it_can_never_satisfy(fixture: Fixture) {
                 .expect("a host name"),
         ),
     ];
-    let reports = fixture.check.capabilities();
+    let capabilities = fixture.check.capabilities();
     for (fact, policy) in policies {
-        let never = reports.of(fact) == Support::Never;
-        assert_eq!(policy.validate_for(reports).is_err(), never, "{fact}");
+        let is_impossible = capabilities.of(fact) == Support::Never;
+        let is_error = policy.validate_for(capabilities).is_err();
+        assert_eq!(is_error, is_impossible, "{fact}");
     }
 }
 
-/// Applications hold a check in one of these.
+/// The check behaves in the same way behind a `Box` and an `Arc`, in which applications hold it.
 pub async fn decides_alike_through_box_and_arc(fixture: Fixture) {
     let boxed: Box<dyn HumanCheck> = Box::new(Arc::clone(&fixture.check));
     let shared: Arc<dyn HumanCheck> = Arc::new(boxed);
@@ -201,11 +191,11 @@ pub async fn decides_alike_through_box_and_arc(fixture: Fixture) {
     let verdict = shared
         .check(&fixture.good())
         .await
-        .expect("somebody speaks");
+        .expect("the check reaches a verdict");
     assert!(verdict.is_human());
     let verdict = shared
         .check(&Submission::new())
         .await
-        .expect("somebody speaks");
+        .expect("the check reaches a verdict");
     assert!(!verdict.is_human());
 }

@@ -1,8 +1,8 @@
-//! Modules that import one another in a circle: there are none.
+//! No crate has modules that import one another in a cycle.
 //!
-//! An import counts for the module that defines what is imported: a path through a `pub use` is
-//! followed to its end. Tests do not count, nor do paths in documentation. Of macros only the
-//! definitions count that name a path by `$crate`, and those belong to their callers.
+//! An import counts for the module that defines the imported item: a path through a `pub use` is
+//! followed to the definition. Tests and paths in documentation do not count. Paths in bodies and
+//! arguments of macros do not count either.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ type ModulePath = Vec<String>;
 struct Module {
     children: BTreeSet<String>,
     items: BTreeSet<String>,
-    /// Name in this module, and the path as it is written, relative to this module.
+    /// The name in this module, and the path as it is written, relative to this module.
     imports: BTreeMap<String, Vec<String>>,
     globs: Vec<Vec<String>>,
-    /// Paths that this module's code uses. A bare re-export is none.
+    /// Paths that this module's code uses. A re-export alone does not count.
     uses: Vec<Vec<String>>,
 }
 
@@ -68,7 +68,8 @@ impl<'ast> Visit<'ast> for Paths<'_> {
             .iter()
             .map(|segment| segment.ident.to_string())
             .collect();
-        // A bare name is defined here, or a `use` that counts by itself brought it.
+        // A path of one segment is defined in this module or imported by a `use`, which counts
+        // itself.
         if segments.len() > 1 {
             self.0.uses.push(segments);
         }
@@ -80,7 +81,7 @@ impl<'ast> Visit<'ast> for Paths<'_> {
     }
 
     fn visit_item_use(&mut self, import: &'ast syn::ItemUse) {
-        // Inside of a function.
+        // A `use` inside of a function.
         flatten(&import.tree, &[], &mut |path, _| self.0.uses.push(path));
     }
 }
@@ -150,8 +151,14 @@ fn read_items(items: &[Item], folder: &Path, name: ModulePath, modules: &mut Mod
     modules.insert(name, module);
 }
 
-/// The module that defines what `path` leads to from `from`. `None` for what another crate defines.
-fn home(modules: &Modules, from: &ModulePath, path: &[String], depth: usize) -> Option<ModulePath> {
+/// Returns the module that defines the item of `path`, seen from the module `from`. Returns `None`
+/// if another crate defines it.
+fn defining_module(
+    modules: &Modules,
+    from: &ModulePath,
+    path: &[String],
+    depth: usize,
+) -> Option<ModulePath> {
     if depth > 16 {
         return None;
     }
@@ -183,37 +190,38 @@ fn home(modules: &Modules, from: &ModulePath, path: &[String], depth: usize) -> 
             return Some(at);
         }
         if let Some(target) = module.imports.get(first) {
-            // A path that begins with the import's own name is another crate's.
+            // A path that begins with the import's own name belongs to another crate.
             if target.first() == Some(first) && !modules[&at].children.contains(first) {
                 return None;
             }
             let target = [target, others].concat();
-            return home(modules, &at, &target, depth + 1);
+            return defining_module(modules, &at, &target, depth + 1);
         }
         for glob in &module.globs {
             let target = [glob, rest].concat();
-            if let Some(found) = home(modules, &at, &target, depth + 1).filter(|found| *found != at)
+            if let Some(found) =
+                defining_module(modules, &at, &target, depth + 1).filter(|found| *found != at)
             {
                 return Some(found);
             }
         }
-        // A variant, an associated item, a name of the prelude or of another crate.
+        // A variant, an associated item, or a name of the prelude or of another crate.
         return (rooted && modules.contains_key(&at) && rest.len() < path.len()).then_some(at);
     }
 }
 
-/// Which module needs which others of the same crate.
+/// Returns the modules of the same crate that each module imports.
 fn edges(modules: &Modules) -> BTreeMap<ModulePath, BTreeSet<ModulePath>> {
     let needs = modules.iter().map(|(name, module)| {
         let needed = module.uses.iter();
-        let needed = needed.filter_map(|path| home(modules, name, path, 0));
+        let needed = needed.filter_map(|path| defining_module(modules, name, path, 0));
         (name.clone(), needed.filter(|other| other != name).collect())
     });
     needs.collect()
 }
 
-/// Sets of modules that all need one another, by Tarjan's algorithm.
-fn circles(edges: &BTreeMap<ModulePath, BTreeSet<ModulePath>>) -> Vec<Vec<ModulePath>> {
+/// Returns the sets of modules that all import one another, by Tarjan's algorithm.
+fn cycles(edges: &BTreeMap<ModulePath, BTreeSet<ModulePath>>) -> Vec<Vec<ModulePath>> {
     struct Walk<'a> {
         edges: &'a BTreeMap<ModulePath, BTreeSet<ModulePath>>,
         index: BTreeMap<&'a ModulePath, (usize, usize)>,
@@ -238,9 +246,9 @@ fn circles(edges: &BTreeMap<ModulePath, BTreeSet<ModulePath>>) -> Vec<Vec<Module
                 .iter()
                 .position(|known| *known == module)
                 .unwrap();
-            let circle: Vec<_> = walk.stack.split_off(start).into_iter().cloned().collect();
-            if circle.len() > 1 {
-                walk.found.push(circle);
+            let cycle: Vec<_> = walk.stack.split_off(start).into_iter().cloned().collect();
+            if cycle.len() > 1 {
+                walk.found.push(cycle);
             }
         }
         low
@@ -278,27 +286,30 @@ fn crates() -> Vec<PathBuf> {
 }
 
 #[test]
-fn no_crate_has_modules_that_import_one_another_in_a_circle() {
-    let mut complaints = Vec::new();
+fn no_crate_has_modules_that_import_one_another_in_a_cycle() {
+    let mut errors = Vec::new();
     for krate in crates() {
         let modules = modules_of(&krate.join("src"));
         let edges = edges(&modules);
-        for circle in circles(&edges) {
-            let inside: BTreeSet<_> = circle.iter().collect();
-            for module in &circle {
+        for cycle in cycles(&edges) {
+            let inside: BTreeSet<_> = cycle.iter().collect();
+            for module in &cycle {
                 let others = edges[module].iter().filter(|other| inside.contains(other));
                 let others: Vec<_> = others.map(|other| other.join("::")).collect();
                 let name = krate.file_name().unwrap().to_string_lossy();
-                complaints.push(format!("{name}: `{}` needs {others:?}", module.join("::")));
+                errors.push(format!(
+                    "{name}: `{}` imports {others:?}",
+                    module.join("::")
+                ));
             }
-            complaints.push(String::new());
+            errors.push(String::new());
         }
     }
-    assert!(complaints.is_empty(), "circles:\n{}", complaints.join("\n"));
+    assert!(errors.is_empty(), "cycles:\n{}", errors.join("\n"));
 }
 
 #[test]
-fn a_circle_through_a_re_export_is_found() {
+fn a_cycle_through_a_re_export_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("lib.rs", "mod a; mod b; mod c; pub use a::A; pub use b::B;");
@@ -308,9 +319,9 @@ fn a_circle_through_a_re_export_is_found() {
         "c.rs",
         "use crate::A; #[cfg(test)] mod tests { use crate::B; }",
     );
-    let found = circles(&edges(&modules_of(folder.path())));
+    let found = cycles(&edges(&modules_of(folder.path())));
     assert_eq!(found, [[vec!["a".to_owned()], vec!["b".to_owned()]]]);
 
     write("b.rs", "pub struct B;");
-    assert!(circles(&edges(&modules_of(folder.path()))).is_empty());
+    assert!(cycles(&edges(&modules_of(folder.path()))).is_empty());
 }

@@ -8,8 +8,8 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// SubmittedTokens whatever arrives with these bytes.
-async fn liar(answer: &'static [u8]) -> RedisServer {
+/// Starts a server that replies to every command with these bytes.
+async fn fake_server(reply: &'static [u8]) -> RedisServer {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -17,7 +17,7 @@ async fn liar(answer: &'static [u8]) -> RedisServer {
             tokio::spawn(async move {
                 let mut buffer = [0; 4_096];
                 while let Ok(1..) = stream.read(&mut buffer).await {
-                    if stream.write_all(answer).await.is_err() {
+                    if stream.write_all(reply).await.is_err() {
                         return;
                     }
                 }
@@ -31,14 +31,14 @@ async fn liar(answer: &'static [u8]) -> RedisServer {
 }
 
 #[tokio::test]
-async fn only_ok_is_first_and_only_nil_is_before() {
-    let ok = spent(&liar(b"+OK\r\n").await);
+async fn only_ok_is_first_and_only_nil_is_a_duplicate() {
+    let ok = replay_store(&fake_server(b"+OK\r\n").await);
     assert_eq!(claim(&ok, "a").await.unwrap(), Claimed::First);
     for nil in [&b"$-1\r\n"[..], b"*-1\r\n", b"_\r\n"] {
-        let nil = spent(&liar(nil).await);
+        let nil = replay_store(&fake_server(nil).await);
         assert_eq!(claim(&nil, "a").await.unwrap(), Claimed::Duplicate);
     }
-    for lie in [
+    for invalid in [
         &b":1\r\n"[..],
         b":0\r\n",
         b"+QUEUED\r\n",
@@ -52,14 +52,14 @@ async fn only_ok_is_first_and_only_nil_is_before() {
         b"HTTP/1.1 200 OK\r\n\r\n",
         b"\0\xff\r\n",
     ] {
-        let store = spent(&liar(lie).await);
+        let store = replay_store(&fake_server(invalid).await);
         for token in ["a", "b", "c"] {
             let claimed = claim(&store, token).await;
-            let error = claimed.expect_err(&String::from_utf8_lossy(lie));
+            let error = claimed.expect_err(&String::from_utf8_lossy(invalid));
             let expected = ["store-protocol", "store-unreachable"];
             assert!(
                 expected.contains(&error.reason()),
-                "{lie:?}: {}",
+                "{invalid:?}: {}",
                 error.reason()
             );
         }
@@ -68,7 +68,7 @@ async fn only_ok_is_first_and_only_nil_is_before() {
 
 #[tokio::test]
 async fn error_replies_have_reasons() {
-    for (answer, expected) in [
+    for (reply, expected) in [
         (
             &b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"[..],
             "store-full",
@@ -91,8 +91,8 @@ async fn error_replies_have_reasons() {
         (b"-ERR unknown command\r\n", "store-other"),
         (b"-\r\n", "store-other"),
     ] {
-        let store = spent(&liar(answer).await);
-        let text = String::from_utf8_lossy(answer);
+        let store = replay_store(&fake_server(reply).await);
+        let text = String::from_utf8_lossy(reply);
         assert_eq!(reason(&store, "a").await, expected, "{text}");
         assert_eq!(reason(&store, "a").await, expected, "{text}");
     }
@@ -101,7 +101,7 @@ async fn error_replies_have_reasons() {
 #[tokio::test]
 async fn a_server_that_says_nothing_is_an_error_in_time() {
     for (half, expected) in [(&b""[..], "store-timeout"), (b"$10\r\nOK", "store-timeout")] {
-        let store = spent(&liar(half).await);
+        let store = replay_store(&fake_server(half).await);
         let start = Instant::now();
         assert_eq!(reason(&store, "a").await, expected);
         assert!(start.elapsed() < Duration::from_millis(600));
@@ -114,7 +114,7 @@ async fn a_command_is_written_once_whatever_becomes_of_the_connection() {
     let port = listener.local_addr().unwrap().port();
     let commands = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&commands);
-    // Takes one command on each connection and hangs up.
+    // Reads one command on each connection and closes it.
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut buffer = [0; 4_096];
@@ -124,7 +124,7 @@ async fn a_command_is_written_once_whatever_becomes_of_the_connection() {
         }
     });
     let url = Secret::new(format!("redis://127.0.0.1:{port}")).unwrap();
-    let store = spent(&RedisServer::new(&url).unwrap().with_connections(1));
+    let store = replay_store(&RedisServer::new(&url).unwrap().with_connections(1));
     for claims in 1..=5 {
         assert_eq!(reason(&store, "a").await, "store-unreachable");
         assert_eq!(commands.load(Ordering::Relaxed), claims);
@@ -139,7 +139,7 @@ async fn a_login_without_a_reply_is_an_error_in_time() {
     let server = RedisServer::new(&url)
         .unwrap()
         .with_connect_timeout(Duration::from_millis(200));
-    let store = spent(&server);
+    let store = replay_store(&server);
     let start = Instant::now();
     assert_eq!(reason(&store, "a").await, "store-unreachable");
     assert!(start.elapsed() < Duration::from_millis(600));
@@ -147,9 +147,9 @@ async fn a_login_without_a_reply_is_an_error_in_time() {
 
 #[tokio::test]
 async fn a_password_that_the_server_repeats_is_not_shown() {
-    let answer = b"-ERR unknown command `AUTH`, with args beginning with: `hunter2`, \r\n";
-    let open = liar(answer).await;
-    let address = format!("{open:?}");
+    let reply = b"-ERR unknown command `AUTH`, with args beginning with: `hunter2`, \r\n";
+    let server = fake_server(reply).await;
+    let address = format!("{server:?}");
     let port: String = address
         .split("127.0.0.1:")
         .nth(1)
@@ -158,7 +158,7 @@ async fn a_password_that_the_server_repeats_is_not_shown() {
         .take_while(char::is_ascii_digit)
         .collect();
     let url = Secret::new(format!("redis://:hunter2@127.0.0.1:{port}")).unwrap();
-    let store = spent(&RedisServer::new(&url).unwrap());
+    let store = replay_store(&RedisServer::new(&url).unwrap());
     let error = claim(&store, "a").await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap();
     let shown = format!("{error} {error:?} {cause} {cause:?}");
@@ -166,8 +166,8 @@ async fn a_password_that_the_server_repeats_is_not_shown() {
 }
 
 #[tokio::test]
-async fn lies_about_attempts_are_errors() {
-    for lie in [
+async fn invalid_replies_about_attempts_are_errors() {
+    for invalid in [
         &b"+OK\r\n"[..],
         b":0\r\n",
         b":-5\r\n",
@@ -175,9 +175,9 @@ async fn lies_about_attempts_are_errors() {
         b"$3\r\nabc\r\n",
         b"*0\r\n",
     ] {
-        let store = RedisAttemptStore::new(&liar(lie).await, &secret());
+        let store = RedisAttemptStore::new(&fake_server(invalid).await, &secret());
         let key = AttemptKey::named("ada");
-        let text = String::from_utf8_lossy(lie);
+        let text = String::from_utf8_lossy(invalid);
         assert!(store.add(&key, MINUTE).await.is_err(), "{text}");
         assert!(store.count(&key).await.is_err(), "{text}");
     }
