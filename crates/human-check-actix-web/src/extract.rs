@@ -271,7 +271,7 @@ pub type HumanJson<T, D = Human> = Extracted<web::Json<WithToken<T>>, D>;
 /// See [`Extracted`] for its methods and its second parameter.
 pub type HumanQuery<T, D = Human> = Extracted<web::Query<WithToken<T>>, D>;
 
-/// A multipart form whose token was verified. It parses as [`MultipartForm`], and verifies the
+/// A multipart form whose token was verified. It parses as [`MultipartForm`](struct@MultipartForm), and verifies the
 /// token last.
 ///
 /// Files are written to disk before the check, because the token may come after them. For large

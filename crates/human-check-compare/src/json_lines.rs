@@ -44,8 +44,8 @@ impl Default for Retention {
     }
 }
 
-/// A sink that appends comparisons to a file, one [`Record`] a line. It is the sink
-/// of a `Shadow`, which compares providers on live traffic.
+/// A sink that appends comparisons to a file, one [`Record`] a line. It is the sink of a `Shadow`,
+/// which compares providers on live traffic.
 ///
 /// ```
 /// use human_check_core::HumanCheckExt;

@@ -18,7 +18,8 @@ mod widget;
 pub mod adapter {
     //! What the author of an adapter needs besides the trait. Applications do not need these names.
     //!
-    //! [`async_trait`] for the implementation of [`HumanCheck`](crate::HumanCheck), [`RetryBudget`]
+    //! [`async_trait`](macro@async_trait) for the implementation of
+    //! [`HumanCheck`](crate::HumanCheck), [`RetryBudget`]
     //! for an adapter that repeats requests itself, and the `Widget…` and `…Attribute` types to
     //! describe the provider's widget. docs/how-to/writing-an-adapter.md in the repository shows a
     //! complete adapter.

@@ -42,6 +42,7 @@ pub struct NamedProvider {
     pub hostnames: Option<Vec<String>>,
 }
 
+/// An adapter inside of the rules of its account.
 type EnforcedCheck = Enforce<Box<dyn HumanCheck>>;
 
 impl NamedProvider {
