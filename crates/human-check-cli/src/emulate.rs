@@ -43,7 +43,7 @@ const SCRIPTS: [(&str, &str); 6] = [
 pub(crate) fn introduce(out: &mut impl Write, emulator: &Emulator, json: bool) -> io::Result<()> {
     let base = emulator.base_url();
     if json {
-        let line = json!({"base_url": base, "sites": EmulatedAccount::built_in()});
+        let line = json!({"base_url": base, "accounts": EmulatedAccount::built_in()});
         writeln!(out, "{line}")?;
         return out.flush();
     }

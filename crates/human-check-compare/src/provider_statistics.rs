@@ -52,7 +52,7 @@ impl ProviderStatistics {
     }
 
     /// Returns how many times it was called: verdicts and failures together.
-    pub fn asked(&self) -> u64 {
+    pub fn calls(&self) -> u64 {
         self.verdicts() + self.failures()
     }
 }

@@ -185,7 +185,7 @@ proptest! {
             .collect();
         let statistics = Statistics::of(&records);
         for provider in &statistics.providers {
-            prop_assert_eq!(provider.asked() + provider.no_token, statistics.records);
+            prop_assert_eq!(provider.calls() + provider.no_token, statistics.records);
         }
         for pair in &statistics.pairs {
             prop_assert_eq!(pair.table.pairs() + pair.excluded, statistics.records);

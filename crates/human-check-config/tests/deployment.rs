@@ -598,3 +598,24 @@ fn what_is_in_force_can_be_read_while_a_reload_hangs() {
     go.send(()).unwrap();
     assert!(reload.join().unwrap(), "and it goes on");
 }
+
+#[test]
+fn a_wrong_key_of_the_site_or_of_a_challenge_is_named_where_it_belongs() {
+    let site = |keys: &str| format!("{FILE}\n[site]\n{keys}\n");
+    for (text, place) in [
+        (site("country_header = \"a b\""), "site.country_header"),
+        (site("header = \"a b\""), "site.header"),
+        (
+            site("client_address = \"forwarded\""),
+            "site.trusted_proxies",
+        ),
+        (
+            site("country_header = \"CF-IPCountry\"")
+                + "[routes.signup.challenge]\ncountry_in = [\"Switzerland\"]\n",
+            "routes.signup.challenge",
+        ),
+    ] {
+        let error = error_of(&text);
+        assert!(error.contains(place), "{place}: {error}");
+    }
+}

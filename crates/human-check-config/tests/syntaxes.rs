@@ -405,10 +405,11 @@ fn the_secret_of_a_further_account_is_in_its_default_variable() {
     let names: Vec<_> = check.providers().iter().map(|p| p.name()).collect();
     assert_eq!(names, ["turnstile", "hcaptcha"]);
     assert!(!format!("{deployment:?}").contains(SECRET));
-    // It sets no key, so it may also be set for an account that is not in use.
-    assert!(changed(&[("SECRET_OTHER", SECRET)]).is_ok());
-    let error = changed(&[("SECRET_", SECRET)]).unwrap_err();
-    assert_eq!(error.field(), "HUMAN_CHECK_SECRET_");
+    // Without keys of its account it is a misspelt variable.
+    for misspelt in ["SECRET_", "SECRET_FLIE", "SECRET_OTHER"] {
+        let error = changed(&[(misspelt, SECRET)]).unwrap_err();
+        assert_eq!(error.field(), format!("HUMAN_CHECK_{misspelt}"));
+    }
 }
 
 #[test]

@@ -178,10 +178,14 @@ impl GuardBuilder {
             mut site,
             json_members,
         } = self;
-        for name in [&site.header].into_iter().chain(&site.country_header) {
+        let country = site
+            .country_header
+            .iter()
+            .map(|name| ("country_header", name));
+        for (field, name) in [("header", &site.header)].into_iter().chain(country) {
             if RESERVED_HEADERS.contains(&name.as_str()) || !is_header_name(name) {
                 return Err(ConfigError::new(
-                    "header",
+                    field,
                     format!("is {name:?}, which is not a header name or has another meaning"),
                     "write letters, digits and dashes, for example X-Captcha-Token",
                 ));

@@ -127,7 +127,7 @@ fn tables(report: &Report) -> Vec<Tabular> {
         };
         vec![
             p.provider.clone(),
-            p.asked().to_string(),
+            p.calls().to_string(),
             p.verdicts().to_string(),
             percent(p.pass_rate),
             p.failures().to_string(),

@@ -59,10 +59,13 @@ impl Route<'_> {
                 "rename the field on one page, and name it with `fields` in that account's table";
             return context.placed(&"check".into(), error.with_remedy(remedy));
         }
-        let site = KeyPath::site(&key);
-        if context.document.has(&site) {
-            return context.placed(&site, error);
+        if SITE_KEYS.contains(&key.as_str()) {
+            return context.placed(&KeyPath::site(&key), error);
         }
+        let key = match key.as_str() {
+            "trigger" => "challenge",
+            key => key,
+        };
         context.placed(&self.path.join(key), error)
     }
 
@@ -201,6 +204,14 @@ fn client_address(site: &SiteTable) -> Result<ClientAddress, ConfigError> {
         }),
     }
 }
+
+/// Keys of `[site]` that a guard can refuse.
+const SITE_KEYS: [&str; 4] = [
+    "client_address",
+    "country_header",
+    "header",
+    "trusted_proxies",
+];
 
 /// Returns the default limits with the values of the table in their places.
 fn body_limits(site: &SiteTable) -> BodyLimits {

@@ -97,7 +97,7 @@ impl Environment {
         }
         let is_short = |(name, _): &(String, String)| short_form::sets_a_key(name);
         if self.short.iter().any(is_short) || self.overrides.is_empty() {
-            return short_form::document(&self.short);
+            return short_form::document(&self.short, &self.overrides);
         }
         // All keys are set by single variables. An error about one of them names its variable.
         let place = |path: &super::KeyPath| format!("environment: {path}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use human_check_core::ConfigError;
 use toml::{Table, Value};
 
-use super::{Document, KeyPath};
+use super::{Document, KeyPath, Override};
 use crate::ProviderKind;
 use crate::model::ANY_ROUTE;
 
@@ -74,12 +74,17 @@ const OTHERS: [&str; 7] = [
 /// the prefix of all variables. Such a variable sets no key: it is the default place of the secret.
 const ACCOUNT_SECRET: &str = "SECRET_";
 
-/// Returns whether the variable `name`, without the prefix, is known.
-fn is_known(name: &str) -> bool {
+/// Returns whether the variable `name`, without the prefix, is known. A secret is known only beside
+/// keys of its account, so that a misspelt `SECRET_FILE` is an error.
+fn is_known(name: &str, overrides: &[Override]) -> bool {
+    let is_of_an_account = |account: &str| {
+        let keys = format!("{}PROVIDERS__{account}__", Override::PREFIX);
+        overrides.iter().any(|key| key.variable.starts_with(&keys))
+    };
     let account = name.strip_prefix(ACCOUNT_SECRET);
     VARIABLES.iter().any(|(known, ..)| *known == name)
         || OTHERS.contains(&name)
-        || account.is_some_and(|account| !account.is_empty())
+        || account.is_some_and(is_of_an_account)
 }
 
 /// Returns whether the variable `name`, without the prefix, sets a key that a file would set.
@@ -89,9 +94,12 @@ pub(crate) fn sets_a_key(name: &str) -> bool {
 
 /// Returns the document that `variables` stand for. Their names are without the prefix, and no
 /// value is blank.
-pub(crate) fn document(variables: &[(String, String)]) -> Result<Document, ConfigError> {
+pub(crate) fn document(
+    variables: &[(String, String)],
+    overrides: &[Override],
+) -> Result<Document, ConfigError> {
     for (name, _) in variables {
-        if !is_known(name) {
+        if !is_known(name, overrides) {
             let mut all: Vec<_> = VARIABLES.iter().map(|(known, ..)| *known).collect();
             all.extend(OTHERS);
             all.sort_unstable();
