@@ -196,10 +196,7 @@ async fn turnstile_gets_a_lost_reply_again_under_the_same_key() {
 
 #[tokio::test]
 async fn a_token_is_sent_once_where_the_provider_accepts_it_once() {
-    for provider in remote()
-        .into_iter()
-        .filter(|kind| *kind != ProviderKind::Turnstile)
-    {
+    for provider in remote().filter(|kind| *kind != ProviderKind::Turnstile) {
         for fault in [
             Fault::ResetBefore,
             Fault::ResetAfter,

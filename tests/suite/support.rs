@@ -37,7 +37,7 @@ pub(crate) fn provider_config(provider: ProviderKind) -> ProviderConfig {
     match provider {
         ProviderKind::RecaptchaV3 => config.min_score = Some(0.5),
         ProviderKind::RecaptchaEnterprise => {
-            config.enterprise_key = Some(EnterpriseKeyKind::Checkbox)
+            config.enterprise_key = Some(EnterpriseKeyKind::Checkbox);
         }
         _ => {}
     }

@@ -100,7 +100,7 @@ const HOST: &str = "www.example.com";
 pub async fn run(out: &mut impl Write, json: bool, all: bool) -> io::Result<u8> {
     let emulator = Emulator::start().await?;
     let stage = Stage::new(&emulator).map_err(io::Error::other)?;
-    let providers: &[ProviderKind] = if all { &ProviderKind::ALL } else { &SHORT };
+    let providers: &[ProviderKind] = if all { ProviderKind::ALL } else { &SHORT };
     if !json {
         writeln!(
             out,

@@ -328,7 +328,7 @@ pub(crate) fn config(
         ProviderKind::Hcaptcha => config.max_risk = Some(0.5),
         ProviderKind::CaptchaLa => config.max_risk = Some(50.0),
         ProviderKind::RecaptchaV3 | ProviderKind::RecaptchaEnterprise => {
-            config.min_score = Some(0.5)
+            config.min_score = Some(0.5);
         }
         _ => {}
     }

@@ -104,7 +104,7 @@ pub async fn explain(case: Case) -> Result<Explanation, String> {
         }
         // Without a threshold or a kind the token's validity decides.
         (ProviderKind::RecaptchaEnterprise, None, None) => {
-            config.enterprise_key = Some(EnterpriseKeyKind::Checkbox)
+            config.enterprise_key = Some(EnterpriseKeyKind::Checkbox);
         }
         _ => {}
     }
