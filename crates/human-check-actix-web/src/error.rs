@@ -26,6 +26,7 @@ use human_check_guard::{GuardResponse, Rejection};
 /// }
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum HumanError {
     /// The guard refused the request.
     Rejected(Rejection),

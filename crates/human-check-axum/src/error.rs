@@ -22,11 +22,12 @@ use human_check_guard::{GuardResponse, Rejection};
 ///         Ok(form) => format!("welcome, {}", form.email),
 ///         Err(HumanError::Inner(_)) => "please check what you typed".to_owned(),
 ///         Err(HumanError::Rejected(rejection)) => rejection.to_string(),
-///         Err(HumanError::NoBody) => "please send the form by POST".to_owned(),
+///         Err(other) => other.to_string(), // such as a GET, which has no body
 ///     }
 /// }
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum HumanError<E = Infallible> {
     /// The inner extractor rejected the request, for example because the body is not a form. The
     /// token is unused.

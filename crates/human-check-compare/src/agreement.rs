@@ -7,6 +7,7 @@ use crate::interval::{ConfidenceInterval, Proportion, Z, float};
 /// [`Statistics::pairs`](crate::Statistics::pairs) has one for each two providers. Agreement does
 /// not show which provider is right.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Agreement {
     /// The name of the first provider.
     pub first: String,
@@ -33,6 +34,7 @@ pub struct Agreement {
 /// assert_eq!(table.exchanged().first_only, 2);
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ContingencyTable {
     /// Visitors that both providers judged to be human.
     pub both_human: u64,

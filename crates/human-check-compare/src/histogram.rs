@@ -7,6 +7,7 @@ const BINS: usize = 20;
 ///
 /// Scores of two providers cannot be compared: a 0.7 of one is not a 0.7 of the other.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ScoreHistogram {
     /// How many scores are in each of the 20 bins. The first bin has 0 up to 0.05, without 0.05
     /// itself. The last one has 0.95 to 1.

@@ -6,6 +6,7 @@ pub(crate) const Z: f64 = 1.959_963_984_540_054;
 /// A 95 % confidence interval. It accounts for chance only, and not for a choice of visitors that
 /// does not represent all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ConfidenceInterval {
     /// The lower end.
     pub low: f64,
@@ -24,6 +25,7 @@ pub struct ConfidenceInterval {
 /// assert_eq!(Proportion::new(0, 0), None);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Proportion {
     /// The number of visitors that the share counts.
     pub count: u64,

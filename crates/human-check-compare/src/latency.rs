@@ -16,6 +16,7 @@ use serde::Serialize;
 /// assert_eq!((latency.p50, latency.p90), (35.0, 50.0));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Latency {
     /// How many latencies there are.
     pub count: u64,

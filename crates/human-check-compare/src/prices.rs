@@ -45,6 +45,7 @@ struct Price {
 
 /// The cost of one provider in a month.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct MonthlyCost {
     /// The name of the provider.
     pub provider: String,

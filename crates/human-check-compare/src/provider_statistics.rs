@@ -8,6 +8,7 @@ use crate::{Latency, Proportion, ScoreHistogram};
 ///
 /// [`Statistics::providers`](crate::Statistics::providers) has one for each provider.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ProviderStatistics {
     /// The name of the provider.
     pub provider: String,

@@ -11,6 +11,7 @@ use crate::{Agreement, ProviderStatistics, Warning};
 ///
 /// [`Tally`]: crate::Tally
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Statistics {
     /// What limits the meaning of the numbers.
     pub warnings: Vec<Warning>,

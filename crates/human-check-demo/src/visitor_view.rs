@@ -87,6 +87,7 @@ pub(crate) fn malformed_form(nonce: Nonce, rejection: &HumanError<FormRejection>
         HumanError::Inner(inner) => inner.status(),
         HumanError::Rejected(refused) => status(refused.reason()),
         HumanError::NoBody => StatusCode::METHOD_NOT_ALLOWED,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     ErrorPage::page(
         status,

@@ -22,6 +22,7 @@ use serde_json::Value;
 /// # });
 /// ```
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct RecordedRequest {
     /// The method, such as `POST`.
     pub method: String,

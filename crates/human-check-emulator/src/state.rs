@@ -117,6 +117,7 @@ pub struct Knobs {
 /// See docs/providers/captchala.md#reply.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum CaptchaLaShape {
     /// The facts about the visitor are in a member `captcha_args`.
     #[default]

@@ -13,6 +13,7 @@ use serde::Serialize;
 /// println!("{}: {}", explanation.outcome, explanation.advice());
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Explanation {
     /// The name of the case.
     pub name: Option<String>,

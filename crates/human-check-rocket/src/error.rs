@@ -30,6 +30,7 @@ use crate::local::Local;
 /// `Debug` does not show the inner error, because Rocket logs the `Debug` text of a data guard's
 /// error, and that of Rocket's JSON error contains the whole body with its unused token. `Display`
 /// shows the inner error, and may quote a value of the body.
+#[non_exhaustive]
 pub enum HumanError<E = Infallible> {
     /// The inner data guard rejected the body, for example because it is not a form. The token is
     /// unused.

@@ -68,6 +68,7 @@ pub struct Dialect {
 
 /// The direction and the range of a provider's score, for [`Dialect::with_score_at`].
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum ScoreScale {
     /// From 0 (bot) to 1 (human).
     Humanity,

@@ -68,6 +68,7 @@ impl BodyKind {
 ///
 /// [`BodyKind::limit`] selects it from the [`BodyLimits`] of a guard.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct BodyLimit {
     /// The largest body, in bytes as transferred (before decompression).
     pub max_bytes: usize,

@@ -31,6 +31,7 @@ use crate::adapter::json::{self, Codes};
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum CodeClass {
     /// The configuration is wrong. The text is the reason of the error, such as `secret`.
     Misconfigured(&'static str),

@@ -9,6 +9,7 @@ use crate::Request;
 /// The client sends at most two requests for each call, 50 to 250 ms apart, and keeps repeats below
 /// a tenth of the calls.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum ResendPolicy {
     /// Also when the provider may have acted on the first request, because it recognises the repeat
     /// by an idempotency key in the request.
