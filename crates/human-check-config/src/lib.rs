@@ -1,6 +1,15 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(not(any(
+    feature = "altcha",
+    feature = "captchala",
+    feature = "hcaptcha",
+    feature = "recaptcha",
+    feature = "turnstile"
+)))]
+compile_error!("a configuration needs a provider: turn on a feature such as `turnstile`");
+
 #[cfg(feature = "altcha")]
 mod altcha_config;
 mod compose;
