@@ -24,6 +24,7 @@ mod provider_kind;
 mod schema;
 mod source;
 mod stores;
+mod suggestion;
 mod transport;
 
 #[cfg(feature = "altcha")]

@@ -1,3 +1,4 @@
+use crate::suggestion::suggestion;
 use std::fmt;
 
 use human_check_core::Provider;
@@ -96,7 +97,7 @@ impl ProviderKind {
             Some((name, feature)) => format!(
                 "write one of {known}, or build the program with the feature `{feature}` for {name}"
             ),
-            None => format!("write one of {known}"),
+            None => suggestion(name, Self::ALL.iter().map(|kind| kind.as_str())),
         }
     }
 

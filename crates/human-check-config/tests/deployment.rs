@@ -85,7 +85,7 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
             "use = \"old\"",
             "use = \"old\"\nfailovr = \"new\"",
             13,
-            &["failovr", "unknown"],
+            &["check.failovr", "not a key", "write failover"],
         ),
         (
             "use = \"old\"",
@@ -135,7 +135,7 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
             "\"hcaptcha\"",
             "\"hkaptcha\"",
             3,
-            &["providers.old.kind", "not a kind of provider", "turnstile"],
+            &["providers.old.kind", "not a kind of provider", "write hcaptcha"],
         ),
         (
             "\"hcaptcha\"",
@@ -177,7 +177,11 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
             "on_outage = \"fail-closed\"",
             "on_outrage = \"fail-closed\"",
             18,
-            &["routes.signup.on_outrage", "unknown field", "on_outage"],
+            &[
+                "routes.signup.on_outrage",
+                "is not a key of this table",
+                "write on_outage",
+            ],
         ),
         (
             "[providers.new]",

@@ -406,9 +406,15 @@ fn the_secret_of_a_further_account_is_in_its_default_variable() {
     assert_eq!(names, ["turnstile", "hcaptcha"]);
     assert!(!format!("{deployment:?}").contains(SECRET));
     // Without keys of its account it is a misspelt variable.
-    for misspelt in ["SECRET_", "SECRET_FLIE", "SECRET_OTHER"] {
+    for (misspelt, words) in [
+        ("SECRET_", "write HUMAN_CHECK_SECRET"),
+        ("SECRET_FLIE", "write HUMAN_CHECK_SECRET_FILE"),
+        ("SECRET_OTHER", "HUMAN_CHECK__PROVIDERS__OTHER__"),
+        ("SITEKEY", "write HUMAN_CHECK_SITE_KEY"),
+    ] {
         let error = changed(&[(misspelt, SECRET)]).unwrap_err();
         assert_eq!(error.field(), format!("HUMAN_CHECK_{misspelt}"));
+        assert!(error.to_string().contains(words), "{error}");
     }
 }
 

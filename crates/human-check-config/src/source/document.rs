@@ -6,6 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::KeyPath;
 use crate::model::Model;
+use crate::suggestion::suggestion;
 
 /// A configuration as a table, with the place where each of its keys was written.
 ///
@@ -164,16 +165,7 @@ impl Document {
         serde_path_to_error::deserialize(value).map_err(|error| {
             let path = KeyPath::from(error.path());
             let message = one_line(error.inner().message());
-            // The messages of this crate have the form "problem; remedy". Those of serde have no
-            // remedy.
-            let (problem, remedy) = match message.split_once("; ") {
-                Some((problem, remedy)) => (problem.to_owned(), remedy.to_owned()),
-                None => (
-                    message,
-                    "correct it; docs/reference/configuration.md and the schema list every key"
-                        .to_owned(),
-                ),
-            };
+            let (problem, remedy) = in_plain_words(&message);
             ConfigError::new(self.at(&path), problem, remedy)
         })
     }
@@ -269,6 +261,24 @@ fn one_line(message: &str) -> String {
         }
     }
     message
+}
+
+/// Takes a message of serde, or one of this crate in the form "problem; remedy", apart.
+fn in_plain_words(message: &str) -> (String, String) {
+    if let Some((problem, remedy)) = message.split_once("; ") {
+        return (problem.to_owned(), remedy.to_owned());
+    }
+    // serde writes each name between backticks: the unknown one first, then the known ones.
+    let mut names = message.split('`').skip(1).step_by(2);
+    if message.starts_with("unknown field")
+        && let Some(unknown) = names.next()
+    {
+        let problem = "is not a key of this table".to_owned();
+        return (problem, suggestion(unknown, names));
+    }
+    let problem = message.replace("expected a sequence", "expected a list");
+    let remedy = "correct it; the page \"Configuration\" and the schema list every key";
+    (problem, remedy.to_owned())
 }
 
 #[cfg(test)]

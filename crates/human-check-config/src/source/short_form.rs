@@ -9,6 +9,7 @@ use toml::{Table, Value};
 use super::{Document, KeyPath, Override};
 use crate::ProviderKind;
 use crate::model::ANY_ROUTE;
+use crate::suggestion::suggestion;
 
 /// The prefix of all variables of human-check.
 pub(crate) const PREFIX: &str = "HUMAN_CHECK_";
@@ -100,17 +101,22 @@ pub(crate) fn document(
 ) -> Result<Document, ConfigError> {
     for (name, _) in variables {
         if !is_known(name, overrides) {
-            let mut all: Vec<_> = VARIABLES.iter().map(|(known, ..)| *known).collect();
-            all.extend(OTHERS);
-            all.sort_unstable();
-            let all = all.join(&format!(", {PREFIX}"));
-            return Err(wrong(
-                name,
-                "is not known",
-                format!(
-                    "write one of {PREFIX}{all}, or {PREFIX}SECRET_ and the name of an account"
-                ),
-            ));
+            if let Some(account) = name.strip_prefix(ACCOUNT_SECRET)
+                && suggestion(name, OTHERS).starts_with("write one of")
+            {
+                let keys = format!("{}PROVIDERS__{account}__…", Override::PREFIX);
+                let remedy = format!(
+                    "set {PREFIX}SECRET for the provider of the short form, or the keys {keys}"
+                );
+                let problem = "is the secret of an account that is not configured";
+                return Err(wrong(name, problem, remedy));
+            }
+            let known = VARIABLES.iter().map(|(known, ..)| *known).chain(OTHERS);
+            let mut known: Vec<_> = known.map(|known| format!("{PREFIX}{known}")).collect();
+            known.sort_unstable();
+            let known = known.iter().map(String::as_str);
+            let remedy = suggestion(&format!("{PREFIX}{name}"), known);
+            return Err(wrong(name, "is not known", remedy));
         }
     }
     let get = |name: &str| {
