@@ -34,7 +34,6 @@ pub struct Agreement {
 /// assert_eq!(table.exchanged().first_only, 2);
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
-#[non_exhaustive]
 pub struct ContingencyTable {
     /// Visitors that both providers judged to be human.
     pub both_human: u64,

@@ -135,7 +135,11 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
             "\"hcaptcha\"",
             "\"hkaptcha\"",
             3,
-            &["providers.old.kind", "not a kind of provider", "write hcaptcha"],
+            &[
+                "providers.old.kind",
+                "not a kind of provider",
+                "write hcaptcha",
+            ],
         ),
         (
             "\"hcaptcha\"",
