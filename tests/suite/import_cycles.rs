@@ -1,12 +1,13 @@
 //! No crate has modules that import one another in a cycle.
 //!
 //! An import counts for the module that defines the imported item: a path through a `pub use` is
-//! followed to the definition. Tests and paths in documentation do not count. Paths in bodies and
-//! arguments of macros do not count either.
+//! followed to the definition. Paths in the arguments of macros count as well. Tests, paths in
+//! documentation and the bodies of `macro_rules!` do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::Visit;
 use syn::{Attribute, Item, UseTree, Visibility};
 
@@ -58,6 +59,31 @@ fn flatten(tree: &UseTree, before: &[String], found: &mut dyn FnMut(Vec<String>,
     }
 }
 
+/// Adds the paths of two or more segments in the arguments of a macro.
+fn paths_in(tokens: TokenStream, found: &mut Vec<Vec<String>>) {
+    let mut path: Vec<String> = Vec::new();
+    let mut colons = 0;
+    for token in tokens {
+        match token {
+            TokenTree::Punct(punct) if punct.as_char() == ':' && !path.is_empty() => colons += 1,
+            TokenTree::Ident(ident) if colons == 2 => {
+                path.push(ident.to_string());
+                colons = 0;
+            }
+            other => {
+                found.extend(Some(std::mem::take(&mut path)).filter(|path| path.len() > 1));
+                colons = 0;
+                match other {
+                    TokenTree::Ident(ident) => path.push(ident.to_string()),
+                    TokenTree::Group(group) => paths_in(group.stream(), found),
+                    _ => {}
+                }
+            }
+        }
+    }
+    found.extend(Some(path).filter(|path| path.len() > 1));
+}
+
 /// Collects the paths of expressions, types, patterns and traits.
 struct Paths<'m>(&'m mut Module);
 
@@ -74,6 +100,20 @@ impl<'ast> Visit<'ast> for Paths<'_> {
             self.0.uses.push(segments);
         }
         syn::visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        if !call.path.is_ident("macro_rules") {
+            paths_in(call.tokens.clone(), &mut self.0.uses);
+        }
+        syn::visit::visit_macro(self, call);
+    }
+
+    fn visit_item_macro(&mut self, item: &'ast syn::ItemMacro) {
+        // The body of a `macro_rules!` belongs to its callers.
+        if !item.mac.path.is_ident("macro_rules") {
+            syn::visit::visit_item_macro(self, item);
+        }
     }
 
     fn visit_visibility(&mut self, _: &'ast Visibility) {

@@ -10,6 +10,7 @@
 //! assert!(report.to_json().starts_with('{'));
 //! ```
 
+mod escaped;
 mod html;
 mod plot;
 mod terminal;

@@ -1,5 +1,7 @@
 use plotters::prelude::*;
 
+use super::escaped::escaped;
+
 /// The title and the description of a plot, for screen readers.
 pub(super) struct PlotText<'a> {
     /// An id that no other plot of the page has.
@@ -27,8 +29,8 @@ pub(super) fn bars(
     Some(format!(
         r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{id}-t {id}-d"><title id="{id}-t">{title}</title><desc id="{id}-d">{description}</desc>{inner}"#,
         id = text.id,
-        title = super::html::escaped(text.title),
-        description = super::html::escaped(&text.description),
+        title = escaped(text.title),
+        description = escaped(&text.description),
     ))
 }
 
