@@ -43,7 +43,7 @@ export async function startEmulator() {
     base,
     stop,
     /** The first emulated account of a provider. */
-    site: (provider) => started.sites.find((site) => site.provider === provider),
+    site: (provider) => started.accounts.find((site) => site.provider === provider),
     /** Sets all settings. Omitted ones get their default. */
     knobs: (knobs) => post("knobs", knobs),
     fail: (fault, times) => post("fail", { fault, times }),

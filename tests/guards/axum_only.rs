@@ -340,3 +340,40 @@ fn a_form_beside_a_proof_may_use_the_token_and_a_wrapped_one_does_not() {
         assert_eq!(provider.calls(), calls, "{path}");
     }
 }
+
+/// A body that always has another empty chunk, and so uses up what the runtime lets a task do at
+/// once. The time limit must end it all the same.
+#[tokio::test]
+async fn a_body_that_never_lets_go_is_refused_as_too_slow() {
+    use axum::body::{Body, Bytes};
+    use axum::extract::FromRequest;
+    use human_check_axum::HumanError;
+    use human_check_guard::{BodyLimits, DenialReason};
+
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    let chunks = futures_util::stream::poll_fn(move |cx| {
+        sender.send(Ok::<_, std::io::Error>(Bytes::new())).unwrap();
+        receiver.poll_recv(cx)
+    });
+    let request = axum::extract::Request::post("/")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from_stream(chunks))
+        .unwrap();
+    let provider = ScriptedProvider::default();
+    let limits = BodyLimits::default().with_body_timeout(std::time::Duration::from_millis(200));
+    let guard = Guard::builder(provider.clone())
+        .with_body_limits(limits)
+        .build(RoutePolicy::fail_closed("site"))
+        .unwrap();
+    let form = tokio::spawn(async move {
+        HumanForm::<std::collections::HashMap<String, String>>::from_request(request, &guard).await
+    });
+    let form = tokio::time::timeout(std::time::Duration::from_secs(30), form);
+    match form.await.expect("the time limit holds").unwrap() {
+        Err(HumanError::Rejected(refused)) => {
+            assert_eq!(refused.reason(), DenialReason::BodyTooSlow);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(provider.calls(), 0);
+}

@@ -253,3 +253,44 @@ async fn a_sample_of_zero_compares_nothing_and_an_invalid_sample_is_refused() {
         assert!(check.clone().with_sample(share).is_err(), "{share}");
     }
 }
+
+/// Every twentieth request of the first check needs a repeat, since its connection was stale.
+#[tokio::test(start_paused = true)]
+async fn a_shadow_that_is_down_takes_no_retries_from_the_first() {
+    use human_check_core::Secret;
+    use human_check_hcaptcha::{HCAPTCHA, Hcaptcha};
+    use human_check_http::{MockTransport, ProviderClient, Reply, SendError, SendErrorKind};
+    use human_check_turnstile::{TURNSTILE, Turnstile};
+
+    let stale = Mutex::new(std::collections::HashSet::new());
+    let transport = MockTransport::new(move |request| {
+        let not_sent = || Err(SendError::new(SendErrorKind::NotSent));
+        if request.endpoint().url().host_str() != Some("challenges.cloudflare.com") {
+            return not_sent();
+        }
+        let body = request.body().to_vec();
+        let is_stale = body.windows(5).any(|word| word == b"stale");
+        match is_stale && stale.lock().unwrap().insert(body) {
+            true => not_sent(),
+            false => Ok(Reply::new(200, r#"{"success":true}"#)),
+        }
+    });
+    let client = ProviderClient::new(transport);
+    let secret = || Secret::new("0x4real-secret").unwrap();
+    let first = Turnstile::new(&client, secret()).unwrap();
+    let site_key = "10000000-1111-1111-1111-000000000001";
+    let down = Hcaptcha::new(&client, site_key, secret()).unwrap();
+    let (sink, compared) = sink();
+    let check = first.shadow(down, sink).unwrap();
+    for number in 0..400 {
+        let suffix = if number % 20 == 0 { "stale" } else { "" };
+        let submission = Submission::new()
+            .with_token(&TURNSTILE, format!("token{number}{suffix}"))
+            .with_token(&HCAPTCHA, format!("token{number}"));
+        let verdict = check.check(&submission).await;
+        assert!(verdict.is_ok_and(|verdict| verdict.is_human()), "{number}");
+        // The clock is paused: this lets the comparison run to its end.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(compared.try_recv().is_ok(), "{number} was not compared");
+    }
+}

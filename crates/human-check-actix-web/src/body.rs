@@ -230,10 +230,7 @@ pub(crate) async fn buffered(
         }
         Ok::<_, PayloadError>(whole.freeze())
     };
-    match guarded
-        .parse(tokio::time::sleep(limit.timeout), reading)
-        .await?
-    {
+    match guarded.in_time(tokio::time::timeout(limit.timeout, reading).await)? {
         Ok(whole) => Ok(whole),
         Err(PayloadError::Overflow) => Err(guarded.refuse(DenialReason::BodyTooLarge)),
         // The client closed the connection, or its framing is invalid.

@@ -346,7 +346,7 @@ where
         };
         let request = request.clone();
         Box::pin(async move {
-            let parsed = guarded.parse(tokio::time::sleep(timeout), parsing).await;
+            let parsed = guarded.in_time(tokio::time::timeout(timeout, parsing).await);
             let (value, tokens) = match parsed {
                 Ok(Ok(parsed)) => parsed.split(),
                 Ok(Err(_)) if exceeded.is_true() => {

@@ -44,8 +44,8 @@ pub(crate) async fn buffered(
     let (parts, body) = request.with_limited_body().into_parts();
     let limit = BodyKind::of(content_type(&parts)).limit(guarded.guard().body_limits());
     let body = limited(guarded, body, limit)?;
-    let timeout = tokio::time::sleep(limit.timeout);
-    let bytes = match guarded.parse(timeout, body.collect()).await? {
+    let reading = tokio::time::timeout(limit.timeout, body.collect());
+    let bytes = match guarded.in_time(reading.await)? {
         Ok(collected) => collected.to_bytes(),
         Err(error) if is_length_limit(&error) => {
             return Err(guarded.refuse(DenialReason::BodyTooLarge));

@@ -172,10 +172,9 @@ macro_rules! body {
                 let request = Request::from_parts(parts, body);
                 let parsing =
                     guarded.extracting(|| $inner::<WithToken<T>>::from_request(request, state));
-                let timeout = tokio::time::sleep(limit.timeout);
+                let parsing = tokio::time::timeout(limit.timeout, parsing);
                 let $inner(parsed) = guarded
-                    .parse(timeout, parsing)
-                    .await?
+                    .in_time(parsing.await)?
                     .map_err(HumanError::Inner)?;
                 Ok(Self {
                     proof: guarded.require(parsed.tokens, earlier.as_ref()).await?,

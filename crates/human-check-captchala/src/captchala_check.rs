@@ -107,7 +107,7 @@ impl CaptchaLa {
         let mut header = Request::header_value("app_secret", app_secret.expose())?;
         header.set_sensitive(true);
         Ok(Self {
-            client: client.clone(),
+            client: client.for_adapter(),
             provider: CAPTCHALA.clone(),
             validate: Endpoint::literal(VALIDATE),
             backup: Endpoint::literal(BACKUP),

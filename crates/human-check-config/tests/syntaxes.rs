@@ -446,3 +446,16 @@ fn the_field_reaches_the_check_and_the_widget() {
     let guard = deployment.guard("signup").unwrap();
     assert_eq!(guard.widgets()[0].field(), "captcha");
 }
+
+#[test]
+fn a_server_that_no_store_is_on_is_an_error() {
+    for (variable, value) in [
+        ("REDIS_URL", "redis://127.0.0.1:1"),
+        ("DIGEST_SECRET", "0123456789abcdef0123456789abcdef"),
+    ] {
+        let error = changed(&[(variable, value)]).unwrap_err();
+        assert_eq!(error.field(), format!("HUMAN_CHECK_{variable}"));
+        let remedy = "HUMAN_CHECK__REPLAY_STORE__KIND=redis";
+        assert!(error.to_string().contains(remedy), "{error}");
+    }
+}

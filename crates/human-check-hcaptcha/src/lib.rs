@@ -118,7 +118,7 @@ impl Hcaptcha {
             ));
         }
         Ok(Self {
-            client: client.clone(),
+            client: client.for_adapter(),
             endpoint: Endpoint::literal(SITEVERIFY),
             provider: HCAPTCHA.clone(),
             site_key,

@@ -47,7 +47,7 @@ impl Classic {
     ) -> Result<Self, ConfigError> {
         refuse_test_secret(&secret, &[TEST_SECRET], test_keys)?;
         Ok(Self {
-            client: client.clone(),
+            client: client.for_adapter(),
             endpoint: Endpoint::literal(SITEVERIFY),
             provider: provider.clone(),
             secret,

@@ -104,7 +104,7 @@ impl RecaptchaEnterprise {
             ));
         }
         Ok(Self {
-            client: client.clone(),
+            client: client.for_adapter(),
             base: Endpoint::literal(GOOGLE),
             provider: RECAPTCHA_ENTERPRISE.clone(),
             project,

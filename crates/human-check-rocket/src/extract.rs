@@ -8,7 +8,7 @@ use rocket::serde::Deserialize;
 use rocket::serde::json;
 use rocket::{Ignite, Request, Rocket, Sentinel};
 use serde_json::error::Category;
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 use crate::form_with_token::FormWithToken;
 use crate::local::Local;
@@ -117,7 +117,7 @@ impl<'r, T: FromForm<'r>, D: FromDecision> FromData<'r> for HumanForm<T, D> {
             return Outcome::Error(HumanError::refused(request, refused));
         }
         let parsing = guarded.extracting(|| Form::<FormWithToken<T>>::from_data(request, data));
-        let form = match guarded.parse(sleep(limit.timeout), parsing).await {
+        let form = match guarded.in_time(timeout(limit.timeout, parsing).await) {
             Ok(Outcome::Success(form)) => form.into_inner(),
             Ok(Outcome::Error((status, errors))) => {
                 return Outcome::Error((status, HumanError::Inner(errors)));
@@ -150,7 +150,7 @@ impl<'r, T: Deserialize<'r> + Send, D: FromDecision> FromData<'r> for HumanJson<
         }
         let parsing =
             guarded.extracting(|| parse_json::<WithToken<T>>(request, data, limit.max_bytes));
-        let body = match guarded.parse(sleep(limit.timeout), parsing).await {
+        let body = match guarded.in_time(timeout(limit.timeout, parsing).await) {
             Ok(Ok(body)) => body,
             Ok(Err(error)) => return Outcome::Error((status(&error), HumanError::Inner(error))),
             Err(refused) => return Outcome::Error(HumanError::refused(request, refused)),

@@ -83,7 +83,7 @@ impl SiteVerify {
         // Reports a secret that does not fit in a header here and not at the first check.
         dialect.build(&secret, "probe", &Submission::new())?;
         Ok(Self {
-            client: client.clone(),
+            client: client.for_adapter(),
             dialect,
             secret,
         })

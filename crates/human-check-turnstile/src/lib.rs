@@ -100,7 +100,7 @@ impl Turnstile {
         refuse_test_secret(&secret, &TEST_SECRETS, test_keys)?;
         let encoded = FormBody::with_capacity(128).pair("secret", secret.expose());
         Ok(Self {
-            client: client.clone(),
+            client: client.for_adapter(),
             endpoint: Endpoint::literal(SITEVERIFY),
             provider: TURNSTILE.clone(),
             encoded: Secret::new(encoded.as_str())?,

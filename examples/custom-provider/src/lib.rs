@@ -49,7 +49,7 @@ impl SmartCaptcha {
     /// None at present. Other adapters refuse a provider's testing keys here.
     pub fn new(client: &ProviderClient, secret: Secret) -> Result<Self, ConfigError> {
         Ok(Self {
-            client: client.clone(),
+            client: client.for_adapter(),
             endpoint: Endpoint::literal(VALIDATE),
             secret,
         })

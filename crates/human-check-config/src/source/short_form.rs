@@ -119,6 +119,7 @@ pub(crate) fn document(
             return Err(wrong(name, "is not known", remedy));
         }
     }
+    refuse_unused_server(variables, overrides)?;
     let get = |name: &str| {
         let found = variables.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
@@ -194,6 +195,33 @@ fn secret<'v>(
     let place = (place.0.to_owned(), Value::String(place.1));
     account.insert("secret".to_owned(), Value::Table(Table::from_iter([place])));
     Ok(from_file)
+}
+
+/// Refuses the variables of a server that no store is on. If they were ignored, an operator would
+/// take claims for shared between processes.
+fn refuse_unused_server(
+    variables: &[(String, String)],
+    overrides: &[Override],
+) -> Result<(), ConfigError> {
+    let is_on_server = |key: &Override| {
+        let stores = ["REPLAY_STORE__KIND", "ATTEMPT_STORE__KIND"];
+        let mut stores = stores
+            .iter()
+            .map(|key| format!("{}{key}", Override::PREFIX));
+        stores.any(|store| store == key.variable) && key.value.contains("redis")
+    };
+    let of_server = |(name, _): &&(String, String)| name == "REDIS_URL" || name == "DIGEST_SECRET";
+    match variables.iter().find(of_server) {
+        Some((name, _)) if !overrides.iter().any(is_on_server) => Err(wrong(
+            name,
+            "is set, and no store is on a server",
+            format!(
+                "set {}REPLAY_STORE__KIND=redis as well, or unset it",
+                Override::PREFIX
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Returns the value of a variable's key.

@@ -1,7 +1,4 @@
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use super::BodyLimit;
 use crate::decision::{Decision, FromDecision, Inspected};
@@ -14,7 +11,7 @@ use crate::{DenialReason, Guard, Rejection, RequestHead};
 ///
 /// 1. [`new`](Self::new) reads the head.
 /// 2. [`admit`](Self::admit) compares the `Content-Length` with the limit.
-/// 3. [`extracting`](Self::extracting) and [`parse`](Self::parse) build the application's type, and
+/// 3. [`extracting`](Self::extracting) and [`in_time`](Self::in_time) build the application's type, and
 ///    find the tokens beside its members.
 /// 4. [`require`](Self::require) or [`decide`](Self::decide) calls the check.
 ///
@@ -81,29 +78,16 @@ impl GuardedRequest {
         extracting(Arc::clone(self.guard.fields()), extract)
     }
 
-    /// Waits for `parsing`, until `timeout` completes. The guard knows no timer, so pass the sleep
-    /// future of the runtime.
+    /// Refuses a body that took too long: turns the error of the runtime's own time limit, such as
+    /// that of `tokio::time::timeout(limit.timeout, parsing).await`, into a refusal.
     ///
-    /// Dropping the future stops reading. The check was not called.
+    /// The guard knows no timer. A runtime's own limit also ends a body that is always ready.
     ///
     /// # Errors
     ///
-    /// [`Rejection`] for [`DenialReason::BodyTooSlow`] if `timeout` completes first.
-    pub async fn parse<F: Future>(
-        &self,
-        timeout: impl Future,
-        parsing: F,
-    ) -> Result<F::Output, Rejection> {
-        let mut parsing = pin!(parsing);
-        let mut timeout = pin!(timeout);
-        let parsed = poll_fn(|cx| {
-            if let Poll::Ready(parsed) = parsing.as_mut().poll(cx) {
-                return Poll::Ready(Some(parsed));
-            }
-            timeout.as_mut().poll(cx).map(|_| None)
-        });
-        let parsed = parsed.await;
-        parsed.ok_or_else(|| self.refuse(DenialReason::BodyTooSlow))
+    /// [`Rejection`] for [`DenialReason::BodyTooSlow`] if `parsed` is an error.
+    pub fn in_time<T, E>(&self, parsed: Result<T, E>) -> Result<T, Rejection> {
+        parsed.map_err(|_| self.refuse(DenialReason::BodyTooSlow))
     }
 
     /// Refuses the request without a call of the check. The refusal is logged and passed to the

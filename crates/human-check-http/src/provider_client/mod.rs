@@ -26,7 +26,8 @@ pub use verify_call::{CallOutcome, ResendPolicy, VerifyCall};
 /// check.
 ///
 /// Create one for each process and pass it to all adapters. Clones are cheap, and share the
-/// transport, its connections and the budget of retries.
+/// transport, its connections and the budget of retries. Each adapter has a budget of its own, see
+/// [`for_adapter`](Self::for_adapter).
 ///
 /// ```
 /// use human_check_http::{MockTransport, ProviderClient, Reply};
@@ -55,6 +56,19 @@ impl ProviderClient {
             base_urls: Arc::default(),
             test_keys: TestKeyPolicy::Refused,
             retries: Arc::default(),
+        }
+    }
+
+    /// Creates the client of one adapter: the same transport, limits, base URLs and test keys, and a
+    /// budget of retries of its own.
+    ///
+    /// The constructor of an adapter calls it. With a common budget, a provider that is down would
+    /// use up the retries of the others.
+    #[must_use]
+    pub fn for_adapter(&self) -> Self {
+        Self {
+            retries: Arc::default(),
+            ..self.clone()
         }
     }
 
