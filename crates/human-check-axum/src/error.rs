@@ -35,7 +35,7 @@ pub enum HumanError<E = Infallible> {
     /// The guard refused the request.
     Rejected(Rejection),
     /// The method is GET or HEAD, whose requests have no body with a token. Status 405.
-    NoBody,
+    MethodNotAllowed,
 }
 
 impl<E> From<Rejection> for HumanError<E> {
@@ -49,7 +49,7 @@ impl<E: IntoResponse> IntoResponse for HumanError<E> {
         match self {
             Self::Inner(inner) => inner.into_response(),
             Self::Rejected(refused) => respond(refused),
-            Self::NoBody => (
+            Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 [(ALLOW, "POST, PUT, PATCH, DELETE")],
             )
@@ -98,7 +98,7 @@ impl<E: fmt::Display> fmt::Display for HumanError<E> {
         match self {
             Self::Inner(inner) => inner.fmt(f),
             Self::Rejected(refused) => refused.fmt(f),
-            Self::NoBody => f.write_str("this method has no body"),
+            Self::MethodNotAllowed => f.write_str("this method has no body"),
         }
     }
 }

@@ -163,7 +163,7 @@ macro_rules! body {
             async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
                 let (parts, body) = request.into_parts();
                 if !may_carry_a_body(&parts) {
-                    return Err(HumanError::NoBody);
+                    return Err(HumanError::MethodNotAllowed);
                 }
                 let guarded = GuardedRequest::new(guard_of(&parts, state), &Head(&parts));
                 let limit = BodyKind::$inner.limit(guarded.guard().body_limits());

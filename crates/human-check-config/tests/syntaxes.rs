@@ -458,4 +458,16 @@ fn a_server_that_no_store_is_on_is_an_error() {
         let remedy = "HUMAN_CHECK__REPLAY_STORE__KIND=redis";
         assert!(error.to_string().contains(remedy), "{error}");
     }
+    let server = [
+        ("REDIS_URL", "redis://127.0.0.1:1"),
+        ("DIGEST_SECRET", "0123456789abcdef0123456789abcdef"),
+    ];
+    for (variable, value) in [
+        ("_REPLAY_STORE__KIND", "redis"),
+        ("_ATTEMPT_STORE__KIND", "redis"),
+        ("_REPLAY_STORE", "{ kind = \"redis\" }"),
+    ] {
+        let changes = [&server[..], &[(variable, value)]].concat();
+        assert!(changed(&changes).is_ok(), "{variable}");
+    }
 }

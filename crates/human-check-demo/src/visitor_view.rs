@@ -86,7 +86,7 @@ pub(crate) fn malformed_form(nonce: Nonce, rejection: &HumanError<FormRejection>
     let status = match rejection {
         HumanError::Inner(inner) => inner.status(),
         HumanError::Rejected(refused) => status(refused.reason()),
-        HumanError::NoBody => StatusCode::METHOD_NOT_ALLOWED,
+        HumanError::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     ErrorPage::page(

@@ -203,12 +203,12 @@ fn refuse_unused_server(
     variables: &[(String, String)],
     overrides: &[Override],
 ) -> Result<(), ConfigError> {
+    // One key by its own variable, or the whole table in one.
     let is_on_server = |key: &Override| {
-        let stores = ["REPLAY_STORE__KIND", "ATTEMPT_STORE__KIND"];
-        let mut stores = stores
-            .iter()
-            .map(|key| format!("{}{key}", Override::PREFIX));
-        stores.any(|store| store == key.variable) && key.value.contains("redis")
+        let variable = key.variable.to_ascii_uppercase();
+        let mut stores = ["REPLAY_STORE", "ATTEMPT_STORE"].into_iter();
+        let sets_a_store = |store| variable.starts_with(&format!("{}{store}", Override::PREFIX));
+        stores.any(sets_a_store) && key.value.contains("redis")
     };
     let of_server = |(name, _): &&(String, String)| name == "REDIS_URL" || name == "DIGEST_SECRET";
     match variables.iter().find(of_server) {
