@@ -24,7 +24,9 @@ use human_check_core::{
     Facts, Hostname, HumanCheck, HumanCheckExt, Policy, ReportedAction, Score, Secret, Submission,
     Verdict,
 };
-use human_check_http::{Endpoint, HyperTransport, ProviderClient, ReqwestTransport};
+use human_check_http::{
+    Endpoint, HyperTransport, ProviderClient, ReqwestTransport, TransportOptions,
+};
 use human_check_turnstile::{TURNSTILE, Turnstile};
 use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -127,9 +129,13 @@ async fn bare(
 fn turnstile(address: &str, certificate: &str) -> Result<Turnstile, Failure> {
     let roots = [std::fs::read(certificate)?];
     let client = if std::env::var_os("BENCH_REQWEST").is_some() {
-        ProviderClient::new(ReqwestTransport::with_roots(roots)?)
+        ProviderClient::new(ReqwestTransport::with_options(
+            TransportOptions::new().with_roots(roots),
+        )?)
     } else {
-        ProviderClient::new(HyperTransport::with_roots(roots)?)
+        ProviderClient::new(HyperTransport::with_options(
+            TransportOptions::new().with_roots(roots),
+        )?)
     };
     let base = Endpoint::parse(&format!("https://{address}"))?;
     let client = client.with_base_url(&TURNSTILE, base);

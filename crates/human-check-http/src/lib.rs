@@ -20,3 +20,5 @@ pub use transports::HyperTransport;
 #[cfg(feature = "reqwest")]
 pub use transports::ReqwestTransport;
 pub use transports::{MockTransport, SendError, SendErrorKind, Transport};
+#[cfg(any(feature = "reqwest", feature = "rustls"))]
+pub use transports::{Proxy, TransportOptions};

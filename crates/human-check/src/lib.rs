@@ -10,11 +10,15 @@ pub use human_check_http::{Endpoint, Limits, ProviderClient};
 
 #[cfg(all(feature = "http", feature = "rustls"))]
 #[doc(inline)]
-pub use human_check_http::HyperTransport;
+pub use human_check_http::{HyperTransport, Proxy, TransportOptions};
 
 #[cfg(feature = "reqwest")]
 #[doc(inline)]
 pub use human_check_http::ReqwestTransport;
+
+#[cfg(all(feature = "reqwest", not(feature = "rustls")))]
+#[doc(inline)]
+pub use human_check_http::{Proxy, TransportOptions};
 
 macro_rules! modules {
     ($($feature:literal $krate:ident as $name:ident)*) => {$(

@@ -87,6 +87,15 @@ impl ProviderClient {
 /// Converts the error of a transport into the error of a check.
 fn check_error(provider: &Provider, error: SendError) -> CheckError {
     match error.kind() {
+        // An outdated list of certificate authorities is never an outage that opens routes.
+        SendErrorKind::CertificateRejected => {
+            CheckError::new(ErrorKind::Misconfigured, provider, "certificate-rejected")
+                .with_token_unused()
+        }
+        SendErrorKind::ProxyRefused => {
+            CheckError::new(ErrorKind::Misconfigured, provider, "proxy-credentials")
+                .with_token_unused()
+        }
         SendErrorKind::NotSent => {
             CheckError::new(ErrorKind::Unavailable, provider, "not-connected").with_token_unused()
         }

@@ -7,11 +7,13 @@ use http_body_util::{BodyExt, Full};
 use human_check_core::ConfigError;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::connections::{CONNECT, Connections, IDLE};
-use crate::{Reply, Request, SendError, SendErrorKind, Transport};
+use super::connections::{Connections, IDLE};
+use super::connector::Connector;
+use super::failure;
+use super::resolver::Resolver;
+use crate::{Reply, Request, SendError, SendErrorKind, Transport, TransportOptions};
 
 /// The default transport: hyper with rustls (feature `rustls`).
 ///
@@ -34,40 +36,35 @@ use crate::{Reply, Request, SendError, SendErrorKind, Transport};
 /// It needs a tokio runtime with its timer.
 #[derive(Clone)]
 pub struct HyperTransport {
-    connections: Connections<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
+    connections: Connections<Client<HttpsConnector<Connector>, Full<Bytes>>>,
 }
 
 impl HyperTransport {
-    /// Creates a transport that trusts the root certificates of the operating system.
+    /// Creates a transport that trusts the root certificates of the operating system and uses no
+    /// proxy.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] if the root certificates cannot be loaded.
     pub fn new() -> Result<Self, ConfigError> {
-        Self::with_roots([] as [Vec<u8>; 0])
+        Self::with_options(TransportOptions::new())
     }
 
-    /// Creates a transport that also trusts `roots`: root certificates in DER form.
-    ///
-    /// For networks whose proxy inspects TLS, and for self-hosted servers with a certificate
-    /// authority of their own.
+    /// Creates a transport with other root certificates or a proxy.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if one of `roots` is not a certificate, or the root certificates of the
-    /// operating system cannot be loaded.
-    pub fn with_roots(roots: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, ConfigError> {
-        let tls = super::tls::client_config(roots.into_iter().collect())?;
+    /// [`ConfigError`] if a root is not a certificate, or the root certificates of the operating
+    /// system cannot be loaded.
+    pub fn with_options(options: TransportOptions) -> Result<Self, ConfigError> {
+        let tls = super::tls::client_config(options.roots)?;
+        let connector = Connector::new(Resolver::system(), options.proxy.as_ref());
         let connections = Connections::new(|| {
-            let mut tcp = HttpConnector::new();
-            tcp.enforce_http(false); // the connector around it adds TLS
-            tcp.set_nodelay(true);
-            tcp.set_connect_timeout(Some(CONNECT));
             let connector = HttpsConnectorBuilder::new()
                 .with_tls_config(tls.clone())
                 .https_or_http() // `Endpoint` allows http to loopback and link-local addresses only
                 .enable_all_versions()
-                .wrap_connector(tcp);
+                .wrap_connector(connector.clone());
             Ok(Client::builder(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .pool_timer(TokioTimer::new())
@@ -100,7 +97,7 @@ impl Transport for HyperTransport {
 
 /// Sends the request, and returns the reply and whether the connection is HTTP/2.
 async fn send_with(
-    client: &Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: &Client<HttpsConnector<Connector>, Full<Bytes>>,
     request: &Request,
     max_bytes: usize,
 ) -> Result<(Reply, bool), SendError> {
@@ -109,10 +106,9 @@ async fn send_with(
     *outgoing.uri_mut() = request.endpoint().uri().clone();
     *outgoing.headers_mut() = request.headers();
     let response = client.request(outgoing).await.map_err(|error| {
-        let kind = if error.is_connect() {
-            SendErrorKind::NotSent
-        } else {
-            SendErrorKind::Lost
+        let kind = match error.is_connect() {
+            true => failure::of_connecting(&error),
+            false => SendErrorKind::Lost,
         };
         SendError::new(kind).with_source(error)
     })?;

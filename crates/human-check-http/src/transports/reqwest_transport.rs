@@ -1,11 +1,15 @@
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use human_check_core::ConfigError;
 
 use super::connections::{CONNECT, Connections, IDLE};
-use crate::{Reply, Request, SendError, SendErrorKind, Transport};
+use super::failure;
+use super::proxy::Proxy;
+use super::resolver::Resolver;
+use crate::{Reply, Request, SendError, SendErrorKind, Transport, TransportOptions};
 
 /// A transport over reqwest (feature `reqwest`).
 ///
@@ -27,28 +31,28 @@ pub struct ReqwestTransport {
 }
 
 impl ReqwestTransport {
-    /// Creates a transport that trusts the root certificates of the operating system.
+    /// Creates a transport that trusts the root certificates of the operating system and uses no
+    /// proxy.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] if the root certificates cannot be loaded.
     pub fn new() -> Result<Self, ConfigError> {
-        Self::with_roots([] as [Vec<u8>; 0])
+        Self::with_options(TransportOptions::new())
     }
 
-    /// Creates a transport that also trusts `roots`: root certificates in DER form.
-    ///
-    /// For networks whose proxy inspects TLS, and for self-hosted servers with a certificate
-    /// authority of their own.
+    /// Creates a transport with other root certificates or a proxy.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if one of `roots` is not a certificate, or the root certificates of the
-    /// operating system cannot be loaded.
-    pub fn with_roots(roots: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, ConfigError> {
-        let trust = Trust::load(roots.into_iter().collect())?;
+    /// [`ConfigError`] if a root is not a certificate, or the root certificates of the operating
+    /// system cannot be loaded.
+    pub fn with_options(options: TransportOptions) -> Result<Self, ConfigError> {
+        let trust = Trust::load(options.roots)?;
+        let resolver = Arc::new(Resolver::system());
         let client = || {
             let builder = reqwest::Client::builder()
+                .dns_resolver(Arc::clone(&resolver))
                 .connect_timeout(CONNECT)
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
@@ -59,6 +63,10 @@ impl ReqwestTransport {
                 // Detects a dead connection before all checks on it have timed out.
                 .http2_keep_alive_interval(Duration::from_secs(1))
                 .http2_keep_alive_timeout(Duration::from_secs(2));
+            let builder = match &options.proxy {
+                Some(proxy) => builder.proxy(tunnel(proxy)),
+                None => builder,
+            };
             trust.apply(builder).build().map_err(|_| {
                 ConfigError::new(
                     "transport",
@@ -126,12 +134,32 @@ async fn send_with(
     Ok((Reply::from_parts(response.status(), headers, body), http2))
 }
 
+/// Returns the proxy in the type of reqwest.
+fn tunnel(proxy: &Proxy) -> reqwest::Proxy {
+    let uri = proxy.uri.to_string();
+    let tunnel =
+        reqwest::Proxy::custom(move |target| Proxy::serves(target.host()).then(|| uri.clone()));
+    match &proxy.authorization {
+        Some(authorization) => tunnel.custom_http_auth(authorization.clone()),
+        None => tunnel,
+    }
+}
+
+impl reqwest::dns::Resolve for Resolver {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let found = self.clone().resolve(name.as_str().to_owned());
+        Box::pin(async {
+            let addresses: reqwest::dns::Addrs = Box::new(found.await?);
+            Ok(addresses)
+        })
+    }
+}
+
 /// Converts an error of reqwest, without its URL.
 fn send_error(error: reqwest::Error) -> SendError {
-    let kind = if error.is_connect() {
-        SendErrorKind::NotSent
-    } else {
-        SendErrorKind::Lost
+    let kind = match error.is_connect() {
+        true => failure::of_connecting(&error),
+        false => SendErrorKind::Lost,
     };
     SendError::new(kind).with_source(error.without_url())
 }

@@ -32,7 +32,7 @@ use crate::{Reply, Request};
 ///
 /// - It sends the request unchanged, at most once, and follows no redirect.
 /// - It reads at most `max_bytes` bytes of the body.
-/// - It returns [`SendErrorKind::NotSent`] only if no byte of the request can have reached the
+/// - It returns [`SendErrorKind::NotSent`], and the other kinds that say so, only if no byte of the request can have reached the
 ///   provider.
 /// - Its errors contain no URL, header or body.
 ///
@@ -62,11 +62,18 @@ pub struct SendError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SendErrorKind {
+    /// No connection could be made, because the certificate of the provider's host is not trusted:
+    /// the list of certificate authorities on this machine is outdated, or another server poses as
+    /// the provider. Nothing was sent.
+    CertificateRejected,
     /// The connection ended before the reply was complete. The provider may have acted on the
     /// request, so a repeat may use the token twice.
     Lost,
     /// No connection could be made, so nothing was sent. A repeat is safe.
     NotSent,
+    /// No connection could be made, because the egress proxy requires other credentials. Nothing was
+    /// sent.
+    ProxyRefused,
     /// The body of the reply is longer than the limit.
     TooLarge,
 }
@@ -75,8 +82,10 @@ impl SendErrorKind {
     /// Returns the text of the error.
     fn text(self) -> &'static str {
         match self {
+            Self::CertificateRejected => "the provider's certificate is not trusted",
             Self::Lost => "the connection ended before the reply was complete",
             Self::NotSent => "could not connect to the provider",
+            Self::ProxyRefused => "the egress proxy requires other credentials",
             Self::TooLarge => "the reply is too long",
         }
     }
