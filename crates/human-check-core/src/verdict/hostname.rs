@@ -5,7 +5,9 @@ use crate::ConfigError;
 /// A host name in one normal form: ASCII, lower case, without port and trailing dot.
 ///
 /// With the feature `idna`, a name in Unicode is converted to its ASCII form (`xn--…`). Without it,
-/// such a name is not accepted. IP addresses are accepted, IPv6 addresses in brackets.
+/// such a name is not accepted. A name that the conversion changes in more than the case, such as
+/// one with an invisible character, is not accepted. IP addresses are accepted, IPv6 addresses in
+/// brackets.
 #[derive(Clone, Eq, Hash, PartialEq)]
 pub struct Hostname(String);
 
@@ -44,6 +46,14 @@ impl Hostname {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns whether the last label is a number. Browsers read such a host as an IPv4 address.
+    fn ends_in_a_number(&self) -> bool {
+        let last = self.0.rsplit('.').next().unwrap_or_default();
+        let hexadecimal = last.strip_prefix("0x").unwrap_or("-");
+        last.bytes().all(|b| b.is_ascii_digit())
+            || hexadecimal.bytes().all(|b| b.is_ascii_hexdigit())
+    }
 }
 
 impl fmt::Debug for Hostname {
@@ -75,12 +85,27 @@ impl HostPattern {
                 remedy,
             )
         };
+        let is_address = text.starts_with('[');
+        if text.contains(':') && !is_address || text.contains("]:") {
+            return Err(bad(
+                "write the host without a port: providers report hosts alone, so a port has no effect",
+            ));
+        }
         if let Some(parent) = text.strip_prefix("*.") {
             let parent = Hostname::parse(parent)
-                .filter(|_| !parent.contains(':'))
                 .ok_or_else(|| bad("write `*.example.com` for all hosts below example.com"))?;
             if !parent.as_str().contains('.') {
                 return Err(bad("write at least two labels after `*.`"));
+            }
+            if parent.ends_in_a_number() {
+                return Err(bad("write each address in full; `*.` is for names"));
+            }
+            if is_public_suffix(&parent) {
+                return Err(ConfigError::new(
+                    "hostnames",
+                    format!("contains {text:?}, below which anybody can register a host"),
+                    "write the hosts of your own site, or `*.` and your own domain",
+                ));
             }
             return Ok(Self::Under(parent));
         }
@@ -108,6 +133,25 @@ impl HostPattern {
     }
 }
 
+/// Returns whether anybody can register hosts below `name`, as below `co.uk` and `github.io`.
+///
+/// The list is that of <https://publicsuffix.org>, with its private section.
+#[cfg(feature = "public-suffix")]
+fn is_public_suffix(name: &Hostname) -> bool {
+    let is_suffix = |name: &str| {
+        let suffix = psl::suffix(name.as_bytes());
+        suffix.is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == name.as_bytes())
+    };
+    // Some rules of the list are for the names below a name, such as each below `kawasaki.jp`.
+    is_suffix(name.as_str()) || is_suffix(&format!("x.{}", name.as_str()))
+}
+
+/// Without the list no name of two labels or more is known as one.
+#[cfg(not(feature = "public-suffix"))]
+fn is_public_suffix(_: &Hostname) -> bool {
+    false
+}
+
 /// Returns `text` without a port. `None` if the text after the colon is not a port.
 fn without_port(text: &str) -> Option<&str> {
     let after_brackets = text.rfind(']').map_or(0, |i| i + 1);
@@ -128,7 +172,11 @@ fn to_ascii(name: &str) -> Option<String> {
     if name.is_ascii() {
         return Some(name.to_owned());
     }
-    idna::domain_to_ascii_strict(name).ok()
+    let ascii = idna::domain_to_ascii_strict(name).ok()?;
+    // The conversion drops invisible characters, and maps full-width letters to plain ones. Browsers
+    // do that before they report a host, so a name that still needs it is not what it looks like.
+    let (unicode, valid) = idna::domain_to_unicode(&ascii);
+    (valid.is_ok() && unicode == name.to_lowercase()).then_some(ascii)
 }
 
 /// Returns the name if it is ASCII.
@@ -206,6 +254,13 @@ mod tests {
             "a.*.com",
             "www.*",
             "*.example.com:443",
+            "www.example.com:8443",
+            "[::1]:8443",
+            "127.0.0.1:3000",
+            "*.0.113.5",
+            "*.203.0.113.5",
+            "*.1.0x7f",
+            "*.[::1]",
             "*example.com",
             "",
         ] {
@@ -217,6 +272,60 @@ mod tests {
     #[test]
     fn unicode_names_become_ascii() {
         assert_eq!(host("MÜNCHEN.example").as_str(), "xn--mnchen-3ya.example");
+        assert_eq!(host("straße.example").as_str(), "xn--strae-oqa.example");
+        assert_eq!(host("пример.example:443").as_str(), "xn--e1afmkfd.example");
+    }
+
+    #[cfg(feature = "idna")]
+    #[test]
+    fn a_name_that_looks_like_another_is_not_that_name() {
+        for text in [
+            "exam\u{feff}ple.com",
+            "exam\u{200b}ple.com",
+            "exam\u{ad}ple.com",
+            "exam\u{2060}ple.com",
+            "exam\u{fe0f}ple.com",
+            "\u{ff45}xample.com",
+            "example\u{3002}com",
+            "example\u{ff0e}com",
+            "ex\u{200d}ample.com",
+            "\u{2460}.example",
+            "mu\u{308}nchen.example",
+        ] {
+            assert!(Hostname::parse(text).is_none(), "{text:?}");
+        }
+        // A letter of another alphabet makes another name.
+        let look_alike = Hostname::parse("ex\u{430}mple.com").unwrap();
+        assert_ne!(look_alike, host("example.com"));
+    }
+
+    #[cfg(feature = "public-suffix")]
+    #[test]
+    fn a_wildcard_over_a_public_suffix_is_refused() {
+        for suffix in [
+            "co.uk",
+            "com.au",
+            "github.io",
+            "vercel.app",
+            "netlify.app",
+            "pages.dev",
+            "herokuapp.com",
+            "s3.amazonaws.com",
+            "kawasaki.jp",
+            "CO.UK.",
+        ] {
+            let error = HostPattern::parse(&format!("*.{suffix}")).unwrap_err();
+            assert!(error.problem().contains("anybody"), "{error}");
+        }
+        for own in [
+            "example.co.uk",
+            "shop.github.io",
+            "example.com",
+            "corp.internal",
+            "a.test",
+        ] {
+            assert!(HostPattern::parse(&format!("*.{own}")).is_ok(), "{own}");
+        }
     }
 
     #[cfg(not(feature = "idna"))]
