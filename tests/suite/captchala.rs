@@ -23,7 +23,7 @@ fn captchala(emulator: &Emulator) -> CaptchaLa {
 }
 
 #[tokio::test]
-async fn only_pt_tokens_cause_a_call() {
+async fn only_tokens_of_the_main_service_cause_a_call() {
     let emulator = Emulator::start().await.unwrap();
     let check = captchala(&emulator);
     for token in [
@@ -49,16 +49,30 @@ async fn only_pt_tokens_cause_a_call() {
             "{token}"
         );
     }
+    assert_eq!(emulator.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_typed_prefix_is_never_declined() {
+    let emulator = Emulator::start().await.unwrap();
+    let check = captchala(&emulator);
+    for token in ["dg_x", "dg_", "dg_0123456789abcdef0123456789abcdef"] {
+        let verdict = check
+            .check(&submission(ProviderKind::CaptchaLa, token))
+            .await
+            .unwrap();
+        let refusal = verdict.refusal().unwrap();
+        assert_eq!(refusal.reason(), Reason::Invalid, "{token}");
+        assert!(!refusal.is_alert(), "{token}");
+    }
+    let degraded = Mint::for_provider("captchala").with_kind("degraded");
+    let token = emulator.mint(&degraded).unwrap();
     let error = check
-        .check(&submission(ProviderKind::CaptchaLa, "dg_x"))
+        .check(&submission(ProviderKind::CaptchaLa, token))
         .await
         .unwrap_err();
-    assert_eq!(
-        (error.kind(), error.reason()),
-        (ErrorKind::Declined, "quota")
-    );
-    assert!(!error.token_may_be_used());
-    assert_eq!(emulator.requests().len(), 0);
+    let seen = (error.kind(), error.reason());
+    assert_eq!(seen, (ErrorKind::Declined, "quota"), "the provider says so");
 }
 
 #[tokio::test]

@@ -307,13 +307,14 @@ async fn the_kind_of_key_decides_what_passes() {
             .mint(&Mint::for_provider("recaptcha-enterprise").with_score(score))
             .unwrap()
     };
-    let half = KeyKind::Score(Score::humanity(0.5).unwrap());
+    let floor = Score::humanity(0.5).unwrap();
+    let half = KeyKind::Score(floor);
     for (kind, score, expected) in [
         (half, 0.9, None),
         (half, 0.1, Some(Reason::ScoreTooLow)),
         (KeyKind::Checkbox, 0.1, None),
         // The emulator reports no challenge, and a key of this kind requires one.
-        (KeyKind::Challenge, 0.9, Some(Reason::Invalid)),
+        (KeyKind::Challenge(floor), 0.9, Some(Reason::Invalid)),
     ] {
         let check = enterprise(&emulator, &client(), api_key(), kind);
         let verdict = check
@@ -326,22 +327,30 @@ async fn the_kind_of_key_decides_what_passes() {
             "{kind:?} {score}"
         );
     }
-    for (challenge, expected) in [
-        ("PASSED", None),
-        ("NOCAPTCHA", None),
-        ("FAILED", Some(Reason::Invalid)),
+    for (challenge, score, expected) in [
+        ("PASSED", 0.9, None),
+        ("PASSED", 0.1, None),
+        ("NOCAPTCHA", 0.9, None),
+        // No challenge was shown, so nothing was passed.
+        ("NOCAPTCHA", 0.1, Some(Reason::ScoreTooLow)),
+        ("FAILED", 0.9, Some(Reason::Invalid)),
     ] {
         emulator.configure(|knobs| knobs.challenge = Some(challenge.to_owned()));
-        let check = enterprise(&emulator, &client(), api_key(), KeyKind::Challenge);
+        let check = enterprise(&emulator, &client(), api_key(), KeyKind::Challenge(floor));
         let verdict = check
-            .check(&submission(ProviderKind::RecaptchaEnterprise, mint(0.9)))
+            .check(&submission(ProviderKind::RecaptchaEnterprise, mint(score)))
             .await
             .unwrap();
         assert_eq!(
             verdict.refusal().map(human_check_core::Refusal::reason),
             expected,
-            "{challenge}"
+            "{challenge} {score}"
         );
+        let facts = verdict
+            .facts()
+            .or(verdict.refusal().and_then(|r| r.facts()));
+        let interactive = facts.unwrap().evidence == human_check_core::EvidenceKind::Interactive;
+        assert_eq!(interactive, challenge == "PASSED", "{challenge}");
     }
     // Google may omit members with their default, also a score of 0.
     emulator.configure(|knobs| {

@@ -416,6 +416,10 @@ async fn form_request_vector(vector: Value, provider: ProviderKind) -> Result<()
         submission = submission.with_client_ip(ip);
     }
     let requests = requests_for(config, submission).await?;
+    // reCAPTCHA's tokens have no such character, so this text is not sent at all.
+    if provider.as_str().starts_with("recaptcha") && token.contains('&') {
+        return expect("calls", requests.len(), 0);
+    }
     expect("calls", requests.len(), 1)?;
     let sent: Vec<(String, String)> = form_urlencoded::parse(requests[0].body())
         .into_owned()
@@ -518,14 +522,15 @@ async fn enterprise_request_vector(vector: Value) -> Result<(), String> {
 /// reads differently.
 fn captchala_exception(name: &str) -> Option<(&'static str, u64)> {
     match name {
-        // For the main service only `valid` decides. The member `ok` is for the backup service.
-        "validate_ok_alias_field_ok" | "validate_ok_valid_null_ok_true" => Some(("not-human", 1)),
-        // Only tokens with the prefix `pt_` cause a call.
+        // For the main service only `valid` decides. The member `ok` is for the backup service. A
+        // reply without a verdict, or with one of another type, is no refusal: if the provider
+        // changed its replies, every visitor would be refused and the operator would not know.
+        "validate_ok_alias_field_ok"
+        | "validate_ok_valid_null_ok_true"
+        | "validate_fail_valid_is_string_true"
+        | "validate_fail_code_zero_data_missing" => Some(("protocol", 1)),
+        // Only tokens with the prefixes `pt_` and `dg_` cause a call.
         "validate_fail_invalid_token" => Some(("not-human", 0)),
-        // Tokens with the prefix `dg_` are always declined without a call, also when they have
-        // expired.
-        "validate_degraded_expired" => Some(("declined", 0)),
-        _ if name.starts_with("validate_degraded_") => Some(("declined", 0)),
         _ => None,
     }
 }
@@ -594,6 +599,7 @@ async fn captchala_vector(vector: Value) -> Result<(), String> {
             ("not-human", "unverifiable-token")
         }
         ("fail", "unknown") => ("not-human", "other"),
+        ("fail", "degraded") => ("declined", "quota"),
         ("error", "misconfigured") => ("misconfigured", ""),
         ("error", "malformed_response") => ("protocol", ""),
         ("error", "rate_limited") => ("unavailable", "rate-limited"),

@@ -6,13 +6,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use human_check_core::{
     Capabilities, ChallengeRequest, CheckError, Claimed, Clock, ConfigError, DetailValue,
-    ErrorKind, FactKind, HumanCheck, MAX_TOKEN_BYTES, Provider, Reason, Refusal, ReplayProtection,
-    ReplayStore, Submission, SystemClock, TokenId, Verdict,
+    ErrorKind, FactKind, HumanCheck, Provider, Reason, Refusal, ReplayProtection, ReplayStore,
+    Submission, SystemClock, TokenId, Verdict,
 };
 
 use crate::altcha_token::AltchaToken;
 use crate::derivations::{Derivations, NotRun};
 use crate::{Difficulty, Keys};
+
+/// The maximum length of a payload, in bytes. A challenge of this library makes about 600.
+const MAX_TOKEN_BYTES: usize = 8_192;
 
 /// The provider of ALTCHA proofs of work, with the form field of the widget, `altcha`.
 ///

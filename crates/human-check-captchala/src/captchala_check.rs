@@ -4,7 +4,7 @@ use human_check_core::{
     Capabilities, Challenge, ChallengeIssuer, ChallengeRequest, CheckError, ConfigError, ErrorKind,
     FactKind, HumanCheck, Provider, Secret, Submission, Verdict,
 };
-use human_check_http::adapter::{ResendPolicy, VerifyCall};
+use human_check_http::adapter::{ResendPolicy, TokenFormat, VerifyCall};
 use human_check_http::{Endpoint, ProviderClient, Request};
 use serde_json::{Map, Value, json};
 
@@ -17,6 +17,8 @@ use crate::{CAPTCHALA, ServerToken, ServerTokenRequest, server_token};
 ///
 /// See docs/providers/captchala.md#tokens.
 pub const MAX_TOKEN_BYTES: usize = 4_096;
+
+const TOKEN: TokenFormat = TokenFormat::new(MAX_TOKEN_BYTES);
 
 const VALIDATE: &str = "https://apiv1.captcha.la/v1/validate";
 const BACKUP: &str = "https://fallbackapiv1.captchala.com/api/validate";
@@ -33,7 +35,7 @@ const APP_SECRET: HeaderName = HeaderName::from_static("x-app-secret");
 /// | prefix | what it is | result |
 /// | --- | --- | --- |
 /// | `pt_` | a pass token of the service | verified |
-/// | `dg_` | made while the quota is exhausted, always invalid | [`Declined`](ErrorKind::Declined), without a call |
+/// | `dg_` | made while the quota is exhausted, always invalid | sent to the provider, whose reply `degraded` is [`Declined`](ErrorKind::Declined) |
 /// | `offline_` | made by the provider's backup service | refused, or verified after [`with_offline_tokens`](Self::with_offline_tokens) |
 /// | `client_`, `co_` | made by the browser alone | refused, without a call |
 /// | `sct_`, others | no pass token | refused, without a call |
@@ -236,15 +238,12 @@ impl HumanCheck for CaptchaLa {
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let max_bytes = self.client.limits().max_token_bytes.min(MAX_TOKEN_BYTES);
-        let token = match submission.token_for(&CAPTCHALA, max_bytes) {
+        let token = match TOKEN.read(submission, &CAPTCHALA) {
             Ok(token) => token,
             Err(refusal) => return self.client.refuse(&CAPTCHALA, refusal),
         };
-        match screen(token, self.offline) {
-            Ok(None) => {}
-            Ok(Some(refusal)) => return self.client.refuse(&CAPTCHALA, refusal),
-            Err(error) => return self.client.fail(&CAPTCHALA, error),
+        if let Err(refusal) = screen(token, self.offline) {
+            return self.client.refuse(&CAPTCHALA, refusal);
         }
         let call = VerifyCall {
             provider: &CAPTCHALA,

@@ -1,8 +1,6 @@
 //! The kinds of tokens, which their prefixes tell. See docs/providers/captchala.md#token-kinds.
 
-use human_check_core::{CheckError, ErrorKind, Reason, Refusal};
-
-use crate::CAPTCHALA;
+use human_check_core::{Reason, Refusal};
 
 /// Whether tokens of the provider's backup service are verified.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -14,21 +12,20 @@ pub(crate) enum OfflineTokens {
     Refused,
 }
 
-/// Decides by the prefix whether a token is verified. Returns `Ok(None)` when it is, and a refusal
-/// when its kind proves nothing.
+/// Decides by the prefix whether a token is verified, and refuses it when its kind proves nothing.
+///
+/// The visitor chooses the prefix, so a prefix leads to a call or to a refusal and to no other
+/// result. That the quota is exhausted is said by the provider's reply alone.
 ///
 /// # Errors
 ///
-/// `Declined` for a token that the provider made while the quota is exhausted.
-pub(crate) fn screen(token: &str, offline: OfflineTokens) -> Result<Option<Refusal>, CheckError> {
+/// The [`Refusal`] of a kind that is not verified.
+pub(crate) fn screen(token: &str, offline: OfflineTokens) -> Result<(), Refusal> {
     match TokenKind::of(token) {
-        TokenKind::Pass => Ok(None),
-        TokenKind::Offline if offline == OfflineTokens::Accepted => Ok(None),
-        TokenKind::Degraded => {
-            Err(CheckError::new(ErrorKind::Declined, &CAPTCHALA, "quota").with_token_unused())
-        }
+        TokenKind::Degraded | TokenKind::Pass => Ok(()),
+        TokenKind::Offline if offline == OfflineTokens::Accepted => Ok(()),
         TokenKind::Offline | TokenKind::Unverifiable => {
-            Ok(Some(Refusal::new(Reason::UnverifiableToken)))
+            Err(Refusal::new(Reason::UnverifiableToken))
         }
     }
 }
@@ -36,7 +33,7 @@ pub(crate) fn screen(token: &str, offline: OfflineTokens) -> Result<Option<Refus
 /// The kind of a token. Prefixes are compared exactly, with case.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum TokenKind {
-    /// `dg_`: made while the quota is exhausted.
+    /// `dg_`: made by the service while the quota is exhausted.
     Degraded,
     /// `offline_`: made by the backup service.
     Offline,

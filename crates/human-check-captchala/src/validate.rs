@@ -23,10 +23,9 @@ pub(crate) fn judge(reply: &Reply, offline: bool) -> Result<Verdict, CheckError>
     let envelope = Envelope::read(reply)?;
     let data = &envelope.data;
     let code = envelope.error_code();
-    let valid = match data.get("valid") {
-        Some(Value::Bool(valid)) => *valid,
-        None | Some(Value::Null) => offline && data.get("ok") == Some(&Value::Bool(true)),
-        Some(_) => false,
+    let verdict = match data.get("valid") {
+        None | Some(Value::Null) if offline => data.get("ok"),
+        verdict => verdict,
     };
     if let Some(error) = envelope.operator_or_service_error() {
         return Err(error);
@@ -34,11 +33,22 @@ pub(crate) fn judge(reply: &Reply, offline: bool) -> Result<Verdict, CheckError>
     if envelope.is_degraded() {
         return Err(envelope.error(ErrorKind::Declined, "quota"));
     }
+    let valid = match verdict {
+        Some(Value::Bool(valid)) => *valid,
+        // A reply that reports a failure by its code or its status needs no verdict beside that.
+        None | Some(Value::Null) if envelope.code != 0 || reply.is_rejection() => false,
+        None | Some(Value::Null) => return Err(envelope.error(ErrorKind::Protocol, "no-verdict")),
+        Some(_) => return Err(envelope.error(ErrorKind::Protocol, "unreadable-verdict")),
+    };
     if valid && envelope.code == 0 {
         // `valid` contradicts an error beside it, a code of a refusal, and every status but 200.
         let has_refusal_code = refusal_reason(&code) != Reason::Other;
         if envelope.has_error() || has_refusal_code || reply.status() != 200 {
             return Err(envelope.error(ErrorKind::Protocol, "success-contradicted"));
+        }
+        if envelope.is_unverified(offline) {
+            let refusal = Refusal::new(Reason::UnverifiableToken);
+            return Ok(refusal.with_facts(facts(data, offline)).into());
         }
         return Ok(Verdict::Human(facts(data, offline)));
     }
@@ -130,7 +140,7 @@ pub(crate) struct Envelope<'r> {
     reply: &'r Reply,
     pub(crate) code: i64,
     members: Map<String, Value>,
-    /// The member `data`. Empty when it is missing, `null` or `[]` (inferred).
+    /// The member `data`. Empty when it is missing, `null` or an empty array (inferred).
     pub(crate) data: Map<String, Value>,
 }
 
@@ -162,7 +172,15 @@ impl<'r> Envelope<'r> {
             }
             read => read?,
         };
+        let is_readable = match members.get("data") {
+            None | Some(Value::Null | Value::Object(_)) => true,
+            Some(Value::Array(items)) => items.is_empty(),
+            Some(_) => false,
+        };
         let mut envelope = Self::new(reply, members);
+        if !is_readable && !reply.is_rejection() {
+            return Err(envelope.error(ErrorKind::Protocol, "unreadable-data"));
+        }
         envelope.code = match envelope.members.get("code").and_then(Value::as_i64) {
             Some(code) => code,
             None if reply.is_rejection() => -1,
@@ -196,6 +214,14 @@ impl<'r> Envelope<'r> {
         raised(self.data.get("degraded"))
             || raised(self.members.get("degraded"))
             || reason == Some("quota_exhausted")
+    }
+
+    /// Returns whether the reply says that the main service did not verify the challenge, at either
+    /// level and in any type. The backup service, `offline`, says the first of the two of each
+    /// token.
+    fn is_unverified(&self, offline: bool) -> bool {
+        let raises = |name| raised(self.data.get(name)) || raised(self.members.get(name));
+        (!offline && raises("offline")) || raises("client_only")
     }
 
     /// Returns whether the reply names an error, at either level.
@@ -251,5 +277,68 @@ impl<'r> Envelope<'r> {
         CheckError::new(kind, &CAPTCHALA, reason)
             .with_codes(vec![self.error_code()])
             .with_retry_after(self.reply.retry_after())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(body: &str) -> String {
+        match judge(&Reply::new(200, body.to_owned()), false) {
+            Ok(Verdict::Human(_)) => "human".into(),
+            Ok(Verdict::NotHuman(refusal)) => refusal.reason().as_str().into(),
+            Err(error) => format!("{} {}", error.kind(), error.reason()),
+        }
+    }
+
+    #[test]
+    fn a_reservation_beside_a_yes_is_refused() {
+        assert_eq!(outcome(r#"{"code":0,"data":{"valid":true}}"#), "human");
+        for reservation in [
+            r#""offline":true"#,
+            r#""client_only":true"#,
+            r#""offline":1"#,
+            r#""client_only":"yes""#,
+            r#""offline":{}"#,
+        ] {
+            let inside = format!(r#"{{"code":0,"data":{{"valid":true,{reservation}}}}}"#);
+            assert_eq!(outcome(&inside), "unverifiable-token", "{inside}");
+            let outside = format!(r#"{{"code":0,{reservation},"data":{{"valid":true}}}}"#);
+            assert_eq!(outcome(&outside), "unverifiable-token", "{outside}");
+        }
+        let none = r#"{"code":0,"data":{"valid":true,"offline":false,"client_only":null}}"#;
+        assert_eq!(outcome(none), "human");
+    }
+
+    #[test]
+    fn the_backup_service_vouches_for_offline_tokens_and_not_for_client_tokens() {
+        let judge = |body: &str| {
+            let verdict = judge(&Reply::new(200, body.to_owned()), true);
+            verdict.unwrap().is_human()
+        };
+        assert!(judge(r#"{"code":0,"data":{"valid":true,"offline":true}}"#));
+        assert!(!judge(
+            r#"{"code":0,"data":{"valid":true,"client_only":true}}"#
+        ));
+    }
+
+    #[test]
+    fn a_verdict_of_another_type_is_a_protocol_error() {
+        for body in [
+            r#"{"code":0,"data":{"valid":"true"}}"#,
+            r#"{"code":0,"data":{"valid":1}}"#,
+            r#"{"code":0,"data":{"valid":{}}}"#,
+            r#"{"code":0,"data":[{"valid":true}]}"#,
+            r#"{"code":0,"data":"valid"}"#,
+            r#"{"code":0,"data":{}}"#,
+            r#"{"code":0,"data":[]}"#,
+            r#"{"code":0,"data":{"valid":null}}"#,
+            r#"{"code":0}"#,
+        ] {
+            assert!(outcome(body).starts_with("protocol "), "{body}");
+        }
+        let failed = r#"{"code":1001,"error":"token_expired","data":null}"#;
+        assert_eq!(outcome(failed), "expired", "its code says that it failed");
     }
 }

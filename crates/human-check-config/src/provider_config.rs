@@ -330,7 +330,7 @@ fn renames_field(widget: &Widget) -> bool {
     widget.spec().hidden_input || widget.spec().field_attribute.is_some()
 }
 
-/// Returns the kind of a reCAPTCHA Enterprise key, with the threshold of a score key.
+/// Returns the kind of a reCAPTCHA Enterprise key, with its threshold.
 #[cfg(feature = "recaptcha")]
 fn enterprise_kind(
     key: Option<EnterpriseKeyKind>,
@@ -339,19 +339,22 @@ fn enterprise_kind(
     use human_check_recaptcha::KeyKind;
 
     let wrong = |problem, remedy| Err(ConfigError::new("min_score", problem, remedy));
+    let min_score = min_score.map(Score::humanity).transpose();
+    let min_score = min_score.map_err(|error| error.with_field("min_score"))?;
     match (key, min_score) {
-        (None | Some(EnterpriseKeyKind::Score), Some(score)) => {
-            let score = Score::humanity(score).map_err(|e| e.with_field("min_score"))?;
-            Ok(KeyKind::Score(score))
-        }
-        (Some(EnterpriseKeyKind::Challenge), None) => Ok(KeyKind::Challenge),
+        (None | Some(EnterpriseKeyKind::Score), Some(score)) => Ok(KeyKind::Score(score)),
+        (Some(EnterpriseKeyKind::Challenge), Some(score)) => Ok(KeyKind::Challenge(score)),
         (Some(EnterpriseKeyKind::Checkbox), None) => Ok(KeyKind::Checkbox),
-        (Some(EnterpriseKeyKind::Challenge | EnterpriseKeyKind::Checkbox), Some(_)) => {
+        (Some(EnterpriseKeyKind::Checkbox), Some(_)) => {
             wrong("is given for a key without a threshold", "leave it out")
         }
+        (Some(EnterpriseKeyKind::Challenge), None) => wrong(
+            "is missing, so each visitor to whom Google shows no challenge would pass",
+            "write the lowest score that passes without a challenge, such as 0.5",
+        ),
         (None | Some(EnterpriseKeyKind::Score), None) => wrong(
             "is missing",
-            "give it for a score key, or set enterprise_key to checkbox or challenge",
+            "write the lowest score that passes, such as 0.5, or set enterprise_key to checkbox",
         ),
     }
 }

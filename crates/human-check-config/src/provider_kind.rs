@@ -186,7 +186,7 @@ impl schemars::JsonSchema for ProviderKind {
 #[non_exhaustive]
 pub enum EnterpriseKeyKind {
     /// A policy-based challenge key, without a checkbox. A token passes if its visitor solved a
-    /// challenge or needed none.
+    /// challenge, or was shown none and has a score of at least `min_score`.
     #[serde(alias = "enterprise_challenge")]
     Challenge,
     /// A checkbox key. A valid token passes.

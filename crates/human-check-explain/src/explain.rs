@@ -99,7 +99,11 @@ pub async fn explain(case: Case) -> Result<Explanation, String> {
     match (case.provider, config.min_score, config.enterprise_key) {
         // Without a threshold every score passes.
         (ProviderKind::RecaptchaV3, None, _) => config.min_score = Some(0.0),
-        (ProviderKind::RecaptchaEnterprise, None, Some(EnterpriseKeyKind::Score)) => {
+        (
+            ProviderKind::RecaptchaEnterprise,
+            None,
+            Some(EnterpriseKeyKind::Score | EnterpriseKeyKind::Challenge),
+        ) => {
             config.min_score = Some(0.0);
         }
         // Without a threshold or a kind the token's validity decides.

@@ -46,7 +46,8 @@ impl Endpoint {
             )
         })?;
         let loopback = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            // Other names below `localhost` may be resolved by a name server of the network.
+            Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
             Some(Host::Ipv6(ip)) => ip.is_loopback(),
             None => {
@@ -183,7 +184,6 @@ mod tests {
             "http://127.9.9.9/x",
             "http://[::1]:1/x",
             "http://localhost:1/x",
-            "http://a.localhost/x",
         ] {
             assert!(Endpoint::parse(good).is_ok(), "{good}");
         }
@@ -191,6 +191,8 @@ mod tests {
             "http://a.example/x",
             "http://10.0.0.1/x",
             "http://localhost.example/x",
+            "http://foo.localhost/x",
+            "http://localhost./x",
             "http://127.0.0.1.example/x",
             "ftp://127.0.0.1/x",
             "file:///x",

@@ -1,7 +1,5 @@
 use std::time::Duration;
 
-use human_check_core::MAX_TOKEN_BYTES;
-
 /// The timeouts and sizes of a [`ProviderClient`](crate::ProviderClient).
 ///
 /// ```
@@ -26,10 +24,6 @@ pub struct Limits {
     /// A larger reply is [`ErrorKind::Protocol`](human_check_core::ErrorKind::Protocol) with the
     /// reason `reply-too-large`.
     pub max_reply_bytes: usize,
-    /// The maximum length of a token, in bytes. Default [`MAX_TOKEN_BYTES`], which is 8,192.
-    ///
-    /// A longer token is refused without a call of the provider. An adapter may have a lower limit.
-    pub max_token_bytes: usize,
 }
 
 impl Default for Limits {
@@ -38,7 +32,6 @@ impl Default for Limits {
             attempt_timeout: Duration::from_secs(2),
             total_timeout: Duration::from_secs(3),
             max_reply_bytes: 65_536,
-            max_token_bytes: MAX_TOKEN_BYTES,
         }
     }
 }

@@ -73,19 +73,34 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`] for 408, 429 and 5xx, [`ErrorKind::Protocol`] for every other
-    /// status, such as a redirect or a 204. A 5xx is an error whatever its body says.
+    /// [`ErrorKind::Unavailable`] for 408, 421, 425, 429 and 5xx, [`ErrorKind::Protocol`] for every
+    /// other status, such as a redirect or a 204. A 5xx is an error whatever its body says.
+    ///
+    /// [`ErrorKind::Protocol`] also for a body in a content encoding, such as `gzip`. Requests do
+    /// not ask for one, so a part of the reply is not what it states.
     pub fn check_status(&self, provider: &Provider) -> Result<(), CheckError> {
         let (kind, reason) = match self.status() {
-            200 => return Ok(()),
             408 => (ErrorKind::Unavailable, "provider-timeout"),
+            // The server asks for the same request once more, on another connection.
+            421 | 425 => (ErrorKind::Unavailable, "retry-requested"),
             429 => (ErrorKind::Unavailable, "rate-limited"),
-            400..=499 => return Ok(()),
+            200 | 400..=499 if self.is_encoded() => (ErrorKind::Protocol, "encoded-reply"),
+            200 | 400..=499 => return Ok(()),
             500..=599 => (ErrorKind::Unavailable, "server-error"),
             300..=399 => (ErrorKind::Protocol, "redirect"),
             _ => (ErrorKind::Protocol, "unexpected-status"),
         };
         Err(CheckError::new(kind, provider, reason).with_retry_after(self.retry_after()))
+    }
+
+    /// Returns whether a header states a content encoding other than `identity`.
+    fn is_encoded(&self) -> bool {
+        let mut encodings = self.headers.get_all(header::CONTENT_ENCODING).iter();
+        encodings.any(|encoding| {
+            let text = encoding.to_str().unwrap_or("unreadable");
+            let mut names = text.split(',').map(str::trim);
+            names.any(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
+        })
     }
 
     /// Returns the wait that the provider requests with `Retry-After`, in seconds or as a date.
@@ -157,6 +172,61 @@ mod tests {
             "2025-13-04T00:00:00Z",
         ] {
             assert_eq!(timestamp(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn each_status_has_the_class_that_its_standard_gives_it() {
+        static ACME: Provider = Provider::new("acme", &[]);
+        let class = |status| {
+            let checked = Reply::new(status, "").check_status(&ACME);
+            checked.map_or_else(|error| error.kind().as_str(), |()| "readable")
+        };
+        for status in [
+            200, 400, 401, 403, 404, 405, 410, 413, 415, 418, 422, 431, 451,
+        ] {
+            assert_eq!(class(status), "readable", "{status}");
+        }
+        for status in [
+            408, 421, 425, 429, 500, 501, 502, 503, 504, 507, 520, 521, 522, 530, 599,
+        ] {
+            assert_eq!(class(status), "unavailable", "{status}");
+        }
+        for status in [
+            201, 202, 203, 204, 206, 226, 300, 301, 302, 304, 307, 308, 600, 999,
+        ] {
+            assert_eq!(class(status), "protocol", "{status}");
+        }
+    }
+
+    #[test]
+    fn a_reply_that_states_an_encoding_is_not_read() {
+        static ACME: Provider = Provider::new("acme", &[]);
+        let kind = |status, encoding: &'static str| {
+            let reply = Reply::new(status, r#"{"success":true}"#);
+            let encoding = HeaderValue::from_static(encoding);
+            let reply = reply.with_header(header::CONTENT_ENCODING, encoding);
+            reply.check_status(&ACME).err().map(|error| error.kind())
+        };
+        for encoding in [
+            "gzip",
+            "br",
+            "deflate",
+            "zstd",
+            "GZIP",
+            "identity, gzip",
+            "x-unknown",
+        ] {
+            assert_eq!(kind(200, encoding), Some(ErrorKind::Protocol), "{encoding}");
+            assert_eq!(kind(403, encoding), Some(ErrorKind::Protocol), "{encoding}");
+            assert_eq!(
+                kind(503, encoding),
+                Some(ErrorKind::Unavailable),
+                "{encoding}"
+            );
+        }
+        for encoding in ["identity", "", "Identity"] {
+            assert_eq!(kind(200, encoding), None, "{encoding}");
         }
     }
 

@@ -60,14 +60,16 @@ pub(crate) fn judge(reply: &Reply, kind: KeyKind) -> Result<Verdict, CheckError>
 fn unmet(kind: KeyKind, challenge: Challenge, score: Option<Score>) -> Option<Refusal> {
     match (kind, challenge) {
         (_, Challenge::Failed) => Some(Refusal::new(Reason::Invalid)),
-        (KeyKind::Challenge, Challenge::Unstated) => {
+        (KeyKind::Challenge(_), Challenge::Unstated) => {
             Some(Refusal::new(Reason::Invalid).with_alert())
         }
-        (KeyKind::Challenge, Challenge::Passed) | (KeyKind::Checkbox, _) => None,
-        (KeyKind::Score(floor), _) => match score {
-            None => Some(Refusal::new(Reason::EvidenceAbsent(FactKind::Score))),
-            Some(score) => (!score.at_least(floor)).then(|| Refusal::new(Reason::ScoreTooLow)),
-        },
+        (KeyKind::Challenge(_), Challenge::Passed) | (KeyKind::Checkbox, _) => None,
+        (KeyKind::Challenge(floor), Challenge::NotShown) | (KeyKind::Score(floor), _) => {
+            match score {
+                None => Some(Refusal::new(Reason::EvidenceAbsent(FactKind::Score))),
+                Some(score) => (!score.at_least(floor)).then(|| Refusal::new(Reason::ScoreTooLow)),
+            }
+        }
     }
 }
 
@@ -96,7 +98,9 @@ fn invalid(reason: Option<&str>) -> Refusal {
 enum Challenge {
     /// The visitor failed it.
     Failed,
-    /// The visitor passed it, or none was needed.
+    /// Google showed none, which says nothing about the visitor.
+    NotShown,
+    /// The visitor passed it.
     Passed,
     /// The reply does not say.
     Unstated,
@@ -195,7 +199,8 @@ impl RiskAnalysis<'_> {
     /// that is no text counts as failed.
     fn challenge(&self) -> Challenge {
         match self.challenge.get() {
-            Some("NOCAPTCHA" | "PASSED" | "PASS") => Challenge::Passed,
+            Some("NOCAPTCHA") => Challenge::NotShown,
+            Some("PASSED" | "PASS") => Challenge::Passed,
             Some(text) if text.to_ascii_uppercase().starts_with("FAIL") => Challenge::Failed,
             None if self.challenge.is_stated() && !self.challenge.is_empty() => Challenge::Failed,
             _ => Challenge::Unstated,

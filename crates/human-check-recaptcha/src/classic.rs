@@ -16,7 +16,7 @@ use human_check_http::adapter::{
 use human_check_http::{Endpoint, ProviderClient, Reply, Request};
 use serde::Deserialize;
 
-use crate::{RECAPTCHA_V2, RECAPTCHA_V3};
+use crate::{RECAPTCHA_V2, RECAPTCHA_V3, TOKEN_FORMAT};
 
 const SITEVERIFY: &str = "https://www.google.com/recaptcha/api/siteverify";
 const SITEVERIFY_NET: &str = "https://www.recaptcha.net/recaptcha/api/siteverify";
@@ -71,8 +71,7 @@ impl Classic {
         submission: &Submission,
         judge: impl Fn(&Reply) -> Result<Verdict, CheckError> + Send,
     ) -> Result<Verdict, CheckError> {
-        let token = match submission.token_for(&self.provider, self.client.limits().max_token_bytes)
-        {
+        let token = match TOKEN_FORMAT.read(submission, &self.provider) {
             Ok(token) => token,
             Err(refusal) => return self.client.refuse(&self.provider, refusal),
         };
@@ -398,8 +397,8 @@ fn classify(code: &str) -> CodeClass {
             CodeClass::Refused(Reason::Invalid)
         }
         "timeout-or-duplicate" => CodeClass::Refused(Reason::ExpiredOrReplayed),
-        // Beyond the quota Google replies with a success, a fixed score of 0.9 and this text.
-        text if text.to_ascii_lowercase().contains("free quota") => CodeClass::Declined("quota"),
+        // Beyond the quota Google replies with a success, a fixed score of 0.9 and a code that
+        // contains `quota`, which `siteverify` recognises.
         _ => CodeClass::Unknown,
     }
 }

@@ -14,7 +14,7 @@ use crate::annotate::{self, Annotation, AnnotationReason};
 use crate::assessment;
 use crate::credential::Credential;
 use crate::google_error::UNAUTHENTICATED;
-use crate::{KeyKind, RECAPTCHA_ENTERPRISE};
+use crate::{KeyKind, RECAPTCHA_ENTERPRISE, TOKEN_FORMAT};
 
 const GOOGLE: &str = "https://recaptchaenterprise.googleapis.com/";
 
@@ -286,14 +286,12 @@ impl HumanCheck for RecaptchaEnterprise {
             .sometimes(FactKind::SolvedAt);
         match self.kind {
             KeyKind::Score(_) => capabilities.always(FactKind::Score),
-            KeyKind::Challenge | KeyKind::Checkbox => capabilities.sometimes(FactKind::Score),
+            KeyKind::Challenge(_) | KeyKind::Checkbox => capabilities.sometimes(FactKind::Score),
         }
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let token = match submission
-            .token_for(&RECAPTCHA_ENTERPRISE, self.client.limits().max_token_bytes)
-        {
+        let token = match TOKEN_FORMAT.read(submission, &RECAPTCHA_ENTERPRISE) {
             Ok(token) => token,
             Err(refusal) => return self.client.refuse(&RECAPTCHA_ENTERPRISE, refusal),
         };

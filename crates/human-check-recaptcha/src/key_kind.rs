@@ -17,9 +17,13 @@ use human_check_core::Score;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum KeyKind {
-    /// A policy-based challenge key, invisible: human when the visitor passed a challenge, or when
-    /// none was needed. A reply that states neither is refused, with an alert.
-    Challenge,
+    /// A policy-based challenge key, or an invisible one: human when the visitor passed a challenge.
+    /// Where Google showed none, the score decides, which must be at least this one. A reply that
+    /// states neither is refused, with an alert.
+    ///
+    /// The score is needed because the page names the action, and with it the visitor chooses the
+    /// threshold below which Google shows a challenge.
+    Challenge(Score),
     /// A checkbox key: human when the token is valid and its challenge was not failed.
     Checkbox,
     /// A score key: human when the score is at least this one, from 0 (bot) to 1 (human). A reply

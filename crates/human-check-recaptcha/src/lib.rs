@@ -21,7 +21,13 @@ pub use key_kind::KeyKind;
 pub use service_account::ServiceAccount;
 pub use widget::{widget_enterprise_checkbox, widget_enterprise_score, widget_v2, widget_v3};
 
-use human_check_core::Provider;
+use human_check_core::{MAX_TOKEN_BYTES, Provider};
+use human_check_http::adapter::TokenFormat;
+
+/// Tokens of all products have letters, digits, `-` and `_` (observed). Google documents no length.
+///
+/// See docs/providers/recaptcha.md#tokens.
+const TOKEN_FORMAT: TokenFormat = TokenFormat::new(MAX_TOKEN_BYTES).with_url_safe_characters();
 
 /// The provider of reCAPTCHA v2 keys, checkbox or invisible, with the form field
 /// `g-recaptcha-response`. [`RecaptchaV2`] verifies its tokens.

@@ -116,7 +116,7 @@ impl HumanCheck for SiteVerify {
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
         let provider = &self.dialect.provider;
-        let token = match submission.token_for(provider, self.client.limits().max_token_bytes) {
+        let token = match self.dialect.token_format.read(submission, provider) {
             Ok(token)
                 if self
                     .dialect

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use human_check_http::adapter::json::{self, Codes};
 use human_check_http::adapter::siteverify::{self, CodeClass};
-use human_check_http::adapter::{FormBody, timestamp};
+use human_check_http::adapter::{FormBody, TokenFormat, timestamp};
 use human_check_http::{Endpoint, Reply, Request};
 
 type Name = Cow<'static, str>;
@@ -53,6 +53,7 @@ pub struct Dialect {
     pub(crate) secret_header: Option<HeaderName>,
     pub(crate) secret: Name,
     pub(crate) token: Name,
+    pub(crate) token_format: TokenFormat,
     pub(crate) client_ip: Option<Name>,
     pub(crate) constants: Vec<(Name, String)>,
     pub(crate) success: Name,
@@ -92,6 +93,7 @@ impl Dialect {
             secret_header: None,
             secret: "secret".into(),
             token: "response".into(),
+            token_format: TokenFormat::new(8_192),
             client_ip: Some("remoteip".into()),
             constants: Vec::new(),
             success: "success".into(),
@@ -142,6 +144,13 @@ impl Dialect {
     /// Sets the name of the member that holds the token. Default: `response`.
     pub fn with_token_member(mut self, name: impl Into<Name>) -> Self {
         self.token = name.into();
+        self
+    }
+
+    /// Sets what tokens look like. A text of another form is refused without a call. Default: up to
+    /// 8,192 bytes of the characters of [`TokenFormat::new`].
+    pub fn with_token_format(mut self, format: TokenFormat) -> Self {
+        self.token_format = format;
         self
     }
 

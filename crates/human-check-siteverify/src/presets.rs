@@ -7,6 +7,7 @@ use human_check_core::{ConfigError, EvidenceKind, Provider, Reason};
 
 use crate::Dialect;
 use human_check_http::Endpoint;
+use human_check_http::adapter::TokenFormat;
 use human_check_http::adapter::siteverify::CodeClass;
 
 impl Dialect {
@@ -15,8 +16,8 @@ impl Dialect {
     ///
     /// Cap reports a verdict and no further fact. It refuses by HTTP statuses. The text "Invalid
     /// site key or secret" means a wrong secret with status 403. With status 404 it means an
-    /// unknown site key or a token of another key. A visitor can cause the latter, so it refuses
-    /// and raises an alert.
+    /// unknown site key or a token of another key. A visitor can cause the latter by typing, so it
+    /// refuses without an alert.
     ///
     /// ```
     /// use human_check_http::Endpoint;
@@ -48,11 +49,7 @@ impl Dialect {
             .with_hostname_at(None)
             .with_solved_at(None)
             .with_evidence_kind(EvidenceKind::ProofOfWork)
-            .with_status(
-                404,
-                MISMATCH,
-                CodeClass::RefusedWithAlert(Reason::WrongSiteKey),
-            )
+            .with_status(404, MISMATCH, CodeClass::Refused(Reason::WrongSiteKey))
             .with_status(403, MISMATCH, CodeClass::Misconfigured("secret"))
             .with_status(
                 404,
@@ -65,7 +62,7 @@ impl Dialect {
                 CodeClass::Refused(Reason::Expired),
             )
             // The token has not three parts, or the request lacks a member.
-            .with_status(400, None, CodeClass::RefusedWithAlert(Reason::Invalid)))
+            .with_status(400, None, CodeClass::Refused(Reason::Invalid)))
     }
 
     /// Creates the dialect of CaptchaFox. Which statuses its codes come with is not established, so
@@ -123,6 +120,8 @@ impl Dialect {
         .with_hostname_at(Some("data.challenge.origin"))
         .with_solved_at(Some("data.challenge.timestamp"))
         .with_unsolved_prefix('.')
+        // The provider documents tokens of up to 16 KB.
+        .with_token_format(TokenFormat::new(16_384))
         .with_code("response_invalid", CodeClass::Refused(Reason::Invalid))
         .with_code("response_timeout", CodeClass::Refused(Reason::Expired))
         .with_code("response_duplicate", CodeClass::Refused(Reason::Replayed))
@@ -137,7 +136,7 @@ impl Dialect {
     /// the server.
     ///
     /// mCaptcha reports a verdict and no further fact. Which of its 400s a visitor can cause is not
-    /// established, so all of them refuse and raise an alert.
+    /// established, so all of them refuse without an alert.
     ///
     /// See docs/providers/siteverify.md#request.
     ///
@@ -163,7 +162,7 @@ impl Dialect {
             .with_evidence_kind(EvidenceKind::ProofOfWork)
             .with_status(401, None, CodeClass::Misconfigured("secret"))
             .with_status(404, None, CodeClass::Misconfigured("site_key"))
-            .with_status(400, None, CodeClass::RefusedWithAlert(Reason::Other)))
+            .with_status(400, None, CodeClass::Refused(Reason::Other)))
     }
 }
 

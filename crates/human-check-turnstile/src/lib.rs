@@ -14,7 +14,7 @@ use human_check_core::{
 use human_check_http::adapter::json::{Codes, Flag, Malformed, Mark, Object, Text};
 use human_check_http::adapter::siteverify::{self, CodeClass};
 use human_check_http::adapter::{
-    FormBody, ResendPolicy, VerifyCall, refuse_test_secret, timestamp,
+    FormBody, ResendPolicy, TokenFormat, VerifyCall, refuse_test_secret, timestamp,
 };
 use human_check_http::{Endpoint, ProviderClient, Reply, Request};
 use serde::Deserialize;
@@ -30,6 +30,8 @@ pub static TURNSTILE: Provider = Provider::new("turnstile", &["cf-turnstile-resp
 ///
 /// See docs/providers/turnstile.md#tokens.
 pub const MAX_TOKEN_BYTES: usize = 2_048;
+
+const TOKEN: TokenFormat = TokenFormat::new(MAX_TOKEN_BYTES);
 
 const SITEVERIFY: &str = "https://challenges.cloudflare.com/turnstile/v0/siteverify";
 
@@ -171,8 +173,7 @@ impl HumanCheck for Turnstile {
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let max_bytes = self.client.limits().max_token_bytes.min(MAX_TOKEN_BYTES);
-        let token = match submission.token_for(&TURNSTILE, max_bytes) {
+        let token = match TOKEN.read(submission, &TURNSTILE) {
             Ok(token) => token,
             Err(refusal) => return self.client.refuse(&TURNSTILE, refusal),
         };

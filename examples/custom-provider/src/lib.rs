@@ -6,7 +6,9 @@
 use async_trait::async_trait;
 use human_check::adapter::WidgetSpec;
 use human_check::adapter::json::Text;
-use human_check::adapter::{FormBody, Reply, Request, ResendPolicy, VerifyCall, siteverify};
+use human_check::adapter::{
+    FormBody, Reply, Request, ResendPolicy, TokenFormat, VerifyCall, siteverify,
+};
 use human_check::{
     Capabilities, CheckError, ConfigError, ErrorKind, FactKind, Facts, Hostname, HumanCheck,
     Provider, Reason, Refusal, ReplayProtection, Secret, Submission, Verdict, Widget,
@@ -32,6 +34,8 @@ pub fn widget(client_key: impl Into<String>) -> Result<Widget, ConfigError> {
 }
 
 const VALIDATE: &str = "https://smartcaptcha.cloud.yandex.ru/validate";
+
+const TOKEN: TokenFormat = TokenFormat::new(8_192);
 
 /// A check that calls SmartCaptcha's `validate`. A token is valid for five minutes and passes once.
 #[derive(Clone, Debug)]
@@ -78,8 +82,7 @@ impl HumanCheck for SmartCaptcha {
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let max_bytes = self.client.limits().max_token_bytes;
-        let token = match submission.token_for(&SMARTCAPTCHA, max_bytes) {
+        let token = match TOKEN.read(submission, &SMARTCAPTCHA) {
             Ok(token) => token,
             Err(refusal) => return self.client.refuse(&SMARTCAPTCHA, refusal),
         };

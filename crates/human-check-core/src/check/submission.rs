@@ -4,10 +4,11 @@ use std::net::IpAddr;
 
 use crate::{FactKind, Facts, Provider, Reason, Refusal};
 
-/// The maximum length of a token, in bytes, unless an adapter has a lower limit.
+/// The maximum length of a token, in bytes. It is the longest that any provider documents; most
+/// adapters have a lower limit.
 ///
 /// A longer token is refused as [`Reason::Malformed`] without a call of the provider.
-pub const MAX_TOKEN_BYTES: usize = 8_192;
+pub const MAX_TOKEN_BYTES: usize = 16_384;
 
 /// The text of a longer value is not kept. The submission only records that the value arrived.
 const MAX_KEPT_BYTES: usize = 65_536;
@@ -139,7 +140,7 @@ impl Submission {
     }
 
     /// Returns the token for `provider`, if it is 1 to `max_bytes` bytes of printable ASCII without
-    /// spaces.
+    /// spaces, and not longer than [`MAX_TOKEN_BYTES`].
     ///
     /// An adapter calls it first, and returns the refusal as its verdict. It allocates nothing.
     ///
@@ -176,7 +177,9 @@ impl Submission {
         }
         match first {
             Some("") => Err(Refusal::new(Reason::Missing)),
-            Some(text) if text.len() <= max_bytes && is_printable(text) => Ok(text),
+            Some(text) if text.len() <= max_bytes.min(MAX_TOKEN_BYTES) && is_printable(text) => {
+                Ok(text)
+            }
             _ => Err(Refusal::new(Reason::Malformed)),
         }
     }

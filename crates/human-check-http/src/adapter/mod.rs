@@ -4,15 +4,17 @@
 //! - [`VerifyCall`], [`ResendPolicy`] and [`FormBody`] describe the call.
 //! - [`json`] reads a reply strictly. [`siteverify`] reads replies in the form that most providers
 //!   use.
-//! - [`refuse_test_secret`] and [`timestamp`] are helpers.
+//! - [`TokenFormat`] reads the token. [`refuse_test_secret`] and [`timestamp`] are helpers.
 //!
 //! docs/how-to/writing-an-adapter.md in the repository shows a complete adapter.
 
 pub mod json;
 pub mod siteverify;
 mod test_secret;
+mod token_format;
 
 pub use crate::provider_client::{CallOutcome, ResendPolicy, VerifyCall};
 pub use crate::reply::timestamp;
 pub use crate::request::FormBody;
 pub use test_secret::{TEST_SECRET_REMEDY, refuse_test_secret};
+pub use token_format::TokenFormat;

@@ -163,7 +163,7 @@ pub fn overrule(
 ) -> Result<Refusal, CheckError> {
     let decides = |code: &String| {
         !matches!(
-            classify(code),
+            classify_or_quota(code, &classify),
             CodeClass::Unknown | CodeClass::Unavailable(_)
         )
     };
@@ -230,7 +230,8 @@ pub fn object_or_rejection<'r, B: Deserialize<'r>>(
 /// # Errors
 ///
 /// - [`ErrorKind::Misconfigured`] if a code means that, or the status is 4xx and no code is known.
-/// - [`ErrorKind::Declined`] or [`ErrorKind::Unavailable`] if a code means that.
+/// - [`ErrorKind::Declined`] or [`ErrorKind::Unavailable`] if a code means that. An unknown code
+///   that contains `quota` is `Declined`, too.
 /// - [`ErrorKind::Protocol`] if a success contradicts its status or its codes, or the verdict is
 ///   missing.
 pub fn decide(
@@ -251,7 +252,7 @@ pub fn decide(
     }
     let worst = codes
         .iter()
-        .map(|code| classify(code))
+        .map(|code| classify_or_quota(code, &classify))
         .min_by_key(|class| class.rank())
         .unwrap_or(CodeClass::Unknown);
     match (success, worst) {
@@ -270,6 +271,17 @@ pub fn decide(
             Ok(Some(Refusal::new(Reason::Other).with_codes(shown())))
         }
         (None, _) => error(ErrorKind::Protocol, "no-verdict"),
+    }
+}
+
+/// Returns the class of a code. A code that the adapter does not know and that speaks of a quota
+/// means that the provider declined to verify, however it is spelled.
+fn classify_or_quota(code: &str, classify: impl Fn(&str) -> CodeClass) -> CodeClass {
+    match classify(code) {
+        CodeClass::Unknown if code.to_ascii_lowercase().contains("quota") => {
+            CodeClass::Declined("quota")
+        }
+        class => class,
     }
 }
 
@@ -367,6 +379,22 @@ mod tests {
         assert_eq!(outcome(200, Some(true), &["visitor"]), "protocol");
         assert_eq!(outcome(200, Some(true), &["new"]), "protocol");
         assert_eq!(outcome(400, Some(true), &[]), "protocol");
+    }
+
+    #[test]
+    fn a_quota_is_recognised_in_every_spelling() {
+        for code in [
+            "over-free-quota",
+            "Over free-quota!",
+            "Over free quota.",
+            "OVER_QUOTA",
+            "quota-exceeded",
+            "quotaExceeded",
+        ] {
+            for success in [Some(true), Some(false), None] {
+                assert_eq!(outcome(200, success, &[code]), "declined", "{code}");
+            }
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use verify_call::{CallOutcome, ResendPolicy, VerifyCall};
 ///
 /// // In production: `HyperTransport::new()?`.
 /// let client = ProviderClient::new(MockTransport::always(Reply::new(200, "{}")));
-/// assert_eq!(client.limits().max_token_bytes, 8_192);
+/// assert_eq!(client.limits().max_reply_bytes, 65_536);
 /// ```
 ///
 /// Its methods need a tokio runtime with its timer.
