@@ -63,6 +63,26 @@ fn an_unfinished_body_is_ended_within_the_timeout() {
     }
 }
 
+#[test]
+fn a_connection_with_an_unfinished_body_is_closed_after_the_408() {
+    let short = limits().with_body_timeout(Duration::from_millis(300));
+    for app in apps_with(|builder| builder.with_body_limits(short)) {
+        for request in [good(), good().chunked()] {
+            let bytes = request.bytes();
+            let mut connection = app.connect();
+            connection.write(&bytes[..bytes.len() - 3]);
+            // Reading panics if the server neither responds nor closes within its own time.
+            let response = connection.read("POST");
+            assert!(
+                response.is_none_or(|response| response.status == 408),
+                "{:?}",
+                app.framework
+            );
+            assert!(connection.read("POST").is_none(), "{:?}", app.framework);
+        }
+    }
+}
+
 /// Asserts that after a refusal the server closes the connection or reads the next request from its
 /// first byte.
 fn assert_in_step(app: &App, request: &Request, status: u16) {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
@@ -24,16 +25,48 @@ fn content_length(request: &HttpRequest) -> Option<u64> {
     length.to_str().ok()?.parse().ok()
 }
 
-/// Whether a body went beyond the guard's limit. Extractors report that by various errors, so the
-/// fact is kept apart from the error.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Exceeded(Rc<Cell<bool>>);
+/// A body that an extractor reads within the guard's limit.
+#[derive(Clone)]
+pub(crate) struct Reading {
+    payload: Rc<RefCell<Payload>>,
+    exceeded: Rc<Cell<bool>>,
+}
 
-impl Exceeded {
-    /// Returns whether the body went beyond the limit.
-    pub(crate) fn is_true(&self) -> bool {
-        self.0.get()
+impl Reading {
+    fn of(payload: Payload) -> Self {
+        Self {
+            payload: Rc::new(RefCell::new(payload)),
+            exceeded: Rc::default(),
+        }
     }
+
+    /// Creates the reading of a request whose body is not read.
+    pub(crate) fn none() -> Self {
+        Self::of(Payload::None)
+    }
+
+    /// Returns whether the body went beyond the limit. Extractors report that by various errors, so
+    /// the fact is kept apart from the error.
+    pub(crate) fn has_exceeded(&self) -> bool {
+        self.exceeded.get()
+    }
+
+    /// Makes the server close the connection after the response, see [`keep_unread`].
+    pub(crate) fn close_connection(self) {
+        keep_unread(self.payload);
+    }
+}
+
+/// Keeps a body that has not ended until the response is sent.
+///
+/// actix-web closes the connection after a response if a part of the body is unread. But a chunked
+/// body that was dropped before it reads on, without a limit on the time.
+fn keep_unread(body: impl Sized + 'static) {
+    const UNTIL_SENT: Duration = Duration::from_secs(2);
+    actix_web::rt::spawn(async move {
+        tokio::time::sleep(UNTIL_SENT).await;
+        drop(body);
+    });
 }
 
 /// Limits a body: beyond the limit it ends in an error. A body whose `Content-Length` is above the
@@ -43,38 +76,39 @@ pub(crate) fn limited(
     guarded: &GuardedRequest,
     payload: &mut Payload,
     limit: BodyLimit,
-) -> Result<(Payload, Exceeded), Rejection> {
+) -> Result<(Payload, Reading), Rejection> {
     guarded.admit(content_length(request), limit)?;
-    let exceeded = Exceeded::default();
-    let payload: Payload = match payload.take() {
-        Payload::None => Payload::None,
-        // The limit applies whatever the `Content-Length` says: after `Upgrade: websocket` the
-        // server reads beyond it.
-        payload => Payload::Stream {
-            payload: Box::pin(Limited {
-                payload,
-                left: limit.max_bytes,
-                exceeded: exceeded.clone(),
-            }),
-        },
+    let payload = match payload.take() {
+        Payload::None => return Ok((Payload::None, Reading::none())),
+        payload => payload,
     };
-    Ok((payload, exceeded))
+    let reading = Reading::of(payload);
+    // The limit applies whatever the `Content-Length` says: after `Upgrade: websocket` the server
+    // reads beyond it.
+    let limited = Limited {
+        reading: reading.clone(),
+        left: limit.max_bytes,
+    };
+    let limited: Payload = Payload::Stream {
+        payload: Box::pin(limited),
+    };
+    Ok((limited, reading))
 }
 
 struct Limited {
-    payload: Payload,
+    reading: Reading,
     left: usize,
-    exceeded: Exceeded,
 }
 
 impl Stream for Limited {
     type Item = Chunk;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
-        if self.exceeded.is_true() {
+        if self.reading.has_exceeded() {
             return Poll::Ready(None);
         }
-        let chunk = std::task::ready!(self.payload.poll_next_unpin(cx));
+        let polled = self.reading.payload.borrow_mut().poll_next_unpin(cx);
+        let chunk = std::task::ready!(polled);
         Poll::Ready(match chunk {
             Some(Ok(chunk)) => match self.left.checked_sub(chunk.len()) {
                 Some(left) => {
@@ -82,7 +116,7 @@ impl Stream for Limited {
                     Some(Ok(chunk))
                 }
                 None => {
-                    self.exceeded.0.set(true);
+                    self.reading.exceeded.set(true);
                     Some(Err(PayloadError::Overflow))
                 }
             },
@@ -165,8 +199,9 @@ impl Shared {
             }
             Poll::Ready(())
         });
-        // After a timeout the rest is left unread, and the server closes the connection.
-        let _ = tokio::time::timeout(limit.timeout, reading).await;
+        if tokio::time::timeout(limit.timeout, reading).await.is_err() {
+            keep_unread(self.clone());
+        }
         // The payload wakes only the task that polled it last. That was this one, so an extractor
         // that waits must be woken to poll the payload itself.
         if let Some(waiting) = self.0.borrow_mut().waiting.take() {
@@ -202,7 +237,7 @@ fn is_worth_reading(request: &HttpRequest, max_bytes: usize) -> bool {
 /// server closes the connection.
 pub(crate) async fn drain(request: &HttpRequest, mut payload: Payload, limit: BodyLimit) {
     if !is_worth_reading(request, limit.max_bytes) {
-        return;
+        return keep_unread(payload);
     }
     let reading = async {
         let mut left = limit.max_bytes;
@@ -213,8 +248,9 @@ pub(crate) async fn drain(request: &HttpRequest, mut payload: Payload, limit: Bo
             }
         }
     };
-    // After a timeout the rest is left unread, and the server closes the connection.
-    let _ = tokio::time::timeout(limit.timeout, reading).await;
+    if tokio::time::timeout(limit.timeout, reading).await.is_err() {
+        keep_unread(payload);
+    }
 }
 
 /// Returns the whole body unchanged, for a guard that scans it.
@@ -223,14 +259,18 @@ pub(crate) async fn buffered(
     guarded: &GuardedRequest,
     limit: BodyLimit,
 ) -> Result<Bytes, Rejection> {
-    let reading = async {
+    let collecting = async {
         let mut whole = bytes::BytesMut::new();
         while let Some(chunk) = payload.next().await {
             whole.extend_from_slice(&chunk?);
         }
         Ok::<_, PayloadError>(whole.freeze())
     };
-    match guarded.in_time(tokio::time::timeout(limit.timeout, reading).await)? {
+    let collected = tokio::time::timeout(limit.timeout, collecting).await;
+    if collected.is_err() {
+        keep_unread(payload);
+    }
+    match guarded.in_time(collected)? {
         Ok(whole) => Ok(whole),
         Err(PayloadError::Overflow) => Err(guarded.refuse(DenialReason::BodyTooLarge)),
         // The client closed the connection, or its framing is invalid.
