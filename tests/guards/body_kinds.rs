@@ -267,6 +267,52 @@ fn names_and_values_count_however_they_are_encoded() {
 }
 
 #[test]
+fn a_multipart_token_has_no_file_name_with_a_content_type() {
+    for app in apps() {
+        for (headers, status) in [
+            ("", 200),
+            ("; filename=\"x\"", 200),
+            ("\r\ncontent-type: text/plain", 200),
+            ("; filename=\"x\"\r\ncontent-type: text/plain", 400),
+            (
+                "; filename=\"\"\r\ncontent-type: application/octet-stream",
+                400,
+            ),
+        ] {
+            let part = "content-disposition: form-data; name";
+            let body = format!(
+                "--{BOUNDARY}\r\n{part}=\"email\"\r\n\r\nada@example.com\r\n\
+                 --{BOUNDARY}\r\n{part}=\"{FIELD}\"{headers}\r\n\r\ngood\r\n--{BOUNDARY}--\r\n"
+            );
+            let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+            let response = app.send(&Request::post("/signup").body(&kind, body));
+            assert_eq!(
+                response.status, status,
+                "{:?} {headers:?} {}",
+                app.framework, response.body
+            );
+        }
+    }
+}
+
+#[test]
+fn a_part_without_a_name_gets_a_response() {
+    for app in apps() {
+        let body = format!(
+            "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"\"\r\n\r\nx\r\n--{BOUNDARY}--\r\n"
+        );
+        let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+        let response = app.send(&Request::post("/signup").body(&kind, body));
+        assert!(
+            (400..500).contains(&response.status),
+            "{:?} {}",
+            app.framework,
+            response.status
+        );
+    }
+}
+
+#[test]
 fn a_multipart_token_may_stand_anywhere_but_is_no_file() {
     let token: (&str, Option<&str>, &[u8]) = (FIELD, None, b"good");
     let email: (&str, Option<&str>, &[u8]) = ("email", None, b"ada@example.com");

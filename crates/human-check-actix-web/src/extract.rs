@@ -1,19 +1,21 @@
 use std::ops::{Deref, DerefMut};
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use actix_multipart::form::{MultipartCollect, MultipartForm};
 use actix_web::dev::{Extensions, Payload};
+use actix_web::error::ErrorBadRequest;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use futures_core::future::LocalBoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 use human_check_guard::integration::{
-    BodyKind, Decision, FromDecision, GuardedRequest, SubmittedTokens, WithToken,
+    BodyKind, Decision, FormWithToken, FromDecision, GuardedRequest, SubmittedTokens, WithToken,
 };
 use human_check_guard::{DenialReason, Guard};
 use serde::de::DeserializeOwned;
 
-use crate::body::{self, Exceeded};
+use crate::body::{self, Reading};
 use crate::error::{HumanError, refuse};
 use crate::multipart::MultipartWithToken;
 use crate::{Head, Human, MaybeHuman};
@@ -165,31 +167,24 @@ pub trait TokenCarrier: FromRequest {
 }
 
 macro_rules! carriers {
-    ($($extractor:ident)*) => {$(
-        impl<T: DeserializeOwned + 'static> TokenCarrier for web::$extractor<WithToken<T>> {
+    ($($extractor:ident $with_token:ident $body:expr;)*) => {$(
+        impl<T: DeserializeOwned + 'static> TokenCarrier for web::$extractor<$with_token<T>> {
             type Value = T;
 
-            const BODY: Option<BodyKind> = Some(BodyKind::$extractor);
+            const BODY: Option<BodyKind> = $body;
 
             fn split(self) -> (T, SubmittedTokens) {
-                let WithToken { inner, tokens } = self.into_inner();
+                let $with_token { inner, tokens } = self.into_inner();
                 (inner, tokens)
             }
         }
     )*};
 }
 
-carriers!(Form Json);
-
-impl<T: DeserializeOwned + 'static> TokenCarrier for web::Query<WithToken<T>> {
-    type Value = T;
-
-    const BODY: Option<BodyKind> = None;
-
-    fn split(self) -> (T, SubmittedTokens) {
-        let WithToken { inner, tokens } = self.into_inner();
-        (inner, tokens)
-    }
+carriers! {
+    Form FormWithToken Some(BodyKind::Form);
+    Json WithToken Some(BodyKind::Json);
+    Query FormWithToken None;
 }
 
 impl<T: MultipartCollect + 'static> TokenCarrier for MultipartForm<MultipartWithToken<T>> {
@@ -238,7 +233,7 @@ pub struct Extracted<C: TokenCarrier, D = Human> {
 /// ```
 ///
 /// See [`Extracted`] for its methods and its second parameter.
-pub type HumanForm<T, D = Human> = Extracted<web::Form<WithToken<T>>, D>;
+pub type HumanForm<T, D = Human> = Extracted<web::Form<FormWithToken<T>>, D>;
 
 /// A JSON body whose token was verified. It parses as [`web::Json`], and verifies the token last.
 ///
@@ -269,7 +264,7 @@ pub type HumanJson<T, D = Human> = Extracted<web::Json<WithToken<T>>, D>;
 /// Use it for links only, which can send no body: a token in a URL ends up in logs and referrers.
 ///
 /// See [`Extracted`] for its methods and its second parameter.
-pub type HumanQuery<T, D = Human> = Extracted<web::Query<WithToken<T>>, D>;
+pub type HumanQuery<T, D = Human> = Extracted<web::Query<FormWithToken<T>>, D>;
 
 /// A multipart form whose token was verified. It parses as [`MultipartForm`](struct@MultipartForm), and verifies the
 /// token last.
@@ -311,6 +306,19 @@ impl<C: TokenCarrier, D> DerefMut for Extracted<C, D> {
     }
 }
 
+/// Ends in an error of status 400 where `parsing` panics.
+///
+/// A debug build of actix-multipart panics on a part with an empty name, which a client can send.
+/// Without this the client would get no response.
+async fn without_panics<T, E: Into<Error>>(
+    parsing: impl Future<Output = Result<T, E>>,
+) -> Result<T, Error> {
+    match AssertUnwindSafe(parsing).catch_unwind().await {
+        Ok(parsed) => parsed.map_err(Into::into),
+        Err(_) => Err(ErrorBadRequest("the body cannot be read")),
+    }
+}
+
 impl<C, D> FromRequest for Extracted<C, D>
 where
     C: TokenCarrier + 'static,
@@ -328,15 +336,15 @@ where
         let guarded = GuardedRequest::new(guard, &Head(request));
         let limit = C::BODY.map(|kind| kind.limit(guarded.guard().body_limits()));
         let timeout = limit.map_or(Duration::MAX, |limit| limit.timeout);
-        let (parsing, exceeded) = match limit {
+        let (parsing, reading) = match limit {
             None => {
                 let parsing = guarded.extracting(|| C::from_request(request, payload));
-                (parsing, Exceeded::default())
+                (parsing, Reading::none())
             }
             Some(limit) => match body::limited(request, &guarded, payload, limit) {
-                Ok((mut limited, exceeded)) => {
+                Ok((mut limited, reading)) => {
                     let parsing = guarded.extracting(|| C::from_request(request, &mut limited));
-                    (parsing, exceeded)
+                    (parsing, reading)
                 }
                 Err(refused) => {
                     let error = refuse(request, refused);
@@ -345,15 +353,19 @@ where
             },
         };
         let request = request.clone();
+        let parsing = without_panics(parsing);
         Box::pin(async move {
             let parsed = guarded.in_time(tokio::time::timeout(timeout, parsing).await);
             let (value, tokens) = match parsed {
                 Ok(Ok(parsed)) => parsed.split(),
-                Ok(Err(_)) if exceeded.is_true() => {
+                Ok(Err(_)) if reading.has_exceeded() => {
                     return Err(refuse(&request, guarded.refuse(DenialReason::BodyTooLarge)));
                 }
-                Ok(Err(error)) => return Err(error.into()),
-                Err(refused) => return Err(refuse(&request, refused)),
+                Ok(Err(error)) => return Err(error),
+                Err(refused) => {
+                    reading.close_connection();
+                    return Err(refuse(&request, refused));
+                }
             };
             let earlier = concurrent_or_earlier(&request, guarded.guard()).await;
             match guarded.require(tokens, earlier.as_ref()).await {

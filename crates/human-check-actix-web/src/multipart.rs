@@ -57,10 +57,10 @@ async fn read_token(
     limits: &mut Limits,
     state: &mut State,
 ) -> Result<(), MultipartError> {
-    // A part with a file name is not a token.
-    let mut usable = field
-        .content_disposition()
-        .is_some_and(|disposition| disposition.get_filename().is_none());
+    // A part with a file name and a content type is a file, and not a token.
+    let disposition = field.content_disposition();
+    let has_file_name = disposition.is_some_and(|of_part| of_part.get_filename().is_some());
+    let mut usable = !(has_file_name && field.content_type().is_some());
     let mut value = Vec::new();
     while let Some(chunk) = field.try_next().await? {
         limits.try_consume_limits(chunk.len(), true)?;

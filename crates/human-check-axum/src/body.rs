@@ -103,8 +103,8 @@ async fn read_parts(
         let Some(field) = part.name().and_then(|name| fields.find(name)) else {
             continue;
         };
-        // A part with a file name is not a token.
-        let is_file = part.file_name().is_some();
+        // A part with a file name and a content type is a file, and not a token.
+        let is_file = part.file_name().is_some() && part.content_type().is_some();
         let value = part.bytes().await?;
         match std::str::from_utf8(&value) {
             Ok(text) if !is_file => tokens.push(field, text),

@@ -3,7 +3,7 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use axum::{Form, Json};
 use human_check_guard::integration::{
-    BodyKind, Decision, FromDecision, GuardedRequest, SubmittedTokens, WithToken,
+    BodyKind, Decision, FormWithToken, FromDecision, GuardedRequest, SubmittedTokens, WithToken,
 };
 use human_check_guard::{DenialReason, Guard};
 use serde::de::DeserializeOwned;
@@ -150,7 +150,7 @@ human_check_guard::integration::checked_types! {
 }
 
 macro_rules! body {
-    ($($name:ident($inner:ident))*) => {$(
+    ($($name:ident($inner:ident $with_token:ident))*) => {$(
         impl<S, T, D> FromRequest<S> for $name<T, D>
         where
             S: Send + Sync,
@@ -171,7 +171,7 @@ macro_rules! body {
                 let earlier = parts.extensions.get::<Decision>().cloned();
                 let request = Request::from_parts(parts, body);
                 let parsing =
-                    guarded.extracting(|| $inner::<WithToken<T>>::from_request(request, state));
+                    guarded.extracting(|| $inner::<$with_token<T>>::from_request(request, state));
                 let parsing = tokio::time::timeout(limit.timeout, parsing);
                 let $inner(parsed) = guarded
                     .in_time(parsing.await)?
@@ -185,7 +185,7 @@ macro_rules! body {
     )*};
 }
 
-body!(HumanForm(Form) HumanJson(Json));
+body!(HumanForm(Form FormWithToken) HumanJson(Json WithToken));
 
 /// Returns whether a request may have a body. On GET and HEAD axum reads a form from the query
 /// string, and a link could hold a token.

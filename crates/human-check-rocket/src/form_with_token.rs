@@ -54,7 +54,8 @@ impl<'r, T: FromForm<'r>> FromForm<'r> for FormWithToken<T> {
         let Some(id) = ctxt.field(field.name) else {
             return T::push_data(&mut ctxt.inner, field).await;
         };
-        // A part with a file name is not a token.
+        // A part with a file name and a content type is a file, and not a token. Rocket reads a part
+        // without a content type as a value, so it does not come here.
         let is_file = field.file_name.is_some();
         let value = field.data.open(64.kibibytes()).into_bytes().await;
         let text = value.ok().filter(|value| value.is_complete() && !is_file);

@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::address::single;
+use super::address::{node, single};
 use crate::RequestHead;
 
 /// The address that Cloudflare writes for a Worker of another zone.
@@ -17,9 +17,9 @@ pub(super) fn read(head: &dyn RequestHead) -> Option<IpAddr> {
     if from_worker {
         return None;
     }
-    let address = match single(head, "cf-connecting-ip")? {
+    let address = match single(head, "cf-connecting-ip", node)? {
         IpAddr::V4(synthetic) if synthetic.octets()[0] >= 240 => {
-            single(head, "cf-connecting-ipv6").filter(IpAddr::is_ipv6)?
+            single(head, "cf-connecting-ipv6", node).filter(IpAddr::is_ipv6)?
         }
         address => address,
     };

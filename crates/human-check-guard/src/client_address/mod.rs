@@ -11,7 +11,7 @@ use human_check_core::ConfigError;
 
 use crate::RequestHead;
 use crate::header_name::is_name_byte;
-use address::single;
+use address::{node, node_with_port, single};
 use trusted_proxies::TrustedProxies;
 
 /// The source of the client's address: the socket, or one header that trusted proxies write.
@@ -68,6 +68,8 @@ enum Source {
     XForwardedFor,
     Forwarded,
     Header(String),
+    /// A header whose value always ends in a port.
+    HeaderWithPort(String),
     Cloudflare,
 }
 
@@ -111,6 +113,10 @@ impl ClientAddress {
     ///
     /// A repeated header, and a value that is not one address, make the address unknown.
     ///
+    /// `CloudFront-Viewer-Address` always ends in a port, and writes an IPv6 address without brackets
+    /// in front of it: `2001:db8::7:46532`. It is read accordingly, and a value without a port makes
+    /// the address unknown.
+    ///
     /// # Errors
     ///
     /// [`ConfigError`] on `header` when `name` is not a header name, or is the name of a list, such
@@ -126,6 +132,9 @@ impl ClientAddress {
             "forwarded" => "use `ClientAddress::forwarded`, since it holds a list",
             _ if name.is_empty() || !name.bytes().all(is_name_byte) => {
                 "write the bare name of the header, like `X-Real-IP`"
+            }
+            "cloudfront-viewer-address" => {
+                return Self::behind(Source::HeaderWithPort(name), trusted);
             }
             _ => return Self::behind(Source::Header(name), trusted),
         };
@@ -201,7 +210,8 @@ impl ClientAddress {
             Source::Socket => Some(peer),
             Source::XForwardedFor => x_forwarded_for::read(head, &self.trusted),
             Source::Forwarded => forwarded::read(head, &self.trusted),
-            Source::Header(name) => single(head, name),
+            Source::Header(name) => single(head, name, node),
+            Source::HeaderWithPort(name) => single(head, name, node_with_port),
             Source::Cloudflare => cloudflare::read(head),
         }
     }

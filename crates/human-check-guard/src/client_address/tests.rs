@@ -46,7 +46,7 @@ fn may_read(settings: &ClientAddress) -> Vec<&str> {
         Source::Socket => vec![],
         Source::XForwardedFor => vec!["x-forwarded-for"],
         Source::Forwarded => vec!["forwarded"],
-        Source::Header(name) => vec![name],
+        Source::Header(name) | Source::HeaderWithPort(name) => vec![name],
         Source::Cloudflare => vec!["cf-worker", "cf-connecting-ip", "cf-connecting-ipv6"],
     }
 }
@@ -89,6 +89,37 @@ fn check_forwarded(lines: &[&str], want: Option<&str>) {
 #[track_caller]
 fn check_cloudflare(lines: &[(&str, &str)], want: Option<&str>) {
     check(&ClientAddress::cloudflare(), EDGE, lines, want);
+}
+
+#[test]
+fn a_header_whose_values_end_in_a_port_is_read_without_it() {
+    let cloudfront = ClientAddress::header("CloudFront-Viewer-Address", TRUSTED).unwrap();
+    for (value, want) in [
+        ("203.0.113.7:46532", CLIENT),
+        ("2001:db8:1:2:3:4:5:6:46532", Some("2001:db8:1:2:3:4:5:6")),
+        // As an address alone, the port would be its last group.
+        ("2001:db8::7:443", Some("2001:db8::7")),
+        ("[2001:db8::7]:443", Some("2001:db8::7")),
+        ("::ffff:203.0.113.7:1", CLIENT),
+        ("203.0.113.7", None),
+        ("203.0.113.7:", None),
+        ("203.0.113.7:65536", None),
+        ("203.0.113.7:+80", None),
+        ("2001:db8::7:x", None),
+        ("2001:db8::7:99999", None),
+        (":443", None),
+        ("", None),
+    ] {
+        check(
+            &cloudfront,
+            PROXY,
+            &[("cloudfront-viewer-address", value)],
+            want,
+        );
+    }
+    let twice = [("cloudfront-viewer-address", "203.0.113.7:1"); 2];
+    check(&cloudfront, PROXY, &twice, None);
+    check(&cloudfront, "192.0.2.9", &twice, Some("192.0.2.9"));
 }
 
 // Attacks: the trusted proxy is 10.0.0.2, and the real client is 203.0.113.7.

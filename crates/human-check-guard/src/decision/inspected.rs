@@ -103,6 +103,7 @@ impl Inspected {
     /// [`SubmittedTokens::none`] for a request whose body is not read.
     pub fn with_tokens(mut self, body: SubmittedTokens) -> Pending {
         self.tokens.append(body);
+        let type_without_place = self.tokens.type_without_place();
         let guard = self.responder.guard();
         let evidence = match self.tokens.sort(guard.fields()) {
             Sorted::Unusable => Evidence::Unusable("contradictory"),
@@ -120,6 +121,7 @@ impl Inspected {
             }
             Sorted::Absent { foreign } => Evidence::Absent {
                 foreign,
+                type_without_place,
                 signals: self.method.map(|method| Signals {
                     client_ip: self.client_ip,
                     user_agent: self.user_agent,

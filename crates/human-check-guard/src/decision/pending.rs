@@ -29,6 +29,8 @@ pub(crate) enum Evidence {
     Absent {
         /// Whether there is a token of a provider that is not accepted.
         foreign: bool,
+        /// The type that the body was read as, if it has no place for a token.
+        type_without_place: Option<&'static str>,
         /// `None` if every request is challenged.
         signals: Option<Signals>,
     },
@@ -118,12 +120,19 @@ impl Pending {
         let mut submitted = None;
         let (result, provider, reason) = match evidence {
             Evidence::Unusable(why) => (Err(DenialReason::InvalidToken), None, why),
-            Evidence::Absent { foreign, signals } => {
+            Evidence::Absent {
+                foreign,
+                type_without_place,
+                signals,
+            } => {
                 let reason = if foreign { "foreign-token" } else { "" };
                 let challenged = match &signals {
                     None => true,
                     Some(signals) => policy.trigger.challenges(signals).await,
                 };
+                if let Some(name) = type_without_place.filter(|_| challenged) {
+                    report::type_without_place(policy.name(), name);
+                }
                 match challenged {
                     true => (Err(DenialReason::ChallengeRequired), None, reason),
                     false => (

@@ -1,5 +1,7 @@
 //! Reports each decision to the operator: first to the observers, then to the log.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::snapshot::Snapshot;
@@ -41,6 +43,24 @@ pub(crate) fn observe(
         Severity::Misconfigured => emit!(tracing::Level::ERROR),
         Severity::NoVerdict => emit!(tracing::Level::WARN),
         Severity::Normal => emit!(tracing::Level::DEBUG),
+    }
+}
+
+/// Logs that a handler's type has no members that a token could stand beside, once for each type.
+///
+/// A client can cause the event by leaving the token out. It still reports a fact about the code, and
+/// no client can cause it twice.
+pub(crate) fn type_without_place(route: &str, name: &'static str) {
+    static LOGGED: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+    if logged.insert(name) {
+        tracing::error!(
+            target: "human_check_guard",
+            route,
+            r#type = name,
+            "the handler's type has no named members, so no token in the body is found; send the \
+             token in the header, or use a type with named members"
+        );
     }
 }
 

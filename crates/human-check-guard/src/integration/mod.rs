@@ -17,7 +17,8 @@ pub use guarded_request::GuardedRequest;
 pub use crate::challenge_endpoint::PendingChallenge;
 pub use crate::decision::{Decision, FromDecision, Inspected, Pending, prefers_html};
 pub use crate::tokens::{
-    FieldId, FieldsScope, SubmittedTokens, TokenFields, WithToken, current_fields, extracting, scan,
+    FieldId, FieldsScope, FormWithToken, SubmittedTokens, TokenFields, WithToken, current_fields,
+    extracting, scan,
 };
 #[doc(inline)]
 pub use crate::{checked_types, proof_types};

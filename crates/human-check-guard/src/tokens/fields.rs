@@ -14,8 +14,8 @@ const KNOWN: [&str; 4] = [
     "h-captcha-response",
 ];
 
-/// The longest value that is kept, in bytes. Adapters accept tokens of up to half this length.
-const MAX_KEPT_BYTES: usize = 16_384;
+/// The longest value that is kept, in bytes: as long as the longest token.
+const MAX_KEPT_BYTES: usize = human_check_core::MAX_TOKEN_BYTES;
 
 /// The most tokens of one request. A page with the widgets of all providers sends fewer. One token
 /// more makes all of them unusable, so that a body full of tokens costs no more than reading it.
@@ -235,7 +235,11 @@ pub struct FieldId(usize);
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct SubmittedTokens(Vec<(FieldId, Found)>);
+pub struct SubmittedTokens {
+    found: Vec<(FieldId, Found)>,
+    /// The application's type, if it has no members that a token could stand beside.
+    type_without_place: Option<&'static str>,
+}
 
 #[derive(Clone, Eq, PartialEq)]
 enum Found {
@@ -268,27 +272,38 @@ impl SubmittedTokens {
     }
 
     fn add(&mut self, field: FieldId, found: Found) {
-        if self.0.len() < MAX_TOKENS {
-            self.0.push((field, found));
-        } else if let Some((_, last)) = self.0.last_mut() {
+        if self.found.len() < MAX_TOKENS {
+            self.found.push((field, found));
+        } else if let Some((_, last)) = self.found.last_mut() {
             *last = Found::Unusable;
         }
     }
 
     /// Adds all tokens of `other`.
     pub fn append(&mut self, other: Self) {
-        if self.0.is_empty() {
-            *self = other;
+        self.type_without_place = self.type_without_place.or(other.type_without_place);
+        if self.found.is_empty() {
+            self.found = other.found;
             return;
         }
-        for (field, found) in other.0 {
+        for (field, found) in other.found {
             self.add(field, found);
         }
     }
 
+    /// Records that the body was read as a type that has no place for a token.
+    pub(crate) fn set_type_without_place(&mut self, name: &'static str) {
+        self.type_without_place = Some(name);
+    }
+
+    /// Returns the type that the body was read as, if it has no place for a token.
+    pub(crate) fn type_without_place(&self) -> Option<&'static str> {
+        self.type_without_place
+    }
+
     /// Returns whether no token was found.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
     }
 
     /// Sorts the tokens by provider.
@@ -296,7 +311,7 @@ impl SubmittedTokens {
     /// A field that several providers use belongs to the provider whose usual field it is. A copy
     /// of another provider's token, for compatibility, is ignored.
     pub(crate) fn sort(self, fields: &TokenFields) -> Sorted {
-        let Self(mut found) = self;
+        let Self { mut found, .. } = self;
         // An identifier of another guard's fields may be out of range. Its token is unusable.
         let unusable = |(id, found): &(FieldId, Found)| {
             *found == Found::Unusable || id.0 >= fields.fields.len()
@@ -365,7 +380,7 @@ pub(crate) enum Sorted {
 
 impl std::fmt::Debug for SubmittedTokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SubmittedTokens({})", self.0.len())
+        write!(f, "SubmittedTokens({})", self.found.len())
     }
 }
 
@@ -439,7 +454,7 @@ mod tests {
         for (name, text) in &posted {
             tokens.push(fields.find(name).unwrap(), *text);
         }
-        assert!(tokens.0.len() <= MAX_TOKENS);
+        assert!(tokens.found.len() <= MAX_TOKENS);
         assert!(matches!(tokens.sort(&fields), Sorted::Unusable));
         assert!(matches!(
             sort(&fields, &posted[..MAX_TOKENS]),

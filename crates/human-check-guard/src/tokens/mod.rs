@@ -1,9 +1,11 @@
 //! The fields of a request that hold tokens, and how the tokens are found in a body.
 
 mod fields;
+mod pairs;
 pub mod scan;
+mod token_copy;
 mod with_token;
 
 pub(crate) use fields::Sorted;
 pub use fields::{FieldId, SubmittedTokens, TokenFields};
-pub use with_token::{FieldsScope, WithToken, current_fields, extracting};
+pub use with_token::{FieldsScope, FormWithToken, WithToken, current_fields, extracting};

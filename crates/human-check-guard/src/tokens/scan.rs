@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use memchr::memchr;
 use serde::de::IgnoredAny;
 
-use crate::tokens::with_token;
+use crate::tokens::with_token::{self, Shape};
 use crate::tokens::{SubmittedTokens, TokenFields};
 
 /// Finds the tokens in a urlencoded form.
@@ -61,7 +61,7 @@ fn name(body: &[u8]) -> (&[u8], bool) {
 /// Finds the tokens in a JSON object. A body that is not one JSON object has no tokens.
 pub fn json(fields: &TokenFields, body: &[u8]) -> SubmittedTokens {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let found = with_token::extract(fields, PhantomData::<IgnoredAny>, &mut json);
+    let found = with_token::extract(fields, Shape::Members, PhantomData::<IgnoredAny>, &mut json);
     match found {
         Ok((_, tokens)) if json.end().is_ok() => tokens,
         _ => SubmittedTokens::none(),

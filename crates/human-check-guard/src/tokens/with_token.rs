@@ -1,6 +1,6 @@
 //! Removes tokens from a body while serde builds the application's type from it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -14,6 +14,8 @@ use serde::de::{
 };
 
 use crate::tokens::fields::Place;
+use crate::tokens::pairs::PairsWithoutTokens;
+use crate::tokens::token_copy::CopyingSeed;
 use crate::tokens::{FieldId, SubmittedTokens, TokenFields};
 
 thread_local! {
@@ -110,9 +112,11 @@ pub fn current_fields() -> Option<Arc<TokenFields>> {
 /// removed before `T` sees the members, so `T` needs no field for them and may refuse unknown
 /// fields. Outside of [`extracting`] no token is found, so the guard refuses the request.
 ///
-/// - A `T` that is built from a sequence or a number has no members, and so no tokens.
+/// - A `T` that is built from a list, a number or a text has no members, so a token can only arrive
+///   in the header. A request without one then logs an error that names `T`, once for each type.
+///   For a form that `T` reads as a list of pairs, use [`FormWithToken`].
 /// - Maps whose keys are not text are not supported.
-/// - A member of `T` with the name of a token's field never gets a value.
+/// - A struct that has a member with the name of a token's field gets the token, too.
 #[derive(Debug)]
 pub struct WithToken<T> {
     /// The application's value.
@@ -129,7 +133,30 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for WithToken<T> {
                 tokens: SubmittedTokens::none(),
             });
         };
-        let (inner, tokens) = extract(&fields, PhantomData, deserializer)?;
+        let (inner, tokens) = extract(&fields, Shape::Members, PhantomData, deserializer)?;
+        Ok(Self { inner, tokens })
+    }
+}
+
+/// A [`WithToken`] of a urlencoded form, whose `T` may also be a list of pairs, such as
+/// `Vec<(String, String)>`. The pairs of tokens are removed, too.
+#[derive(Debug)]
+pub struct FormWithToken<T> {
+    /// The application's value.
+    pub inner: T,
+    /// The tokens that were beside its members.
+    pub tokens: SubmittedTokens,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for FormWithToken<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Some(fields) = current_fields() else {
+            return Ok(Self {
+                inner: T::deserialize(deserializer)?,
+                tokens: SubmittedTokens::none(),
+            });
+        };
+        let (inner, tokens) = extract(&fields, Shape::Pairs, PhantomData, deserializer)?;
         Ok(Self { inner, tokens })
     }
 }
@@ -137,28 +164,62 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for WithToken<T> {
 /// Deserializes the value of `seed`, and returns the tokens beside its members.
 pub(crate) fn extract<'de, S: DeserializeSeed<'de>, D: Deserializer<'de>>(
     fields: &TokenFields,
+    shape: Shape,
     seed: S,
     deserializer: D,
 ) -> Result<(S::Value, SubmittedTokens), D::Error> {
     let tokens = RefCell::new(SubmittedTokens::none());
+    let has_no_place = Cell::new(false);
     let scope = Extraction {
         fields,
+        shape,
         path: &[],
         tokens: &tokens,
+        has_no_place: &has_no_place,
     };
     let inner = seed.deserialize(ScopedDeserializer {
         scope,
         deserializer,
     })?;
-    Ok((inner, tokens.into_inner()))
+    let mut tokens = tokens.into_inner();
+    if has_no_place.get() {
+        tokens.set_type_without_place(std::any::type_name::<S::Value>());
+    }
+    Ok((inner, tokens))
+}
+
+/// What a list at the top of a body is.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Shape {
+    /// The application's value, which has no members.
+    Members,
+    /// The members of a form, as pairs of name and value.
+    Pairs,
 }
 
 /// The fields of the tokens, the path of the current value, and the tokens found so far.
 #[derive(Clone, Copy)]
 struct Extraction<'t> {
     fields: &'t TokenFields,
+    shape: Shape,
     path: &'t [String],
     tokens: &'t RefCell<SubmittedTokens>,
+    /// Whether the application's type has no members that a token could stand beside.
+    has_no_place: &'t Cell<bool>,
+}
+
+impl Extraction<'_> {
+    /// Records that the value at this path has no members.
+    fn without_members(&self) {
+        if self.path.is_empty() {
+            self.has_no_place.set(true);
+        }
+    }
+
+    /// Returns whether a list at this path holds the members of a form.
+    fn reads_pairs(&self) -> bool {
+        self.shape == Shape::Pairs && self.path.is_empty()
+    }
 }
 
 /// A deserializer that passes every map through [`ScopedMap`].
@@ -170,7 +231,30 @@ struct ScopedDeserializer<'t, D> {
 macro_rules! forward {
     ($($method:ident($($argument:ident: $type:ty),*))*) => {$(
         fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, D::Error> {
-            self.deserializer.$method($($argument,)* ScopedVisitor { scope: self.scope, visitor })
+            let visitor = ScopedVisitor { scope: self.scope, kept: &[], visitor };
+            self.deserializer.$method($($argument,)* visitor)
+        }
+    )*};
+}
+
+macro_rules! forward_without_members {
+    ($($method:ident($($argument:ident: $type:ty),*))*) => {$(
+        fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, D::Error> {
+            self.scope.without_members();
+            let visitor = ScopedVisitor { scope: self.scope, kept: &[], visitor };
+            self.deserializer.$method($($argument,)* visitor)
+        }
+    )*};
+}
+
+macro_rules! forward_list {
+    ($($method:ident($($argument:ident: $type:ty),*))*) => {$(
+        fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, D::Error> {
+            if !self.scope.reads_pairs() {
+                self.scope.without_members();
+            }
+            let visitor = ScopedVisitor { scope: self.scope, kept: &[], visitor };
+            self.deserializer.$method($($argument,)* visitor)
         }
     )*};
 }
@@ -179,19 +263,40 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for ScopedDeserializer<'_, D> 
     type Error = D::Error;
 
     forward! {
-        deserialize_any() deserialize_bool()
+        deserialize_any() deserialize_option() deserialize_map() deserialize_identifier()
+        deserialize_newtype_struct(name: &'static str)
+    }
+
+    forward_without_members! {
+        deserialize_bool()
         deserialize_i8() deserialize_i16() deserialize_i32() deserialize_i64() deserialize_i128()
         deserialize_u8() deserialize_u16() deserialize_u32() deserialize_u64() deserialize_u128()
         deserialize_f32() deserialize_f64() deserialize_char()
         deserialize_str() deserialize_string() deserialize_bytes() deserialize_byte_buf()
-        deserialize_option() deserialize_unit() deserialize_seq() deserialize_map()
-        deserialize_identifier()
+        deserialize_unit()
         deserialize_unit_struct(name: &'static str)
-        deserialize_newtype_struct(name: &'static str)
+        deserialize_enum(name: &'static str, variants: &'static [&'static str])
+    }
+
+    forward_list! {
+        deserialize_seq()
         deserialize_tuple(len: usize)
         deserialize_tuple_struct(name: &'static str, len: usize)
-        deserialize_struct(name: &'static str, fields: &'static [&'static str])
-        deserialize_enum(name: &'static str, variants: &'static [&'static str])
+    }
+
+    /// A struct that names the field of a token among its members wants the token, too.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        let visitor = ScopedVisitor {
+            scope: self.scope,
+            kept: fields,
+            visitor,
+        };
+        self.deserializer.deserialize_struct(name, fields, visitor)
     }
 
     /// Formats usually skip an ignored value without visiting it. It is visited here, because a
@@ -208,6 +313,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for ScopedDeserializer<'_, D> 
 /// A visitor that passes every map through [`ScopedMap`].
 struct ScopedVisitor<'t, V> {
     scope: Extraction<'t>,
+    /// The members of the application's struct.
+    kept: &'static [&'static str],
     visitor: V,
 }
 
@@ -261,14 +368,22 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for ScopedVisitor<'_, V> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_seq(seq)
+        if !self.scope.reads_pairs() {
+            return self.visitor.visit_seq(seq);
+        }
+        self.visitor.visit_seq(PairsWithoutTokens {
+            fields: self.scope.fields,
+            tokens: self.scope.tokens,
+            pairs: seq,
+        })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
         self.visitor.visit_map(ScopedMap {
             scope: self.scope,
+            kept: self.kept,
             map,
-            branch: None,
+            next: NextValue::Application,
         })
     }
 
@@ -280,9 +395,21 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for ScopedVisitor<'_, V> {
 /// The members of a map without those that hold tokens.
 struct ScopedMap<'t, A> {
     scope: Extraction<'t>,
+    kept: &'static [&'static str],
     map: A,
-    /// The name of the member whose value comes next, if tokens may be inside of it.
-    branch: Option<String>,
+    next: NextValue,
+}
+
+/// What the value of the member is whose name was read last.
+#[derive(Default)]
+enum NextValue {
+    /// The application's.
+    #[default]
+    Application,
+    /// The application's, with tokens inside of the member of this name.
+    Branch(String),
+    /// A token that the application's struct keeps.
+    Kept(FieldId),
 }
 
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for ScopedMap<'_, A> {
@@ -293,12 +420,13 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for ScopedMap<'_, A> {
         seed: K,
     ) -> Result<Option<K::Value>, A::Error> {
         let mut seed = Some(seed);
-        self.branch = None;
+        self.next = NextValue::Application;
         loop {
             let key_seed = KeySeed {
                 scope: self.scope,
+                kept: self.kept,
                 seed: &mut seed,
-                branch: &mut self.branch,
+                next: &mut self.next,
             };
             match self.map.next_key_seed(key_seed)? {
                 None => return Ok(None),
@@ -312,8 +440,17 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for ScopedMap<'_, A> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        let Some(name) = self.branch.take() else {
-            return self.map.next_value_seed(seed);
+        let name = match std::mem::take(&mut self.next) {
+            NextValue::Application => return self.map.next_value_seed(seed),
+            NextValue::Kept(field) => {
+                let tokens = self.scope.tokens;
+                return self.map.next_value_seed(CopyingSeed {
+                    field,
+                    tokens,
+                    seed,
+                });
+            }
+            NextValue::Branch(name) => name,
         };
         let mut path = self.scope.path.to_vec();
         path.push(name);
@@ -339,8 +476,9 @@ enum Key<K> {
 /// field.
 struct KeySeed<'m, 't, K> {
     scope: Extraction<'t>,
+    kept: &'static [&'static str],
     seed: &'m mut Option<K>,
-    branch: &'m mut Option<String>,
+    next: &'m mut NextValue,
 }
 
 impl<K> KeySeed<'_, '_, K> {
@@ -353,8 +491,11 @@ impl<K> KeySeed<'_, '_, K> {
         K: DeserializeSeed<'de>,
     {
         match self.scope.fields.at(self.scope.path, name) {
+            Place::Token(field) if self.kept.contains(&name) => {
+                *self.next = NextValue::Kept(field);
+            }
             Place::Token(field) => return Ok(Key::Token(field)),
-            Place::Branch => *self.branch = Some(name.to_owned()),
+            Place::Branch => *self.next = NextValue::Branch(name.to_owned()),
             Place::Other => {}
         }
         let seed = self.seed.take();
@@ -406,9 +547,9 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for ScopedSeed<'_, S> {
 
 /// Reads the value of a member that holds a token. A value of any type is accepted; one that is not
 /// text is recorded as unusable.
-struct TokenValue<'t> {
-    field: FieldId,
-    tokens: &'t RefCell<SubmittedTokens>,
+pub(super) struct TokenValue<'t> {
+    pub(super) field: FieldId,
+    pub(super) tokens: &'t RefCell<SubmittedTokens>,
 }
 
 impl TokenValue<'_> {

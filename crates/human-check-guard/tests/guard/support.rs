@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 
 use human_check_guard::RequestHead;
 
@@ -36,5 +37,50 @@ impl RequestHead for Head {
         for (name, value) in &self.headers {
             line(name, value);
         }
+    }
+}
+
+/// The text of the events that are logged while it lives, for tests with one thread.
+#[derive(Debug)]
+pub(crate) struct Log {
+    text: Arc<Mutex<Vec<u8>>>,
+    _default: tracing::subscriber::DefaultGuard,
+}
+
+impl Log {
+    pub(crate) fn capture() -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let writer = Arc::clone(&text);
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || Writer(Arc::clone(&writer)))
+            .finish();
+        Self {
+            text,
+            _default: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    /// Returns the events of this level.
+    pub(crate) fn of(&self, level: &str) -> Vec<String> {
+        let text = String::from_utf8(self.text.lock().unwrap().clone()).unwrap();
+        let lines = text
+            .lines()
+            .filter(|line| line.contains(&format!(" {level} ")));
+        lines.map(str::to_owned).collect()
+    }
+}
+
+struct Writer(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }

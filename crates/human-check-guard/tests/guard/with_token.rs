@@ -3,12 +3,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use human_check_core::Provider;
-use human_check_guard::integration::{SubmittedTokens, TokenFields, WithToken, extracting, scan};
+use human_check_guard::integration::{
+    FormWithToken, SubmittedTokens, TokenFields, WithToken, extracting, scan,
+};
 use human_check_guard::{Guard, RoutePolicy};
 use human_check_testkit::Scripted;
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+
+use crate::support::{Head, Log};
 
 static ACME: Provider = Provider::new("acme", &["acme-response"]);
 
@@ -205,4 +209,117 @@ proptest! {
         let _ = scan::form(&fields, &body);
         let _ = scan::json(&fields, &body);
     }
+}
+
+#[tokio::test]
+async fn a_form_read_as_pairs_loses_its_tokens_and_nothing_else() {
+    let body = "name=Ada&acme-response=t&name=Grace&age=36";
+    let strings: FormWithToken<Vec<(String, String)>> =
+        extract(|| serde_urlencoded::from_str(body).unwrap()).await;
+    assert_eq!(count(&strings.tokens), "SubmittedTokens(1)");
+    let pairs: Vec<(&str, &str)> = strings
+        .inner
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    assert_eq!(pairs, [("name", "Ada"), ("name", "Grace"), ("age", "36")]);
+    let numbers: FormWithToken<Vec<(Cow<'_, str>, u8)>> =
+        extract(|| serde_urlencoded::from_str("a=1&acme-response=t&b=2").unwrap()).await;
+    assert_eq!(numbers.inner, [("a".into(), 1), ("b".into(), 2)]);
+    let twice: FormWithToken<Vec<(String, String)>> =
+        extract(|| serde_urlencoded::from_str("acme-response=t&acme%2Dresponse=u").unwrap()).await;
+    assert_eq!(count(&twice.tokens), "SubmittedTokens(2)");
+    assert!(twice.inner.is_empty());
+    let map: FormWithToken<HashMap<String, String>> =
+        extract(|| serde_urlencoded::from_str("a=1&acme-response=t").unwrap()).await;
+    assert_eq!(
+        (map.inner.len(), count(&map.tokens).as_str()),
+        (1, "SubmittedTokens(1)")
+    );
+}
+
+/// A struct that was written for a check by hand, and keeps the token's member.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    name: String,
+    #[serde(rename = "acme-response")]
+    token: String,
+    #[serde(rename = "g-recaptcha-response")]
+    other: Option<String>,
+}
+
+#[tokio::test]
+async fn a_struct_that_keeps_the_token_gets_it() {
+    let json = r#"{"acme-response":"t","name":"Ada","g-recaptcha-response":null}"#;
+    let json: WithToken<Kept> = extract(|| serde_json::from_str(json).unwrap()).await;
+    let form = "acme-response=t&name=Ada";
+    let form: FormWithToken<Kept> = extract(|| serde_urlencoded::from_str(form).unwrap()).await;
+    for (inner, tokens) in [(json.inner, json.tokens), (form.inner, form.tokens)] {
+        assert_eq!(
+            (&*inner.name, &*inner.token, inner.other),
+            ("Ada", "t", None)
+        );
+        assert_eq!(count(&tokens), "SubmittedTokens(1)");
+    }
+    let both = r#"{"acme-response":"t","name":"Ada","g-recaptcha-response":"t"}"#;
+    let both: WithToken<Kept> = extract(|| serde_json::from_str(both).unwrap()).await;
+    assert_eq!(both.inner.other.as_deref(), Some("t"));
+    assert_eq!(count(&both.tokens), "SubmittedTokens(2)");
+    let number = r#"{"acme-response":7,"name":"Ada"}"#;
+    let number = extract(|| serde_json::from_str::<WithToken<Kept>>(number)).await;
+    assert!(number.is_err(), "the application's type refuses it");
+}
+
+#[tokio::test]
+async fn an_untyped_value_gets_no_token() {
+    let json = r#"{"acme-response":"t","name":"Ada"}"#;
+    let value: WithToken<serde_json::Value> = extract(|| serde_json::from_str(json).unwrap()).await;
+    assert_eq!(value.inner, serde_json::json!({"name": "Ada"}));
+}
+
+/// Decides about a JSON body that is read as a `T`, with and without a token in the header.
+async fn errors_logged_for<T: for<'de> Deserialize<'de>>(json: &str) -> Vec<String> {
+    let log = Log::capture();
+    let check = Scripted::human().with_provider(&ACME);
+    let guard = Guard::new(check, RoutePolicy::fail_closed("signup")).unwrap();
+    let with_header = Head::new().with("x-captcha-token", "t");
+    for (head, allowed) in [
+        (with_header, true),
+        (Head::new(), false),
+        (Head::new(), false),
+    ] {
+        let parse = || async { serde_json::from_str::<WithToken<T>>(json).unwrap() };
+        let parsed = extracting(Arc::clone(guard.fields()), parse).await;
+        let decision = guard
+            .inspect(&head)
+            .with_tokens(parsed.tokens)
+            .decide()
+            .await;
+        assert_eq!(decision.result().is_ok(), allowed);
+        assert!(
+            !allowed || log.of("ERROR").is_empty(),
+            "a token in the header is enough"
+        );
+    }
+    log.of("ERROR")
+}
+
+#[tokio::test]
+async fn a_type_without_a_place_for_a_token_is_an_error_event_once() {
+    let errors = errors_logged_for::<Vec<u16>>("[1, 2]").await;
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains("alloc::vec::Vec<u16>"), "{errors:?}");
+    assert_eq!(errors_logged_for::<(u8, u8)>("[1, 2]").await.len(), 1);
+    assert_eq!(errors_logged_for::<Option<String>>("\"x\"").await.len(), 1);
+    // These have members, and a client decides what it sends.
+    assert_eq!(
+        errors_logged_for::<serde_json::Value>("[1, 2]").await.len(),
+        0
+    );
+    assert_eq!(
+        errors_logged_for::<HashMap<String, u8>>("{}").await.len(),
+        0
+    );
+    assert_eq!(errors_logged_for::<IgnoredAny>("7").await.len(), 0);
 }
