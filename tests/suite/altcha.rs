@@ -673,3 +673,22 @@ async fn a_store_that_hangs_never_fails_open() {
         .await;
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::StoreUnavailable);
 }
+
+#[tokio::test]
+async fn a_used_token_stays_used_when_the_clock_is_set_back() {
+    let clock = ManualClock::starting_now();
+    let check = altcha(&clock);
+    let field = solved(&check, &ChallengeRequest::new()).await;
+    assert_eq!(reason(&check, &sent(field.clone())).await, None);
+    // The store has forgotten the token, and no longer needs it: its challenge has ended.
+    clock.advance(Duration::from_secs(21 * 60));
+    assert_eq!(
+        reason(&check, &sent(field.clone())).await,
+        Some(Reason::Expired)
+    );
+    clock.set(clock.now() - Duration::from_secs(21 * 60));
+    assert_eq!(reason(&check, &sent(field)).await, Some(Reason::Expired));
+    // Challenges of this process are issued by the same time, so they pass.
+    let next = solved(&check, &ChallengeRequest::new()).await;
+    assert_eq!(reason(&check, &sent(next)).await, None);
+}

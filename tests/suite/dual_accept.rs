@@ -235,3 +235,81 @@ async fn a_refusal_is_attributed_to_the_provider_that_refused() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_does_not_undo_the_sunset() {
+    let clock = ManualClock::starting_now();
+    let (new, old) = pair();
+    let check = new.dual_accept(old.clone()).unwrap();
+    let check = check
+        .with_sunset(clock.now() + Duration::from_secs(60))
+        .with_clock(clock.clone());
+    clock.advance(Duration::from_secs(60));
+    check.check(&submission(false, true)).await.unwrap();
+    clock.set(clock.now() - Duration::from_secs(3_600));
+    check.check(&submission(false, true)).await.unwrap();
+    assert_eq!(old.submissions().len(), 0);
+}
+
+/// A check that never returns.
+#[derive(Debug)]
+struct Stalled(Provider);
+
+#[human_check_core::adapter::async_trait]
+impl HumanCheck for Stalled {
+    fn providers(&self) -> &[Provider] {
+        std::slice::from_ref(&self.0)
+    }
+
+    fn capabilities(&self) -> human_check_core::Capabilities {
+        human_check_core::Capabilities::nothing()
+    }
+
+    async fn check(
+        &self,
+        _: &Submission,
+    ) -> Result<human_check_core::Verdict, human_check_core::CheckError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_provider_that_stalls_never_fails_open_and_ends_in_time() {
+    let total = Duration::from_secs(3);
+    let (new, old) = pair();
+    let stalled_old = new
+        .clone()
+        .dual_accept(Stalled(OLD.clone()))
+        .unwrap()
+        .with_timeout(total);
+    for tokens in [submission(false, true), submission(true, true)] {
+        let start = tokio::time::Instant::now();
+        let error = stalled_old.check(&tokens).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.reason()),
+            (ErrorKind::Declined, "timeout")
+        );
+        assert_eq!(error.provider(), &OLD);
+        assert_eq!(start.elapsed().as_secs(), 3);
+    }
+    let stalled_new = Stalled(NEW.clone())
+        .dual_accept(old)
+        .unwrap()
+        .with_timeout(total);
+    let error = stalled_new
+        .check(&submission(true, false))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.provider()),
+        (ErrorKind::Unavailable, &NEW)
+    );
+    // Nothing is left of the time in which the old provider could decide.
+    let start = tokio::time::Instant::now();
+    let error = stalled_new
+        .check(&submission(true, true))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Declined);
+    assert_eq!(start.elapsed().as_secs(), 3);
+}

@@ -173,9 +173,19 @@ async fn a_shadow_that_panics_or_stalls_reaches_no_visitor_and_frees_its_place()
         tokio::time::sleep(Duration::from_secs(6)).await;
         assert!(check.check(&both()).await.unwrap().is_human());
         tokio::time::sleep(Duration::from_secs(6)).await;
-        let recorded = receiver.try_iter().count();
+        let recorded: Vec<_> = receiver.try_iter().collect();
         // The first stalled check took the only place. The last one started after its timeout.
-        assert_eq!(recorded, if panics { 0 } else { 2 });
+        assert_eq!(recorded.len(), if panics { 4 } else { 2 });
+        let (kind, reason) = match panics {
+            true => ("protocol", "panicked"),
+            false => ("unavailable", "timeout"),
+        };
+        let failed = ObservedOutcome::Failed(kind.to_owned(), reason.to_owned());
+        assert!(
+            recorded
+                .iter()
+                .all(|comparison| comparison.observations[1].outcome == failed)
+        );
     }
 }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use human_check_core::adapter::report_check;
 use human_check_core::{
     Capabilities, ChallengeRequest, CheckError, Claimed, Clock, ConfigError, DetailValue,
     ErrorKind, FactKind, HumanCheck, Provider, Reason, Refusal, ReplayProtection, ReplayStore,
-    Submission, SystemClock, TokenId, Verdict,
+    SteadyClock, Submission, TokenId, Verdict,
 };
 
 use crate::altcha_token::AltchaToken;
@@ -116,7 +117,7 @@ impl<S: ReplayStore> Altcha<S> {
             ttl: Duration::ZERO,
             difficulty: Arc::new(|_| Difficulty::default()),
             derivations: Derivations::new(cores.div_ceil(2), 64),
-            clock: Box::new(SystemClock),
+            clock: Box::new(SteadyClock::system()),
             store,
         }
         .with_ttl(Duration::from_secs(300))
@@ -209,7 +210,7 @@ impl<S: ReplayStore> Altcha<S> {
     /// Sets the clock that decides when challenges end. Default: the system clock. For tests.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Box::new(clock);
+        self.clock = Box::new(SteadyClock::new(clock));
         self
     }
 
@@ -301,36 +302,9 @@ impl<S: ReplayStore> HumanCheck for Altcha<S> {
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
         let outcome = self.verify(submission).await;
-        log_outcome(&outcome);
+        report_check(&ALTCHA, &outcome, 0, Duration::ZERO);
         outcome
     }
-}
-
-/// Logs the one event of a check: a refusal or success as `DEBUG`, an error as `WARN`.
-fn log_outcome(outcome: &Result<Verdict, CheckError>) {
-    let (class, reason, codes): (_, _, &[String]) = match outcome {
-        Ok(Verdict::Human(_)) => ("human", "", &[]),
-        Ok(Verdict::NotHuman(refusal)) => ("not-human", refusal.reason().as_str(), refusal.codes()),
-        Err(error) => {
-            tracing::warn!(
-                target: "human_check",
-                provider = ALTCHA.name(),
-                outcome = error.kind().as_str(),
-                reason = error.reason(),
-                error = error as &dyn std::error::Error,
-                "checked"
-            );
-            return;
-        }
-    };
-    tracing::debug!(
-        target: "human_check",
-        provider = ALTCHA.name(),
-        outcome = class,
-        reason,
-        codes = ?codes,
-        "checked"
-    );
 }
 
 impl<S: fmt::Debug> fmt::Debug for Altcha<S> {

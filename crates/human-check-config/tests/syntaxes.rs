@@ -160,7 +160,7 @@ fn each_example_is_the_same_in_variables_and_in_a_file() {
         assert_eq!(summary, summary_of_file);
         assert!(!format!("{check}{guard}").contains(SECRET));
         if !check.contains("Altcha") {
-            for part in ["Timeout", "CircuitBreaker", "ConcurrencyLimit", "Enforce"] {
+            for part in ["Timeout", "CircuitBreaker", "max_in_flight: 512", "Enforce"] {
                 assert!(check.contains(part), "{part}: {check}");
             }
         }

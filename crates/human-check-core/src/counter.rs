@@ -11,4 +11,24 @@ macro_rules! count {
     }};
 }
 
-pub(crate) use count;
+/// Adds a value to the histogram `$name`. Does nothing without the feature `metrics`.
+macro_rules! record {
+    ($name:literal, $value:expr $(, $label:literal => $text:expr)* $(,)?) => {{
+        #[cfg(feature = "metrics")]
+        metrics::histogram!($name $(, $label => $text.to_owned())*).record($value);
+        #[cfg(not(feature = "metrics"))]
+        { let _ = $value; $(let _ = &$text;)* }
+    }};
+}
+
+/// Sets the gauge `$name`. Does nothing without the feature `metrics`.
+macro_rules! set {
+    ($name:literal, $value:expr $(, $label:literal => $text:expr)* $(,)?) => {{
+        #[cfg(feature = "metrics")]
+        metrics::gauge!($name $(, $label => $text.to_owned())*).set($value);
+        #[cfg(not(feature = "metrics"))]
+        { let _: f64 = $value; $(let _ = &$text;)* }
+    }};
+}
+
+pub(crate) use {count, record, set};

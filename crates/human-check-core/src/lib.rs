@@ -6,8 +6,10 @@ mod clock;
 mod combinators;
 mod config_error;
 mod counter;
+mod in_flight;
 mod policy;
 mod random;
+mod report;
 mod retry_budget;
 #[cfg(feature = "replay")]
 mod stores;
@@ -20,12 +22,15 @@ pub mod adapter {
     //!
     //! [`async_trait`](macro@async_trait) for the implementation of
     //! [`HumanCheck`](crate::HumanCheck), [`RetryBudget`]
-    //! for an adapter that repeats requests itself, and the `Widget…` and `…Attribute` types to
+    //! for an adapter that repeats requests itself, [`InFlightLimit`] and [`report_check`] for one
+    //! that makes its calls without `human-check-http`, and the `Widget…` and `…Attribute` types to
     //! describe the provider's widget. docs/how-to/writing-an-adapter.md in the repository shows a
     //! complete adapter.
 
     pub use async_trait::async_trait;
 
+    pub use crate::in_flight::{InFlightLimit, Place};
+    pub use crate::report::report_check;
     pub use crate::retry_budget::RetryBudget;
     pub use crate::widget::{ChoiceAttribute, TextAttribute, WidgetSources, WidgetSpec};
 }
@@ -34,7 +39,7 @@ pub use check::{
     Challenge, ChallengeIssuer, ChallengeRequest, HumanCheck, MAX_TOKEN_BYTES, Provider, Secret,
     Submission, TestKeyPolicy,
 };
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, SteadyClock, SystemClock};
 #[cfg(feature = "replay")]
 pub use combinators::ReplayGuard;
 pub use combinators::{

@@ -19,6 +19,11 @@ pub struct Limits {
     /// How long a check may take in total, including a second attempt. Default 3 seconds, at most
     /// an hour.
     pub total_timeout: Duration,
+    /// How many checks of one adapter may be in flight. Default 512.
+    ///
+    /// Further ones end in [`ErrorKind::Declined`](human_check_core::ErrorKind::Declined) with the
+    /// reason `too-many-in-flight`; see [`InFlightLimit`](human_check_core::adapter::InFlightLimit).
+    pub max_in_flight: usize,
     /// The maximum size of a reply's body, in bytes. Default 65,536 (64 KiB).
     ///
     /// A larger reply is [`ErrorKind::Protocol`](human_check_core::ErrorKind::Protocol) with the
@@ -31,6 +36,7 @@ impl Default for Limits {
         Self {
             attempt_timeout: Duration::from_secs(2),
             total_timeout: Duration::from_secs(3),
+            max_in_flight: 512,
             max_reply_bytes: 65_536,
         }
     }

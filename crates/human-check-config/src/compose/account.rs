@@ -1,12 +1,10 @@
-//! Builds one account: the adapter inside of the account's own rules, concurrency limit and circuit
-//! breaker.
+//! Builds one account: the adapter inside of the account's own rules and circuit breaker.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use human_check_core::{
-    CircuitBreaker, CircuitBreakerPolicy, ConcurrencyLimit, ConfigError, HumanCheck, TestKeyPolicy,
-    Widget,
+    CircuitBreaker, CircuitBreakerPolicy, ConfigError, HumanCheck, TestKeyPolicy, Widget,
 };
 use human_check_http::{Limits, ProviderClient};
 
@@ -28,9 +26,6 @@ pub(super) struct Account {
     /// Whether replies to the provider's test keys are accepted.
     pub(super) test_keys: TestKeyPolicy,
 }
-
-/// The default of `max_in_flight`: how many checks of one account may be in flight.
-const MAX_IN_FLIGHT: usize = 512;
 
 impl Composer<'_> {
     /// Composes the account called `name` for `role`. Each of its checks may take `total`.
@@ -62,13 +57,15 @@ impl Composer<'_> {
         let widget = account.config.widget();
         let widget = widget.map_err(|error| self.context.in_account(name, error))?;
         let test_keys = account.config.test_keys;
-        let client = self.client.clone().with_limits(limits(self.client, total));
+        let mut limits = limits(self.client, total);
+        limits.max_in_flight = table.max_in_flight.unwrap_or(limits.max_in_flight);
+        let client = self.client.clone().with_limits(limits);
         let enforced = account.build_both(&client);
         let (enforced, issuer) = enforced.map_err(|error| self.context.in_account(name, error))?;
         let check: Shared = match table.kind.is_self_hosted() {
-            // It makes no call, so it needs neither a concurrency limit nor a circuit breaker.
+            // It makes no call, so it needs no circuit breaker.
             true => Arc::new(enforced),
-            false => self.limited(name, table, enforced, total)?,
+            false => self.breaking(name, table, enforced, total)?,
         };
         Ok(Account {
             check,
@@ -78,8 +75,8 @@ impl Composer<'_> {
         })
     }
 
-    /// Puts the concurrency limit and the circuit breaker of the account `name` around `check`.
-    fn limited(
+    /// Puts the circuit breaker of the account `name` around `check`.
+    fn breaking(
         &self,
         name: &str,
         table: &ProviderTable,
@@ -101,7 +98,6 @@ impl Composer<'_> {
                 "write how many checks may be in flight, such as 512",
             ));
         }
-        let limited = ConcurrencyLimit::new(check, table.max_in_flight.unwrap_or(MAX_IN_FLIGHT));
         let breaker = account.join("circuit_breaker");
         let configured = table.circuit_breaker.unwrap_or_default();
         let mut policy = circuit_breaker(configured);
@@ -119,7 +115,7 @@ impl Composer<'_> {
             }
             policy.slow_call = total * 9 / 10;
         }
-        let breaking = CircuitBreaker::new(limited, policy);
+        let breaking = CircuitBreaker::new(check, policy);
         let breaking = breaking.map_err(|error| match error.field() {
             "circuit_breaker" => self.context.placed(&breaker, error),
             key => self.context.placed(&breaker.join(key), error),

@@ -80,8 +80,7 @@ impl Composer<'_> {
         };
         let check = accounts.take(Role::Primary, &table.account, true)?;
         let check = self.with_failover(check, table, &mut accounts)?;
-        let check = self.with_dual_accept(check, table, &mut accounts)?;
-        let mut check: Shared = Arc::new(Timeout::new(check, total));
+        let mut check = self.with_dual_accept(check, table, total, &mut accounts)?;
         if let Some(store) = &self.stores.replay {
             let guard = ReplayGuard::new(check, Arc::clone(store));
             check = Arc::new(guard.with_store_timeout(STORE_TIMEOUT));
@@ -124,19 +123,21 @@ impl Composer<'_> {
         })
     }
 
-    /// Adds `check.dual_accept`, if there is one.
+    /// Adds `check.dual_accept`, if there is one, and limits a decision to `total`.
     fn with_dual_accept(
         &self,
         check: Shared,
         table: &CheckTable,
+        total: Duration,
         accounts: &mut Accounts<'_>,
     ) -> Result<Shared, ConfigError> {
         let Some(accept) = &table.dual_accept else {
-            return Ok(check);
+            return Ok(Arc::new(Timeout::new(check, total)));
         };
         let old = accounts.take(Role::DualAccept, &accept.account, accept.show)?;
         let both = DualAccept::new(check, old);
         let both = both.map_err(|e| self.context.placed(&Role::DualAccept.path(), e))?;
+        let both = both.with_timeout(total);
         Ok(match sunset(self.context, accept, self.now)? {
             Some(sunset) => Arc::new(both.with_sunset(sunset)),
             None => Arc::new(both),

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 
 use super::circuit_breaker_policy::CircuitBreakerPolicy;
 use super::circuit_state::{Change, Permit, Signal, State};
-use crate::counter::count;
+use crate::counter::{count, set};
 use crate::random::fraction;
+use crate::report::count_check;
 use crate::sync::{Mutex, lock};
 use crate::{
     Capabilities, CheckError, Clock, ConfigError, ErrorKind, HumanCheck, Provider, Reason,
@@ -40,7 +41,9 @@ use crate::{
 /// without a call does not count as a success either. A result of the check is never changed.
 ///
 /// With the feature `metrics` it counts
-/// `human_check_circuit_breaker_changes_total{provider,state}`. An event of the target
+/// `human_check_circuit_breaker_changes_total{provider,state}`, sets
+/// `human_check_circuit_open{provider}`, and adds each call that it ends to
+/// `human_check_checks_total`. An event of the target
 /// `human_check` states each change.
 ///
 /// Dropping its future drops the future of the check. That counts as slow if the call already was
@@ -141,6 +144,7 @@ impl<C: HumanCheck> Drop for Call<'_, C> {
             None => {}
             Some(Change::Opened { reason, wait }) => {
                 count!("human_check_circuit_breaker_changes_total", "provider" => provider, "state" => "open");
+                set!("human_check_circuit_open", 1.0, "provider" => provider);
                 tracing::warn!(
                     target: "human_check",
                     provider,
@@ -151,6 +155,7 @@ impl<C: HumanCheck> Drop for Call<'_, C> {
             }
             Some(Change::Closed) => {
                 count!("human_check_circuit_breaker_changes_total", "provider" => provider, "state" => "closed");
+                set!("human_check_circuit_open", 0.0, "provider" => provider);
                 tracing::info!(target: "human_check", provider, "circuit breaker closed");
             }
         }
@@ -177,6 +182,7 @@ impl<C: HumanCheck> HumanCheck for CircuitBreaker<C> {
                     return Ok(refusal.into());
                 }
                 let addressed_to = submission.addressed_to(self.providers());
+                count_check(addressed_to, "unavailable", "circuit-open");
                 let error = CheckError::new(ErrorKind::Unavailable, addressed_to, "circuit-open");
                 return Err(error.with_retry_after(Some(wait)).with_token_unused());
             }

@@ -1,9 +1,9 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 
-use crate::counter::count;
+use crate::in_flight::InFlightLimit;
+use crate::report::count_check;
 use crate::{Capabilities, CheckError, ErrorKind, HumanCheck, Provider, Submission, Verdict};
 
 /// A check with a limit on the number of calls in flight.
@@ -13,6 +13,11 @@ use crate::{Capabilities, CheckError, ErrorKind, HumanCheck, Provider, Submissio
 /// `Unavailable`, because clients can reach the limit on purpose, and a route that fails open in an
 /// outage must not fail open for them. A missing or malformed token is refused as usual.
 ///
+/// While less than half of the places are free, one network of clients gets no more than an eighth
+/// of all places, so that it cannot keep all other visitors out; see
+/// [`InFlightLimit`](crate::adapter::InFlightLimit). An adapter with a `ProviderClient` has such a
+/// limit of its own, of 512 calls.
+///
 /// ```
 /// use human_check_core::{ConcurrencyLimit, HumanCheck};
 ///
@@ -21,14 +26,14 @@ use crate::{Capabilities, CheckError, ErrorKind, HumanCheck, Provider, Submissio
 /// }
 /// ```
 ///
-/// With the feature `metrics` it counts `human_check_concurrency_limited_total{provider}`.
+/// With the feature `metrics` it adds to `human_check_checks_total`, with the outcome `declined` and
+/// the reason `too-many-in-flight`.
 ///
 /// Dropping its future ends the call, which no longer counts.
 #[derive(Clone, Debug)]
 pub struct ConcurrencyLimit<C> {
     check: C,
-    max_in_flight: usize,
-    in_flight: Arc<AtomicUsize>,
+    in_flight: Arc<InFlightLimit>,
 }
 
 impl<C: HumanCheck> ConcurrencyLimit<C> {
@@ -38,18 +43,8 @@ impl<C: HumanCheck> ConcurrencyLimit<C> {
     pub fn new(check: C, max_in_flight: usize) -> Self {
         Self {
             check,
-            max_in_flight,
-            in_flight: Arc::default(),
+            in_flight: Arc::new(InFlightLimit::new(max_in_flight)),
         }
-    }
-}
-
-/// Counts one call as in flight until it is dropped.
-struct Permit<'a>(&'a AtomicUsize);
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -64,19 +59,16 @@ impl<C: HumanCheck> HumanCheck for ConcurrencyLimit<C> {
     }
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let permit = Permit(&self.in_flight);
-        if before < self.max_in_flight {
+        if let Some(place) = self.in_flight.enter(submission.client_ip()) {
             let outcome = self.check.check(submission).await;
-            drop(permit);
+            drop(place);
             return outcome;
         }
-        drop(permit);
         if let Err(refusal) = submission.precheck(self.providers()) {
             return Ok(refusal.into());
         }
         let addressed_to = submission.addressed_to(self.providers());
-        count!("human_check_concurrency_limited_total", "provider" => addressed_to.name());
+        count_check(addressed_to, "declined", "too-many-in-flight");
         let error = CheckError::new(ErrorKind::Declined, addressed_to, "too-many-in-flight");
         Err(error.with_token_unused())
     }

@@ -1,5 +1,7 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+#[cfg(feature = "tokio")]
+use std::time::Duration;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -57,8 +59,12 @@ pub struct DualAccept<N, O> {
     old: O,
     both: Vec<Provider>,
     sunset: Option<SystemTime>,
+    #[cfg(feature = "tokio")]
+    timeout: Option<Duration>,
     counts: Arc<DualAcceptCounts>,
     clock: Arc<dyn Clock>,
+    /// Whether the sunset has passed once. A clock that is set back does not undo it.
+    is_over: Arc<AtomicBool>,
 }
 
 /// The counters of a [`DualAccept`]: how many submissions had tokens of which check, since the
@@ -96,6 +102,12 @@ impl DualAcceptCounts {
     }
 }
 
+/// When a decision must end, if that is limited.
+#[cfg(feature = "tokio")]
+type End = Option<tokio::time::Instant>;
+#[cfg(not(feature = "tokio"))]
+type End = ();
+
 impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
     /// Creates a check that accepts the tokens of `new` and of `old`, without a sunset.
     ///
@@ -116,8 +128,11 @@ impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
             new,
             old,
             sunset: None,
+            #[cfg(feature = "tokio")]
+            timeout: None,
             counts: Arc::default(),
             clock: Arc::new(SystemClock),
+            is_over: Arc::default(),
         })
     }
 
@@ -125,6 +140,20 @@ impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
     #[must_use]
     pub fn with_sunset(mut self, sunset: SystemTime) -> Self {
         self.sunset = Some(sunset);
+        self
+    }
+
+    /// Sets how long a decision may take, whichever checks are called. Default no limit.
+    ///
+    /// Use it instead of a [`Timeout`](crate::Timeout) around both checks, which does not know which
+    /// of them is slow: a bot could send the token of an old provider that stalls, to pass a route
+    /// that fails open. Here an old check that takes too long is
+    /// [`ErrorKind::Declined`], and a new one is [`ErrorKind::Unavailable`], both with the reason
+    /// `timeout`.
+    #[cfg(feature = "tokio")]
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 
@@ -144,7 +173,45 @@ impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
 
     /// Returns whether the sunset has passed.
     fn is_over(&self) -> bool {
-        self.sunset.is_some_and(|sunset| self.clock.now() >= sunset)
+        if self.is_over.load(Ordering::Relaxed) {
+            return true;
+        }
+        let is_over = self.sunset.is_some_and(|sunset| self.clock.now() >= sunset);
+        if is_over {
+            self.is_over.store(true, Ordering::Relaxed);
+        }
+        is_over
+    }
+
+    /// Returns when a decision that begins now must end.
+    #[cfg(feature = "tokio")]
+    fn end(&self) -> End {
+        self.timeout
+            .map(|timeout| tokio::time::Instant::now() + timeout)
+    }
+
+    #[cfg(not(feature = "tokio"))]
+    fn end(&self) -> End {}
+
+    /// Calls one of the two checks, within what is left of the time for this decision.
+    async fn call(
+        &self,
+        check: &dyn HumanCheck,
+        submission: &Submission,
+        end: End,
+    ) -> Result<Verdict, CheckError> {
+        #[cfg(feature = "tokio")]
+        if let Some(end) = end {
+            let called = tokio::time::timeout_at(end, check.check(submission)).await;
+            return called.unwrap_or_else(|_| {
+                let provider = submission.addressed_to(check.providers());
+                count!("human_check_timeouts_total", "provider" => provider.name());
+                Err(CheckError::new(ErrorKind::Unavailable, provider, "timeout"))
+            });
+        }
+        #[cfg(not(feature = "tokio"))]
+        let () = end;
+        check.check(submission).await
     }
 
     async fn judge(&self, submission: &Submission) -> Result<Verdict, CheckError> {
@@ -169,26 +236,28 @@ impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
             );
         }
         if over && old && !new {
-            tracing::warn!(
+            // A visitor can type such a token, so the event is no warning. The metric counts it.
+            tracing::debug!(
                 target: "human_check",
                 provider = submission.addressed_to(self.old.providers()).name(),
                 "a token of a provider that is no longer accepted; a page still shows its widget"
             );
         }
+        let end = self.end();
         if over || !old {
-            return self.call_new(submission).await;
+            return self.call_new(submission, end).await;
         }
         if !new {
-            return self.call_old(submission).await;
+            return self.call_old(submission, end).await;
         }
-        match self.call_new(submission).await {
-            Ok(Verdict::Human(facts)) => Ok(match self.call_old(submission).await? {
+        match self.call_new(submission, end).await {
+            Ok(Verdict::Human(facts)) => Ok(match self.call_old(submission, end).await? {
                 Verdict::Human(old) => Verdict::Human(facts.with_also_judged(old)),
                 refused @ Verdict::NotHuman(_) => refused,
             }),
             // The new provider is down. The old one is called, because its refusal stands.
             Err(error) if error.kind() == ErrorKind::Unavailable => {
-                match self.old.check(submission).await {
+                match self.call(&self.old, submission, end).await {
                     Ok(Verdict::Human(_)) => Err(error.escalated_to(ErrorKind::Declined)),
                     Ok(refused) => {
                         Ok(refused.with_provider(submission.addressed_to(self.old.providers())))
@@ -201,15 +270,15 @@ impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
     }
 
     /// Calls the new check.
-    async fn call_new(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        let verdict = self.new.check(submission).await?;
+    async fn call_new(&self, submission: &Submission, end: End) -> Result<Verdict, CheckError> {
+        let verdict = self.call(&self.new, submission, end).await?;
         Ok(verdict.with_provider(submission.addressed_to(self.new.providers())))
     }
 
     /// Calls the old check. Its errors permit no more than `Declined`: the new provider could have
     /// decided, and a bot could send the old token alone to pass a route that fails open.
-    async fn call_old(&self, submission: &Submission) -> Result<Verdict, CheckError> {
-        match self.old.check(submission).await {
+    async fn call_old(&self, submission: &Submission, end: End) -> Result<Verdict, CheckError> {
+        match self.call(&self.old, submission, end).await {
             Ok(verdict) => Ok(verdict.with_provider(submission.addressed_to(self.old.providers()))),
             Err(error) => Err(error.escalated_to(ErrorKind::Declined)),
         }

@@ -1,5 +1,9 @@
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -186,17 +190,35 @@ impl<B: HumanCheck, S> Second<B, S> {
             return Observation::without_call(addressed_to);
         }
         let start = Instant::now();
-        let outcome = timeout(self.timeout, self.check.check(own))
-            .await
-            .unwrap_or_else(|_| {
-                Err(CheckError::new(
-                    ErrorKind::Unavailable,
-                    addressed_to,
-                    "timeout",
-                ))
-            });
+        let failed = |kind, reason| Err(CheckError::new(kind, addressed_to, reason));
+        let outcome = match timeout(self.timeout, caught(self.check.check(own))).await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => {
+                tracing::error!(
+                    target: "human_check",
+                    provider = addressed_to.name(),
+                    "the second check panicked"
+                );
+                failed(ErrorKind::Protocol, "panicked")
+            }
+            Err(_) => failed(ErrorKind::Unavailable, "timeout"),
+        };
         Observation::of(addressed_to, &outcome, start.elapsed())
     }
+}
+
+/// Returns the output of a future. `None` if it panicked, so that a comparison says so instead of
+/// disappearing.
+async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        match polled {
+            Ok(polled) => polled.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
 }
 
 /// Counts one comparison as in flight until it is dropped, also by a panic.

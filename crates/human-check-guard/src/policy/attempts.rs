@@ -3,7 +3,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use human_check_core::{Clock, SystemClock};
@@ -175,13 +175,14 @@ struct Counts {
     by_key: HashMap<u128, Count>,
     /// The time from which a full store may look for ended windows again. A search visits every
     /// key; one search for each request would let a flood slow down all other requests.
-    next_sweep: Option<SystemTime>,
+    next_sweep: Option<Duration>,
 }
 
 #[derive(Clone, Copy)]
 struct Count {
     attempts: u32,
-    ends: SystemTime,
+    /// The uptime at which the window ends.
+    ends: Duration,
 }
 
 impl MemoryAttemptStore {
@@ -207,23 +208,20 @@ impl MemoryAttemptStore {
         u128::from(high) << 64 | u128::from(low)
     }
 
-    fn with_counts<R>(&self, work: impl FnOnce(&mut Counts, SystemTime) -> R) -> R {
-        let now = self.clock.now();
+    fn with_counts<R>(&self, work: impl FnOnce(&mut Counts, Duration) -> R) -> R {
+        let now = self.clock.uptime();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         work(&mut counts, now)
     }
 
     /// Returns whether there is no room for another key, after a sweep if one is due.
-    fn is_full(&self, counts: &mut Counts, now: SystemTime) -> bool {
+    fn is_full(&self, counts: &mut Counts, now: Duration) -> bool {
         if counts.by_key.len() < self.capacity {
             return false;
         }
-        let second = Duration::from_secs(1);
-        // A time that is more than a second ahead means that the clock was set back.
-        let waits = |next: SystemTime| next > now && next <= now + second;
-        if !counts.next_sweep.is_some_and(waits) {
+        if counts.next_sweep.is_none_or(|next| next <= now) {
             counts.by_key.retain(|_, count| count.ends > now);
-            counts.next_sweep = Some(now + second);
+            counts.next_sweep = Some(now + Duration::from_secs(1));
         }
         counts.by_key.len() >= self.capacity
     }
@@ -338,6 +336,17 @@ mod tests {
         );
         clock.advance(millis(500));
         assert_eq!(count().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_keeps_no_window_open() {
+        let clock = ManualClock::starting_now();
+        let attempts = MemoryAttemptStore::new(1).with_clock(clock.clone());
+        let key = AttemptKey::named("ada");
+        assert_eq!(attempts.add(&key, MINUTE).await.unwrap(), 1);
+        clock.set(clock.now() - Duration::from_secs(3 * 3_600));
+        clock.advance(MINUTE);
+        assert_eq!(attempts.count(&key).await.unwrap(), 0);
     }
 
     #[tokio::test]

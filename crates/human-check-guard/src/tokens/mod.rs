@@ -4,6 +4,7 @@ mod fields;
 mod pairs;
 pub mod scan;
 mod token_copy;
+mod token_value;
 mod with_token;
 
 pub(crate) use fields::Sorted;

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IntoDeserializer, SeqAccess, Visitor};
 
 use crate::tokens::fields::Place;
-use crate::tokens::with_token::TokenValue;
+use crate::tokens::token_value::TokenValue;
 use crate::tokens::{SubmittedTokens, TokenFields};
 
 /// The pairs of a form without those of tokens.

@@ -2,21 +2,19 @@
 
 mod attempt;
 mod base_url;
-mod report;
 mod verify_call;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use human_check_core::adapter::RetryBudget;
+use human_check_core::adapter::{InFlightLimit, RetryBudget, report_check};
 use human_check_core::{CheckError, ErrorKind, Provider, Refusal, TestKeyPolicy, Verdict};
 use tokio::time::{Instant, timeout};
 
 use crate::limits::Limits;
 use crate::{Endpoint, Reply, Request, Transport, redact};
 use base_url::BaseUrl;
-use report::report;
 pub use verify_call::{CallOutcome, ResendPolicy, VerifyCall};
 
 /// The client that every adapter calls its provider with.
@@ -26,8 +24,8 @@ pub use verify_call::{CallOutcome, ResendPolicy, VerifyCall};
 /// check.
 ///
 /// Create one for each process and pass it to all adapters. Clones are cheap, and share the
-/// transport, its connections and the budget of retries. Each adapter has a budget of its own, see
-/// [`for_adapter`](Self::for_adapter).
+/// transport and its connections. Each adapter has a budget of retries and a limit of calls in flight
+/// of its own, see [`for_adapter`](Self::for_adapter).
 ///
 /// ```
 /// use human_check_http::{MockTransport, ProviderClient, Reply};
@@ -45,6 +43,7 @@ pub struct ProviderClient {
     base_urls: Arc<[BaseUrl]>,
     test_keys: TestKeyPolicy,
     retries: Arc<RetryBudget>,
+    in_flight: Arc<InFlightLimit>,
 }
 
 impl ProviderClient {
@@ -56,18 +55,20 @@ impl ProviderClient {
             base_urls: Arc::default(),
             test_keys: TestKeyPolicy::Refused,
             retries: Arc::default(),
+            in_flight: Arc::new(InFlightLimit::new(Limits::default().max_in_flight)),
         }
     }
 
     /// Creates the client of one adapter: the same transport, limits, base URLs and test keys, and a
-    /// budget of retries of its own.
+    /// budget of retries and a limit of calls in flight of its own.
     ///
     /// The constructor of an adapter calls it. With a common budget, a provider that is down would
-    /// use up the retries of the others.
+    /// use up the retries and the places of the others.
     #[must_use]
     pub fn for_adapter(&self) -> Self {
         Self {
             retries: Arc::default(),
+            in_flight: Arc::new(InFlightLimit::new(self.limits.max_in_flight)),
             ..self.clone()
         }
     }
@@ -85,6 +86,7 @@ impl ProviderClient {
     /// ```
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.in_flight = Arc::new(InFlightLimit::new(limits.max_in_flight));
         self.limits = limits;
         self
     }
@@ -189,6 +191,15 @@ impl ProviderClient {
             secrets,
             resend,
         } = call;
+        let Some(_place) = self.in_flight.enter(submission.client_ip()) else {
+            // Clients can reach the limit on purpose, so it is no outage.
+            let error = CheckError::new(ErrorKind::Declined, provider, "too-many-in-flight");
+            let outcome = Err(error.with_token_unused());
+            return CallOutcome {
+                outcome,
+                attempts: 0,
+            };
+        };
         let (outcome, attempts) = self.attempt(provider, request, resend, judge).await;
         let outcome = redact::redact_outcome(outcome, secrets)
             .map(|verdict| verdict.check_expectations(submission));
@@ -198,10 +209,9 @@ impl ProviderClient {
     /// Emits the event of a check that took `took`: the message `checked`, of the target
     /// `human_check`.
     ///
-    /// The level is `ERROR` for a wrong configuration, `WARN` for alerts and other errors, and
-    /// `DEBUG` otherwise.
+    /// See [`report_check`] for its level and for the metrics.
     pub fn report(&self, provider: &Provider, result: &CallOutcome, took: Duration) {
-        report(provider, &result.outcome, result.attempts, took);
+        report_check(provider, &result.outcome, result.attempts, took);
     }
 
     /// Returns `refusal` as the verdict, without a call of the provider, and emits the event of the
@@ -215,7 +225,7 @@ impl ProviderClient {
     /// None. The return type is that of [`verify`](Self::verify).
     pub fn refuse(&self, provider: &Provider, refusal: Refusal) -> Result<Verdict, CheckError> {
         let outcome = Ok(Verdict::NotHuman(refusal));
-        report(provider, &outcome, 0, Duration::ZERO);
+        report_check(provider, &outcome, 0, Duration::ZERO);
         outcome
     }
 
@@ -226,7 +236,7 @@ impl ProviderClient {
     /// Always `error`. The return type is that of [`verify`](Self::verify).
     pub fn fail(&self, provider: &Provider, error: CheckError) -> Result<Verdict, CheckError> {
         let outcome = Err(error);
-        report(provider, &outcome, 0, Duration::ZERO);
+        report_check(provider, &outcome, 0, Duration::ZERO);
         outcome
     }
 

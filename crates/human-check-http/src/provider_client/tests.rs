@@ -210,3 +210,48 @@ async fn a_verdict_must_meet_the_expectations_of_the_submission() {
         "action-absent"
     );
 }
+
+#[tokio::test]
+async fn an_adapter_without_any_combinator_has_a_limit_of_calls_in_flight() {
+    #[derive(Debug)]
+    struct Stalled;
+
+    #[async_trait::async_trait]
+    impl crate::Transport for Stalled {
+        async fn send(&self, _: &Request, _: usize) -> Result<Reply, SendError> {
+            std::future::pending().await
+        }
+    }
+
+    let client = ProviderClient::new(Stalled).for_adapter();
+    let stalled: Vec<_> = (0..client.limits().max_in_flight)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { verify(&client, ResendPolicy::Unsent, yes).await.is_ok() })
+        })
+        .collect();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let error = verify(&client, ResendPolicy::Unsent, yes)
+        .await
+        .unwrap_err();
+    let seen = (error.kind(), error.reason());
+    assert_eq!(seen, (ErrorKind::Declined, "too-many-in-flight"));
+    assert!(!error.token_may_be_used());
+    // Another adapter of the same client has places of its own.
+    let other = client.for_adapter();
+    let call = verify(&other, ResendPolicy::Unsent, yes);
+    assert!(
+        timeout(Duration::from_millis(1), call).await.is_err(),
+        "it waits for the provider"
+    );
+    // A client that is gone gives its place back.
+    stalled[0].abort();
+    tokio::task::yield_now().await;
+    let call = verify(&client, ResendPolicy::Unsent, yes);
+    assert!(
+        timeout(Duration::from_millis(1), call).await.is_err(),
+        "it got the place"
+    );
+}
