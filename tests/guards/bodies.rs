@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::body_kinds::{comment, form, multipart};
 use crate::client::Request;
-use crate::fixture::{Framework, apps, apps_with, limits};
+use crate::fixture::{Framework, apps, apps_with, eventually, limits};
 
 const FIELD: &str = "h-captcha-response";
 
@@ -289,5 +289,56 @@ fn no_bytes_make_a_server_fail() {
             );
         }
         assert_eq!(app.provider.calls(), 0);
+    }
+}
+
+/// A multipart request whose file has `bytes` bytes, and the token `token` in its header.
+fn upload(token: &str, bytes: usize) -> Request {
+    let file = vec![b'x'; bytes];
+    let parts = [
+        ("email", None, &b"a@b"[..]),
+        ("files", Some("big"), &file[..]),
+    ];
+    multipart(&parts).header("x-captcha-token", token)
+}
+
+#[test]
+fn beyond_the_budget_of_held_bytes_uploads_are_refused_and_forms_pass() {
+    let limits = limits().with_max_held_bytes(1_000_000);
+    for app in apps_with(|builder| builder.with_body_limits(limits)) {
+        for _ in 0..3 {
+            let (refused, calls) = app.send_counting_calls(&upload("", 1_200_000));
+            assert_eq!((refused.status, calls), (503, 0), "{:?}", app.framework);
+            assert_eq!(refused.problem(), "too-many-uploads", "{:?}", app.framework);
+            assert!(refused.header("retry-after").is_some());
+            let form = app.send(&form(&[("email", "a@b"), (FIELD, "good")]));
+            assert_eq!(form.status, 200, "{:?}", app.framework);
+        }
+        // The bytes of the refused ones are given back.
+        let fits = app.send(&upload("good", 950_000));
+        assert_eq!(fits.status, 200, "{:?}", app.framework);
+    }
+}
+
+#[test]
+fn a_bad_token_in_the_header_ends_an_upload_before_its_body_arrives() {
+    for app in apps() {
+        let request = upload("bad", 1_000_000);
+        let bytes = request.bytes();
+        let mut connection = app.connect();
+        // A server may wait for the first bytes of a body before it runs anything.
+        connection.write(&bytes[..bytes.len() - 900_000]);
+        let response = connection.read("POST").unwrap();
+        assert_eq!(response.status, 403, "{:?}", app.framework);
+        assert_eq!(app.provider.calls(), 1, "{:?}", app.framework);
+    }
+    for app in apps() {
+        let parts = [("email", None, &b"a@b"[..]), (FIELD, None, b"other")];
+        let contradicting = multipart(&parts).header("x-captcha-token", "good");
+        assert_eq!(app.send(&contradicting).status, 400, "{:?}", app.framework);
+        let parts = [("email", None, &b"a@b"[..]), (FIELD, None, b"good")];
+        let agreeing = multipart(&parts).header("x-captcha-token", "good");
+        let (response, calls) = app.send_counting_calls(&agreeing);
+        assert_eq!((response.status, calls), (200, 1), "{:?}", app.framework);
     }
 }

@@ -362,6 +362,11 @@ fn a_header_token_serves_bodies_too_and_must_agree_with_theirs() {
                 let request = source.request(&[(FIELD, body)]);
                 let (response, calls) =
                     app.send_counting_calls(&request.header("X-Captcha-Token", "good"));
+                // In front of a large body the header's token is verified first.
+                let expected_calls = match source {
+                    Source::Multipart => 1,
+                    _ => expected_calls,
+                };
                 assert_eq!(
                     (response.status, calls),
                     (status, expected_calls),

@@ -24,6 +24,7 @@ mod fault_matrix;
 mod faults;
 mod import_cycles;
 mod limits;
+mod metrics;
 mod missing_members;
 mod mutation;
 mod replay;

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use actix_web::http::header::{CONTENT_LENGTH, UPGRADE};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
-use human_check_guard::integration::{BodyLimit, GuardedRequest};
+use human_check_guard::integration::{BodyLimit, GuardedRequest, HeldBody};
 use human_check_guard::{DenialReason, Rejection};
 
 type Chunk = Result<Bytes, PayloadError>;
@@ -30,25 +31,30 @@ fn content_length(request: &HttpRequest) -> Option<u64> {
 pub(crate) struct Reading {
     payload: Rc<RefCell<Payload>>,
     exceeded: Rc<Cell<bool>>,
+    account: Arc<HeldBody>,
 }
 
 impl Reading {
-    fn of(payload: Payload) -> Self {
+    fn of(payload: Payload, guarded: &GuardedRequest) -> Self {
         Self {
             payload: Rc::new(RefCell::new(payload)),
             exceeded: Rc::default(),
+            account: guarded.held_body(),
         }
     }
 
     /// Creates the reading of a request whose body is not read.
-    pub(crate) fn none() -> Self {
-        Self::of(Payload::None)
+    pub(crate) fn none(guarded: &GuardedRequest) -> Self {
+        Self::of(Payload::None, guarded)
     }
 
-    /// Returns whether the body went beyond the limit. Extractors report that by various errors, so
-    /// the fact is kept apart from the error.
-    pub(crate) fn has_exceeded(&self) -> bool {
-        self.exceeded.get()
+    /// Returns the reason to refuse the body, if it went beyond a limit. Extractors report that by
+    /// various errors, so the fact is kept apart from the error.
+    pub(crate) fn exceeded(&self) -> Option<DenialReason> {
+        match self.account.is_refused() {
+            true => Some(DenialReason::TooManyUploads),
+            false => self.exceeded.get().then_some(DenialReason::BodyTooLarge),
+        }
     }
 
     /// Makes the server close the connection after the response, see [`keep_unread`].
@@ -79,10 +85,10 @@ pub(crate) fn limited(
 ) -> Result<(Payload, Reading), Rejection> {
     guarded.admit(content_length(request), limit)?;
     let payload = match payload.take() {
-        Payload::None => return Ok((Payload::None, Reading::none())),
+        Payload::None => return Ok((Payload::None, Reading::none(guarded))),
         payload => payload,
     };
-    let reading = Reading::of(payload);
+    let reading = Reading::of(payload, guarded);
     // The limit applies whatever the `Content-Length` says: after `Upgrade: websocket` the server
     // reads beyond it.
     let limited = Limited {
@@ -104,12 +110,15 @@ impl Stream for Limited {
     type Item = Chunk;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
-        if self.reading.has_exceeded() {
+        if self.reading.exceeded().is_some() {
             return Poll::Ready(None);
         }
         let polled = self.reading.payload.borrow_mut().poll_next_unpin(cx);
         let chunk = std::task::ready!(polled);
         Poll::Ready(match chunk {
+            Some(Ok(chunk)) if !self.reading.account.receive(chunk.len()) => {
+                Some(Err(PayloadError::Overflow))
+            }
             Some(Ok(chunk)) => match self.left.checked_sub(chunk.len()) {
                 Some(left) => {
                     self.left = left;
@@ -272,6 +281,9 @@ pub(crate) async fn buffered(
     }
     match guarded.in_time(collected)? {
         Ok(whole) => Ok(whole),
+        Err(_) if guarded.held_body().is_refused() => {
+            Err(guarded.refuse(DenialReason::TooManyUploads))
+        }
         Err(PayloadError::Overflow) => Err(guarded.refuse(DenialReason::BodyTooLarge)),
         // The client closed the connection, or its framing is invalid.
         Err(_) => Err(guarded.refuse(DenialReason::InvalidToken)),

@@ -12,7 +12,7 @@ use futures_util::future::Shared;
 use human_check_guard::integration::{
     BodyKind, Decision, FormWithToken, FromDecision, GuardedRequest, SubmittedTokens, WithToken,
 };
-use human_check_guard::{DenialReason, Guard};
+use human_check_guard::{Guard, Visitor};
 use serde::de::DeserializeOwned;
 
 use crate::body::{self, Reading};
@@ -334,43 +334,46 @@ where
             Err(error) => return Box::pin(async { Err(error) }),
         };
         let guarded = GuardedRequest::new(guard, &Head(request));
-        let limit = C::BODY.map(|kind| kind.limit(guarded.guard().body_limits()));
-        let timeout = limit.map_or(Duration::MAX, |limit| limit.timeout);
-        let (parsing, reading) = match limit {
-            None => {
-                let parsing = guarded.extracting(|| C::from_request(request, payload));
-                (parsing, Reading::none())
-            }
-            Some(limit) => match body::limited(request, &guarded, payload, limit) {
-                Ok((mut limited, reading)) => {
-                    let parsing = guarded.extracting(|| C::from_request(request, &mut limited));
-                    (parsing, reading)
-                }
-                Err(refused) => {
-                    let error = refuse(request, refused);
-                    return Box::pin(async { Err(error) });
-                }
-            },
+        let mut payload = match C::BODY {
+            Some(_) => payload.take(),
+            None => Payload::None,
         };
         let request = request.clone();
-        let parsing = without_panics(parsing);
         Box::pin(async move {
+            let refused = |refused| refuse(&request, refused);
+            // A client without a good token must not make the server hold its upload.
+            if C::BODY == Some(BodyKind::Multipart) && guarded.has_header_token() {
+                let by_header = decide_by_header(&request, guarded.guard()).await;
+                let _visitor: Visitor = by_header.require().map_err(refused)?;
+            }
+            let limit = C::BODY.map(|kind| kind.limit(guarded.guard().body_limits()));
+            let (mut limited, reading) = match limit {
+                None => (payload, Reading::none(&guarded)),
+                Some(limit) => {
+                    body::limited(&request, &guarded, &mut payload, limit).map_err(refused)?
+                }
+            };
+            let parsing = guarded.extracting(|| C::from_request(&request, &mut limited));
+            let parsing = without_panics(parsing);
+            let timeout = limit.map_or(Duration::MAX, |limit| limit.timeout);
             let parsed = guarded.in_time(tokio::time::timeout(timeout, parsing).await);
             let (value, tokens) = match parsed {
                 Ok(Ok(parsed)) => parsed.split(),
-                Ok(Err(_)) if reading.has_exceeded() => {
-                    return Err(refuse(&request, guarded.refuse(DenialReason::BodyTooLarge)));
+                Ok(Err(error)) => {
+                    return Err(match reading.exceeded() {
+                        Some(denial) => refused(guarded.refuse(denial)),
+                        None => error,
+                    });
                 }
-                Ok(Err(error)) => return Err(error),
-                Err(refused) => {
+                Err(too_slow) => {
                     reading.close_connection();
-                    return Err(refuse(&request, refused));
+                    return Err(refused(too_slow));
                 }
             };
             let earlier = concurrent_or_earlier(&request, guarded.guard()).await;
             match guarded.require(tokens, earlier.as_ref()).await {
                 Ok(proof) => Ok(Self { value, proof }),
-                Err(refused) => Err(refuse(&request, refused)),
+                Err(denied) => Err(refused(denied)),
             }
         })
     }

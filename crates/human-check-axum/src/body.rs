@@ -1,14 +1,19 @@
 //! Reads bodies within the guard's limits on their size and time.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
 use axum::RequestExt;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use human_check_guard::integration::{
-    BodyKind, BodyLimit, GuardedRequest, SubmittedTokens, TokenFields, scan,
+    BodyKind, BodyLimit, Decision, GuardedRequest, HeldBody, SubmittedTokens, TokenFields, scan,
 };
 use human_check_guard::{DenialReason, Rejection};
 
@@ -20,8 +25,8 @@ fn content_type(parts: &Parts) -> &str {
         .unwrap_or_default()
 }
 
-/// Limits a body: beyond the limit it ends in an error. A body whose `Content-Length` is above the
-/// limit is refused at once.
+/// Limits a body: beyond the limit, and beyond what all bodies together may hold, it ends in an
+/// error. A body whose `Content-Length` is above the limit is refused at once.
 pub(crate) fn limited(
     guarded: &GuardedRequest,
     body: Body,
@@ -29,24 +34,70 @@ pub(crate) fn limited(
 ) -> Result<Body, Rejection> {
     let stated = body.size_hint();
     guarded.admit(Some(stated.lower()), limit)?;
+    let body = Body::new(Held {
+        body,
+        account: guarded.held_body(),
+    });
     Ok(match stated.upper() {
         Some(upper) if upper <= limit.max_bytes as u64 => body,
         _ => Body::new(Limited::new(body, limit.max_bytes)),
     })
 }
 
+/// A body whose bytes count as held in memory.
+struct Held {
+    body: Body,
+    account: Arc<HeldBody>,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let length = match &frame {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
+            _ => 0,
+        };
+        Poll::Ready(match self.account.receive(length) {
+            true => frame,
+            false => Some(Err(axum::Error::new("too many large bodies are held"))),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// Reads the whole body into memory, and returns the request with this body, and the tokens in it.
 pub(crate) async fn buffered(
-    guarded: &GuardedRequest,
+    guarded: &mut GuardedRequest,
     request: Request,
+    earlier: Option<&Decision>,
 ) -> Result<(Request, SubmittedTokens), Rejection> {
     // The limit that the application set for its extractors holds here, too.
     let (parts, body) = request.with_limited_body().into_parts();
-    let limit = BodyKind::of(content_type(&parts)).limit(guarded.guard().body_limits());
+    let kind = BodyKind::of(content_type(&parts));
+    if kind == BodyKind::Multipart {
+        guarded.judge_header(earlier).await?;
+    }
+    let limit = kind.limit(guarded.guard().body_limits());
     let body = limited(guarded, body, limit)?;
     let reading = tokio::time::timeout(limit.timeout, body.collect());
     let bytes = match guarded.in_time(reading.await)? {
         Ok(collected) => collected.to_bytes(),
+        Err(_) if guarded.held_body().is_refused() => {
+            return Err(guarded.refuse(DenialReason::TooManyUploads));
+        }
         Err(error) if is_length_limit(&error) => {
             return Err(guarded.refuse(DenialReason::BodyTooLarge));
         }

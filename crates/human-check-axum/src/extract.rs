@@ -133,7 +133,9 @@ human_check_guard::integration::checked_types! {
     /// The guard reads the body into memory, up to its limits, and finds the token in it: in a
     /// urlencoded form, JSON or multipart, by the content type. The inner extractor gets every byte
     /// unchanged. If it rejects the body, its own rejection is the response, and the token stays
-    /// unused. An inner extractor that reads the body later, such as
+    /// unused. A token in the header of a multipart request is verified before the body is read. A
+    /// body that cannot be read as its content type has no tokens, so a token in the header decides
+    /// alone. An inner extractor that reads the body later, such as
     /// [`Multipart`](axum::extract::Multipart), reads it after the token was verified.
     ///
     /// For uploads that should not be in memory send the token in the header, and take a [`Human`].
@@ -173,9 +175,13 @@ macro_rules! body {
                 let parsing =
                     guarded.extracting(|| $inner::<$with_token<T>>::from_request(request, state));
                 let parsing = tokio::time::timeout(limit.timeout, parsing);
-                let $inner(parsed) = guarded
-                    .in_time(parsing.await)?
-                    .map_err(HumanError::Inner)?;
+                let $inner(parsed) = match guarded.in_time(parsing.await)? {
+                    Ok(parsed) => parsed,
+                    Err(_) if guarded.held_body().is_refused() => {
+                        return Err(guarded.refuse(DenialReason::TooManyUploads).into());
+                    }
+                    Err(error) => return Err(HumanError::Inner(error)),
+                };
                 Ok(Self {
                     proof: guarded.require(parsed.tokens, earlier.as_ref()).await?,
                     value: parsed.inner,
@@ -224,8 +230,9 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         let (parts, body) = request.into_parts();
         let earlier = parts.extensions.get::<Decision>().cloned();
-        let guarded = GuardedRequest::new(guard_of(&parts, state), &Head(&parts));
-        let (request, tokens) = body::buffered(&guarded, Request::from_parts(parts, body)).await?;
+        let mut guarded = GuardedRequest::new(guard_of(&parts, state), &Head(&parts));
+        let request = Request::from_parts(parts, body);
+        let (request, tokens) = body::buffered(&mut guarded, request, earlier.as_ref()).await?;
         let value = E::from_request(request, state)
             .await
             .map_err(HumanError::Inner)?;

@@ -62,7 +62,9 @@ impl HumanLayer {
     /// Makes the layer find the token in forms, JSON and multipart bodies, too. Default: header
     /// only.
     ///
-    /// The layer holds the body in memory, up to the guard's limits, and passes every byte on. Use
+    /// The layer holds the body in memory, up to the guard's limits, and passes every byte on. A body
+    /// that cannot be read as its content type has no tokens, so a token in the header decides alone.
+    /// Use
     /// it for handlers that cannot be changed: [`HumanForm`](crate::HumanForm) parses the body
     /// once, and leaves the token of an invalid form unused.
     #[must_use]
@@ -142,13 +144,13 @@ where
 /// the layer.
 async fn screen(layer: &HumanLayer, request: Request) -> Result<Request, Rejection> {
     let (parts, body) = request.into_parts();
-    let guarded = GuardedRequest::new(layer.guard.snapshot(), &Head(&parts));
+    let mut guarded = GuardedRequest::new(layer.guard.snapshot(), &Head(&parts));
     let guard = guarded.guard().clone();
     let earlier = parts.extensions.get::<Decision>().cloned();
     let mut request = Request::from_parts(parts, body);
     let mut tokens = SubmittedTokens::none();
     if layer.reads_bodies {
-        (request, tokens) = body::buffered(&guarded, request).await?;
+        (request, tokens) = body::buffered(&mut guarded, request, earlier.as_ref()).await?;
     }
     let decision = guarded.decide(tokens, earlier.as_ref()).await;
     let _visitor: Visitor = decision.clone().require()?;

@@ -7,7 +7,7 @@ use axum::extract::FromRef;
 use human_check_altcha::WidgetFiles;
 use human_check_core::{ConfigError, FactKind, HumanCheck, Support, Widget};
 use human_check_emulator::Emulator;
-use human_check_guard::{Guard, MetricsObserver, RoutePolicy};
+use human_check_guard::{Guard, RoutePolicy};
 use human_check_http::{HyperTransport, ProviderClient};
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -57,9 +57,8 @@ impl GuardedForm {
         if provider_check.check.capabilities().of(FactKind::Action) != Support::Never {
             policy = policy.with_action(ACTION);
         }
-        let mut guard = Guard::builder(Arc::clone(&provider_check.check))
-            .with_observer(log.clone())
-            .with_observer(MetricsObserver);
+        let mut guard =
+            Guard::builder(Arc::clone(&provider_check.check)).with_observer(log.clone());
         if let Some(widget) = widget {
             guard = guard.with_widget(widget);
         }

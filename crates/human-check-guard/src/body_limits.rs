@@ -31,6 +31,11 @@ pub struct BodyLimits {
     pub max_upload_bytes: usize,
     /// The time within which a multipart body must arrive. Default 60 s.
     pub upload_timeout: Duration,
+    /// The most bytes of large bodies that the guards of a site hold in memory for all requests
+    /// together. Default 128 MiB. Beyond it a large body is refused with 503.
+    ///
+    /// The first 64 KiB of each body do not count, so forms and JSON pass all the same.
+    pub max_held_bytes: usize,
 }
 
 impl BodyLimits {
@@ -55,6 +60,13 @@ impl BodyLimits {
         self
     }
 
+    /// Sets the most bytes of large bodies that are held for all requests together. Default 128 MiB.
+    #[must_use]
+    pub fn with_max_held_bytes(mut self, bytes: usize) -> Self {
+        self.max_held_bytes = bytes;
+        self
+    }
+
     /// Sets the time within which a multipart body must arrive. Default 60 s.
     #[must_use]
     pub fn with_upload_timeout(mut self, timeout: Duration) -> Self {
@@ -70,6 +82,7 @@ impl Default for BodyLimits {
             body_timeout: Duration::from_secs(5),
             max_upload_bytes: 2 * 1_024 * 1_024,
             upload_timeout: Duration::from_secs(60),
+            max_held_bytes: 128 * 1_024 * 1_024,
         }
     }
 }

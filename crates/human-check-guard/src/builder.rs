@@ -3,8 +3,9 @@ use std::sync::Arc;
 
 use human_check_core::{ConfigError, HumanCheck, Widget};
 
-use crate::decision::PROVIDER_HEADER;
+use crate::decision::{PROVIDER_HEADER, REFUSALS_BEFORE_WARNING, RefusalStreaks};
 use crate::header_name::is_name_byte;
+use crate::integration::BodyBudget;
 use crate::snapshot::{Site, Snapshot};
 use crate::tokens::TokenFields;
 use crate::{BodyLimits, ClientAddress, DenialReason, Guard, Observer, RoutePolicy};
@@ -44,6 +45,9 @@ impl GuardBuilder {
             page: None,
             observers: Vec::new(),
             limits: BodyLimits::default(),
+            bodies: Arc::new(BodyBudget::new(BodyLimits::default().max_held_bytes)),
+            streaks: Arc::new(RefusalStreaks::new(REFUSALS_BEFORE_WARNING)),
+            twins: Arc::default(),
         };
         Self {
             site,
@@ -157,7 +161,19 @@ impl GuardBuilder {
     /// Sets the limits on bodies. Default [`BodyLimits::default`]: 64 KiB within 5 s, and for
     /// multipart 2 MiB within 60 s.
     pub fn with_body_limits(mut self, limits: BodyLimits) -> Self {
+        self.site.bodies = Arc::new(BodyBudget::new(limits.max_held_bytes));
         self.site.limits = limits;
+        self
+    }
+
+    /// Sets how many refusals for one reason, without a token that passes between them, are reported
+    /// as a possible mistake of the operator. Default 20. 0 reports none.
+    ///
+    /// The report is one event of the level `WARN`, which states the expected and the seen value, and
+    /// the gauge `human_check_all_refused`. It changes no decision. Bots can cause it, so it also
+    /// states from how many networks the tokens came.
+    pub fn with_refusals_before_warning(mut self, refusals: u32) -> Self {
+        self.site.streaks = Arc::new(RefusalStreaks::new(refusals));
         self
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use human_check_core::{ConfigError, Widget};
 
 use crate::decision::Inspected;
+use crate::integration::BodyBudget;
 use crate::snapshot::{Identity, Snapshot};
 use crate::tokens::TokenFields;
 use crate::{BodyLimits, DenialReason, Html, Rejection, RequestHead, RoutePolicy, WidgetRenderer};
@@ -214,6 +215,11 @@ impl Guard {
     /// Returns the limits on the bodies that the guard reads.
     pub fn body_limits(&self) -> BodyLimits {
         self.current.site().limits
+    }
+
+    /// Returns the budget of the bytes that all large bodies may hold together.
+    pub(crate) fn body_budget(&self) -> Arc<BodyBudget> {
+        Arc::clone(&self.current.site().bodies)
     }
 
     /// Returns the fields and members of a body that hold tokens.

@@ -20,8 +20,6 @@ pub use body_limits::BodyLimits;
 pub use builder::GuardBuilder;
 pub use challenge_endpoint::ChallengeEndpoint;
 pub use client_address::ClientAddress;
-#[cfg(feature = "metrics")]
-pub use decision::MetricsObserver;
 pub use decision::{
     DecisionEvent, DenialReason, GuardResponse, Human, Observer, Rejection, Unverified, Visitor,
 };

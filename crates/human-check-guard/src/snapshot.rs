@@ -7,6 +7,8 @@ use std::sync::Arc;
 use human_check_core::{ConfigError, Enforce, HumanCheck, Provider, Widget};
 use serde_json::json;
 
+use crate::decision::{RefusalStreaks, Twins};
+use crate::integration::BodyBudget;
 use crate::tokens::TokenFields;
 use crate::{BodyLimits, ClientAddress, DenialReason, Observer, RequestHead, RoutePolicy};
 
@@ -22,6 +24,9 @@ pub(crate) struct Site {
     pub(crate) page: Option<RefusalPage>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) limits: BodyLimits,
+    pub(crate) bodies: Arc<BodyBudget>,
+    pub(crate) streaks: Arc<RefusalStreaks>,
+    pub(crate) twins: Arc<Twins>,
 }
 
 type RefusalPage = Arc<dyn Fn(&DenialReason, &[Widget]) -> Option<String> + Send + Sync>;

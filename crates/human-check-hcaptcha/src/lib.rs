@@ -291,7 +291,11 @@ fn judge(reply: &Reply, rules: Rules<'_>) -> Result<Verdict, CheckError> {
     let facts = body.facts();
     let refusal = refusal.or_else(|| {
         if other_site {
-            return Some(Refusal::new(Reason::WrongSiteKey).with_alert());
+            let refusal = Refusal::new(Reason::WrongSiteKey).with_alert();
+            return Some(match rules.site_key {
+                Some(site_key) => refusal.with_expected(site_key),
+                None => refusal,
+            });
         }
         match (rules.max_risk, facts.score) {
             (None, _) => None,

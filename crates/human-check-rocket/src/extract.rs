@@ -1,5 +1,6 @@
 use std::io;
 
+use human_check_guard::DenialReason;
 use human_check_guard::integration::{BodyKind, FromDecision, GuardedRequest, WithToken};
 use rocket::data::{Data, FromData, Limits, Outcome, ToByteUnit};
 use rocket::form::{Form, FromForm};
@@ -107,13 +108,28 @@ impl<'r, T: FromForm<'r>, D: FromDecision> FromData<'r> for HumanForm<T, D> {
     type Error = HumanError<rocket::form::Errors<'r>>;
 
     async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
-        let Some(guarded) = guarded(request) else {
+        let Some(mut guarded) = guarded(request) else {
             return Outcome::Error(HumanError::unconfigured());
         };
         let kind = request.content_type().map(ToString::to_string);
         let kind = BodyKind::of(&kind.unwrap_or_default());
         let limit = kind.limit(guarded.guard().body_limits());
         if let Err(refused) = guarded.admit(content_length(request), limit) {
+            return Outcome::Error(HumanError::refused(request, refused));
+        }
+        // Rocket reads the body itself, so the length that the client states counts as held.
+        let length = content_length(request).unwrap_or_default();
+        if !guarded
+            .held_body()
+            .receive(usize::try_from(length).unwrap_or(usize::MAX))
+        {
+            let refused = guarded.refuse(DenialReason::TooManyUploads);
+            return Outcome::Error(HumanError::refused(request, refused));
+        }
+        let earlier = Local::earlier(request, guarded.guard());
+        if kind == BodyKind::Multipart
+            && let Err(refused) = guarded.judge_header(earlier).await
+        {
             return Outcome::Error(HumanError::refused(request, refused));
         }
         let parsing = guarded.extracting(|| Form::<FormWithToken<T>>::from_data(request, data));
@@ -125,7 +141,6 @@ impl<'r, T: FromForm<'r>, D: FromDecision> FromData<'r> for HumanForm<T, D> {
             Ok(Outcome::Forward(forward)) => return Outcome::Forward(forward),
             Err(refused) => return Outcome::Error(HumanError::refused(request, refused)),
         };
-        let earlier = Local::earlier(request, guarded.guard());
         match guarded.require(form.tokens, earlier).await {
             Ok(proof) => Outcome::Success(Self {
                 value: form.inner,

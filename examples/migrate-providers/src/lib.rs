@@ -12,7 +12,6 @@ use human_check::ConfigError;
 use human_check::config::Deployment;
 use human_check_axum::HumanForm;
 use human_check_axum::guard::Guard;
-use human_check_axum::guard::MetricsObserver;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
 
@@ -29,15 +28,13 @@ impl FromRef<App> for Guard {
     }
 }
 
-/// Loads the deployment of a configuration file, with guards that count their decisions.
+/// Loads the deployment of a configuration file.
 ///
 /// # Errors
 ///
 /// A [`ConfigError`] that names file, line and key.
 pub fn load(file: &str) -> Result<Deployment, ConfigError> {
-    Deployment::builder()
-        .with_guard_setup(|_route, guard| guard.with_observer(MetricsObserver))
-        .load(file)
+    Deployment::load(file)
 }
 
 /// Returns the routes of the application.

@@ -1,8 +1,10 @@
 //! How a policy judges a verdict: the rules, one after the other.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::{Origins, Policy};
+use crate::verdict::HostPattern;
 use crate::{FactKind, Facts, Reason, Refusal, Submission, Verdict};
 
 impl Policy {
@@ -35,10 +37,31 @@ impl Policy {
             return Verdict::Human(facts);
         };
         let refusal = Refusal::new(reason).with_facts(facts);
+        let refusal = match self.expected(reason, submission) {
+            Some(expected) => refusal.with_expected(expected),
+            None => refusal,
+        };
         Verdict::NotHuman(match reason {
             Reason::TestKey => refusal.with_alert(),
             _ => refusal,
         })
+    }
+
+    /// Returns what the rule that `reason` is about demands, for the operator.
+    fn expected(&self, reason: Reason, submission: &Submission) -> Option<String> {
+        match reason {
+            Reason::WrongHostname | Reason::EvidenceAbsent(FactKind::Hostname) => {
+                self.origins.as_ref().map(Origins::to_string)
+            }
+            Reason::WrongAction | Reason::EvidenceAbsent(FactKind::Action) => {
+                let expected = self.action.as_deref().or(submission.expected_action());
+                expected.map(str::to_owned)
+            }
+            Reason::ScoreTooLow | Reason::EvidenceAbsent(FactKind::Score) => {
+                self.min_score.map(|floor| floor.raw().to_string())
+            }
+            _ => None,
+        }
     }
 
     /// Returns the reason to refuse, if `facts` break a rule.
@@ -71,6 +94,14 @@ impl Policy {
         }
         self.max_age
             .and_then(|age| broken_age(facts.solved_at, age, self.clock_skew, now))
+    }
+}
+
+impl fmt::Display for Origins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts = self.hostnames.iter().map(HostPattern::to_string);
+        let all: Vec<_> = hosts.chain(self.apps.iter().cloned()).collect();
+        f.write_str(&all.join(", "))
     }
 }
 

@@ -133,6 +133,15 @@ impl HostPattern {
     }
 }
 
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => name.fmt(f),
+            Self::Under(parent) => write!(f, "*.{parent}"),
+        }
+    }
+}
+
 /// Returns whether anybody can register hosts below `name`, as below `co.uk` and `github.io`.
 ///
 /// The list is that of <https://publicsuffix.org>, with its private section.

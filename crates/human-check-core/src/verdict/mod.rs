@@ -94,7 +94,20 @@ impl Verdict {
     pub fn check_expectations(self, submission: &Submission) -> Self {
         match self {
             Self::Human(facts) => match submission.unmet_by(&facts) {
-                Some(reason) => Self::NotHuman(Refusal::new(reason).with_facts(facts)),
+                Some(reason) => {
+                    let refusal = Refusal::new(reason).with_facts(facts);
+                    // A binding may be a session, so only an action is shown.
+                    let expected = match reason {
+                        Reason::WrongAction | Reason::EvidenceAbsent(FactKind::Action) => {
+                            submission.expected_action()
+                        }
+                        _ => None,
+                    };
+                    Self::NotHuman(match expected {
+                        Some(action) => refusal.with_expected(action),
+                        None => refusal,
+                    })
+                }
                 None => Self::Human(facts),
             },
             refused => refused,

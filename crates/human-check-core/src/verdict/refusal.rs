@@ -22,6 +22,7 @@ pub struct Refusal {
     facts: Option<Box<Facts>>,
     provider: Option<Provider>,
     alert: bool,
+    expected: Option<Box<str>>,
 }
 
 impl Refusal {
@@ -33,7 +34,17 @@ impl Refusal {
             facts: None,
             provider: None,
             alert: false,
+            expected: None,
         }
+    }
+
+    /// Sets what the reply should have stated instead, such as the list of hosts. Default none.
+    ///
+    /// It is for the operator, who may have configured it wrongly, so it must not be a secret.
+    #[must_use]
+    pub fn with_expected(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(expected.into().into_boxed_str());
+        self
     }
 
     /// Sets the provider's own codes. Default none.
@@ -97,6 +108,11 @@ impl Refusal {
     pub fn provider(&self) -> Option<&Provider> {
         let by_facts = self.facts.as_ref().map(|facts| &facts.provider);
         self.provider.as_ref().or(by_facts)
+    }
+
+    /// Returns what the reply should have stated instead, if the refusal names it.
+    pub fn expected(&self) -> Option<&str> {
+        self.expected.as_deref()
     }
 
     /// Returns whether the refusal requires the operator's attention.

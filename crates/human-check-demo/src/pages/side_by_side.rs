@@ -17,9 +17,7 @@ use human_check_core::{
     Comparison, ComparisonSink, ConfigError, HumanCheck, HumanCheckExt, Shadow, Submission,
 };
 use human_check_emulator::Emulator;
-use human_check_guard::{
-    Guard, Html, MetricsObserver, Rejection, RoutePolicy, Visitor, WidgetRenderer,
-};
+use human_check_guard::{Guard, Html, Rejection, RoutePolicy, Visitor, WidgetRenderer};
 use human_check_http::{HyperTransport, ProviderClient};
 use serde::Deserialize;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -106,9 +104,7 @@ fn guard(app: &App, pair: Pair) -> Result<(Guard, Receiver<Comparison>), ConfigE
         Arc::clone(&first.provider_check.check),
         Arc::clone(&second.provider_check.check),
     )?;
-    let mut builder = Guard::builder(check)
-        .with_observer(app.log().clone())
-        .with_observer(MetricsObserver);
+    let mut builder = Guard::builder(check).with_observer(app.log().clone());
     for form in [first, second] {
         for widget in form.guard.widgets() {
             builder = builder.with_widget(widget.clone());

@@ -24,6 +24,12 @@ pub enum DenialReason {
     /// The token does not prove a human: it is invalid, expired, used, of another site, or against
     /// a rule of the policy. Status 403.
     VerificationFailed,
+    /// The token was used before, and another request sent it at the same time as this one. The
+    /// other request got the verdict. Status 409.
+    ///
+    /// A double click on a form causes it. Only a request that overlaps with another one gets this
+    /// response; a token that is sent again later is [`VerificationFailed`](Self::VerificationFailed).
+    AlreadySubmitted,
     /// The check could not reach a verdict, for example because the provider is down. Status 503.
     Unavailable {
         /// The time after which the client may try again, if the provider requested one or the
@@ -36,6 +42,9 @@ pub enum DenialReason {
     Misconfigured,
     /// The body is larger than the limit of the guard. Status 413.
     BodyTooLarge,
+    /// The large bodies that the guard holds for all clients together have too many bytes, so this
+    /// one was not read to its end. Status 503.
+    TooManyUploads,
     /// The body did not arrive within the guard's timeout. Status 408, and the connection is
     /// closed.
     BodyTooSlow,
@@ -53,6 +62,8 @@ impl DenialReason {
             Self::Misconfigured => "misconfigured",
             Self::BodyTooLarge => "body-too-large",
             Self::BodyTooSlow => "body-too-slow",
+            Self::AlreadySubmitted => "already-submitted",
+            Self::TooManyUploads => "too-many-uploads",
         }
     }
 
@@ -62,9 +73,10 @@ impl DenialReason {
             Self::InvalidToken => 400,
             Self::ChallengeRequired | Self::VerificationFailed => 403,
             Self::BodyTooSlow => 408,
+            Self::AlreadySubmitted => 409,
             Self::BodyTooLarge => 413,
             Self::Misconfigured => 500,
-            Self::Unavailable { .. } => 503,
+            Self::TooManyUploads | Self::Unavailable { .. } => 503,
         }
     }
 
@@ -78,6 +90,8 @@ impl DenialReason {
             Self::Misconfigured => "Internal error",
             Self::BodyTooLarge => "Request too large",
             Self::BodyTooSlow => "Request too slow",
+            Self::AlreadySubmitted => "Already submitted",
+            Self::TooManyUploads => "Too many uploads",
         }
     }
 
@@ -93,6 +107,12 @@ impl DenialReason {
             Self::Misconfigured => "The server has an internal problem. Please try again later.",
             Self::BodyTooLarge => "Please send less data at once.",
             Self::BodyTooSlow => "Please try again.",
+            Self::AlreadySubmitted => {
+                "This form was sent twice at the same time. The first request is being processed."
+            }
+            Self::TooManyUploads => {
+                "The server receives too many uploads right now. Please try again in a moment."
+            }
         }
     }
 

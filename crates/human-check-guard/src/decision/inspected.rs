@@ -42,7 +42,7 @@ fn is_public(ip: IpAddr) -> bool {
 ///
 /// [`Guard::inspect`](crate::Guard::inspect) creates it. [`with_tokens`](Self::with_tokens) leads
 /// to the decision, and [`refuse`](Self::refuse) ends the request before that.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "an inspected request is not decided yet"]
 pub struct Inspected {
     responder: Responder,
@@ -94,6 +94,11 @@ impl Inspected {
             user_agent: user_agent.text().filter(|agent| !agent.trim().is_empty()),
             since: Instant::now(),
         }
+    }
+
+    /// Returns whether the head has a token.
+    pub(crate) fn has_tokens(&self) -> bool {
+        !self.tokens.is_empty()
     }
 
     /// Adds the tokens of the body, and returns the request ready to be decided.
@@ -151,8 +156,10 @@ fn header_tokens(guard: &Snapshot, lines: Vec<Vec<u8>>, provider: Single) -> Sub
     let providers = guard.site().check.providers();
     let several = lines.len() > 1;
     for line in lines {
-        let owner = match providers {
-            [_] => Some(0),
+        let owner = match (providers, provider.as_deref()) {
+            ([_], None) => Some(0),
+            // The token of a provider that is no longer accepted, for example.
+            ([only], Some(name)) if name != only.name() => continue,
             _ => providers
                 .iter()
                 .position(|known| Some(known.name()) == provider.as_deref()),

@@ -8,9 +8,11 @@ mod denial_reason;
 mod inspected;
 mod observer;
 mod pending;
+mod refusal_streak;
 mod rejection;
 mod report;
 mod responder;
+mod twins;
 mod visitor;
 
 use std::sync::Arc;
@@ -21,12 +23,13 @@ pub use accept::prefers_html;
 pub use denial_reason::DenialReason;
 pub use inspected::Inspected;
 pub(crate) use inspected::PROVIDER_HEADER;
-#[cfg(feature = "metrics")]
-pub use observer::MetricsObserver;
 pub use observer::{DecisionEvent, Observer};
 pub use pending::Pending;
 pub use rejection::{GuardResponse, Rejection};
 pub use visitor::{Human, Unverified, Visitor};
+
+pub(crate) use refusal_streak::{REFUSALS_BEFORE_WARNING, RefusalStreaks};
+pub(crate) use twins::Twins;
 
 use crate::snapshot::Snapshot;
 use responder::Responder;

@@ -58,7 +58,7 @@ impl Pending {
     /// without a token and one has come up since, the check is called.
     ///
     /// A decision of another guard proves nothing here. This method then decides anew, and logs a
-    /// warning if a token is verified a second time.
+    /// warning if a token is verified a second time, once for each pair of routes.
     ///
     /// Dropping the future stops waiting. The provider may have used up the token by then.
     pub async fn decide_after(self, earlier: Option<&Decision>) -> Decision {
@@ -68,12 +68,8 @@ impl Pending {
         let guard = self.responder.guard();
         if earlier.guard().identity() != guard.identity() {
             if earlier.submission.is_some() && matches!(self.evidence, Evidence::Submitted(_)) {
-                tracing::warn!(
-                    target: "human_check_guard",
-                    route = guard.policy().name(),
-                    before = earlier.guard().policy().name(),
-                    "a token is verified under a second policy; most providers accept a token once"
-                );
+                let before = earlier.guard().policy().name();
+                report::second_policy(guard.policy().name(), before);
             }
             return self.decide().await;
         }
@@ -190,11 +186,24 @@ type Decided = (
 
 /// Calls the check and translates its outcome by the policy.
 async fn decide(guard: &Snapshot, submission: &Submission) -> Decided {
+    let (site, route) = (guard.site(), guard.policy().name());
+    let mut submitted = guard.fields().providers().iter();
+    let token = submitted.find_map(|known| submission.token_for(known, usize::MAX).ok());
+    let twin = token.map(|token| site.twins.enter(token));
     match guard.check().check(submission).await {
-        Ok(Verdict::Human(facts)) => (Ok(Visitor::Human(Human::new(facts))), None, ""),
+        Ok(Verdict::Human(facts)) => {
+            site.streaks.passed(route);
+            (Ok(Visitor::Human(Human::new(facts))), None, "")
+        }
         Ok(Verdict::NotHuman(refusal)) => {
+            site.streaks
+                .refused(route, &refusal, submission.client_ip());
             let provider = refusal.provider().cloned();
+            let is_twin = twin.is_some_and(|twin| twin.is_one_of_several());
             let denial = match refusal.reason() {
+                Reason::ExpiredOrReplayed | Reason::Replayed if is_twin => {
+                    DenialReason::AlreadySubmitted
+                }
                 Reason::Malformed => DenialReason::InvalidToken,
                 Reason::Missing => DenialReason::ChallengeRequired,
                 _ => DenialReason::VerificationFailed,

@@ -23,6 +23,7 @@ pub(crate) fn observe(
         reason,
         elapsed,
     };
+    count(&event);
     for observer in &guard.site().observers {
         observer.on_decision(&event);
     }
@@ -43,6 +44,40 @@ pub(crate) fn observe(
         Severity::Misconfigured => emit!(tracing::Level::ERROR),
         Severity::NoVerdict => emit!(tracing::Level::WARN),
         Severity::Normal => emit!(tracing::Level::DEBUG),
+    }
+}
+
+/// Adds a decision to the metrics `human_check_decisions_total` and
+/// `human_check_decision_duration_seconds`.
+fn count(event: &DecisionEvent<'_>) {
+    #[cfg(feature = "metrics")]
+    {
+        let labels = [
+            ("route", event.route.to_owned()),
+            ("decision", event.decision.to_owned()),
+            ("provider", event.provider.to_owned()),
+            ("reason", event.reason.to_owned()),
+        ];
+        metrics::counter!("human_check_decisions_total", &labels).increment(1);
+        metrics::histogram!("human_check_decision_duration_seconds", &labels[..2])
+            .record(event.elapsed.as_secs_f64());
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = event;
+}
+
+/// Logs that a token is verified under a second policy, once for each pair of routes: the code of the
+/// application causes it, but each request with a token repeats it.
+pub(crate) fn second_policy(route: &str, before: &str) {
+    static LOGGED: Mutex<BTreeSet<(String, String)>> = Mutex::new(BTreeSet::new());
+    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+    if logged.insert((route.to_owned(), before.to_owned())) {
+        tracing::warn!(
+            target: "human_check_guard",
+            route,
+            before,
+            "a token is verified under a second policy; most providers accept a token once"
+        );
     }
 }
 

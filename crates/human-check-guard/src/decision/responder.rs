@@ -80,7 +80,13 @@ impl Responder {
             let seconds = retry_after_seconds(retry_after);
             headers.push(("retry-after", seconds.to_string().into()));
         }
-        if denial == DenialReason::BodyTooSlow {
+        if denial == DenialReason::TooManyUploads {
+            headers.push(("retry-after", retry_after_seconds(None).to_string().into()));
+        }
+        if matches!(
+            denial,
+            DenialReason::BodyTooSlow | DenialReason::TooManyUploads
+        ) {
             headers.push(("connection", "close".into()));
         }
         let response = GuardResponse {

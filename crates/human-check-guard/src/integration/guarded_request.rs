@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::BodyLimit;
+use super::{BodyLimit, HeldBody};
 use crate::decision::{Decision, FromDecision, Inspected};
 use crate::tokens::{FieldsScope, SubmittedTokens, extracting};
 use crate::{DenialReason, Guard, Rejection, RequestHead};
@@ -39,13 +39,22 @@ use crate::{DenialReason, Guard, Rejection, RequestHead};
 pub struct GuardedRequest {
     guard: Guard,
     inspected: Inspected,
+    held: Arc<HeldBody>,
+    /// The decision by the token in the header, see [`judge_header`](Self::judge_header).
+    by_header: Option<Decision>,
 }
 
 impl GuardedRequest {
     /// Creates a guarded request: reads the head for a [snapshot](Guard::snapshot) of a guard.
     pub fn new(guard: Guard, head: &dyn RequestHead) -> Self {
         let inspected = guard.inspect(head);
-        Self { guard, inspected }
+        let held = Arc::new(HeldBody::new(guard.body_budget()));
+        Self {
+            guard,
+            inspected,
+            held,
+            by_header: None,
+        }
     }
 
     /// Returns the guard.
@@ -68,6 +77,42 @@ impl GuardedRequest {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Returns the account of the bytes of this body that are held in memory.
+    ///
+    /// A framework crate adds each chunk to it as it arrives. If one does not fit, it ends the body
+    /// and refuses the request with [`DenialReason::TooManyUploads`].
+    pub fn held_body(&self) -> Arc<HeldBody> {
+        Arc::clone(&self.held)
+    }
+
+    /// Returns whether the head of the request has a token.
+    pub fn has_header_token(&self) -> bool {
+        self.inspected.has_tokens()
+    }
+
+    /// Decides by the token in the header before a large body is read, if there is one.
+    ///
+    /// A client without a good token then cannot make the server hold its upload. A token in the
+    /// body is compared with that in the header all the same.
+    ///
+    /// Dropping the future stops waiting. The provider may have used up the token by then.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection`] when the token in the header is refused.
+    pub async fn judge_header(&mut self, earlier: Option<&Decision>) -> Result<(), Rejection> {
+        if !self.has_header_token() {
+            return Ok(());
+        }
+        let pending = self.inspected.clone().with_tokens(SubmittedTokens::none());
+        let decision = pending.decide_after(earlier).await;
+        if let Err(denial) = decision.result() {
+            return Err(decision.refuse(denial));
+        }
+        self.by_header = Some(decision);
+        Ok(())
     }
 
     /// Starts the framework's own extractor, with the guard's token fields in scope, see
@@ -103,7 +148,7 @@ impl GuardedRequest {
     pub async fn decide(self, tokens: SubmittedTokens, earlier: Option<&Decision>) -> Decision {
         self.inspected
             .with_tokens(tokens)
-            .decide_after(earlier)
+            .decide_after(self.by_header.as_ref().or(earlier))
             .await
     }
 

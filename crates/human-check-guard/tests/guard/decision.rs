@@ -12,7 +12,7 @@ use human_check_guard::{
 use human_check_testkit::Scripted;
 use serde_json::Value;
 
-use crate::support::Head;
+use crate::support::{self, Head};
 
 fn closed() -> RoutePolicy {
     RoutePolicy::fail_closed("signup")
@@ -668,4 +668,187 @@ async fn a_request_that_is_looked_at_twice_counts_once() {
         let decision = again.decide_after(Some(&first)).await;
         assert_eq!(decision.result().is_ok(), expected);
     }
+}
+
+#[tokio::test]
+async fn a_header_token_of_another_provider_does_not_reach_the_only_one() {
+    let check = Scripted::human();
+    let guard = guard(&check, closed());
+    for (name, expected) in [
+        ("scripted", None),
+        ("old", Some(DenialReason::ChallengeRequired)),
+        ("", Some(DenialReason::ChallengeRequired)),
+    ] {
+        let head = Head::new()
+            .with("x-captcha-token", "t")
+            .with("x-captcha-provider", name);
+        let decision = guard
+            .inspect(&head)
+            .with_tokens(SubmittedTokens::none())
+            .decide()
+            .await;
+        assert_eq!(decision.result().err(), expected, "{name}");
+    }
+    assert_eq!(check.submissions().len(), 1);
+}
+
+/// A refusal as an adapter makes it for a wrong host.
+fn wrong_host() -> Scripted {
+    let mut facts = Facts::new(&SCRIPTED);
+    facts.hostname = human_check_core::Hostname::parse("shop.example");
+    let reported = Capabilities::nothing().sometimes(FactKind::Hostname);
+    Scripted::human_with(facts).with_capabilities(reported)
+}
+
+static SCRIPTED: Provider = Provider::new("scripted", &["scripted-response"]);
+
+async fn decide_from(guard: &Guard, address: &str) {
+    let mut head = Head::new();
+    head.peer = Some(address.parse().unwrap());
+    let _decision = decide(guard, &head, "t").await;
+}
+
+#[tokio::test]
+async fn a_mistake_that_refuses_everybody_is_one_warning_with_the_values() {
+    let log = support::Log::capture();
+    let policy = Policy::new()
+        .with_hostnames(["www.example.com", "*.example.org"])
+        .unwrap();
+    let guard = guard(&wrong_host(), closed().with_policy(policy));
+    for visitor in 0..19 {
+        decide_from(&guard, &format!("198.51.{visitor}.7")).await;
+    }
+    assert_eq!(log.of("WARN"), [""; 0]);
+    for _ in 0..50 {
+        decide_from(&guard, "198.51.19.7").await;
+    }
+    let warnings = log.of("WARN");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    for part in [
+        "route=\"signup\"",
+        "provider=\"scripted\"",
+        "reason=\"wrong-hostname\"",
+        "expected=\"www.example.com, *.example.org\"",
+        "seen=\"shop.example\"",
+        "refusals=20",
+        "networks=20",
+    ] {
+        assert!(warnings[0].contains(part), "{part}: {}", warnings[0]);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_passes_ends_a_streak_and_the_next_one_is_reported_again() {
+    let log = support::Log::capture();
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    let script = Scripted::from_script(move |_| {
+        match calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            6 => Ok(human_check_core::Verdict::Human(Facts::new(&SCRIPTED))),
+            _ => Ok(human_check_core::Refusal::new(Reason::Invalid).into()),
+        }
+    });
+    let builder = Guard::builder(script).with_refusals_before_warning(3);
+    let guard = builder.build(closed()).unwrap();
+    for _ in 0..6 {
+        decide_from(&guard, "198.51.100.7").await;
+    }
+    assert_eq!(log.of("WARN").len(), 1, "of six refusals");
+    decide_from(&guard, "198.51.100.7").await;
+    assert_eq!(log.of("INFO").len(), 1, "a token passed again");
+    for _ in 0..2 {
+        decide_from(&guard, "198.51.100.7").await;
+    }
+    assert_eq!(log.of("WARN").len(), 1);
+    decide_from(&guard, "198.51.100.7").await;
+    assert_eq!(log.of("WARN").len(), 2);
+}
+
+#[tokio::test]
+async fn what_says_nothing_about_the_configuration_is_no_streak() {
+    for reason in [
+        Reason::Expired,
+        Reason::ExpiredOrReplayed,
+        Reason::Replayed,
+        Reason::Missing,
+    ] {
+        let log = support::Log::capture();
+        let guard = guard(&Scripted::refused(reason), closed());
+        for _ in 0..30 {
+            decide_from(&guard, "198.51.100.7").await;
+        }
+        assert_eq!(log.of("WARN"), [""; 0], "{reason}");
+    }
+    let log = support::Log::capture();
+    let builder = Guard::builder(Scripted::refused(Reason::Invalid));
+    let silent = builder
+        .with_refusals_before_warning(0)
+        .build(closed())
+        .unwrap();
+    for _ in 0..30 {
+        decide_from(&silent, "198.51.100.7").await;
+    }
+    assert_eq!(log.of("WARN"), [""; 0]);
+}
+
+/// A check that accepts a token once, and not before the test lets it.
+#[derive(Debug, Default)]
+struct Once {
+    used: Mutex<bool>,
+    gate: tokio::sync::Notify,
+}
+
+#[human_check_core::adapter::async_trait]
+impl HumanCheck for Once {
+    fn providers(&self) -> &[Provider] {
+        std::slice::from_ref(&SCRIPTED)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
+    }
+
+    async fn check(
+        &self,
+        _: &human_check_core::Submission,
+    ) -> Result<human_check_core::Verdict, human_check_core::CheckError> {
+        let first = !std::mem::replace(&mut *self.used.lock().unwrap(), true);
+        self.gate.notified().await;
+        Ok(match first {
+            true => human_check_core::Verdict::Human(Facts::new(&SCRIPTED)),
+            false => human_check_core::Refusal::new(Reason::Replayed).into(),
+        })
+    }
+}
+
+#[tokio::test]
+async fn of_two_simultaneous_requests_with_one_token_the_second_is_told_so() {
+    let check = Arc::new(Once::default());
+    let guard = Guard::new(Arc::clone(&check), closed()).unwrap();
+    let head = Head::new();
+    let (first, second, other) = (
+        decide(&guard, &head, "one-token"),
+        decide(&guard, &head, "one-token"),
+        decide(&guard, &head, "another-token"),
+    );
+    let release = async {
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+            check.gate.notify_one();
+        }
+    };
+    let (first, second, other, ()) = tokio::join!(first, second, other, release);
+    assert!(first.result().is_ok());
+    assert_eq!(second.result().err(), Some(DenialReason::AlreadySubmitted));
+    assert_eq!(
+        other.result().err(),
+        Some(DenialReason::VerificationFailed),
+        "no twin of it"
+    );
+    let rejection: Result<Human, Rejection> = second.require();
+    let response = rejection.unwrap_err().into_response();
+    assert_eq!(response.status, 409);
+    // A token that is sent again later is refused like every other one.
+    check.gate.notify_one();
+    let later = decide(&guard, &head, "one-token").await;
+    assert_eq!(later.result().err(), Some(DenialReason::VerificationFailed));
 }

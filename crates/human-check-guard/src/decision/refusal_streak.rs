@@ -1,0 +1,160 @@
+//! Notices when every token of a route is refused for one reason, which a wrong configuration may
+//! explain.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+use human_check_core::{Reason, Refusal};
+
+/// The default number of refusals from which on a streak is reported.
+pub(crate) const REFUSALS_BEFORE_WARNING: u32 = 20;
+
+/// The most networks that are counted for a streak.
+const MAX_NETWORKS: usize = 1_000;
+
+/// The refusals of each route since a token passed there.
+#[derive(Debug)]
+pub(crate) struct RefusalStreaks {
+    threshold: u32,
+    by_route: Mutex<HashMap<String, HashMap<&'static str, Streak>>>,
+}
+
+/// The refusals for one reason.
+#[derive(Debug, Default)]
+struct Streak {
+    provider: String,
+    refusals: u32,
+    networks: HashSet<u64>,
+    is_reported: bool,
+}
+
+impl RefusalStreaks {
+    /// Creates streaks that are reported from `threshold` refusals on. With 0 none is reported.
+    pub(crate) fn new(threshold: u32) -> Self {
+        Self {
+            threshold,
+            by_route: Mutex::default(),
+        }
+    }
+
+    /// Ends the streaks of a route, because a token passed.
+    pub(crate) fn passed(&self, route: &str) {
+        let mut by_route = self.by_route.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(streaks) = by_route
+            .get_mut(route)
+            .filter(|streaks| !streaks.is_empty())
+        else {
+            return;
+        };
+        for (reason, streak) in streaks.drain() {
+            if streak.is_reported {
+                set_metrics(route, &streak.provider, reason, 0.0, 0.0);
+                tracing::info!(
+                    target: "human_check_guard",
+                    route,
+                    reason,
+                    "a token passed again"
+                );
+            }
+        }
+    }
+
+    /// Adds a refusal of a route, and reports its streak if it has become long enough.
+    pub(crate) fn refused(&self, route: &str, refusal: &Refusal, client: Option<IpAddr>) {
+        if self.threshold == 0 || !may_be_a_mistake(refusal.reason()) {
+            return;
+        }
+        let reason = refusal.reason().as_str();
+        let mut by_route = self.by_route.lock().unwrap_or_else(PoisonError::into_inner);
+        if !by_route.contains_key(route) {
+            by_route.insert(route.to_owned(), HashMap::new());
+        }
+        let Some(streaks) = by_route.get_mut(route) else {
+            return;
+        };
+        let streak = streaks.entry(reason).or_default();
+        streak.refusals = streak.refusals.saturating_add(1);
+        if let Some(client) = client
+            && streak.networks.len() < MAX_NETWORKS
+        {
+            streak.networks.insert(network(client));
+        }
+        if streak.refusals < self.threshold {
+            return;
+        }
+        let networks = streak.networks.len();
+        if !streak.is_reported {
+            streak.is_reported = true;
+            streak.provider = refusal.provider().map_or("", |p| p.name()).to_owned();
+            tracing::warn!(
+                target: "human_check_guard",
+                route,
+                provider = streak.provider,
+                reason,
+                expected = refusal.expected(),
+                seen = seen(refusal).map(tracing::field::debug),
+                refusals = streak.refusals,
+                networks,
+                "no token of this route passes, and all are refused for one reason; the \
+                 configuration may be wrong, or bots are the only clients"
+            );
+        }
+        set_metrics(route, &streak.provider, reason, 1.0, networks as f64);
+    }
+}
+
+/// Returns whether a wrong configuration can cause refusals with this reason. A token that expired
+/// or was used before says nothing about the configuration.
+fn may_be_a_mistake(reason: Reason) -> bool {
+    !matches!(
+        reason,
+        Reason::Expired | Reason::ExpiredOrReplayed | Reason::Missing | Reason::Replayed
+    )
+}
+
+/// Returns what the provider reported in place of what was expected. It may hold text that the
+/// page's script chose, so it is shortened and logged in quotes.
+fn seen(refusal: &Refusal) -> Option<String> {
+    const MAX_CHARS: usize = 100;
+
+    let facts = refusal.facts();
+    let text = match refusal.reason() {
+        Reason::WrongHostname => {
+            let host = facts.and_then(|facts| Some(facts.hostname.as_ref()?.to_string()));
+            host.or_else(|| facts?.app.clone())
+        }
+        Reason::WrongAction => {
+            facts.and_then(|facts| Some(facts.action.as_ref()?.as_str().to_owned()))
+        }
+        Reason::ScoreTooLow => facts.and_then(|facts| Some(facts.score?.raw().to_string())),
+        _ => None,
+    };
+    let text = text.unwrap_or_else(|| refusal.codes().join(", "));
+    let shown: String = text.chars().take(MAX_CHARS).collect();
+    (!shown.is_empty()).then_some(shown)
+}
+
+/// Sets the gauges of a streak.
+fn set_metrics(route: &str, provider: &str, reason: &'static str, on: f64, networks: f64) {
+    #[cfg(feature = "metrics")]
+    {
+        let labels = [
+            ("route", route.to_owned()),
+            ("provider", provider.to_owned()),
+            ("reason", reason.to_owned()),
+        ];
+        metrics::gauge!("human_check_all_refused", &labels).set(on);
+        metrics::gauge!("human_check_all_refused_networks", &labels).set(networks);
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = (route, provider, reason, on, networks);
+}
+
+/// Returns the network of a client: the /24 of an IPv4 address, the /48 of an IPv6 address.
+fn network(client: IpAddr) -> u64 {
+    match client.to_canonical() {
+        IpAddr::V4(ip) => u64::from(u32::from(ip) >> 8),
+        IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64 | 0xffff,
+    }
+}
