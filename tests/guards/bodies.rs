@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::body_kinds::{comment, form, multipart};
 use crate::client::Request;
-use crate::fixture::{Framework, apps, apps_with, eventually, limits};
+use crate::fixture::{Framework, apps, apps_with, limits};
 
 const FIELD: &str = "h-captcha-response";
 

@@ -245,9 +245,9 @@ async fn a_clock_that_is_set_back_does_not_undo_the_sunset() {
         .with_sunset(clock.now() + Duration::from_secs(60))
         .with_clock(clock.clone());
     clock.advance(Duration::from_secs(60));
-    check.check(&submission(false, true)).await.unwrap();
+    let _ = check.check(&submission(false, true)).await.unwrap();
     clock.set(clock.now() - Duration::from_secs(3_600));
-    check.check(&submission(false, true)).await.unwrap();
+    let _ = check.check(&submission(false, true)).await.unwrap();
     assert_eq!(old.submissions().len(), 0);
 }
 

@@ -90,5 +90,5 @@ pub(crate) fn generic(name: &str, emulator: &Emulator, client: &ProviderClient) 
 /// Returns the kinds of provider that are called over the network.
 pub(crate) fn remote() -> impl Iterator<Item = ProviderKind> {
     let all = ProviderKind::ALL.iter().copied();
-    all.filter(|kind| !kind.is_self_hosted())
+    all.filter(|kind| !kind.is_self_hosted() && !kind.is_siteverify())
 }

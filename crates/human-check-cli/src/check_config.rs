@@ -21,9 +21,15 @@ pub(crate) async fn run(out: &mut impl Write, file: &Path) -> io::Result<Result<
         Err(error) => return Ok(Err(error)),
     };
     write!(out, "{}", deployment.summary())?;
-    for warning in deployment.inspect_stores().await {
+    let mut warnings = deployment.warnings();
+    warnings.extend(deployment.inspect_stores().await);
+    for warning in &warnings {
         writeln!(out, "warning: {warning}")?;
     }
-    writeln!(out, "{}: nothing is wrong with it", file.display())?;
+    match warnings.len() {
+        0 => writeln!(out, "{}: nothing is wrong with it", file.display())?,
+        1 => writeln!(out, "{}: valid, with 1 warning", file.display())?,
+        many => writeln!(out, "{}: valid, with {many} warnings", file.display())?,
+    }
     Ok(Ok(()))
 }

@@ -47,7 +47,17 @@ impl Context<'_> {
         default: &str,
     ) -> Result<Secret, ConfigError> {
         let default = SecretRef::Env(default.to_owned());
-        let text = match reference.unwrap_or(&default) {
+        let text = self.secret_text(path, reference.unwrap_or(&default))?;
+        Secret::new(text.trim()).map_err(|error| self.placed(path, error))
+    }
+
+    /// Reads the text that the key at `path` refers to.
+    pub(crate) fn secret_text(
+        &self,
+        path: &KeyPath,
+        reference: &SecretRef,
+    ) -> Result<String, ConfigError> {
+        Ok(match reference {
             SecretRef::Env(name) => (self.variable)(name).ok_or_else(|| {
                 let shown = shown(name);
                 let problem = format!("is in the variable {shown}, which is not set");
@@ -56,17 +66,18 @@ impl Context<'_> {
             SecretRef::File(file) => {
                 let path_of_file = self.directory.join(file);
                 self.secrets.read(&path_of_file).map_err(|error| {
-                    // A text that does not look like a path may be the secret itself.
-                    let shown = match file.contains([':', '@']) || !file.contains(['/', '.']) {
-                        true => "that `file` names".to_owned(),
-                        false => path_of_file.display().to_string(),
+                    // A text that leads into no folder of this machine may be the secret itself.
+                    let leads_somewhere = path_of_file.parent().is_some_and(Path::is_dir)
+                        && (file.contains('/') || file.contains('.'));
+                    let shown = match leads_somewhere && !file.contains([':', '@']) {
+                        true => path_of_file.display().to_string(),
+                        false => "that `file` names".to_owned(),
                     };
                     let problem = format!("is in the file {shown}, which cannot be read ({error})");
                     self.wrong(path, problem, "check the path and its permissions")
                 })?
             }
-        };
-        Secret::new(text.trim()).map_err(|error| self.placed(path, error))
+        })
     }
 }
 

@@ -17,11 +17,15 @@ mod context;
 mod deployment;
 mod duration;
 mod issuer;
+mod keys;
 mod model;
 mod provider_config;
 mod provider_kind;
+mod registered;
 #[cfg(feature = "schema")]
 mod schema;
+#[cfg(feature = "siteverify")]
+mod siteverify_config;
 mod source;
 mod stores;
 mod suggestion;
@@ -33,5 +37,6 @@ pub use compose::{NamedProvider, load_accounts};
 pub use deployment::{Deployment, DeploymentBuilder, Watch};
 pub use provider_config::{ProviderConfig, parse_base_url};
 pub use provider_kind::{EnterpriseKeyKind, ProviderKind};
+pub use registered::{AdapterSettings, RegisteredCheck};
 #[cfg(feature = "schema")]
 pub use schema::schema;

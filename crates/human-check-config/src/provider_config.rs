@@ -68,6 +68,25 @@ pub struct ProviderConfig {
     /// The form fields that the token arrives in, if the page renames them. Empty for the
     /// provider's own.
     pub fields: Vec<String>,
+    /// The URL of the widget's script, or its path on the site itself. Cap and Friendly Captcha have
+    /// a [widget](Self::widget) with it only. Default: the provider's own.
+    pub script_url: Option<String>,
+    /// The theme of the widget, such as `dark`. Default: that of the widget.
+    pub theme: Option<String>,
+    /// The size of the widget, such as `compact`. Default: that of the widget.
+    pub size: Option<String>,
+    /// The language of the widget, as a language tag. Default: the widget chooses it.
+    pub language: Option<String>,
+    /// The base URL of the operator's own server. Required for cap and mcaptcha, and unused
+    /// elsewhere.
+    pub instance: Option<Endpoint>,
+    /// The call of a provider of the kind siteverify. Required for it, and unused elsewhere.
+    #[cfg(feature = "siteverify")]
+    pub dialect: Option<human_check_siteverify::Dialect>,
+    /// The description of the widget of a provider of the kind siteverify. Default: pages write the
+    /// widget themselves.
+    #[cfg(feature = "siteverify")]
+    pub widget_spec: Option<&'static human_check_core::adapter::WidgetSpec>,
     /// The settings of altcha alone.
     #[cfg(feature = "altcha")]
     pub altcha: AltchaConfig,
@@ -94,6 +113,15 @@ impl ProviderConfig {
             accept_offline_tokens: false,
             base_url: None,
             fields: Vec::new(),
+            script_url: None,
+            theme: None,
+            size: None,
+            language: None,
+            instance: None,
+            #[cfg(feature = "siteverify")]
+            dialect: None,
+            #[cfg(feature = "siteverify")]
+            widget_spec: None,
             #[cfg(feature = "altcha")]
             altcha: AltchaConfig::default(),
         }
@@ -163,6 +191,11 @@ impl ProviderConfig {
     ) -> Result<(Box<dyn HumanCheck>, Option<Issuer>), ConfigError> {
         let missing = |field, remedy| ConfigError::new(field, "is missing", remedy);
         let provider = self.kind.provider();
+        #[cfg(feature = "siteverify")]
+        let provider = self
+            .dialect
+            .as_ref()
+            .map_or(provider, |dialect| dialect.provider());
         let mut client = client.clone().with_test_keys(self.test_keys);
         if let Some(base) = self.base_url {
             client = client.with_base_url(provider, base);
@@ -249,6 +282,40 @@ impl ProviderConfig {
                     RecaptchaEnterprise::new(client, project, site_key?, credential, kind)?;
                 Box::new(with_fields!(recaptcha))
             }
+            #[cfg(feature = "siteverify")]
+            ProviderKind::Cap
+            | ProviderKind::CaptchaFox
+            | ProviderKind::FriendlyCaptcha
+            | ProviderKind::MCaptcha
+            | ProviderKind::Siteverify => {
+                use human_check_siteverify::{Dialect, SiteVerify};
+
+                let instance = self.instance.ok_or_else(|| {
+                    missing(
+                        "instance",
+                        "write the URL of your server, such as https://cap.example.com",
+                    )
+                });
+                let dialect = match self.kind {
+                    ProviderKind::Cap => Dialect::cap(&instance?, &site_key?)?,
+                    ProviderKind::CaptchaFox => Dialect::captchafox(&site_key?)?,
+                    ProviderKind::FriendlyCaptcha => Dialect::friendly_captcha(&site_key?)?,
+                    ProviderKind::MCaptcha => Dialect::mcaptcha(&instance?, &site_key?)?,
+                    _ => self
+                        .dialect
+                        .ok_or_else(|| missing("dialect", "describe the call of the provider"))?,
+                };
+                let dialect = match fields.is_empty() {
+                    true => dialect,
+                    false => dialect.with_form_fields(fields),
+                };
+                Box::new(SiteVerify::new(client, dialect, secret?)?)
+            }
+            ProviderKind::Registered => {
+                let problem = "is registered in code, and only a deployment can build it";
+                let remedy = "build a `Deployment` with `DeploymentBuilder::with_adapter`";
+                return Err(ConfigError::new("kind", problem, remedy));
+            }
             #[cfg(feature = "turnstile")]
             ProviderKind::Turnstile => {
                 use human_check_turnstile::Turnstile;
@@ -260,12 +327,29 @@ impl ProviderConfig {
         Ok((check, None))
     }
 
+    /// Returns whether there is a widget for these settings. If not, pages write it themselves: for
+    /// mCaptcha, for Cap and Friendly Captcha without a `script_url`, and for siteverify without a
+    /// `widget_spec`.
+    pub fn has_widget(&self) -> bool {
+        match self.kind {
+            #[cfg(feature = "siteverify")]
+            ProviderKind::Cap | ProviderKind::FriendlyCaptcha => self.script_url.is_some(),
+            #[cfg(feature = "siteverify")]
+            ProviderKind::Siteverify => self.widget_spec.is_some(),
+            #[cfg(feature = "siteverify")]
+            ProviderKind::MCaptcha => false,
+            ProviderKind::Registered => false,
+            _ => true,
+        }
+    }
+
     /// Returns the widget that pages show for these settings: with the site key, the first of
     /// [`fields`](Self::fields), and the script from [`base_url`](Self::base_url).
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the site key is missing or wrong, or the field cannot be renamed.
+    /// [`ConfigError`] when the site key is missing or wrong, the field cannot be renamed, or there is
+    /// [none](Self::has_widget).
     pub fn widget(&self) -> Result<Widget, ConfigError> {
         let default = self
             .kind
@@ -293,13 +377,48 @@ impl ProviderConfig {
                 }
                 _ => human_check_recaptcha::widget_enterprise_score(site_key),
             },
+            #[cfg(feature = "siteverify")]
+            ProviderKind::Cap => {
+                let (instance, script) = (self.instance.as_ref(), self.script_url.as_ref());
+                match instance.zip(script) {
+                    Some((instance, script)) => {
+                        human_check_siteverify::widget_cap(instance, &site_key, script)
+                    }
+                    None => Err(no_widget()),
+                }
+            }
+            #[cfg(feature = "siteverify")]
+            ProviderKind::CaptchaFox => human_check_siteverify::widget_captchafox(site_key),
+            #[cfg(feature = "siteverify")]
+            ProviderKind::FriendlyCaptcha => match &self.script_url {
+                Some(script) => human_check_siteverify::widget_friendly_captcha(site_key, script),
+                None => Err(no_widget()),
+            },
+            #[cfg(feature = "siteverify")]
+            ProviderKind::Siteverify => match (&self.dialect, self.widget_spec) {
+                (Some(dialect), Some(spec)) => Widget::new(dialect.provider(), site_key, spec),
+                _ => Err(no_widget()),
+            },
+            #[cfg(feature = "siteverify")]
+            ProviderKind::MCaptcha => Err(no_widget()),
+            ProviderKind::Registered => Err(no_widget()),
             #[cfg(feature = "turnstile")]
             ProviderKind::Turnstile => human_check_turnstile::widget(site_key),
         }?;
-        let widget = match &self.base_url {
-            Some(base) => with_script_from(widget, base)?,
-            None => widget,
+        let mut widget = match (&self.script_url, &self.base_url) {
+            (Some(script), _) => widget.with_script_url(script)?,
+            (None, Some(base)) => with_script_from(widget, base)?,
+            (None, None) => widget,
         };
+        if let Some(theme) = &self.theme {
+            widget = widget.with_theme(theme)?;
+        }
+        if let Some(size) = &self.size {
+            widget = widget.with_size(size)?;
+        }
+        if let Some(language) = &self.language {
+            widget = widget.with_language(language.clone())?;
+        }
         match self.fields.first() {
             // Some scripts choose the name of the field themselves. Their widget keeps it, and
             // `fields` names the fields that the page copies the token to.
@@ -307,6 +426,15 @@ impl ProviderConfig {
             _ => Ok(widget),
         }
     }
+}
+
+/// Returns the error of a kind whose pages write the widget themselves.
+fn no_widget() -> ConfigError {
+    ConfigError::new(
+        "script_url",
+        "is missing, so there is no widget",
+        "write the path of the widget's script, or write the widget into the page",
+    )
 }
 
 /// Returns the widget with its script from `base`, under the path that it has with its provider.

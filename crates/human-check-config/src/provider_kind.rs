@@ -24,16 +24,24 @@ macro_rules! kinds {
         #[non_exhaustive]
         pub enum ProviderKind {
             $($(#[$doc])* #[cfg(feature = $feature)] $variant,)*
+            /// An adapter that the program registered in code; see
+            /// [`DeploymentBuilder::with_adapter`](crate::DeploymentBuilder::with_adapter).
+            Registered,
         }
 
         impl ProviderKind {
-            /// All kinds that this program was built with, in the order in which tables show them.
+            /// All kinds that this program was built with, without
+            /// [`Registered`](Self::Registered), in the order in which tables show them.
             pub const ALL: &[Self] = &[$(#[cfg(feature = $feature)] Self::$variant,)*];
 
             /// Returns the provider of the kind's adapter, which has the default form fields.
+            ///
+            /// An account of the kind `siteverify` or of a registered one has a provider of its own,
+            /// and this one is in its place.
             pub fn provider(self) -> &'static Provider {
                 match self {
                     $(#[cfg(feature = $feature)] Self::$variant => &$provider,)*
+                    Self::Registered => &REGISTERED,
                 }
             }
         }
@@ -59,7 +67,27 @@ kinds! {
     CaptchaLa, "captchala", "captchala", human_check_captchala::CAPTCHALA;
     /// ALTCHA, a proof of work that the program itself issues and judges.
     Altcha, "altcha", "altcha", human_check_altcha::ALTCHA;
+    /// Cap Standalone, a proof of work on a server of the operator.
+    Cap, "cap", "siteverify", human_check_siteverify::CAP;
+    /// CaptchaFox.
+    CaptchaFox, "captchafox", "siteverify", human_check_siteverify::CAPTCHAFOX;
+    /// Friendly Captcha v2.
+    FriendlyCaptcha, "friendly-captcha", "siteverify", human_check_siteverify::FRIENDLY_CAPTCHA;
+    /// mCaptcha, a proof of work on a server of the operator.
+    MCaptcha, "mcaptcha", "siteverify", human_check_siteverify::MCAPTCHA;
+    /// Any provider whose siteverify call the configuration describes.
+    Siteverify, "siteverify", "siteverify", SITEVERIFY;
 }
+
+/// The provider in the place of that of a siteverify account, which is named after the account.
+#[cfg(feature = "siteverify")]
+static SITEVERIFY: Provider = Provider::new("siteverify", &[]);
+
+/// The provider in the place of that of a registered adapter.
+static REGISTERED: Provider = Provider::new("registered", &[]);
+
+/// The text that stands for a registered kind, after the document was read. No file can mean it.
+pub(crate) const REGISTERED_KIND: &str = "registered in code";
 
 impl ProviderKind {
     /// Returns the name in configurations and on command lines, such as `recaptcha-v3`. It is also
@@ -79,6 +107,14 @@ impl ProviderKind {
     /// Only altcha is of this kind.
     pub fn is_self_hosted(self) -> bool {
         self.as_str() == "altcha"
+    }
+
+    /// Returns whether the adapter of this kind is the generic one of `human-check-siteverify`.
+    pub fn is_siteverify(self) -> bool {
+        matches!(
+            self.as_str(),
+            "cap" | "captchafox" | "friendly-captcha" | "mcaptcha" | "siteverify"
+        )
     }
 
     /// Returns whether the application issues challenges or server tokens for pages of this kind.
@@ -107,6 +143,12 @@ impl ProviderKind {
     /// They are errors, because an operator would take an ignored key for a rule in force.
     pub(crate) fn meaningless_keys(self) -> Vec<(&'static str, &'static str)> {
         const ALTCHA_ONLY: [&str; 4] = ["challenge_ttl", "difficulty", "previous_secret", "site"];
+        const ENTERPRISE_ONLY: [&str; 4] = [
+            "enterprise_key",
+            "metadata_server",
+            "project",
+            "service_account",
+        ];
         const NO_NETWORK: &str = ", which needs no network";
         let mut keys = Vec::new();
         let name = self.as_str();
@@ -115,6 +157,7 @@ impl ProviderKind {
                 ("allow_test_keys", ""),
                 ("base_url", NO_NETWORK),
                 ("circuit_breaker", NO_NETWORK),
+                ("apps", ", whose tokens do not say where they were solved"),
                 (
                     "hostnames",
                     ", whose tokens do not say where they were solved",
@@ -127,7 +170,19 @@ impl ProviderKind {
             keys.extend(ALTCHA_ONLY.map(|key| (key, "")));
         }
         if name != "recaptcha-enterprise" {
-            keys.extend([("enterprise_key", ""), ("project", "")]);
+            keys.extend(ENTERPRISE_ONLY.map(|key| (key, "")));
+        }
+        if !matches!(name, "cap" | "mcaptcha") {
+            keys.push(("instance", ""));
+        }
+        if name != "siteverify" {
+            keys.push(("dialect", ""));
+        }
+        if self != Self::Registered {
+            keys.push(("settings", ""));
+        }
+        if self.is_siteverify() {
+            keys.push(("allow_test_keys", ", which has no test keys"));
         }
         if name != "captchala" {
             keys.push(("accept_offline_tokens", ""));
@@ -146,6 +201,9 @@ impl<'de> Deserialize<'de> for ProviderKind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // The error does not repeat the text, which may be a secret in the wrong place.
         let name = String::deserialize(deserializer)?;
+        if name == REGISTERED_KIND {
+            return Ok(Self::Registered);
+        }
         Self::from_name(&name).ok_or_else(|| {
             D::Error::custom(format!(
                 "is not a kind of provider; {}",

@@ -123,7 +123,7 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
             "{ env = \"OLD_SECRET\" }",
             "{ file = \"/no/such\" }",
             5,
-            &["providers.old.secret", "/no/such"],
+            &["providers.old.secret", "`file` names", "cannot be read"],
         ),
         (
             "{ env = \"OLD_SECRET\" }",
@@ -142,8 +142,8 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
             ],
         ),
         (
-            "\"hcaptcha\"",
-            "\"recaptcha-v3\"",
+            "\"hcaptcha\"\nsite_key = \"10000000-aaaa-bbbb-cccc-000000000001\"",
+            "\"recaptcha-v3\"\nsite_key = \"6LdemoKey\"",
             2,
             &["providers.old.min_score", "missing"],
         ),

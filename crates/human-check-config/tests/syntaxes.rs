@@ -333,8 +333,34 @@ fn a_variable_that_is_missing_misspelt_or_wrong_is_named() {
         ),
         (&[("PROVIDER", "recaptcha-v3")], "HUMAN_CHECK_MIN_SCORE"),
         (
-            &[("PROVIDER", "hcaptcha"), ("ACTION", "signup")],
+            &[
+                ("PROVIDER", "hcaptcha"),
+                ("SITE_KEY", "a0000000-0000-4000-8000-000000000001"),
+                ("ACTION", "signup"),
+            ],
             "HUMAN_CHECK_ACTION",
+        ),
+        (&[("PROVIDER", "hcaptcha")], "HUMAN_CHECK_SITE_KEY"),
+        (
+            &[("SITE_KEY", "1x00000000000000000000AA")],
+            "HUMAN_CHECK_SITE_KEY",
+        ),
+        (&[("SECRET", "0x4AAAAAAADemoSiteKey")], "HUMAN_CHECK_SECRET"),
+        (
+            &[("SECRET", "\"0x4AAAAAAADemoSecret\"")],
+            "HUMAN_CHECK_SECRET",
+        ),
+        (&[("HOSTNAMES", "com.example.app")], "HUMAN_CHECK_HOSTNAMES"),
+        (&[("HOSTNAMES", "*.co.uk")], "HUMAN_CHECK_HOSTNAMES"),
+        (
+            &[("HOSTNAMES", "www.example.com:8443")],
+            "HUMAN_CHECK_HOSTNAMES",
+        ),
+        (&[("APPS", "notanapp")], "HUMAN_CHECK_APPS"),
+        (&[("PROXY", "proxy.internal:3128")], "HUMAN_CHECK_PROXY"),
+        (
+            &[("INSTANCE", "https://cap.example.com")],
+            "HUMAN_CHECK_INSTANCE",
         ),
         (
             &[("SECRET", "1x0000000000000000000000000000000AA")],

@@ -57,7 +57,9 @@ pub struct Dialect {
     pub(crate) client_ip: Option<Name>,
     pub(crate) constants: Vec<(Name, String)>,
     pub(crate) success: Name,
+    pub(crate) success_text: Option<Name>,
     pub(crate) codes: Name,
+    pub(crate) ignored_codes: Vec<Name>,
     pub(crate) hostname: Option<Name>,
     pub(crate) action: Option<Name>,
     pub(crate) solved_at: Option<Name>,
@@ -97,7 +99,9 @@ impl Dialect {
             client_ip: Some("remoteip".into()),
             constants: Vec::new(),
             success: "success".into(),
+            success_text: None,
             codes: "error-codes".into(),
+            ignored_codes: Vec::new(),
             hostname: Some("hostname".into()),
             action: None,
             solved_at: Some("challenge_ts".into()),
@@ -121,6 +125,16 @@ impl Dialect {
             "timeout-or-duplicate",
             CodeClass::Refused(Reason::ExpiredOrReplayed),
         )
+    }
+
+    /// Sets the names of the form fields that may hold the token, for pages that post it under
+    /// another name. Default: those of the provider, which the given names replace.
+    pub fn with_form_fields<F: Into<String>>(
+        mut self,
+        fields: impl IntoIterator<Item = F>,
+    ) -> Self {
+        self.provider = self.provider.with_fields(fields);
+        self
     }
 
     /// Sets the body of the request to JSON. Default: a form.
@@ -172,6 +186,21 @@ impl Dialect {
     /// On a 200 the member must be a boolean. Another type, or none, is a protocol error.
     pub fn with_success_at(mut self, path: impl Into<Name>) -> Self {
         self.success = path.into();
+        self
+    }
+
+    /// Sets the text with which the success member says yes, for a reply such as
+    /// `{"status":"ok"}`. Default: the member is a boolean.
+    ///
+    /// Any other text says no. A value that is not text is a protocol error.
+    pub fn with_success_text(mut self, text: impl Into<Name>) -> Self {
+        self.success_text = Some(text.into());
+        self
+    }
+
+    /// Adds a text in the place of codes that is no code, such as `ok`. Default: none.
+    pub fn with_ignored_code(mut self, code: impl Into<Name>) -> Self {
+        self.ignored_codes.push(code.into());
         self
     }
 
@@ -330,9 +359,10 @@ impl Dialect {
         };
         let codes = self.codes(&body, reply);
         let codes = codes.as_slice();
-        let success = match at(&body, &self.success) {
-            Some(Value::Bool(success)) => Some(*success),
-            None if reply.is_rejection() => Some(false),
+        let success = match (at(&body, &self.success), &self.success_text) {
+            (Some(Value::Bool(success)), None) => Some(*success),
+            (Some(Value::String(text)), Some(yes)) => Some(text == yes),
+            (None, _) if reply.is_rejection() => Some(false),
             _ => None,
         };
         let classify = |code: &str| self.classify(reply.status(), code);
@@ -348,9 +378,14 @@ impl Dialect {
 
     /// Returns the codes of a reply, at least one when the reply says that something is wrong.
     fn codes(&self, body: &Value, reply: &Reply) -> Codes {
-        let mut codes: Codes = at(body, &self.codes)
+        let all: Codes = at(body, &self.codes)
             .and_then(|codes| serde::Deserialize::deserialize(codes).ok())
             .unwrap_or_default();
+        let is_ignored = |code: &String| self.ignored_codes.iter().any(|known| known == code);
+        let mut codes = Codes::default();
+        for code in all.as_slice().iter().filter(|code| !is_ignored(code)) {
+            codes.push(code);
+        }
         // An error of another shape than the provider documents must not be lost.
         let first = self.codes.split('.').next().unwrap_or(&self.codes);
         let harmless = [
@@ -360,7 +395,7 @@ impl Dialect {
             Value::Array(Vec::new()),
         ];
         let error = body.get(first).filter(|error| !harmless.contains(error));
-        if codes.as_slice().is_empty() && error.is_some() {
+        if all.as_slice().is_empty() && error.is_some() {
             codes.push(Codes::UNREADABLE);
         }
         if codes.as_slice().is_empty() && reply.is_rejection() {

@@ -10,6 +10,19 @@ use human_check_http::Endpoint;
 use human_check_http::adapter::TokenFormat;
 use human_check_http::adapter::siteverify::CodeClass;
 
+/// The provider Cap Standalone, with the form field of its widget.
+pub static CAP: Provider = Provider::new("cap", &["cap-token"]);
+
+/// The provider CaptchaFox, with the form field of its widget.
+pub static CAPTCHAFOX: Provider = Provider::new("captchafox", &["cf-captcha-response"]);
+
+/// The provider Friendly Captcha, with the form field of its widget.
+pub static FRIENDLY_CAPTCHA: Provider =
+    Provider::new("friendly-captcha", &["frc-captcha-response"]);
+
+/// The provider mCaptcha, with the form field of its widget.
+pub static MCAPTCHA: Provider = Provider::new("mcaptcha", &["mcaptcha__token"]);
+
 impl Dialect {
     /// Creates the dialect of Cap Standalone, a self-hosted proof of work. `instance` is the base
     /// URL of the server.
@@ -36,7 +49,6 @@ impl Dialect {
     /// [`ConfigError`] when the site key is blank.
     pub fn cap(instance: &Endpoint, site_key: &str) -> Result<Self, ConfigError> {
         require_site_key(site_key)?;
-        static CAP: Provider = Provider::new("cap", &["cap-token"]);
         const MISMATCH: Option<&str> = Some("Invalid site key or secret");
         let path = format!(
             "{}/{site_key}/siteverify",
@@ -75,7 +87,6 @@ impl Dialect {
     /// [`ConfigError`] when the site key is blank.
     pub fn captchafox(site_key: &str) -> Result<Self, ConfigError> {
         require_site_key(site_key)?;
-        static CAPTCHAFOX: Provider = Provider::new("captchafox", &["cf-captcha-response"]);
         Ok(Self::new(
             CAPTCHAFOX.clone(),
             Endpoint::literal("https://api.captchafox.com/siteverify"),
@@ -107,9 +118,8 @@ impl Dialect {
     /// the account would pass.
     pub fn friendly_captcha(site_key: &str) -> Result<Self, ConfigError> {
         require_site_key(site_key)?;
-        static FRIENDLY: Provider = Provider::new("friendly-captcha", &["frc-captcha-response"]);
         Ok(Self::new(
-            FRIENDLY.clone(),
+            FRIENDLY_CAPTCHA.clone(),
             Endpoint::literal("https://global.frcapi.com/api/v2/captcha/siteverify"),
         )
         .with_json_body()
@@ -145,7 +155,6 @@ impl Dialect {
     /// [`ConfigError`] when the site key is blank.
     pub fn mcaptcha(instance: &Endpoint, site_key: &str) -> Result<Self, ConfigError> {
         require_site_key(site_key)?;
-        static MCAPTCHA: Provider = Provider::new("mcaptcha", &["mcaptcha__token"]);
         let path = format!(
             "{}/api/v1/pow/siteverify",
             instance.url().path().trim_end_matches('/')

@@ -1,5 +1,5 @@
 use crate::{Dialect, ScoreScale, SiteVerify};
-use human_check_core::{HumanCheck, Provider, Reason, Secret, Submission, Verdict};
+use human_check_core::{ErrorKind, HumanCheck, Provider, Reason, Secret, Submission, Verdict};
 use human_check_http::adapter::siteverify::CodeClass;
 use human_check_http::adapter::timestamp;
 use human_check_http::{Endpoint, MockTransport, ProviderClient, Reply};
@@ -220,4 +220,67 @@ async fn a_widget_that_is_not_solved_causes_no_call() {
     let verdict = check.check(&submission).await.unwrap();
     assert_eq!(verdict.refusal().unwrap().reason(), Reason::Missing);
     assert_eq!(provider.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_verdict_in_words_and_a_text_that_is_no_code_are_declarable() {
+    static WORDS: Provider = Provider::new("words", &["words-response"]);
+    let dialect = || {
+        Dialect::new(
+            WORDS.clone(),
+            Endpoint::literal("https://words.example/validate"),
+        )
+        .with_success_at("status")
+        .with_success_text("ok")
+        .with_codes_at("status")
+        .with_ignored_code("ok")
+        .with_code("expired", CodeClass::Refused(Reason::Expired))
+    };
+    for (body, expected) in [
+        (r#"{"status":"ok"}"#, "human"),
+        (r#"{"status":"expired"}"#, "expired"),
+        (r#"{"status":"failed"}"#, "other"),
+        (r#"{"status":"OK"}"#, "other"),
+        (r#"{"status":true}"#, "protocol"),
+        (r#"{"status":["ok"]}"#, "protocol"),
+        (r#"{"status":{}}"#, "protocol"),
+        (r#"{}"#, "protocol"),
+    ] {
+        let reply = Reply::new(200, body);
+        let outcome = match dialect().judge(&reply) {
+            Ok(Verdict::Human(_)) => "human".to_owned(),
+            Ok(Verdict::NotHuman(refusal)) => refusal.reason().as_str().to_owned(),
+            Err(error) => error.kind().as_str().to_owned(),
+        };
+        assert_eq!(outcome, expected, "{body}");
+    }
+    // In the place of a boolean, a text that is ignored is no yes.
+    let codes = Dialect::new(
+        WORDS.clone(),
+        Endpoint::literal("https://words.example/validate"),
+    )
+    .with_codes_at("status")
+    .with_ignored_code("ok");
+    let judged = codes.judge(&Reply::new(200, r#"{"success":true,"status":"ok"}"#));
+    assert!(judged.unwrap().is_human());
+    let judged = codes.judge(&Reply::new(200, r#"{"status":"ok"}"#));
+    assert_eq!(judged.unwrap_err().kind(), ErrorKind::Protocol);
+}
+
+#[test]
+fn the_widgets_are_those_that_the_scripts_look_for() {
+    let instance = Endpoint::literal("https://cap.example.com");
+    let cap = crate::widget_cap(&instance, "key", "/cap/cap.min.js").unwrap();
+    assert_eq!(
+        (cap.spec().element, cap.field()),
+        ("cap-widget", "cap-token")
+    );
+    let fox = crate::widget_captchafox("sk_1").unwrap();
+    assert_eq!(
+        (fox.spec().class, fox.field()),
+        ("captchafox", "cf-captcha-response")
+    );
+    let friendly = crate::widget_friendly_captcha("FC1", "/fc/site.min.js").unwrap();
+    assert_eq!(friendly.script_url(), "/fc/site.min.js");
+    assert!(crate::widget_cap(&instance, " ", "/x").is_err());
 }

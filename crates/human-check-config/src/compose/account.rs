@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use human_check_core::{
-    CircuitBreaker, CircuitBreakerPolicy, ConfigError, HumanCheck, TestKeyPolicy, Widget,
+    CircuitBreaker, CircuitBreakerPolicy, ConfigError, Enforce, HumanCheck, TestKeyPolicy, Widget,
 };
 use human_check_http::{Limits, ProviderClient};
 
 use super::composer::{Composer, Shared};
+use super::named_provider::NamedProvider;
 use super::roles::Role;
 use crate::issuer::Issuer;
 use crate::model::{CircuitBreakerTable, Model, ProviderTable};
+use crate::registered::AdapterSettings;
 use crate::source::KeyPath;
 use crate::{duration, transport};
 
@@ -19,8 +21,8 @@ use crate::{duration, transport};
 pub(super) struct Account {
     /// The adapter with its rules and limits.
     pub(super) check: Shared,
-    /// The widget that pages show for it.
-    pub(super) widget: Widget,
+    /// The widget that pages show for it, unless they write it themselves.
+    pub(super) widget: Option<Widget>,
     /// The issuer of challenges or server tokens, for kinds that have one.
     pub(super) issuer: Option<Issuer>,
     /// Whether replies to the provider's test keys are accepted.
@@ -54,12 +56,16 @@ impl Composer<'_> {
         if table.kind.is_self_hosted() {
             account.config.altcha.replay_store = Some(self.altcha_store(role, name, table, total)?);
         }
-        let widget = account.config.widget();
+        let widget = account.config.has_widget().then(|| account.config.widget());
+        let widget = widget.transpose();
         let widget = widget.map_err(|error| self.context.in_account(name, error))?;
         let test_keys = account.config.test_keys;
         let mut limits = limits(self.client, total);
         limits.max_in_flight = table.max_in_flight.unwrap_or(limits.max_in_flight);
         let client = self.client.clone().with_limits(limits);
+        if let Some(kind) = &table.registered_kind {
+            return self.registered(kind, account, table, client, total);
+        }
         let enforced = account.build_both(&client);
         let (enforced, issuer) = enforced.map_err(|error| self.context.in_account(name, error))?;
         let check: Shared = match table.kind.is_self_hosted() {
@@ -75,6 +81,47 @@ impl Composer<'_> {
         })
     }
 
+    /// Composes an account whose adapter the program registered in code.
+    fn registered(
+        &self,
+        kind: &str,
+        account: NamedProvider,
+        table: &ProviderTable,
+        client: ProviderClient,
+        total: Duration,
+    ) -> Result<Account, ConfigError> {
+        let name = account.name.clone();
+        let placed = |error| self.context.in_account(&name, error);
+        let policy = account.policy().map_err(placed)?;
+        let test_keys = account.config.test_keys;
+        let settings = table.settings.iter();
+        let settings = AdapterSettings {
+            name: account.name.clone(),
+            client,
+            site_key: account.config.site_key,
+            secret: account.config.secret,
+            fields: account.config.fields,
+            settings: settings
+                .map(|(key, value)| (key.clone(), value.to_string()))
+                .collect(),
+        };
+        let built = self.registered.build(kind, settings).unwrap_or_else(|| {
+            Err(ConfigError::new(
+                "kind",
+                "is not registered",
+                "register it before the configuration is read",
+            ))
+        });
+        let built = built.map_err(placed)?;
+        let enforced = Enforce::new(built.check, policy).map_err(placed)?;
+        Ok(Account {
+            check: self.breaking(&name, table, enforced, total)?,
+            widget: built.widget,
+            issuer: None,
+            test_keys,
+        })
+    }
+
     /// Puts the circuit breaker of the account `name` around `check`.
     fn breaking(
         &self,
@@ -84,7 +131,7 @@ impl Composer<'_> {
         total: Duration,
     ) -> Result<Shared, ConfigError> {
         let account = KeyPath::provider(name);
-        if !transport::HAS_TLS {
+        if !transport::HAS_TLS && table.registered_kind.is_none() {
             return Err(self.context.wrong(
                 &account.join("kind"),
                 "needs a network, and this program was built without TLS",

@@ -5,6 +5,7 @@ use human_check_core::HumanCheck;
 use human_check_http::ProviderClient;
 
 use crate::context::Context;
+use crate::registered::Registered;
 use crate::stores::{Sinks, Stores};
 
 /// How long all claims of one decision may take. It comes on top of `check.timeout`.
@@ -23,6 +24,10 @@ pub(crate) struct Composer<'a> {
     pub(crate) stores: &'a Stores,
     /// The files of comparisons, which outlive a reload.
     pub(crate) sinks: &'a Sinks,
+    /// The adapters that the program registered in code.
+    pub(crate) registered: &'a Registered,
+    /// Whether the configuration is checked and not put in force.
+    pub(crate) dry_run: bool,
     /// The time that a sunset is compared with.
     pub(crate) now: SystemTime,
 }

@@ -22,9 +22,10 @@ use crate::source::KeyPath;
 
 pub(crate) use composer::Composer;
 use composer::{STORE_TIMEOUT, Shared};
+pub(crate) use named_provider::with_origins;
 pub use named_provider::{NamedProvider, load_accounts};
 use roles::Role;
-use sunset::sunset;
+use sunset::{Sunset, sunset};
 
 /// The check of a deployment, and what its guards need beside it.
 pub(crate) struct Composed {
@@ -134,13 +135,25 @@ impl Composer<'_> {
         let Some(accept) = &table.dual_accept else {
             return Ok(Arc::new(Timeout::new(check, total)));
         };
+        let sunset = sunset(self.context, accept, self.now)?;
+        if let Sunset::Over(error) = sunset {
+            if self.dry_run {
+                return Err(error);
+            }
+            tracing::error!(
+                target: "human_check_config",
+                error = error.to_string(),
+                "the old account is no longer accepted, and the program runs without it"
+            );
+            return Ok(Arc::new(Timeout::new(check, total)));
+        }
         let old = accounts.take(Role::DualAccept, &accept.account, accept.show)?;
         let both = DualAccept::new(check, old);
         let both = both.map_err(|e| self.context.placed(&Role::DualAccept.path(), e))?;
         let both = both.with_timeout(total);
-        Ok(match sunset(self.context, accept, self.now)? {
-            Some(sunset) => Arc::new(both.with_sunset(sunset)),
-            None => Arc::new(both),
+        Ok(match sunset {
+            Sunset::At(moment) => Arc::new(both.with_sunset(moment)),
+            _ => Arc::new(both),
         })
     }
 
@@ -211,7 +224,7 @@ impl Accounts<'_> {
         }
         self.issuers.extend(composed.issuer);
         if show {
-            self.widgets.push(composed.widget);
+            self.widgets.extend(composed.widget);
         }
         Ok(composed.check)
     }

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use human_check_core::{ConfigError, Enforce, HumanCheck, Policy, Secret, TestKeyPolicy};
-use human_check_http::ProviderClient;
 use human_check_http::adapter::TEST_SECRET_REMEDY;
+use human_check_http::{Endpoint, ProviderClient};
 
 use crate::context::Context;
 use crate::issuer::Issuer;
+use crate::keys::check_keys;
 use crate::model::{ProviderTable, ProviderTables};
 use crate::source::{Document, KeyPath, SecretFiles, read};
 use crate::{ProviderConfig, parse_base_url};
@@ -20,7 +21,7 @@ use crate::{ProviderConfig, parse_base_url};
 /// ```
 /// use human_check_config::{NamedProvider, ProviderConfig, ProviderKind};
 /// use human_check_core::{ConfigError, HumanCheck, Secret};
-/// use human_check_http::ProviderClient;
+/// use human_check_http::{Endpoint, ProviderClient};
 ///
 /// fn turnstile(client: &ProviderClient, secret: Secret) -> Result<impl HumanCheck, ConfigError> {
 ///     let mut config = ProviderConfig::new(ProviderKind::Turnstile);
@@ -38,8 +39,11 @@ pub struct NamedProvider {
     pub name: String,
     /// The settings of the adapter.
     pub config: ProviderConfig,
-    /// The hosts that may show the challenge. `None` allows every host.
+    /// The hosts that may show the challenge. `None` allows every host, unless `apps` is set.
     pub hostnames: Option<Vec<String>>,
+    /// The apps that may show the challenge, as package names and bundle ids. `None` allows every
+    /// app, unless `hostnames` is set.
+    pub apps: Option<Vec<String>>,
 }
 
 /// An adapter inside of the rules of its account.
@@ -52,6 +56,7 @@ impl NamedProvider {
             name: name.into(),
             config,
             hostnames: None,
+            apps: None,
         }
     }
 
@@ -63,7 +68,8 @@ impl NamedProvider {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when a setting is missing, wrong, or does not fit the kind of provider.
+    /// [`ConfigError`] when a setting is missing, wrong, or does not fit the kind of provider, and
+    /// for a key that cannot be right: of another kind or role, in quotes, or published for tests.
     pub fn build(self, client: &ProviderClient) -> Result<EnforcedCheck, ConfigError> {
         Ok(self.build_both(client)?.0)
     }
@@ -74,16 +80,67 @@ impl NamedProvider {
         self,
         client: &ProviderClient,
     ) -> Result<(EnforcedCheck, Option<Issuer>), ConfigError> {
+        let policy = self.policy()?;
+        let config = &self.config;
+        let site_key = config.site_key.as_deref();
+        check_keys(
+            config.kind,
+            site_key,
+            config.secret.as_ref(),
+            config.test_keys,
+        )?;
+        let (check, issuer) = self.config.build_both(client)?;
+        Ok((Enforce::new(check, policy)?, issuer))
+    }
+
+    /// Returns the account's own rules.
+    pub(super) fn policy(&self) -> Result<Policy, ConfigError> {
         let mut policy = Policy::new().with_test_keys(self.config.test_keys);
         if let Some(score) = self.config.policy_score()? {
             policy = policy.with_min_score(score);
         }
-        if let Some(hostnames) = &self.hostnames {
-            policy = policy.with_hostnames(hostnames)?;
-        }
-        let (check, issuer) = self.config.build_both(client)?;
-        Ok((Enforce::new(check, policy)?, issuer))
+        with_origins(policy, self.hostnames.as_deref(), self.apps.as_deref())
     }
+}
+
+/// Adds the rule for hosts and apps, if there is one.
+pub(crate) fn with_origins(
+    policy: Policy,
+    hostnames: Option<&[String]>,
+    apps: Option<&[String]>,
+) -> Result<Policy, ConfigError> {
+    let hosts = hostnames.unwrap_or_default();
+    if let Some(app) = hosts.iter().find(|host| is_app(host)) {
+        return Err(ConfigError::new(
+            "hostnames",
+            format!("contains {app:?}, which looks like the name of an app"),
+            "write it in `apps`; hosts are such as www.example.com",
+        ));
+    }
+    match (hostnames, apps) {
+        (None, None) => Ok(policy),
+        (Some(hosts), None) => policy.with_hostnames(hosts),
+        (_, Some(apps)) => {
+            let is_name = |app: &String| {
+                let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+                app.contains('.') && app.bytes().all(plain)
+            };
+            if apps.is_empty() || !apps.iter().all(is_name) {
+                return Err(ConfigError::new(
+                    "apps",
+                    "is empty, or has an entry that is no package name and no bundle id",
+                    "write names such as com.example.app",
+                ));
+            }
+            policy.with_hostnames_or_apps(hosts, apps)
+        }
+    }
+}
+
+/// Returns whether a text is the name of an app, which is a host in reverse.
+fn is_app(text: &str) -> bool {
+    let first = text.split('.').next().unwrap_or_default();
+    text.contains('.') && matches!(first, "com" | "edu" | "gov" | "net" | "org")
 }
 
 /// Reads the accounts of the file at `path`, in the order of their names.
@@ -156,13 +213,13 @@ impl Context<'_> {
         }
         let mut config = ProviderConfig::new(table.kind);
         config.site_key = table.site_key.clone();
-        if config.site_key.is_none() && !table.kind.is_self_hosted() {
+        let needs_site_key = !table.kind.is_self_hosted()
+            && !matches!(table.kind.as_str(), "registered" | "siteverify");
+        if config.site_key.is_none() && needs_site_key {
             let remedy = "copy it from the provider's dashboard";
             return Err(self.wrong(&account.join("site_key"), "is missing", remedy));
         }
-        if with_secret {
-            config.secret = Some(self.account_secret(name, table)?);
-        }
+        self.sign_in(name, table, &mut config, with_secret)?;
         #[cfg(feature = "altcha")]
         {
             config.altcha.site = table.site.clone();
@@ -191,6 +248,35 @@ impl Context<'_> {
         config.fields.dedup();
         let base = table.base_url.as_deref().map(parse_base_url).transpose();
         config.base_url = base.map_err(|error| self.in_account(name, error))?;
+        let instance = table.instance.as_deref().map(Endpoint::parse).transpose();
+        let instance = instance.map_err(|error| error.with_field("instance"));
+        config.instance = instance.map_err(|error| self.in_account(name, error))?;
+        config.script_url = table.script_url.clone();
+        config.theme = table.theme.clone();
+        config.size = table.size.clone();
+        config.language = table.language.clone();
+        #[cfg(feature = "siteverify")]
+        if let Some(dialect) = &table.dialect {
+            use crate::siteverify_config;
+
+            let placed = |error| self.in_account(name, error);
+            if config.fields.is_empty() {
+                let remedy = "write the form field of the token, such as [\"acme-response\"]";
+                return Err(self.wrong(&account.join("fields"), "is missing", remedy));
+            }
+            let built = siteverify_config::dialect(name, &config.fields, dialect);
+            config.dialect = Some(built.map_err(placed)?);
+            let spec = dialect
+                .widget
+                .as_ref()
+                .map(siteverify_config::markup)
+                .transpose();
+            config.widget_spec = spec.map_err(placed)?;
+            if config.widget_spec.is_some() && config.site_key.is_none() {
+                let remedy = "copy it from the provider's dashboard; the widget needs it";
+                return Err(self.wrong(&account.join("site_key"), "is missing", remedy));
+            }
+        }
         if table.allow_test_keys {
             config.test_keys = TestKeyPolicy::Allowed;
         }
@@ -198,7 +284,73 @@ impl Context<'_> {
             name: name.to_owned(),
             config,
             hostnames: table.hostnames.clone(),
+            apps: table.apps.clone(),
         })
+    }
+
+    /// Reads how the account signs in: by its secret, or to Google Cloud in another way.
+    fn sign_in(
+        &self,
+        name: &str,
+        table: &ProviderTable,
+        config: &mut ProviderConfig,
+        with_secret: bool,
+    ) -> Result<(), ConfigError> {
+        let account = KeyPath::provider(name);
+        let ways = [
+            ("secret", table.secret.is_some()),
+            ("service_account", table.service_account.is_some()),
+            ("metadata_server", table.metadata_server),
+        ];
+        let mut given = ways.iter().filter(|(_, is_given)| *is_given);
+        if let (Some(_), Some((second, _))) = (given.next(), given.next()) {
+            let remedy = "give one of secret, service_account and metadata_server";
+            return Err(self.wrong(
+                &account.join(*second),
+                "is one way too many to sign in",
+                remedy,
+            ));
+        }
+        if !with_secret {
+            return Ok(());
+        }
+        #[cfg(feature = "recaptcha")]
+        {
+            use human_check_recaptcha::{Credential, MetadataServer};
+
+            if table.metadata_server {
+                config.credential = Some(Credential::bearer(MetadataServer::new()?));
+                return Ok(());
+            }
+            #[cfg(feature = "service-account")]
+            if let Some(reference) = &table.service_account {
+                use human_check_recaptcha::ServiceAccount;
+
+                let path = account.join("service_account");
+                let file = self.secret_text(&path, reference)?;
+                let key = Secret::multiline(file).and_then(|file| ServiceAccount::from_json(&file));
+                let key = key.map_err(|error| self.placed(&path, error))?;
+                config.credential = Some(Credential::bearer(key));
+                return Ok(());
+            }
+            #[cfg(not(feature = "service-account"))]
+            if table.service_account.is_some() {
+                return Err(self.wrong(
+                    &account.join("service_account"),
+                    "is given, and this program was built without it",
+                    "build the program with the feature `service-account`",
+                ));
+            }
+        }
+        // A registered adapter may need no secret.
+        let is_optional = table.kind.as_str() == "registered" && table.secret.is_none();
+        match self.account_secret(name, table) {
+            Err(_) if is_optional => Ok(()),
+            secret => {
+                config.secret = Some(secret?);
+                Ok(())
+            }
+        }
     }
 
     /// Puts the place of the key at fault into an error of an adapter or a policy. Their settings

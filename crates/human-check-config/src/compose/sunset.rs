@@ -6,15 +6,25 @@ use crate::context::Context;
 use crate::model::DualAcceptTable;
 use crate::source::KeyPath;
 
-/// Returns the time from which on the old account of a dual accept is not accepted, or `None` if it
-/// has no sunset. A sunset in the past is an error.
+/// When the old account of a dual accept is no longer accepted.
+pub(super) enum Sunset {
+    /// Never.
+    Never,
+    /// From this time on.
+    At(SystemTime),
+    /// Already. A check of the configuration ends in this error; a program that starts on that day
+    /// must start.
+    Over(ConfigError),
+}
+
+/// Returns when the old account of a dual accept is no longer accepted.
 pub(super) fn sunset(
     context: &Context<'_>,
     table: &DualAcceptTable,
     now: SystemTime,
-) -> Result<Option<SystemTime>, ConfigError> {
+) -> Result<Sunset, ConfigError> {
     let Some(sunset) = &table.sunset else {
-        return Ok(None);
+        return Ok(Sunset::Never);
     };
     let path = KeyPath::from("check.dual_accept.sunset");
     let text = sunset.to_string();
@@ -34,11 +44,11 @@ pub(super) fn sunset(
     let seconds = u64::try_from(moment.as_second()).unwrap_or_default();
     let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     if moment <= now {
-        return Err(context.wrong(
+        return Ok(Sunset::Over(context.wrong(
             &path,
             format!("is {text}, which is over, so the account is no longer accepted"),
             "remove the table [check.dual_accept], or write a later date",
-        ));
+        )));
     }
-    Ok(Some(moment))
+    Ok(Sunset::At(moment))
 }

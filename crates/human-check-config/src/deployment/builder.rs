@@ -7,8 +7,9 @@ use human_check_core::ConfigError;
 use human_check_guard::GuardBuilder;
 
 use super::guard_setup::GuardSetup;
-use crate::Deployment;
+use crate::registered::Registered;
 use crate::source::{Document, Environment, Source, Syntax};
+use crate::{AdapterSettings, Deployment, RegisteredCheck};
 
 /// Builds a [`Deployment`] with settings that a configuration cannot hold, such as a page for
 /// refusals.
@@ -28,6 +29,7 @@ use crate::source::{Document, Environment, Source, Syntax};
 #[must_use = "a builder does nothing until it reads a configuration"]
 pub struct DeploymentBuilder {
     guard_setup: GuardSetup,
+    registered: Registered,
     dry_run: bool,
 }
 
@@ -42,6 +44,7 @@ impl DeploymentBuilder {
     pub fn new() -> Self {
         Self {
             guard_setup: Arc::new(|_, builder| builder),
+            registered: Registered::default(),
             dry_run: false,
         }
     }
@@ -56,6 +59,47 @@ impl DeploymentBuilder {
         setup: impl Fn(&str, GuardBuilder) -> GuardBuilder + Send + Sync + 'static,
     ) -> Self {
         self.guard_setup = Arc::new(setup);
+        self
+    }
+
+    /// Registers an adapter under the name `kind`, so that a configuration can say
+    /// `kind = "acme"`. Default: the kinds of [`ProviderKind`](crate::ProviderKind) alone.
+    ///
+    /// `build` receives the settings of each account of this kind, and is called again at every
+    /// reload. The account gets the same rules, limits and circuit breaker as every other one.
+    ///
+    /// ```
+    /// use human_check_config::{Deployment, RegisteredCheck};
+    /// # use human_check_testkit::Scripted;
+    ///
+    /// let text = r#"
+    ///     [providers.main]
+    ///     kind = "acme"
+    ///     settings = { region = "eu" }
+    ///
+    ///     [check]
+    ///     use = "main"
+    ///
+    ///     [routes.signup]
+    /// "#;
+    /// let deployment = Deployment::builder()
+    ///     .with_adapter("acme", |account| {
+    ///         assert_eq!(account.settings["region"], "eu");
+    ///         Ok(RegisteredCheck::new(Scripted::human())) // your adapter
+    ///     })
+    ///     .from_text(text, |_| None)?;
+    /// assert!(deployment.guard("signup").is_ok());
+    /// # Ok::<(), human_check_core::ConfigError>(())
+    /// ```
+    ///
+    /// `build` returns a [`ConfigError`] for a setting that is missing or wrong; its field names the
+    /// key of the account, such as `settings`.
+    pub fn with_adapter(
+        mut self,
+        kind: impl Into<String>,
+        build: impl Fn(AdapterSettings) -> Result<RegisteredCheck, ConfigError> + Send + Sync + 'static,
+    ) -> Self {
+        self.registered.add(kind.into(), build);
         self
     }
 
@@ -210,7 +254,8 @@ impl DeploymentBuilder {
     }
 
     fn read(&self, source: Source) -> Result<Deployment, ConfigError> {
-        Deployment::assemble(source, Arc::clone(&self.guard_setup), self.dry_run)
+        let guard_setup = Arc::clone(&self.guard_setup);
+        Deployment::assemble(source, guard_setup, self.registered.clone(), self.dry_run)
     }
 }
 

@@ -7,6 +7,7 @@ mod reloading_issuer;
 mod route;
 mod snapshot;
 mod summary;
+mod warnings;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::compose::Composer;
 use crate::context::Context;
 use crate::issuer::Issuer;
 use crate::model::ANY_ROUTE;
+use crate::registered::Registered;
 use crate::source::{Document, KeyPath, SecretFiles, Source};
 use crate::stores::{Sinks, Stores};
 use crate::transport;
@@ -65,6 +67,8 @@ pub(crate) struct Inner {
     pub(crate) sinks: Sinks,
     /// The settings in code of each guard.
     pub(crate) guard_setup: GuardSetup,
+    /// The adapters that the program registered in code.
+    pub(crate) registered: Registered,
     /// The guards that were returned, and those of the routes with a table. They follow reloads.
     pub(crate) guards: Mutex<BTreeMap<String, Guard>>,
     /// The configuration in force.
@@ -101,6 +105,7 @@ impl Deployment {
     pub(crate) fn assemble(
         source: Source,
         guard_setup: GuardSetup,
+        registered: Registered,
         dry_run: bool,
     ) -> Result<Self, ConfigError> {
         let sinks = if dry_run {
@@ -110,24 +115,29 @@ impl Deployment {
         };
         let text = source.text()?;
         let document = source.document(&text)?;
-        let client = transport::client()?;
         let secrets = SecretFiles::default();
-        let model = document.model()?;
+        let model = document.model(&registered)?;
         let context = Context {
             document: &document,
             directory: source.directory(),
             variable: &*source.variable,
             secrets: &secrets,
         };
+        let client = transport::client(&context, &model)?;
         let stores = Stores::open(&context, &model)?;
         let composer = Composer {
             context: &context,
             client: &client,
             stores: &stores,
             sinks: &sinks,
+            registered: &registered,
+            dry_run,
             now: SystemTime::now(),
         };
         let (snapshot, guards) = Snapshot::build(&composer, model, &guard_setup)?;
+        if !dry_run {
+            log(&snapshot.warnings);
+        }
         stores.inspect_at_start();
         let guards = guards.into_iter();
         let guards = guards.map(|(name, guard)| (name, guard.into_replaceable()));
@@ -144,6 +154,7 @@ impl Deployment {
             stores,
             sinks,
             guard_setup,
+            registered,
         })))
     }
 
@@ -229,6 +240,13 @@ impl Deployment {
         self.now().summary.clone()
     }
 
+    /// Returns one sentence for each setting of the configuration in force that works and is probably
+    /// wrong or dangerous, such as test keys that are allowed. They are logged at start and after
+    /// each reload, as `WARN` events of the target `human_check_config`.
+    pub fn warnings(&self) -> Vec<String> {
+        self.now().warnings.clone()
+    }
+
     /// Inspects the servers of the stores, and returns a warning for each setting that breaks a
     /// guarantee and for each server that cannot be reached. Empty for stores in memory.
     ///
@@ -250,6 +268,13 @@ impl Issuers for Deployment {
         let mut issuers = now.issuers.iter();
         let found = issuers.find(|issuer| issuer.provider() == provider);
         found.cloned()
+    }
+}
+
+/// Logs the warnings about a configuration.
+pub(crate) fn log(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!(target: "human_check_config", warning, "the configuration may be wrong");
     }
 }
 

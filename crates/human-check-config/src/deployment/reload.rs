@@ -6,7 +6,7 @@ use human_check_core::ConfigError;
 use human_check_guard::Guard;
 
 use super::snapshot::Snapshot;
-use super::{Deployment, Read, lock};
+use super::{Deployment, Read, lock, log};
 use crate::compose::Composer;
 use crate::source::SecretFiles;
 
@@ -45,16 +45,55 @@ impl Deployment {
         if text == read.text && !read.secrets.have_changed() {
             return Ok(false);
         }
+        self.build_and_replace(text, &mut read)?;
+        Ok(true)
+    }
+
+    /// Reloads as [`reload`](Self::reload) does, if the contents are the same as at the last look.
+    ///
+    /// A file that is written slowly may be valid in between, with rules that are still missing. So
+    /// a content counts only when two looks agree.
+    pub(super) fn reload_if_settled(&self, last: &mut Option<Look>) -> Result<bool, ConfigError> {
+        let inner = &*self.0;
+        let mut read = lock(&inner.read);
+        let look = Look {
+            text: inner.source.text()?,
+            secrets: read.secrets.digests(),
+        };
+        if look.text == read.text && !read.secrets.have_changed() {
+            *last = None;
+            return Ok(false);
+        }
+        if last.as_ref() != Some(&look) {
+            *last = Some(look);
+            return Ok(false);
+        }
+        self.build_and_replace(look.text, &mut read)?;
+        Ok(true)
+    }
+
+    /// Builds the configuration in `text` and puts it in force.
+    fn build_and_replace(&self, text: String, read: &mut Read) -> Result<(), ConfigError> {
+        let inner = &*self.0;
         let secrets = SecretFiles::default();
         let document = inner.source.document(&text)?;
-        let model = document.model()?;
+        let model = document.model(&inner.registered)?;
         let context = inner.context(&document, &secrets);
+        if model.check.proxy != read.snapshot.model.check.proxy {
+            return Err(context.wrong(
+                &"check.proxy".into(),
+                "was changed while the program runs",
+                "restart the program to change it, or undo the change",
+            ));
+        }
         inner.stores.still_fit(&context, &model)?;
         let composer = Composer {
             context: &context,
             client: &inner.client,
             stores: &inner.stores,
             sinks: &inner.sinks,
+            registered: &inner.registered,
+            dry_run: false,
             now: SystemTime::now(),
         };
         let (snapshot, mut built) = Snapshot::build(&composer, model, &inner.guard_setup)?;
@@ -78,6 +117,7 @@ impl Deployment {
             }
         }
         Guard::replace(&pairs).map_err(|error| context.placed(&"routes".into(), error))?;
+        log(&snapshot.warnings);
         *lock(&inner.now) = snapshot.now();
         let check = &snapshot.model.check;
         tracing::info!(
@@ -94,6 +134,13 @@ impl Deployment {
             secrets,
             snapshot,
         };
-        Ok(true)
+        Ok(())
     }
+}
+
+/// What the files of a configuration held at one look.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Look {
+    text: String,
+    secrets: Vec<Option<u64>>,
 }

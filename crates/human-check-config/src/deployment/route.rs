@@ -7,7 +7,7 @@ use human_check_core::{ConfigError, Policy, Score};
 use human_check_guard::{BodyLimits, ClientAddress, Guard, RoutePolicy, Trigger};
 
 use super::guard_setup::GuardSetup;
-use crate::compose::Composed;
+use crate::compose::{Composed, with_origins};
 use crate::context::Context;
 use crate::model::{ChallengeTable, OutagePolicy, RouteTable, SiteTable};
 use crate::source::KeyPath;
@@ -37,6 +37,9 @@ impl Route<'_> {
         let mut builder = Guard::builder(Arc::clone(&composed.check))
             .with_client_address(client_address(self.site).map_err(placed)?)
             .with_body_limits(body_limits(self.site));
+        if let Some(refusals) = self.site.refusals_before_warning {
+            builder = builder.with_refusals_before_warning(refusals);
+        }
         if let Some(header) = &self.site.header {
             builder = builder.with_header(header);
         }
@@ -105,9 +108,8 @@ impl Route<'_> {
     /// Returns the rules that a verdict must satisfy.
     fn rules(&self, composed: &Composed) -> Result<Policy, ConfigError> {
         let mut rules = Policy::new().with_test_keys(composed.test_keys);
-        if let Some(hostnames) = &self.table.hostnames {
-            rules = rules.with_hostnames(hostnames)?;
-        }
+        let (hosts, apps) = (self.table.hostnames.as_deref(), self.table.apps.as_deref());
+        rules = with_origins(rules, hosts, apps)?;
         if let Some(score) = self.table.min_score {
             let score = Score::humanity(score).map_err(|error| error.with_field("min_score"))?;
             rules = rules.with_min_score(score);
@@ -219,6 +221,7 @@ fn body_limits(site: &SiteTable) -> BodyLimits {
     limits.max_body_bytes = site.max_body_bytes.unwrap_or(limits.max_body_bytes);
     limits.body_timeout = site.body_timeout.unwrap_or(limits.body_timeout);
     limits.max_upload_bytes = site.max_upload_bytes.unwrap_or(limits.max_upload_bytes);
+    limits.max_held_bytes = site.max_held_bytes.unwrap_or(limits.max_held_bytes);
     limits.upload_timeout = site.upload_timeout.unwrap_or(limits.upload_timeout);
     limits
 }

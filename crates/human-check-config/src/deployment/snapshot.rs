@@ -9,6 +9,7 @@ use human_check_guard::Guard;
 use super::guard_setup::GuardSetup;
 use super::route::Route;
 use super::summary::summary;
+use super::warnings::warnings;
 use crate::ProviderKind;
 use crate::compose::{Composed, Composer};
 use crate::context::Context;
@@ -20,6 +21,8 @@ use crate::source::KeyPath;
 pub(crate) struct Now {
     /// The summary for the operator.
     pub(crate) summary: String,
+    /// What is probably wrong or dangerous.
+    pub(crate) warnings: Vec<String>,
     /// The check of all routes, without the rules of any route.
     pub(crate) check: Arc<dyn HumanCheck>,
     /// The issuers of the accounts that have a role.
@@ -32,6 +35,8 @@ pub(crate) struct Now {
 pub(crate) struct Snapshot {
     /// The keys and values that it was composed from.
     pub(crate) model: Model,
+    /// What is probably wrong or dangerous.
+    pub(crate) warnings: Vec<String>,
     composed: Composed,
 }
 
@@ -50,7 +55,13 @@ impl Snapshot {
             ));
         }
         let composed = composer.compose(&model)?;
-        let snapshot = Self { model, composed };
+        let secrets = composer.context.secrets.warnings();
+        let warnings = warnings(&model, &secrets);
+        let snapshot = Self {
+            model,
+            warnings,
+            composed,
+        };
         let mut guards = BTreeMap::new();
         for name in snapshot.model.routes.keys() {
             let guard = snapshot.guard(composer.context, name, guard_setup)?;
@@ -92,6 +103,7 @@ impl Snapshot {
     pub(crate) fn now(&self) -> Now {
         Now {
             summary: summary(&self.model),
+            warnings: self.warnings.clone(),
             check: Arc::clone(&self.composed.check),
             issuers: self.composed.issuers.clone(),
             issuing: issuing(&self.model),

@@ -1,20 +1,29 @@
 //! The summary of a configuration, in a few lines for the operator who wrote it.
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::model::{Model, OutagePolicy, StoreKind};
 use crate::provider_config::CHALLENGE_PATH;
 
-/// Returns one line for each account with a role, the replay store, and each route, with warnings.
+/// Returns one line for each account with a role, the replay store, and each route.
 pub(crate) fn summary(model: &Model) -> String {
     let mut text = String::new();
     let mut line = |what: &str, rest: String| {
         let _ = writeln!(text, "{what:<12}{rest}");
     };
     let account = |name: &str| {
-        let kind = model.providers.get(name).map(|table| table.kind.as_str());
-        format!("{name} ({})", kind.unwrap_or_default())
+        let table = model.providers.get(name);
+        let kind = table.map(|table| match &table.registered_kind {
+            Some(kind) => kind,
+            None => table.kind.as_str(),
+        });
+        let notes = table.map_or("", |table| match (table.allow_test_keys, &table.base_url) {
+            (true, Some(_)) => ", test keys allowed, another base URL",
+            (true, None) => ", test keys allowed",
+            (false, Some(_)) => ", another base URL",
+            (false, None) => "",
+        });
+        format!("{name} ({}{notes})", kind.unwrap_or_default())
     };
     let check = &model.check;
     let used = check.accounts();
@@ -65,14 +74,6 @@ pub(crate) fn summary(model: &Model) -> String {
                 "challenges",
                 format!("pages fetch those of {name} from {at}"),
             );
-            let routes = model.routes.values();
-            let actions: BTreeSet<_> = routes.filter_map(|route| route.action.as_ref()).collect();
-            if actions.len() > 1 {
-                line(
-                    "",
-                    "warning: routes expect different actions, and a challenge is for one".into(),
-                );
-            }
         }
     }
     for (name, route) in &model.routes {
@@ -98,17 +99,6 @@ pub(crate) fn summary(model: &Model) -> String {
             rest += "; challenges only some requests";
         }
         line(&format!("/{name}"), rest);
-        let hosts = used.iter().all(|name| {
-            let account = model.providers.get(*name);
-            // altcha's tokens state no host, so `hostnames` would be an error.
-            account.is_some_and(|table| table.hostnames.is_some() || table.kind.is_self_hosted())
-        });
-        if route.hostnames.is_none() && !hosts {
-            line(
-                "",
-                "warning: any host may show the challenge; list yours in `hostnames`".into(),
-            );
-        }
     }
     text
 }

@@ -26,13 +26,15 @@ impl Watch {
     pub(crate) fn start(deployment: Deployment, interval: Duration) -> Self {
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let mut logged = String::new();
+        let mut last = None;
         let follow = move || {
             use std::sync::mpsc::RecvTimeoutError::Timeout;
             while stopped.recv_timeout(interval) == Err(Timeout) {
                 // The application's guard setup may panic, and the next edit is to be noticed all
                 // the same. A reload changes nothing before everything is built, so nothing is left
                 // half changed.
-                let reload = std::panic::AssertUnwindSafe(|| deployment.reload());
+                let reload = || deployment.reload_if_settled(&mut last);
+                let reload = std::panic::AssertUnwindSafe(reload);
                 let message = match std::panic::catch_unwind(reload) {
                     Ok(Ok(_)) => String::new(),
                     Ok(Err(error)) => error.to_string(),
@@ -64,7 +66,9 @@ impl Deployment {
     /// Starts to [reload](Self::reload) the configuration whenever its file or a file of its
     /// secrets has changed, until the returned value is dropped.
     ///
-    /// It compares the contents once a second, in a thread of its own. A wrong configuration
+    /// It compares the contents once a second, in a thread of its own. A change takes effect when two
+    /// looks in a row have found the same contents, so a file that is written slowly does not take
+    /// effect half written. A wrong configuration
     /// changes nothing; the error is logged once, as an `ERROR` event of the target
     /// `human_check_config`.
     pub fn watch(&self) -> Watch {

@@ -4,6 +4,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
+use super::ProxyRef;
 use crate::duration;
 
 /// Which account judges, and which other accounts have a role.
@@ -24,6 +25,9 @@ pub(crate) struct CheckTable {
     pub(crate) dual_accept: Option<DualAcceptTable>,
     /// An account that judges without effect, for a comparison.
     pub(crate) shadow: Option<ShadowTable>,
+    /// The egress proxy for calls to providers: its URL, or where a URL with a password is. Default:
+    /// none; the variables of the system are not read.
+    pub(crate) proxy: Option<ProxyRef>,
     /// How long a decision may take, failover included. Default "3s".
     #[serde(default, deserialize_with = "duration::optional")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]

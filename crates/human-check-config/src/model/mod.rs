@@ -4,8 +4,11 @@
 //! fields are also the descriptions in the JSON schema.
 
 mod check;
+#[cfg(feature = "siteverify")]
+mod dialect;
 mod outage_policy;
 mod provider;
+mod proxy_ref;
 mod route;
 mod secret_ref;
 mod site;
@@ -16,8 +19,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 pub(crate) use check::{CheckTable, DualAcceptTable, ShadowTable};
+#[cfg(feature = "siteverify")]
+pub(crate) use dialect::{DialectTable, MarkupTable};
 pub(crate) use outage_policy::OutagePolicy;
 pub(crate) use provider::{CircuitBreakerTable, ProviderTable};
+pub(crate) use proxy_ref::ProxyRef;
 pub(crate) use route::{ChallengeTable, RouteTable};
 pub(crate) use secret_ref::SecretRef;
 pub(crate) use site::SiteTable;

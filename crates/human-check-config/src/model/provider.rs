@@ -1,7 +1,11 @@
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
 
+#[cfg(feature = "siteverify")]
+use super::DialectTable;
 use super::SecretRef;
 use crate::{EnterpriseKeyKind, ProviderKind, duration};
 
@@ -33,6 +37,25 @@ pub(crate) struct ProviderTable {
     #[serde(default, deserialize_with = "duration::optional")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub(crate) challenge_ttl: Option<Duration>,
+    /// The base URL of a server of your own. cap and mcaptcha only.
+    pub(crate) instance: Option<String>,
+    /// The siteverify call of a provider without a kind of its own. siteverify only.
+    #[cfg(feature = "siteverify")]
+    pub(crate) dialect: Option<DialectTable>,
+    /// Settings of an adapter that the program registered in code, as texts, numbers or booleans.
+    #[serde(default)]
+    pub(crate) settings: BTreeMap<String, Setting>,
+    /// The name of the kind that the program registered in code. No file sets it.
+    #[serde(default, rename = "registered kind")]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    pub(crate) registered_kind: Option<String>,
+    /// Where the key file of a service account is, for signing in to Google Cloud. reCAPTCHA
+    /// Enterprise only.
+    pub(crate) service_account: Option<SecretRef>,
+    /// Whether to sign in to Google Cloud by the metadata server of the machine. reCAPTCHA
+    /// Enterprise only. Default false.
+    #[serde(default)]
+    pub(crate) metadata_server: bool,
     /// The Google Cloud project. reCAPTCHA Enterprise only.
     pub(crate) project: Option<String>,
     /// The kind of the key. reCAPTCHA Enterprise only.
@@ -44,6 +67,17 @@ pub(crate) struct ProviderTable {
     pub(crate) max_risk: Option<f64>,
     /// The hosts that may show this account's challenge. Default: every host.
     pub(crate) hostnames: Option<Vec<String>>,
+    /// The apps that may show this account's challenge, as package names and bundle ids. With
+    /// `hostnames`, one of both is enough. Default: every app, unless `hostnames` is set.
+    pub(crate) apps: Option<Vec<String>>,
+    /// The URL of the widget's script, or its path on the site itself. Default: the provider's own.
+    pub(crate) script_url: Option<String>,
+    /// The theme of the widget, such as light or dark.
+    pub(crate) theme: Option<String>,
+    /// The size of the widget, such as compact.
+    pub(crate) size: Option<String>,
+    /// The language of the widget, as a language tag. Default: the widget chooses it.
+    pub(crate) language: Option<String>,
     /// Whether the provider's published test keys are allowed. Never in production. Default false.
     #[serde(default)]
     pub(crate) allow_test_keys: bool,
@@ -61,6 +95,32 @@ pub(crate) struct ProviderTable {
     pub(crate) max_in_flight: Option<usize>,
     /// When to stop calling the provider for some time. Default: the defaults of that table.
     pub(crate) circuit_breaker: Option<CircuitBreakerTable>,
+}
+
+/// One setting of a registered adapter, as text.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub(crate) enum Setting {
+    /// A text.
+    Text(String),
+    /// A boolean.
+    Flag(bool),
+    /// An integer.
+    Integer(i64),
+    /// Any other number.
+    Number(f64),
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => text.fmt(f),
+            Self::Flag(flag) => flag.fmt(f),
+            Self::Integer(number) => number.fmt(f),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
 }
 
 /// How much work a challenge of altcha takes.

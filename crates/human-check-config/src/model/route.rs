@@ -24,6 +24,9 @@ pub(crate) struct RouteTable {
     pub(crate) action: Option<String>,
     /// The hosts that may show the challenge. Default: every host.
     pub(crate) hostnames: Option<Vec<String>>,
+    /// The apps that may show the challenge. With `hostnames`, one of both is enough. Default: every
+    /// app, unless `hostnames` is set.
+    pub(crate) apps: Option<Vec<String>>,
     /// The lowest score that passes, from 0 to 1, where 1 is human.
     pub(crate) min_score: Option<f64>,
     /// How old a solved challenge may be. 60 seconds for clocks that differ come on top.

@@ -31,4 +31,10 @@ pub(crate) struct SiteTable {
     #[serde(default, deserialize_with = "duration::optional")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub(crate) upload_timeout: Option<Duration>,
+    /// The most bytes of large bodies that are held in memory for all requests together. Default
+    /// 134217728.
+    pub(crate) max_held_bytes: Option<usize>,
+    /// After how many refusals for one reason, without a token that passes, a warning says that the
+    /// configuration may be wrong. 0 for never. Default 20.
+    pub(crate) refusals_before_warning: Option<u32>,
 }

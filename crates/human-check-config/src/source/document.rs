@@ -6,6 +6,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::KeyPath;
 use crate::model::Model;
+use crate::provider_kind::REGISTERED_KIND;
+use crate::registered::Registered;
 use crate::suggestion::suggestion;
 
 /// A configuration as a table, with the place where each of its keys was written.
@@ -104,7 +106,9 @@ impl Document {
             )
         };
         let (key, tables) = path.parts().split_last().ok_or_else(wrong)?;
-        if path.parts().iter().any(String::is_empty) {
+        // No key is deeper than that, and a text of the environment must not nest tables at will.
+        const MAX_DEPTH: usize = 8;
+        if path.parts().iter().any(String::is_empty) || path.parts().len() > MAX_DEPTH {
             return Err(wrong());
         }
         let mut table = &mut self.table;
@@ -128,10 +132,30 @@ impl Document {
         }
     }
 
-    /// Reads the whole configuration.
-    pub(crate) fn model(&self) -> Result<Model, ConfigError> {
+    /// Reads the whole configuration, in which `registered` are further kinds of provider.
+    pub(crate) fn model(&self, registered: &Registered) -> Result<Model, ConfigError> {
         self.refuse_fixed_policies()?;
-        self.read_as()
+        self.with_registered_kinds(registered).read_as()
+    }
+
+    /// Marks the accounts whose kind the program registered in code.
+    fn with_registered_kinds(&self, registered: &Registered) -> Self {
+        let mut marked = self.clone();
+        let accounts = marked.table.get_mut("providers");
+        let accounts = accounts.and_then(toml::Value::as_table_mut);
+        for (_, account) in accounts.into_iter().flatten() {
+            let Some(account) = account.as_table_mut() else {
+                continue;
+            };
+            let kind = account.get("kind").and_then(toml::Value::as_str);
+            let Some(kind) = registered.kinds().find(|known| Some(*known) == kind) else {
+                continue;
+            };
+            let text = |text: &str| toml::Value::String(text.to_owned());
+            account.insert("registered kind".to_owned(), text(kind));
+            account.insert("kind".to_owned(), text(REGISTERED_KIND));
+        }
+        marked
     }
 
     /// Refuses keys for errors on which no route fails open. They get an error with the reason,
@@ -355,7 +379,10 @@ use = "old"
             "[providers.old]\nkind = \"hcaptcha\"\nchallenge_ttl = \"0xCANARY\"\n",
             "[providers.old]\nkind = \"hcaptcha\"\n[routes.a]\non_outage = \"0xCANARY\"\n",
         ] {
-            let error = read(text, &[]).unwrap().model().unwrap_err();
+            let error = read(text, &[])
+                .unwrap()
+                .model(&Registered::default())
+                .unwrap_err();
             assert!(error.field().starts_with("f.toml:"), "{error}");
             let error = error.to_string();
             assert!(

@@ -21,6 +21,8 @@ enum In {
     Account,
     /// The table of every route, `[routes."*"]`.
     Route,
+    /// `[check]`.
+    Check,
     /// `[site]`.
     Site,
 }
@@ -32,6 +34,8 @@ enum As {
     Allowed,
     /// Texts, separated by commas.
     List,
+    /// A text that may hold a password, so the key refers to the variable.
+    Reference,
     /// A number.
     Number,
     /// A text.
@@ -40,8 +44,9 @@ enum As {
 
 /// The variables that set one key: name without the prefix, table, key, and kind of value. The
 /// provider and its secret set several keys, and are read separately.
-const VARIABLES: [(&str, In, &str, As); 16] = [
+const VARIABLES: [(&str, In, &str, As); 19] = [
     ("ACTION", In::Route, "action", As::Text),
+    ("APPS", In::Account, "apps", As::List),
     ("BASE_URL", In::Account, "base_url", As::Text),
     ("CLIENT_ADDRESS", In::Site, "client_address", As::Text),
     ("DIFFICULTY", In::Account, "difficulty", As::Text),
@@ -49,10 +54,12 @@ const VARIABLES: [(&str, In, &str, As); 16] = [
     ("FIELD", In::Account, "fields", As::List),
     ("HEADER", In::Site, "header", As::Text),
     ("HOSTNAMES", In::Account, "hostnames", As::List),
+    ("INSTANCE", In::Account, "instance", As::Text),
     ("MAX_RISK", In::Account, "max_risk", As::Number),
     ("MIN_SCORE", In::Account, "min_score", As::Number),
     ("ON_OUTAGE", In::Route, "on_outage", As::Text),
     ("PROJECT", In::Account, "project", As::Text),
+    ("PROXY", In::Check, "proxy", As::Reference),
     ("SITE", In::Account, "site", As::Text),
     ("SITE_KEY", In::Account, "site_key", As::Text),
     ("TEST_KEYS", In::Account, "allow_test_keys", As::Allowed),
@@ -135,7 +142,8 @@ pub(crate) fn document(
     let kind = ProviderKind::from_name(provider);
     let name = kind.map_or("main", ProviderKind::as_str).to_owned();
 
-    let (mut account, mut route, mut site) = (Table::new(), Table::new(), Table::new());
+    let (mut account, mut route) = (Table::new(), Table::new());
+    let (mut check, mut site) = (Table::new(), Table::new());
     account.insert("kind".to_owned(), Value::String(provider.to_owned()));
     let from_file = secret(&get, &mut account)?;
     for (variable, table, key, shape) in VARIABLES {
@@ -143,6 +151,7 @@ pub(crate) fn document(
         let table = match table {
             In::Account => &mut account,
             In::Route => &mut route,
+            In::Check => &mut check,
             In::Site => &mut site,
         };
         table.insert(key.to_owned(), value(variable, text, shape)?);
@@ -155,11 +164,8 @@ pub(crate) fn document(
     all.insert("providers".to_owned(), nested(&name, account));
     all.insert("routes".to_owned(), nested(ANY_ROUTE, route));
     all.insert("site".to_owned(), Value::Table(site));
-    let used = Value::String(name.clone());
-    all.insert(
-        "check".to_owned(),
-        Value::Table(Table::from_iter([("use".to_owned(), used)])),
-    );
+    check.insert("use".to_owned(), Value::String(name.clone()));
+    all.insert("check".to_owned(), Value::Table(check));
     if kind.is_some_and(ProviderKind::is_self_hosted) {
         // Without a store, a token of altcha could be used repeatedly.
         let memory = Value::String("memory".to_owned());
@@ -228,6 +234,10 @@ fn refuse_unused_server(
 fn value(variable: &str, text: &str, shape: As) -> Result<Value, ConfigError> {
     Ok(match shape {
         As::Text => Value::String(text.to_owned()),
+        As::Reference => {
+            let name = Value::String(format!("{PREFIX}{variable}"));
+            Value::Table(Table::from_iter([("env".to_owned(), name)]))
+        }
         As::Number => {
             let number = text.parse().map_err(|_| {
                 wrong(
@@ -275,10 +285,16 @@ fn variable_of(path: &KeyPath, account: &str, secret_from_file: bool) -> Option<
         ["providers", _, key, ..] => (In::Account, key),
         ["routes", _, key, ..] => (In::Route, key),
         ["site", key, ..] => (In::Site, key),
+        ["check", key, ..] => (In::Check, key),
         _ => return None,
     };
     // A rule that accounts and routes can have, such as `min_score`, has one variable for both.
-    let same = |one: In| matches!((one, table), (In::Site, In::Site)) || !matches!(table, In::Site);
+    let is_rule = |one: In| matches!(one, In::Account | In::Route);
+    let same = |one: In| match table {
+        In::Account | In::Route => is_rule(one),
+        In::Check => matches!(one, In::Check),
+        In::Site => matches!(one, In::Site),
+    };
     let mut all = VARIABLES.iter();
     let found = all.find(|(_, place, known, _)| *known == key && same(*place));
     found.map(|(variable, ..)| *variable)
