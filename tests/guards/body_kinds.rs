@@ -453,3 +453,23 @@ fn a_token_deep_in_json_is_found_and_checked() {
         );
     }
 }
+
+#[test]
+fn a_content_type_counts_in_every_spelling() {
+    all(|app| {
+        let body = format!("email=ada%40example.com&{FIELD}=good");
+        for kind in [
+            "application/x-www-form-urlencoded",
+            "Application/X-WWW-Form-URLEncoded",
+            "APPLICATION/X-WWW-FORM-URLENCODED; Charset=UTF-8",
+        ] {
+            let response = app.send(&Request::post("/signup").body(kind, body.clone()));
+            assert_eq!(response.status, 200, "{:?} {kind}", app.framework);
+        }
+        let json = format!(r#"{{"email":"ada@example.com","{FIELD}":"good"}}"#);
+        for kind in ["Application/JSON", "application/json;charset=utf-8"] {
+            let response = app.send(&Request::post("/signup").body(kind, json.clone()));
+            assert_eq!(response.status, 200, "{:?} {kind}", app.framework);
+        }
+    });
+}

@@ -524,3 +524,28 @@ async fn hcaptchas_secret_is_an_accounts_and_the_site_key_tells_its_sites_apart(
     let (_, body) = send(&emulator, "POST", "/siteverify", FORM, &body).await;
     assert_eq!(body["success"], json!(true));
 }
+
+#[tokio::test]
+async fn a_name_of_another_site_cannot_use_the_control_api() {
+    let emulator = Emulator::start().await.unwrap();
+    for (host, expected) in [
+        ("localhost:8799", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8799", 200),
+        ("10.0.0.7:8799", 200),
+        ("emulator:8799", 200),
+        ("evil.example", 421),
+        ("evil.example:8799", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("localhost.evil.example:80", 421),
+    ] {
+        let mut stream = TcpStream::connect(emulator.address()).await.unwrap();
+        let head =
+            format!("GET /emulator/accounts HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.unwrap();
+        let status: u16 = reply.split(' ').nth(1).unwrap().parse().unwrap();
+        assert_eq!(status, expected, "{host}");
+    }
+}

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use axum::RequestExt;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
+use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use bytes::Bytes;
@@ -23,6 +24,18 @@ fn content_type(parts: &Parts) -> &str {
     value
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
+}
+
+/// Writes the content type of a urlencoded form in small letters. Media types are compared without
+/// case, and axum's own extractor compares the letters.
+pub(crate) fn normalize_content_type(parts: &mut Parts) {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let is_form = BodyKind::of(content_type(parts)) == BodyKind::Form;
+    if is_form && !content_type(parts).starts_with(FORM) {
+        parts
+            .headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
+    }
 }
 
 /// Limits a body: beyond the limit, and beyond what all bodies together may hold, it ends in an

@@ -163,7 +163,8 @@ macro_rules! body {
             type Rejection = HumanError<<$inner<T> as FromRequest<S>>::Rejection>;
 
             async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-                let (parts, body) = request.into_parts();
+                let (mut parts, body) = request.into_parts();
+                body::normalize_content_type(&mut parts);
                 if !may_carry_a_body(&parts) {
                     return Err(HumanError::MethodNotAllowed);
                 }
@@ -228,7 +229,8 @@ where
     type Rejection = HumanError<E::Rejection>;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        body::normalize_content_type(&mut parts);
         let earlier = parts.extensions.get::<Decision>().cloned();
         let mut guarded = GuardedRequest::new(guard_of(&parts, state), &Head(&parts));
         let request = Request::from_parts(parts, body);

@@ -47,6 +47,12 @@ pub(crate) fn introduce(out: &mut impl Write, emulator: &Emulator, json: bool) -
         writeln!(out, "{line}")?;
         return out.flush();
     }
+    if !emulator.address().ip().is_loopback() {
+        writeln!(
+            out,
+            "warning: other machines can reach the emulator, which mints tokens for everybody\n"
+        )?;
+    }
     writeln!(
         out,
         "Emulated providers on {base} (the keys are invented and work with no real provider):\n"

@@ -37,6 +37,22 @@ fn comes_from_a_page(request: &RecordedRequest) -> bool {
     request.header("origin").is_some() || site.is_some_and(|site| site != "none")
 }
 
+/// Returns whether the request names this machine or a machine of a private network.
+///
+/// The name of a page's own site could resolve to this machine, and the browser would take the
+/// control API for that site. Such names have dots; names of containers have none.
+fn names_this_machine(request: &RecordedRequest) -> bool {
+    let Some(host) = request.header("host") else {
+        return true;
+    };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    !name.contains('.') || name.parse::<std::net::IpAddr>().is_ok()
+}
+
 /// Runs one call of the control API.
 pub(crate) fn handle(state: &mut State, request: &RecordedRequest) -> Outgoing {
     let wrong = |problem: &dyn std::fmt::Display| {
@@ -46,6 +62,10 @@ pub(crate) fn handle(state: &mut State, request: &RecordedRequest) -> Outgoing {
     if call != "elsewhere" && comes_from_a_page(request) {
         let error = "the control API refuses requests from web pages";
         return Outgoing::json(403, &json!({"error": error}));
+    }
+    if call != "elsewhere" && !names_this_machine(request) {
+        let error = "the control API responds to addresses and to names without dots only";
+        return Outgoing::json(421, &json!({"error": error}));
     }
     match (request.method.as_str(), call) {
         ("GET", "accounts") => Outgoing::json(200, &json!(state.accounts)),

@@ -34,13 +34,18 @@ pub(crate) async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                if let Ok((stream, peer)) = accepted {
-                    lock(&state).connections += 1;
-                    let state = Arc::clone(&state);
-                    connections.spawn(async move {
-                        // An error means that the client closed the connection.
-                        let _ = handle_connection(stream, peer.ip(), &state).await;
-                    });
+                match accepted {
+                    Ok((stream, peer)) => {
+                        lock(&state).connections += 1;
+                        let state = Arc::clone(&state);
+                        connections.spawn(async move {
+                            // An error means that the client closed the connection.
+                            let _ = handle_connection(stream, peer.ip(), &state).await;
+                        });
+                    }
+                    // The limit of descriptors is reached, for example. Without a pause the loop
+                    // would use up a core until a connection ends.
+                    Err(_) => sleep(Duration::from_millis(100)).await,
                 }
             }
             Some(_) = connections.join_next() => {}

@@ -1,8 +1,9 @@
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use human_check_core::Secret;
+use human_check_core::{Clock, Secret, SystemClock};
 use human_check_guard::{AttemptKey, AttemptStore, AttemptStoreError};
 use redis::{Cmd, Value};
 
@@ -35,6 +36,15 @@ pub struct RedisAttemptStore {
     server: RedisServer,
     digest: [u8; 32],
     prefix: String,
+    max_keys: u32,
+    created: Arc<Mutex<Created>>,
+}
+
+/// The keys that this process has created in the present period.
+#[derive(Debug, Default)]
+struct Created {
+    since: Duration,
+    keys: u32,
 }
 
 /// Counts an attempt and begins its window in one step, so that every count has an end. A count
@@ -59,7 +69,33 @@ impl RedisAttemptStore {
             server: server.clone(),
             digest: blake3::derive_key(context, secret.expose().as_bytes()),
             prefix: "human-check:attempts:".to_owned(),
+            max_keys: 100_000,
+            created: Arc::default(),
         }
+    }
+
+    /// Sets how many keys this process creates in the time of one window. Default: 100,000, about 12
+    /// MB on the server for each process.
+    ///
+    /// Beyond it, a key that the server does not hold has the count [`u32::MAX`], so the request is
+    /// challenged. A flood of addresses then leaves the server room for the claims of a replay store.
+    #[must_use]
+    pub fn with_max_keys(mut self, max_keys: u32) -> Self {
+        self.max_keys = max_keys;
+        self
+    }
+
+    /// Returns whether this process may create a key now.
+    fn has_room(&self, window: Duration) -> bool {
+        let now = SystemClock.uptime();
+        let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_sub(created.since) >= window {
+            *created = Created {
+                since: now,
+                keys: 0,
+            };
+        }
+        created.keys < self.max_keys
     }
 
     /// Sets the prefix of the keys on the server. Default: `human-check:attempts:`.
@@ -97,12 +133,21 @@ impl RedisAttemptStore {
 #[async_trait]
 impl AttemptStore for RedisAttemptStore {
     async fn add(&self, counted: &AttemptKey, window: Duration) -> Result<u32, AttemptStoreError> {
+        if !self.has_room(window) && self.count(counted).await? == 0 {
+            return Ok(u32::MAX);
+        }
         let mut add = Cmd::new();
         add.arg("EVAL").arg(ADD).arg(1).arg(self.key(counted));
         add.arg(millis(window.min(MAX_TTL)));
         self.run(&add, |value| match value {
             // This attempt is counted, so the count is at least one.
-            Value::Int(count @ 1..) => Some(saturated(count)),
+            Value::Int(count @ 1..) => {
+                if count == 1 {
+                    let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
+                    created.keys = created.keys.saturating_add(1);
+                }
+                Some(saturated(count))
+            }
             _ => None,
         })
         .await

@@ -10,7 +10,8 @@ pub(crate) struct StoreTable {
     /// Where the store keeps its entries: in this process, or on a server that several processes
     /// share.
     pub(crate) kind: StoreKind,
-    /// How many entries fit into memory. "memory" only. Default 1000000.
+    /// How many entries fit into memory, by default 1000000. For a store of attempts on a server: how
+    /// many keys each process creates in a window, by default 100000.
     pub(crate) capacity: Option<usize>,
     /// The secret with the server's URL, redis:// or rediss://, which may hold a password. "redis"
     /// only. Default: the variable `HUMAN_CHECK_REDIS_URL`.

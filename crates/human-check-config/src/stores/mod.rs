@@ -88,6 +88,9 @@ impl Stores {
             StoreKind::Redis => {
                 let (server, secret) = server::open(context, "attempt_store", table)?;
                 let mut store = human_check_redis::RedisAttemptStore::new(&server, &secret);
+                if let Some(capacity) = table.capacity {
+                    store = store.with_max_keys(u32::try_from(capacity).unwrap_or(u32::MAX));
+                }
                 if let Some(prefix) = &table.prefix {
                     store = store.with_prefix(prefix);
                 }

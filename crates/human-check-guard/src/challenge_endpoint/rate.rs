@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::policy::add_attempt;
 use crate::{AttemptKey, AttemptStore};
 
 /// The limit on the challenges that one address fetches, and the store that counts them.
@@ -17,7 +18,7 @@ impl Rate {
     /// If the store fails, the result is the highest number that the limit allows: the request
     /// passes, and the issuer may issue its hardest challenge.
     pub(super) async fn count(&self, key: &AttemptKey) -> u32 {
-        match self.attempts.add(key, self.window).await {
+        match add_attempt(&*self.attempts, key, self.window).await {
             Ok(count) => count,
             Err(error) => {
                 tracing::warn!(

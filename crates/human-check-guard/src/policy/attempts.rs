@@ -20,30 +20,53 @@ use human_check_core::{Clock, SystemClock};
 /// assert_ne!(by_address, by_account);
 /// ```
 #[derive(Clone, Eq, Hash, PartialEq)]
-pub struct AttemptKey(String);
+pub struct AttemptKey {
+    text: String,
+    /// The key of the /48 network, for an IPv6 address.
+    wide: Option<String>,
+}
 
 impl AttemptKey {
     /// Creates the key of a client's address. All IPv6 addresses of one /64 network have the same
     /// key, because a single client often has the whole network.
+    ///
+    /// A trigger and a challenge endpoint also count the /48 network, in which one client can have
+    /// 65,536 networks: beyond 1,000 attempts of a /48 in a window they count no further network of
+    /// it, so it cannot fill a store.
     pub fn address(ip: IpAddr) -> Self {
-        Self(format!("ip:{}", network(ip)))
+        Self::of_network("ip", ip)
     }
 
     /// Creates the key for the challenges that an address fetches. They are counted apart from all
     /// other attempts.
     pub(crate) fn challenges(ip: IpAddr) -> Self {
-        Self(format!("challenges:{}", network(ip)))
+        Self::of_network("challenges", ip)
+    }
+
+    fn of_network(kind: &str, ip: IpAddr) -> Self {
+        Self {
+            text: format!("{kind}:{}", network(ip)),
+            wide: wide_network(ip).map(|wide| format!("{kind}:{wide}")),
+        }
+    }
+
+    /// Returns the key of the wide network that an IPv6 address is in.
+    fn wide(&self) -> Option<Self> {
+        self.wide.clone().map(|text| Self { text, wide: None })
     }
 
     /// Creates a key from a name, for example of an account.
     pub fn named(name: impl fmt::Display) -> Self {
-        Self(format!("name:{name}"))
+        Self {
+            text: format!("name:{name}"),
+            wide: None,
+        }
     }
 
     /// Returns the key as text, for stores outside of the process. It may contain an address or a
     /// name, so a store should keep only a keyed digest of it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
@@ -56,6 +79,35 @@ fn network(ip: IpAddr) -> String {
             format!("{a:x}:{b:x}:{c:x}:{d:x}")
         }
     }
+}
+
+/// Returns the /48 network of an IPv6 address.
+fn wide_network(ip: IpAddr) -> Option<String> {
+    match ip.to_canonical() {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(ip) => {
+            let [a, b, c, ..] = ip.segments();
+            Some(format!("{a:x}:{b:x}:{c:x}::/48"))
+        }
+    }
+}
+
+/// How many attempts of one wide network are counted by its narrow networks.
+const MAX_WIDE_ATTEMPTS: u32 = 1_000;
+
+/// Counts one attempt as [`AttemptStore::add`] does, and that of the wide network of an IPv6 address
+/// before it. If the wide network has too many, the count is [`u32::MAX`], and no key is added.
+pub(crate) async fn add_attempt(
+    store: &dyn AttemptStore,
+    key: &AttemptKey,
+    window: Duration,
+) -> Result<u32, AttemptStoreError> {
+    if let Some(wide) = key.wide()
+        && store.add(&wide, window).await? > MAX_WIDE_ATTEMPTS
+    {
+        return Ok(u32::MAX);
+    }
+    store.add(key, window).await
 }
 
 impl fmt::Debug for AttemptKey {
@@ -354,6 +406,27 @@ mod tests {
         let attempts = MemoryAttemptStore::new(1);
         let key = AttemptKey::named("ada");
         assert_eq!(attempts.add(&key, Duration::MAX).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_wide_network_cannot_fill_a_store() {
+        let attempts = MemoryAttemptStore::new(5_000);
+        let add = async |ip: String| {
+            let key = AttemptKey::address(ip.parse().unwrap());
+            add_attempt(&attempts, &key, MINUTE).await.unwrap()
+        };
+        for network in 0..40_765_u32 {
+            let count = add(format!("2001:db8:1:{network:x}::1")).await;
+            let expected = if network < 1_000 { 1 } else { UNCOUNTED };
+            assert_eq!(count, expected, "{network}");
+        }
+        assert_eq!(
+            add("2001:db8:2:1::1".to_owned()).await,
+            1,
+            "another network has room"
+        );
+        assert_eq!(add("203.0.113.7".to_owned()).await, 1);
+        assert!(attempts.counts.lock().unwrap().by_key.len() < 1_010);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod attempts;
 mod route_policy;
 mod trigger;
 
+pub(crate) use attempts::add_attempt;
 pub use attempts::{AttemptKey, AttemptStore, AttemptStoreError, MemoryAttemptStore};
 pub use route_policy::RoutePolicy;
 pub use trigger::{Signals, Trigger};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use human_check_core::ConfigError;
 
+use super::attempts::add_attempt;
 use crate::{AttemptKey, AttemptStore};
 
 /// What a guard knows about a request without a token. [`Trigger::when`] receives it.
@@ -261,8 +262,7 @@ impl Trigger {
                 let Some(key) = key(signals) else { return true };
                 let counted = match counting {
                     // This request is counted as well. The limit is for the requests before it.
-                    Some(window) => store
-                        .add(&key, *window)
+                    Some(window) => add_attempt(&**store, &key, *window)
                         .await
                         .map(|count| count.saturating_sub(1)),
                     None => store.count(&key).await,

@@ -117,3 +117,27 @@ fn only_key(server: &Server) -> String {
         other => panic!("{other:?}"),
     }
 }
+
+#[tokio::test]
+async fn a_flood_of_addresses_leaves_room_for_claims() {
+    let server = Server::start();
+    let store = attempts(&server).with_max_keys(100);
+    for visitor in 0..1_000_u32 {
+        let count = store
+            .add(&AttemptKey::named(visitor), MINUTE)
+            .await
+            .unwrap();
+        assert_eq!(count, if visitor < 100 { 1 } else { u32::MAX }, "{visitor}");
+    }
+    let known = AttemptKey::named(7);
+    assert_eq!(
+        store.add(&known, MINUTE).await.unwrap(),
+        2,
+        "a key that is there is counted"
+    );
+    // Another process has a budget of its own.
+    let other = attempts(&server)
+        .add(&AttemptKey::named("other"), MINUTE)
+        .await;
+    assert_eq!(other.unwrap(), 1);
+}
