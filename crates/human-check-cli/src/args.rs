@@ -236,8 +236,18 @@ impl RuleArgs {
 #[derive(Args)]
 pub(crate) struct VerifyArgs {
     /// The kind of provider.
-    #[arg(long, value_parser = kind())]
-    pub(crate) provider: ProviderKind,
+    #[arg(long, value_parser = kind(), required_unless_present = "config")]
+    pub(crate) provider: Option<ProviderKind>,
+    /// A configuration file whose account is used, with its secret and its rules.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["provider", "secret_file", "service_account", "project"]
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// The name of the account in the configuration file, if it has several.
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pub(crate) account: Option<String>,
     /// The token, or - to read one line from standard input.
     #[arg(long)]
     pub(crate) token: String,

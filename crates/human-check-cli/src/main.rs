@@ -183,8 +183,20 @@ async fn verify(args: VerifyArgs) -> io::Result<u8> {
     } else {
         args.token
     };
+    let rules = args.rules.rules();
+    if let Some(file) = &args.config {
+        let account = args.account.as_deref();
+        return match verify::run_account(file, account, token, args.client_ip, &rules).await {
+            Ok(explanation) => print(&explanation, args.json),
+            Err(error) => misconfigured(&error, args.json),
+        };
+    }
+    // clap requires one of the two.
+    let Some(kind) = args.provider else {
+        return Ok(MISCONFIGURED);
+    };
     let options = VerifyOptions {
-        kind: args.provider,
+        kind,
         token,
         site_key: args.site_key,
         secret: std::env::var("HUMAN_CHECK_SECRET").ok(),
@@ -193,7 +205,7 @@ async fn verify(args: VerifyArgs) -> io::Result<u8> {
         project: args.project,
         base_url: args.base_url,
         client_ip: args.client_ip,
-        rules: args.rules.rules(),
+        rules,
     };
     match verify::run(options).await {
         Ok(explanation) => print(&explanation, args.json),
@@ -245,6 +257,9 @@ async fn explain_lines() -> io::Result<u8> {
         if input.read_until(b'\n', &mut line)? == 0 {
             break;
         }
+        if number == 1 {
+            skip_byte_order_mark(&mut line);
+        }
         if line.trim_ascii().is_empty() {
             continue;
         }
@@ -261,6 +276,13 @@ async fn explain_lines() -> io::Result<u8> {
         }
     }
     Ok(code)
+}
+
+/// Removes the mark that some editors and tools write at the beginning of a UTF-8 file.
+pub(crate) fn skip_byte_order_mark(first_line: &mut Vec<u8>) {
+    if first_line.starts_with(b"\xef\xbb\xbf") {
+        first_line.drain(..3);
+    }
 }
 
 /// Prints an explanation as text or as JSON, and returns the exit code of its outcome.

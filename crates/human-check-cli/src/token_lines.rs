@@ -145,6 +145,9 @@ impl<R: BufRead> TokenLines<R> {
         self.buffer.clear();
         let mut start = (&mut self.input).take(MAX_LINE_BYTES);
         let read = start.read_until(b'\n', &mut self.buffer)?;
+        if self.bytes == 0 {
+            crate::skip_byte_order_mark(&mut self.buffer);
+        }
         self.bytes += u64::try_from(read).unwrap_or(0);
         Ok(read > 0)
     }
@@ -183,6 +186,14 @@ mod tests {
             assert!(error.contains(problem), "{line}: {error}");
             assert!(!error.contains("canary"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_hides_no_line() {
+        let text = "\u{feff}{\"id\":\"1\",\"tokens\":{\"a\":\"t\"}}\n";
+        let mut lines = TokenLines::new(text.as_bytes());
+        assert!(lines.read(&["a"]).unwrap().unwrap().1.is_ok());
+        assert!(lines.read(&["a"]).unwrap().is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! replay store.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use human_check_altcha::{ALTCHA, Keys, inspect};
@@ -17,7 +17,7 @@ use human_check_http::{HyperTransport, ProviderClient};
 use human_check_recaptcha::{Credential, ServiceAccount};
 
 use crate::setting::read_setting;
-use human_check_config::{ProviderConfig, ProviderKind, parse_base_url};
+use human_check_config::{ProviderConfig, ProviderKind, load_accounts, parse_base_url};
 use human_check_explain::{Explanation, Rules};
 
 /// The token, the settings of the account, and the rules.
@@ -102,6 +102,66 @@ pub(crate) async fn run(options: VerifyOptions) -> Result<Explanation, ConfigErr
     let client = ProviderClient::new(HyperTransport::new()?);
     let check = config.build(&client).map_err(in_terms_of_arguments)?;
     let check = Enforce::new(check, policy)?;
+    Ok(Explanation::new(None, &check.check(&submission).await))
+}
+
+/// Verifies the token with an account of a configuration file, with the account's own rules and
+/// those in `rules`.
+///
+/// # Errors
+///
+/// [`ConfigError`] when the file has a mistake, or has several accounts and none is named.
+pub(crate) async fn run_account(
+    file: &Path,
+    name: Option<&str>,
+    token: String,
+    client_ip: Option<IpAddr>,
+    rules: &Rules,
+) -> Result<Explanation, ConfigError> {
+    let mut accounts = load_accounts(file, true)?;
+    let names: Vec<_> = accounts
+        .iter()
+        .map(|account| account.name.clone())
+        .collect();
+    let index = match name {
+        Some(name) => names.iter().position(|known| known == name),
+        None => (names.len() == 1).then_some(0),
+    };
+    let index = index.ok_or_else(|| {
+        let problem = match name {
+            Some(name) => format!("is {name:?}, which is no account of the file"),
+            None => "is missing, and the file has several accounts".to_owned(),
+        };
+        ConfigError::new(
+            "account",
+            problem,
+            format!("write one of {}", names.join(", ")),
+        )
+    })?;
+    let account = accounts.swap_remove(index);
+    let mut submission = rules.submission()?;
+    if let Some(ip) = client_ip {
+        submission = submission.with_client_ip(ip);
+    }
+    let policy = rules.policy()?;
+    if account.config.kind == ProviderKind::Altcha {
+        policy.validate_for(Capabilities::nothing())?;
+        let submission = submission.with_token(&ALTCHA, token);
+        let inspected = inspect_altcha(&submission, account.config.secret)?;
+        return Ok(Explanation::new(None, &Ok(inspected)));
+    }
+    let client = ProviderClient::new(HyperTransport::new()?);
+    let placed = |error: ConfigError| {
+        let field = format!(
+            "{}: providers.{}.{}",
+            file.display(),
+            names[index],
+            error.field()
+        );
+        error.with_field(field)
+    };
+    let check = Enforce::new(account.build(&client).map_err(placed)?, policy)?;
+    let submission = submission.with_token(&check.providers()[0].clone(), token);
     Ok(Explanation::new(None, &check.check(&submission).await))
 }
 

@@ -533,3 +533,52 @@ fn the_demo_serves_until_it_is_interrupted_and_names_a_way_out_of_a_taken_port()
         child.wait().unwrap();
     }
 }
+
+#[test]
+fn verify_takes_an_account_of_a_configuration_file() {
+    with_emulator(|emulator| {
+        let site = EmulatedAccount::for_provider("turnstile");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("human-check.toml");
+        std::fs::write(folder.path().join("key"), &site.secret).unwrap();
+        let account = |name: &str| {
+            format!(
+                "[providers.{name}]\nkind = \"turnstile\"\nsite_key = {:?}\nbase_url = {:?}\nhostnames = [\"www.example.com\"]\nsecret = {{ file = \"key\" }}\n",
+                site.site_key,
+                emulator.base_url()
+            )
+        };
+        std::fs::write(&path, account("main")).unwrap();
+        let file = path.to_str().unwrap();
+        let verify = |more: &[&str]| {
+            let token = emulator.mint(&Mint::for_provider("turnstile")).unwrap();
+            let arguments = [&["verify", "--config", file, "--token", &token][..], more].concat();
+            run(human_check(&arguments), b"")
+        };
+        let human = verify(&[]);
+        assert_eq!(code(&human), 0, "{}{}", out(&human), err(&human));
+        let other_host = verify(&["--hostname", "other.example"]);
+        assert_eq!(code(&other_host), 1, "{}", out(&other_host));
+        std::fs::write(&path, account("main") + &account("second")).unwrap();
+        let unnamed = verify(&[]);
+        assert_eq!(code(&unnamed), 3);
+        assert!(err(&unnamed).contains("main, second"), "{}", err(&unnamed));
+        assert_eq!(code(&verify(&["--account", "second"])), 0);
+        assert_eq!(code(&verify(&["--account", "third"])), 3);
+        let both = verify(&["--provider", "turnstile"]);
+        assert!(err(&both).contains("--provider"), "{}", err(&both));
+    });
+}
+
+#[test]
+fn a_byte_order_mark_hides_no_line() {
+    let line = r#"{"provider":"turnstile","status":200,"body":"{\"success\":true}"}"#;
+    let input = format!("\u{feff}{line}\n{line}\n");
+    let output = run(human_check(&["explain", "--jsonl"]), input.as_bytes());
+    assert_eq!(
+        (code(&output), out(&output).lines().count()),
+        (0, 2),
+        "{}",
+        err(&output)
+    );
+}

@@ -62,6 +62,10 @@ impl<R: BufRead> RecordReader<R> {
                 return Ok(None);
             }
             self.number += 1;
+            // Some editors and tools write a mark at the beginning of a UTF-8 file.
+            if self.number == 1 && self.line.starts_with(b"\xef\xbb\xbf") {
+                self.line.drain(..3);
+            }
             let full = u64::try_from(self.line.len()).is_ok_and(|read| read >= MAX_LINE_BYTES);
             if full && self.line.last() != Some(&b'\n') {
                 skip_line(&mut self.input)?;
@@ -95,6 +99,23 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_byte_order_mark_hides_no_record() {
+        let good =
+            r#"{"at":"2026-11-24T18:00:00Z","observations":[{"provider":"a","outcome":"human"}]}"#;
+        let text = format!("\u{feff}{good}\n{good}\n\u{feff}{good}");
+        let mut lines = RecordReader::new(text.as_bytes());
+        let mut seen = Vec::new();
+        while let Some((number, record)) = lines.read().unwrap() {
+            seen.push((number, record.is_ok()));
+        }
+        assert_eq!(
+            seen,
+            [(1, true), (2, true), (3, false)],
+            "only at the beginning"
+        );
+    }
 
     #[test]
     fn bad_lines_are_told_by_number_and_the_rest_is_kept() {

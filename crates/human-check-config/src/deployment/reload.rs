@@ -144,3 +144,60 @@ pub(super) struct Look {
     text: String,
     secrets: Vec<Option<u64>>,
 }
+
+#[cfg(test)]
+#[cfg(all(feature = "turnstile", feature = "rustls"))]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+[providers.main]
+kind = "turnstile"
+site_key = "0x4AAAAAAADemoSiteKey"
+secret = { file = "secret" }
+
+[check]
+use = "main"
+
+[routes.signup]
+"#;
+
+    #[test]
+    fn a_file_that_is_written_slowly_takes_effect_when_two_looks_agree() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, secret) = (folder.path().join("f.toml"), folder.path().join("secret"));
+        std::fs::write(&secret, "0x4AAAAAAADemoSecret").unwrap();
+        std::fs::write(&file, FILE).unwrap();
+        let deployment = Deployment::load(&file).unwrap();
+        let mut last = None;
+        let mut look = || deployment.reload_if_settled(&mut last).unwrap();
+        assert!(!look(), "nothing has changed");
+        // Valid in between: the rule for hosts is still missing.
+        std::fs::write(&file, format!("{FILE}action = \"a\"\n")).unwrap();
+        assert!(!look());
+        std::fs::write(
+            &file,
+            format!("{FILE}action = \"a\"\nhostnames = [\"a.example\"]\n"),
+        )
+        .unwrap();
+        assert!(!look(), "the content differs from that of the last look");
+        assert!(
+            deployment.warnings()[0].contains("any host"),
+            "the old rules hold"
+        );
+        assert!(look());
+        assert_eq!(deployment.warnings(), [""; 0]);
+        assert!(!look());
+        // Half of a secret does not take effect either.
+        std::fs::write(&secret, "0x4AAAAAAADemo").unwrap();
+        assert!(!look());
+        std::fs::write(&secret, "0x4AAAAAAADemoSecret2").unwrap();
+        assert!(!look());
+        assert!(look());
+        // A change that is undone at once is none.
+        std::fs::write(&secret, "0x4AAAAAAADemo").unwrap();
+        assert!(!look());
+        std::fs::write(&secret, "0x4AAAAAAADemoSecret2").unwrap();
+        assert!(!look() && !look());
+    }
+}

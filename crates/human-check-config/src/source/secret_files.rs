@@ -21,18 +21,14 @@ impl SecretFiles {
     ///
     /// Also for what is no file: reading a pipe could wait for ever.
     pub(crate) fn read(&self, path: &Path) -> std::io::Result<String> {
-        let found = std::fs::metadata(path)?;
-        if !found.is_file() {
-            return Err(std::io::Error::other("it is not a file"));
-        }
-        if is_readable_by_all(&found) {
+        let text = content(path)?;
+        if is_readable_by_all(&std::fs::metadata(path)?) {
             let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
             warnings.push(format!(
                 "{}: every user of this machine can read or change this secret; set its mode to 600",
                 path.display()
             ));
         }
-        let text = std::fs::read_to_string(path)?;
         let digest = self.hasher.hash_one(&text);
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         read.push((path.to_owned(), digest));
@@ -54,7 +50,7 @@ impl SecretFiles {
         let files = read.iter();
         let digest = |text: String| self.hasher.hash_one(text);
         files
-            .map(|(path, _)| std::fs::read_to_string(path).ok().map(digest))
+            .map(|(path, _)| content(path).ok().map(digest))
             .collect()
     }
 
@@ -63,9 +59,17 @@ impl SecretFiles {
     pub(crate) fn have_changed(&self) -> bool {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         read.iter().any(|(path, digest)| {
-            let text = std::fs::read_to_string(path);
+            let text = content(path);
             text.is_ok_and(|text| self.hasher.hash_one(&text) != *digest)
         })
+    }
+}
+
+/// Reads a file. What is no file is an error, because reading a pipe could wait for ever.
+fn content(path: &Path) -> std::io::Result<String> {
+    match std::fs::metadata(path)?.is_file() {
+        true => std::fs::read_to_string(path),
+        false => Err(std::io::Error::other("it is not a file")),
     }
 }
 
