@@ -169,6 +169,10 @@ use = "main"
         std::fs::write(&secret, "0x4AAAAAAADemoSecret").unwrap();
         std::fs::write(&file, FILE).unwrap();
         let deployment = Deployment::load(&file).unwrap();
+        let allows_any_host = || {
+            let warnings = deployment.warnings();
+            warnings.iter().any(|warning| warning.contains("any host"))
+        };
         let mut last = None;
         let mut look = || deployment.reload_if_settled(&mut last).unwrap();
         assert!(!look(), "nothing has changed");
@@ -181,12 +185,9 @@ use = "main"
         )
         .unwrap();
         assert!(!look(), "the content differs from that of the last look");
-        assert!(
-            deployment.warnings()[0].contains("any host"),
-            "the old rules hold"
-        );
+        assert!(allows_any_host(), "the old rules hold");
         assert!(look());
-        assert_eq!(deployment.warnings(), [""; 0]);
+        assert!(!allows_any_host());
         assert!(!look());
         // Half of a secret does not take effect either.
         std::fs::write(&secret, "0x4AAAAAAADemo").unwrap();
