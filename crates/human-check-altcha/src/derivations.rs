@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
-use tokio::sync::{AcquireError, Semaphore, TryAcquireError};
+use tokio::sync::{AcquireError, Semaphore, TryAcquireError, oneshot};
 
-/// Runs key derivations on threads for blocking work, with a limit on those that run and on those
-/// that wait. A derivation takes milliseconds of a core and, for some algorithms, megabytes of
-/// memory.
+/// Runs key derivations on threads of their own, with a limit on those that run and on those that
+/// wait. A derivation takes milliseconds of a core and, for some algorithms, megabytes of memory.
+///
+/// They are not on the runtime's threads for blocking work: other work of the process, such as a
+/// lookup of a name, could occupy all of those.
 #[derive(Clone, Debug)]
 pub(crate) struct Derivations {
     running: Arc<Semaphore>,
@@ -14,9 +16,9 @@ pub(crate) struct Derivations {
 /// Why a derivation has no result.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum NotRun {
-    /// Too many derivations are waiting.
+    /// Too many derivations are waiting, or no thread can be started.
     Busy,
-    /// The derivation panicked, or the runtime is shutting down.
+    /// The derivation panicked.
     Lost,
 }
 
@@ -49,11 +51,15 @@ impl Derivations {
         })?;
         let running = Arc::clone(&self.running).acquire_owned().await;
         let running = running.map_err(|_: AcquireError| NotRun::Lost)?;
-        let done = tokio::task::spawn_blocking(move || {
-            // Dropped when the derivation ends.
+        let (send, done) = oneshot::channel();
+        let work = move || {
+            // Dropped when the derivation ends, also by a panic.
             let _permits = (admitted, running);
-            derivation()
-        });
+            // The caller may be gone.
+            let _ = send.send(derivation());
+        };
+        let thread = std::thread::Builder::new().name("human-check derive".to_owned());
+        thread.spawn(work).map_err(|_| NotRun::Busy)?;
         done.await.map_err(|_| NotRun::Lost)
     }
 }
@@ -91,6 +97,20 @@ mod tests {
         go.send(()).unwrap();
         assert_eq!(second.await, Ok(2));
         assert_eq!(pool.run(|| 4).await, Ok(4));
+    }
+
+    #[test]
+    fn a_derivation_needs_no_thread_of_the_runtime() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        let (go, wait) = mpsc::channel::<()>();
+        runtime.block_on(async {
+            let _occupied = tokio::task::spawn_blocking(move || wait.recv());
+            assert_eq!(Derivations::new(1, 0).run(|| 5).await, Ok(5));
+            go.send(()).unwrap();
+        });
     }
 
     #[tokio::test]

@@ -54,6 +54,9 @@ struct Live {
     current: RwLock<Snapshot>,
     /// Guards that `with_policy` derived from this one. They are replaced with it.
     derived: Mutex<Vec<(RoutePolicy, Weak<Live>)>>,
+    /// The guard that this one was derived from. It must live as long, because a replacement reaches
+    /// this one through it.
+    _parent: Option<Arc<Live>>,
 }
 
 /// Serializes `replace` and `with_policy`. Without it, a guard that is derived during a replacement
@@ -61,10 +64,11 @@ struct Live {
 static REPLACEMENT: Mutex<()> = Mutex::new(());
 
 impl Live {
-    fn new(snapshot: Snapshot) -> Arc<Self> {
+    fn new(snapshot: Snapshot, parent: Option<Arc<Self>>) -> Arc<Self> {
         Arc::new(Self {
             current: RwLock::new(snapshot),
             derived: Mutex::default(),
+            _parent: parent,
         })
     }
 
@@ -112,7 +116,7 @@ impl Guard {
         let Some(live) = &self.live else {
             return Ok(guard);
         };
-        let other = Live::new(guard.current.clone());
+        let other = Live::new(guard.current.clone(), Some(Arc::clone(live)));
         let mut derived = live.derived.lock().unwrap_or_else(PoisonError::into_inner);
         derived.retain(|(_, other)| other.strong_count() > 0);
         derived.push((policy, Arc::downgrade(&other)));
@@ -132,7 +136,7 @@ impl Guard {
         // count as the same guard.
         let current = self.current.with_identity(Identity::default());
         Self {
-            live: Some(Live::new(current.clone())),
+            live: Some(Live::new(current.clone(), None)),
             current,
         }
     }
@@ -348,5 +352,25 @@ mod tests {
         assert!(error.to_string().contains("score"), "{error}");
         assert_eq!([&first, &second, &derived].map(name), ["a", "b", "c"]);
         assert!(Guard::replace(&[(&guard("fixed"), &first)]).is_err());
+    }
+
+    #[test]
+    fn a_guard_derived_in_two_steps_follows_although_the_middle_one_is_gone() {
+        let first = guard("a").into_replaceable();
+        let policy = |name: &'static str| RoutePolicy::fail_closed(name);
+        let last = first
+            .with_policy(policy("b"))
+            .unwrap()
+            .with_policy(policy("c"))
+            .unwrap();
+        let before = last.snapshot();
+        Guard::replace(&[(&first, &guard("new"))]).unwrap();
+        assert_eq!([&first, &last].map(name), ["new", "c"]);
+        let site = |guard: &Guard| Arc::clone(guard.snapshot().current.site());
+        assert!(
+            Arc::ptr_eq(&site(&first), &site(&last)),
+            "both have the new settings"
+        );
+        assert!(!Arc::ptr_eq(before.current.site(), &site(&last)));
     }
 }

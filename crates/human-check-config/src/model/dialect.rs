@@ -30,7 +30,7 @@ pub(crate) struct DialectTable {
     pub(crate) success_at: Option<String>,
     /// The text with which that member says yes. Default: it is a boolean.
     pub(crate) success_text: Option<String>,
-    /// The path of the member of the reply with the codes. Default "error-codes".
+    /// The path of the member of the reply with the codes. Default `error-codes`.
     pub(crate) codes_at: Option<String>,
     /// What each code means: ignored, misconfigured, declined, unavailable, or a reason of a
     /// refusal (expired, expired-or-replayed, invalid, malformed, missing, other, replayed,
@@ -46,7 +46,7 @@ pub(crate) struct DialectTable {
     /// The path of the member of the reply with the action. Default: none is read.
     pub(crate) action_at: Option<String>,
     /// The path of the member of the reply with the time of solving, or an empty text to read none.
-    /// Default "challenge_ts".
+    /// Default `challenge_ts`.
     pub(crate) solved_at: Option<String>,
     /// The path of the member of the reply with the score. Default: none is read.
     pub(crate) score_at: Option<String>,
@@ -70,15 +70,15 @@ pub(crate) struct MarkupTable {
     pub(crate) script: String,
     /// The class by which the script finds the element.
     pub(crate) class: String,
-    /// The attribute of the element with the site key. Default "data-sitekey".
+    /// The attribute of the element with the site key. Default `data-sitekey`.
     pub(crate) site_key_attribute: Option<String>,
     /// Whether the script is a JavaScript module. Default false.
     #[serde(default)]
     pub(crate) module: bool,
-    /// The hosts of frames that the script opens, as "https://host".
+    /// The hosts of frames that the script opens, as `https://host`.
     #[serde(default)]
     pub(crate) frames: Vec<String>,
-    /// The hosts that the script connects to, as "https://host".
+    /// The hosts that the script connects to, as `https://host`.
     #[serde(default)]
     pub(crate) connects: Vec<String>,
 }

@@ -25,7 +25,7 @@ impl Twins {
         /// Enough of the end of a token to tell tokens apart. The whole may have 16 KiB.
         const TAIL: usize = 64;
 
-        let tail = token.as_bytes().len().saturating_sub(TAIL);
+        let tail = token.len().saturating_sub(TAIL);
         let key = self
             .digest
             .hash_one((token.len(), &token.as_bytes()[tail..]));

@@ -55,7 +55,7 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, target: Uri) -> Self::Future {
         let url = Url::parse(&target.to_string()).ok();
-        let uses_proxy = url.is_some_and(|url| Proxy::serves(url.host()));
+        let uses_proxy = url.is_some_and(|url| Proxy::serves(&url));
         match self.tunnel.as_mut().filter(|_| uses_proxy) {
             Some(tunnel) => {
                 let connecting = tunnel.call(target);

@@ -67,9 +67,9 @@ impl Proxy {
         Ok(Self { uri, authorization })
     }
 
-    /// Returns whether a connection to `host` uses the proxy. One to this machine does not.
-    pub(crate) fn serves(host: Option<Host<&str>>) -> bool {
-        match host {
+    /// Returns whether a connection to the host of `url` uses the proxy. One to this machine does not.
+    pub(crate) fn serves(url: &Url) -> bool {
+        match url.host() {
             Some(Host::Domain(name)) => name != "localhost",
             Some(Host::Ipv4(ip)) => !(ip.is_loopback() || ip.is_link_local()),
             Some(Host::Ipv6(ip)) => !ip.is_loopback(),
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn this_machine_is_reached_without_the_proxy() {
-        let serves = |url: &str| Proxy::serves(Url::parse(url).unwrap().host());
+        let serves = |url: &str| Proxy::serves(&Url::parse(url).unwrap());
         for own in [
             "http://127.0.0.1",
             "http://[::1]",

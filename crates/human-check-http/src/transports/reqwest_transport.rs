@@ -137,8 +137,7 @@ async fn send_with(
 /// Returns the proxy in the type of reqwest.
 fn tunnel(proxy: &Proxy) -> reqwest::Proxy {
     let uri = proxy.uri.to_string();
-    let tunnel =
-        reqwest::Proxy::custom(move |target| Proxy::serves(target.host()).then(|| uri.clone()));
+    let tunnel = reqwest::Proxy::custom(move |target| Proxy::serves(target).then(|| uri.clone()));
     match &proxy.authorization {
         Some(authorization) => tunnel.custom_http_auth(authorization.clone()),
         None => tunnel,

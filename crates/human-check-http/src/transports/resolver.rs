@@ -43,7 +43,7 @@ impl Resolver {
         let stopped = |_| io::Error::other("the lookup of the name stopped");
         let found = found.wait_for(Option::is_some).await.map_err(stopped)?;
         match &*found {
-            Some(Ok(addresses)) => Ok(addresses.to_vec().into_iter()),
+            Some(Ok(addresses)) => Ok(Vec::from(&**addresses).into_iter()),
             Some(Err(kind)) => Err(io::Error::new(*kind, "the name cannot be resolved")),
             None => Err(io::Error::other("the lookup of the name stopped")),
         }
