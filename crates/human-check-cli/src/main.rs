@@ -258,7 +258,7 @@ async fn explain_lines() -> io::Result<u8> {
             break;
         }
         if number == 1 {
-            skip_byte_order_mark(&mut line);
+            token_lines::skip_byte_order_mark(&mut line);
         }
         if line.trim_ascii().is_empty() {
             continue;
@@ -276,13 +276,6 @@ async fn explain_lines() -> io::Result<u8> {
         }
     }
     Ok(code)
-}
-
-/// Removes the mark that some editors and tools write at the beginning of a UTF-8 file.
-pub(crate) fn skip_byte_order_mark(first_line: &mut Vec<u8>) {
-    if first_line.starts_with(b"\xef\xbb\xbf") {
-        first_line.drain(..3);
-    }
 }
 
 /// Prints an explanation as text or as JSON, and returns the exit code of its outcome.

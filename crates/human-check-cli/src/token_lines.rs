@@ -146,10 +146,17 @@ impl<R: BufRead> TokenLines<R> {
         let mut start = (&mut self.input).take(MAX_LINE_BYTES);
         let read = start.read_until(b'\n', &mut self.buffer)?;
         if self.bytes == 0 {
-            crate::skip_byte_order_mark(&mut self.buffer);
+            skip_byte_order_mark(&mut self.buffer);
         }
         self.bytes += u64::try_from(read).unwrap_or(0);
         Ok(read > 0)
+    }
+}
+
+/// Removes the mark that some editors and tools write at the beginning of a UTF-8 file.
+pub(crate) fn skip_byte_order_mark(first_line: &mut Vec<u8>) {
+    if first_line.starts_with(b"\xef\xbb\xbf") {
+        first_line.drain(..3);
     }
 }
 
