@@ -52,6 +52,10 @@ fn every_complete_configuration_on_the_page_is_valid() {
     let mut complete = 0;
     for block in page.split("```toml\n").skip(1) {
         let text = block.split("```").next().unwrap();
+        let tables = ["[providers.", "[check]", "[routes."];
+        if !tables.iter().all(|table| text.contains(table)) || text.contains("[default.") {
+            continue; // an example of single keys
+        }
         // The files of secrets do not exist on this machine, so variables replace them.
         let text = text.replace("file = \"/run/secrets/", "env = \"");
         let secret = |_: &str| Some("p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa".to_owned());
@@ -60,7 +64,7 @@ fn every_complete_configuration_on_the_page_is_valid() {
             .unwrap();
         complete += 1;
     }
-    assert_eq!(complete, 2);
+    assert_eq!(complete, 3);
 }
 
 #[test]
