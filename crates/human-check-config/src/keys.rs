@@ -119,7 +119,10 @@ pub(crate) fn check_keys(
         if key.starts_with(quotes) || key.ends_with(quotes) {
             return wrong("begins or ends with a quote".into(), "leave the quotes out");
         }
-        if let Some(form) = form_of(key).filter(|form| !fits(name, role, *form)) {
+        // Providers of another kind may have keys of any form.
+        let has_form =
+            matches!(name, "captchala" | "hcaptcha" | "turnstile") || name.starts_with("recaptcha");
+        if has_form && let Some(form) = form_of(key).filter(|form| !fits(name, role, *form)) {
             let problem = format!("looks like {}, and the account is {name}", shown(form));
             return wrong(
                 problem,

@@ -6,6 +6,7 @@
     feature = "captchala",
     feature = "hcaptcha",
     feature = "recaptcha",
+    feature = "siteverify",
     feature = "turnstile"
 )))]
 compile_error!("a configuration needs a provider: turn on a feature such as `turnstile`");

@@ -181,6 +181,10 @@ impl ProviderKind {
         if self != Self::Registered {
             keys.push(("settings", ""));
         }
+        if matches!(name, "mcaptcha" | "registered") {
+            const WHY: &str = ", whose widget the page or the adapter makes";
+            keys.extend(["language", "script_url", "size", "theme"].map(|key| (key, WHY)));
+        }
         if self.is_siteverify() {
             keys.push(("allow_test_keys", ", which has no test keys"));
         }

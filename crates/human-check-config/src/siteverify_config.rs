@@ -70,6 +70,14 @@ pub(crate) fn dialect(
     if let Some(path) = &table.solved_at {
         dialect = dialect.with_solved_at(non_empty(path));
     }
+    if table.score_max_risk.is_some() && table.score_at.is_none() {
+        let problem = "is given without score_at".to_owned();
+        return Err(wrong(
+            "score_max_risk",
+            problem,
+            "name the score's member, or leave it out".into(),
+        ));
+    }
     if let Some(path) = &table.score_at {
         let scale = table
             .score_max_risk

@@ -144,6 +144,11 @@ fn a_mistake_in_a_dialect_is_named_by_its_key() {
             "dialect.widget.frames",
         ),
         ("success_text", "success_txt", "dialect"),
+        (
+            "json = true",
+            "json = true\nscore_max_risk = 1.0",
+            "dialect.score_max_risk",
+        ),
         ("site_key = \"acme-key\"\nfields", "fields", "site_key"),
         ("site = \"acme-key\"", "token = \"x\"", "dialect"),
     ] {
@@ -169,6 +174,27 @@ fn apps_are_named_apart_from_hosts() {
         "{as_host}"
     );
     assert!(error(&format!("{account}apps = []")).contains("providers.main.apps"));
+    for app in [
+        "org.example.myapp",
+        "de.example.meineapp",
+        "com.example.app",
+        "io.github.ada.tool",
+    ] {
+        let account = format!("{account}hostnames = [\"{app}\"]");
+        assert!(error(&account).contains("`apps`"), "{app}");
+    }
+    for host in [
+        "net.example.org",
+        "de.example.com",
+        "app.example.com",
+        "localhost",
+        "io.example.io",
+    ] {
+        assert!(
+            load(&format!("{account}hostnames = [\"{host}\"]")).is_ok(),
+            "{host}"
+        );
+    }
     assert!(error(&format!("{account}apps = [\"a b.c\"]")).contains("providers.main.apps"));
     let route = file(account) + "apps = [\"com.example.app\"]\n";
     assert!(Deployment::builder().from_text(&route, secret).is_ok());
@@ -275,6 +301,18 @@ fn human_check_turnstile_widget() -> Widget {
 
     static SPEC: WidgetSpec = WidgetSpec::new("/acme.js", "acme", "data-key");
     Widget::new(&human_check_testkit::SCRIPTED, "key", &SPEC).unwrap()
+}
+
+#[test]
+fn what_has_no_widget_has_no_theme_and_no_warning_about_hosts() {
+    let cap = "kind = \"cap\"\ninstance = \"https://cap.example.com\"\nsite_key = \"a0000000-0000-4000-8000-000000000001\"";
+    assert_eq!(load(cap).unwrap().warnings(), [""; 0]);
+    assert!(error(&format!("{cap}\ntheme = \"dark\"")).contains("providers.main.theme"));
+    let mcaptcha = cap.replace(
+        "kind = \"cap\"",
+        "kind = \"mcaptcha\"\nscript_url = \"/x.js\"",
+    );
+    assert!(error(&mcaptcha).contains("means nothing for mcaptcha"));
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl GuardBuilder {
             page: None,
             observers: Vec::new(),
             limits: BodyLimits::default(),
-            bodies: Arc::new(BodyBudget::new(BodyLimits::default().max_held_bytes)),
+            bodies: BodyBudget::new(BodyLimits::default().max_held_bytes),
             streaks: Arc::new(RefusalStreaks::new(REFUSALS_BEFORE_WARNING)),
             twins: Arc::default(),
         };
@@ -161,8 +161,17 @@ impl GuardBuilder {
     /// Sets the limits on bodies. Default [`BodyLimits::default`]: 64 KiB within 5 s, and for
     /// multipart 2 MiB within 60 s.
     pub fn with_body_limits(mut self, limits: BodyLimits) -> Self {
-        self.site.bodies = Arc::new(BodyBudget::new(limits.max_held_bytes));
+        self.site.bodies = BodyBudget::new(limits.max_held_bytes);
         self.site.limits = limits;
+        self
+    }
+
+    /// Sets the budget of the bytes that large bodies hold in memory, so that several guards share it.
+    /// Default: a budget of the guard's own, of [`BodyLimits::max_held_bytes`].
+    ///
+    /// Call it after [`with_body_limits`](Self::with_body_limits), which sets a budget of its own.
+    pub fn with_body_budget(mut self, budget: BodyBudget) -> Self {
+        self.site.bodies = budget;
         self
     }
 

@@ -222,8 +222,8 @@ impl Guard {
     }
 
     /// Returns the budget of the bytes that all large bodies may hold together.
-    pub(crate) fn body_budget(&self) -> Arc<BodyBudget> {
-        Arc::clone(&self.current.site().bodies)
+    pub(crate) fn body_budget(&self) -> BodyBudget {
+        self.current.site().bodies.clone()
     }
 
     /// Returns the fields and members of a body that hold tokens.

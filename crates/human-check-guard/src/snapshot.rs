@@ -24,7 +24,7 @@ pub(crate) struct Site {
     pub(crate) page: Option<RefusalPage>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) limits: BodyLimits,
-    pub(crate) bodies: Arc<BodyBudget>,
+    pub(crate) bodies: BodyBudget,
     pub(crate) streaks: Arc<RefusalStreaks>,
     pub(crate) twins: Arc<Twins>,
 }

@@ -13,7 +13,8 @@ use std::time::Duration;
 use human_check_core::{
     ConfigError, DualAccept, Failover, ReplayGuard, Shadow, TestKeyPolicy, Timeout, Widget,
 };
-use human_check_guard::AttemptStore;
+use human_check_guard::integration::BodyBudget;
+use human_check_guard::{AttemptStore, BodyLimits};
 
 use crate::duration;
 use crate::issuer::Issuer;
@@ -37,6 +38,8 @@ pub(crate) struct Composed {
     pub(crate) issuers: Vec<Issuer>,
     /// Whether an account accepts replies to its provider's test keys.
     pub(crate) test_keys: TestKeyPolicy,
+    /// The bytes that the large bodies of all routes may hold together.
+    pub(crate) bodies: BodyBudget,
     /// The store that triggers count requests in.
     pub(crate) attempts: Arc<dyn AttemptStore>,
 }
@@ -94,6 +97,12 @@ impl Composer<'_> {
             widgets: accounts.widgets,
             issuers: accounts.issuers,
             test_keys: accounts.test_keys,
+            bodies: BodyBudget::new(
+                model
+                    .site
+                    .max_held_bytes
+                    .unwrap_or(BodyLimits::default().max_held_bytes),
+            ),
             attempts: Arc::clone(&self.stores.attempts),
         })
     }

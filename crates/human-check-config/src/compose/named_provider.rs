@@ -138,9 +138,14 @@ pub(crate) fn with_origins(
 }
 
 /// Returns whether a text is the name of an app, which is a host in reverse.
+///
+/// No host begins with `com.`. With another top-level domain in front, the end decides: a host ends in
+/// one, too.
 fn is_app(text: &str) -> bool {
-    let first = text.split('.').next().unwrap_or_default();
-    text.contains('.') && matches!(first, "com" | "edu" | "gov" | "net" | "org")
+    let is_known = |label: &str| psl::suffix(label.as_bytes()).is_some_and(|s| s.is_known());
+    let mut labels = text.split('.');
+    let (first, last) = (labels.next().unwrap_or_default(), labels.next_back());
+    last.is_some_and(|last| first == "com" || is_known(first) && !is_known(last))
 }
 
 /// Reads the accounts of the file at `path`, in the order of their names.
@@ -276,6 +281,18 @@ impl Context<'_> {
                 let remedy = "copy it from the provider's dashboard; the widget needs it";
                 return Err(self.wrong(&account.join("site_key"), "is missing", remedy));
             }
+        }
+        let looks = [
+            ("language", config.language.is_some()),
+            ("size", config.size.is_some()),
+            ("theme", config.theme.is_some()),
+        ];
+        if !config.has_widget()
+            && let Some((key, _)) = looks.iter().find(|(_, is_given)| *is_given)
+        {
+            let remedy = "leave it out, or give the account a widget with script_url";
+            let problem = "is given for an account without a widget";
+            return Err(self.wrong(&account.join(*key), problem, remedy));
         }
         if table.allow_test_keys {
             config.test_keys = TestKeyPolicy::Allowed;

@@ -36,7 +36,8 @@ impl Route<'_> {
         let policy = self.policy(context, composed)?;
         let mut builder = Guard::builder(Arc::clone(&composed.check))
             .with_client_address(client_address(self.site).map_err(placed)?)
-            .with_body_limits(body_limits(self.site));
+            .with_body_limits(body_limits(self.site))
+            .with_body_budget(composed.bodies.clone());
         if let Some(refusals) = self.site.refusals_before_warning {
             builder = builder.with_refusals_before_warning(refusals);
         }

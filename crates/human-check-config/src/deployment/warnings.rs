@@ -27,10 +27,11 @@ pub(crate) fn warnings(model: &Model, secrets: &[String]) -> Vec<String> {
         let path = format!("routes.{name}");
         all.extend(of_hosts(&path, route.hostnames.as_deref()));
         let hosts = accounts().all(|(_, table)| {
-            // altcha's tokens state no host, so `hostnames` would be an error.
-            table.hostnames.is_some() || table.kind.is_self_hosted()
+            // The tokens of these state no host, so `hostnames` would be an error.
+            let states_none = matches!(table.kind.as_str(), "altcha" | "cap" | "mcaptcha");
+            table.hostnames.is_some() || table.apps.is_some() || states_none
         });
-        if route.hostnames.is_none() && !hosts {
+        if route.hostnames.is_none() && route.apps.is_none() && !hosts {
             all.push(format!(
                 "{path}: any host may show the challenge; list yours in `hostnames`"
             ));

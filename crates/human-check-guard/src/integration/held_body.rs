@@ -1,18 +1,25 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// The bytes of large bodies that all requests of a site hold in memory together.
-#[derive(Debug)]
-pub(crate) struct BodyBudget {
+/// The bytes of large bodies that the guards of a site may hold in memory together.
+///
+/// Each guard that [`Guard::builder`](crate::Guard::builder) makes has one of its own, of
+/// [`BodyLimits::max_held_bytes`](crate::BodyLimits::max_held_bytes), which the guards that
+/// `with_policy` makes from it share. Pass one budget to several builders with
+/// [`GuardBuilder::with_body_budget`](crate::GuardBuilder::with_body_budget) to share it among them.
+/// Clones are the same budget.
+#[derive(Clone, Debug)]
+pub struct BodyBudget {
     max: usize,
-    held: AtomicUsize,
+    held: Arc<AtomicUsize>,
 }
 
 impl BodyBudget {
-    pub(crate) fn new(max: usize) -> Self {
+    /// Creates a budget of `max` bytes, of which none is held.
+    pub fn new(max: usize) -> Self {
         Self {
             max,
-            held: AtomicUsize::new(0),
+            held: Arc::default(),
         }
     }
 }
@@ -24,7 +31,7 @@ impl BodyBudget {
 /// guarded request gives the bytes back.
 #[derive(Debug)]
 pub struct HeldBody {
-    budget: Arc<BodyBudget>,
+    budget: BodyBudget,
     received: AtomicUsize,
     held: AtomicUsize,
     is_refused: AtomicBool,
@@ -34,7 +41,7 @@ impl HeldBody {
     /// How many bytes of a body do not count.
     const FREE: usize = 65_536;
 
-    pub(crate) fn new(budget: Arc<BodyBudget>) -> Self {
+    pub(crate) fn new(budget: BodyBudget) -> Self {
         Self {
             budget,
             received: AtomicUsize::new(0),
@@ -77,8 +84,8 @@ mod tests {
 
     #[test]
     fn small_bodies_are_free_and_large_ones_share_a_budget() {
-        let budget = Arc::new(BodyBudget::new(100_000));
-        let body = || HeldBody::new(Arc::clone(&budget));
+        let budget = BodyBudget::new(100_000);
+        let body = || HeldBody::new(budget.clone());
         let (first, second, small) = (body(), body(), body());
         assert!(first.receive(65_536));
         assert_eq!(budget.held.load(Ordering::Relaxed), 0);

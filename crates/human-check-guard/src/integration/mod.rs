@@ -14,8 +14,7 @@ mod proof_types;
 
 pub use body_kind::{BodyKind, BodyLimit};
 pub use guarded_request::GuardedRequest;
-pub(crate) use held_body::BodyBudget;
-pub use held_body::HeldBody;
+pub use held_body::{BodyBudget, HeldBody};
 
 pub use crate::challenge_endpoint::PendingChallenge;
 pub use crate::decision::{Decision, FromDecision, Inspected, Pending, prefers_html};
