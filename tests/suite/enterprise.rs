@@ -334,6 +334,9 @@ async fn the_kind_of_key_decides_what_passes() {
         // No challenge was shown, so nothing was passed.
         ("NOCAPTCHA", 0.1, Some(Reason::ScoreTooLow)),
         ("FAILED", 0.9, Some(Reason::Invalid)),
+        ("CHALLENGE_UNSPECIFIED", 0.9, Some(Reason::Invalid)),
+        // What Google does not document is not taken for a pass.
+        ("NOT_PASSED", 0.9, Some(Reason::Invalid)),
     ] {
         emulator.configure(|knobs| knobs.challenge = Some(challenge.to_owned()));
         let check = enterprise(&emulator, &client(), api_key(), KeyKind::Challenge(floor));

@@ -1,13 +1,12 @@
 use std::time::{Duration, SystemTime};
 
 use human_check_core::{
-    CheckError, DetailValue, ErrorKind, Facts, Hostname, Reason, Refusal, ReplayProtection,
-    ReportedAction, Score, Verdict,
+    CheckError, DetailValue, ErrorKind, Facts, Reason, Refusal, ReplayProtection, ReportedAction,
+    Score, Verdict,
 };
 use human_check_http::Reply;
-use human_check_http::adapter::{json, siteverify};
+use human_check_http::adapter::{json, page_host, siteverify};
 use serde_json::{Map, Value};
-use url::Url;
 
 use crate::CAPTCHALA;
 
@@ -27,6 +26,10 @@ pub(crate) fn judge(reply: &Reply, offline: bool) -> Result<Verdict, CheckError>
         None | Some(Value::Null) if offline => data.get("ok"),
         verdict => verdict,
     };
+    // The flat form of older replies states the verdict as `ok`, which must not disagree.
+    let denied = [data.get("ok"), envelope.members.get("ok")]
+        .into_iter()
+        .any(|ok| ok.is_some_and(|ok| !matches!(ok, Value::Null | Value::Bool(true))));
     if let Some(error) = envelope.operator_or_service_error() {
         return Err(error);
     }
@@ -42,8 +45,11 @@ pub(crate) fn judge(reply: &Reply, offline: bool) -> Result<Verdict, CheckError>
     };
     if valid && envelope.code == 0 {
         // `valid` contradicts an error beside it, a code of a refusal, and every status but 200.
-        let has_refusal_code = refusal_reason(&code) != Reason::Other;
-        if envelope.has_error() || has_refusal_code || reply.status() != 200 {
+        let contradicted = envelope.has_error()
+            || refusal_reason(&code) != Reason::Other
+            || denied
+            || reply.status() != 200;
+        if contradicted {
             return Err(envelope.error(ErrorKind::Protocol, "success-contradicted"));
         }
         if envelope.is_unverified(offline) {
@@ -96,9 +102,7 @@ fn facts(data: &Map<String, Value>, offline: bool) -> Facts {
     facts.action = text(data.get("action")).map(ReportedAction::exact);
     facts.binding = text(data.get("uid"));
     facts.app = text(arg("pkg"));
-    facts.hostname = text(arg("referer"))
-        .and_then(|page| Url::parse(&page).ok())
-        .and_then(|page| Hostname::parse(page.host_str()?));
+    facts.hostname = text(arg("referer")).and_then(|page| page_host(&page));
     facts.solved_at = arg("solved_at")
         .and_then(Value::as_u64)
         .filter(|seconds| *seconds > 0)
@@ -210,17 +214,29 @@ impl<'r> Envelope<'r> {
 
     /// Returns whether the reply says that the quota is exhausted, at either level and in any type.
     fn is_degraded(&self) -> bool {
-        let reason = Self::text(self.data.get("reason"));
+        let says = |member, is_quota: fn(&str) -> bool| {
+            [&self.data, &self.members]
+                .iter()
+                .any(|level| Self::text(level.get(member)).is_some_and(is_quota))
+        };
         raised(self.data.get("degraded"))
             || raised(self.members.get("degraded"))
-            || reason == Some("quota_exhausted")
+            || says("reason", siteverify::is_quota)
+            || says("error", siteverify::is_quota)
     }
 
-    /// Returns whether the reply says that the main service did not verify the challenge, at either
+    /// Returns whether the reply says that the main service did not verify the challenge, at any
     /// level and in any type. The backup service, `offline`, says the first of the two of each
     /// token.
     fn is_unverified(&self, offline: bool) -> bool {
-        let raises = |name| raised(self.data.get(name)) || raised(self.members.get(name));
+        let args = self.data.get("captcha_args").and_then(Value::as_object);
+        let levels = [Some(&self.data), Some(&self.members), args];
+        let raises = |name| {
+            levels
+                .into_iter()
+                .flatten()
+                .any(|level| raised(level.get(name)))
+        };
         (!offline && raises("offline")) || raises("client_only")
     }
 
@@ -306,6 +322,9 @@ mod tests {
             assert_eq!(outcome(&inside), "unverifiable-token", "{inside}");
             let outside = format!(r#"{{"code":0,{reservation},"data":{{"valid":true}}}}"#);
             assert_eq!(outcome(&outside), "unverifiable-token", "{outside}");
+            let in_args =
+                format!(r#"{{"code":0,"data":{{"valid":true,"captcha_args":{{{reservation}}}}}}}"#);
+            assert_eq!(outcome(&in_args), "unverifiable-token", "{in_args}");
         }
         let none = r#"{"code":0,"data":{"valid":true,"offline":false,"client_only":null}}"#;
         assert_eq!(outcome(none), "human");
@@ -321,6 +340,35 @@ mod tests {
         assert!(!judge(
             r#"{"code":0,"data":{"valid":true,"client_only":true}}"#
         ));
+    }
+
+    #[test]
+    fn a_quota_is_declined_wherever_it_is_said() {
+        for body in [
+            r#"{"code":0,"data":{"valid":false,"reason":"quota_exhausted"}}"#,
+            r#"{"code":0,"data":{"valid":true,"reason":"quotaExhausted"}}"#,
+            r#"{"code":0,"reason":"quota_exhausted","data":{"valid":false}}"#,
+            r#"{"code":1,"error":"quota_exceeded","data":null}"#,
+            r#"{"code":0,"data":{"valid":false,"error":"over_quota"}}"#,
+            r#"{"code":0,"degraded":true,"data":{"valid":true}}"#,
+        ] {
+            assert_eq!(outcome(body), "declined quota", "{body}");
+        }
+        let typed = r#"{"code":0,"data":{"valid":false,"error":"pt_quota not found"}}"#;
+        assert_eq!(outcome(typed), "other");
+    }
+
+    #[test]
+    fn a_verdict_that_its_older_form_denies_is_a_protocol_error() {
+        for body in [
+            r#"{"code":0,"data":{"valid":true,"ok":false}}"#,
+            r#"{"code":0,"ok":false,"data":{"valid":true}}"#,
+            r#"{"code":0,"data":{"valid":true,"ok":"no"}}"#,
+        ] {
+            assert_eq!(outcome(body), "protocol success-contradicted", "{body}");
+        }
+        let agreed = r#"{"code":0,"ok":true,"data":{"valid":true,"ok":null}}"#;
+        assert_eq!(outcome(agreed), "human");
     }
 
     #[test]

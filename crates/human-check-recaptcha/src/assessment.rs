@@ -196,13 +196,13 @@ struct FraudPrevention {
 
 impl RiskAnalysis<'_> {
     /// Returns the state of the challenge. Google documents two spellings of each value. A value
-    /// that is no text counts as failed.
+    /// that it does not document counts as failed.
     fn challenge(&self) -> Challenge {
         match self.challenge.get() {
             Some("NOCAPTCHA") => Challenge::NotShown,
             Some("PASSED" | "PASS") => Challenge::Passed,
-            Some(text) if text.to_ascii_uppercase().starts_with("FAIL") => Challenge::Failed,
-            None if self.challenge.is_stated() && !self.challenge.is_empty() => Challenge::Failed,
+            Some(text) if text.ends_with("_UNSPECIFIED") => Challenge::Unstated,
+            _ if self.challenge.is_stated() && !self.challenge.is_empty() => Challenge::Failed,
             _ => Challenge::Unstated,
         }
     }

@@ -294,6 +294,7 @@ struct TokenReply<'a> {
 /// `Unavailable` for the statuses and error names that Google calls temporary, `Protocol` for a
 /// success without `access_token` or `expires_in`, and `Misconfigured` for every other error.
 pub fn read_access_token(reply: &Reply) -> Result<AccessToken, CheckError> {
+    reply.check_status(&RECAPTCHA_ENTERPRISE)?;
     let body: TokenReply<'_> = json::object(reply.body()).unwrap_or_default();
     if reply.status() == 200 {
         let token = body
@@ -309,7 +310,6 @@ pub fn read_access_token(reply: &Reply) -> Result<AccessToken, CheckError> {
             _ => Err(protocol("access-token")),
         };
     }
-    reply.check_status(&RECAPTCHA_ENTERPRISE)?;
     let (kind, reason) = match body.error.get() {
         Some("internal_failure" | "server_error" | "temporarily_unavailable") => {
             (ErrorKind::Unavailable, "sign-in-unavailable")

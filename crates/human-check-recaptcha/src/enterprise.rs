@@ -18,6 +18,10 @@ use crate::{KeyKind, RECAPTCHA_ENTERPRISE, TOKEN_FORMAT};
 
 const GOOGLE: &str = "https://recaptchaenterprise.googleapis.com/";
 
+/// Characters that browsers do not have in their names. A visitor chooses the name, and a firewall
+/// in front of the service could reply to one of these with a status that looks like an outage.
+const SUSPICIOUS: [char; 12] = ['"', '\'', '<', '>', '`', '{', '}', '$', '%', '\\', '|', '^'];
+
 /// Verifies tokens of reCAPTCHA Enterprise keys with the call createAssessment.
 ///
 /// Its [`KeyKind`] decides which valid tokens count as human. [`annotate`](Self::annotate) tells
@@ -157,7 +161,13 @@ impl RecaptchaEnterprise {
                 "userIpAddress",
                 submission.client_ip().map(|ip| ip.to_string()),
             ),
-            ("userAgent", submission.user_agent().map(str::to_owned)),
+            (
+                "userAgent",
+                submission
+                    .user_agent()
+                    .filter(|agent| !agent.contains(SUSPICIOUS))
+                    .map(str::to_owned),
+            ),
         ];
         for (name, value) in optional {
             if let Some(value) = value {

@@ -5,6 +5,7 @@ use human_check_core::{CheckError, ErrorKind};
 use human_check_http::Reply;
 use human_check_http::adapter::json;
 use human_check_http::adapter::json::{Number, Object, Objects, Text};
+use human_check_http::adapter::siteverify::is_quota;
 use serde::Deserialize;
 
 use crate::RECAPTCHA_ENTERPRISE;
@@ -36,6 +37,12 @@ struct ErrorDetail<'a> {
 /// The HTTP status decides. For a 200 with an error object, the status inside the object decides.
 /// The error's message is not read, because its text varies.
 pub(crate) fn read(reply: &Reply) -> Option<CheckError> {
+    // A body in an encoding, and a status that is neither a success nor an error, are not read.
+    if let Err(error) = reply.check_status(&RECAPTCHA_ENTERPRISE)
+        && error.kind() == ErrorKind::Protocol
+    {
+        return Some(error);
+    }
     let envelope: Envelope<'_> = json::object(reply.body()).unwrap_or_default();
     let error = match (reply.status(), envelope.error) {
         (200, Object::Absent) => return None,
@@ -82,10 +89,12 @@ fn classify(status: u16, cause: Option<&str>) -> (ErrorKind, &'static str) {
         // The monthly quota is exhausted, and Google made no assessment.
         (429, _) => (Declined, "quota"),
         (408 | 499 | 504, _) => (Unavailable, "provider-timeout"),
+        (421 | 425, _) => (Unavailable, "retry-requested"),
         (409, _) => (Unavailable, "aborted"),
         (501, _) => (Misconfigured, "endpoint"),
         (500..=599, _) => (Unavailable, "server-error"),
         (401, _) => (Misconfigured, "permission-denied"),
+        (_, cause) if is_quota(cause) => (Declined, "quota"),
         (_, "API_KEY_INVALID") => (Misconfigured, "api-key"),
         (_, "SERVICE_DISABLED") => (Misconfigured, "api-disabled"),
         (_, "BILLING_DISABLED") => (Misconfigured, "billing-disabled"),
@@ -93,7 +102,6 @@ fn classify(status: u16, cause: Option<&str>) -> (ErrorKind, &'static str) {
         (403, _) => (Misconfigured, "permission-denied"),
         (404, _) => (Misconfigured, "not-found"),
         (400..=499, _) => (Misconfigured, "request"),
-        (300..=399, _) => (Protocol, "redirect"),
         _ => (Protocol, "unexpected-status"),
     }
 }

@@ -6,7 +6,7 @@ use human_check_core::{
 
 use crate::{Dialect, ScoreScale};
 use human_check_http::ProviderClient;
-use human_check_http::adapter::{ResendPolicy, VerifyCall};
+use human_check_http::adapter::{ResendPolicy, VerifyCall, refuse_test_secret};
 
 /// Verifies tokens of any provider whose siteverify call a [`Dialect`] describes.
 ///
@@ -53,15 +53,19 @@ impl SiteVerify {
     ///
     /// [`ConfigError`] when the dialect sends the secret in a header and the secret holds
     /// characters that no header may hold, when the dialect sends two members of one name, or when
-    /// the maximum of its [`ScoreScale::Risk`] is not a finite number above zero.
+    /// the maximum of its [`ScoreScale::Risk`] is not a finite number above zero. Also when the
+    /// secret is one that the provider of a preset publishes for tests, unless the client allows
+    /// test keys.
     pub fn new(
         client: &ProviderClient,
         dialect: Dialect,
         secret: Secret,
     ) -> Result<Self, ConfigError> {
-        let mut names = vec![&dialect.secret, &dialect.token];
+        let mut names = Vec::new();
+        let secret_member = dialect.secret_header.is_none().then_some(&dialect.secret);
+        let fixed = [&dialect.token].into_iter().chain(secret_member);
         let constants = dialect.constants.iter().map(|(name, _)| name);
-        for name in dialect.client_ip.iter().chain(constants) {
+        for name in fixed.chain(&dialect.client_ip).chain(constants) {
             if names.contains(&name) {
                 return Err(ConfigError::new(
                     "dialect",
@@ -80,6 +84,7 @@ impl SiteVerify {
                 "give the highest risk of the scale, such as 1 or 100",
             ));
         }
+        refuse_test_secret(&secret, dialect.test_secrets, client.test_keys())?;
         // Reports a secret that does not fit in a header here and not at the first check.
         dialect.build(&secret, "probe", &Submission::new())?;
         Ok(Self {

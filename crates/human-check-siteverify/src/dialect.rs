@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use human_check_http::adapter::json::{self, Codes};
 use human_check_http::adapter::siteverify::{self, CodeClass};
-use human_check_http::adapter::{FormBody, TokenFormat, timestamp};
+use human_check_http::adapter::{FormBody, TokenFormat, page_host, timestamp};
 use human_check_http::{Endpoint, Reply, Request};
 
 type Name = Cow<'static, str>;
@@ -52,6 +52,7 @@ pub struct Dialect {
     pub(crate) json: bool,
     pub(crate) secret_header: Option<HeaderName>,
     pub(crate) secret: Name,
+    pub(crate) test_secrets: &'static [&'static str],
     pub(crate) token: Name,
     pub(crate) token_format: TokenFormat,
     pub(crate) client_ip: Option<Name>,
@@ -94,6 +95,7 @@ impl Dialect {
             json: false,
             secret_header: None,
             secret: "secret".into(),
+            test_secrets: &[],
             token: "response".into(),
             token_format: TokenFormat::new(8_192),
             client_ip: Some("remoteip".into()),
@@ -284,6 +286,12 @@ impl Dialect {
         self
     }
 
+    /// Sets the secrets that the provider publishes for tests. Default: none.
+    pub(crate) fn with_test_secrets(mut self, secrets: &'static [&'static str]) -> Self {
+        self.test_secrets = secrets;
+        self
+    }
+
     /// Returns the provider that this dialect is for.
     pub fn provider(&self) -> &Provider {
         &self.provider
@@ -378,30 +386,39 @@ impl Dialect {
 
     /// Returns the codes of a reply, at least one when the reply says that something is wrong.
     fn codes(&self, body: &Value, reply: &Reply) -> Codes {
-        let all: Codes = at(body, &self.codes)
-            .and_then(|codes| serde::Deserialize::deserialize(codes).ok())
-            .unwrap_or_default();
+        let mut all = Codes::default();
+        match at(body, &self.codes) {
+            Some(Value::Number(code)) => all.push(&code.to_string()),
+            Some(stated) => all = serde::Deserialize::deserialize(stated).unwrap_or_default(),
+            None => {}
+        }
         let is_ignored = |code: &String| self.ignored_codes.iter().any(|known| known == code);
         let mut codes = Codes::default();
         for code in all.as_slice().iter().filter(|code| !is_ignored(code)) {
             codes.push(code);
         }
         // An error of another shape than the provider documents must not be lost.
-        let first = self.codes.split('.').next().unwrap_or(&self.codes);
-        let harmless = [
-            Value::Null,
-            Value::Bool(false),
-            "".into(),
-            Value::Array(Vec::new()),
-        ];
-        let error = body.get(first).filter(|error| !harmless.contains(error));
-        if all.as_slice().is_empty() && error.is_some() {
+        let error = body.get(first(&self.codes));
+        if all.as_slice().is_empty() && !self.is_envelope() && error.is_some_and(is_stated) {
             codes.push(Codes::UNREADABLE);
         }
         if codes.as_slice().is_empty() && reply.is_rejection() {
             codes.push(&format!("http-{}", reply.status()));
         }
         codes
+    }
+
+    /// Returns whether the codes are in an object that holds other members of the dialect, too, such
+    /// as `data.error` beside `data.valid`. Such an object is no error by itself.
+    fn is_envelope(&self) -> bool {
+        let facts = [&self.hostname, &self.action, &self.solved_at];
+        let score = self.score.iter().map(|(path, _)| path);
+        let mut others = facts
+            .into_iter()
+            .flatten()
+            .chain(score)
+            .chain([&self.success]);
+        others.any(|path| first(path) == first(&self.codes))
     }
 
     fn classify(&self, status: u16, code: &str) -> CodeClass {
@@ -421,9 +438,10 @@ impl Dialect {
         let text = |path| read(path).and_then(Value::as_str).filter(|t| !t.is_empty());
         let mut facts = Facts::new(&self.provider);
         // Some providers report an origin, which is a scheme and a host.
-        facts.hostname = text(&self.hostname)
-            .map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host))
-            .and_then(Hostname::parse);
+        facts.hostname = text(&self.hostname).and_then(|host| match host.contains("://") {
+            true => page_host(host),
+            false => Hostname::parse(host),
+        });
         facts.action = text(&self.action).map(ReportedAction::exact);
         facts.solved_at = match read(&self.solved_at) {
             Some(Value::String(text)) => timestamp(text),
@@ -464,6 +482,22 @@ fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     path.split('.')
         .try_fold(value, |value, member| value.get(member))
         .filter(|value| !value.is_null())
+}
+
+/// Returns the first member of a path with dots.
+fn first(path: &str) -> &str {
+    path.split('.').next().unwrap_or(path)
+}
+
+/// Returns whether a value in the place of an error says that there is one.
+fn is_stated(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(values) => !values.is_empty(),
+        Value::Object(members) => members.values().any(|member| !member.is_null()),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
 }
 
 fn from_unix(seconds: u64) -> Option<std::time::SystemTime> {

@@ -1,5 +1,7 @@
 use crate::{Dialect, ScoreScale, SiteVerify};
-use human_check_core::{ErrorKind, HumanCheck, Provider, Reason, Secret, Submission, Verdict};
+use human_check_core::{
+    ErrorKind, HumanCheck, Provider, Reason, Secret, Submission, TestKeyPolicy, Verdict,
+};
 use human_check_http::adapter::siteverify::CodeClass;
 use human_check_http::adapter::timestamp;
 use human_check_http::{Endpoint, MockTransport, ProviderClient, Reply};
@@ -151,10 +153,10 @@ fn an_error_of_another_shape_beside_success_does_not_pass() {
             "{error}"
         );
     }
-    assert_eq!(
-        outcome(&friendly, 200, r#"{"success":true,"error":null}"#),
-        "human"
-    );
+    for error in ["null", "{}", r#"{"error_code":null,"detail":null}"#] {
+        let body = format!(r#"{{"success":true,"error":{error}}}"#);
+        assert_eq!(outcome(&friendly, 200, body.leak()), "human", "{error}");
+    }
     let fox = Dialect::captchafox("site").unwrap();
     for (status, code, expected) in [
         (500, "invalid-input-response", "invalid"),
@@ -169,6 +171,45 @@ fn an_error_of_another_shape_beside_success_does_not_pass() {
             "{status} {code}"
         );
     }
+}
+
+#[test]
+fn codes_beside_the_verdict_and_codes_that_are_numbers_are_read() {
+    let acme = Dialect::new(
+        Provider::new("acme", &[]),
+        Endpoint::literal("https://acme.example/"),
+    )
+    .with_success_at("data.valid")
+    .with_codes_at("data.error")
+    .with_code("1001", CodeClass::Refused(Reason::Expired));
+    for (body, expected) in [
+        (r#"{"data":{"valid":true}}"#, "human"),
+        (r#"{"data":{"valid":true,"error":null}}"#, "human"),
+        (r#"{"data":{"valid":false,"error":1001}}"#, "expired"),
+        (r#"{"data":{"valid":false,"error":["1001"]}}"#, "expired"),
+        (
+            r#"{"data":{"valid":true,"error":1001}}"#,
+            "protocol success-contradicted",
+        ),
+        (
+            r#"{"data":{"valid":true,"error":{"x":1}}}"#,
+            "protocol success-contradicted",
+        ),
+        (r#"{"data":[true]}"#, "protocol no-verdict"),
+    ] {
+        assert_eq!(outcome(&acme, 200, body), expected, "{body}");
+    }
+}
+
+#[test]
+fn a_published_test_secret_is_refused_unless_test_keys_are_allowed() {
+    let client = ProviderClient::new(MockTransport::always(Reply::new(200, "{}")));
+    let secret = || Secret::new("ok_11111111000000001111111100000000").unwrap();
+    let fox = || Dialect::captchafox("site").unwrap();
+    let error = SiteVerify::new(&client, fox(), secret()).unwrap_err();
+    assert_eq!(error.field(), "secret");
+    let allowing = client.with_test_keys(TestKeyPolicy::Allowed);
+    assert!(SiteVerify::new(&allowing, fox(), secret()).is_ok());
 }
 
 #[test]

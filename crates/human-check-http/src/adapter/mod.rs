@@ -4,11 +4,13 @@
 //! - [`VerifyCall`], [`ResendPolicy`] and [`FormBody`] describe the call.
 //! - [`json`] reads a reply strictly. [`siteverify`] reads replies in the form that most providers
 //!   use.
-//! - [`TokenFormat`] reads the token. [`refuse_test_secret`] and [`timestamp`] are helpers.
+//! - [`TokenFormat`] reads the token. [`refuse_test_secret`], [`page_host`] and [`timestamp`] are
+//!   helpers.
 //!
 //! docs/how-to/writing-an-adapter.md in the repository shows a complete adapter.
 
 pub mod json;
+mod page_host;
 pub mod siteverify;
 mod test_secret;
 mod token_format;
@@ -16,5 +18,6 @@ mod token_format;
 pub use crate::provider_client::{CallOutcome, ResendPolicy, VerifyCall};
 pub use crate::reply::timestamp;
 pub use crate::request::FormBody;
+pub use page_host::page_host;
 pub use test_secret::{TEST_SECRET_REMEDY, refuse_test_secret};
 pub use token_format::TokenFormat;

@@ -231,7 +231,7 @@ pub fn object_or_rejection<'r, B: Deserialize<'r>>(
 ///
 /// - [`ErrorKind::Misconfigured`] if a code means that, or the status is 4xx and no code is known.
 /// - [`ErrorKind::Declined`] or [`ErrorKind::Unavailable`] if a code means that. An unknown code
-///   that contains `quota` is `Declined`, too.
+///   that says that a quota is exhausted is `Declined`, too; see [`is_quota`].
 /// - [`ErrorKind::Protocol`] if a success contradicts its status or its codes, or the verdict is
 ///   missing.
 pub fn decide(
@@ -274,15 +274,78 @@ pub fn decide(
     }
 }
 
-/// Returns the class of a code. A code that the adapter does not know and that speaks of a quota
-/// means that the provider declined to verify, however it is spelled.
+/// Returns the class of a code. A code that the adapter does not know and that says that a quota is
+/// exhausted means that the provider declined to verify, however it is spelled.
 fn classify_or_quota(code: &str, classify: impl Fn(&str) -> CodeClass) -> CodeClass {
     match classify(code) {
-        CodeClass::Unknown if code.to_ascii_lowercase().contains("quota") => {
-            CodeClass::Declined("quota")
-        }
+        CodeClass::Unknown if is_quota(code) => CodeClass::Declined("quota"),
         class => class,
     }
+}
+
+/// Returns whether a code says that a quota is exhausted, in any spelling, such as `over-quota` and
+/// `quotaExceeded`.
+///
+/// A text with another word than such codes have says no: it may repeat what a visitor typed, and a
+/// visitor must not choose [`ErrorKind::Declined`].
+///
+/// ```
+/// use human_check_http::adapter::siteverify::is_quota;
+///
+/// assert!(is_quota("Over free-quota!"));
+/// assert!(!is_quota("invalid token over-quota"));
+/// ```
+pub fn is_quota(code: &str) -> bool {
+    const WORDS: [&str; 29] = [
+        "enterprise",
+        "a",
+        "account",
+        "been",
+        "daily",
+        "error",
+        "exceed",
+        "exceeded",
+        "exhausted",
+        "free",
+        "has",
+        "hourly",
+        "is",
+        "limit",
+        "monthly",
+        "of",
+        "out",
+        "over",
+        "plan",
+        "quota",
+        "quotas",
+        "reached",
+        "request",
+        "requests",
+        "the",
+        "tier",
+        "used",
+        "usage",
+        "your",
+    ];
+    // Google's own text goes on with a request to the operator.
+    let code = code.split_once(". Please").map_or(code, |(said, _)| said);
+    let mut words = vec![String::new()];
+    let mut after_lower = false;
+    for letter in code.chars() {
+        let starts_word = after_lower && letter.is_ascii_uppercase();
+        if starts_word || !letter.is_ascii_alphabetic() {
+            words.push(String::new());
+        }
+        if letter.is_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
+            word.push(letter.to_ascii_lowercase());
+        }
+        after_lower = letter.is_ascii_lowercase();
+    }
+    words.retain(|word| !word.is_empty());
+    words.iter().any(|word| word.starts_with("quota"))
+        && words.iter().all(|word| WORDS.contains(&word.as_str()))
 }
 
 /// Returns the verdict of a reply: `refusal` with the facts, or a human verdict.
@@ -387,6 +450,7 @@ mod tests {
             "over-free-quota",
             "Over free-quota!",
             "Over free quota.",
+            "Over Enterprise free quota. Please ensure your project has an active billing account",
             "OVER_QUOTA",
             "quota-exceeded",
             "quotaExceeded",
@@ -394,6 +458,22 @@ mod tests {
             for success in [Some(true), Some(false), None] {
                 assert_eq!(outcome(200, success, &[code]), "declined", "{code}");
             }
+        }
+    }
+
+    #[test]
+    fn a_code_that_repeats_a_typed_text_is_no_quota() {
+        for code in [
+            "invalid token over-quota",
+            "bad-token:quota",
+            "token quota not found",
+            "quota4",
+            "q\u{fc}ota quota",
+            "no-quotas-here",
+            "over",
+            "limit-reached",
+        ] {
+            assert_eq!(outcome(200, Some(false), &[code]), "other", "{code}");
         }
     }
 

@@ -27,8 +27,8 @@ pub struct TokenFormat {
 
 impl TokenFormat {
     /// Creates the format of tokens with up to `max_bytes` bytes, of printable ASCII without spaces
-    /// and without the characters ``"$%&'();<>\^`{|}``. Neither base64 nor a JSON Web Token has one
-    /// of them.
+    /// and without what firewalls look for: the characters ``"$%&'()*;<>\^`{|}``, `://`, `../` and
+    /// `/..`. Neither base64 nor a JSON Web Token has one of them.
     ///
     /// A value above [`MAX_TOKEN_BYTES`](human_check_core::MAX_TOKEN_BYTES) has no further effect.
     #[must_use]
@@ -63,7 +63,16 @@ impl TokenFormat {
         let bytes = token.as_bytes().iter();
         let fits = match self.url_safe {
             true => bytes.fold(true, |so_far, byte| so_far & is_url_safe(*byte)),
-            false => bytes.fold(true, |so_far, byte| so_far & !is_suspicious(*byte)),
+            false => {
+                let [plain, slash] = bytes.fold([true, false], |[plain, slash], byte| {
+                    [plain & !is_suspicious(*byte), slash | (*byte == b'/')]
+                });
+                plain
+                    && !(slash
+                        && ["://", "../", "/.."]
+                            .iter()
+                            .any(|part| token.contains(part)))
+            }
         };
         match fits {
             true => Ok(token),
@@ -87,6 +96,7 @@ fn is_suspicious(byte: u8) -> bool {
             | b'\''
             | b'('
             | b')'
+            | b'*'
             | b';'
             | b'<'
             | b'>'
@@ -117,7 +127,21 @@ mod tests {
     fn text_that_a_firewall_looks_for_is_refused_without_a_call() {
         let format = TokenFormat::new(100);
         for token in [
-            "<script>", "'--", "\"x", "%00", "$(x)", "{}", "a&b", "a;b", "a\\b", "`x`", "a|b",
+            "<script>",
+            "'--",
+            "\"x",
+            "%00",
+            "$(x)",
+            "{}",
+            "a&b",
+            "a;b",
+            "a\\b",
+            "`x`",
+            "a|b",
+            "a/*b*/",
+            "../etc/passwd",
+            "a/..",
+            "http://host/x",
         ] {
             assert_eq!(reason(format, token), Some(Reason::Malformed), "{token}");
         }
@@ -125,6 +149,8 @@ mod tests {
             "0.abc-_~",
             "eyJh.eyJi.c2ln",
             "a+b/c==",
+            "a//b/",
+            "eyJhbGciOiJkaXIi..iv.text.tag",
             "id:secret",
             "pt_0f",
         ] {
