@@ -62,7 +62,7 @@ impl RefusalStreaks {
 
     /// Adds a refusal of a route, and reports its streak if it has become long enough.
     pub(crate) fn refused(&self, route: &str, refusal: &Refusal, client: Option<IpAddr>) {
-        if self.threshold == 0 || !may_be_a_mistake(refusal.reason()) {
+        if self.threshold == 0 || !may_be_a_mistake(refusal) {
             return;
         }
         let reason = refusal.reason().as_str();
@@ -104,13 +104,16 @@ impl RefusalStreaks {
     }
 }
 
-/// Returns whether a wrong configuration can cause refusals with this reason. A token that expired
-/// or was used before says nothing about the configuration.
-fn may_be_a_mistake(reason: Reason) -> bool {
-    !matches!(
-        reason,
+/// Returns whether a wrong configuration can cause this refusal. A token that expired or was used
+/// before says nothing about the configuration, and neither does a text that was refused without the
+/// provider.
+fn may_be_a_mistake(refusal: &Refusal) -> bool {
+    let asked = refusal.facts().is_some() || !refusal.codes().is_empty();
+    let old = matches!(
+        refusal.reason(),
         Reason::Expired | Reason::ExpiredOrReplayed | Reason::Missing | Reason::Replayed
-    )
+    );
+    asked && !old
 }
 
 /// Returns what the provider reported in place of what was expected. It may hold text that the

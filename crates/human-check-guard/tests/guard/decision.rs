@@ -737,6 +737,11 @@ async fn a_mistake_that_refuses_everybody_is_one_warning_with_the_values() {
     }
 }
 
+/// A refusal by the provider.
+fn invalid() -> human_check_core::Refusal {
+    human_check_core::Refusal::new(Reason::Invalid).with_facts(Facts::new(&SCRIPTED))
+}
+
 #[tokio::test]
 async fn a_token_that_passes_ends_a_streak_and_the_next_one_is_reported_again() {
     let log = support::Log::capture();
@@ -744,7 +749,7 @@ async fn a_token_that_passes_ends_a_streak_and_the_next_one_is_reported_again() 
     let script = Scripted::from_script(move |_| {
         match calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
             6 => Ok(human_check_core::Verdict::Human(Facts::new(&SCRIPTED))),
-            _ => Ok(human_check_core::Refusal::new(Reason::Invalid).into()),
+            _ => Ok(invalid().into()),
         }
     });
     let builder = Guard::builder(script).with_refusals_before_warning(3);
@@ -765,21 +770,32 @@ async fn a_token_that_passes_ends_a_streak_and_the_next_one_is_reported_again() 
 
 #[tokio::test]
 async fn what_says_nothing_about_the_configuration_is_no_streak() {
-    for reason in [
+    let old = [
         Reason::Expired,
         Reason::ExpiredOrReplayed,
         Reason::Replayed,
         Reason::Missing,
-    ] {
+    ];
+    let by_provider = |reason| {
+        human_check_core::Refusal::new(reason)
+            .with_facts(Facts::new(&SCRIPTED))
+            .with_codes(vec!["code".to_owned()])
+    };
+    // Bots post text that no provider is asked about.
+    let without_call =
+        [Reason::Malformed, Reason::UnverifiableToken].map(human_check_core::Refusal::new);
+    for refusal in old.map(by_provider).into_iter().chain(without_call) {
         let log = support::Log::capture();
-        let guard = guard(&Scripted::refused(reason), closed());
+        let reason = refusal.reason();
+        let script = Scripted::from_script(move |_| Ok(refusal.clone().into()));
+        let guard = guard(&script, closed());
         for _ in 0..30 {
             decide_from(&guard, "198.51.100.7").await;
         }
         assert_eq!(log.of("WARN"), [""; 0], "{reason}");
     }
     let log = support::Log::capture();
-    let builder = Guard::builder(Scripted::refused(Reason::Invalid));
+    let builder = Guard::builder(Scripted::from_script(|_| Ok(invalid().into())));
     let silent = builder
         .with_refusals_before_warning(0)
         .build(closed())
