@@ -257,13 +257,7 @@ impl<S: ReplayStore> Altcha<S> {
         match self.store.claim(token_id, ttl).await {
             Ok(Claimed::First) => Ok(Verdict::Human(facts)),
             Ok(Claimed::Duplicate) => refused(Reason::Replayed, facts),
-            Err(error) => {
-                let reason = error.reason();
-                Err(
-                    CheckError::new(ErrorKind::StoreUnavailable, &ALTCHA, reason)
-                        .with_source(error),
-                )
-            }
+            Err(error) => Err(error.into_check_error(&ALTCHA)),
         }
     }
 }

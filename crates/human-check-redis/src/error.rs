@@ -109,6 +109,12 @@ impl RedisStoreError {
         }
     }
 
+    /// Returns whether the server refuses the login or the command, which lasts until the operator
+    /// changes the password or the permissions.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.reason == "store-auth"
+    }
+
     /// Returns whether the connection can be used for the next command.
     pub(crate) fn keeps_connection(&self) -> bool {
         matches!(self.reason, "store-auth" | "store-full" | "store-other")

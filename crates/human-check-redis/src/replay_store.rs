@@ -96,7 +96,15 @@ impl ReplayStore for RedisReplayStore {
         }
         self.set(token.digest(&self.digest), ttl)
             .await
-            .map_err(|error| ClaimError::new(error.reason()).with_source(error))
+            .map_err(|error| {
+                let claim_error = ClaimError::new(error.reason());
+                let is_refused = error.is_refused();
+                let claim_error = claim_error.with_source(error);
+                match is_refused {
+                    true => claim_error.with_misconfiguration(),
+                    false => claim_error,
+                }
+            })
     }
 }
 

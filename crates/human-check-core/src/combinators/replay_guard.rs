@@ -5,8 +5,8 @@ use async_trait::async_trait;
 
 use crate::counter::count;
 use crate::{
-    Capabilities, CheckError, ClaimError, Claimed, ConfigError, ErrorKind, Facts, HumanCheck,
-    Provider, Reason, Refusal, ReplayProtection, ReplayStore, Submission, TokenId, Verdict,
+    Capabilities, CheckError, ClaimError, Claimed, ConfigError, Facts, HumanCheck, Provider,
+    Reason, Refusal, ReplayProtection, ReplayStore, Submission, TokenId, Verdict,
 };
 
 /// A check whose tokens pass once each: after a human verdict it claims the token in a replay
@@ -177,11 +177,7 @@ impl<C: HumanCheck, S: ReplayStore> HumanCheck for ReplayGuard<C, S> {
             }
             Err(error) => {
                 count!("human_check_store_unavailable_total", "reason" => error.reason());
-                let reason = error.reason();
-                Err(
-                    CheckError::new(ErrorKind::StoreUnavailable, &facts.provider, reason)
-                        .with_source(error),
-                )
+                Err(error.into_check_error(&facts.provider))
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::random::random;
-use crate::{Provider, Secret, Submission};
+use crate::{CheckError, ErrorKind, Provider, Secret, Submission};
 
 /// A store that records which tokens were accepted, so that each token is accepted once.
 ///
@@ -192,6 +192,7 @@ impl fmt::Debug for DigestKey {
 #[derive(Debug)]
 pub struct ClaimError {
     reason: &'static str,
+    misconfigured: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -203,8 +204,19 @@ impl ClaimError {
     pub fn new(reason: &'static str) -> Self {
         Self {
             reason,
+            misconfigured: false,
             source: None,
         }
+    }
+
+    /// Marks an error that lasts until the operator changes the configuration, such as a wrong password
+    /// of the store. Default: not marked.
+    ///
+    /// No route fails open on such an error.
+    #[must_use]
+    pub fn with_misconfiguration(mut self) -> Self {
+        self.misconfigured = true;
+        self
     }
 
     /// Sets the cause. Its text must not contain a URL with a password, a key or a token. Default
@@ -213,6 +225,17 @@ impl ClaimError {
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Returns the error of a check whose token could not be claimed, with this error as its source:
+    /// [`ErrorKind::StoreUnavailable`], or [`ErrorKind::Misconfigured`] if this error is
+    /// [marked](Self::with_misconfiguration).
+    pub fn into_check_error(self, provider: &Provider) -> CheckError {
+        let kind = match self.misconfigured {
+            true => ErrorKind::Misconfigured,
+            false => ErrorKind::StoreUnavailable,
+        };
+        CheckError::new(kind, provider, self.reason).with_source(self)
     }
 
     /// Returns what happened, as a short name from a fixed set, such as `store-timeout`.

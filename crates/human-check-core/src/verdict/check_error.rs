@@ -49,7 +49,8 @@ pub enum ErrorKind {
     /// checks are in flight, the token is degraded. It is not an outage, because an attacker can
     /// exhaust a quota.
     Declined,
-    /// The secret, a key, the project or the endpoint in the configuration is wrong.
+    /// The secret, a key, the project, the endpoint or the login of the replay store in the
+    /// configuration is wrong.
     Misconfigured,
     /// The provider sent an invalid reply. A visitor may have provoked it with an unusual token.
     Protocol,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::server::Server;
+use human_check_core::{ErrorKind, Provider};
 use std::time::Instant;
 
 #[tokio::test]
@@ -155,6 +156,10 @@ async fn a_wrong_password_is_an_error_and_shown_nowhere() {
             !shown.contains("hunter2") && !shown.contains("ada"),
             "{shown}"
         );
+        // No route may fail open on a wrong password.
+        static ACME: Provider = Provider::new("acme", &[]);
+        let error = error.into_check_error(&ACME);
+        assert_eq!(error.kind(), ErrorKind::Misconfigured, "{login}");
     }
 }
 
