@@ -47,6 +47,13 @@ impl Hostname {
         &self.0
     }
 
+    /// Returns whether the host is the machine itself: `localhost` or a loopback address.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let bare = self.0.trim_start_matches('[').trim_end_matches(']');
+        let address: Option<std::net::IpAddr> = bare.parse().ok();
+        self.0 == "localhost" || address.is_some_and(|address| address.is_loopback())
+    }
+
     /// Returns whether the last label is a number. Browsers read such a host as an IPv4 address.
     fn ends_in_a_number(&self) -> bool {
         let last = self.0.rsplit('.').next().unwrap_or_default();
@@ -109,8 +116,16 @@ impl HostPattern {
             }
             return Ok(Self::Under(parent));
         }
-        Hostname::parse(text)
-            .map(Self::Exact)
+        let name = Hostname::parse(text);
+        if let Some(name) = &name
+            && name.ends_in_a_number()
+            && name.as_str().parse::<std::net::Ipv4Addr>().is_err()
+        {
+            return Err(bad(
+                "write an IPv4 address as four numbers, such as 192.0.2.1",
+            ));
+        }
+        name.map(Self::Exact)
             .ok_or_else(|| bad(if text.is_ascii() {
                 "write the host name alone, such as `www.example.com`: no scheme, no path, and `*.` at the start only"
             } else if cfg!(feature = "idna") {
@@ -179,7 +194,10 @@ fn without_port(text: &str) -> Option<&str> {
 #[cfg(feature = "idna")]
 fn to_ascii(name: &str) -> Option<String> {
     if name.is_ascii() {
-        return Some(name.to_owned());
+        // The ASCII form of no name is the name of no page.
+        let is_encoded = |label: &str| label.len() > 3 && label[..4].eq_ignore_ascii_case("xn--");
+        let is_valid = |name: &str| idna::domain_to_unicode(name).1.is_ok();
+        return (!name.split('.').any(is_encoded) || is_valid(name)).then(|| name.to_owned());
     }
     let ascii = idna::domain_to_ascii_strict(name).ok()?;
     // The conversion drops invisible characters, and maps full-width letters to plain ones. Browsers
@@ -270,6 +288,11 @@ mod tests {
             "*.203.0.113.5",
             "*.1.0x7f",
             "*.[::1]",
+            "127.1",
+            "0x7f.0.0.1",
+            "2130706433",
+            "1.2.3.4.5",
+            "example.1",
             "*example.com",
             "",
         ] {
@@ -300,6 +323,10 @@ mod tests {
             "ex\u{200d}ample.com",
             "\u{2460}.example",
             "mu\u{308}nchen.example",
+            "xn--.example",
+            "xn--a.example",
+            "XN--99999999.example",
+            "xn--example-.com",
         ] {
             assert!(Hostname::parse(text).is_none(), "{text:?}");
         }

@@ -6,7 +6,7 @@ mod spec;
 
 pub use spec::{ChoiceAttribute, TextAttribute, WidgetSources, WidgetSpec};
 
-use crate::{ConfigError, Provider};
+use crate::{ConfigError, Hostname, Provider};
 use address::split_origin;
 
 /// One provider's widget for a page: its site key and its options.
@@ -181,16 +181,19 @@ impl Widget {
     /// # Errors
     ///
     /// [`ConfigError`] if `url` is neither an absolute URL of scheme, host, port and path alone nor
-    /// a path that begins with a single slash.
+    /// a path that begins with a single slash. The scheme must be `https`, or `http` on a loopback
+    /// host such as `localhost`.
     pub fn with_script_url(mut self, url: impl Into<String>) -> Result<Self, ConfigError> {
         let url = url.into();
         // The origin is written into a content security policy, where `;` and `,` separate entries.
-        let host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
         let path = |c: char| c.is_ascii_alphanumeric() || "/.-_~%+@:".contains(c);
         let (origin, rest) = split_origin(&url).unwrap_or(("", &url));
-        let authority = origin.split_once("://").map_or("", |(_, after)| after);
-        let from = authority.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && authority.chars().all(host);
+        let (scheme, authority) = origin.split_once("://").unwrap_or(("", ""));
+        let is_written_plainly =
+            |host: &Hostname| authority.to_ascii_lowercase().starts_with(host.as_str());
+        let host = Hostname::parse(authority).filter(is_written_plainly);
+        // The network between the visitor and the host of an `http` script can replace the script.
+        let from = host.is_some_and(|host| scheme == "https" || host.is_loopback());
         // `//host/path` is a URL of another host.
         let own = origin.is_empty() && !rest.starts_with("//");
         let fits = (from || own) && rest.starts_with('/') && rest.chars().all(path);
@@ -198,7 +201,7 @@ impl Widget {
             return Err(ConfigError::new(
                 "script_url",
                 format!("is {url:?}, which is not the URL of a script"),
-                "write scheme, host and path alone, such as `https://www.recaptcha.net/recaptcha/api.js`, \
+                "write `https`, host and path alone, such as `https://www.recaptcha.net/recaptcha/api.js`, \
                  or a path on the site itself, such as `/captcha/api.js`",
             ));
         }

@@ -193,11 +193,19 @@ fn a_script_comes_from_an_absolute_url_or_path_without_a_query() {
         "https://host,x/api.js",
         "https://*/api.js",
         "https://host/a b.js",
+        "http://host/api.js",
+        "http://127.0.0.1.example/api.js",
+        "javascript://localhost/api.js",
+        "https://[::1/api.js",
         "https://host/\"><script>",
     ] {
         assert!(full().with_script_url(bad).is_err(), "{bad:?}");
     }
     assert!(full().with_script_url("https://host:8443/a/api.js").is_ok());
+    for own_machine in ["127.0.0.1", "localhost:8080", "[::1]:8765"] {
+        let url = format!("http://{own_machine}/api.js");
+        assert!(full().with_script_url(url.as_str()).is_ok(), "{url}");
+    }
     assert!(full().with_script_url("/captcha/api.js").is_ok());
 }
 
