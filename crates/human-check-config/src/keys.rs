@@ -8,7 +8,7 @@ use human_check_core::{ConfigError, Secret, TestKeyPolicy};
 use crate::ProviderKind;
 
 /// The site keys that providers publish for tests.
-const TEST_SITE_KEYS: [(&str, &str); 9] = [
+const TEST_SITE_KEYS: [(&str, &str); 10] = [
     ("turnstile", "1x00000000000000000000AA"),
     ("turnstile", "2x00000000000000000000AB"),
     ("turnstile", "1x00000000000000000000BB"),
@@ -18,6 +18,7 @@ const TEST_SITE_KEYS: [(&str, &str); 9] = [
     ("hcaptcha", "20000000-ffff-ffff-ffff-000000000002"),
     ("hcaptcha", "30000000-ffff-ffff-ffff-000000000003"),
     ("recaptcha-v2", "6LeIxAcTAAAAAJcZVRqyHh71UMIEGNQ_MXjiZKhI"),
+    ("captchafox", "sk_11111111000000001111111100000000"),
 ];
 
 /// Returns whether `key` is a site key that a provider publishes for tests.
@@ -119,6 +120,17 @@ pub(crate) fn check_keys(
         if key.starts_with(quotes) || key.ends_with(quotes) {
             return wrong("begins or ends with a quote".into(), "leave the quotes out");
         }
+        let is_placeholder =
+            key.starts_with('<') && key.ends_with('>') || key.contains("${") || key.contains("{{");
+        if is_placeholder {
+            return wrong(
+                "is a placeholder".into(),
+                "write the key in its place; no variable is replaced in a key",
+            );
+        }
+        if key.ends_with([',', ';']) {
+            return wrong("ends with a separator".into(), "leave the separator out");
+        }
         // Providers of another kind may have keys of any form.
         let has_form =
             matches!(name, "captchala" | "hcaptcha" | "turnstile") || name.starts_with("recaptcha");
@@ -219,6 +231,10 @@ mod tests {
                 "site_key begins",
             ),
             (Turnstile, "x", "'0x4AAAAAAADemoSecret'", "secret begins"),
+            (Turnstile, "<site key>", "x", "site_key is a placeholder"),
+            (Turnstile, "x", "${SECRET}", "secret is a placeholder"),
+            (Turnstile, "x", "{{secret}}", "secret is a placeholder"),
+            (Turnstile, "x", "0x4AAAAAAADemoSecret,", "secret ends"),
             (
                 Turnstile,
                 "1x00000000000000000000AA",

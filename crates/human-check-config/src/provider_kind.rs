@@ -185,7 +185,7 @@ impl ProviderKind {
             const WHY: &str = ", whose widget the page or the adapter makes";
             keys.extend(["language", "script_url", "size", "theme"].map(|key| (key, WHY)));
         }
-        if self.is_siteverify() {
+        if self.is_siteverify() && name != "captchafox" {
             keys.push(("allow_test_keys", ", which has no test keys"));
         }
         if name != "captchala" {

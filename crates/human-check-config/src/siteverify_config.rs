@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use human_check_core::adapter::{WidgetSources, WidgetSpec};
-use human_check_core::{ConfigError, Provider, Reason};
+use human_check_core::{ConfigError, MAX_TOKEN_BYTES, Provider, Reason};
 use human_check_http::Endpoint;
-use human_check_http::adapter::TokenFormat;
 use human_check_http::adapter::siteverify::CodeClass;
+use human_check_http::adapter::{TokenFormat, page_host};
 use human_check_siteverify::{Dialect, ScoreScale};
 
 use crate::model::{DialectTable, MarkupTable};
@@ -85,6 +85,13 @@ pub(crate) fn dialect(
         dialect = dialect.with_score_at(path.clone(), scale);
     }
     if let Some(bytes) = table.max_token_bytes {
+        if !(1..=MAX_TOKEN_BYTES).contains(&bytes) {
+            return Err(wrong(
+                "max_token_bytes",
+                format!("is {bytes}"),
+                format!("write a number from 1 to {MAX_TOKEN_BYTES}"),
+            ));
+        }
         dialect = dialect.with_token_format(TokenFormat::new(bytes));
     }
     if let Some(prefix) = table.unsolved_prefix {
@@ -186,6 +193,16 @@ pub(crate) fn markup(table: &MarkupTable) -> Result<&'static WidgetSpec, ConfigE
                 "write entries such as https://widget.example.com",
             ));
         }
+    }
+    let is_own = table.script.starts_with('/') && !table.script.starts_with("//");
+    let is_https = table.script.starts_with("https://") && page_host(&table.script).is_some();
+    if !is_own && !is_https {
+        return Err(ConfigError::new(
+            "dialect.widget.script",
+            "is not the `https` URL of a script",
+            "write a URL such as https://widget.example.com/api.js, or a path on the site itself, \
+             such as /captcha/api.js",
+        ));
     }
     let origin = table
         .script

@@ -144,6 +144,24 @@ fn a_mistake_in_a_dialect_is_named_by_its_key() {
             "dialect.widget.frames",
         ),
         ("success_text", "success_txt", "dialect"),
+        ("= 100", "= 0", "dialect.max_token_bytes"),
+        ("= 100", "= 16385", "dialect.max_token_bytes"),
+        ("\"token\"\nclient", "\"secret\"\nclient", "dialect"),
+        (
+            "https://acme.example/widget.js",
+            "http://acme.example/widget.js",
+            "dialect.widget.script",
+        ),
+        (
+            "https://acme.example/widget.js",
+            "https://acme.example;x/widget.js",
+            "dialect.widget.script",
+        ),
+        (
+            "https://acme.example/widget.js",
+            "//acme.example/widget.js",
+            "dialect.widget.script",
+        ),
         (
             "json = true",
             "json = true\nscore_max_risk = 1.0",

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use human_check_config::{EnterpriseKeyKind, ProviderConfig, ProviderKind};
 use human_check_core::{Clock, Enforce, HumanCheck, Secret};
 use human_check_http::adapter::timestamp;
-use human_check_http::{Limits, MockTransport, ProviderClient, Reply};
+use human_check_http::{Endpoint, Limits, MockTransport, ProviderClient, Reply};
 use serde_json::Value;
 
 use crate::{Case, Explanation};
@@ -49,6 +49,12 @@ impl Clock for FixedClock {
 /// A message when the case itself is wrong. A configuration that the library refuses is no error:
 /// the outcome is `misconfigured`.
 pub async fn explain(case: Case) -> Result<Explanation, String> {
+    if case.provider == ProviderKind::Siteverify {
+        return Err(
+            "`provider` is siteverify, whose dialect a case cannot state; judge a token with `human-check verify --config FILE`"
+                .to_owned(),
+        );
+    }
     if case.provider == ProviderKind::Altcha {
         return Err(
             "`provider` is altcha, which sends no reply; judge a token with `human-check verify --provider altcha`"
@@ -91,6 +97,10 @@ pub async fn explain(case: Case) -> Result<Explanation, String> {
     config.site_key = Some(site_key.unwrap_or_else(|| "explained".to_owned()));
     config.secret = Some(Secret::new("explained-offline").map_err(|e| e.to_string())?);
     config.project = Some("explained".to_owned());
+    if matches!(case.provider, ProviderKind::Cap | ProviderKind::MCaptcha) {
+        let instance = Endpoint::parse("https://captcha.example").map_err(|e| e.to_string())?;
+        config.instance = Some(instance);
+    }
     config.test_keys = rules.test_keys();
     config.max_risk = rules.max_risk;
     config.min_score = rules.min_score;

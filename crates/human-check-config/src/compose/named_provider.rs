@@ -139,13 +139,28 @@ pub(crate) fn with_origins(
 
 /// Returns whether a text is the name of an app, which is a host in reverse.
 ///
-/// No host begins with `com.`. With another top-level domain in front, the end decides: a host ends in
-/// one, too.
+/// No host begins with `com.`. With another usual beginning, the end decides: a host ends in a
+/// top-level domain or in a name that networks use for themselves.
 fn is_app(text: &str) -> bool {
+    const PRIVATE: [&str; 10] = [
+        "corp",
+        "example",
+        "home",
+        "internal",
+        "intranet",
+        "invalid",
+        "lan",
+        "local",
+        "localhost",
+        "test",
+    ];
     let is_known = |label: &str| psl::suffix(label.as_bytes()).is_some_and(|s| s.is_known());
-    let mut labels = text.split('.');
-    let (first, last) = (labels.next().unwrap_or_default(), labels.next_back());
-    last.is_some_and(|last| first == "com" || is_known(first) && !is_known(last))
+    let labels: Vec<_> = text.split('.').collect();
+    let [first, _, .., last] = labels[..] else {
+        return false;
+    };
+    let is_usual = matches!(first, "net" | "org") || first.len() == 2 && is_known(first);
+    first == "com" || is_usual && !is_known(last) && !PRIVATE.contains(&last)
 }
 
 /// Reads the accounts of the file at `path`, in the order of their names.

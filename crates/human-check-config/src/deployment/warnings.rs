@@ -36,12 +36,30 @@ pub(crate) fn warnings(model: &Model, secrets: &[String]) -> Vec<String> {
                 "{path}: any host may show the challenge; list yours in `hostnames`"
             ));
         }
+        if route.on_store_unavailable == OutagePolicy::FailOpen {
+            all.push(format!(
+                "{path}: on_store_unavailable fails open, so a token passes many times while the \
+                 replay store fails"
+            ));
+        }
+        if route.observe_only {
+            all.push(format!(
+                "{path}: observe_only = true, so no request is refused"
+            ));
+        }
         if route.on_declined == OutagePolicy::FailOpen {
             all.push(format!(
                 "{path}: on_declined fails open, so a client that exhausts a provider's quota, or \
                  makes many requests at once, opens the route for everybody"
             ));
         }
+    }
+    if model.check.failover_when_declined {
+        all.push(
+            "check: failover_when_declined = true, so a client that exhausts the first provider's \
+             quota chooses the second provider"
+                .to_owned(),
+        );
     }
     let issues = |table: &ProviderTable| table.kind.is_self_hosted();
     let actions: BTreeSet<_> = model
@@ -67,9 +85,10 @@ fn of_account(account: &str, table: &ProviderTable, model: &Model) -> Vec<String
         ));
         let routes = model.routes.values();
         let rules = table.hostnames.is_some()
-            || routes
-                .clone()
-                .any(|route| route.action.is_some() || route.hostnames.is_some());
+            || table.apps.is_some()
+            || routes.clone().any(|route| {
+                route.action.is_some() || route.hostnames.is_some() || route.apps.is_some()
+            });
         let is_test_key = table
             .site_key
             .as_deref()
@@ -77,9 +96,15 @@ fn of_account(account: &str, table: &ProviderTable, model: &Model) -> Vec<String
         if is_test_key && rules {
             all.push(format!(
                 "{account}: replies to test keys report the provider's own host and no action, so \
-                 the rules `hostnames` and `action` refuse each of them"
+                 the rules `hostnames`, `apps` and `action` refuse each of them"
             ));
         }
+    }
+    if table.accept_offline_tokens {
+        all.push(format!(
+            "{account}: accept_offline_tokens = true, so a visitor chooses by the prefix of the \
+             token that the backup service verifies it"
+        ));
     }
     if let Some(base) = table
         .base_url
@@ -187,26 +212,35 @@ const TWINS: [(char, char); 38] = [
 /// Returns the plain name that a name looks like, if letters of other alphabets make it look like
 /// one.
 fn look_alike(host: &str) -> Option<String> {
-    let unicode = match host.contains("xn--") {
-        true => idna::domain_to_unicode(host).0,
-        false => host.to_lowercase(),
+    let unicode = idna::domain_to_unicode(&host.to_lowercase()).0;
+    let labels: Vec<_> = unicode.split('.').map(plain_label).collect();
+    let is_changed = labels
+        .iter()
+        .zip(unicode.split('.'))
+        .any(|(plain, label)| plain != label);
+    is_changed.then(|| labels.join("."))
+}
+
+/// Returns the label with Latin letters in the place of their twins, if it mixes alphabets or has
+/// nothing but twins, and the label itself otherwise.
+///
+/// A word of one alphabet, such as a Russian one, has further letters and is written on purpose.
+fn plain_label(label: &str) -> String {
+    let twin = |letter: char| {
+        let known = TWINS.iter().find(|(other, _)| *other == letter);
+        known.map(|(_, latin)| *latin)
     };
-    if unicode.is_ascii() {
-        return None;
-    }
-    let plain: Option<String> = unicode
+    let is_mixed = label.chars().any(|letter| letter.is_ascii_alphabetic());
+    let only_twins = label
         .chars()
-        .map(|letter| match letter.is_ascii() {
-            true => Some(letter),
-            false => TWINS
-                .iter()
-                .find(|(other, _)| *other == letter)
-                .map(|(_, latin)| *latin),
-        })
-        .collect();
-    // A name of one alphabet alone, such as a Russian word, is written in it on purpose; only if
-    // each of its letters has a twin could it pass for another name.
-    plain
+        .all(|letter| letter.is_ascii() || twin(letter).is_some());
+    match is_mixed || only_twins {
+        true => label
+            .chars()
+            .map(|letter| twin(letter).unwrap_or(letter))
+            .collect(),
+        false => label.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -224,6 +258,13 @@ mod tests {
             ("\u{430}\u{440}\u{440}\u{4cf}\u{435}.com", Some("apple.com")),
             ("g\u{3bf}\u{3bf}gle.com", Some("google.com")),
             ("xn--exmple-4nf.com", Some("example.com")),
+            ("XN--EXMPLE-4NF.com", Some("example.com")),
+            ("g\u{43e}\u{43e}gle.рф", Some("google.рф")),
+            ("\u{430}\u{440}\u{440}\u{4cf}\u{435}.рф", Some("apple.рф")),
+            (
+                "m\u{fc}nchen-b\u{430}nk.example",
+                Some("münchen-bank.example"),
+            ),
             ("пример.example", None),
             ("münchen.example", None),
             ("www.example.com", None),

@@ -53,7 +53,7 @@ pub(crate) struct DialectTable {
     /// The highest value of a score that measures a risk, where 0 is human. Default: the score is
     /// from 0 (bot) to 1 (human).
     pub(crate) score_max_risk: Option<f64>,
-    /// The longest token, in bytes. Default 8192.
+    /// The longest token, in bytes, from 1 to 16384. Default 8192.
     pub(crate) max_token_bytes: Option<usize>,
     /// The first character of tokens of an unsolved challenge. Default: none.
     pub(crate) unsolved_prefix: Option<char>,
