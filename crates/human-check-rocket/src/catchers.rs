@@ -10,7 +10,7 @@ use crate::local::Local;
 /// Creates the catchers that send the response of a refusal: a problem in JSON, or a page for
 /// browsers.
 ///
-/// There is one for each status that a guard can refuse with: 400, 403, 408, 413, 500 and 503. For
+/// There is one for each status that a guard can refuse with: 400, 403, 408, 409, 413, 500 and 503. For
 /// an error of one of these statuses that is not a refusal, they send the status as plain text.
 /// Register them at the base of the guarded routes. A catcher of the application can call
 /// [`refusal`] instead.
@@ -26,7 +26,7 @@ use crate::local::Local;
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 pub fn catchers() -> Vec<Catcher> {
-    [400, 403, 408, 413, 500, 503]
+    [400, 403, 408, 409, 413, 500, 503]
         .map(|code| Catcher::new(code, catch))
         .into()
 }
