@@ -304,7 +304,8 @@ fn upload(token: &str, bytes: usize) -> Request {
 
 #[test]
 fn beyond_the_budget_of_held_bytes_uploads_are_refused_and_forms_pass() {
-    let limits = limits().with_max_held_bytes(1_000_000);
+    // One client gets half of it.
+    let limits = limits().with_max_held_bytes(2_000_000);
     for app in apps_with(|builder| builder.with_body_limits(limits)) {
         for _ in 0..3 {
             let (refused, calls) = app.send_counting_calls(&upload("", 1_200_000));
@@ -317,6 +318,19 @@ fn beyond_the_budget_of_held_bytes_uploads_are_refused_and_forms_pass() {
         // The bytes of the refused ones are given back.
         let fits = app.send(&upload("good", 950_000));
         assert_eq!(fits.status, 200, "{:?}", app.framework);
+    }
+}
+
+#[test]
+fn a_body_of_unknown_length_counts_as_the_limit_where_the_framework_reads_it() {
+    let limits = limits().with_max_held_bytes(1_000_000);
+    for app in apps_with(|builder| builder.with_body_limits(limits)) {
+        let response = app.send(&upload("good", 100_000).chunked());
+        let expected = match app.framework {
+            Framework::Rocket => 503,
+            _ => 200,
+        };
+        assert_eq!(response.status, expected, "{:?}", app.framework);
     }
 }
 

@@ -7,8 +7,8 @@ use crate::sync::{Mutex, lock};
 /// A limit on the calls in flight, which one network of clients cannot use up.
 ///
 /// While half of the places are free, every call gets one. From then on a network that holds an
-/// eighth of all places gets no further one. A network is an IPv4 /24 or an IPv6 /48. A call whose
-/// client is unknown counts towards the limit alone.
+/// eighth of all places gets no further one. A network is an IPv4 /24 or an IPv6 /48. Calls whose
+/// clients are unknown get at most seven eighths of the places together.
 ///
 /// ```
 /// use human_check_core::adapter::InFlightLimit;
@@ -29,7 +29,7 @@ pub struct InFlightLimit {
 #[derive(Default)]
 struct Taken {
     total: usize,
-    by_network: HashMap<u64, usize>,
+    by_network: HashMap<Option<u64>, usize>,
 }
 
 impl InFlightLimit {
@@ -50,19 +50,14 @@ impl InFlightLimit {
     ///
     /// Dropping the place frees it.
     pub fn enter(&self, client: Option<IpAddr>) -> Option<Place<'_>> {
-        let network = client.map(network);
+        let network = client.map(client_network);
         let mut taken = lock(&self.taken);
-        if taken.total >= self.max {
+        let shares = Shares::of(self.max);
+        let held = taken.by_network.get(&network).copied().unwrap_or_default();
+        if !shares.admit(network.is_some(), taken.total, held, 1) {
             return None;
         }
-        if let Some(network) = network {
-            let is_crowded = taken.total >= self.max / 2;
-            let held = taken.by_network.entry(network).or_default();
-            if is_crowded && *held >= (self.max / 8).max(1) {
-                return None;
-            }
-            *held += 1;
-        }
+        *taken.by_network.entry(network).or_default() += 1;
         taken.total += 1;
         Some(Place {
             limit: self,
@@ -91,12 +86,40 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut taken = lock(&self.limit.taken);
         taken.total = taken.total.saturating_sub(1);
-        let Some(network) = self.network else { return };
-        if let Some(held) = taken.by_network.get_mut(&network) {
+        if let Some(held) = taken.by_network.get_mut(&self.network) {
             *held -= 1;
             if *held == 0 {
-                taken.by_network.remove(&network);
+                taken.by_network.remove(&self.network);
             }
+        }
+    }
+}
+
+/// How a limit is shared among networks of clients; see [`InFlightLimit`].
+#[derive(Clone, Copy, Debug)]
+pub struct Shares {
+    max: usize,
+}
+
+impl Shares {
+    /// Creates the shares of a limit of `max`.
+    pub fn of(max: usize) -> Self {
+        Self { max }
+    }
+
+    /// Returns whether a client may take `more`, while all together hold `total`, and its network,
+    /// or all unknown clients, `held`.
+    pub fn admit(self, is_known: bool, total: usize, held: usize, more: usize) -> bool {
+        let eighth = (self.max / 8).max(1);
+        let fits = total.saturating_add(more) <= self.max;
+        fits && match is_known {
+            true => {
+                let is_crowded = total.saturating_add(more) > self.max / 2;
+                !is_crowded || held.saturating_add(more) <= eighth
+            }
+            // Without a known client this costs an eighth of the limit. It leaves that to the known
+            // ones while other clients hide their addresses.
+            false => held.saturating_add(more) <= self.max - self.max / 8,
         }
     }
 }
@@ -105,7 +128,7 @@ impl Drop for Place<'_> {
 ///
 /// One subscriber can have that many IPv6 addresses, and an attacker with a data center's addresses
 /// has them next to each other.
-pub(crate) fn network(client: IpAddr) -> u64 {
+pub fn client_network(client: IpAddr) -> u64 {
     match client.to_canonical() {
         // No IPv6 network begins with 16 zero bits beside those that stand for IPv4.
         IpAddr::V4(ip) => u64::from(u32::from(ip) >> 8),
@@ -150,7 +173,17 @@ mod tests {
     }
 
     #[test]
-    fn clients_that_are_unknown_count_towards_the_limit_alone() {
+    fn clients_that_hide_their_address_leave_places_to_the_others() {
+        let limit = InFlightLimit::new(64);
+        let hidden: Vec<_> = (0..100).filter_map(|_| limit.enter(None)).collect();
+        assert_eq!(hidden.len(), 56);
+        let known: Vec<_> = (0..100)
+            .filter_map(|network| limit.enter(ip(&format!("198.51.{network}.1"))))
+            .collect();
+        assert_eq!(known.len(), 8);
+        drop((hidden, known));
+        assert!(lock(&limit.taken).by_network.is_empty());
+        // Too few places to share.
         let limit = InFlightLimit::new(4);
         let taken: Vec<_> = (0..10).filter_map(|_| limit.enter(None)).collect();
         assert_eq!(taken.len(), 4);
@@ -159,7 +192,7 @@ mod tests {
 
     #[test]
     fn networks_are_told_apart() {
-        let same = |a, b| network(ip(a).unwrap()) == network(ip(b).unwrap());
+        let same = |a, b| client_network(ip(a).unwrap()) == client_network(ip(b).unwrap());
         assert!(same("203.0.113.1", "::ffff:203.0.113.9"));
         assert!(!same("203.0.113.1", "203.0.114.1"));
         assert!(same("2001:db8:1::1", "2001:db8:1:ffff::9"));

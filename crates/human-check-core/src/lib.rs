@@ -23,13 +23,13 @@ pub mod adapter {
     //! [`async_trait`](macro@async_trait) for the implementation of
     //! [`HumanCheck`](crate::HumanCheck), [`RetryBudget`]
     //! for an adapter that repeats requests itself, [`InFlightLimit`] and [`report_check`] for one
-    //! that makes its calls without `human-check-http`, and the `Widget…` and `…Attribute` types to
-    //! describe the provider's widget. docs/how-to/writing-an-adapter.md in the repository shows a
+    //! that makes its calls without `human-check-http`, [`Shares`] and [`client_network`] for a limit
+    //! of another kind, and the `Widget…` and `…Attribute` types to describe the provider's widget. docs/how-to/writing-an-adapter.md in the repository shows a
     //! complete adapter.
 
     pub use async_trait::async_trait;
 
-    pub use crate::in_flight::{InFlightLimit, Place};
+    pub use crate::in_flight::{InFlightLimit, Place, Shares, client_network};
     pub use crate::report::report_check;
     pub use crate::retry_budget::RetryBudget;
     pub use crate::widget::{ChoiceAttribute, TextAttribute, WidgetSources, WidgetSpec};

@@ -34,7 +34,9 @@ pub struct BodyLimits {
     /// The most bytes of large bodies that the guards of a site hold in memory for all requests
     /// together. Default 128 MiB. Beyond it a large body is refused with 503.
     ///
-    /// The first 64 KiB of each body do not count, so forms and JSON pass all the same.
+    /// The first 64 KiB of each body do not count, so forms and JSON pass all the same. The clients of
+    /// one network get half of it, and an eighth once half is taken, so it should be at least twice
+    /// [`max_upload_bytes`](Self::max_upload_bytes).
     pub max_held_bytes: usize,
 }
 

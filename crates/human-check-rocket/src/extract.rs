@@ -117,12 +117,12 @@ impl<'r, T: FromForm<'r>, D: FromDecision> FromData<'r> for HumanForm<T, D> {
         if let Err(refused) = guarded.admit(content_length(request), limit) {
             return Outcome::Error(HumanError::refused(request, refused));
         }
-        // Rocket reads the body itself, so the length that the client states counts as held.
-        let length = content_length(request).unwrap_or_default();
-        if !guarded
-            .held_body()
-            .receive(usize::try_from(length).unwrap_or(usize::MAX))
-        {
+        // Rocket reads the body itself, so the length that the client states counts as held. A body
+        // without a stated length may be as long as the limit.
+        let length = content_length(request).map_or(limit.max_bytes, |length| {
+            usize::try_from(length).unwrap_or(usize::MAX)
+        });
+        if !guarded.held_body().receive(length) {
             let refused = guarded.refuse(DenialReason::TooManyUploads);
             return Outcome::Error(HumanError::refused(request, refused));
         }

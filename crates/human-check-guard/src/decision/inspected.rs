@@ -96,6 +96,11 @@ impl Inspected {
         }
     }
 
+    /// Returns the client's address, if it is known.
+    pub(crate) fn client_ip(&self) -> Option<IpAddr> {
+        self.client_ip
+    }
+
     /// Returns whether the head has a token.
     pub(crate) fn has_tokens(&self) -> bool {
         !self.tokens.is_empty()
@@ -135,7 +140,7 @@ impl Inspected {
                 }),
             },
         };
-        Pending::new(self.responder, evidence, self.since)
+        Pending::new(self.responder, evidence, self.client_ip, self.since)
     }
 
     /// Refuses the request without a call of the check. The refusal is logged and passed to the

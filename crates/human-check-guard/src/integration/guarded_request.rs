@@ -48,11 +48,11 @@ impl GuardedRequest {
     /// Creates a guarded request: reads the head for a [snapshot](Guard::snapshot) of a guard.
     pub fn new(guard: Guard, head: &dyn RequestHead) -> Self {
         let inspected = guard.inspect(head);
-        let held = Arc::new(HeldBody::new(guard.body_budget()));
+        let held = HeldBody::new(guard.body_budget(), inspected.client_ip());
         Self {
             guard,
             inspected,
-            held,
+            held: Arc::new(held),
             by_header: None,
         }
     }

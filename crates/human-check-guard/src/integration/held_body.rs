@@ -1,5 +1,9 @@
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use human_check_core::adapter::{Shares, client_network};
 
 /// The bytes of large bodies that the guards of a site may hold in memory together.
 ///
@@ -8,10 +12,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// `with_policy` makes from it share. Pass one budget to several builders with
 /// [`GuardBuilder::with_body_budget`](crate::GuardBuilder::with_body_budget) to share it among them.
 /// Clones are the same budget.
+///
+/// While half of the budget is free, every body gets what it needs. From then on the clients of one
+/// network, an IPv4 /24 or an IPv6 /48, get at most an eighth of it. Clients whose addresses are
+/// unknown get at most seven eighths together.
 #[derive(Clone, Debug)]
 pub struct BodyBudget {
     max: usize,
-    held: Arc<AtomicUsize>,
+    held: Arc<Mutex<Held>>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    total: usize,
+    by_network: HashMap<Option<u64>, usize>,
 }
 
 impl BodyBudget {
@@ -20,6 +34,33 @@ impl BodyBudget {
         Self {
             max,
             held: Arc::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes bytes for a client. Returns `false` if its share or the budget has too few.
+    fn take(&self, network: Option<u64>, bytes: usize) -> bool {
+        let mut held = self.lock();
+        let own = held.by_network.get(&network).copied().unwrap_or_default();
+        let fits = Shares::of(self.max).admit(network.is_some(), held.total, own, bytes);
+        if fits {
+            held.total += bytes;
+            *held.by_network.entry(network).or_default() += bytes;
+        }
+        fits
+    }
+
+    fn give_back(&self, network: Option<u64>, bytes: usize) {
+        let mut held = self.lock();
+        held.total -= bytes;
+        if let Some(own) = held.by_network.get_mut(&network) {
+            *own -= bytes;
+            if *own == 0 {
+                held.by_network.remove(&network);
+            }
         }
     }
 }
@@ -32,6 +73,7 @@ impl BodyBudget {
 #[derive(Debug)]
 pub struct HeldBody {
     budget: BodyBudget,
+    network: Option<u64>,
     received: AtomicUsize,
     held: AtomicUsize,
     is_refused: AtomicBool,
@@ -41,25 +83,30 @@ impl HeldBody {
     /// How many bytes of a body do not count.
     const FREE: usize = 65_536;
 
-    pub(crate) fn new(budget: BodyBudget) -> Self {
+    pub(crate) fn new(budget: BodyBudget, client: Option<IpAddr>) -> Self {
         Self {
             budget,
+            network: client.map(client_network),
             received: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
             is_refused: AtomicBool::new(false),
         }
     }
 
-    /// Adds the bytes of a chunk that arrived. Returns `false` if the bodies of all requests then
-    /// have too many bytes, and the chunk must not be kept.
+    /// Adds the bytes of a chunk that arrived. Returns `false` if the bodies of all requests, or of
+    /// the client's network, then have too many bytes, and the chunk must not be kept.
     pub fn receive(&self, bytes: usize) -> bool {
         let received = self.received.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let counted = received.saturating_sub(Self::FREE).min(bytes);
-        let held = self.budget.held.fetch_add(counted, Ordering::Relaxed) + counted;
-        self.held.fetch_add(counted, Ordering::Relaxed);
-        let fits = counted == 0 || held <= self.budget.max;
-        if !fits {
-            self.is_refused.store(true, Ordering::Relaxed);
+        if counted == 0 {
+            return true;
+        }
+        let fits = self.budget.take(self.network, counted);
+        match fits {
+            true => {
+                self.held.fetch_add(counted, Ordering::Relaxed);
+            }
+            false => self.is_refused.store(true, Ordering::Relaxed),
         }
         fits
     }
@@ -72,9 +119,10 @@ impl HeldBody {
 
 impl Drop for HeldBody {
     fn drop(&mut self) {
-        self.budget
-            .held
-            .fetch_sub(*self.held.get_mut(), Ordering::Relaxed);
+        let held = *self.held.get_mut();
+        if held > 0 {
+            self.budget.give_back(self.network, held);
+        }
     }
 }
 
@@ -85,18 +133,43 @@ mod tests {
     #[test]
     fn small_bodies_are_free_and_large_ones_share_a_budget() {
         let budget = BodyBudget::new(100_000);
-        let body = || HeldBody::new(budget.clone());
+        let body = || HeldBody::new(budget.clone(), None);
         let (first, second, small) = (body(), body(), body());
         assert!(first.receive(65_536));
-        assert_eq!(budget.held.load(Ordering::Relaxed), 0);
-        assert!(first.receive(90_000));
+        assert_eq!(budget.lock().total, 0);
+        assert!(first.receive(77_500));
         assert!(second.receive(75_536));
-        assert!(!second.receive(1), "10,000 and 90,000 are held");
+        assert!(!second.receive(1), "seven eighths are held");
         assert!(second.is_refused() && !first.is_refused());
         assert!(small.receive(65_536), "a form passes all the same");
         drop((first, small));
         assert!(body().receive(100_000));
         drop(second);
-        assert_eq!(budget.held.load(Ordering::Relaxed), 0, "all are given back");
+        assert_eq!(budget.lock().total, 0, "all are given back");
+        assert!(budget.lock().by_network.is_empty());
+    }
+
+    #[test]
+    fn one_network_cannot_hold_the_whole_budget() {
+        let budget = BodyBudget::new(8_000_000);
+        let body = |client: &str| {
+            let body = HeldBody::new(budget.clone(), Some(client.parse().unwrap()));
+            assert!(body.receive(HeldBody::FREE));
+            body
+        };
+        let flood: Vec<_> = (0..100)
+            .map(|host| body(&format!("203.0.113.{host}")))
+            .filter(|body| body.receive(1_000_000))
+            .collect();
+        assert_eq!(
+            flood.len(),
+            4,
+            "half of the budget, while all of it is free"
+        );
+        let others: Vec<_> = (0..100)
+            .map(|network| body(&format!("198.51.{network}.1")))
+            .filter(|body| body.receive(1_000_000))
+            .collect();
+        assert_eq!(others.len(), 4, "all that is left");
     }
 }
