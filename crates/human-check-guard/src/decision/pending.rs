@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use crate::{DenialReason, Human, Signals, Unverified, Visitor};
 pub struct Pending {
     responder: Responder,
     evidence: Evidence,
+    client_ip: Option<IpAddr>,
     since: Instant,
 }
 
@@ -40,10 +42,16 @@ pub(crate) enum Evidence {
 
 impl Pending {
     /// Creates a pending request.
-    pub(crate) fn new(responder: Responder, evidence: Evidence, since: Instant) -> Self {
+    pub(crate) fn new(
+        responder: Responder,
+        evidence: Evidence,
+        client_ip: Option<IpAddr>,
+        since: Instant,
+    ) -> Self {
         Self {
             responder,
             evidence,
+            client_ip,
             since,
         }
     }
@@ -109,6 +117,7 @@ impl Pending {
         let Self {
             responder,
             evidence,
+            client_ip,
             since,
         } = self;
         let guard = responder.guard();
@@ -140,7 +149,7 @@ impl Pending {
             }
             Evidence::Submitted(submission) => {
                 let submission = &**submitted.insert(Arc::new(submission));
-                decide(guard, submission).await
+                decide(guard, submission, client_ip).await
             }
         };
         let result = enforced(guard, result);
@@ -185,21 +194,23 @@ type Decided = (
 );
 
 /// Calls the check and translates its outcome by the policy.
-async fn decide(guard: &Snapshot, submission: &Submission) -> Decided {
+async fn decide(guard: &Snapshot, submission: &Submission, client_ip: Option<IpAddr>) -> Decided {
     let (site, route) = (guard.site(), guard.policy().name());
     let mut submitted = guard.fields().providers().iter();
     let token = submitted.find_map(|known| submission.token_for(known, usize::MAX).ok());
     let twin = token.map(|token| site.twins.enter(token));
     match guard.check().check(submission).await {
         Ok(Verdict::Human(facts)) => {
-            site.streaks.passed(route);
+            site.streaks.passed(route, &facts);
+            if let Some(twin) = &twin {
+                twin.passed();
+            }
             (Ok(Visitor::Human(Human::new(facts))), None, "")
         }
         Ok(Verdict::NotHuman(refusal)) => {
-            site.streaks
-                .refused(route, &refusal, submission.client_ip());
+            site.streaks.refused(route, &refusal, client_ip);
             let provider = refusal.provider().cloned();
-            let is_twin = twin.is_some_and(|twin| twin.is_one_of_several());
+            let is_twin = twin.is_some_and(|twin| twin.has_another());
             let denial = match refusal.reason() {
                 Reason::ExpiredOrReplayed | Reason::Replayed if is_twin => {
                     DenialReason::AlreadySubmitted

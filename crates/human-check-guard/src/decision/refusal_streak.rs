@@ -1,11 +1,12 @@
-//! Notices when every token of a route is refused for one reason, which a wrong configuration may
-//! explain.
+//! Notices when every token of a provider is refused on a route for one reason, which a wrong
+//! configuration may explain.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use human_check_core::{Reason, Refusal};
+use human_check_core::adapter::client_network;
+use human_check_core::{Facts, Reason, Refusal};
 
 /// The default number of refusals from which on a streak is reported.
 pub(crate) const REFUSALS_BEFORE_WARNING: u32 = 20;
@@ -17,13 +18,15 @@ const MAX_NETWORKS: usize = 1_000;
 #[derive(Debug)]
 pub(crate) struct RefusalStreaks {
     threshold: u32,
-    by_route: Mutex<HashMap<String, HashMap<&'static str, Streak>>>,
+    by_route: Mutex<HashMap<String, HashMap<Cause, Streak>>>,
 }
 
-/// The refusals for one reason.
+/// The provider that refused, and its reason.
+type Cause = (String, &'static str);
+
+/// The refusals for one cause.
 #[derive(Debug, Default)]
 struct Streak {
-    provider: String,
     refusals: u32,
     networks: HashSet<u64>,
     is_reported: bool,
@@ -38,8 +41,8 @@ impl RefusalStreaks {
         }
     }
 
-    /// Ends the streaks of a route, because a token passed.
-    pub(crate) fn passed(&self, route: &str) {
+    /// Ends the streaks of the providers on a route whose tokens passed.
+    pub(crate) fn passed(&self, route: &str, facts: &Facts) {
         let mut by_route = self.by_route.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(streaks) = by_route
             .get_mut(route)
@@ -47,17 +50,20 @@ impl RefusalStreaks {
         else {
             return;
         };
-        for (reason, streak) in streaks.drain() {
-            if streak.is_reported {
-                set_metrics(route, &streak.provider, reason, 0.0, 0.0);
+        streaks.retain(|(provider, reason), streak| {
+            let judged = facts.all().any(|facts| facts.provider.name() == provider);
+            if judged && streak.is_reported {
+                set_metrics(route, provider, reason, 0.0, 0.0);
                 tracing::info!(
                     target: "human_check_guard",
                     route,
+                    provider,
                     reason,
                     "a token passed again"
                 );
             }
-        }
+            !judged
+        });
     }
 
     /// Adds a refusal of a route, and reports its streak if it has become long enough.
@@ -73,12 +79,13 @@ impl RefusalStreaks {
         let Some(streaks) = by_route.get_mut(route) else {
             return;
         };
-        let streak = streaks.entry(reason).or_default();
+        let provider = refusal.provider().map_or("", |p| p.name());
+        let streak = streaks.entry((provider.to_owned(), reason)).or_default();
         streak.refusals = streak.refusals.saturating_add(1);
         if let Some(client) = client
             && streak.networks.len() < MAX_NETWORKS
         {
-            streak.networks.insert(network(client));
+            streak.networks.insert(client_network(client));
         }
         if streak.refusals < self.threshold {
             return;
@@ -86,21 +93,34 @@ impl RefusalStreaks {
         let networks = streak.networks.len();
         if !streak.is_reported {
             streak.is_reported = true;
-            streak.provider = refusal.provider().map_or("", |p| p.name()).to_owned();
             tracing::warn!(
                 target: "human_check_guard",
                 route,
-                provider = streak.provider,
+                provider,
                 reason,
                 expected = refusal.expected(),
                 seen = seen(refusal).map(tracing::field::debug),
                 refusals = streak.refusals,
                 networks,
-                "no token of this route passes, and all are refused for one reason; the \
-                 configuration may be wrong, or bots are the only clients"
+                "no token of this provider passes on this route, and all are refused for one \
+                 reason; the configuration may be wrong, or bots are the only clients"
             );
         }
-        set_metrics(route, &streak.provider, reason, 1.0, networks as f64);
+        set_metrics(route, provider, reason, 1.0, networks as f64);
+    }
+}
+
+impl Drop for RefusalStreaks {
+    /// Ends what the gauges say. The guards of the next configuration count anew.
+    fn drop(&mut self) {
+        let by_route = self.by_route.get_mut();
+        for (route, streaks) in by_route.unwrap_or_else(PoisonError::into_inner) {
+            for ((provider, reason), streak) in streaks {
+                if streak.is_reported {
+                    set_metrics(route, provider, reason, 0.0, 0.0);
+                }
+            }
+        }
     }
 }
 
@@ -152,12 +172,4 @@ fn set_metrics(route: &str, provider: &str, reason: &'static str, on: f64, netwo
     }
     #[cfg(not(feature = "metrics"))]
     let _ = (route, provider, reason, on, networks);
-}
-
-/// Returns the network of a client: the /24 of an IPv4 address, the /48 of an IPv6 address.
-fn network(client: IpAddr) -> u64 {
-    match client.to_canonical() {
-        IpAddr::V4(ip) => u64::from(u32::from(ip) >> 8),
-        IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64 | 0xffff,
-    }
 }

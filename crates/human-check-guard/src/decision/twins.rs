@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The tokens that are being verified in this process.
 #[derive(Debug, Default)]
@@ -15,8 +15,8 @@ pub(crate) struct Twins {
 #[derive(Debug, Default)]
 struct Group {
     requests: usize,
-    /// Whether two of them were in flight at one time.
-    are_twins: bool,
+    /// Whether one of them passed.
+    passed: bool,
 }
 
 impl Twins {
@@ -29,14 +29,15 @@ impl Twins {
         let key = self
             .digest
             .hash_one((token.len(), &token.as_bytes()[tail..]));
-        let mut in_flight = self
-            .in_flight
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let group = in_flight.entry(key).or_default();
-        group.requests += 1;
-        group.are_twins |= group.requests > 1;
+        let mut in_flight = self.lock();
+        in_flight.entry(key).or_default().requests += 1;
         Twin { twins: self, key }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Group>> {
+        self.in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -48,26 +49,26 @@ pub(crate) struct Twin<'a> {
 }
 
 impl Twin<'_> {
-    /// Returns whether another request sent the token while this one was in flight.
-    pub(crate) fn is_one_of_several(&self) -> bool {
-        let in_flight = self
-            .twins
-            .in_flight
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        in_flight
-            .get(&self.key)
-            .is_some_and(|group| group.are_twins)
+    /// Records that the token of this request passed.
+    pub(crate) fn passed(&self) {
+        if let Some(group) = self.twins.lock().get_mut(&self.key) {
+            group.passed = true;
+        }
+    }
+
+    /// Returns whether another request with the token is in flight, or passed while this one was.
+    ///
+    /// One that was abandoned does not count: nothing comes of it, so the visitor needs a new token.
+    pub(crate) fn has_another(&self) -> bool {
+        let in_flight = self.twins.lock();
+        let group = in_flight.get(&self.key);
+        group.is_some_and(|group| group.passed || group.requests > 1)
     }
 }
 
 impl Drop for Twin<'_> {
     fn drop(&mut self) {
-        let mut in_flight = self
-            .twins
-            .in_flight
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut in_flight = self.twins.lock();
         if let Some(group) = in_flight.get_mut(&self.key) {
             group.requests -= 1;
             if group.requests == 0 {

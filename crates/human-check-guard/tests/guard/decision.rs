@@ -769,6 +769,35 @@ async fn a_token_that_passes_ends_a_streak_and_the_next_one_is_reported_again() 
 }
 
 #[tokio::test]
+async fn a_provider_whose_tokens_pass_hides_no_other_whose_tokens_do_not() {
+    static OTHER: Provider = Provider::new("other", &["other-response"]);
+    let log = support::Log::capture();
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    let script = Scripted::from_script(move |_| {
+        match calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 2 {
+            0 => Ok(human_check_core::Verdict::Human(Facts::new(&OTHER))),
+            _ => Ok(invalid().into()),
+        }
+    });
+    let guard = guard(&script, closed());
+    for _ in 0..60 {
+        decide_from(&guard, "10.0.0.7").await;
+    }
+    let warnings = log.of("WARN");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("provider=\"scripted\""),
+        "{}",
+        warnings[0]
+    );
+    assert!(
+        warnings[0].contains("networks=1"),
+        "also of an intranet: {}",
+        warnings[0]
+    );
+}
+
+#[tokio::test]
 async fn what_says_nothing_about_the_configuration_is_no_streak() {
     let old = [
         Reason::Expired,
@@ -863,6 +892,20 @@ async fn of_two_simultaneous_requests_with_one_token_the_second_is_told_so() {
     let rejection: Result<Human, Rejection> = second.require();
     let response = rejection.unwrap_err().into_response();
     assert_eq!(response.status, 409);
+    // Nothing comes of a request that the client abandons, so its twin needs a new token.
+    *check.used.lock().unwrap() = false;
+    let mut abandoned = Box::pin(decide(&guard, &head, "abandoned"));
+    let mut twin = Box::pin(decide(&guard, &head, "abandoned"));
+    tokio::select! {
+        biased;
+        _ = &mut abandoned => unreachable!("the check waits"),
+        _ = &mut twin => unreachable!("the check waits"),
+        () = tokio::task::yield_now() => {}
+    }
+    drop(abandoned);
+    check.gate.notify_one();
+    let twin = twin.await;
+    assert_eq!(twin.result().err(), Some(DenialReason::VerificationFailed));
     // A token that is sent again later is refused like every other one.
     check.gate.notify_one();
     let later = decide(&guard, &head, "one-token").await;
