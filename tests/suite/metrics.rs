@@ -228,6 +228,41 @@ async fn every_metric_of_the_page_is_served_and_no_other() {
     );
 }
 
+#[tokio::test]
+async fn the_gauges_of_a_configuration_that_was_replaced_end_with_it() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _local = metrics::set_default_local_recorder(&recorder);
+    let value = |metric: &str| {
+        let text = handle.render();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("{metric}{{")));
+        line.unwrap().rsplit(' ').next().unwrap().to_owned()
+    };
+    let mut policy = CircuitBreakerPolicy::default();
+    policy.consecutive_failures = 1;
+    let breaking = new(Scripted::unavailable())
+        .circuit_breaker(policy)
+        .unwrap();
+    let clone = breaking.clone();
+    assert!(breaking.check(&both()).await.is_err());
+    drop(breaking);
+    assert_eq!(value("human_check_circuit_open"), "1", "a clone is used");
+    drop(clone);
+    assert_eq!(value("human_check_circuit_open"), "0");
+    decide(
+        recaptcha(200, r#"{"success":true,"score":0.1,"action":"a"}"#),
+        1,
+    )
+    .await;
+    assert_eq!(
+        value("human_check_all_refused"),
+        "0",
+        "the guard is dropped"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn six_kinds_of_trouble_are_told_apart_by_provider_and_reason() {
     let recorder = PrometheusBuilder::new().build_recorder();

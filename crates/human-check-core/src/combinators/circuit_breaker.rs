@@ -55,7 +55,22 @@ pub struct CircuitBreaker<C> {
     check: C,
     policy: CircuitBreakerPolicy,
     state: Arc<Mutex<State>>,
+    opened: Arc<OpenGauge>,
     clock: Arc<dyn Clock>,
+}
+
+/// The provider for which the gauge says that the circuit is open.
+#[derive(Default)]
+struct OpenGauge(Mutex<Option<Provider>>);
+
+impl Drop for OpenGauge {
+    /// A circuit breaker that is no longer used, as after a change of the configuration, has no open
+    /// circuit.
+    fn drop(&mut self) {
+        if let Some(provider) = lock(&self.0).take() {
+            set!("human_check_circuit_open", 0.0, "provider" => provider.name());
+        }
+    }
 }
 
 impl<C: HumanCheck> CircuitBreaker<C> {
@@ -70,6 +85,7 @@ impl<C: HumanCheck> CircuitBreaker<C> {
             check,
             policy,
             state: Arc::new(Mutex::new(State::new(policy))),
+            opened: Arc::default(),
             clock: Arc::new(SystemClock),
         })
     }
@@ -136,14 +152,13 @@ impl<C: HumanCheck> Drop for Call<'_, C> {
         let now = self.breaker.clock.uptime();
         let jitter = fraction();
         let change = lock(&self.breaker.state).report(self.permit, signal, now, jitter);
-        let provider = self
-            .submission
-            .addressed_to(self.breaker.providers())
-            .name();
+        let addressed_to = self.submission.addressed_to(self.breaker.providers());
+        let provider = addressed_to.name();
         match change {
             None => {}
             Some(Change::Opened { reason, wait }) => {
                 count!("human_check_circuit_breaker_changes_total", "provider" => provider, "state" => "open");
+                *lock(&self.breaker.opened.0) = Some(addressed_to.clone());
                 set!("human_check_circuit_open", 1.0, "provider" => provider);
                 tracing::warn!(
                     target: "human_check",
@@ -155,6 +170,7 @@ impl<C: HumanCheck> Drop for Call<'_, C> {
             }
             Some(Change::Closed) => {
                 count!("human_check_circuit_breaker_changes_total", "provider" => provider, "state" => "closed");
+                lock(&self.breaker.opened.0).take();
                 set!("human_check_circuit_open", 0.0, "provider" => provider);
                 tracing::info!(target: "human_check", provider, "circuit breaker closed");
             }
