@@ -1,5 +1,6 @@
 //! Shadow: a second check that has no effect on the decision.
 
+use std::pin::Pin;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -187,6 +188,42 @@ async fn a_shadow_that_panics_or_stalls_reaches_no_visitor_and_frees_its_place()
                 .all(|comparison| comparison.observations[1].outcome == failed)
         );
     }
+}
+
+/// A check that panics before it returns a future.
+#[derive(Debug)]
+struct PanicsAtOnce;
+
+impl HumanCheck for PanicsAtOnce {
+    fn providers(&self) -> &[Provider] {
+        std::slice::from_ref(&TWO)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::nothing()
+    }
+
+    fn check<'check, 'submission, 'future>(
+        &'check self,
+        _: &'submission Submission,
+    ) -> Pin<Box<dyn Future<Output = Result<Verdict, CheckError>> + Send + 'future>>
+    where
+        'check: 'future,
+        'submission: 'future,
+        Self: 'future,
+    {
+        panic!("the check panics at once")
+    }
+}
+
+#[tokio::test]
+async fn a_shadow_that_panics_before_its_future_is_recorded_as_such() {
+    let (sink, receiver) = sink();
+    let check = first().shadow(PanicsAtOnce, sink).unwrap();
+    assert!(check.check(&both()).await.unwrap().is_human());
+    let comparison = next(&receiver).await;
+    let failed = ObservedOutcome::Failed("protocol".to_owned(), "panicked".to_owned());
+    assert_eq!(comparison.observations[1].outcome, failed);
 }
 
 #[tokio::test]

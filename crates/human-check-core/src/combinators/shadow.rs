@@ -191,18 +191,19 @@ impl<B: HumanCheck, S> Second<B, S> {
         }
         let start = Instant::now();
         let failed = |kind, reason| Err(CheckError::new(kind, addressed_to, reason));
-        let outcome = match timeout(self.timeout, caught(self.check.check(own))).await {
-            Ok(Some(outcome)) => outcome,
-            Ok(None) => {
-                tracing::error!(
-                    target: "human_check",
-                    provider = addressed_to.name(),
-                    "the second check panicked"
-                );
-                failed(ErrorKind::Protocol, "panicked")
-            }
-            Err(_) => failed(ErrorKind::Unavailable, "timeout"),
-        };
+        let outcome =
+            match timeout(self.timeout, caught(async { self.check.check(own).await })).await {
+                Ok(Some(outcome)) => outcome,
+                Ok(None) => {
+                    tracing::error!(
+                        target: "human_check",
+                        provider = addressed_to.name(),
+                        "the second check panicked"
+                    );
+                    failed(ErrorKind::Protocol, "panicked")
+                }
+                Err(_) => failed(ErrorKind::Unavailable, "timeout"),
+            };
         Observation::of(addressed_to, &outcome, start.elapsed())
     }
 }
