@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -37,10 +38,10 @@ pub struct RedisAttemptStore {
     digest: [u8; 32],
     prefix: String,
     max_keys: u32,
-    created: Arc<Mutex<Created>>,
+    created: Arc<Mutex<HashMap<Duration, Created>>>,
 }
 
-/// The keys that this process has created in the present period.
+/// The keys of one length of window that this process has created in the present period.
 #[derive(Debug, Default)]
 struct Created {
     since: Duration,
@@ -89,13 +90,16 @@ impl RedisAttemptStore {
     fn has_room(&self, window: Duration) -> bool {
         let now = SystemClock.uptime();
         let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.saturating_sub(created.since) >= window {
-            *created = Created {
-                since: now,
-                keys: 0,
-            };
-        }
-        created.keys < self.max_keys
+        let is_over = |length: &Duration, of: &Created| now.saturating_sub(of.since) >= *length;
+        created.retain(|length, of| !is_over(length, of));
+        created.entry(window).or_insert(Created {
+            since: now,
+            keys: 0,
+        });
+        let keys = created
+            .values()
+            .fold(0, |sum: u32, of| sum.saturating_add(of.keys));
+        keys < self.max_keys
     }
 
     /// Sets the prefix of the keys on the server. Default: `human-check:attempts:`.
@@ -144,7 +148,9 @@ impl AttemptStore for RedisAttemptStore {
             Value::Int(count @ 1..) => {
                 if count == 1 {
                     let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
-                    created.keys = created.keys.saturating_add(1);
+                    if let Some(of_window) = created.get_mut(&window) {
+                        of_window.keys = of_window.keys.saturating_add(1);
+                    }
                 }
                 Some(saturated(count))
             }

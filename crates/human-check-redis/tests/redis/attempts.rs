@@ -135,6 +135,13 @@ async fn a_flood_of_addresses_leaves_room_for_claims() {
         2,
         "a key that is there is counted"
     );
+    // The windows of another route do not begin the count anew.
+    let short = Duration::from_millis(1);
+    for visitor in 2_000..2_010_u32 {
+        let flood = AttemptKey::named(visitor);
+        store.add(&flood, short).await.unwrap();
+        assert_eq!(store.add(&flood, MINUTE).await.unwrap(), u32::MAX);
+    }
     // Another process has a budget of its own.
     let other = attempts(&server)
         .add(&AttemptKey::named("other"), MINUTE)
