@@ -17,7 +17,7 @@ use human_check_http::{HyperTransport, ProviderClient};
 use human_check_recaptcha::{Credential, ServiceAccount};
 
 use crate::setting::read_setting;
-use human_check_config::{ProviderConfig, ProviderKind, load_accounts, parse_base_url};
+use human_check_config::{ProviderConfig, ProviderKind, load_account, parse_base_url};
 use human_check_explain::{Explanation, Rules};
 
 /// The token, the settings of the account, and the rules.
@@ -118,27 +118,7 @@ pub(crate) async fn run_account(
     client_ip: Option<IpAddr>,
     rules: &Rules,
 ) -> Result<Explanation, ConfigError> {
-    let mut accounts = load_accounts(file, true)?;
-    let names: Vec<_> = accounts
-        .iter()
-        .map(|account| account.name.clone())
-        .collect();
-    let index = match name {
-        Some(name) => names.iter().position(|known| known == name),
-        None => (names.len() == 1).then_some(0),
-    };
-    let index = index.ok_or_else(|| {
-        let problem = match name {
-            Some(name) => format!("is {name:?}, which is no account of the file"),
-            None => "is missing, and the file has several accounts".to_owned(),
-        };
-        ConfigError::new(
-            "account",
-            problem,
-            format!("write one of {}", names.join(", ")),
-        )
-    })?;
-    let account = accounts.swap_remove(index);
+    let account = load_account(file, name)?;
     let mut submission = rules.submission()?;
     if let Some(ip) = client_ip {
         submission = submission.with_client_ip(ip);
@@ -151,13 +131,9 @@ pub(crate) async fn run_account(
         return Ok(Explanation::new(None, &Ok(inspected)));
     }
     let client = ProviderClient::new(HyperTransport::new()?);
+    let place = format!("{}: providers.{}", file.display(), account.name);
     let placed = |error: ConfigError| {
-        let field = format!(
-            "{}: providers.{}.{}",
-            file.display(),
-            names[index],
-            error.field()
-        );
+        let field = format!("{place}.{}", error.field());
         error.with_field(field)
     };
     let check = Enforce::new(account.build(&client).map_err(placed)?, policy)?;
@@ -187,7 +163,7 @@ fn in_terms_of_arguments(error: ConfigError) -> ConfigError {
     let missing = error.problem() == "is missing";
     match error.field() {
         "secret" if error.remedy() == TEST_SECRET_REMEDY => {
-            error.with_remedy("use the secret of your own site, or --allow-test-keys in a test")
+            error.with_remedy("use the keys of your own site, or --allow-test-keys in a test")
         }
         "secret" if missing => error.with_remedy("set HUMAN_CHECK_SECRET or give --secret-file"),
         "site_key" if missing => error.with_remedy("set HUMAN_CHECK_SITE_KEY or give --site-key"),

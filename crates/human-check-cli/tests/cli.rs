@@ -565,6 +565,11 @@ fn verify_takes_an_account_of_a_configuration_file() {
         assert!(err(&unnamed).contains("main, second"), "{}", err(&unnamed));
         assert_eq!(code(&verify(&["--account", "second"])), 0);
         assert_eq!(code(&verify(&["--account", "third"])), 3);
+        // The secrets of other accounts may be elsewhere.
+        let other = account("second").replace("\"key\"", "\"elsewhere\"");
+        std::fs::write(&path, account("main") + &other).unwrap();
+        assert_eq!(code(&verify(&["--account", "main"])), 0);
+        assert_eq!(code(&verify(&["--account", "second"])), 3);
         let both = verify(&["--provider", "turnstile"]);
         assert!(err(&both).contains("--provider"), "{}", err(&both));
     });

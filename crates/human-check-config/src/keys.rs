@@ -131,9 +131,11 @@ pub(crate) fn check_keys(
         if key.ends_with([',', ';']) {
             return wrong("ends with a separator".into(), "leave the separator out");
         }
-        // Providers of another kind may have keys of any form.
-        let has_form =
-            matches!(name, "captchala" | "hcaptcha" | "turnstile") || name.starts_with("recaptcha");
+        // Providers of another kind may have keys of any form. The form of CaptchaLa's keys is not
+        // known, and may be that of a UUID.
+        let has_form = matches!(name, "hcaptcha" | "turnstile")
+            || name.starts_with("recaptcha")
+            || name == "captchala" && form_of(key) != Some(("hcaptcha", Role::SiteKey));
         if has_form && let Some(form) = form_of(key).filter(|form| !fits(name, role, *form)) {
             let problem = format!("looks like {}, and the account is {name}", shown(form));
             return wrong(

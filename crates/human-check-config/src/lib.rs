@@ -34,7 +34,7 @@ mod transport;
 
 #[cfg(feature = "altcha")]
 pub use altcha_config::AltchaConfig;
-pub use compose::{NamedProvider, load_accounts};
+pub use compose::{NamedProvider, load_account, load_accounts};
 pub use deployment::{Deployment, DeploymentBuilder, Watch};
 pub use provider_config::{ProviderConfig, parse_base_url};
 pub use provider_kind::{EnterpriseKeyKind, ProviderKind};

@@ -24,7 +24,7 @@ use crate::source::KeyPath;
 pub(crate) use composer::Composer;
 use composer::{STORE_TIMEOUT, Shared};
 pub(crate) use named_provider::with_origins;
-pub use named_provider::{NamedProvider, load_accounts};
+pub use named_provider::{NamedProvider, load_account, load_accounts};
 use roles::Role;
 use sunset::{Sunset, sunset};
 

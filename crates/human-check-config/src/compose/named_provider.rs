@@ -185,6 +185,43 @@ fn is_app(text: &str) -> bool {
 ///
 /// [`ConfigError`] that names file, line and key, what is wrong, and what to write instead.
 pub fn load_accounts(path: &Path, with_secrets: bool) -> Result<Vec<NamedProvider>, ConfigError> {
+    accounts(path, |_| with_secrets)
+}
+
+/// Reads one account of the file at `path`, with its secret. The secrets of the others are not read.
+///
+/// Without a `name` the file must have one account only.
+///
+/// # Errors
+///
+/// [`ConfigError`] as [`load_accounts`], and for `account` when there is none of this name, or
+/// several and no name.
+pub fn load_account(path: &Path, name: Option<&str>) -> Result<NamedProvider, ConfigError> {
+    let mut all = accounts(path, |of| name.is_none_or(|name| name == of))?;
+    let index = match name {
+        Some(name) => all.iter().position(|account| account.name == name),
+        None => (all.len() == 1).then_some(0),
+    };
+    let index = index.ok_or_else(|| {
+        let problem = match name {
+            Some(name) => format!("is {name:?}, which is no account of the file"),
+            None => "is missing, and the file has several accounts".to_owned(),
+        };
+        let names: Vec<_> = all.iter().map(|account| account.name.as_str()).collect();
+        ConfigError::new(
+            "account",
+            problem,
+            format!("write one of {}", names.join(", ")),
+        )
+    })?;
+    Ok(all.swap_remove(index))
+}
+
+/// Reads the accounts of a file, with the secrets of those that `with_secret` says.
+fn accounts(
+    path: &Path,
+    with_secret: impl Fn(&str) -> bool,
+) -> Result<Vec<NamedProvider>, ConfigError> {
     let name = path.display().to_string();
     let document = Document::from_toml(name.clone(), &read(path)?)?;
     let tables: ProviderTables = document.read_as()?;
@@ -200,7 +237,7 @@ pub fn load_accounts(path: &Path, with_secrets: bool) -> Result<Vec<NamedProvide
     };
     let tables = tables.providers.iter();
     tables
-        .map(|(name, table)| context.named_provider(name, table, with_secrets))
+        .map(|(name, table)| context.named_provider(name, table, with_secret(name)))
         .collect()
 }
 
@@ -395,7 +432,7 @@ impl Context<'_> {
                     self.document
                         .setting(&account.join("allow_test_keys"), "true", "allowed");
                 error.with_remedy(format!(
-                    "use the secret of your own site; a test can set {key}"
+                    "use the keys of your own site; a test can set {key}"
                 ))
             }
             false => error,

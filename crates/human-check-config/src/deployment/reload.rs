@@ -1,5 +1,7 @@
 //! Replaces the configuration in force by the next one.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::SystemTime;
 
 use human_check_core::ConfigError;
@@ -8,7 +10,6 @@ use human_check_guard::Guard;
 use super::snapshot::Snapshot;
 use super::{Deployment, Read, lock, log};
 use crate::compose::Composer;
-use crate::source::SecretFiles;
 
 impl Deployment {
     /// Reads the file and the files of its secrets again, and puts the new configuration in force.
@@ -45,37 +46,50 @@ impl Deployment {
         if text == read.text && !read.secrets.have_changed() {
             return Ok(false);
         }
-        self.build_and_replace(text, &mut read)?;
+        let candidate = self.build(text, &read)?;
+        self.replace(candidate, &mut read)?;
         Ok(true)
     }
 
     /// Reloads as [`reload`](Self::reload) does, if the contents are the same as at the last look.
     ///
     /// A file that is written slowly may be valid in between, with rules that are still missing. So
-    /// a content counts only when two looks agree.
+    /// a content counts only when two looks agree. That holds for secrets, too, also for those in
+    /// files that the present configuration does not name yet.
     pub(super) fn reload_if_settled(&self, last: &mut Option<Look>) -> Result<bool, ConfigError> {
         let inner = &*self.0;
         let mut read = lock(&inner.read);
-        let look = Look {
-            text: inner.source.text()?,
-            secrets: read.secrets.digests(),
-        };
-        if look.text == read.text && !read.secrets.have_changed() {
+        let text = inner.source.text()?;
+        if text == read.text && !read.secrets.have_changed() {
             *last = None;
             return Ok(false);
         }
-        if last.as_ref() != Some(&look) {
-            *last = Some(look);
+        let secrets = read.secrets.digests();
+        let Some(last) = last
+            .as_mut()
+            .filter(|last| last.text == text && last.secrets == secrets)
+        else {
+            *last = Some(Look {
+                text,
+                secrets,
+                next_secrets: None,
+            });
+            return Ok(false);
+        };
+        let candidate = self.build(text, &read)?;
+        let next_secrets = Some(candidate.read.secrets.digests());
+        if next_secrets.as_ref() != Some(&last.secrets) && next_secrets != last.next_secrets {
+            last.next_secrets = next_secrets;
             return Ok(false);
         }
-        self.build_and_replace(look.text, &mut read)?;
+        self.replace(candidate, &mut read)?;
         Ok(true)
     }
 
-    /// Builds the configuration in `text` and puts it in force.
-    fn build_and_replace(&self, text: String, read: &mut Read) -> Result<(), ConfigError> {
+    /// Builds the configuration in `text`.
+    fn build(&self, text: String, read: &Read) -> Result<Candidate, ConfigError> {
         let inner = &*self.0;
-        let secrets = SecretFiles::default();
+        let secrets = read.secrets.next();
         let document = inner.source.document(&text)?;
         let model = document.model(&inner.registered)?;
         let context = inner.context(&document, &secrets);
@@ -97,16 +111,29 @@ impl Deployment {
             now: SystemTime::now(),
         };
         let (snapshot, mut built) = Snapshot::build(&composer, model, &inner.guard_setup)?;
-        let guards = lock(&inner.guards).clone();
-        for name in guards.keys() {
+        for name in lock(&inner.guards).clone().into_keys() {
             // The guard of a route that the program uses and that has no table of its own.
-            if !built.contains_key(name) {
-                let guard = snapshot.guard(&context, name, &inner.guard_setup)?;
-                built.insert(name.clone(), guard);
+            if let Entry::Vacant(place) = built.entry(name) {
+                let guard = snapshot.guard(&context, place.key(), &inner.guard_setup)?;
+                place.insert(guard);
             }
         }
+        Ok(Candidate {
+            read: Read {
+                text,
+                secrets,
+                snapshot,
+            },
+            guards: built,
+        })
+    }
+
+    /// Puts a configuration in force.
+    fn replace(&self, candidate: Candidate, read: &mut Read) -> Result<(), ConfigError> {
+        let inner = &*self.0;
+        let guards = lock(&inner.guards).clone();
         let mut pairs = Vec::new();
-        for (name, successor) in &built {
+        for (name, successor) in &candidate.guards {
             match guards.get(name) {
                 Some(guard) => pairs.push((guard, successor)),
                 None => tracing::warn!(
@@ -116,7 +143,10 @@ impl Deployment {
                 ),
             }
         }
+        let document = inner.source.document(&candidate.read.text)?;
+        let context = inner.context(&document, &candidate.read.secrets);
         Guard::replace(&pairs).map_err(|error| context.placed(&"routes".into(), error))?;
+        let snapshot = &candidate.read.snapshot;
         log(&snapshot.warnings);
         *lock(&inner.now) = snapshot.now();
         let check = &snapshot.model.check;
@@ -129,20 +159,25 @@ impl Deployment {
             shadow = check.shadow.as_ref().map_or("", |shadow| &shadow.account),
             "configuration reloaded"
         );
-        *read = Read {
-            text,
-            secrets,
-            snapshot,
-        };
+        *read = candidate.read;
         Ok(())
     }
 }
 
+/// A configuration that was built and is not in force.
+struct Candidate {
+    read: Read,
+    guards: BTreeMap<String, Guard>,
+}
+
 /// What the files of a configuration held at one look.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Look {
     text: String,
+    /// The files of secrets that the configuration in force was built from.
     secrets: Vec<Option<u64>>,
+    /// Those that the new text names, if it was built.
+    next_secrets: Option<Vec<Option<u64>>>,
 }
 
 #[cfg(test)]
@@ -193,6 +228,20 @@ use = "main"
         std::fs::write(&secret, "0x4AAAAAAADemo").unwrap();
         assert!(!look());
         std::fs::write(&secret, "0x4AAAAAAADemoSecret2").unwrap();
+        assert!(!look());
+        assert!(look());
+        // Nor does half of one in a file that was not named before.
+        let next = folder.path().join("next");
+        std::fs::write(&next, "0x4AAAAAAADemo").unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("\"secret\"", "\"next\"")).unwrap();
+        assert!(!look());
+        assert!(!look(), "the named file is looked at once");
+        std::fs::write(&next, "0x4AAAAAAADemoSecret3").unwrap();
+        assert!(!look());
+        assert!(look());
+        std::fs::write(&file, text).unwrap();
+        assert!(!look());
         assert!(!look());
         assert!(look());
         // A change that is undone at once is none.

@@ -15,6 +15,15 @@ pub(crate) struct SecretFiles {
 }
 
 impl SecretFiles {
+    /// Creates the value for the next configuration. Its digests can be compared with those of this
+    /// one.
+    pub(crate) fn next(&self) -> Self {
+        Self {
+            hasher: self.hasher.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Reads a file and keeps the digest of its content.
     ///
     /// # Errors
