@@ -280,7 +280,9 @@ impl RecaptchaV3 {
         min_score: Score,
     ) -> Result<Self, ConfigError> {
         Ok(Self {
-            classic: Classic::new(client, &RECAPTCHA_V3, secret, TestKeyPolicy::Refused)?,
+            classic: Classic::new(client, &RECAPTCHA_V3, secret, TestKeyPolicy::Refused).map_err(
+                |error| error.with_remedy("use the secret of a v3 key; a test can use an emulator"),
+            )?,
             min_score,
         })
     }

@@ -4,7 +4,7 @@ use human_check_core::{ConfigError, Secret, TestKeyPolicy};
 ///
 /// A configuration layer replaces it with a remedy for its own users; see
 /// [`ConfigError::with_remedy`].
-pub const TEST_SECRET_REMEDY: &str = "use the secret of your own site; a test can allow test keys with `ProviderClient::with_test_keys`";
+pub const TEST_SECRET_REMEDY: &str = "use the keys of your own site; a test can allow test keys with `ProviderClient::with_test_keys`";
 
 /// Checks that `secret` is not one of the test secrets that a provider has `published`.
 ///
