@@ -83,6 +83,25 @@ fn a_connection_with_an_unfinished_body_is_closed_after_the_408() {
     }
 }
 
+#[test]
+fn a_connection_with_an_unfinished_upload_is_closed_after_a_refusal_by_its_header() {
+    let parts = [
+        ("email", None, &b"a@b"[..]),
+        ("files", Some("f"), &[b'x'; 10_000][..]),
+    ];
+    let upload = multipart(&parts).header("x-captcha-token", "bad");
+    for app in apps() {
+        for request in [upload.clone(), upload.clone().chunked()] {
+            let bytes = request.bytes();
+            let mut connection = app.connect();
+            connection.write(&bytes[..bytes.len() - 3]);
+            let response = connection.read("POST").unwrap();
+            assert_eq!(response.status, 403, "{:?}", app.framework);
+            assert!(connection.read("POST").is_none(), "{:?}", app.framework);
+        }
+    }
+}
+
 /// Asserts that after a refusal the server closes the connection or reads the next request from its
 /// first byte.
 fn assert_in_step(app: &App, request: &Request, status: u16) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
-use actix_web::http::header::{CONTENT_LENGTH, UPGRADE};
+use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -73,6 +73,14 @@ fn keep_unread(body: impl Sized + 'static) {
         tokio::time::sleep(UNTIL_SENT).await;
         drop(body);
     });
+}
+
+/// Makes the server close the connection of a request whose chunked body was not read; see
+/// [`keep_unread`].
+pub(crate) fn close_if_chunked(request: &HttpRequest, body: impl Sized + 'static) {
+    if request.headers().contains_key(TRANSFER_ENCODING) {
+        keep_unread(body);
+    }
 }
 
 /// Limits a body: beyond the limit it ends in an error. A body whose `Content-Length` is above the

@@ -344,7 +344,11 @@ where
             // A client without a good token must not make the server hold its upload.
             if C::BODY == Some(BodyKind::Multipart) && guarded.has_header_token() {
                 let by_header = decide_by_header(&request, guarded.guard()).await;
-                let _visitor: Visitor = by_header.require().map_err(refused)?;
+                let visitor: Result<Visitor, _> = by_header.require();
+                if let Err(denied) = visitor {
+                    body::close_if_chunked(&request, payload);
+                    return Err(refused(denied));
+                }
             }
             let limit = C::BODY.map(|kind| kind.limit(guarded.guard().body_limits()));
             let (mut limited, reading) = match limit {
@@ -360,6 +364,7 @@ where
             let (value, tokens) = match parsed {
                 Ok(Ok(parsed)) => parsed.split(),
                 Ok(Err(error)) => {
+                    body::close_if_chunked(&request, reading.clone());
                     return Err(match reading.exceeded() {
                         Some(denial) => refused(guarded.refuse(denial)),
                         None => error,
