@@ -194,7 +194,8 @@ impl Dialect {
     /// Sets the text with which the success member says yes, for a reply such as
     /// `{"status":"ok"}`. Default: the member is a boolean.
     ///
-    /// Any other text says no. A value that is not text is a protocol error.
+    /// Any other text says no. A value that is not text is a protocol error. If the codes are in the
+    /// same member, this text is none of them.
     pub fn with_success_text(mut self, text: impl Into<Name>) -> Self {
         self.success_text = Some(text.into());
         self
@@ -392,7 +393,13 @@ impl Dialect {
             Some(stated) => all = serde::Deserialize::deserialize(stated).unwrap_or_default(),
             None => {}
         }
-        let is_ignored = |code: &String| self.ignored_codes.iter().any(|known| known == code);
+        // Where one member holds verdict and codes, its yes is no code.
+        let yes = self
+            .success_text
+            .iter()
+            .filter(|_| self.codes == self.success);
+        let ignored: Vec<_> = self.ignored_codes.iter().chain(yes).collect();
+        let is_ignored = |code: &String| ignored.iter().any(|known| *known == code);
         let mut codes = Codes::default();
         for code in all.as_slice().iter().filter(|code| !is_ignored(code)) {
             codes.push(code);

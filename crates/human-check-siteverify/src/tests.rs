@@ -202,6 +202,25 @@ fn codes_beside_the_verdict_and_codes_that_are_numbers_are_read() {
 }
 
 #[test]
+fn one_member_may_hold_the_verdict_and_the_codes() {
+    let acme = Dialect::new(
+        Provider::new("acme", &[]),
+        Endpoint::literal("https://acme.example/"),
+    )
+    .with_success_at("status")
+    .with_success_text("ok")
+    .with_codes_at("status")
+    .with_code("used", CodeClass::Refused(Reason::Replayed));
+    assert_eq!(outcome(&acme, 200, r#"{"status":"ok"}"#), "human");
+    assert_eq!(outcome(&acme, 200, r#"{"status":"used"}"#), "replayed");
+    assert_eq!(outcome(&acme, 200, r#"{"status":"new"}"#), "other");
+    assert_eq!(
+        outcome(&acme, 200, r#"{"status":true}"#),
+        "protocol no-verdict"
+    );
+}
+
+#[test]
 fn a_published_test_secret_is_refused_unless_test_keys_are_allowed() {
     let client = ProviderClient::new(MockTransport::always(Reply::new(200, "{}")));
     let secret = || Secret::new("ok_11111111000000001111111100000000").unwrap();

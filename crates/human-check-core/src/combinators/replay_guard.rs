@@ -16,9 +16,9 @@ use crate::{
 /// those that do.
 ///
 /// It may change a human verdict into a refusal ([`Reason::Replayed`]), or into
-/// [`ErrorKind::StoreUnavailable`] if the store fails. It never changes a refusal or an error, and
-/// claims no token that was refused. If several tokens of one submission had to pass, it claims all
-/// of them; see [`Facts::also_judged`].
+/// [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable) if the store fails. It never changes a
+/// refusal or an error, and claims no token that was refused. If several tokens of one submission
+/// had to pass, it claims all of them; see [`Facts::also_judged`].
 ///
 /// ```
 /// use human_check_core::{ConfigError, HumanCheck, MemoryReplayStore, ReplayGuard};
@@ -88,7 +88,7 @@ impl<C: HumanCheck, S: ReplayStore> ReplayGuard<C, S> {
 
     /// Sets how long all claims of one submission may take together. Default no timeout.
     ///
-    /// A claim that takes longer is [`ErrorKind::StoreUnavailable`] with the reason
+    /// A claim that takes longer is [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable) with the reason
     /// `store-timeout`. For stores whose server may hang. A `Timeout` around this check must be
     /// longer than this timeout and that of the provider together. Otherwise a store that hangs
     /// looks like an outage of the provider.
