@@ -13,9 +13,8 @@ mod watch;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
-use human_check_core::{ConfigError, HumanCheck, Provider};
+use human_check_core::{Clock, ConfigError, HumanCheck, Provider, SteadyClock};
 use human_check_guard::{ChallengeEndpoint, Guard};
 use human_check_http::ProviderClient;
 
@@ -132,7 +131,7 @@ impl Deployment {
             sinks: &sinks,
             registered: &registered,
             dry_run,
-            now: SystemTime::now(),
+            now: SteadyClock::system().now(),
         };
         let (snapshot, guards) = Snapshot::build(&composer, model, &guard_setup)?;
         if !dry_run {

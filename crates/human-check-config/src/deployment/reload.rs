@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::time::SystemTime;
 
-use human_check_core::ConfigError;
+use human_check_core::{Clock, ConfigError, SteadyClock};
 use human_check_guard::Guard;
 
 use super::snapshot::Snapshot;
@@ -108,7 +107,7 @@ impl Deployment {
             sinks: &inner.sinks,
             registered: &inner.registered,
             dry_run: false,
-            now: SystemTime::now(),
+            now: SteadyClock::system().now(),
         };
         let (snapshot, mut built) = Snapshot::build(&composer, model, &inner.guard_setup)?;
         for name in lock(&inner.guards).clone().into_keys() {

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(feature = "tokio")]
 use std::time::Duration;
 use std::time::SystemTime;
@@ -8,8 +8,8 @@ use async_trait::async_trait;
 
 use crate::counter::count;
 use crate::{
-    Capabilities, CheckError, Clock, ConfigError, ErrorKind, HumanCheck, Provider, Submission,
-    SystemClock, Verdict,
+    Capabilities, CheckError, Clock, ConfigError, ErrorKind, HumanCheck, Provider, SteadyClock,
+    Submission, Verdict,
 };
 
 /// A check that accepts the tokens of two checks, for a migration from one provider to another.
@@ -63,8 +63,6 @@ pub struct DualAccept<N, O> {
     timeout: Option<Duration>,
     counts: Arc<DualAcceptCounts>,
     clock: Arc<dyn Clock>,
-    /// Whether the sunset has passed once. A clock that is set back does not undo it.
-    is_over: Arc<AtomicBool>,
 }
 
 /// The counters of a [`DualAccept`]: how many submissions had tokens of which check, since the
@@ -131,8 +129,7 @@ impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
             #[cfg(feature = "tokio")]
             timeout: None,
             counts: Arc::default(),
-            clock: Arc::new(SystemClock),
-            is_over: Arc::default(),
+            clock: Arc::new(SteadyClock::system()),
         })
     }
 
@@ -157,10 +154,12 @@ impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
         self
     }
 
-    /// Sets the clock that the sunset is compared with. Default [`SystemClock`].
+    /// Sets the clock that the sunset is compared with. Default the system's clock.
+    ///
+    /// A clock that is set back does not undo the sunset; see [`SteadyClock`].
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.clock = Arc::new(SteadyClock::new(clock));
         self
     }
 
@@ -173,14 +172,7 @@ impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
 
     /// Returns whether the sunset has passed.
     fn is_over(&self) -> bool {
-        if self.is_over.load(Ordering::Relaxed) {
-            return true;
-        }
-        let is_over = self.sunset.is_some_and(|sunset| self.clock.now() >= sunset);
-        if is_over {
-            self.is_over.store(true, Ordering::Relaxed);
-        }
-        is_over
+        self.sunset.is_some_and(|sunset| self.clock.now() >= sunset)
     }
 
     /// Returns when a decision that begins now must end.
