@@ -45,6 +45,24 @@ fn send(request: LocalRequest<'_>) -> (u16, String) {
     )
 }
 
+#[test]
+fn every_status_of_a_refusal_has_a_catcher() {
+    let page = include_str!("../../docs/reference/refusal-responses.md");
+    let statuses = page
+        .lines()
+        .filter(|line| line.starts_with("| [`"))
+        .map(|line| line.split('|').nth(2).unwrap().trim());
+    let catchers = catchers();
+    let mut known = 0;
+    for status in statuses {
+        let code: u16 = status.parse().unwrap();
+        let caught = catchers.iter().any(|catcher| catcher.code == Some(code));
+        assert!(caught, "{code}");
+        known += 1;
+    }
+    assert!(known >= 8, "{known}");
+}
+
 #[post("/human")]
 fn human(_human: &Human) -> &'static str {
     "ran"
