@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod decision;
+mod streaks;
 mod support;
+mod twins;
 mod with_token;

@@ -1,7 +1,32 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use human_check_guard::RequestHead;
+use human_check_guard::integration::{Decision, SubmittedTokens};
+use human_check_guard::{Guard, RequestHead, RoutePolicy};
+use human_check_testkit::Scripted;
+
+pub(crate) fn closed() -> RoutePolicy {
+    RoutePolicy::fail_closed("signup")
+}
+
+pub(crate) fn guard(check: &Scripted, policy: RoutePolicy) -> Guard {
+    Guard::new(check.clone(), policy).unwrap()
+}
+
+pub(crate) fn token(guard: &Guard, text: &str) -> SubmittedTokens {
+    let mut tokens = SubmittedTokens::none();
+    let field = guard.fields().find("scripted-response").unwrap();
+    tokens.push(field, text);
+    tokens
+}
+
+pub(crate) async fn decide(guard: &Guard, head: &Head, text: &str) -> Decision {
+    guard
+        .inspect(head)
+        .with_tokens(token(guard, text))
+        .decide()
+        .await
+}
 
 /// The head of a request, built by a test.
 #[derive(Clone, Debug)]
