@@ -21,3 +21,4 @@ mod http2;
 mod proof_of_work;
 mod providers;
 mod rocket_only;
+mod withheld;

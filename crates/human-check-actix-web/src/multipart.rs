@@ -3,7 +3,7 @@ use actix_multipart::{Field, MultipartError};
 use actix_web::HttpRequest;
 use futures_core::future::LocalBoxFuture;
 use futures_util::TryStreamExt;
-use human_check_guard::integration::{FieldId, SubmittedTokens, current_fields};
+use human_check_guard::integration::{FieldId, SubmittedTokens, current_fields, report_withheld};
 
 /// The application's multipart form, and the tokens that were beside its parts.
 ///
@@ -43,10 +43,13 @@ impl<T: MultipartCollect> MultipartCollect for MultipartWithToken<T> {
 
     fn from_state(mut state: State) -> Result<Self, MultipartError> {
         let tokens = state.remove(TOKENS_KEY).and_then(|any| any.downcast().ok());
-        Ok(Self {
-            inner: T::from_state(state)?,
-            tokens: tokens.map(|tokens| *tokens).unwrap_or_default(),
-        })
+        let tokens: SubmittedTokens = tokens.map(|tokens| *tokens).unwrap_or_default();
+        let inner = T::from_state(state).inspect_err(|error| {
+            if let (MultipartError::MissingField(name), Some(fields)) = (error, current_fields()) {
+                report_withheld::<T>(&fields, &tokens, name);
+            }
+        })?;
+        Ok(Self { inner, tokens })
     }
 }
 

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use human_check_guard::integration::{FieldId, SubmittedTokens, TokenFields, current_fields};
+use human_check_guard::integration::{
+    FieldId, SubmittedTokens, TokenFields, current_fields, report_withheld,
+};
 use rocket::data::ToByteUnit;
 use rocket::form::name::NameView;
 use rocket::form::{self, DataField, FromForm, Options, ValueField};
@@ -8,7 +10,8 @@ use rocket::form::{self, DataField, FromForm, Options, ValueField};
 /// The application's form, and the tokens that were beside its fields.
 ///
 /// It does for Rocket's forms, urlencoded and multipart, what
-/// [`WithToken`](human_check_guard::integration::WithToken) does for types of serde.
+/// [`WithToken`](human_check_guard::integration::WithToken) does for types of serde. But `T` never
+/// gets the token: if it has the token's field itself, an error is logged, once for each type.
 #[derive(Debug)]
 pub(crate) struct FormWithToken<T> {
     pub(crate) inner: T,
@@ -70,8 +73,17 @@ impl<'r, T: FromForm<'r>> FromForm<'r> for FormWithToken<T> {
     }
 
     fn finalize(ctxt: Self::Context) -> form::Result<'r, Self> {
+        let inner = T::finalize(ctxt.inner).inspect_err(|errors| {
+            let Some(fields) = &ctxt.fields else { return };
+            let missing = errors
+                .iter()
+                .filter(|error| matches!(error.kind, form::error::ErrorKind::Missing));
+            for name in missing.filter_map(|error| error.name.as_ref()) {
+                report_withheld::<T>(fields, &ctxt.tokens, &name.to_string());
+            }
+        })?;
         Ok(Self {
-            inner: T::finalize(ctxt.inner)?,
+            inner,
             tokens: ctxt.tokens,
         })
     }

@@ -20,7 +20,7 @@ pub use crate::challenge_endpoint::PendingChallenge;
 pub use crate::decision::{Decision, FromDecision, Inspected, Pending, prefers_html};
 pub use crate::tokens::{
     FieldId, FieldsScope, FormWithToken, SubmittedTokens, TokenFields, WithToken, current_fields,
-    extracting, scan,
+    extracting, report_withheld, scan,
 };
 #[doc(inline)]
 pub use crate::{checked_types, proof_types};

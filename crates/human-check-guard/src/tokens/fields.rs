@@ -301,6 +301,11 @@ impl SubmittedTokens {
         self.type_without_place
     }
 
+    /// Returns whether `field` has a token.
+    pub(crate) fn has(&self, field: FieldId) -> bool {
+        self.found.iter().any(|(found, _)| *found == field)
+    }
+
     /// Returns whether no token was found.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()

@@ -6,7 +6,9 @@ pub mod scan;
 mod token_copy;
 mod token_value;
 mod with_token;
+mod withheld;
 
 pub(crate) use fields::Sorted;
 pub use fields::{FieldId, SubmittedTokens, TokenFields};
 pub use with_token::{FieldsScope, FormWithToken, WithToken, current_fields, extracting};
+pub use withheld::report_withheld;

@@ -15,6 +15,7 @@ use crate::tokens::fields::Place;
 use crate::tokens::pairs::PairsWithoutTokens;
 use crate::tokens::token_copy::CopyingSeed;
 use crate::tokens::token_value::TokenValue;
+use crate::tokens::withheld::{missing_member, report_withheld};
 use crate::tokens::{FieldId, SubmittedTokens, TokenFields};
 
 thread_local! {
@@ -115,7 +116,8 @@ pub fn current_fields() -> Option<Arc<TokenFields>> {
 ///   in the header. A request without one then logs an error that names `T`, once for each type.
 ///   For a form that `T` reads as a list of pairs, use [`FormWithToken`].
 /// - Maps whose keys are not text are not supported.
-/// - A struct that has a member with the name of a token's field gets the token, too.
+/// - A struct that has a member with the name of a token's field gets the token, too. One that has it
+///   in a flattened struct or in an enum does not: an error is logged, once for each type.
 #[derive(Debug)]
 pub struct WithToken<T> {
     /// The application's value.
@@ -179,8 +181,13 @@ pub(crate) fn extract<'de, S: DeserializeSeed<'de>, D: Deserializer<'de>>(
     let inner = seed.deserialize(ScopedDeserializer {
         scope,
         deserializer,
-    })?;
+    });
     let mut tokens = tokens.into_inner();
+    let inner = inner.inspect_err(|error| {
+        if let Some(name) = missing_member(&error.to_string()) {
+            report_withheld::<S::Value>(fields, &tokens, name);
+        }
+    })?;
     if has_no_place.get() {
         tokens.set_type_without_place(std::any::type_name::<S::Value>());
     }

@@ -323,3 +323,60 @@ async fn a_type_without_a_place_for_a_token_is_an_error_event_once() {
     );
     assert_eq!(errors_logged_for::<IgnoredAny>("7").await.len(), 0);
 }
+
+#[derive(Debug, Deserialize)]
+struct Inner {
+    #[serde(rename = "acme-response")]
+    _token: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Flattened {
+    _name: String,
+    #[serde(flatten)]
+    _inner: Inner,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind")]
+enum Tagged {
+    Signup {
+        #[serde(rename = "acme-response")]
+        _token: String,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+struct Other {
+    _other: String,
+}
+
+#[tokio::test]
+async fn a_type_that_needs_a_token_out_of_reach_is_an_error_event_once() {
+    async fn errors<T: for<'de> Deserialize<'de>>(json: &str) -> usize {
+        let log = Log::capture();
+        for _ in 0..3 {
+            let parsed = extract(|| serde_json::from_str::<WithToken<T>>(json)).await;
+            assert!(parsed.is_err(), "{json}");
+        }
+        let errors = log.of("ERROR");
+        for event in &errors {
+            let type_name = std::any::type_name::<T>();
+            assert!(
+                event.contains(type_name) && event.contains("acme-response"),
+                "{event}"
+            );
+        }
+        errors.len()
+    }
+    // A client that leaves the token, or another member, out is told so by the refusal alone.
+    assert_eq!(errors::<Flattened>(r#"{"_name":"a"}"#).await, 0);
+    let flat = r#"{"_name":"a","acme-response":"t"}"#;
+    assert_eq!(errors::<Flattened>(flat).await, 1);
+    let tagged = r#"{"kind":"Signup","acme-response":"t"}"#;
+    assert_eq!(errors::<Tagged>(tagged).await, 1);
+    assert_eq!(errors::<Other>(r#"{"acme-response":"t"}"#).await, 0);
+    let typed = r#"{"acme-response":"t","_other":["missing field `acme-response`"]}"#;
+    assert_eq!(errors::<Other>(typed).await, 0);
+    assert_eq!(errors::<u8>("\"missing field `acme-response`\"").await, 0);
+}
