@@ -186,6 +186,10 @@ async fn decide(check: impl HumanCheck, refusals_before_warning: u32) {
         .with_refusals_before_warning(refusals_before_warning)
         .build(RoutePolicy::fail_closed("signup"))
         .unwrap();
+    decide_by(&guard).await;
+}
+
+async fn decide_by(guard: &Guard) {
     let (parts, ()) = http::Request::post("/").body(()).unwrap().into_parts();
     let mut tokens = SubmittedTokens::none();
     tokens.push(
@@ -249,7 +253,13 @@ async fn the_gauges_of_a_configuration_that_was_replaced_end_with_it() {
     assert!(breaking.check(&both()).await.is_err());
     drop(breaking);
     assert_eq!(value("human_check_circuit_open"), "1", "a clone is used");
-    drop(clone);
+    let next = new(Scripted::human()).circuit_breaker(policy).unwrap();
+    assert_eq!(
+        value("human_check_circuit_open"),
+        "0",
+        "the next one is closed"
+    );
+    drop((clone, next));
     assert_eq!(value("human_check_circuit_open"), "0");
     decide(
         recaptcha(200, r#"{"success":true,"score":0.1,"action":"a"}"#),
@@ -261,6 +271,16 @@ async fn the_gauges_of_a_configuration_that_was_replaced_end_with_it() {
         "0",
         "the guard is dropped"
     );
+    let build = |check: RecaptchaV3| {
+        let guard = Guard::builder(check).with_refusals_before_warning(1);
+        guard.build(RoutePolicy::fail_closed("signup")).unwrap()
+    };
+    let low = recaptcha(200, r#"{"success":true,"score":0.1,"action":"a"}"#);
+    let guard = build(low.clone()).into_replaceable();
+    decide_by(&guard.snapshot()).await;
+    assert_eq!(value("human_check_all_refused"), "1");
+    Guard::replace(&[(&guard, &build(low))]).unwrap();
+    assert_eq!(value("human_check_all_refused"), "0", "replaced");
 }
 
 #[tokio::test(start_paused = true)]

@@ -167,6 +167,10 @@ impl Guard {
         for (live, successor) in changes {
             let mut current = live.current.write().unwrap_or_else(PoisonError::into_inner);
             let identity: Identity = current.identity().clone();
+            let (before, after) = (&current.site().streaks, &successor.site().streaks);
+            if !Arc::ptr_eq(before, after) {
+                before.end();
+            }
             *current = successor.with_identity(identity);
         }
         Ok(())

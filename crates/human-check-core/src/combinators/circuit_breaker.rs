@@ -81,6 +81,10 @@ impl<C: HumanCheck> CircuitBreaker<C> {
     /// [`ConfigError`] if a value of the policy is outside its range; see [`CircuitBreakerPolicy`].
     pub fn new(check: C, policy: CircuitBreakerPolicy) -> Result<Self, ConfigError> {
         policy.validate()?;
+        for provider in check.providers() {
+            // Another circuit breaker that this one replaces may have left the gauge at 1.
+            set!("human_check_circuit_open", 0.0, "provider" => provider.name());
+        }
         Ok(Self {
             check,
             policy,

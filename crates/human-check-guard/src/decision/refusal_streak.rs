@@ -66,6 +66,18 @@ impl RefusalStreaks {
         });
     }
 
+    /// Ends all streaks and what the gauges say. The guards of the next configuration count anew.
+    pub(crate) fn end(&self) {
+        let mut by_route = self.by_route.lock().unwrap_or_else(PoisonError::into_inner);
+        for (route, streaks) in by_route.drain() {
+            for ((provider, reason), streak) in streaks {
+                if streak.is_reported {
+                    set_metrics(&route, &provider, reason, 0.0, 0.0);
+                }
+            }
+        }
+    }
+
     /// Adds a refusal of a route, and reports its streak if it has become long enough.
     pub(crate) fn refused(&self, route: &str, refusal: &Refusal, client: Option<IpAddr>) {
         if self.threshold == 0 || !may_be_a_mistake(refusal) {
@@ -111,16 +123,8 @@ impl RefusalStreaks {
 }
 
 impl Drop for RefusalStreaks {
-    /// Ends what the gauges say. The guards of the next configuration count anew.
     fn drop(&mut self) {
-        let by_route = self.by_route.get_mut();
-        for (route, streaks) in by_route.unwrap_or_else(PoisonError::into_inner) {
-            for ((provider, reason), streak) in streaks {
-                if streak.is_reported {
-                    set_metrics(route, provider, reason, 0.0, 0.0);
-                }
-            }
-        }
+        self.end();
     }
 }
 
