@@ -388,10 +388,8 @@ impl Dialect {
     /// Returns the codes of a reply, at least one when the reply says that something is wrong.
     fn codes(&self, body: &Value, reply: &Reply) -> Codes {
         let mut all = Codes::default();
-        match at(body, &self.codes) {
-            Some(Value::Number(code)) => all.push(&code.to_string()),
-            Some(stated) => all = serde::Deserialize::deserialize(stated).unwrap_or_default(),
-            None => {}
+        if let Some(stated) = at(body, &self.codes) {
+            all = serde::Deserialize::deserialize(numbers_as_text(stated)).unwrap_or_default();
         }
         // Where one member holds verdict and codes, its yes is no code.
         let yes = self
@@ -405,8 +403,8 @@ impl Dialect {
             codes.push(code);
         }
         // An error of another shape than the provider documents must not be lost.
-        let error = body.get(first(&self.codes));
-        if all.as_slice().is_empty() && !self.is_envelope() && error.is_some_and(is_stated) {
+        let error = at(body, self.error_path());
+        if all.as_slice().is_empty() && error.is_some_and(is_stated) {
             codes.push(Codes::UNREADABLE);
         }
         if codes.as_slice().is_empty() && reply.is_rejection() {
@@ -415,17 +413,31 @@ impl Dialect {
         codes
     }
 
-    /// Returns whether the codes are in an object that holds other members of the dialect, too, such
-    /// as `data.error` beside `data.valid`. Such an object is no error by itself.
-    fn is_envelope(&self) -> bool {
+    /// Returns the path of the outermost member that is there for the codes alone, such as
+    /// `data.error` for codes at `data.error.code` beside a verdict at `data.valid`.
+    fn error_path(&self) -> &str {
         let facts = [&self.hostname, &self.action, &self.solved_at];
         let score = self.score.iter().map(|(path, _)| path);
-        let mut others = facts
+        let others = facts
             .into_iter()
             .flatten()
             .chain(score)
             .chain([&self.success]);
-        others.any(|path| first(path) == first(&self.codes))
+        let codes = || self.codes.split('.');
+        let shared = others
+            .map(|path| {
+                codes()
+                    .zip(path.split('.'))
+                    .take_while(|(a, b)| a == b)
+                    .count()
+            })
+            .max()
+            .unwrap_or_default();
+        let length: usize = codes()
+            .take(shared + 1)
+            .map(|member| member.len() + 1)
+            .sum();
+        &self.codes[..length - 1]
     }
 
     fn classify(&self, status: u16, code: &str) -> CodeClass {
@@ -491,9 +503,13 @@ fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
         .filter(|value| !value.is_null())
 }
 
-/// Returns the first member of a path with dots.
-fn first(path: &str) -> &str {
-    path.split('.').next().unwrap_or(path)
+/// Returns codes that are numbers as text, as the rules of a dialect name them.
+fn numbers_as_text(codes: &Value) -> Value {
+    match codes {
+        Value::Number(code) => code.to_string().into(),
+        Value::Array(codes) => codes.iter().map(numbers_as_text).collect(),
+        other => other.clone(),
+    }
 }
 
 /// Returns whether a value in the place of an error says that there is one.

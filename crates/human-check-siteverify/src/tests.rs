@@ -187,6 +187,7 @@ fn codes_beside_the_verdict_and_codes_that_are_numbers_are_read() {
         (r#"{"data":{"valid":true,"error":null}}"#, "human"),
         (r#"{"data":{"valid":false,"error":1001}}"#, "expired"),
         (r#"{"data":{"valid":false,"error":["1001"]}}"#, "expired"),
+        (r#"{"data":{"valid":false,"error":[1001]}}"#, "expired"),
         (
             r#"{"data":{"valid":true,"error":1001}}"#,
             "protocol success-contradicted",
@@ -198,6 +199,18 @@ fn codes_beside_the_verdict_and_codes_that_are_numbers_are_read() {
         (r#"{"data":[true]}"#, "protocol no-verdict"),
     ] {
         assert_eq!(outcome(&acme, 200, body), expected, "{body}");
+    }
+    let deeper = acme.with_codes_at("data.error.code");
+    for (error, expected) in [
+        ("null", "human"),
+        (r#"{"code":null}"#, "human"),
+        (r#"{"code":1001}"#, "protocol success-contradicted"),
+        (r#""blocked""#, "protocol success-contradicted"),
+        (r#"{"message":"blocked"}"#, "protocol success-contradicted"),
+        (r#"[{"code":"used"}]"#, "protocol success-contradicted"),
+    ] {
+        let body = format!(r#"{{"data":{{"valid":true,"error":{error}}}}}"#);
+        assert_eq!(outcome(&deeper, 200, body.leak()), expected, "{error}");
     }
 }
 
