@@ -1,7 +1,9 @@
 use std::io;
 
-use human_check_guard::DenialReason;
-use human_check_guard::integration::{BodyKind, FromDecision, GuardedRequest, WithToken};
+use human_check_guard::integration::{
+    BodyKind, BodyLimit, FromDecision, GuardedRequest, WithToken,
+};
+use human_check_guard::{DenialReason, Rejection};
 use rocket::data::{Data, FromData, Limits, Outcome, ToByteUnit};
 use rocket::form::{Form, FromForm};
 use rocket::http::Status;
@@ -103,6 +105,22 @@ fn content_length(request: &Request<'_>) -> Option<u64> {
     request.headers().get_one("content-length")?.parse().ok()
 }
 
+/// Takes the body from the budget of bodies. Rocket reads bodies itself, so the length that the
+/// client states counts as held. A body without a stated length may be as long as the limit.
+fn hold(
+    request: &Request<'_>,
+    guarded: &GuardedRequest,
+    limit: BodyLimit,
+) -> Result<(), Rejection> {
+    let length = content_length(request).map_or(limit.max_bytes, |length| {
+        usize::try_from(length).unwrap_or(usize::MAX)
+    });
+    match guarded.held_body().receive(length) {
+        true => Ok(()),
+        false => Err(guarded.refuse(DenialReason::TooManyUploads)),
+    }
+}
+
 #[rocket::async_trait]
 impl<'r, T: FromForm<'r>, D: FromDecision> FromData<'r> for HumanForm<T, D> {
     type Error = HumanError<rocket::form::Errors<'r>>;
@@ -117,13 +135,7 @@ impl<'r, T: FromForm<'r>, D: FromDecision> FromData<'r> for HumanForm<T, D> {
         if let Err(refused) = guarded.admit(content_length(request), limit) {
             return Outcome::Error(HumanError::refused(request, refused));
         }
-        // Rocket reads the body itself, so the length that the client states counts as held. A body
-        // without a stated length may be as long as the limit.
-        let length = content_length(request).map_or(limit.max_bytes, |length| {
-            usize::try_from(length).unwrap_or(usize::MAX)
-        });
-        if !guarded.held_body().receive(length) {
-            let refused = guarded.refuse(DenialReason::TooManyUploads);
+        if let Err(refused) = hold(request, &guarded, limit) {
             return Outcome::Error(HumanError::refused(request, refused));
         }
         let earlier = Local::earlier(request, guarded.guard());
@@ -161,6 +173,9 @@ impl<'r, T: Deserialize<'r> + Send, D: FromDecision> FromData<'r> for HumanJson<
         };
         let limit = BodyKind::Json.limit(guarded.guard().body_limits());
         if let Err(refused) = guarded.admit(content_length(request), limit) {
+            return Outcome::Error(HumanError::refused(request, refused));
+        }
+        if let Err(refused) = hold(request, &guarded, limit) {
             return Outcome::Error(HumanError::refused(request, refused));
         }
         let parsing =
