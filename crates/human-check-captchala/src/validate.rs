@@ -214,15 +214,16 @@ impl<'r> Envelope<'r> {
 
     /// Returns whether the reply says that the quota is exhausted, at either level and in any type.
     fn is_degraded(&self) -> bool {
-        let says = |member, is_quota: fn(&str) -> bool| {
+        let says = |member: &str| {
             [&self.data, &self.members]
                 .iter()
-                .any(|level| Self::text(level.get(member)).is_some_and(is_quota))
+                .any(|level| Self::text(level.get(member)).is_some_and(siteverify::is_quota))
         };
         raised(self.data.get("degraded"))
             || raised(self.members.get("degraded"))
-            || says("reason", siteverify::is_quota)
-            || says("error", siteverify::is_quota)
+            || ["reason", "error", "msg", "message"]
+                .iter()
+                .any(|member| says(member))
     }
 
     /// Returns whether the reply says that the main service did not verify the challenge, at any
@@ -349,6 +350,8 @@ mod tests {
             r#"{"code":0,"data":{"valid":true,"reason":"quotaExhausted"}}"#,
             r#"{"code":0,"reason":"quota_exhausted","data":{"valid":false}}"#,
             r#"{"code":1,"error":"quota_exceeded","data":null}"#,
+            r#"{"code":1,"msg":"quota_exceeded","data":null}"#,
+            r#"{"code":0,"msg":"quota_exhausted","data":{"valid":true}}"#,
             r#"{"code":0,"data":{"valid":false,"error":"over_quota"}}"#,
             r#"{"code":0,"degraded":true,"data":{"valid":true}}"#,
         ] {

@@ -296,35 +296,40 @@ fn classify_or_quota(code: &str, classify: impl Fn(&str) -> CodeClass) -> CodeCl
 /// assert!(!is_quota("invalid token over-quota"));
 /// ```
 pub fn is_quota(code: &str) -> bool {
-    const WORDS: [&str; 29] = [
-        "enterprise",
-        "a",
+    const WORDS: [&str; 34] = [
         "account",
+        "api",
         "been",
         "daily",
-        "error",
+        "enterprise",
         "exceed",
         "exceeded",
         "exhausted",
         "free",
         "has",
+        "have",
         "hourly",
+        "insufficient",
         "is",
+        "left",
         "limit",
         "monthly",
+        "no",
         "of",
         "out",
         "over",
+        "overquota",
         "plan",
         "quota",
         "quotas",
         "reached",
-        "request",
-        "requests",
+        "site",
         "the",
         "tier",
-        "used",
+        "up",
         "usage",
+        "used",
+        "you",
         "your",
     ];
     // Google's own text goes on with a request to the operator.
@@ -344,7 +349,7 @@ pub fn is_quota(code: &str) -> bool {
         after_lower = letter.is_ascii_lowercase();
     }
     words.retain(|word| !word.is_empty());
-    words.iter().any(|word| word.starts_with("quota"))
+    words.iter().any(|word| word.contains("quota"))
         && words.iter().all(|word| WORDS.contains(&word.as_str()))
 }
 
@@ -454,6 +459,11 @@ mod tests {
             "OVER_QUOTA",
             "quota-exceeded",
             "quotaExceeded",
+            "insufficient_quota",
+            "You have exceeded your quota",
+            "your quota has been used up",
+            "no quota left",
+            "overquota",
         ] {
             for success in [Some(true), Some(false), None] {
                 assert_eq!(outcome(200, success, &[code]), "declined", "{code}");
@@ -470,6 +480,8 @@ mod tests {
             "quota4",
             "q\u{fc}ota quota",
             "no-quotas-here",
+            "error:over-quota",
+            "request over quota",
             "over",
             "limit-reached",
         ] {
