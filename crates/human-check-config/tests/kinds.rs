@@ -194,7 +194,8 @@ fn apps_are_named_apart_from_hosts() {
     assert!(error(&format!("{account}apps = []")).contains("providers.main.apps"));
     for app in [
         "org.example.myapp",
-        "de.example.meineapp",
+        "COM.example.app.",
+        "*.com.example.app",
         "com.example.app",
         "io.github.ada.tool",
     ] {
@@ -205,6 +206,12 @@ fn apps_are_named_apart_from_hosts() {
         "net.example.org",
         "de.example.com",
         "app.example.com",
+        "my.shop.COM",
+        "my.shop.com.",
+        "shop.example",
+        "my.router.localdomain",
+        "us.app.consul",
+        "org.team.internal",
         "localhost",
         "io.example.io",
     ] {

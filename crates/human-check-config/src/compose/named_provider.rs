@@ -139,10 +139,12 @@ pub(crate) fn with_origins(
 
 /// Returns whether a text is the name of an app, which is a host in reverse.
 ///
-/// No host begins with `com.`. With another usual beginning, the end decides: a host ends in a
-/// top-level domain or in a name that networks use for themselves.
+/// No host begins with `com.` or `io.github.`. With `net.` or `org.` in front the end decides: a host ends in a
+/// top-level domain, or in a name that networks use for themselves. Other beginnings may be those of
+/// a host in a network of the operator.
 fn is_app(text: &str) -> bool {
-    const PRIVATE: [&str; 10] = [
+    const PRIVATE: [&str; 12] = [
+        "consul",
         "corp",
         "example",
         "home",
@@ -151,16 +153,18 @@ fn is_app(text: &str) -> bool {
         "invalid",
         "lan",
         "local",
-        "localhost",
+        "localdomain",
+        "svc",
         "test",
     ];
+    let text = text.to_ascii_lowercase();
+    let name = text.trim_start_matches("*.").trim_end_matches('.');
     let is_known = |label: &str| psl::suffix(label.as_bytes()).is_some_and(|s| s.is_known());
-    let labels: Vec<_> = text.split('.').collect();
-    let [first, _, .., last] = labels[..] else {
-        return false;
-    };
-    let is_usual = matches!(first, "net" | "org") || first.len() == 2 && is_known(first);
-    first == "com" || is_usual && !is_known(last) && !PRIVATE.contains(&last)
+    match name.split('.').collect::<Vec<_>>()[..] {
+        ["com", _, ..] | ["io", "github", _, ..] => true,
+        ["net" | "org", _, .., last] => !is_known(last) && !PRIVATE.contains(&last),
+        _ => false,
+    }
 }
 
 /// Reads the accounts of the file at `path`, in the order of their names.
@@ -437,8 +441,10 @@ impl Context<'_> {
             }
             false => error,
         };
+        // A field such as `dialect.codes.used` is a path below the account.
         let key = error.field().to_owned();
-        self.placed(&account.join(key), error)
+        let path = key.splitn(3, '.').fold(account, |path, key| path.join(key));
+        self.placed(&path, error)
     }
 
     /// Reads the secret of an account, by default from the variable `HUMAN_CHECK_SECRET_<NAME>`.
