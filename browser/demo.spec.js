@@ -216,8 +216,15 @@ for (const [device, viewport] of [["desktop", { width: 1280, height: 900 }], ["p
       const page = await context.newPage();
       for (const address of PAGES) {
         await page.goto(demo.base + address);
-        if (address === "/side-by-side") { await page.getByRole("button", { name: /Simulate 50/ }).click(); }
-        if (address === "/simulate") { await page.getByRole("button", { name: "A bot" }).click(); }
+        // A page that is still being replaced has no styles to judge.
+        if (address === "/side-by-side") {
+          await page.getByRole("button", { name: /Simulate 50/ }).click();
+          await expect(page.getByRole("heading", { name: /compared visitors/ })).toBeVisible();
+        }
+        if (address === "/simulate") {
+          await page.getByRole("button", { name: "A bot" }).click();
+          await expect(page.locator("#result")).toHaveAttribute("data-status", /\d/);
+        }
         if (address === "/") { await expect(page.locator("altcha-widget input[type=checkbox]")).toBeVisible(); }
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         expect(wide, `${address} scrolls sideways`).toBeLessThanOrEqual(0);
