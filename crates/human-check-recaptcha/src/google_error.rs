@@ -109,3 +109,42 @@ fn classify(status: u16, cause: Option<&str>) -> (ErrorKind, &'static str) {
 /// The reason for HTTP 401: Google rejected the credential before it used the visitor's token
 /// (inferred).
 pub(crate) const UNAUTHENTICATED: &str = "credentials";
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, header};
+
+    use super::*;
+
+    fn outcome(reply: &Reply) -> String {
+        let error = read(reply);
+        error.map_or_else(String::new, |e| format!("{} {}", e.kind(), e.reason()))
+    }
+
+    #[test]
+    fn a_request_to_try_again_is_an_outage_and_an_exhausted_quota_is_declined() {
+        for status in [421, 425] {
+            let reply = Reply::new(status, "{}");
+            assert_eq!(outcome(&reply), "unavailable retry-requested", "{status}");
+        }
+        for (reason, expected) in [
+            ("quotaExceeded", "declined quota"),
+            ("tokenquota", "misconfigured permission-denied"),
+        ] {
+            let body = format!(r#"{{"error":{{"code":403,"details":[{{"reason":"{reason}"}}]}}}}"#);
+            assert_eq!(outcome(&Reply::new(403, body)), expected, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_reply_in_an_encoding_is_not_read() {
+        for status in [200, 401, 403] {
+            let reply = Reply::new(status, r#"{"tokenProperties":{"valid":true}}"#);
+            let gzip = HeaderValue::from_static("gzip");
+            let reply = reply.with_header(header::CONTENT_ENCODING, gzip);
+            assert_eq!(outcome(&reply), "protocol encoded-reply", "{status}");
+            let sign_in = crate::read_access_token(&reply).unwrap_err();
+            assert_eq!(sign_in.kind(), ErrorKind::Protocol, "{status}");
+        }
+    }
+}
