@@ -438,3 +438,30 @@ fn the_widgets_sources_are_added_to_the_applications_policy() {
         "{policy}"
     );
 }
+
+#[test]
+fn a_large_json_body_is_taken_from_the_budget() {
+    let limits = human_check_guard::BodyLimits::default()
+        .with_max_body_bytes(1_000_000)
+        .with_max_held_bytes(400_000);
+    let guard = Guard::builder(ScriptedProvider::default())
+        .with_body_limits(limits)
+        .build(RoutePolicy::fail_closed("site"))
+        .unwrap();
+    let rocket = plain()
+        .attach(HumanFairing::new(guard))
+        .register("/", catchers())
+        .mount("/", routes![json]);
+    let client = launch(rocket);
+    for (bytes, expected) in [(700_000, 503), (100_000, 200)] {
+        let text = "x".repeat(bytes);
+        let body = format!(r#"{{"text":"{text}","h-captcha-response":"good"}}"#);
+        // The local client states no length by itself.
+        let length = Header::new("content-length", body.len().to_string());
+        let request = client
+            .post("/json")
+            .header(ContentType::JSON)
+            .header(length);
+        assert_eq!(send(request.body(body)).0, expected, "{bytes}");
+    }
+}
