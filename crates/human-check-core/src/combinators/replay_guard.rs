@@ -88,8 +88,8 @@ impl<C: HumanCheck, S: ReplayStore> ReplayGuard<C, S> {
 
     /// Sets how long all claims of one submission may take together. Default no timeout.
     ///
-    /// A claim that takes longer is [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable) with the reason
-    /// `store-timeout`. For stores whose server may hang. A `Timeout` around this check must be
+    /// A claim that takes longer is [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable) with the
+    /// reason `store-timeout`. For stores whose server may hang. A `Timeout` around this check must be
     /// longer than this timeout and that of the provider together. Otherwise a store that hangs
     /// looks like an outage of the provider.
     #[cfg(feature = "tokio")]

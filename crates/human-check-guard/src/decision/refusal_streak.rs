@@ -41,7 +41,8 @@ impl RefusalStreaks {
         }
     }
 
-    /// Ends the streaks of the providers on a route whose tokens passed.
+    /// Ends the streaks of the providers on a route whose tokens passed, and of refusals that name no
+    /// provider.
     pub(crate) fn passed(&self, route: &str, facts: &Facts) {
         let mut by_route = self.by_route.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(streaks) = by_route
@@ -51,7 +52,9 @@ impl RefusalStreaks {
             return;
         };
         streaks.retain(|(provider, reason), streak| {
-            let judged = facts.all().any(|facts| facts.provider.name() == provider);
+            // A refusal may name no provider. Any pass then shows that the route works.
+            let judged =
+                provider.is_empty() || facts.all().any(|facts| facts.provider.name() == provider);
             if judged && streak.is_reported {
                 set_metrics(route, provider, reason, 0.0, 0.0);
                 tracing::info!(

@@ -110,6 +110,23 @@ async fn a_provider_whose_tokens_pass_hides_no_other_whose_tokens_do_not() {
 }
 
 #[tokio::test]
+async fn a_pass_also_ends_a_streak_of_refusals_that_name_no_provider() {
+    let log = support::Log::capture();
+    let calls = AtomicUsize::new(0);
+    let script = Scripted::from_script(move |_| match calls.fetch_add(1, Ordering::Relaxed) % 2 {
+        0 => Ok(Verdict::Human(Facts::new(&SCRIPTED))),
+        _ => Ok(Refusal::new(Reason::Invalid)
+            .with_codes(vec!["code".to_owned()])
+            .into()),
+    });
+    let guard = guard(&script, closed());
+    for _ in 0..60 {
+        decide_from(&guard, "198.51.100.7").await;
+    }
+    assert_eq!(log.of("WARN"), [""; 0]);
+}
+
+#[tokio::test]
 async fn what_says_nothing_about_the_configuration_is_no_streak() {
     let old = [
         Reason::Expired,
