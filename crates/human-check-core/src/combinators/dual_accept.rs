@@ -104,7 +104,7 @@ impl DualAcceptCounts {
 #[cfg(feature = "tokio")]
 type End = Option<tokio::time::Instant>;
 #[cfg(not(feature = "tokio"))]
-type End = ();
+type End = Option<std::convert::Infallible>;
 
 impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
     /// Creates a check that accepts the tokens of `new` and of `old`, without a sunset.
@@ -183,7 +183,9 @@ impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
     }
 
     #[cfg(not(feature = "tokio"))]
-    fn end(&self) -> End {}
+    fn end(&self) -> End {
+        None
+    }
 
     /// Calls one of the two checks, within what is left of the time for this decision.
     async fn call(
@@ -202,7 +204,7 @@ impl<N: HumanCheck, O: HumanCheck> DualAccept<N, O> {
             });
         }
         #[cfg(not(feature = "tokio"))]
-        let () = end;
+        let _ = end;
         check.check(submission).await
     }
 
