@@ -53,10 +53,13 @@ impl Derivations {
         let running = running.map_err(|_: AcquireError| NotRun::Lost)?;
         let (send, done) = oneshot::channel();
         let work = move || {
-            // Dropped when the derivation ends, also by a panic.
-            let _permits = (admitted, running);
+            // Dropped before the caller learns that the derivation has ended, also by a panic. So the
+            // caller finds its place free.
+            let permits = (admitted, running);
+            let derived = derivation();
+            drop(permits);
             // The caller may be gone.
-            let _ = send.send(derivation());
+            let _ = send.send(derived);
         };
         let thread = std::thread::Builder::new().name("human-check derive".to_owned());
         thread.spawn(work).map_err(|_| NotRun::Busy)?;
