@@ -247,7 +247,7 @@ async fn one_connection_serves_a_thousand_checks() {
 }
 
 #[tokio::test]
-async fn prewarming_opens_the_connection_and_uses_no_token() {
+async fn prewarming_opens_connections_and_uses_no_token() {
     use human_check_turnstile::{TURNSTILE, Turnstile};
     let emulator = Emulator::start().await.unwrap();
     let account = human_check_emulator::EmulatedAccount::for_provider("turnstile");
@@ -255,6 +255,8 @@ async fn prewarming_opens_the_connection_and_uses_no_token() {
     let client = client().with_base_url(&TURNSTILE, crate::support::base(&emulator));
     let check = Turnstile::new(&client, secret).unwrap();
     check.prewarm().await.unwrap();
+    let opened = emulator.connections();
+    assert_eq!(opened, 8, "the emulator speaks HTTP/1.1");
     let request = &emulator.requests()[0];
     assert_eq!((request.method.as_str(), request.body.len()), ("GET", 0));
     assert!(
@@ -264,7 +266,7 @@ async fn prewarming_opens_the_connection_and_uses_no_token() {
             .unwrap()
             .is_human()
     );
-    assert_eq!(emulator.connections(), 1);
+    assert_eq!(emulator.connections(), opened);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod captchala;
 mod circuit_breaker;
 mod combinators;
 mod conformance;
+mod connections;
 mod construction;
 mod contradictions;
 mod docs;

@@ -7,6 +7,8 @@ use human_check_http::{
     Endpoint, HyperTransport, ProviderClient, Proxy, Request, ReqwestTransport, SendErrorKind,
     Transport, TransportOptions,
 };
+type Certified = rcgen::CertifiedKey<rcgen::KeyPair>;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -14,23 +16,34 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// Starts a provider with a self-signed certificate for `name`. Returns its port and the
-/// certificate.
-async fn provider(name: &str) -> (u16, Vec<u8>) {
-    let certified = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+/// Returns a self-signed certificate for `name`.
+pub(crate) fn certified(name: &str) -> Certified {
+    rcgen::generate_simple_self_signed([name.to_owned()]).unwrap()
+}
+
+/// Returns what accepts connections with a certificate, for these protocols.
+pub(crate) fn acceptor(certified: &Certified, protocols: &[&[u8]]) -> TlsAcceptor {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(
         certified.signing_key.serialize_der(),
     ));
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![certified.cert.der().clone()], key)
         .unwrap();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Starts a provider with a self-signed certificate for `name`. Returns its port and the
+/// certificate.
+async fn provider(name: &str) -> (u16, Vec<u8>) {
+    let certified = certified(name);
+    let acceptor = acceptor(&certified, &[]);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
-        let acceptor = TlsAcceptor::from(Arc::new(config));
         while let Ok((stream, _)) = listener.accept().await {
             let Ok(mut stream) = acceptor.accept(stream).await else {
                 continue;

@@ -8,6 +8,10 @@
 //! - `prewarm`: the same, after [`Turnstile::prewarm`] instead of a first check.
 //! - `burst`: N checks at once on a cold process. Prints the failures, the wall time in seconds and
 //!   the peak of memory instead.
+//! - `steady`: N workers that each verify one token after the other, with the default circuit
+//!   breaker. Prints the checks a second, the failures and the percentiles instead, for the time in
+//!   seconds of the variable `BENCH_SECONDS`, and before that for the first second.
+//! - `steady-bare`: the same with one reqwest client, without a circuit breaker.
 //! - `reject`: malformed tokens.
 //! - `long`: tokens that are too long.
 //! - `policy`: the policy alone.
@@ -16,16 +20,17 @@
 
 use std::alloc::System;
 use std::io::Write;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use human_check_bench::{HOST, SECRET, token};
+use human_check_bench::{HOST, SECRET, percentile, token};
 use human_check_core::{
-    Facts, Hostname, HumanCheck, HumanCheckExt, Policy, ReportedAction, Score, Secret, Submission,
-    Verdict,
+    CircuitBreakerPolicy, Facts, Hostname, HumanCheck, HumanCheckExt, Policy, ReportedAction,
+    Score, Secret, Submission, Verdict,
 };
 use human_check_http::{
-    Endpoint, HyperTransport, ProviderClient, ReqwestTransport, TransportOptions,
+    Endpoint, HyperTransport, Limits, ProviderClient, ReqwestTransport, TransportOptions,
 };
 use human_check_turnstile::{TURNSTILE, Turnstile};
 use serde_json::json;
@@ -38,6 +43,10 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
+    tokio::task::LocalSet::new().run_until(run()).await
+}
+
+async fn run() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().collect();
     let argument = |at: usize| arguments.get(at).map_or("", String::as_str);
     let count: usize = argument(2).parse()?;
@@ -47,6 +56,8 @@ async fn main() -> Result<(), Failure> {
         "human-check" => human_check(count, address, certificate, false).await?,
         "prewarm" => human_check(count, address, certificate, true).await?,
         "burst" => burst(count, address, certificate).await?,
+        "steady" => steady(count, &Checked::new(count, address, certificate)?).await?,
+        "steady-bare" => steady(count, &Bare::new(address, certificate)?).await?,
         "reject" => reject(count, "a b".repeat(682)).await?,
         "long" => reject(count, "a".repeat(9_000)).await?,
         "policy" => policy(count),
@@ -82,48 +93,167 @@ impl Meter {
     }
 }
 
-/// Verifies tokens without this library, with the timeouts that a caller sets.
+/// A client that verifies one token.
+trait Client: Clone + Send + 'static {
+    /// Verifies one token for this worker.
+    async fn verify(&self, worker: usize) -> Result<(), Failure>;
+}
+
+/// reqwest without this library, as a careful caller uses it: a kept client and URL, timeouts, and
+/// the members of the reply without copies.
+#[derive(Clone)]
+struct Bare {
+    client: reqwest::Client,
+    url: reqwest::Url,
+    token: Arc<str>,
+}
+
+impl Bare {
+    fn new(address: &str, certificate: &str) -> Result<Self, Failure> {
+        let root = reqwest::Certificate::from_der(&std::fs::read(certificate)?)?;
+        // reqwest needs a default provider for rustls; the transports of human-check select ring
+        // themselves.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .tls_certs_only([root])
+            .connect_timeout(Duration::from_secs(1))
+            .timeout(Duration::from_secs(2))
+            .no_proxy()
+            .build()?;
+        Ok(Self {
+            client,
+            url: format!("https://{address}/turnstile/v0/siteverify").parse()?,
+            token: token().into(),
+        })
+    }
+}
+
+impl Client for Bare {
+    async fn verify(&self, _: usize) -> Result<(), Failure> {
+        #[derive(serde::Deserialize)]
+        #[allow(dead_code, reason = "the benchmark decodes every member")]
+        struct Reply<'a> {
+            success: bool,
+            #[serde(rename = "error-codes", borrow)]
+            codes: Vec<&'a str>,
+            challenge_ts: Option<&'a str>,
+            hostname: Option<&'a str>,
+            action: Option<&'a str>,
+            cdata: Option<&'a str>,
+        }
+        let form = [("secret", SECRET), ("response", &self.token)];
+        let request = self.client.post(self.url.clone()).form(&form);
+        let body = request.send().await?.bytes().await?;
+        let reply: Reply<'_> = serde_json::from_slice(&body)?;
+        assert!(reply.success && reply.hostname == Some(HOST));
+        Ok(())
+    }
+}
+
+/// A check with a policy and the default circuit breaker. Each worker has a visitor's address of its
+/// own.
+#[derive(Clone)]
+struct Checked {
+    check: Arc<dyn HumanCheck>,
+    token: Arc<str>,
+}
+
+impl Checked {
+    fn new(workers: usize, address: &str, certificate: &str) -> Result<Self, Failure> {
+        let check = limited(workers, address, certificate)?;
+        let check = check.circuit_breaker(CircuitBreakerPolicy::default())?;
+        Ok(Self {
+            check: Arc::new(check.enforce(rules()?)?),
+            token: token().into(),
+        })
+    }
+}
+
+impl Client for Checked {
+    async fn verify(&self, worker: usize) -> Result<(), Failure> {
+        let [_, _, high, low] = (worker as u32).to_be_bytes();
+        let submission = Submission::new()
+            .with_token(&TURNSTILE, &*self.token)
+            .with_client_ip(IpAddr::from([10, high, low, 1]));
+        match self.check.check(&submission).await?.is_human() {
+            true => Ok(()),
+            false => Err("not human".into()),
+        }
+    }
+}
+
+/// Returns a check that allows as many calls in flight as there are workers, but at least the
+/// default.
+fn limited(workers: usize, address: &str, certificate: &str) -> Result<Turnstile, Failure> {
+    let mut limits = Limits::default();
+    limits.max_in_flight = limits.max_in_flight.max(workers);
+    let roots = [std::fs::read(certificate)?];
+    let transport = HyperTransport::with_options(TransportOptions::new().with_roots(roots))?;
+    let base = Endpoint::parse(&format!("https://{address}"))?;
+    let client = ProviderClient::new(transport)
+        .with_limits(limits)
+        .with_base_url(&TURNSTILE, base);
+    Ok(Turnstile::new(&client, Secret::new(SECRET)?)?)
+}
+
+/// Verifies tokens without this library.
 async fn bare(
     count: usize,
     address: &str,
     certificate: &str,
 ) -> Result<serde_json::Value, Failure> {
-    #[derive(serde::Deserialize)]
-    #[allow(dead_code, reason = "the benchmark decodes every member")]
-    struct Reply {
-        success: bool,
-        #[serde(rename = "error-codes")]
-        codes: Vec<String>,
-        challenge_ts: Option<String>,
-        hostname: Option<String>,
-        action: Option<String>,
-        cdata: Option<String>,
-    }
-    let root = reqwest::Certificate::from_der(&std::fs::read(certificate)?)?;
-    // reqwest needs a default provider for rustls; the transports of human-check select ring
-    // themselves.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .tls_certs_only([root])
-        .connect_timeout(Duration::from_secs(1))
-        .timeout(Duration::from_secs(2))
-        .no_proxy()
-        .build()?;
-    let url = format!("https://{address}/turnstile/v0/siteverify");
-    let token = token();
-    let once = async || -> Result<(), Failure> {
-        let form = [("secret", SECRET), ("response", token.as_str())];
-        let body = client.post(&url).form(&form).send().await?.bytes().await?;
-        let reply: Reply = serde_json::from_slice(&body)?;
-        assert!(reply.success && reply.hostname.as_deref() == Some(HOST));
-        Ok(())
-    };
-    once().await?;
+    let bare = Bare::new(address, certificate)?;
+    bare.verify(0).await?;
     let meter = Meter::start();
     for _ in 0..count {
-        once().await?;
+        bare.verify(0).await?;
     }
     Ok(meter.stop(count))
+}
+
+/// Runs workers that verify tokens without a pause.
+async fn steady(workers: usize, client: &impl Client) -> Result<serde_json::Value, Failure> {
+    let seconds: f64 = std::env::var("BENCH_SECONDS")?.parse()?;
+    let start = Instant::now();
+    let end = start + Duration::from_secs_f64(1.0 + seconds);
+    let mut tasks = tokio::task::JoinSet::new();
+    for worker in 0..workers {
+        let client = client.clone();
+        tasks.spawn_local(async move {
+            let mut checks = Vec::new();
+            while Instant::now() < end {
+                let began = Instant::now();
+                let passed = client.verify(worker).await.is_ok();
+                checks.push((began, began.elapsed(), passed));
+            }
+            checks
+        });
+    }
+    let checks = tasks.join_all().await.concat();
+    let figures = |from: Instant, to: Instant| {
+        let within = checks
+            .iter()
+            .filter(|(began, took, _)| (from..to).contains(&(*began + *took)));
+        let millis: Vec<f64> = within
+            .clone()
+            .map(|(_, took, _)| took.as_secs_f64() * 1e3)
+            .collect();
+        if millis.is_empty() {
+            return json!(null);
+        }
+        json!({
+            "each_second": (millis.len() as f64 / (to - from).as_secs_f64()).round(),
+            "failed": within.filter(|(_, _, passed)| !passed).count(),
+            "p50_ms": percentile(millis.clone(), 0.5),
+            "p99_ms": percentile(millis, 0.99),
+        })
+    };
+    let second = start + Duration::from_secs(1);
+    Ok(json!({
+        "failed": checks.iter().filter(|(_, _, passed)| !passed).count(),
+        "first_second": figures(start, second),
+        "after_it": figures(second, end),
+    }))
 }
 
 fn turnstile(address: &str, certificate: &str) -> Result<Turnstile, Failure> {
@@ -183,7 +313,8 @@ async fn burst(
     address: &str,
     certificate: &str,
 ) -> Result<serde_json::Value, Failure> {
-    let check: Arc<dyn HumanCheck> = Arc::new(turnstile(address, certificate)?.enforce(rules()?)?);
+    let check = limited(2 * count, address, certificate)?;
+    let check: Arc<dyn HumanCheck> = Arc::new(check.enforce(rules()?)?);
     let token = token();
     let start = Instant::now();
     let mut checks = tokio::task::JoinSet::new();

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::Uri;
+use http::{HeaderValue, Uri};
 use human_check_core::ConfigError;
 use url::{Host, Url};
 
@@ -27,6 +27,10 @@ pub struct Endpoint(Arc<Target>);
 struct Target {
     url: Url,
     uri: Uri,
+    /// What a request line of HTTP/1.1 has.
+    path: Uri,
+    /// Host and port, as the header `Host` has them.
+    authority: HeaderValue,
 }
 
 impl Endpoint {
@@ -85,8 +89,15 @@ impl Endpoint {
 
     /// Creates an endpoint from a URL that was checked. `None` if it cannot be sent in a request.
     fn of(url: Url) -> Option<Self> {
-        let uri = url.as_str().parse().ok()?;
-        Some(Self(Arc::new(Target { url, uri })))
+        let uri: Uri = url.as_str().parse().ok()?;
+        let path = uri.path_and_query()?.clone().into();
+        let authority = HeaderValue::from_str(uri.authority()?.as_str()).ok()?;
+        Some(Self(Arc::new(Target {
+            url,
+            uri,
+            path,
+            authority,
+        })))
     }
 
     /// Parses the URL of a service on the local link, such as the metadata server of a cloud.
@@ -146,6 +157,24 @@ impl Endpoint {
     /// Returns whether both are clones of one endpoint.
     pub(crate) fn ptr_eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Returns whether `other` has the same scheme, host and port.
+    #[cfg(feature = "rustls")]
+    pub(crate) fn has_host_of(&self, other: &Self) -> bool {
+        self.0.authority == other.0.authority && self.0.uri.scheme() == other.0.uri.scheme()
+    }
+
+    /// Returns the path, as a request line of HTTP/1.1 has it.
+    #[cfg(feature = "rustls")]
+    pub(crate) fn path(&self) -> &Uri {
+        &self.0.path
+    }
+
+    /// Returns host and port, as the header `Host` has them.
+    #[cfg(feature = "rustls")]
+    pub(crate) fn authority(&self) -> &HeaderValue {
+        &self.0.authority
     }
 
     /// Returns an endpoint with the scheme, host and port of `base`, and this path behind the path

@@ -4,7 +4,7 @@ use human_check_core::{CheckError, ErrorKind, Provider};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{ProviderClient, ResendPolicy};
-use crate::{Reply, Request, SendError, SendErrorKind};
+use crate::{Endpoint, Reply, Request, SendError, SendErrorKind};
 
 impl ProviderClient {
     /// Sends the request, and a second time if `resend` and the budget of retries permit it.
@@ -52,6 +52,18 @@ impl ProviderClient {
             }),
             2,
         )
+    }
+
+    /// Opens the connections that the allowed number of checks in flight needs.
+    pub(super) async fn open_connections(
+        &self,
+        provider: &Provider,
+        endpoint: &Endpoint,
+    ) -> Result<(), CheckError> {
+        let request = self.rebased(provider, Request::get(endpoint));
+        let in_flight = self.limits.max_in_flight;
+        let opened = self.transport.prewarm(request.endpoint(), in_flight).await;
+        opened.map_err(|error| check_error(provider, error))
     }
 
     /// Returns the request with the base URL of `provider`, if one is set.

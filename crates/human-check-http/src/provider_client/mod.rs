@@ -284,10 +284,10 @@ impl ProviderClient {
             .unwrap_or_else(|_| Err(CheckError::new(ErrorKind::Unavailable, provider, "timeout")))
     }
 
-    /// Opens a connection to the provider before the first visitor needs one.
+    /// Opens the connections to the provider before the first visitor needs one: as many as
+    /// [`Limits::max_in_flight`] checks at the same time need with HTTP/2, at most eight.
     ///
-    /// It sends a GET without a token to `endpoint`. Any reply will do: the connection is open
-    /// then.
+    /// It also sends one GET without a token to `endpoint`. Any reply will do.
     ///
     /// # Errors
     ///
@@ -301,6 +301,8 @@ impl ProviderClient {
         provider: &Provider,
         endpoint: &Endpoint,
     ) -> Result<(), CheckError> {
+        let opened = self.open_connections(provider, endpoint);
+        self.within_total_timeout(provider, opened).await?;
         self.call(provider, Request::get(endpoint), &[], |_| Ok(()))
             .await
     }

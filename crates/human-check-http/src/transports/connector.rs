@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -13,9 +14,11 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 use url::Url;
 
-use super::connections::CONNECT;
 use super::proxy::Proxy;
 use super::resolver::Resolver;
+
+/// How long connecting to one address may take.
+pub(super) const CONNECT: Duration = Duration::from_secs(1);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;

@@ -26,6 +26,22 @@ pub(super) fn of_connecting(error: &(dyn Error + 'static)) -> SendErrorKind {
     SendErrorKind::NotSent
 }
 
+/// Returns the texts of an error and of its causes, as a line.
+#[cfg(feature = "rustls")]
+pub(super) fn text_of(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Some errors repeat their cause.
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 #[cfg(feature = "rustls")]
 fn is_about_the_certificate(error: &(dyn Error + 'static)) -> bool {
     matches!(

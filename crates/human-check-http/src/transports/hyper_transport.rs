@@ -1,21 +1,26 @@
 use std::fmt;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt, Full};
+use http::Uri;
 use human_check_core::ConfigError;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::client::legacy::connect::Connection;
+use hyper_util::rt::TokioIo;
+use tower_service::Service;
 
-use super::connections::{Connections, IDLE};
 use super::connector::Connector;
 use super::failure;
+use super::lanes::{
+    BURST_LANES, Dial, DialError, Dialled, Host, Http1Line, Http2Line, Line, MAX_STREAMS, Sent,
+};
 use super::resolver::Resolver;
-use crate::{Reply, Request, SendError, SendErrorKind, Transport, TransportOptions};
+use crate::{Endpoint, Reply, Request, SendError, SendErrorKind, Transport, TransportOptions};
 
-/// The default transport: hyper with rustls (feature `rustls`).
+/// How often a request is sent at most, if servers close the connections without acting on it.
+const MAX_TRIES: usize = 4;
+
+/// The default transport: hyper and h2 with rustls (feature `rustls`).
 ///
 /// Create one for each process. It keeps its connections open, and clones share them.
 ///
@@ -26,17 +31,33 @@ use crate::{Reply, Request, SendError, SendErrorKind, Transport, TransportOption
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 ///
-/// It connects within one second, and closes a connection after 45 seconds without a request. It
+/// It connects within one second for each address of the host, and within three in total. It
 /// follows no redirect, stores no cookie, sends no referrer, and does not read proxies from the
 /// environment. TLS certificates are always verified.
 ///
-/// With HTTP/2 the first requests of a process share one connection instead of opening one each.
-/// Further connections are opened for each hundred checks in flight, at most eight to a provider.
+/// # Connections
 ///
-/// It needs a tokio runtime with its timer.
+/// With HTTP/2 a connection carries as many requests as the server allows streams, at most 100. The
+/// transport opens further connections only for requests that find no place: at most eight to a
+/// host, and up to 32 while connecting takes more than 100 ms, or when requests have been waiting for
+/// a second without a break. A request goes to the connection with the fewest. With HTTP/1.1 each
+/// request in flight has a connection, at most 1,024 to a host.
+///
+/// Requests that find no place wait for one, in the order of their arrival. If no connection is open
+/// and all attempts fail, they fail. A connection is closed after 45 seconds without a request.
+///
+/// It needs a tokio runtime with its timer. A connection ends with the runtime that it was opened
+/// on; other runtimes then open another one.
 #[derive(Clone)]
 pub struct HyperTransport {
-    connections: Connections<Client<HttpsConnector<Connector>, Full<Bytes>>>,
+    connector: HttpsConnector<Connector>,
+    hosts: Arc<Mutex<Vec<KnownHost>>>,
+}
+
+/// A host, and which endpoints it is the host of.
+struct KnownHost {
+    endpoint: Endpoint,
+    host: Arc<Host<Dialler>>,
 }
 
 impl HyperTransport {
@@ -58,23 +79,35 @@ impl HyperTransport {
     /// system cannot be loaded.
     pub fn with_options(options: TransportOptions) -> Result<Self, ConfigError> {
         let tls = super::tls::client_config(options.roots)?;
-        let connector = Connector::new(Resolver::system(), options.proxy.as_ref());
-        let connections = Connections::new(|| {
-            let connector = HttpsConnectorBuilder::new()
-                .with_tls_config(tls.clone())
-                .https_or_http() // `Endpoint` allows http to loopback and link-local addresses only
-                .enable_all_versions()
-                .wrap_connector(connector.clone());
-            Ok(Client::builder(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(IDLE)
-                // Detects a dead connection before all checks on it have timed out.
-                .http2_keep_alive_interval(Duration::from_secs(1))
-                .http2_keep_alive_timeout(Duration::from_secs(2))
-                .build(connector))
-        })?;
-        Ok(Self { connections })
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http() // `Endpoint` allows http to loopback and link-local addresses only
+            .enable_all_versions()
+            .wrap_connector(Connector::new(Resolver::system(), options.proxy.as_ref()));
+        Ok(Self {
+            connector,
+            hosts: Arc::default(),
+        })
+    }
+
+    /// Returns the host of `endpoint`.
+    fn host(&self, endpoint: &Endpoint) -> Arc<Host<Dialler>> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = hosts
+            .iter()
+            .find(|known| known.endpoint.has_host_of(endpoint))
+        {
+            return Arc::clone(&known.host);
+        }
+        let host = Host::new(Dialler {
+            connector: self.connector.clone(),
+            uri: endpoint.uri().clone(),
+        });
+        hosts.push(KnownHost {
+            endpoint: endpoint.clone(),
+            host: Arc::clone(&host),
+        });
+        host
     }
 }
 
@@ -87,50 +120,94 @@ impl fmt::Debug for HyperTransport {
 #[async_trait]
 impl Transport for HyperTransport {
     async fn send(&self, request: &Request, max_bytes: usize) -> Result<Reply, SendError> {
-        self.connections
-            .send(request.endpoint(), |client| {
-                send_with(client, request, max_bytes)
-            })
-            .await
+        let host = self.host(request.endpoint());
+        for _ in 0..MAX_TRIES {
+            let lease = host.lease().await?;
+            match lease.line().send(request, max_bytes).await {
+                Sent::Done(result) => return result,
+                Sent::Unprocessed => lease.close(),
+            }
+        }
+        let text = "the provider closes each connection without acting on the request";
+        Err(SendError::new(SendErrorKind::Lost).with_source(text))
+    }
+
+    async fn prewarm(&self, endpoint: &Endpoint, in_flight: usize) -> Result<(), SendError> {
+        let host = self.host(endpoint);
+        // Shows the protocol.
+        let first = host.lease().await?;
+        let lanes = match first.line().multiplexes() {
+            true => in_flight.div_ceil(first.line().capacity().clamp(1, MAX_STREAMS)),
+            false => in_flight,
+        };
+        host.open(lanes.min(BURST_LANES)).await;
+        Ok(())
     }
 }
 
-/// Sends the request, and returns the reply and whether the connection is HTTP/2.
-async fn send_with(
-    client: &Client<HttpsConnector<Connector>, Full<Bytes>>,
-    request: &Request,
-    max_bytes: usize,
-) -> Result<(Reply, bool), SendError> {
-    let mut outgoing = http::Request::new(Full::new(request.body().clone()));
-    *outgoing.method_mut() = request.method();
-    *outgoing.uri_mut() = request.endpoint().uri().clone();
-    *outgoing.headers_mut() = request.headers();
-    let response = client.request(outgoing).await.map_err(|error| {
-        let kind = match error.is_connect() {
-            true => failure::of_connecting(&error),
-            false => SendErrorKind::Lost,
-        };
-        SendError::new(kind).with_source(error)
-    })?;
-    let (parts, mut incoming) = response.into_parts();
-    // Most replies arrive in one piece, which is not copied.
-    let mut body = Bytes::new();
-    while let Some(frame) = incoming.frame().await {
-        let lost = |error| SendError::new(SendErrorKind::Lost).with_source(error);
-        let Ok(piece) = frame.map_err(lost)?.into_data() else {
-            continue;
-        };
-        if body.len() + piece.len() > max_bytes {
-            return Err(SendError::new(SendErrorKind::TooLarge));
-        }
-        body = if body.is_empty() {
-            piece
+/// Opens the connections to one host.
+struct Dialler {
+    connector: HttpsConnector<Connector>,
+    uri: Uri,
+}
+
+#[async_trait]
+impl Dial for Dialler {
+    type Line = AnyLine;
+
+    async fn dial(&self) -> Result<Dialled<AnyLine>, DialError> {
+        let io = self.connector.clone().call(self.uri.clone()).await;
+        let io = io.map_err(|error| {
+            let kind = failure::of_connecting(&*error);
+            DialError::new(kind, failure::text_of(&*error))
+        })?;
+        if io.connected().is_negotiated_h2() {
+            let Dialled { line, driver } = Http2Line::start(TokioIo::new(io)).await?;
+            let line = AnyLine::Http2(line);
+            Ok(Dialled { line, driver })
         } else {
-            let mut whole = BytesMut::from(body);
-            whole.extend_from_slice(&piece);
-            whole.freeze()
-        };
+            let Dialled { line, driver } = Http1Line::start(io).await?;
+            let line = AnyLine::Http1(line);
+            Ok(Dialled { line, driver })
+        }
     }
-    let http2 = parts.version == http::Version::HTTP_2;
-    Ok((Reply::from_parts(parts.status, parts.headers, body), http2))
+}
+
+/// A connection with the protocol that the server has chosen.
+#[derive(Clone)]
+enum AnyLine {
+    Http1(Http1Line),
+    Http2(Http2Line),
+}
+
+impl AnyLine {
+    async fn send(&self, request: &Request, max_bytes: usize) -> Sent {
+        match self {
+            Self::Http1(line) => line.send(request, max_bytes).await,
+            Self::Http2(line) => line.send(request, max_bytes).await,
+        }
+    }
+}
+
+impl Line for AnyLine {
+    fn capacity(&self) -> usize {
+        match self {
+            Self::Http1(line) => line.capacity(),
+            Self::Http2(line) => line.capacity(),
+        }
+    }
+
+    fn multiplexes(&self) -> bool {
+        match self {
+            Self::Http1(line) => line.multiplexes(),
+            Self::Http2(line) => line.multiplexes(),
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Http1(line) => line.is_closed(),
+            Self::Http2(line) => line.is_closed(),
+        }
+    }
 }

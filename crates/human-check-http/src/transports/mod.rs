@@ -1,18 +1,20 @@
 //! Transports, which send a request to a provider and return its reply.
 
-#[cfg(any(feature = "reqwest", feature = "rustls"))]
-mod connections;
 #[cfg(feature = "rustls")]
 mod connector;
 #[cfg(any(feature = "reqwest", feature = "rustls"))]
 mod failure;
 #[cfg(feature = "rustls")]
 mod hyper_transport;
+#[cfg(feature = "rustls")]
+mod lanes;
 mod mock_transport;
 #[cfg(any(feature = "reqwest", feature = "rustls"))]
 mod options;
 #[cfg(any(feature = "reqwest", feature = "rustls"))]
 mod proxy;
+#[cfg(any(feature = "reqwest", feature = "rustls"))]
+mod reply_body;
 #[cfg(feature = "reqwest")]
 mod reqwest_transport;
 #[cfg(any(feature = "reqwest", feature = "rustls"))]

@@ -3,7 +3,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-use crate::{Reply, Request};
+use crate::{Endpoint, Reply, Request};
 
 /// An HTTP client that sends one request to a provider and returns the reply.
 ///
@@ -48,6 +48,17 @@ pub trait Transport: Debug + Send + Sync + 'static {
     ///
     /// [`SendError`] if no complete reply arrived, or the body is longer than `max_bytes`.
     async fn send(&self, request: &Request, max_bytes: usize) -> Result<Reply, SendError>;
+
+    /// Opens the connections that `in_flight` requests at the same time need, before the first one.
+    ///
+    /// The default does nothing, for clients that open a connection with a request only.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] if no connection can be opened.
+    async fn prewarm(&self, _endpoint: &Endpoint, _in_flight: usize) -> Result<(), SendError> {
+        Ok(())
+    }
 }
 
 /// The error of a request that got no complete reply.
