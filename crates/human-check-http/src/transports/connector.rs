@@ -26,13 +26,14 @@ type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 /// Opens the connections of one client.
 #[derive(Clone)]
 pub(super) struct Connector {
+    resolver: Resolver,
     direct: HttpConnector<Resolver>,
     tunnel: Option<Tunnel<HttpConnector<Resolver>>>,
 }
 
 impl Connector {
     pub(super) fn new(resolver: Resolver, proxy: Option<&Proxy>) -> Self {
-        let mut direct = HttpConnector::new_with_resolver(resolver);
+        let mut direct = HttpConnector::new_with_resolver(resolver.clone());
         direct.enforce_http(false); // the connector around it adds TLS
         direct.set_nodelay(true);
         direct.set_connect_timeout(Some(CONNECT));
@@ -43,7 +44,11 @@ impl Connector {
                 None => tunnel,
             }
         });
-        Self { direct, tunnel }
+        Self {
+            resolver,
+            direct,
+            tunnel,
+        }
     }
 }
 
@@ -65,8 +70,17 @@ impl Service<Uri> for Connector {
                 Box::pin(async { connecting.await.map_err(Into::into) })
             }
             None => {
-                let connecting = self.direct.call(target);
-                Box::pin(async { connecting.await.map_err(Into::into) })
+                let resolver = self.resolver.clone();
+                let connecting = self.direct.call(target.clone());
+                Box::pin(async move {
+                    let connected = connecting.await;
+                    if connected.is_err()
+                        && let Some(host) = target.host()
+                    {
+                        resolver.doubt(host);
+                    }
+                    Ok(connected?)
+                })
             }
         }
     }
