@@ -1,7 +1,12 @@
-//! The cost of the replay store in memory, compared with the cache library moka.
+//! The cost of the stores in memory: of the replay store compared with the cache library moka, and of
+//! the attempt store.
 //!
 //! - `bench-stores memory N` claims N tokens in `MemoryReplayStore` and in moka, in turns and
 //!   through the same trait.
+//! - `bench-stores attempts THREADS N` counts N attempts and prints the threads and the attempts a
+//!   second, in millions.
+//! - `bench-stores stalls N` prints the longest claim and the longest attempt in microseconds, while
+//!   the stores grow to N entries, are full and expire.
 //! - `bench-stores count-memory|count-moka|count-digest N` claims N tokens, for a profiler.
 
 #![allow(
@@ -11,6 +16,8 @@
 )]
 
 use std::alloc::System;
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use human_check_bench::{median, token_number};
@@ -18,6 +25,8 @@ use human_check_core::adapter::async_trait;
 use human_check_core::{
     ClaimError, Claimed, DigestKey, MemoryReplayStore, Provider, ReplayStore, Submission, TokenId,
 };
+use human_check_guard::{AttemptKey, AttemptStore, MemoryAttemptStore};
+use human_check_testkit::ManualClock;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::runtime::{Builder, Runtime};
 
@@ -160,10 +169,94 @@ fn memory(n: usize) {
     println!("ratio-without-digest {first_bare:.2} {repeat_bare:.2} -");
 }
 
+/// Prints the attempts a second of so many threads together, in millions.
+fn attempts(threads: usize, n: usize) {
+    const ROUNDS: usize = 7;
+    let each = n / threads;
+    let rounds = (0..ROUNDS).map(|_| {
+        let store = MemoryAttemptStore::new(1_000_000);
+        let begin = Arc::new(Barrier::new(threads + 1));
+        let workers: Vec<_> = (0..threads)
+            .map(|thread| {
+                let (store, begin) = (store.clone(), Arc::clone(&begin));
+                let keys: Vec<_> = (0..each.min(1_000))
+                    .map(|n| AttemptKey::named(thread * 1_000 + n))
+                    .collect();
+                thread::spawn(move || {
+                    let runtime = Builder::new_current_thread().build().unwrap();
+                    begin.wait();
+                    runtime.block_on(async {
+                        for key in keys.iter().cycle().take(each) {
+                            store.add(key, TTL).await.unwrap();
+                        }
+                    });
+                })
+            })
+            .collect();
+        begin.wait();
+        let start = Instant::now();
+        workers
+            .into_iter()
+            .for_each(|worker| worker.join().unwrap());
+        (each * threads) as f64 / start.elapsed().as_secs_f64() / 1e6
+    });
+    println!("{threads} {:.1}", median(rounds.collect()));
+}
+
+/// Prints the longest claim and the longest attempt in microseconds, while the stores grow to N
+/// entries and then expire, and for each of them the hundredth in the order of length.
+///
+/// It measures the time of the processor that the thread has used. Interrupts of the machine are part
+/// of that, so the longest one says more about the machine. Stores have many parts that grow in the
+/// same way, so the hundredth shows how long that takes.
+fn stalls(n: usize) {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let clock = ManualClock::starting_now();
+    let claims = MemoryReplayStore::new(n)
+        .with_ttl(TTL)
+        .with_clock(clock.clone());
+    let attempts = MemoryAttemptStore::new(n).with_clock(clock.clone());
+    let mut all = [Vec::new(), Vec::new()];
+    // At N entries the stores are full. When they have expired, N others take their places.
+    for number in 0..3 * n {
+        if number == 2 * n {
+            clock.advance(2 * TTL);
+        }
+        let submission = Submission::new().with_token(&ACME, token_number(number, 32));
+        let key = AttemptKey::named(number);
+        let took = runtime.block_on(async {
+            let start = processor_time();
+            // A full store is an error.
+            let _ = claims
+                .claim(TokenId::of_submission(&submission, &ACME), TTL)
+                .await;
+            let claimed = processor_time();
+            attempts.add(&key, TTL).await.unwrap();
+            [claimed - start, processor_time() - claimed]
+        });
+        for (all, took) in all.iter_mut().zip(took) {
+            all.push(took);
+        }
+    }
+    for (name, mut all) in ["claim", "attempt"].into_iter().zip(all) {
+        all.sort_unstable();
+        let micros = |from_the_end: usize| all[all.len() - from_the_end].as_nanos() as f64 / 1e3;
+        println!("{name} {:.0} {:.0}", micros(1), micros(100));
+    }
+}
+
+/// Returns the time of the processor that this thread has used.
+fn processor_time() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
+        ["attempts", threads, n] => attempts(threads.parse().unwrap(), n.parse().unwrap()),
+        ["stalls", n] => stalls(n.parse().unwrap()),
         ["memory", n] => memory(n.parse().unwrap()),
         [which @ ("count-memory" | "count-moka" | "count-digest"), n] => {
             let runtime = Builder::new_current_thread().build().unwrap();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use human_check_core::{Clock, Secret, SystemClock};
+use human_check_core::{Clock, DigestKey, Secret, SystemClock};
 use human_check_guard::{AttemptKey, AttemptStore, AttemptStoreError};
 use redis::{Cmd, Value};
 
@@ -35,7 +35,7 @@ use crate::{MAX_TTL, RedisServer, RedisStoreError};
 #[derive(Clone)]
 pub struct RedisAttemptStore {
     server: RedisServer,
-    digest: [u8; 32],
+    digest: DigestKey,
     prefix: String,
     max_keys: u32,
     created: Arc<Mutex<HashMap<Duration, Created>>>,
@@ -65,10 +65,9 @@ impl RedisAttemptStore {
     /// `secret` is the key of the digests. It must be the same in every process that shares the
     /// counts. Connects when it is first used.
     pub fn new(server: &RedisServer, secret: &Secret) -> Self {
-        let context = "human-check-redis 2026-11-24 digests of attempt keys";
         Self {
             server: server.clone(),
-            digest: blake3::derive_key(context, secret.expose().as_bytes()),
+            digest: DigestKey::for_purpose("attempts", secret),
             prefix: "human-check:attempts:".to_owned(),
             max_keys: 100_000,
             created: Arc::default(),
@@ -114,9 +113,7 @@ impl RedisAttemptStore {
 
     /// Returns the key on the server for an address or account.
     fn key(&self, counted: &AttemptKey) -> String {
-        let hash = blake3::keyed_hash(&self.digest, counted.as_str().as_bytes());
-        let mut digest = [0; 16];
-        digest.copy_from_slice(&hash.as_bytes()[..16]);
+        let digest = self.digest.digest(&[counted.as_str().as_bytes()]);
         key(&self.prefix, digest)
     }
 

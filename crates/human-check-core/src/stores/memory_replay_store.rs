@@ -74,9 +74,15 @@ impl Hasher for DigestHasher {
     }
 }
 
-/// Several locks, so that threads seldom wait for each other. One is enough for loom, which tries
-/// all interleavings and would need longer with more.
-const SHARDS: usize = if cfg!(loom) { 1 } else { 16 };
+/// Returns how many locks a store has. There are several, so that threads seldom wait for each other
+/// and a table that grows is small: growing one of 2,048 digests takes a fraction of a millisecond.
+/// One is enough for loom, which tries all interleavings and would need longer with more.
+fn shards(capacity: usize) -> usize {
+    if cfg!(loom) {
+        return 1;
+    }
+    (capacity / 2_048).clamp(16, 1_024).next_power_of_two()
+}
 
 impl MemoryReplayStore {
     /// Creates a store for up to `capacity` tokens, with a ttl of ten minutes.
@@ -106,7 +112,7 @@ impl MemoryReplayStore {
     }
 
     fn build(capacity: usize, ttl: Duration, clock: Arc<dyn Clock>) -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::new(Generations::default()));
+        let shards = (0..shards(capacity)).map(|_| Mutex::new(Generations::default()));
         Self(Arc::new(Inner {
             shards: shards.collect(),
             live: AtomicUsize::new(0),

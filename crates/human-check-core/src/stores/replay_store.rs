@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::random::random;
-use crate::{CheckError, ErrorKind, Provider, Secret, Submission};
+use super::DigestKey;
+use crate::{CheckError, ErrorKind, Provider, Submission};
 
 /// A store that records which tokens were accepted, so that each token is accepted once.
 ///
@@ -126,61 +126,6 @@ impl fmt::Debug for TokenId<'_> {
     }
 }
 
-/// The key of the digests that a store keeps in place of tokens. `Debug` hides it.
-///
-/// Without the key, a leaked store does not show which tokens it holds.
-///
-/// ```
-/// use human_check_core::{DigestKey, Secret};
-///
-/// let secret = Secret::new("p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa")?;
-/// let (one, other) = (DigestKey::from_secret(&secret), DigestKey::from_secret(&secret));
-/// assert_eq!(one.digest(&[b"token"]), other.digest(&[b"token"]));
-/// # Ok::<(), human_check_core::ConfigError>(())
-/// ```
-#[derive(Clone)]
-pub struct DigestKey([u8; 32]);
-
-impl DigestKey {
-    /// Creates a random key, for a store that one process uses.
-    pub fn random() -> Self {
-        let mut key = [0; 32];
-        for part in key.chunks_exact_mut(8) {
-            part.copy_from_slice(&random().to_le_bytes());
-        }
-        Self(key)
-    }
-
-    /// Derives a key from `secret`, for a store that several processes share.
-    ///
-    /// The same secret gives the same key in every process.
-    pub fn from_secret(secret: &Secret) -> Self {
-        // Part of the derivation. Another text would change every digest in a shared store.
-        let context = "human-check 2026-11-24 digests of spent tokens";
-        Self(blake3::derive_key(context, secret.expose().as_bytes()))
-    }
-
-    /// Returns the first 128 bits of the keyed BLAKE3 hash of `parts`.
-    ///
-    /// The length of each part is hashed, too, so `["ab", "c"]` and `["a", "bc"]` differ.
-    pub fn digest(&self, parts: &[&[u8]]) -> [u8; 16] {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        for part in parts {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-        let mut digest = [0; 16];
-        digest.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        digest
-    }
-}
-
-impl fmt::Debug for DigestKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DigestKey([redacted])")
-    }
-}
-
 /// The error of a replay store that cannot tell whether a token was claimed before.
 ///
 /// ```
@@ -280,13 +225,22 @@ impl<S: ReplayStore + ?Sized> ReplayStore for std::sync::Arc<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Secret;
 
     static ACME: Provider = Provider::new("acme", &["acme-response", "acme-copy"]);
     static OTHER: Provider = Provider::new("other", &["other-response"]);
 
-    fn digest(submission: &Submission, provider: &Provider) -> [u8; 16] {
-        let key = DigestKey::from_secret(&Secret::new("k").unwrap());
-        TokenId::of_submission(submission, provider).digest(&key)
+    /// Returns the digests under a random key and under one that is derived from a secret.
+    fn digest(submission: &Submission, provider: &Provider) -> [[u8; 16]; 2] {
+        static RANDOM: std::sync::LazyLock<DigestKey> = std::sync::LazyLock::new(DigestKey::random);
+        let derived = DigestKey::from_secret(&Secret::new("k").unwrap());
+        let token = TokenId::of_submission(submission, provider);
+        [token.digest(&RANDOM), token.digest(&derived)]
+    }
+
+    #[track_caller]
+    fn assert_differ(one: [[u8; 16]; 2], other: [[u8; 16]; 2]) {
+        assert!(one[0] != other[0] && one[1] != other[1]);
     }
 
     #[test]
@@ -305,10 +259,16 @@ mod tests {
     fn values_are_told_apart_by_provider_name_and_text() {
         let token = |text: &str| Submission::new().with_token(&ACME, text);
         let of_other = Submission::new().with_token(&OTHER, "token");
-        assert_ne!(digest(&token("token"), &ACME), digest(&of_other, &OTHER));
-        assert_ne!(
+        assert_differ(digest(&token("token"), &ACME), digest(&of_other, &OTHER));
+        assert_differ(
             digest(&token("token"), &ACME),
-            digest(&token("tokem"), &ACME)
+            digest(&token("tokem"), &ACME),
+        );
+        // Tokens of one provider share long beginnings.
+        let long = "0.AAAA".repeat(300);
+        assert_differ(
+            digest(&token(&format!("{long}1")), &ACME),
+            digest(&token(&format!("{long}2")), &ACME),
         );
         let pair = |a: &str, b: &str| {
             let submission = Submission::new().with_token_part(&ACME, "lot", a.to_owned());
@@ -317,7 +277,7 @@ mod tests {
                 &ACME,
             )
         };
-        assert_ne!(pair("ab", "c"), pair("a", "bc"));
+        assert_differ(pair("ab", "c"), pair("a", "bc"));
         let swapped = Submission::new()
             .with_token_part(&ACME, "pass", "c")
             .with_token_part(&ACME, "lot", "ab");

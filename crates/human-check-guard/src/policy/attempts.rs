@@ -1,8 +1,10 @@
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -196,8 +198,8 @@ impl<S: AttemptStore + ?Sized> AttemptStore for Arc<S> {
 
 /// An [`AttemptStore`] in the memory of this process, for a limited number of keys.
 ///
-/// Clones share the counts. When the store is full, it drops windows that have ended, at most once
-/// a second. If that frees no room, every key that it does not hold has the count [`u32::MAX`]. So
+/// Clones share the counts. When the store is full, it drops windows that have ended, a part of the
+/// store at a time and each part at most once a second. If that frees no room, every key that it does not hold has the count [`u32::MAX`]. So
 /// an attacker who floods the store causes more challenges, and no request avoids one.
 ///
 /// ```
@@ -216,10 +218,20 @@ impl<S: AttemptStore + ?Sized> AttemptStore for Arc<S> {
 /// ```
 #[derive(Clone)]
 pub struct MemoryAttemptStore {
-    counts: Arc<Mutex<Counts>>,
+    shared: Arc<Shared>,
     capacity: usize,
     digest: [RandomState; 2],
     clock: Arc<dyn Clock>,
+}
+
+/// The counts, in parts with a lock each. So threads seldom wait for each other, and a part is small
+/// enough to be searched or to grow while a request waits.
+struct Shared {
+    parts: Box<[Mutex<Counts>]>,
+    /// The number of keys in all parts.
+    keys: AtomicUsize,
+    /// The part that a full store looks through next.
+    next_part: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -230,6 +242,10 @@ struct Counts {
     next_sweep: Option<Duration>,
 }
 
+/// How many keys a part has at most on average. A search through so many takes a fraction of a
+/// millisecond.
+const KEYS_OF_A_PART: usize = 1_024;
+
 #[derive(Clone, Copy)]
 struct Count {
     attempts: u32,
@@ -237,11 +253,28 @@ struct Count {
     ends: Duration,
 }
 
+impl Count {
+    /// Adds an attempt, to a new window if this one has ended. Returns the number of attempts.
+    fn add(&mut self, now: Duration, ends: Duration) -> u32 {
+        if self.ends > now {
+            self.attempts = self.attempts.saturating_add(1);
+        } else {
+            *self = Self { attempts: 1, ends };
+        }
+        self.attempts
+    }
+}
+
 impl MemoryAttemptStore {
     /// Creates a store for `capacity` keys. It needs about 64 bytes for each key.
     pub fn new(capacity: usize) -> Self {
+        let parts = (capacity / KEYS_OF_A_PART).clamp(1, 4_096);
         Self {
-            counts: Arc::default(),
+            shared: Arc::new(Shared {
+                parts: (0..parts).map(|_| Mutex::default()).collect(),
+                keys: AtomicUsize::new(0),
+                next_part: AtomicUsize::new(0),
+            }),
             capacity,
             digest: [RandomState::new(), RandomState::new()],
             clock: Arc::new(SystemClock),
@@ -260,23 +293,53 @@ impl MemoryAttemptStore {
         u128::from(high) << 64 | u128::from(low)
     }
 
-    fn with_counts<R>(&self, work: impl FnOnce(&mut Counts, Duration) -> R) -> R {
-        let now = self.clock.uptime();
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&mut counts, now)
+    /// Locks the part that has the count of a key.
+    fn part_of(&self, key: u128) -> MutexGuard<'_, Counts> {
+        // The lower bits select the place in the part's table.
+        let index = (key >> 64) as usize % self.shared.parts.len();
+        lock(&self.shared.parts[index])
     }
 
-    /// Returns whether there is no room for another key, after a sweep if one is due.
-    fn is_full(&self, counts: &mut Counts, now: Duration) -> bool {
-        if counts.by_key.len() < self.capacity {
+    /// Takes the place of a further key. Returns `false` if the store is full, also after a search
+    /// for ended windows if one is due. Call it without a lock.
+    fn take_place(&self, now: Duration) -> bool {
+        let places = &self.shared.keys;
+        let take = || {
+            let taken = places.fetch_add(1, Ordering::Relaxed) < self.capacity;
+            if !taken {
+                places.fetch_sub(1, Ordering::Relaxed);
+            }
+            taken
+        };
+        take() || (self.sweep(now) && take())
+    }
+
+    /// Drops the ended windows of the next parts, until there was one. Returns whether there was.
+    fn sweep(&self, now: Duration) -> bool {
+        // A request pays for a few parts. The next requests look through the others.
+        let parts = self.shared.parts.len().min(4);
+        (0..parts).any(|_| self.sweep_next(now))
+    }
+
+    /// Drops the ended windows of the next part, if its last search is long enough ago. Returns
+    /// whether there were any.
+    fn sweep_next(&self, now: Duration) -> bool {
+        let next = self.shared.next_part.fetch_add(1, Ordering::Relaxed);
+        let mut counts = lock(&self.shared.parts[next % self.shared.parts.len()]);
+        if counts.next_sweep.is_some_and(|next| next > now) {
             return false;
         }
-        if counts.next_sweep.is_none_or(|next| next <= now) {
-            counts.by_key.retain(|_, count| count.ends > now);
-            counts.next_sweep = Some(now + Duration::from_secs(1));
-        }
-        counts.by_key.len() >= self.capacity
+        counts.next_sweep = Some(now + Duration::from_secs(1));
+        let before = counts.by_key.len();
+        counts.by_key.retain(|_, count| count.ends > now);
+        let ended = before - counts.by_key.len();
+        self.shared.keys.fetch_sub(ended, Ordering::Relaxed);
+        ended > 0
     }
+}
+
+fn lock(part: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
+    part.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The longest window. A longer one could end at a time that the clock cannot represent.
@@ -288,36 +351,45 @@ const UNCOUNTED: u32 = u32::MAX;
 #[async_trait]
 impl AttemptStore for MemoryAttemptStore {
     async fn add(&self, key: &AttemptKey, window: Duration) -> Result<u32, AttemptStoreError> {
-        let key = self.digest(key);
-        Ok(self.with_counts(|counts, now| {
-            if let Some(count) = counts.by_key.get_mut(&key).filter(|count| count.ends > now) {
-                count.attempts = count.attempts.saturating_add(1);
-                return count.attempts;
+        let (key, now) = (self.digest(key), self.clock.uptime());
+        let ends = now + window.min(MAX_WINDOW);
+        if let Some(count) = self.part_of(key).by_key.get_mut(&key) {
+            return Ok(count.add(now, ends));
+        }
+        if !self.take_place(now) {
+            return Ok(UNCOUNTED);
+        }
+        match self.part_of(key).by_key.entry(key) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(Count { attempts: 1, ends });
+                Ok(1)
             }
-            counts.by_key.remove(&key);
-            if self.is_full(counts, now) {
-                return UNCOUNTED;
+            // Another thread has begun the window meanwhile.
+            Entry::Occupied(mut occupied) => {
+                self.shared.keys.fetch_sub(1, Ordering::Relaxed);
+                Ok(occupied.get_mut().add(now, ends))
             }
-            let ends = now + window.min(MAX_WINDOW);
-            counts.by_key.insert(key, Count { attempts: 1, ends });
-            1
-        }))
+        }
     }
 
     async fn count(&self, key: &AttemptKey) -> Result<u32, AttemptStoreError> {
-        let key = self.digest(key);
-        Ok(
-            self.with_counts(|counts, now| match counts.by_key.get(&key).copied() {
-                Some(count) if count.ends > now => count.attempts,
-                _ if self.is_full(counts, now) => UNCOUNTED,
-                _ => 0,
-            }),
-        )
+        let (key, now) = (self.digest(key), self.clock.uptime());
+        let count = self.part_of(key).by_key.get(&key).copied();
+        if let Some(count) = count.filter(|count| count.ends > now) {
+            return Ok(count.attempts);
+        }
+        // A key with an ended window keeps its place.
+        if count.is_some() || self.shared.keys.load(Ordering::Relaxed) < self.capacity {
+            return Ok(0);
+        }
+        Ok(if self.sweep(now) { 0 } else { UNCOUNTED })
     }
 
     async fn clear(&self, key: &AttemptKey) -> Result<(), AttemptStoreError> {
         let key = self.digest(key);
-        self.with_counts(|counts, _| counts.by_key.remove(&key));
+        if self.part_of(key).by_key.remove(&key).is_some() {
+            self.shared.keys.fetch_sub(1, Ordering::Relaxed);
+        }
         Ok(())
     }
 }
@@ -426,7 +498,60 @@ mod tests {
             "another network has room"
         );
         assert_eq!(add("203.0.113.7".to_owned()).await, 1);
-        assert!(attempts.counts.lock().unwrap().by_key.len() < 1_010);
+        assert!(attempts.shared.keys.load(Ordering::Relaxed) < 1_010);
+    }
+
+    #[tokio::test]
+    async fn a_large_full_store_finds_room_in_all_of_its_parts() {
+        const KEYS: u32 = 40_000;
+        let clock = ManualClock::starting_now();
+        let attempts = MemoryAttemptStore::new(KEYS as usize).with_clock(clock.clone());
+        let add = async |n: u32| attempts.add(&AttemptKey::named(n), MINUTE).await.unwrap();
+        assert!(attempts.shared.parts.len() > 1);
+        for n in 0..KEYS {
+            assert_eq!(add(n).await, 1, "{n}");
+        }
+        assert_eq!(add(KEYS).await, UNCOUNTED);
+        assert_eq!(add(7).await, 2, "a key that it holds goes on");
+        clock.advance(MINUTE);
+        let uncounted = async |keys: std::ops::Range<u32>| {
+            let mut uncounted = 0;
+            for n in keys {
+                uncounted += u32::from(add(n).await == UNCOUNTED);
+            }
+            uncounted
+        };
+        assert_eq!(uncounted(KEYS..2 * KEYS).await, 0, "all windows have ended");
+        assert_eq!(uncounted(2 * KEYS..2 * KEYS + 100).await, 100, "full again");
+    }
+
+    #[test]
+    fn threads_that_begin_one_window_count_together() {
+        let attempts = MemoryAttemptStore::new(100);
+        let counts: Vec<_> = (0..8)
+            .map(|_| {
+                let attempts = attempts.clone();
+                std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().build();
+                    runtime.unwrap().block_on(async {
+                        for n in 0..1_000 {
+                            let key = AttemptKey::named(n % 50);
+                            attempts.add(&key, MINUTE).await.unwrap();
+                        }
+                    });
+                })
+            })
+            .collect();
+        counts.into_iter().for_each(|thread| thread.join().unwrap());
+        let total: u32 = attempts.shared.parts.iter().map(lock).fold(0, |sum, part| {
+            sum + part
+                .by_key
+                .values()
+                .map(|count| count.attempts)
+                .sum::<u32>()
+        });
+        assert_eq!(total, 8_000);
+        assert_eq!(attempts.shared.keys.load(Ordering::Relaxed), 50);
     }
 
     #[test]
