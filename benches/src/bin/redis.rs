@@ -1,14 +1,17 @@
 //! Claims a second through the replay store in Redis, compared with a bare loop of the same client.
 //!
-//! `bench-redis URL CLAIMS CALLERS ROUNDS` prints three medians: the claims a second of the bare
-//! loop, those of the store, and the ratio of the store to the bare loop. Both use two connections
-//! and new keys. Their rounds alternate, because the speed of a machine changes over time.
+//! `bench-redis URL CLAIMS CALLERS ROUNDS LENGTH` prints three medians: the claims a second of the
+//! bare loop, those of the store, and the ratio of the store to the bare loop. Both use two
+//! connections. The bare loop has its keys ready before the clock starts, and the store makes its
+//! keys from tokens of LENGTH bytes. Their rounds alternate, in both orders, because the speed of a
+//! machine changes over time.
 
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use human_check_bench::{median, token_number};
 use human_check_core::{Claimed, Provider, ReplayStore, Secret, Submission, TokenId};
 use human_check_redis::{RedisReplayStore, RedisServer};
 use redis::aio::MultiplexedConnection;
@@ -24,7 +27,7 @@ async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().collect();
     let argument = |at: usize| arguments.get(at).map_or("", String::as_str);
     let (claims, callers) = (argument(2).parse()?, argument(3).parse()?);
-    let rounds: usize = argument(4).parse()?;
+    let (rounds, length): (usize, usize) = (argument(4).parse()?, argument(5).parse()?);
     let client = redis::Client::open(argument(1))?;
     let connections = [
         client.get_multiplexed_async_connection().await?,
@@ -37,11 +40,25 @@ async fn main() -> Result<(), Failure> {
     let started = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     for round in 0..=rounds {
         let run = format!("{started:016x}-{round:03}");
-        let bare = each(claims, callers, |n| bare(&connections, &run, n)).await?;
-        // The submissions are created before the clock starts.
-        let token = |n: usize| Submission::new().with_token(&ACME, format!("token-{run}-{n}"));
+        // As long as the keys of the store.
+        let keys: Vec<_> = (0..claims)
+            .map(|n| format!("bare-bench:{run}-{n:018}"))
+            .collect();
+        let token = |n: usize| {
+            let start = format!("token-{run}-{n}-");
+            let rest = length.saturating_sub(start.len());
+            Submission::new().with_token(&ACME, start + &token_number(n, rest.max(16)))
+        };
         let submissions: Vec<_> = (0..claims).map(token).collect();
-        let store_took = each(claims, callers, |n| claim(&store, &submissions[n])).await?;
+        let loop_once = each(claims, callers, |n| bare(&connections, &keys[n], n));
+        let store_once = each(claims, callers, |n| claim(&store, &submissions[n]));
+        let (bare, store_took) = if round % 2 == 0 {
+            let bare = loop_once.await?;
+            (bare, store_once.await?)
+        } else {
+            let store = store_once.await?;
+            (loop_once.await?, store)
+        };
         // The first round warms up.
         if round > 0 {
             bare_seconds.push(bare.as_secs_f64());
@@ -54,11 +71,6 @@ async fn main() -> Result<(), Failure> {
     let store = claims as f64 / median(store_seconds);
     writeln!(std::io::stdout(), "{bare:.0} {store:.0} {ratio:.3}")?;
     Ok(())
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_unstable_by(f64::total_cmp);
-    figures[figures.len() / 2]
 }
 
 /// Runs `once` for each number below `claims`, with `callers` at a time, and returns the duration.
@@ -84,12 +96,10 @@ async fn each<F: Future<Output = Result<(), Failure>>>(
 
 async fn bare(
     connections: &[MultiplexedConnection; 2],
-    run: &str,
+    key: &str,
     n: usize,
 ) -> Result<(), Failure> {
     let mut connection = connections[n % 2].clone();
-    // As long as the keys of the store.
-    let key = format!("bare-bench:{run}-{n:018}");
     let mut set = redis::cmd("SET");
     set.arg(key).arg("1").arg("NX").arg("PX").arg(60_000);
     let reply: Option<String> = set.query_async(&mut connection).await?;

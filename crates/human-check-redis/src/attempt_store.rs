@@ -8,7 +8,7 @@ use human_check_core::{Clock, DigestKey, Secret, SystemClock};
 use human_check_guard::{AttemptKey, AttemptStore, AttemptStoreError};
 use redis::{Cmd, Value};
 
-use crate::key::key;
+use crate::key::Key;
 use crate::replay_store::millis;
 use crate::{MAX_TTL, RedisServer, RedisStoreError};
 
@@ -112,9 +112,9 @@ impl RedisAttemptStore {
     }
 
     /// Returns the key on the server for an address or account.
-    fn key(&self, counted: &AttemptKey) -> String {
+    fn key(&self, counted: &AttemptKey) -> Key<'_> {
         let digest = self.digest.digest(&[counted.as_str().as_bytes()]);
-        key(&self.prefix, digest)
+        Key::new(&self.prefix, digest)
     }
 
     /// Sends a command, and reads its reply with `read`, which returns `None` for a reply that does

@@ -1,12 +1,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, Value};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::{RedisStoreError, reply};
 use crate::limits::Limits;
@@ -68,11 +68,16 @@ impl Link {
         command: &Cmd,
         limits: &Limits,
     ) -> Result<Value, RedisStoreError> {
-        let open = self.open(limits);
+        // The clock is read once for a command on an open connection.
+        let mut now = Instant::now();
+        let open = self.open(limits, now);
         let connection = match open.connection.peek() {
             Some(done) => done.clone(),
             None => match timeout(limits.connect, open.connection.clone()).await {
-                Ok(done) => done,
+                Ok(done) => {
+                    now = Instant::now();
+                    done
+                }
                 Err(_) => {
                     self.discard(&open);
                     return Err(RedisStoreError::UNCONNECTED);
@@ -80,9 +85,9 @@ impl Link {
             },
         };
         let mut connection = connection.map_err(|failed| failed.error)?;
-        open.record_write();
-        let outcome = match timeout(limits.response, connection.send_packed_command(command)).await
-        {
+        open.record_write(now);
+        let replied = connection.send_packed_command(command);
+        let outcome = match timeout_at(now + limits.response, replied).await {
             Ok(Ok(value)) => reply(value),
             Ok(Err(error)) => Err(RedisStoreError::from_client(&error)),
             Err(_) => Err(RedisStoreError::TIMEOUT),
@@ -118,12 +123,12 @@ impl Link {
     }
 
     /// Returns the connection, or begins to open one.
-    fn open(&self, limits: &Limits) -> Arc<Open> {
+    fn open(&self, limits: &Limits, now: Instant) -> Arc<Open> {
         let mut open = self.lock();
-        if let Some(open) = open.as_ref().filter(|open| open.is_usable(limits)) {
+        if let Some(open) = open.as_ref().filter(|open| open.is_usable(limits, now)) {
             return Arc::clone(open);
         }
-        let opening = Arc::new(Open::begin(self.client.clone(), limits.connect));
+        let opening = Arc::new(Open::begin(self.client.clone(), limits));
         *open = Some(Arc::clone(&opening));
         opening
     }
@@ -136,15 +141,22 @@ impl Link {
 impl Open {
     /// Begins to open a connection, in a task of its own: a caller that gives up does not abort the
     /// attempt for the other callers.
-    fn begin(client: Client, limit: Duration) -> Self {
+    fn begin(client: Client, limits: &Limits) -> Self {
+        let Limits {
+            connect,
+            max_in_flight,
+            ..
+        } = *limits;
         let task = tokio::spawn(async move {
             // The client's own timeouts do not cover the look-up of the name, TLS and the login, so
             // the timeouts of this crate replace them.
             let config = AsyncConnectionConfig::new()
                 .set_connection_timeout(None)
-                .set_response_timeout(None);
+                .set_response_timeout(None)
+                // So that no command waits for a place in the client's queue.
+                .set_pipeline_buffer_size(max_in_flight.min(1_024));
             let opening = client.get_multiplexed_async_connection_with_config(&config);
-            match timeout(limit, opening).await {
+            match timeout(connect, opening).await {
                 Ok(Ok(connection)) => Ok(connection),
                 Ok(Err(error)) => Err(Failed::now(RedisStoreError::from_client(&error))),
                 Err(_) => Err(Failed::now(RedisStoreError::UNCONNECTED)),
@@ -164,20 +176,23 @@ impl Open {
 
     /// Returns whether the next command may use the connection. A failed attempt counts as usable
     /// for a short time, so that not every command causes another attempt.
-    fn is_usable(&self, limits: &Limits) -> bool {
+    fn is_usable(&self, limits: &Limits, now: Instant) -> bool {
         match self.connection.peek() {
             None => true,
             Some(Ok(_)) => match self.waiting_since.load(Ordering::Relaxed) {
                 0 => true,
-                since => self.millis().saturating_sub(since) <= limits.response.as_millis() as u64,
+                since => {
+                    self.millis(now).saturating_sub(since) <= limits.response.as_millis() as u64
+                }
             },
-            Some(Err(failed)) => failed.at.elapsed() < RECONNECT_PAUSE,
+            Some(Err(failed)) => now.saturating_duration_since(failed.at) < RECONNECT_PAUSE,
         }
     }
 
-    fn record_write(&self) {
+    fn record_write(&self, now: Instant) {
         if self.waiting_since.load(Ordering::Relaxed) == 0 {
-            self.waiting_since.store(self.millis(), Ordering::Relaxed);
+            self.waiting_since
+                .store(self.millis(now), Ordering::Relaxed);
         }
     }
 
@@ -185,8 +200,8 @@ impl Open {
         self.waiting_since.store(0, Ordering::Relaxed);
     }
 
-    fn millis(&self) -> u64 {
-        self.since.elapsed().as_millis() as u64 + 1
+    fn millis(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.since).as_millis() as u64 + 1
     }
 }
 

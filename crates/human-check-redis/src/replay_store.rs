@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use human_check_core::{ClaimError, Claimed, DigestKey, ReplayStore, Secret, TokenId};
 use redis::{Cmd, Value};
 
-use crate::key::key;
+use crate::key::Key;
 use crate::{MAX_TTL, RedisServer, RedisStoreError};
 
 /// A replay store on a Redis or Valkey server. Each token passes once over all processes that share
@@ -67,8 +67,10 @@ impl RedisReplayStore {
 
     /// Sends the command that claims a digest.
     async fn set(&self, digest: [u8; 16], ttl: Duration) -> Result<Claimed, RedisStoreError> {
-        let mut set = Cmd::new();
-        set.arg("SET").arg(key(&self.prefix, digest)).arg("1");
+        let key = Key::new(&self.prefix, digest);
+        // Six arguments, of which four and the digits of the ttl are short.
+        let mut set = Cmd::with_capacity(6, key.len() + 32);
+        set.arg("SET").arg(key).arg("1");
         set.arg("NX").arg("PX").arg(millis(ttl));
         match self.server.run(&set).await? {
             Value::Okay => Ok(Claimed::First),

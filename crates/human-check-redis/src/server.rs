@@ -6,7 +6,6 @@ use std::time::Duration;
 use human_check_core::{ConfigError, Secret};
 use redis::io::tcp::TcpSettings;
 use redis::{Client, Cmd, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, Value};
-use tokio::sync::Semaphore;
 
 use crate::error::RedisStoreError;
 use crate::limits::Limits;
@@ -49,7 +48,7 @@ pub struct RedisServer {
 struct Shared {
     links: Box<[Link]>,
     next: AtomicUsize,
-    in_flight: Semaphore,
+    in_flight: AtomicUsize,
 }
 
 impl RedisServer {
@@ -77,7 +76,7 @@ impl RedisServer {
         let shared = Arc::new(Shared {
             links: links.collect(),
             next: AtomicUsize::new(0),
-            in_flight: Semaphore::new(limits.max_in_flight),
+            in_flight: AtomicUsize::new(0),
         });
         Self {
             client,
@@ -149,7 +148,7 @@ impl RedisServer {
     /// Further commands fail at once with `store-busy`, and do not queue behind a slow server.
     #[must_use]
     pub fn with_max_in_flight(self, count: usize) -> Self {
-        self.with_limits(|limits| limits.max_in_flight = count.clamp(1, Semaphore::MAX_PERMITS))
+        self.with_limits(|limits| limits.max_in_flight = count.max(1))
     }
 
     fn with_limits(self, change: impl FnOnce(&mut Limits)) -> Self {
@@ -165,7 +164,7 @@ impl RedisServer {
             next,
             in_flight,
         } = &*self.shared;
-        let _permit = in_flight.try_acquire().map_err(|_| RedisStoreError::BUSY)?;
+        let _in_flight = InFlight::enter(in_flight, self.limits.max_in_flight)?;
         let turn = next.fetch_add(1, Ordering::Relaxed);
         links[turn % links.len()].run(command, &self.limits).await
     }
@@ -180,6 +179,28 @@ impl RedisServer {
     /// Returns host and port, without user and password.
     pub(crate) fn address(&self) -> String {
         self.client.get_connection_info().addr().to_string()
+    }
+}
+
+/// Counts a command as in flight until it is dropped.
+struct InFlight<'a>(&'a AtomicUsize);
+
+impl<'a> InFlight<'a> {
+    /// # Errors
+    ///
+    /// [`RedisStoreError::BUSY`] if `max` commands are in flight.
+    fn enter(in_flight: &'a AtomicUsize, max: usize) -> Result<Self, RedisStoreError> {
+        let entered = Self(in_flight);
+        match in_flight.fetch_add(1, Ordering::Relaxed) < max {
+            true => Ok(entered),
+            false => Err(RedisStoreError::BUSY),
+        }
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
