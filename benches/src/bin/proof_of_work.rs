@@ -89,7 +89,7 @@ fn presets(n: usize) {
             assert!(verdict.unwrap().is_human());
         });
         let both = 1e6 / (issue + verify);
-        println!("| `{name}` | {issue:.0} | {verify:.0} | {both:.0} |");
+        println!("| `{name}` | {issue:.0} | {verify:.1} | {both:.0} |");
     }
 }
 

@@ -70,9 +70,7 @@ fn make(
     let solution = derive(&parameters, counter)?;
     // The browser gets the first half of the key. The other half cannot be guessed from it.
     parameters.key_prefix = hex::encode(&solution[..solution.len() / 2]);
-    let challenge = key
-        .sign(parameters, Some(&solution))
-        .ok_or(DerivationFailed)?;
+    let challenge = key.sign(parameters, &solution).ok_or(DerivationFailed)?;
     serde_json::to_string(&challenge).map_err(|_| DerivationFailed)
 }
 

@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
 use std::fmt;
 
-use altcha::{Challenge, ChallengeParameters, HmacAlgorithm};
+use altcha::{Challenge, ChallengeParameters};
 use hmac::{Hmac, Mac};
 use human_check_core::{ConfigError, Secret};
+use serde_json::Value;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
@@ -35,9 +37,9 @@ pub struct Keys {
 #[derive(Clone)]
 pub(crate) struct Key {
     /// Signs challenges.
-    challenges: Secret,
+    challenges: Hmac<Sha256>,
     /// Signs the key that solves a challenge.
-    derived_keys: Secret,
+    derived_keys: Hmac<Sha256>,
 }
 
 impl Keys {
@@ -51,7 +53,7 @@ impl Keys {
     /// [`ConfigError`] when the secret has fewer than 32 characters, or fewer than 8 different
     /// ones.
     pub fn new(secret: Secret) -> Result<Self, ConfigError> {
-        let derived_keys = hmac(&secret, b"human-check signatures of derived keys");
+        let derived_keys = tag(&hmac(&secret), b"human-check signatures of derived keys");
         Self::with_key_secret(secret, Secret::new(hex::encode(derived_keys))?)
     }
 
@@ -74,10 +76,7 @@ impl Keys {
             ));
         }
         Ok(Self {
-            current: Key {
-                challenges: secret,
-                derived_keys: key_secret,
-            },
+            current: Key::new(&secret, &key_secret),
             previous: None,
         })
     }
@@ -100,39 +99,38 @@ impl Keys {
     /// Returns the key that signed a challenge, or `None` when none of these keys did.
     pub(crate) fn signer(&self, challenge: &Challenge) -> Option<&Key> {
         let signature = challenge.signature.as_deref()?;
+        let signed = signed_bytes(&challenge.parameters)?;
         let mut keys = std::iter::once(&self.current).chain(&self.previous);
-        keys.find(|key| {
-            let signed = key.sign(challenge.parameters.clone(), None);
-            let expected = signed.and_then(|signed| signed.signature);
-            expected.is_some_and(|expected| constant_time_eq(&expected, signature))
-        })
+        keys.find(|key| is_hex_of(&tag(&key.challenges, &signed), signature))
     }
 }
 
 impl Key {
-    /// Signs parameters, and the key that solves them where it is known. Returns `None` for
-    /// parameters that cannot be written as JSON. Parameters that were read as JSON always can.
+    fn new(challenges: &Secret, derived_keys: &Secret) -> Self {
+        Self {
+            challenges: hmac(challenges),
+            derived_keys: hmac(derived_keys),
+        }
+    }
+
+    /// Signs parameters, and the key that solves them. Returns `None` for parameters that cannot be
+    /// written as JSON.
     pub(crate) fn sign(
         &self,
         mut parameters: ChallengeParameters,
-        derived_key: Option<&[u8]>,
+        derived_key: &[u8],
     ) -> Option<Challenge> {
-        altcha::sign_challenge(
-            &HmacAlgorithm::Sha256,
-            &mut parameters,
-            derived_key,
-            self.challenges.expose(),
-            Some(self.derived_keys.expose()),
-        )
-        .ok()
+        parameters.key_signature = Some(hex::encode(tag(&self.derived_keys, derived_key)));
+        let signature = tag(&self.challenges, &signed_bytes(&parameters)?);
+        Some(Challenge {
+            parameters,
+            signature: Some(hex::encode(signature)),
+        })
     }
 
     /// Returns whether `derived_key` is the key that was signed when the challenge was issued.
     pub(crate) fn signed(&self, derived_key: &[u8], signature: &str) -> bool {
-        constant_time_eq(
-            &hex::encode(hmac(&self.derived_keys, derived_key)),
-            signature,
-        )
+        is_hex_of(&tag(&self.derived_keys, derived_key), signature)
     }
 }
 
@@ -142,15 +140,75 @@ impl fmt::Debug for Key {
     }
 }
 
-fn hmac(secret: &Secret, message: &[u8]) -> [u8; 32] {
-    match Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()) {
-        Ok(mac) => mac.chain_update(message).finalize().into_bytes().into(),
+/// Returns the bytes that are signed: the parameters as JSON without spaces, with the members of
+/// every object in order.
+///
+/// The members of [`ChallengeParameters`] are written in this order already, and those of the data
+/// are in a sorted map. Only values of the data that hold values themselves are sorted here.
+fn signed_bytes(parameters: &ChallengeParameters) -> Option<Vec<u8>> {
+    let holds_values = |value: &Value| value.is_object() || value.is_array();
+    let data = parameters.data.as_ref();
+    if data.is_some_and(|data| data.values().any(holds_values)) {
+        let mut parameters = parameters.clone();
+        parameters
+            .data
+            .iter_mut()
+            .flat_map(BTreeMap::values_mut)
+            .for_each(sort);
+        return serde_json::to_vec(&parameters).ok();
+    }
+    // As long as the parameters of a challenge of this library.
+    let mut bytes = Vec::with_capacity(512);
+    serde_json::to_writer(&mut bytes, parameters).ok()?;
+    Some(bytes)
+}
+
+/// Sorts the members of objects, at every depth. They may be in another order where a program turns
+/// on the feature `preserve_order` of `serde_json`.
+fn sort(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(sort),
+        Value::Object(members) => {
+            let sorted: BTreeMap<_, _> = std::mem::take(members).into_iter().collect();
+            *members = sorted.into_iter().collect();
+            members.values_mut().for_each(sort);
+        }
+        _ => {}
+    }
+}
+
+fn hmac(secret: &Secret) -> Hmac<Sha256> {
+    match Hmac::new_from_slice(secret.expose().as_bytes()) {
+        Ok(mac) => mac,
         Err(_) => unreachable!("HMAC takes keys of every length"),
     }
 }
 
-/// Compares two texts in constant time. The comparison is exact, so that a signature has one
-/// accepted spelling.
+fn tag(key: &Hmac<Sha256>, message: &[u8]) -> [u8; 32] {
+    key.clone()
+        .chain_update(message)
+        .finalize()
+        .into_bytes()
+        .into()
+}
+
+/// Returns whether `text` is `tag` in lower-case hex, in constant time. The comparison is exact, so
+/// that a signature has one accepted spelling.
+fn is_hex_of(tag: &[u8; 32], text: &str) -> bool {
+    let mut hex = [0; 64];
+    let encoded = hex::encode_to_slice(tag, &mut hex);
+    let Ok(text) = <&[u8; 64]>::try_from(text.as_bytes()) else {
+        return false;
+    };
+    // Every byte counts, and the compiler can compare many at a time.
+    let differences = hex
+        .iter()
+        .zip(text)
+        .fold(0, |all, (one, other)| all | (one ^ other));
+    encoded.is_ok() && differences.ct_eq(&0).into()
+}
+
+/// Compares two texts in constant time.
 pub(crate) fn constant_time_eq(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
 }
@@ -213,7 +271,79 @@ mod tests {
     fn the_second_secret_differs_from_the_first_and_follows_from_it() {
         let (one, again) = (Keys::new(secret(GOOD)), Keys::new(secret(GOOD)));
         let (one, again) = (one.unwrap().current, again.unwrap().current);
-        assert_ne!(one.derived_keys.expose(), GOOD);
-        assert_eq!(one.derived_keys.expose(), again.derived_keys.expose());
+        let tags = |key: &Key| (tag(&key.challenges, b"x"), tag(&key.derived_keys, b"x"));
+        assert_ne!(tags(&one).0, tags(&one).1);
+        assert_eq!(tags(&one), tags(&again));
+    }
+
+    /// Parameters with this JSON as their data, and other members that are written in several ways.
+    fn parameters(data: &str) -> ChallengeParameters {
+        let json = format!(
+            r#"{{"algorithm":"a\"\\\u0001\u2028/é","cost":1,"data":{data},"keyLength":32,
+                "expiresAt":-7,"keyPrefix":"00","nonce":"\u0041","salt":"","unknown":[1e999]}}"#
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn challenges_are_signed_as_the_official_library_signs_them() {
+        let keys = Keys::new(secret(GOOD)).unwrap();
+        let other = secret(&hex::encode(tag(
+            &hmac(&secret(GOOD)),
+            b"human-check signatures of derived keys",
+        )));
+        for data in [
+            "null",
+            "{}",
+            r#"{"site":"www.example.com","action":"signup"}"#,
+            r#"{"b":1,"a":2,"b":3}"#,
+            r#"{"\u0061":1,"a":"\u00e9\n\/","":null,"é":true,"Z":1,"\uffff":1,"😀":2}"#,
+            r#"{"a":1.0,"b":1e3,"c":-0,"d":0.1,"e":1e21,"f":18446744073709551615}"#,
+            r#"{"g":123456789012345678901234567890,"h":-9223372036854775808}"#,
+            r#"{"b":{"z":1,"a":2,"z":9},"a":[{"y":{"q":1,"b":[]},"x":2},[3,{}]]}"#,
+        ] {
+            let mut theirs = parameters(data);
+            let theirs = altcha::sign_challenge(
+                &altcha::HmacAlgorithm::Sha256,
+                &mut theirs,
+                Some(b"a key"),
+                GOOD,
+                Some(other.expose()),
+            );
+            let ours = keys.current.sign(parameters(data), b"a key").unwrap();
+            assert_eq!(
+                serde_json::to_value(&ours).unwrap(),
+                serde_json::to_value(theirs.unwrap()).unwrap(),
+                "{data}"
+            );
+            assert!(keys.signer(&ours).is_some());
+        }
+    }
+
+    #[test]
+    fn members_of_nested_data_are_signed_in_order_whatever_order_they_have() {
+        let mut value = Value::Array(vec![serde_json::json!({"b": {"d": 1, "c": 2}, "a": 3})]);
+        sort(&mut value);
+        assert_eq!(value.to_string(), r#"[{"a":3,"b":{"c":2,"d":1}}]"#);
+    }
+
+    #[test]
+    fn a_signature_has_one_spelling() {
+        let tag = [0xab; 32];
+        let text = "ab".repeat(32);
+        assert!(is_hex_of(&tag, &text));
+        for at in 0..64 {
+            let mut other = text.clone();
+            other.replace_range(at..=at, "c");
+            assert!(!is_hex_of(&tag, &other), "{at}");
+        }
+        for other in [
+            text.to_uppercase(),
+            text[1..].to_owned(),
+            text.clone() + "a",
+            String::new(),
+        ] {
+            assert!(!is_hex_of(&tag, &other), "{other}");
+        }
     }
 }

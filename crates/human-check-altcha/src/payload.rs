@@ -33,10 +33,10 @@ pub(crate) fn read(field: &str) -> Result<Payload, Refusal> {
 /// Reading a member allocates memory before the signature can be verified, so a client could
 /// otherwise make the server allocate at no cost.
 fn has_too_many_members(json: &[u8]) -> bool {
-    let syntax = json
-        .iter()
-        .filter(|b| matches!(b, b'"' | b',' | b'[' | b'{'));
-    syntax.count() > 160
+    let is_counted = |byte: &u8| u8::from(matches!(byte, b'"' | b',' | b'[' | b'{'));
+    // The sum of so many fits into a byte, so that the compiler can add many at a time.
+    let counted = |part: &[u8]| usize::from(part.iter().map(is_counted).sum::<u8>());
+    json.chunks(255).map(counted).sum::<usize>() > 160
 }
 
 /// Returns the code of a known payload of another kind. It helps an operator whose page uses
