@@ -217,11 +217,11 @@ impl<S: ReplayStore> Altcha<S> {
     async fn verify(&self, submission: &Submission) -> Result<Verdict, CheckError> {
         let now = self.clock.now();
         let field = submission.token_for(&ALTCHA, MAX_TOKEN_BYTES);
-        let token = match field.and_then(|field| AltchaToken::open(field, &self.keys, now)) {
+        let mut token = match field.and_then(|field| AltchaToken::open(field, &self.keys, now)) {
             Ok(token) => token,
             Err(refusal) => return Ok(refusal.into()),
         };
-        let mut facts = token.facts(&ALTCHA);
+        let mut facts = token.take_facts(&ALTCHA);
         let refused = |reason, facts| Ok(Refusal::new(reason).with_facts(facts).into());
         let invalid = |code: &str, facts| {
             let refusal = Refusal::new(Reason::Invalid).with_facts(facts);
@@ -234,7 +234,7 @@ impl<S: ReplayStore> Altcha<S> {
             // again.
             None => return invalid("unsigned-key", facts),
         }
-        match token.site() {
+        match token.take_site() {
             Some(site) if site == self.site => {
                 facts.details.push(("site", DetailValue::Text(site)));
             }

@@ -1,22 +1,24 @@
 use std::time::{Duration, SystemTime};
 
-use altcha::Payload;
 use human_check_core::{
     DetailValue, EvidenceKind, Facts, Provider, Reason, Refusal, ReportedAction,
 };
 use percent_encoding::percent_decode_str;
 
 use crate::difficulty::{DerivationFailed, derive};
-use crate::keys::{Key, Keys, constant_time_eq};
-use crate::payload;
+use crate::keys::{Keys, constant_time_eq};
+use crate::payload::{self, Text};
 
-/// A token for a challenge that carries a valid signature and has not ended. Whether the challenge
-/// is solved is not known yet.
+/// A token for a challenge that carries a valid signature and has not ended.
 #[derive(Debug)]
 pub(crate) struct AltchaToken {
-    payload: Payload,
-    key: Key,
+    signature: String,
     expires_at: SystemTime,
+    is_solved: Option<bool>,
+    algorithm: String,
+    site: Option<String>,
+    action: Option<String>,
+    binding: Option<String>,
 }
 
 impl AltchaToken {
@@ -28,10 +30,12 @@ impl AltchaToken {
     /// A refusal when the field holds no token, or when the challenge has ended, is not signed with
     /// one of `keys`, or has no end.
     pub(crate) fn open(field: &str, keys: &Keys, now: SystemTime) -> Result<Self, Refusal> {
-        let payload = payload::read(field)?;
+        let json = payload::decode(field)?;
+        let payload = payload::read(&json)?;
+        let parameters = &payload.challenge.parameters;
         // In the protocol, zero and a missing member both mean that the challenge never ends.
-        let seconds = payload.challenge.parameters.expires_at;
-        let expires_at = seconds.filter(|seconds| *seconds != 0).map(|seconds| {
+        let seconds = parameters.expires_at.filter(|seconds| *seconds != 0);
+        let expires_at = seconds.map(|seconds| {
             let since_epoch = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
             SystemTime::UNIX_EPOCH + since_epoch.min(MAX_UNIX_TIME)
         });
@@ -39,14 +43,39 @@ impl AltchaToken {
             return Err(Refusal::new(Reason::Expired));
         }
         let invalid = |code: &str| Refusal::new(Reason::Invalid).with_codes(vec![code.to_owned()]);
-        let key = keys.signer(&payload.challenge);
-        let key = key.ok_or_else(|| invalid("signature"))?.clone();
+        let signature = payload.challenge.signature.as_ref().map(Text::as_str);
+        let signature = signature.ok_or_else(|| invalid("signature"))?;
+        let key = keys.signer(parameters, signature);
+        let key = key.ok_or_else(|| invalid("signature"))?;
         // Other software signed it with the same secret. Without an end it could be used for ever.
         let expires_at = expires_at.ok_or_else(|| invalid("no-expiry"))?;
+        let is_solved = parameters.key_signature.as_ref().map(|signature| {
+            let solution = payload.solution.derived_key.as_str();
+            // Most keys are short enough for a buffer on the stack.
+            let mut short = [0; 64];
+            let bytes = short.get_mut(..solution.len() / 2);
+            let is_signed = |bytes: &[u8]| key.signed(bytes, signature.as_str());
+            match bytes {
+                Some(bytes) => {
+                    let decoded = hex::decode_to_slice(solution, bytes);
+                    decoded.is_ok() && is_signed(bytes)
+                }
+                None => hex::decode(solution).is_ok_and(|bytes| is_signed(&bytes)),
+            }
+        });
+        let text = |name| {
+            let text = parameters.data.as_ref()?.text(name)?;
+            let decoded = percent_decode_str(text).decode_utf8();
+            decoded.ok().map(std::borrow::Cow::into_owned)
+        };
         Ok(Self {
-            payload,
-            key,
+            signature: signature.to_owned(),
             expires_at,
+            is_solved,
+            algorithm: parameters.algorithm.as_str().to_owned(),
+            site: text(SITE),
+            action: text(ACTION),
+            binding: text(BINDING),
         })
     }
 
@@ -54,28 +83,13 @@ impl AltchaToken {
     /// a signed key. [`Altcha`](crate::Altcha) issues none of those, and verifying one takes a
     /// derivation.
     pub(crate) fn is_solved(&self) -> Option<bool> {
-        let parameters = &self.payload.challenge.parameters;
-        let signature = parameters.key_signature.as_deref()?;
-        let key = hex::decode(&self.payload.solution.derived_key);
-        Some(key.is_ok_and(|key| self.key.signed(&key, signature)))
-    }
-
-    /// Returns whether the token solves a challenge without a signed key. Derives a key.
-    fn is_solved_by_derivation(&self) -> Result<bool, DerivationFailed> {
-        let (parameters, solution) = (&self.payload.challenge.parameters, &self.payload.solution);
-        let key = hex::encode(derive(parameters, solution.counter)?);
-        // A key of any counter proves no work. The work is to find one that begins with the prefix.
-        Ok(
-            constant_time_eq(&key, &solution.derived_key)
-                && key.starts_with(&parameters.key_prefix),
-        )
+        self.is_solved
     }
 
     /// Returns the signature of the challenge, which identifies the token in the replay store. It
     /// is the only part of a token with exactly one accepted spelling.
     pub(crate) fn signature(&self) -> &[u8] {
-        let signature = self.payload.challenge.signature.as_deref();
-        signature.unwrap_or_default().as_bytes()
+        self.signature.as_bytes()
     }
 
     /// Returns when the challenge ends.
@@ -83,29 +97,34 @@ impl AltchaToken {
         self.expires_at
     }
 
-    /// Returns the site that the challenge was issued for.
-    pub(crate) fn site(&self) -> Option<String> {
-        self.signed_text(SITE)
+    /// Takes the site that the challenge was issued for.
+    pub(crate) fn take_site(&mut self) -> Option<String> {
+        self.site.take()
     }
 
-    /// Returns the facts that the signed data of the challenge states.
-    pub(crate) fn facts(&self, provider: &Provider) -> Facts {
+    /// Takes the facts that the signed data of the challenge states.
+    pub(crate) fn take_facts(&mut self, provider: &Provider) -> Facts {
         let mut facts = Facts::new(provider);
         facts.evidence = EvidenceKind::ProofOfWork;
-        facts.action = self.signed_text(ACTION).map(ReportedAction::exact);
-        facts.binding = self.signed_text(BINDING);
-        let algorithm = self.payload.challenge.parameters.algorithm.clone();
-        facts.details = vec![("algorithm", DetailValue::Text(algorithm))];
+        facts.action = self.action.take().map(ReportedAction::exact);
+        facts.binding = self.binding.take();
+        let algorithm = std::mem::take(&mut self.algorithm);
+        facts.details = Vec::with_capacity(2);
+        facts
+            .details
+            .push(("algorithm", DetailValue::Text(algorithm)));
         facts
     }
+}
 
-    /// Returns a text of the signed data, decoded.
-    fn signed_text(&self, name: &str) -> Option<String> {
-        let data = self.payload.challenge.parameters.data.as_ref()?;
-        let text = data.get(name)?.as_str()?;
-        let decoded = percent_decode_str(text).decode_utf8();
-        decoded.ok().map(std::borrow::Cow::into_owned)
-    }
+/// Returns whether a token solves a challenge without a signed key. Derives a key.
+fn is_solved_by_derivation(field: &str) -> Result<bool, DerivationFailed> {
+    let json = payload::decode(field).map_err(|_| DerivationFailed)?;
+    let payload: altcha::Payload = serde_json::from_slice(&json).map_err(|_| DerivationFailed)?;
+    let (parameters, solution) = (&payload.challenge.parameters, &payload.solution);
+    let key = hex::encode(derive(parameters, solution.counter)?);
+    // A key of any counter proves no work. The work is to find one that begins with the prefix.
+    Ok(constant_time_eq(&key, &solution.derived_key) && key.starts_with(&parameters.key_prefix))
 }
 
 /// The name of the signed data's member for the action.
@@ -146,7 +165,7 @@ pub fn inspect(field: &str, keys: &Keys, now: SystemTime) -> Option<Refusal> {
     };
     let solved = match token.is_solved() {
         Some(solved) => solved,
-        None => token.is_solved_by_derivation().unwrap_or(false),
+        None => is_solved_by_derivation(field).unwrap_or(false),
     };
     (!solved).then(|| Refusal::new(Reason::Invalid))
 }
