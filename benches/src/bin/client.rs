@@ -43,10 +43,6 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
-    tokio::task::LocalSet::new().run_until(run()).await
-}
-
-async fn run() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().collect();
     let argument = |at: usize| arguments.get(at).map_or("", String::as_str);
     let count: usize = argument(2).parse()?;
@@ -216,10 +212,11 @@ async fn steady(workers: usize, client: &impl Client) -> Result<serde_json::Valu
     let seconds: f64 = std::env::var("BENCH_SECONDS")?.parse()?;
     let start = Instant::now();
     let end = start + Duration::from_secs_f64(1.0 + seconds);
+    let local = tokio::task::LocalSet::new();
     let mut tasks = tokio::task::JoinSet::new();
     for worker in 0..workers {
         let client = client.clone();
-        tasks.spawn_local(async move {
+        let worker = async move {
             let mut checks = Vec::new();
             while Instant::now() < end {
                 let began = Instant::now();
@@ -227,9 +224,10 @@ async fn steady(workers: usize, client: &impl Client) -> Result<serde_json::Valu
                 checks.push((began, began.elapsed(), passed));
             }
             checks
-        });
+        };
+        tasks.spawn_local_on(worker, &local);
     }
-    let checks = tasks.join_all().await.concat();
+    let checks = local.run_until(tasks.join_all()).await.concat();
     let figures = |from: Instant, to: Instant| {
         let within = checks
             .iter()

@@ -5,6 +5,8 @@ mod widget;
 
 pub use widget::widget;
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
 use async_trait::async_trait;
 use human_check_core::{
     Capabilities, CheckError, ConfigError, DetailValue, ErrorKind, EvidenceKind, FactKind, Facts,
@@ -180,7 +182,7 @@ impl HumanCheck for Turnstile {
         let call = VerifyCall {
             provider: &TURNSTILE,
             submission,
-            request: self.build(token, submission, Uuid::new_v4()),
+            request: self.build(token, submission, idempotency_key()),
             secrets: &[token, self.secret.expose()],
             resend: ResendPolicy::Idempotent,
         };
@@ -188,6 +190,18 @@ impl HumanCheck for Turnstile {
             .verify(call, |reply| judge(reply, self.test_keys))
             .await
     }
+}
+
+/// Returns a key that is random for each verification.
+///
+/// The standard library seeds its hash keys from the operating system once for each thread. That is
+/// enough for a key that a client neither sees nor chooses, and needs no system call for each check.
+fn idempotency_key() -> Uuid {
+    let random = || RandomState::new().build_hasher().finish().to_le_bytes();
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&random());
+    bytes[8..].copy_from_slice(&random());
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
 /// Turns a siteverify reply into a verdict. See docs/providers/turnstile.md#reply.

@@ -38,6 +38,7 @@
 mod scalars;
 mod members;
 mod strict;
+mod unrepeating;
 
 pub use members::{Codes, Flag, Lenient, Mark, Number, Object, Objects, Text};
 pub use strict::{Malformed, object};

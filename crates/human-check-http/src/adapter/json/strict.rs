@@ -1,8 +1,8 @@
-use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::unrepeating::{MemberNames, Name, Unrepeating};
 
 /// The error of a reply that cannot be read.
 ///
@@ -57,19 +57,18 @@ pub fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Malformed> {
             column: error.column(),
         }
     };
-    serde_json::from_str::<Unrepeated>(text).map_err(|error| {
-        let problem = if error.is_data() {
-            "a repeated member"
-        } else {
-            "broken JSON"
-        };
-        locate(problem)(error)
-    })?;
-    serde_json::from_str(text).map_err(locate("a member of the wrong type"))
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let read = T::deserialize(Unrepeating(&mut reader));
+    read.and_then(|object| reader.end().map(|()| object))
+        .map_err(|error| match serde_json::from_str::<Unrepeated>(text) {
+            Err(error) if error.is_data() => locate("a repeated member")(error),
+            Err(error) => locate("broken JSON")(error),
+            Ok(Unrepeated) => locate("a member of the wrong type")(error),
+        })
 }
 
 /// A JSON value that is read only to find a member that occurs twice.
-struct Unrepeated;
+pub(super) struct Unrepeated;
 
 impl<'de> Deserialize<'de> for Unrepeated {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -99,10 +98,8 @@ impl<'de> Deserialize<'de> for Unrepeated {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unrepeated, A::Error> {
                 let mut names = MemberNames::default();
-                while let Some(Key(key)) = map.next_key()? {
-                    if !names.insert(key) {
-                        return Err(de::Error::custom("repeated member"));
-                    }
+                while let Some(name) = map.next_key::<Name<'de>>()? {
+                    names.insert(name)?;
                     map.next_value::<Unrepeated>()?;
                 }
                 Ok(Unrepeated)
@@ -110,57 +107,5 @@ impl<'de> Deserialize<'de> for Unrepeated {
         }
 
         deserializer.deserialize_any(Walk)
-    }
-}
-
-/// The member names of one object. Most objects have few members, so the first names are in a short
-/// list and only the others are hashed.
-#[derive(Default)]
-struct MemberNames<'a> {
-    few: [Option<Cow<'a, str>>; 16],
-    many: HashSet<Cow<'a, str>>,
-}
-
-impl<'a> MemberNames<'a> {
-    /// Adds a name, and returns whether it is new.
-    fn insert(&mut self, key: Cow<'a, str>) -> bool {
-        for slot in &mut self.few {
-            match slot {
-                None => {
-                    *slot = Some(key);
-                    return true;
-                }
-                Some(known) if *known == key => return false,
-                Some(_) => {}
-            }
-        }
-        self.many.insert(key)
-    }
-}
-
-/// A member name, which is borrowed unless it contains an escape.
-struct Key<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ReadKey;
-
-        impl<'de> Visitor<'de> for ReadKey {
-            type Value = Key<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a member name")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(ReadKey)
     }
 }
