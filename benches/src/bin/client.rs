@@ -6,6 +6,8 @@
 //! - `bare`: a form sent by reqwest, and a reply parsed by `serde_json`.
 //! - `human-check`: a check with a policy through `dyn HumanCheck`.
 //! - `prewarm`: the same, after [`Turnstile::prewarm`] instead of a first check.
+//! - `first`: one check after [`Turnstile::prewarm`], and then N. Prints the time of the first one and
+//!   the median of the others in microseconds, and the ratio.
 //! - `burst`: N checks at once on a cold process. Prints the failures, the wall time in seconds and
 //!   the peak of memory instead.
 //! - `steady`: N workers that each verify one token after the other, with the default circuit
@@ -51,6 +53,7 @@ async fn main() -> Result<(), Failure> {
         "bare" => bare(count, address, certificate).await?,
         "human-check" => human_check(count, address, certificate, false).await?,
         "prewarm" => human_check(count, address, certificate, true).await?,
+        "first" => first(count, address, certificate).await?,
         "burst" => burst(count, address, certificate).await?,
         "steady" => steady(count, &Checked::new(count, address, certificate)?).await?,
         "steady-bare" => steady(count, &Bare::new(address, certificate)?).await?,
@@ -115,6 +118,8 @@ impl Bare {
             .connect_timeout(Duration::from_secs(1))
             .timeout(Duration::from_secs(2))
             .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
             .build()?;
         Ok(Self {
             client,
@@ -304,6 +309,28 @@ async fn human_check(
         once().await?;
     }
     Ok(meter.stop(count))
+}
+
+/// Measures the first check after prewarming. The figures are those of one process.
+async fn first(
+    count: usize,
+    address: &str,
+    certificate: &str,
+) -> Result<serde_json::Value, Failure> {
+    let turnstile = turnstile(address, certificate)?;
+    turnstile.prewarm().await?;
+    let check: Arc<dyn HumanCheck> = Arc::new(turnstile.enforce(rules()?)?);
+    let token = token();
+    let mut micros = Vec::new();
+    for _ in 0..=count {
+        let submission = Submission::new().with_token(&TURNSTILE, token.as_str());
+        let start = Instant::now();
+        assert!(check.check(&submission).await?.is_human());
+        micros.push(start.elapsed().as_secs_f64() * 1e6);
+    }
+    let first = micros.remove(0);
+    let warm = percentile(micros, 0.5);
+    Ok(json!({ "first_us": first, "warm_us": warm, "ratio": first / warm }))
 }
 
 async fn burst(

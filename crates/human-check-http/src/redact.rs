@@ -100,22 +100,9 @@ fn repeats(text: &str, secrets: &[&str], stride: usize) -> bool {
             _ => text
                 .windows(PIECE)
                 .step_by(stride)
-                .any(|piece| has_piece(secret, piece, text.len())),
+                .any(|piece| memmem::find(secret, piece).is_some()),
         }
     })
-}
-
-/// Returns whether `piece`, of a text of so many bytes, is in `secret`.
-fn has_piece(secret: &[u8], piece: &[u8], text_len: usize) -> bool {
-    /// Up to this length of the text, it has so few pieces that a plain search costs less than to
-    /// prepare a better one for each. A client chooses the token, and it could be chosen so that the
-    /// plain search takes long.
-    const SHORT: usize = 64;
-
-    if text_len > SHORT {
-        return memmem::find(secret, piece).is_some();
-    }
-    memchr::memchr_iter(piece[0], secret).any(|at| secret[at..].starts_with(piece))
 }
 
 #[cfg(test)]
