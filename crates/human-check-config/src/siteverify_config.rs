@@ -213,7 +213,7 @@ pub(crate) fn markup(table: &MarkupTable) -> Result<&'static WidgetSpec, ConfigE
         true => vec![origin.trim_end_matches('/').to_owned()],
         false => vec!["'self'".to_owned()],
     };
-    let spec = WidgetSpec {
+    Ok(keep(table, || WidgetSpec {
         module: table.module,
         sources: WidgetSources {
             script: intern_all(&script),
@@ -226,18 +226,26 @@ pub(crate) fn markup(table: &MarkupTable) -> Result<&'static WidgetSpec, ConfigE
             intern(&table.class),
             intern(attribute),
         )
-    };
-    Ok(Box::leak(Box::new(spec)))
+    }))
 }
 
-/// Returns the text if it is not empty, for as long as the process runs.
-fn non_empty(text: &str) -> Option<&'static str> {
-    (!text.is_empty()).then(|| intern(text))
+/// Returns the description of a table for as long as the process runs. Equal tables are kept once, so
+/// reloads of one configuration keep no more.
+fn keep(table: &MarkupTable, describe: impl FnOnce() -> WidgetSpec) -> &'static WidgetSpec {
+    static KEPT: Mutex<BTreeMap<String, &'static WidgetSpec>> = Mutex::new(BTreeMap::new());
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.entry(format!("{table:?}"))
+        .or_insert_with(|| Box::leak(Box::new(describe())))
 }
 
 fn intern_all(texts: &[String]) -> &'static [&'static str] {
     let texts: Vec<_> = texts.iter().map(|text| intern(text)).collect();
     Box::leak(texts.into_boxed_slice())
+}
+
+/// Returns the text if it is not empty, for as long as the process runs.
+fn non_empty(text: &str) -> Option<&'static str> {
+    (!text.is_empty()).then(|| intern(text))
 }
 
 /// Returns `text` for as long as the process runs. Equal texts are kept once, so reloads of one

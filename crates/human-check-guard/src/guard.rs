@@ -45,9 +45,12 @@ use crate::{BodyLimits, DenialReason, Html, Rejection, RequestHead, RoutePolicy,
 /// ```
 #[derive(Clone)]
 pub struct Guard {
+    /// What decides. For a replaceable guard that is no snapshot: what its getters return.
     current: Snapshot,
     /// The cell that holds the latest snapshot, if the guard is replaceable.
     live: Option<Arc<Live>>,
+    /// Whether this is a [`snapshot`](Guard::snapshot), or cannot be replaced.
+    decides: bool,
 }
 
 struct Live {
@@ -120,10 +123,16 @@ impl Guard {
         let mut derived = live.derived.lock().unwrap_or_else(PoisonError::into_inner);
         derived.retain(|(_, other)| other.strong_count() > 0);
         derived.push((policy, Arc::downgrade(&other)));
-        Ok(Self {
-            live: Some(other),
-            ..guard
-        })
+        Ok(Self::live(other))
+    }
+
+    /// Creates the form of a guard that follows its replacements.
+    fn live(live: Arc<Live>) -> Self {
+        Self {
+            current: live.current().without_check(),
+            live: Some(live),
+            decides: false,
+        }
     }
 
     /// Returns the same guard in a form that [`replace`](Self::replace) can replace while it is in
@@ -135,10 +144,7 @@ impl Guard {
         // Clones of the fixed guard do not follow a replacement, so the replaceable guard must not
         // count as the same guard.
         let current = self.current.with_identity(Identity::default());
-        Self {
-            live: Some(Live::new(current.clone(), None)),
-            current,
-        }
+        Self::live(Live::new(current, None))
     }
 
     /// Replaces the first guard of each pair by the second, in all clones of the first and in the
@@ -191,6 +197,7 @@ impl Guard {
         Self {
             current,
             live: self.live.clone(),
+            decides: true,
         }
     }
 
@@ -198,7 +205,7 @@ impl Guard {
     ///
     /// A replaceable guard returns what it had when it was built. Call this method on a
     /// [`snapshot`](Self::snapshot) to get what is in force now. The same holds for the other
-    /// getters, for [`client_ip`](Self::client_ip) and for [`inspect`](Self::inspect).
+    /// getters and for [`client_ip`](Self::client_ip).
     pub fn policy(&self) -> &RoutePolicy {
         self.current.policy()
     }
@@ -255,7 +262,10 @@ impl Guard {
     /// It is the first step of a decision. [`Inspected::with_tokens`] adds the tokens of the body.
     /// Call it on a [`snapshot`](Self::snapshot).
     pub fn inspect(&self, head: &dyn RequestHead) -> Inspected {
-        Inspected::new(&self.current, head)
+        match self.decides {
+            true => Inspected::new(&self.current, head),
+            false => Inspected::new(&self.snapshot().current, head),
+        }
     }
 
     /// Refuses a request without a call of the check. The refusal is logged and passed to the
@@ -293,19 +303,22 @@ impl Guard {
         Self {
             current,
             live: None,
+            decides: true,
         }
     }
 }
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.current.fmt(f)
+        self.snapshot().current.fmt(f)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use human_check_core::{Capabilities, FactKind, Score};
+    use human_check_core::{
+        Capabilities, CheckError, FactKind, HumanCheck, Provider, Score, Submission, Verdict,
+    };
     use human_check_testkit::Scripted;
 
     use super::*;
@@ -317,6 +330,48 @@ mod tests {
 
     fn name(guard: &Guard) -> String {
         guard.snapshot().policy().name().to_owned()
+    }
+
+    /// A check with something of which the test sees whether it is still in memory.
+    #[derive(Debug)]
+    #[allow(dead_code, reason = "only whether it is in memory counts")]
+    struct Holding(Arc<&'static str>);
+
+    #[async_trait::async_trait]
+    impl HumanCheck for Holding {
+        fn providers(&self) -> &[Provider] {
+            &[]
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::nothing()
+        }
+
+        async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
+            std::future::pending().await
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_replaced_check_stays_in_memory() {
+        let secret = Arc::new("a secret");
+        let policy = || RoutePolicy::fail_closed("one");
+        let first = Guard::new(Holding(Arc::clone(&secret)), policy()).unwrap();
+        let replaceable = first.clone().into_replaceable();
+        let derived = replaceable.with_policy(RoutePolicy::fail_closed("two"));
+        let (derived, clone) = (derived.unwrap(), replaceable.clone());
+        let in_use = replaceable.snapshot();
+        drop(first);
+        for _ in 0..3 {
+            let next = Guard::new(Holding(Arc::clone(&secret)), policy()).unwrap();
+            Guard::replace(&[(&replaceable, &next)]).unwrap();
+        }
+        // The test, the latest check, and the request that goes on with the first one.
+        assert_eq!(Arc::strong_count(&secret), 3);
+        drop(in_use);
+        assert_eq!(Arc::strong_count(&secret), 2);
+        assert_eq!((name(&derived), name(&clone)), ("two".into(), "one".into()));
+        assert!(format!("{clone:?}").contains("Holding"), "{clone:?}");
     }
 
     #[test]

@@ -4,7 +4,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use human_check_core::{ConfigError, Enforce, HumanCheck, Provider, Widget};
+use async_trait::async_trait;
+use human_check_core::{
+    Capabilities, CheckError, ConfigError, Enforce, ErrorKind, HumanCheck, Provider, Submission,
+    Verdict, Widget,
+};
 use serde_json::json;
 
 use crate::decision::{RefusalStreaks, Twins};
@@ -119,6 +123,36 @@ impl Snapshot {
         Self { identity, ..self }
     }
 
+    /// Returns the settings without what decides: the check, the page and the observers.
+    ///
+    /// A replaceable guard keeps it for its getters. If it kept all of the first settings, their
+    /// secrets, connections and stores would stay in memory after a replacement.
+    pub(crate) fn without_check(&self) -> Self {
+        let check: Arc<dyn HumanCheck> = Arc::new(Replaced {
+            providers: self.check().providers().to_vec(),
+            capabilities: self.check().capabilities(),
+        });
+        let site = Site {
+            check: Arc::clone(&check),
+            page: None,
+            observers: Vec::new(),
+            twins: Arc::default(),
+            ..Site::clone(self.site())
+        };
+        let content = Content {
+            site: Arc::new(site),
+            policy: self.policy().clone(),
+            check,
+            widgets: self.widgets().to_vec(),
+            options: self.options().to_owned(),
+            providers: self.providers().to_owned(),
+        };
+        Self {
+            identity: self.identity.clone(),
+            content: Arc::new(content),
+        }
+    }
+
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -164,6 +198,31 @@ impl Snapshot {
     pub(crate) fn custom_page(&self, denial: DenialReason) -> Option<String> {
         let page = self.content.site.page.as_ref()?;
         page(&denial, &self.content.widgets)
+    }
+}
+
+/// Stands for a check where none is called.
+#[derive(Debug)]
+struct Replaced {
+    providers: Vec<Provider>,
+    capabilities: Capabilities,
+}
+
+#[async_trait]
+impl HumanCheck for Replaced {
+    fn providers(&self) -> &[Provider] {
+        &self.providers
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    async fn check(&self, _: &Submission) -> Result<Verdict, CheckError> {
+        static GUARD: Provider = Provider::new("guard", &[]);
+        let provider = self.providers.first().unwrap_or(&GUARD);
+        let error = CheckError::new(ErrorKind::Misconfigured, provider, "guard-replaced");
+        Err(error.with_token_unused())
     }
 }
 
