@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use human_check_core::{Observation, ObservedOutcome};
 use jiff::Timestamp;
 
+use crate::latency::Latencies;
 use crate::time_range::TimeRange;
 use crate::{
-    Agreement, ContingencyTable, Latency, Proportion, ProviderStatistics, Record, ScoreHistogram,
+    Agreement, ContingencyTable, Proportion, ProviderStatistics, Record, ScoreHistogram,
     Statistics, Warning,
 };
 
@@ -19,7 +20,7 @@ const MAX_NAMES: usize = 64;
 
 /// A counter of records, for files that do not fit into memory.
 ///
-/// It keeps no record. Its memory grows by one latency for each observation.
+/// It keeps no record. Its memory grows by one latency, four bytes, for each observation.
 ///
 /// ```
 /// use human_check_compare::{RecordReader, Tally};
@@ -58,7 +59,7 @@ struct Counted {
     failed: BTreeMap<String, BTreeMap<String, u64>>,
     no_token: u64,
     scores: ScoreHistogram,
-    latencies: Vec<Duration>,
+    latencies: Latencies,
     range: Option<TimeRange>,
 }
 
@@ -145,7 +146,7 @@ impl Tally {
             failed: BTreeMap::new(),
             no_token: 0,
             scores: ScoreHistogram::new(),
-            latencies: Vec::new(),
+            latencies: Latencies::default(),
             range: None,
         });
         Some(self.providers.len() - 1)
@@ -174,7 +175,9 @@ impl Counted {
         if let Some(score) = observation.score {
             self.scores.count(score);
         }
-        self.latencies.extend(observation.latency);
+        if let Some(latency) = observation.latency {
+            self.latencies.add(latency);
+        }
     }
 
     /// Returns the statistics of the provider.
@@ -189,7 +192,7 @@ impl Counted {
             failed: self.failed,
             no_token: self.no_token,
             scores: (self.scores.total() > 0).then_some(self.scores),
-            latency: Latency::of(self.latencies),
+            latency: self.latencies.summary(),
             from: self.range.map(|range| text(range.from)),
             until: self.range.map(|range| text(range.until)),
         }
