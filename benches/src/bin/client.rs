@@ -4,6 +4,7 @@
 //! verification as a line of JSON. MODE is one of:
 //!
 //! - `bare`: a form sent by reqwest, and a reply parsed by `serde_json`.
+//! - `floor-h1` and `floor-h2`: the same over one kept connection of hyper, with nothing around it.
 //! - `human-check`: a check with a policy through `dyn HumanCheck`.
 //! - `prewarm`: the same, after [`Turnstile::prewarm`] instead of a first check.
 //! - `first`: one check after [`Turnstile::prewarm`], and then N. Prints the time of the first one and
@@ -14,6 +15,7 @@
 //!   breaker. Prints the checks a second, the failures and the percentiles instead, for the time in
 //!   seconds of the variable `BENCH_SECONDS`, and before that for the first second.
 //! - `steady-bare`: the same with one reqwest client, without a circuit breaker.
+//! - `steady-floor`: the same with a connection of hyper for each worker. No client can be faster.
 //! - `reject`: malformed tokens.
 //! - `long`: tokens that are too long.
 //! - `policy`: the policy alone.
@@ -26,6 +28,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST as HOST_HEADER};
+use http::{HeaderValue, Uri};
+use http_body_util::{BodyExt, Full};
 use human_check_bench::{HOST, SECRET, percentile, token};
 use human_check_core::{
     CircuitBreakerPolicy, Facts, Hostname, HumanCheck, HumanCheckExt, Policy, ReportedAction,
@@ -35,8 +41,12 @@ use human_check_http::{
     Endpoint, HyperTransport, Limits, ProviderClient, ReqwestTransport, TransportOptions,
 };
 use human_check_turnstile::{TURNSTILE, Turnstile};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -50,13 +60,19 @@ async fn main() -> Result<(), Failure> {
     let count: usize = argument(2).parse()?;
     let (address, certificate) = (argument(3), argument(4));
     let figures = match argument(1) {
-        "bare" => bare(count, address, certificate).await?,
+        "bare" => each(count, &Bare::new(address, certificate)?).await?,
+        "floor-h1" => each(count, &Floor::new(1, false, address, certificate).await?).await?,
+        "floor-h2" => each(count, &Floor::new(1, true, address, certificate).await?).await?,
         "human-check" => human_check(count, address, certificate, false).await?,
         "prewarm" => human_check(count, address, certificate, true).await?,
         "first" => first(count, address, certificate).await?,
         "burst" => burst(count, address, certificate).await?,
         "steady" => steady(count, &Checked::new(count, address, certificate)?).await?,
         "steady-bare" => steady(count, &Bare::new(address, certificate)?).await?,
+        "steady-floor" => {
+            let floor = Floor::new(count, false, address, certificate).await?;
+            steady(count, &floor).await?
+        }
         "reject" => reject(count, "a b".repeat(682)).await?,
         "long" => reject(count, "a".repeat(9_000)).await?,
         "policy" => policy(count),
@@ -131,24 +147,28 @@ impl Bare {
 
 impl Client for Bare {
     async fn verify(&self, _: usize) -> Result<(), Failure> {
-        #[derive(serde::Deserialize)]
-        #[allow(dead_code, reason = "the benchmark decodes every member")]
-        struct Reply<'a> {
-            success: bool,
-            #[serde(rename = "error-codes", borrow)]
-            codes: Vec<&'a str>,
-            challenge_ts: Option<&'a str>,
-            hostname: Option<&'a str>,
-            action: Option<&'a str>,
-            cdata: Option<&'a str>,
-        }
         let form = [("secret", SECRET), ("response", &self.token)];
         let request = self.client.post(self.url.clone()).form(&form);
-        let body = request.send().await?.bytes().await?;
-        let reply: Reply<'_> = serde_json::from_slice(&body)?;
-        assert!(reply.success && reply.hostname == Some(HOST));
-        Ok(())
+        read(&request.send().await?.bytes().await?)
     }
+}
+
+/// Reads a reply, without copies of its members.
+fn read(body: &[u8]) -> Result<(), Failure> {
+    #[derive(serde::Deserialize)]
+    #[allow(dead_code, reason = "the benchmark decodes every member")]
+    struct Reply<'a> {
+        success: bool,
+        #[serde(rename = "error-codes", borrow)]
+        codes: Vec<&'a str>,
+        challenge_ts: Option<&'a str>,
+        hostname: Option<&'a str>,
+        action: Option<&'a str>,
+        cdata: Option<&'a str>,
+    }
+    let reply: Reply<'_> = serde_json::from_slice(body)?;
+    assert!(reply.success && reply.hostname == Some(HOST));
+    Ok(())
 }
 
 /// A check with a policy and the default circuit breaker. Each worker has a visitor's address of its
@@ -197,19 +217,101 @@ fn limited(workers: usize, address: &str, certificate: &str) -> Result<Turnstile
     Ok(Turnstile::new(&client, Secret::new(SECRET)?)?)
 }
 
-/// Verifies tokens without this library.
-async fn bare(
-    count: usize,
-    address: &str,
-    certificate: &str,
-) -> Result<serde_json::Value, Failure> {
-    let bare = Bare::new(address, certificate)?;
-    bare.verify(0).await?;
+/// Verifies tokens one after the other.
+async fn each(count: usize, client: &impl Client) -> Result<serde_json::Value, Failure> {
+    client.verify(0).await?;
     let meter = Meter::start();
     for _ in 0..count {
-        bare.verify(0).await?;
+        client.verify(0).await?;
     }
     Ok(meter.stop(count))
+}
+
+/// A kept connection of hyper for each worker, with nothing around it.
+#[derive(Clone)]
+struct Floor {
+    connections: Arc<[tokio::sync::Mutex<FloorConnection>]>,
+    authority: HeaderValue,
+    uri: Uri,
+    token: Arc<str>,
+}
+
+enum FloorConnection {
+    Http1(http1::SendRequest<Full<Bytes>>),
+    Http2(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Floor {
+    async fn new(
+        workers: usize,
+        is_http2: bool,
+        address: &str,
+        certificate: &str,
+    ) -> Result<Self, Failure> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(std::fs::read(certificate)?.into())?;
+        let crypto = Arc::new(rustls::crypto::ring::default_provider());
+        let mut tls = rustls::ClientConfig::builder_with_provider(crypto)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        if is_http2 {
+            tls.alpn_protocols = vec![b"h2".to_vec()];
+        }
+        let connector = TlsConnector::from(Arc::new(tls));
+        let mut connections = Vec::new();
+        for _ in 0..workers {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            let stream = connector.connect("127.0.0.1".try_into()?, stream).await?;
+            let io = TokioIo::new(stream);
+            let connection = if is_http2 {
+                let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
+                tokio::spawn(connection);
+                FloorConnection::Http2(sender)
+            } else {
+                let (sender, connection) = http1::handshake(io).await?;
+                tokio::spawn(connection);
+                FloorConnection::Http1(sender)
+            };
+            connections.push(tokio::sync::Mutex::new(connection));
+        }
+        let uri = match is_http2 {
+            true => format!("https://{address}/turnstile/v0/siteverify"),
+            false => "/turnstile/v0/siteverify".to_owned(),
+        };
+        Ok(Self {
+            connections: connections.into(),
+            authority: HeaderValue::from_str(address)?,
+            uri: uri.parse()?,
+            token: token().into(),
+        })
+    }
+}
+
+impl Client for Floor {
+    async fn verify(&self, worker: usize) -> Result<(), Failure> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("secret", SECRET);
+        form.append_pair("response", &self.token);
+        let mut request = http::Request::post(self.uri.clone())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Full::new(Bytes::from(form.finish())))?;
+        let response = match &mut *self.connections[worker].lock().await {
+            FloorConnection::Http1(sender) => {
+                request
+                    .headers_mut()
+                    .insert(HOST_HEADER, self.authority.clone());
+                sender.ready().await?;
+                sender.send_request(request).await?
+            }
+            FloorConnection::Http2(sender) => {
+                sender.ready().await?;
+                sender.send_request(request).await?
+            }
+        };
+        read(&response.into_body().collect().await?.to_bytes())
+    }
 }
 
 /// Runs workers that verify tokens without a pause.

@@ -1,8 +1,8 @@
 //! A provider over TLS 1.3 that replies at once or after a delay, and counts its connections.
 //!
 //! `bench-provider CERT_FILE h1|h2 DELAY_MS [CONNECT_MS [STREAMS]]` prints its address and writes its
-//! certificate (DER). DELAY_MS is a number, or two such as `20-900`, between which the delay goes up
-//! and down once a minute. CONNECT_MS is how long a connection waits before its handshake, 0 if it is
+//! certificate (DER). `DELAY_MS` is a number, or two such as `20-900`, between which the delay goes up
+//! and down once a minute. `CONNECT_MS` is how long a connection waits before its handshake, 0 if it is
 //! absent. STREAMS is the limit of streams of a connection, 100 if it is absent.
 
 use std::convert::Infallible;

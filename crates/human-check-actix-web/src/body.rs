@@ -29,17 +29,23 @@ fn content_length(request: &HttpRequest) -> Option<u64> {
 /// A body that an extractor reads within the guard's limit.
 #[derive(Clone)]
 pub(crate) struct Reading {
-    payload: Rc<RefCell<Payload>>,
-    exceeded: Rc<Cell<bool>>,
+    inner: Rc<ReadingBody>,
+}
+
+struct ReadingBody {
+    payload: RefCell<Payload>,
+    exceeded: Cell<bool>,
     account: Arc<HeldBody>,
 }
 
 impl Reading {
     fn of(payload: Payload, guarded: &GuardedRequest) -> Self {
         Self {
-            payload: Rc::new(RefCell::new(payload)),
-            exceeded: Rc::default(),
-            account: guarded.held_body(),
+            inner: Rc::new(ReadingBody {
+                payload: RefCell::new(payload),
+                exceeded: Cell::default(),
+                account: guarded.held_body(),
+            }),
         }
     }
 
@@ -51,15 +57,19 @@ impl Reading {
     /// Returns the reason to refuse the body, if it went beyond a limit. Extractors report that by
     /// various errors, so the fact is kept apart from the error.
     pub(crate) fn exceeded(&self) -> Option<DenialReason> {
-        match self.account.is_refused() {
+        match self.inner.account.is_refused() {
             true => Some(DenialReason::TooManyUploads),
-            false => self.exceeded.get().then_some(DenialReason::BodyTooLarge),
+            false => self
+                .inner
+                .exceeded
+                .get()
+                .then_some(DenialReason::BodyTooLarge),
         }
     }
 
     /// Makes the server close the connection after the response, see [`keep_unread`].
     pub(crate) fn close_connection(self) {
-        keep_unread(self.payload);
+        keep_unread(self.inner);
     }
 }
 
@@ -121,10 +131,10 @@ impl Stream for Limited {
         if self.reading.exceeded().is_some() {
             return Poll::Ready(None);
         }
-        let polled = self.reading.payload.borrow_mut().poll_next_unpin(cx);
+        let polled = self.reading.inner.payload.borrow_mut().poll_next_unpin(cx);
         let chunk = std::task::ready!(polled);
         Poll::Ready(match chunk {
-            Some(Ok(chunk)) if !self.reading.account.receive(chunk.len()) => {
+            Some(Ok(chunk)) if !self.reading.inner.account.receive(chunk.len()) => {
                 Some(Err(PayloadError::Overflow))
             }
             Some(Ok(chunk)) => match self.left.checked_sub(chunk.len()) {
@@ -133,7 +143,7 @@ impl Stream for Limited {
                     Some(Ok(chunk))
                 }
                 None => {
-                    self.reading.exceeded.set(true);
+                    self.reading.inner.exceeded.set(true);
                     Some(Err(PayloadError::Overflow))
                 }
             },

@@ -65,6 +65,10 @@ impl Keys {
     ///
     /// [`ConfigError`] when one of them is too weak, as for [`new`](Self::new), or when both are
     /// the same.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a secret that is dropped is wiped from memory"
+    )]
     pub fn with_key_secret(secret: Secret, key_secret: Secret) -> Result<Self, ConfigError> {
         for secret in [&secret, &key_secret] {
             require_strong(secret)?;

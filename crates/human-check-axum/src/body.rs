@@ -47,6 +47,11 @@ pub(crate) fn limited(
 ) -> Result<Body, Rejection> {
     let stated = body.size_hint();
     guarded.admit(Some(stated.lower()), limit)?;
+    let free = limit.max_bytes.min(HeldBody::FREE) as u64;
+    if stated.upper().is_some_and(|upper| upper <= free) {
+        // It is within the limit, and so small that it does not count.
+        return Ok(body);
+    }
     let body = Body::new(Held {
         body,
         account: guarded.held_body(),

@@ -164,7 +164,9 @@ macro_rules! body {
 
             async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
                 let (mut parts, body) = request.into_parts();
-                body::normalize_content_type(&mut parts);
+                if BodyKind::$inner == BodyKind::Form {
+                    body::normalize_content_type(&mut parts);
+                }
                 if !may_carry_a_body(&parts) {
                     return Err(HumanError::MethodNotAllowed);
                 }

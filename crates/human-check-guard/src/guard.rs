@@ -119,7 +119,7 @@ impl Guard {
         let Some(live) = &self.live else {
             return Ok(guard);
         };
-        let other = Live::new(guard.current.clone(), Some(Arc::clone(live)));
+        let other = Live::new(guard.current, Some(Arc::clone(live)));
         let mut derived = live.derived.lock().unwrap_or_else(PoisonError::into_inner);
         derived.retain(|(_, other)| other.strong_count() > 0);
         derived.push((policy, Arc::downgrade(&other)));
@@ -335,7 +335,7 @@ mod tests {
     /// A check with something of which the test sees whether it is still in memory.
     #[derive(Debug)]
     #[allow(dead_code, reason = "only whether it is in memory counts")]
-    struct Holding(Arc<&'static str>);
+    struct Holding(Arc<String>);
 
     #[async_trait::async_trait]
     impl HumanCheck for Holding {
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn nothing_of_a_replaced_check_stays_in_memory() {
-        let secret = Arc::new("a secret");
+        let secret = Arc::new("a secret".to_owned());
         let policy = || RoutePolicy::fail_closed("one");
         let first = Guard::new(Holding(Arc::clone(&secret)), policy()).unwrap();
         let replaceable = first.clone().into_replaceable();

@@ -1,7 +1,7 @@
 use std::io;
 
 use human_check_guard::integration::{
-    BodyKind, BodyLimit, FromDecision, GuardedRequest, WithToken,
+    BodyKind, BodyLimit, FromDecision, GuardedRequest, HeldBody, WithToken,
 };
 use human_check_guard::{DenialReason, Rejection};
 use rocket::data::{Data, FromData, Limits, Outcome, ToByteUnit};
@@ -102,20 +102,18 @@ fn guarded(request: &Request<'_>) -> Option<GuardedRequest> {
 
 /// Returns the `Content-Length` of a request. `None` if it is absent or invalid.
 fn content_length(request: &Request<'_>) -> Option<u64> {
-    request.headers().get_one("content-length")?.parse().ok()
+    let mut headers = request.headers().iter();
+    let length = headers.find(|header| header.name() == "content-length")?;
+    length.value().parse().ok()
 }
 
 /// Takes the body from the budget of bodies. Rocket reads bodies itself, so the length that the
 /// client states counts as held. A body without a stated length may be as long as the limit.
-fn hold(
-    request: &Request<'_>,
-    guarded: &GuardedRequest,
-    limit: BodyLimit,
-) -> Result<(), Rejection> {
-    let length = content_length(request).map_or(limit.max_bytes, |length| {
+fn hold(length: Option<u64>, guarded: &GuardedRequest, limit: BodyLimit) -> Result<(), Rejection> {
+    let length = length.map_or(limit.max_bytes, |length| {
         usize::try_from(length).unwrap_or(usize::MAX)
     });
-    match guarded.held_body().receive(length) {
+    match length <= HeldBody::FREE || guarded.held_body().receive(length) {
         true => Ok(()),
         false => Err(guarded.refuse(DenialReason::TooManyUploads)),
     }
@@ -132,10 +130,11 @@ impl<'r, T: FromForm<'r>, D: FromDecision> FromData<'r> for HumanForm<T, D> {
         let kind = request.content_type().map(ToString::to_string);
         let kind = BodyKind::of(&kind.unwrap_or_default());
         let limit = kind.limit(guarded.guard().body_limits());
-        if let Err(refused) = guarded.admit(content_length(request), limit) {
+        let length = content_length(request);
+        if let Err(refused) = guarded.admit(length, limit) {
             return Outcome::Error(HumanError::refused(request, refused));
         }
-        if let Err(refused) = hold(request, &guarded, limit) {
+        if let Err(refused) = hold(length, &guarded, limit) {
             return Outcome::Error(HumanError::refused(request, refused));
         }
         let earlier = Local::earlier(request, guarded.guard());
@@ -172,10 +171,11 @@ impl<'r, T: Deserialize<'r> + Send, D: FromDecision> FromData<'r> for HumanJson<
             return Outcome::Error(HumanError::unconfigured());
         };
         let limit = BodyKind::Json.limit(guarded.guard().body_limits());
-        if let Err(refused) = guarded.admit(content_length(request), limit) {
+        let length = content_length(request);
+        if let Err(refused) = guarded.admit(length, limit) {
             return Outcome::Error(HumanError::refused(request, refused));
         }
-        if let Err(refused) = hold(request, &guarded, limit) {
+        if let Err(refused) = hold(length, &guarded, limit) {
             return Outcome::Error(HumanError::refused(request, refused));
         }
         let parsing =

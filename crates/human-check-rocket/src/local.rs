@@ -33,6 +33,15 @@ struct GuardDecision {
 }
 
 impl Decisions {
+    /// Returns the entry of a guard, if there is one.
+    fn find(&self, guard: &Guard) -> Option<&GuardDecision> {
+        let decision = self.0.get()?;
+        match decision.guard.ptr_eq(guard) {
+            true => Some(decision),
+            false => decision.next.find(guard),
+        }
+    }
+
     /// Returns the entry of a guard, and appends it if it is missing.
     fn of(&self, guard: &Guard) -> &GuardDecision {
         let decision = self.0.get_or_init(|| {
@@ -100,7 +109,7 @@ impl Local {
 
     /// Returns the decision by the token in the header, if this guard has made it already.
     pub(crate) fn earlier<'r>(request: &'r Request<'_>, guard: &Guard) -> Option<&'r Decision> {
-        Self::of(request).decisions.of(guard).by_header.get()
+        Self::of(request).decisions.find(guard)?.by_header.get()
     }
 }
 

@@ -1,9 +1,12 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
+#[cfg(feature = "replay-shared")]
 use hmac::{Hmac, Mac};
+#[cfg(feature = "replay-shared")]
 use sha2::Sha256;
 
+#[cfg(feature = "replay-shared")]
 use crate::Secret;
 
 /// The key of the digests that a store keeps in place of tokens. `Debug` hides it.
@@ -12,12 +15,11 @@ use crate::Secret;
 /// because tokens of one provider share long beginnings.
 ///
 /// ```
-/// use human_check_core::{DigestKey, Secret};
+/// use human_check_core::DigestKey;
 ///
-/// let secret = Secret::new("p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa")?;
-/// let (one, other) = (DigestKey::from_secret(&secret), DigestKey::from_secret(&secret));
-/// assert_eq!(one.digest(&[b"token"]), other.digest(&[b"token"]));
-/// # Ok::<(), human_check_core::ConfigError>(())
+/// let (key, other) = (DigestKey::random(), DigestKey::random());
+/// assert_eq!(key.digest(&[b"token"]), key.digest(&[b"token"]));
+/// assert_ne!(key.digest(&[b"token"]), other.digest(&[b"token"]));
 /// ```
 #[derive(Clone)]
 pub struct DigestKey(Kind);
@@ -27,13 +29,14 @@ enum Kind {
     /// Two keyed hashes of 64 bits each, which are fast.
     Random([RandomState; 2]),
     /// HMAC-SHA256, which is the same in every process.
+    #[cfg(feature = "replay-shared")]
     Derived(Hmac<Sha256>),
 }
 
 impl DigestKey {
     /// Creates a random key, for a store that one process uses.
     ///
-    /// Its digests are two SipHashes of the standard library under keys that never leave the
+    /// Its digests are two `SipHash` values of the standard library under keys that never leave the
     /// process. They are about half of the work of those of a derived key.
     pub fn random() -> Self {
         Self(Kind::Random([RandomState::new(), RandomState::new()]))
@@ -42,13 +45,24 @@ impl DigestKey {
     /// Derives a key from `secret`, for a store that several processes share.
     ///
     /// The same secret gives the same key in every process. Its digests are the first 128 bits of
-    /// HMAC-SHA256.
+    /// HMAC-SHA256. It needs the feature `replay-shared`.
+    ///
+    /// ```
+    /// use human_check_core::{DigestKey, Secret};
+    ///
+    /// let secret = Secret::new("p7Qx2mZ4vR8tK1nW6yB3hD9sF5gJ0cLa")?;
+    /// let (one, other) = (DigestKey::from_secret(&secret), DigestKey::from_secret(&secret));
+    /// assert_eq!(one.digest(&[b"token"]), other.digest(&[b"token"]));
+    /// # Ok::<(), human_check_core::ConfigError>(())
+    /// ```
+    #[cfg(feature = "replay-shared")]
     pub fn from_secret(secret: &Secret) -> Self {
         Self::for_purpose("replay", secret)
     }
 
     /// Derives a key from `secret` for a purpose. The same secret gives another key for each
-    /// purpose.
+    /// purpose. It needs the feature `replay-shared`.
+    #[cfg(feature = "replay-shared")]
     pub fn for_purpose(purpose: &str, secret: &Secret) -> Self {
         let mut key = hmac(secret.expose().as_bytes());
         // Another text would change every digest in a shared store.
@@ -73,6 +87,7 @@ impl DigestKey {
                     half.copy_from_slice(&hasher.finish().to_le_bytes());
                 }
             }
+            #[cfg(feature = "replay-shared")]
             Kind::Derived(key) => {
                 let mut mac = key.clone();
                 for part in parts {
@@ -86,6 +101,7 @@ impl DigestKey {
     }
 }
 
+#[cfg(feature = "replay-shared")]
 fn hmac(key: &[u8]) -> Hmac<Sha256> {
     match Hmac::new_from_slice(key) {
         Ok(mac) => mac,
@@ -99,7 +115,7 @@ impl fmt::Debug for DigestKey {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "replay-shared"))]
 mod tests {
     use super::*;
 

@@ -3,15 +3,12 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::decision::Pending;
-use crate::decision::pending::Evidence;
 use crate::decision::report::{self, Severity};
 use crate::decision::responder::Responder;
 use crate::request_head::Single;
 use crate::snapshot::Snapshot;
-use crate::tokens::Sorted;
 use crate::tokens::{SubmittedTokens, TokenFields};
-use crate::{DenialReason, Rejection, RequestHead, Signals};
+use crate::{DenialReason, Rejection, RequestHead};
 
 /// The header in which a script names the provider of the token in the token's header.
 pub(crate) const PROVIDER_HEADER: &str = "x-captcha-provider";
@@ -22,22 +19,6 @@ fn is_country(code: &str) -> bool {
     code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase()) && code != "XX"
 }
 
-/// Whether an address is public. A provider sees the visitor by a public address, so a private one
-/// must not be passed on: it could make the provider refuse the token.
-fn is_public(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified())
-        }
-        IpAddr::V6(ip) => {
-            !(ip.is_loopback()
-                || ip.is_unspecified()
-                || ip.is_unique_local()
-                || ip.is_unicast_link_local())
-        }
-    }
-}
-
 /// A request whose head was read. Its body may still be on the way.
 ///
 /// [`Guard::inspect`](crate::Guard::inspect) creates it. [`with_tokens`](Self::with_tokens) leads
@@ -45,14 +26,14 @@ fn is_public(ip: IpAddr) -> bool {
 #[derive(Clone, Debug)]
 #[must_use = "an inspected request is not decided yet"]
 pub struct Inspected {
-    responder: Responder,
-    tokens: SubmittedTokens,
-    client_ip: Option<IpAddr>,
-    user_agent: Option<String>,
-    country: Option<String>,
+    pub(super) responder: Responder,
+    pub(super) tokens: SubmittedTokens,
+    pub(super) client_ip: Option<IpAddr>,
+    pub(super) user_agent: Option<String>,
+    pub(super) country: Option<String>,
     /// `None` if the trigger challenges every request and so needs no signals.
-    method: Option<String>,
-    since: Instant,
+    pub(super) method: Option<String>,
+    pub(super) since: Instant,
 }
 
 impl Inspected {
@@ -91,7 +72,9 @@ impl Inspected {
             method: needs_signals.then(|| head.method().to_owned()),
             client_ip: guard.client_ip(head),
             // A blank user agent counts as a missing one.
-            user_agent: user_agent.text().filter(|agent| !agent.trim().is_empty()),
+            user_agent: user_agent
+                .text()
+                .filter(|agent| agent.contains(|c: char| !c.is_whitespace())),
             since: Instant::now(),
         }
     }
@@ -104,43 +87,6 @@ impl Inspected {
     /// Returns whether the head has a token.
     pub(crate) fn has_tokens(&self) -> bool {
         !self.tokens.is_empty()
-    }
-
-    /// Adds the tokens of the body, and returns the request ready to be decided.
-    ///
-    /// Tokens in the header and in the body must agree. Two different tokens of one provider are
-    /// refused with [`DenialReason::InvalidToken`], and the provider is not called. Pass
-    /// [`SubmittedTokens::none`] for a request whose body is not read.
-    pub fn with_tokens(mut self, body: SubmittedTokens) -> Pending {
-        self.tokens.append(body);
-        let type_without_place = self.tokens.type_without_place();
-        let guard = self.responder.guard();
-        let evidence = match self.tokens.sort(guard.fields()) {
-            Sorted::Unusable => Evidence::Unusable("contradictory"),
-            Sorted::Submitted(mut submission) => {
-                if let Some(action) = &guard.policy().action {
-                    submission = submission.with_expected_action(action.clone());
-                }
-                if let Some(ip) = self.client_ip.filter(|ip| is_public(*ip)) {
-                    submission = submission.with_client_ip(ip);
-                }
-                if let Some(agent) = self.user_agent {
-                    submission = submission.with_user_agent(agent);
-                }
-                Evidence::Submitted(submission)
-            }
-            Sorted::Absent { foreign } => Evidence::Absent {
-                foreign,
-                type_without_place,
-                signals: self.method.map(|method| Signals {
-                    client_ip: self.client_ip,
-                    user_agent: self.user_agent,
-                    country: self.country,
-                    method,
-                }),
-            },
-        };
-        Pending::new(self.responder, evidence, self.client_ip, self.since)
     }
 
     /// Refuses the request without a call of the check. The refusal is logged and passed to the

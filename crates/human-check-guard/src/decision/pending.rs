@@ -1,13 +1,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use human_check_core::{CheckError, ErrorKind, Provider, Reason, Submission, Verdict};
 
-use crate::decision::Decision;
 use crate::decision::report::{self, Severity, decision_name};
-use crate::decision::responder::Responder;
+use crate::decision::{Decision, Inspected};
 use crate::snapshot::Snapshot;
+use crate::tokens::{Sorted, SubmittedTokens};
 use crate::{DenialReason, Human, Signals, Unverified, Visitor};
 
 /// A request with all its tokens, about which the guard has not decided yet.
@@ -16,10 +16,8 @@ use crate::{DenialReason, Human, Signals, Unverified, Visitor};
 #[derive(Debug)]
 #[must_use = "a pending request is not decided yet"]
 pub struct Pending {
-    responder: Responder,
+    inspected: Box<Inspected>,
     evidence: Evidence,
-    client_ip: Option<IpAddr>,
-    since: Instant,
 }
 
 /// What the request offers as evidence of a human.
@@ -40,19 +38,56 @@ pub(crate) enum Evidence {
     Unusable(&'static str),
 }
 
+impl Inspected {
+    /// Adds the tokens of the body, and returns the request ready to be decided.
+    ///
+    /// Tokens in the header and in the body must agree. Two different tokens of one provider are
+    /// refused with [`DenialReason::InvalidToken`], and the provider is not called. Pass
+    /// [`SubmittedTokens::none`] for a request whose body is not read.
+    pub fn with_tokens(self, body: SubmittedTokens) -> Pending {
+        Box::new(self).add_tokens(body)
+    }
+
+    /// Does the same without a move of the request, which is large.
+    pub(crate) fn add_tokens(mut self: Box<Self>, body: SubmittedTokens) -> Pending {
+        self.tokens.append(body);
+        let type_without_place = self.tokens.type_without_place();
+        let guard = self.responder.guard();
+        let evidence = match std::mem::take(&mut self.tokens).sort(guard.fields()) {
+            Sorted::Unusable => Evidence::Unusable("contradictory"),
+            Sorted::Submitted(mut submission) => {
+                if let Some(action) = &guard.policy().action {
+                    submission = submission.with_expected_action(action.clone());
+                }
+                if let Some(ip) = self.client_ip.filter(|ip| is_public(*ip)) {
+                    submission = submission.with_client_ip(ip);
+                }
+                if let Some(agent) = self.user_agent.take() {
+                    submission = submission.with_user_agent(agent);
+                }
+                Evidence::Submitted(submission)
+            }
+            Sorted::Absent { foreign } => Evidence::Absent {
+                foreign,
+                type_without_place,
+                signals: self.method.take().map(|method| Signals {
+                    client_ip: self.client_ip,
+                    user_agent: self.user_agent.take(),
+                    country: self.country.take(),
+                    method,
+                }),
+            },
+        };
+        Pending::new(self, evidence)
+    }
+}
+
 impl Pending {
     /// Creates a pending request.
-    pub(crate) fn new(
-        responder: Responder,
-        evidence: Evidence,
-        client_ip: Option<IpAddr>,
-        since: Instant,
-    ) -> Self {
+    pub(crate) fn new(inspected: Box<Inspected>, evidence: Evidence) -> Self {
         Self {
-            responder,
+            inspected,
             evidence,
-            client_ip,
-            since,
         }
     }
 
@@ -73,7 +108,7 @@ impl Pending {
         let Some(earlier) = earlier else {
             return self.decide().await;
         };
-        let guard = self.responder.guard();
+        let guard = self.inspected.responder.guard();
         if earlier.guard().identity() != guard.identity() {
             if earlier.submission.is_some() && matches!(self.evidence, Evidence::Submitted(_)) {
                 let before = earlier.guard().policy().name();
@@ -102,7 +137,7 @@ impl Pending {
         );
         Decision {
             result,
-            responder: self.responder,
+            responder: self.inspected.responder,
             submission: earlier.submission.clone(),
         }
     }
@@ -115,12 +150,10 @@ impl Pending {
     /// Dropping the future stops waiting. The provider may have used up the token by then.
     pub async fn decide(self) -> Decision {
         let Self {
-            responder,
+            inspected,
             evidence,
-            client_ip,
-            since,
         } = self;
-        let guard = responder.guard();
+        let guard = inspected.responder.guard();
         let policy = guard.policy();
         let mut submitted = None;
         let (result, provider, reason) = match evidence {
@@ -149,7 +182,7 @@ impl Pending {
             }
             Evidence::Submitted(submission) => {
                 let submission = &**submitted.insert(Arc::new(submission));
-                decide(guard, submission, client_ip).await
+                decide(guard, submission, inspected.client_ip()).await
             }
         };
         let result = enforced(guard, result);
@@ -166,11 +199,28 @@ impl Pending {
             _ => "",
         };
         let severity = Severity::of(&result);
-        report::observe(guard, decision, provider, reason, since.elapsed(), severity);
+        let elapsed = inspected.since.elapsed();
+        report::observe(guard, decision, provider, reason, elapsed, severity);
         Decision {
             result,
-            responder,
+            responder: inspected.responder,
             submission: submitted,
+        }
+    }
+}
+
+/// Whether an address is public. A provider sees the visitor by a public address, so a private one
+/// must not be passed on: it could make the provider refuse the token.
+fn is_public(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified())
+        }
+        IpAddr::V6(ip) => {
+            !(ip.is_loopback()
+                || ip.is_unspecified()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local())
         }
     }
 }
@@ -202,7 +252,7 @@ async fn decide(guard: &Snapshot, submission: &Submission, client_ip: Option<IpA
     match guard.check().check(submission).await {
         Ok(Verdict::Human(facts)) => {
             site.streaks.passed(route, &facts);
-            if let Some(twin) = &twin {
+            if let Some(twin) = twin {
                 twin.passed();
             }
             (Ok(Visitor::Human(Human::new(facts))), None, "")

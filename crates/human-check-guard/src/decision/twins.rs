@@ -1,14 +1,38 @@
 //! Recognises requests that send one token at the same time, such as the two of a double click.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The tokens that are being verified in this process.
 #[derive(Debug, Default)]
 pub(crate) struct Twins {
-    in_flight: Mutex<HashMap<u64, Group>>,
+    in_flight: Mutex<Groups>,
     digest: RandomState,
+}
+
+/// The groups of requests, by a keyed digest of the token.
+type Groups = HashMap<u64, Group, BuildHasherDefault<DigestHasher>>;
+
+/// A hasher that returns the digest, which is uniformly distributed already.
+#[derive(Default)]
+struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, digest: u64) {
+        self.0 = digest;
+    }
 }
 
 /// The requests in flight with one token.
@@ -23,18 +47,23 @@ impl Twins {
     /// Records that a request with this token is in flight, until the result is dropped.
     pub(crate) fn enter(&self, token: &str) -> Twin<'_> {
         /// Enough of the end of a token to tell tokens apart. The whole may have 16 KiB.
-        const TAIL: usize = 64;
+        const TAIL: usize = 32;
 
         let tail = token.len().saturating_sub(TAIL);
-        let key = self
-            .digest
-            .hash_one((token.len(), &token.as_bytes()[tail..]));
+        let mut digest = self.digest.build_hasher();
+        digest.write(&token.as_bytes()[tail..]);
+        digest.write_usize(token.len());
+        let key = digest.finish();
         let mut in_flight = self.lock();
         in_flight.entry(key).or_default().requests += 1;
-        Twin { twins: self, key }
+        Twin {
+            twins: self,
+            key,
+            passed: false,
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Group>> {
+    fn lock(&self) -> MutexGuard<'_, Groups> {
         self.in_flight
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -46,14 +75,14 @@ impl Twins {
 pub(crate) struct Twin<'a> {
     twins: &'a Twins,
     key: u64,
+    /// Whether the token of this request passed.
+    passed: bool,
 }
 
 impl Twin<'_> {
     /// Records that the token of this request passed.
-    pub(crate) fn passed(&self) {
-        if let Some(group) = self.twins.lock().get_mut(&self.key) {
-            group.passed = true;
-        }
+    pub(crate) fn passed(mut self) {
+        self.passed = true;
     }
 
     /// Returns whether another request with the token is in flight, or passed while this one was.
@@ -69,10 +98,12 @@ impl Twin<'_> {
 impl Drop for Twin<'_> {
     fn drop(&mut self) {
         let mut in_flight = self.twins.lock();
-        if let Some(group) = in_flight.get_mut(&self.key) {
+        if let Entry::Occupied(mut entry) = in_flight.entry(self.key) {
+            let group = entry.get_mut();
+            group.passed |= self.passed;
             group.requests -= 1;
             if group.requests == 0 {
-                in_flight.remove(&self.key);
+                entry.remove();
             }
         }
     }

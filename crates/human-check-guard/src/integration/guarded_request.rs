@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{BodyLimit, HeldBody};
 use crate::decision::{Decision, FromDecision, Inspected};
@@ -38,8 +38,9 @@ use crate::{DenialReason, Guard, Rejection, RequestHead};
 #[must_use = "nothing is decided before `decide`"]
 pub struct GuardedRequest {
     guard: Guard,
-    inspected: Inspected,
-    held: Arc<HeldBody>,
+    inspected: Box<Inspected>,
+    /// Created when a body is read that may count as held.
+    held: OnceLock<Arc<HeldBody>>,
     /// The decision by the token in the header, see [`judge_header`](Self::judge_header).
     by_header: Option<Decision>,
 }
@@ -47,12 +48,11 @@ pub struct GuardedRequest {
 impl GuardedRequest {
     /// Creates a guarded request: reads the head for a [snapshot](Guard::snapshot) of a guard.
     pub fn new(guard: Guard, head: &dyn RequestHead) -> Self {
-        let inspected = guard.inspect(head);
-        let held = HeldBody::new(guard.body_budget(), inspected.client_ip());
+        let inspected = Box::new(guard.inspect(head));
         Self {
             guard,
             inspected,
-            held: Arc::new(held),
+            held: OnceLock::new(),
             by_header: None,
         }
     }
@@ -84,7 +84,11 @@ impl GuardedRequest {
     /// A framework crate adds each chunk to it as it arrives. If one does not fit, it ends the body
     /// and refuses the request with [`DenialReason::TooManyUploads`].
     pub fn held_body(&self) -> Arc<HeldBody> {
-        Arc::clone(&self.held)
+        let held = || {
+            let (budget, client) = (self.guard.body_budget(), self.inspected.client_ip());
+            Arc::new(HeldBody::new(budget, client))
+        };
+        Arc::clone(self.held.get_or_init(held))
     }
 
     /// Returns whether the head of the request has a token.
@@ -106,7 +110,7 @@ impl GuardedRequest {
         if !self.has_header_token() {
             return Ok(());
         }
-        let pending = self.inspected.clone().with_tokens(SubmittedTokens::none());
+        let pending = self.inspected.clone().add_tokens(SubmittedTokens::none());
         let decision = pending.decide_after(earlier).await;
         if let Err(denial) = decision.result() {
             return Err(decision.refuse(denial));
@@ -147,7 +151,7 @@ impl GuardedRequest {
     /// Dropping the future stops waiting. The provider may have used up the token by then.
     pub async fn decide(self, tokens: SubmittedTokens, earlier: Option<&Decision>) -> Decision {
         self.inspected
-            .with_tokens(tokens)
+            .add_tokens(tokens)
             .decide_after(self.by_header.as_ref().or(earlier))
             .await
     }

@@ -81,7 +81,7 @@ pub struct HeldBody {
 
 impl HeldBody {
     /// How many bytes of a body do not count.
-    const FREE: usize = 65_536;
+    pub const FREE: usize = 65_536;
 
     pub(crate) fn new(budget: BodyBudget, client: Option<IpAddr>) -> Self {
         Self {

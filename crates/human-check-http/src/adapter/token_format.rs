@@ -68,7 +68,8 @@ impl TokenFormat {
                     let mut parts = ["://", "../", "/.."].iter();
                     parts.any(|part| token.contains(part))
                 };
-                !suspicious && !(memchr::memchr(b'/', bytes).is_some() && has_path())
+                let has_slash = memchr::memchr(b'/', bytes).is_some();
+                !(suspicious || has_slash && has_path())
             }
         };
         match fits {

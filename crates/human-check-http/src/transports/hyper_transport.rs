@@ -17,7 +17,7 @@ use super::lanes::{
 use super::resolver::Resolver;
 use crate::{Endpoint, Reply, Request, SendError, SendErrorKind, Transport, TransportOptions};
 
-/// How often a request is sent at most, if servers close the connections without acting on it.
+/// How often a request is sent at most, if the server says each time that it did not act on it.
 const MAX_TRIES: usize = 4;
 
 /// The default transport: hyper and h2 with rustls (feature `rustls`).
@@ -125,10 +125,12 @@ impl Transport for HyperTransport {
             let lease = host.lease().await?;
             match lease.line().send(request, max_bytes).await {
                 Sent::Done(result) => return result,
-                Sent::Unprocessed => lease.close(),
+                Sent::Closing => lease.close(),
+                // The place goes to a request that waits longer.
+                Sent::Refused => {}
             }
         }
-        let text = "the provider closes each connection without acting on the request";
+        let text = "the provider refuses the request without acting on it";
         Err(SendError::new(SendErrorKind::Lost).with_source(text))
     }
 
@@ -155,14 +157,14 @@ struct Dialler {
 impl Dial for Dialler {
     type Line = AnyLine;
 
-    async fn dial(&self) -> Result<Dialled<AnyLine>, DialError> {
+    async fn dial(&self, streams: usize) -> Result<Dialled<AnyLine>, DialError> {
         let io = self.connector.clone().call(self.uri.clone()).await;
         let io = io.map_err(|error| {
             let kind = failure::of_connecting(&*error);
             DialError::new(kind, failure::text_of(&*error))
         })?;
         if io.connected().is_negotiated_h2() {
-            let Dialled { line, driver } = Http2Line::start(TokioIo::new(io)).await?;
+            let Dialled { line, driver } = Http2Line::start(TokioIo::new(io), streams).await?;
             let line = AnyLine::Http2(line);
             Ok(Dialled { line, driver })
         } else {

@@ -1,8 +1,6 @@
-use std::fmt;
+use serde::de::Deserialize;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-
-use super::unrepeating::{MemberNames, Name, Unrepeating};
+use super::unrepeating::{Unrepeated, Unrepeating};
 
 /// The error of a reply that cannot be read.
 ///
@@ -65,47 +63,4 @@ pub fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Malformed> {
             Err(error) => locate("broken JSON")(error),
             Ok(Unrepeated) => locate("a member of the wrong type")(error),
         })
-}
-
-/// A JSON value that is read only to find a member that occurs twice.
-pub(super) struct Unrepeated;
-
-impl<'de> Deserialize<'de> for Unrepeated {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Walk;
-
-        impl<'de> Visitor<'de> for Walk {
-            type Value = Unrepeated;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("JSON")
-            }
-
-            scalars_are!(Unrepeated, Unrepeated);
-
-            fn visit_str<E>(self, _: &str) -> Result<Unrepeated, E> {
-                Ok(Unrepeated)
-            }
-
-            fn visit_unit<E>(self) -> Result<Unrepeated, E> {
-                Ok(Unrepeated)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Unrepeated, A::Error> {
-                while seq.next_element::<Unrepeated>()?.is_some() {}
-                Ok(Unrepeated)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unrepeated, A::Error> {
-                let mut names = MemberNames::default();
-                while let Some(name) = map.next_key::<Name<'de>>()? {
-                    names.insert(name)?;
-                    map.next_value::<Unrepeated>()?;
-                }
-                Ok(Unrepeated)
-            }
-        }
-
-        deserializer.deserialize_any(Walk)
-    }
 }

@@ -10,8 +10,6 @@ use serde::de::{
     VariantAccess, Visitor,
 };
 
-use super::strict::Unrepeated;
-
 /// Wraps a deserializer, and everything that it passes on.
 pub(super) struct Unrepeating<D>(pub(super) D);
 
@@ -209,6 +207,49 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Members<'de, A> {
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
         self.map.next_value_seed(Unrepeating(seed))
+    }
+}
+
+/// A JSON value that is read only to find a member that occurs twice.
+pub(super) struct Unrepeated;
+
+impl<'de> Deserialize<'de> for Unrepeated {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Walk;
+
+        impl<'de> Visitor<'de> for Walk {
+            type Value = Unrepeated;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+
+            scalars_are!(Unrepeated, Unrepeated);
+
+            fn visit_str<E>(self, _: &str) -> Result<Unrepeated, E> {
+                Ok(Unrepeated)
+            }
+
+            fn visit_unit<E>(self) -> Result<Unrepeated, E> {
+                Ok(Unrepeated)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Unrepeated, A::Error> {
+                while seq.next_element::<Unrepeated>()?.is_some() {}
+                Ok(Unrepeated)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unrepeated, A::Error> {
+                let mut names = MemberNames::default();
+                while let Some(name) = map.next_key::<Name<'de>>()? {
+                    names.insert(name)?;
+                    map.next_value::<Unrepeated>()?;
+                }
+                Ok(Unrepeated)
+            }
+        }
+
+        deserializer.deserialize_any(Walk)
     }
 }
 

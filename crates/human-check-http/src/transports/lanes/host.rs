@@ -27,8 +27,8 @@ const RUNTIME_STOPPED: &str = "the runtime that opened the connection has stoppe
 pub(in crate::transports) trait Dial: Send + Sync + 'static {
     type Line: Line;
 
-    /// Opens a connection.
-    async fn dial(&self) -> Result<Dialled<Self::Line>, DialError>;
+    /// Opens a connection. `streams` is what the connections to the host have allowed before.
+    async fn dial(&self, streams: usize) -> Result<Dialled<Self::Line>, DialError>;
 }
 
 /// A connection that was opened.
@@ -273,7 +273,8 @@ impl<D: Dial> Connection<D> {
 
     /// Opens the connection and carries it. Sends on `opened` when it is open.
     async fn run(mut self, opened: Option<oneshot::Sender<()>>) {
-        let dialled = timeout(MAX_DIAL, self.host.dial.dial()).await;
+        let streams = self.host.table().streams();
+        let dialled = timeout(MAX_DIAL, self.host.dial.dial(streams)).await;
         let dialled = dialled.unwrap_or_else(|_| {
             let text = "the connection was not open in time";
             Err(DialError::new(SendErrorKind::NotSent, text))

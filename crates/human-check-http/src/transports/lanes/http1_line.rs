@@ -41,10 +41,10 @@ impl Http1Line {
     pub(in crate::transports) async fn send(&self, request: &Request, max_bytes: usize) -> Sent {
         // If this future is dropped, the sender is gone, and the connection closes.
         let Some(mut sender) = self.swap(None) else {
-            return Sent::Unprocessed;
+            return Sent::Closing;
         };
         if sender.ready().await.is_err() {
-            return Sent::Unprocessed;
+            return Sent::Closing;
         }
         let mut outgoing = http::Request::new(Full::new(request.body().clone()));
         *outgoing.method_mut() = request.method();
@@ -56,7 +56,7 @@ impl Http1Line {
             Ok(response) => response,
             Err(mut error) => {
                 if error.take_message().is_some() {
-                    return Sent::Unprocessed;
+                    return Sent::Closing;
                 }
                 return Sent::Done(Err(lost(error.into_error())));
             }

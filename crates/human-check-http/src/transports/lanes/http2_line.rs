@@ -31,14 +31,19 @@ pub(in crate::transports) struct Http2Line {
 }
 
 impl Http2Line {
-    /// Starts HTTP on a connection.
-    pub(in crate::transports) async fn start<I>(io: I) -> Result<Dialled<Self>, DialError>
+    /// Starts HTTP on a connection. Until the server has stated its limit of streams, `streams` is
+    /// assumed.
+    pub(in crate::transports) async fn start<I>(
+        io: I,
+        streams: usize,
+    ) -> Result<Dialled<Self>, DialError>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut builder = Builder::new();
         builder
             .enable_push(false)
+            .initial_max_send_streams(streams)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(16_384);
         let started = builder.handshake(io).await;
@@ -56,7 +61,7 @@ impl Http2Line {
     /// Dropping the future resets the stream, and the connection goes on.
     pub(in crate::transports) async fn send(&self, request: &Request, max_bytes: usize) -> Sent {
         let Ok(mut sender) = self.sender.clone().ready().await else {
-            return Sent::Unprocessed;
+            return Sent::Closing;
         };
         let _in_flight = InFlight::enter(&self.in_flight);
         let mut outgoing = http::Request::new(());
@@ -69,7 +74,7 @@ impl Http2Line {
         }
         *outgoing.headers_mut() = headers;
         let Ok((response, mut stream)) = sender.send_request(outgoing, body.is_empty()) else {
-            return Sent::Unprocessed;
+            return Sent::Closing;
         };
         if !body.is_empty()
             && let Err(error) = stream.send_data(body.clone(), true)
@@ -161,12 +166,13 @@ async fn drive<I>(
 
 /// Returns what became of a request whose stream ended without a reply.
 fn ended(error: h2::Error) -> Sent {
-    // The server has said that it did not act on the request: RFC 9113, sections 6.8 and 8.7.
+    // In two cases the server says that it did not act on the request: RFC 9113, sections 6.8 and 8.7.
     let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
-    if error.is_remote() && (error.is_go_away() || is_refused) {
-        return Sent::Unprocessed;
+    match error.is_remote() {
+        true if error.is_go_away() => Sent::Closing,
+        true if is_refused => Sent::Refused,
+        _ => Sent::Done(Err(lost(error))),
     }
-    Sent::Done(Err(lost(error)))
 }
 
 fn lost(error: h2::Error) -> SendError {

@@ -18,7 +18,9 @@ pub(in crate::transports) trait Line: Clone + Send + Sync + 'static {
 pub(in crate::transports) enum Sent {
     /// The provider received it, or may have.
     Done(Result<Reply, SendError>),
-    /// The provider has not acted on it, because the connection was closing. It may be sent on
+    /// The provider has not acted on it, because the connection is closing. It may be sent on
     /// another connection.
-    Unprocessed,
+    Closing,
+    /// The provider has not acted on it, because the connection had too many. It may be sent again.
+    Refused,
 }

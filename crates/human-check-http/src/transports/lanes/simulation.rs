@@ -85,7 +85,7 @@ impl Line for FakeLine {
 impl Dial for Server {
     type Line = FakeLine;
 
-    async fn dial(&self) -> Result<Dialled<FakeLine>, DialError> {
+    async fn dial(&self, _: usize) -> Result<Dialled<FakeLine>, DialError> {
         let number = self.dialled.fetch_add(1, Ordering::SeqCst) as u64;
         sleep((self.connect)(number)).await;
         if (self.refuses)(number) {

@@ -53,6 +53,8 @@ pub(super) struct Table<L, W> {
     in_flight: usize,
     /// Whether the connection that was opened last multiplexes. `None` before the first one.
     multiplexes: Option<bool>,
+    /// The capacity that a multiplexing lane had last.
+    streams: usize,
     paused_until: Option<Instant>,
     last_id: u64,
 }
@@ -93,6 +95,7 @@ impl<L: Line, W> Table<L, W> {
             waiting_since: None,
             in_flight: 0,
             multiplexes: None,
+            streams: MAX_STREAMS,
             paused_until: None,
             last_id: 0,
         }
@@ -139,6 +142,9 @@ impl<L: Line, W> Table<L, W> {
         lane.in_flight -= 1;
         lane.idle_since = now;
         lane.capacity = lane.line.capacity().min(MAX_STREAMS);
+        if lane.line.multiplexes() && lane.capacity > 0 {
+            self.streams = lane.capacity;
+        }
         if lane.line.is_closed() {
             self.close(id);
         }
@@ -167,6 +173,11 @@ impl<L: Line, W> Table<L, W> {
         }
     }
 
+    /// Returns how many streams a further connection is expected to have.
+    pub(super) fn streams(&self) -> usize {
+        self.streams
+    }
+
     /// Returns whether a request waits.
     pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
@@ -193,10 +204,7 @@ impl<L: Line, W> Table<L, W> {
         }
         let streams = match self.multiplexes {
             Some(false) => 1,
-            _ => self
-                .lanes
-                .last()
-                .map_or(MAX_STREAMS, |lane| lane.capacity.max(1)),
+            _ => self.streams,
         };
         let waits_long = self
             .waiting_since
