@@ -78,6 +78,30 @@ async fn tokens_expire_as_the_providers_state() {
 }
 
 #[tokio::test]
+async fn tens_of_thousands_of_tokens_are_kept_and_a_knob_sets_how_many() {
+    let emulator = Emulator::start().await.unwrap();
+    let check = check(ProviderKind::Turnstile, &emulator, &client());
+    let mint = || emulator.mint(&Mint::for_provider("turnstile")).unwrap();
+    let passes = async |token: &str| {
+        let submission = submission(ProviderKind::Turnstile, token.to_owned());
+        check.check(&submission).await.unwrap().is_human()
+    };
+    let first = mint();
+    for _ in 0..40_000 {
+        mint();
+    }
+    assert!(passes(&first).await, "two providers of 20,000 tokens");
+    emulator.configure(|knobs| knobs.max_tokens = Some(2));
+    let [one, two, three] = std::array::from_fn(|_| mint());
+    assert!(!passes(&one).await && passes(&two).await && passes(&three).await);
+
+    assert_eq!(emulator.requests().len(), 4);
+    emulator.configure(|knobs| knobs.max_requests = Some(2));
+    assert!(!passes("unknown").await);
+    assert_eq!(emulator.requests().len(), 2);
+}
+
+#[tokio::test]
 async fn a_foreign_token_is_refused_with_an_alert_if_the_key_may_be_wrong() {
     for (provider, expected, alert) in [
         (ProviderKind::Turnstile, Reason::Invalid, false),

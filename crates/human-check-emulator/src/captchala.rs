@@ -211,6 +211,7 @@ fn issue(state: &mut State, request: &RecordedRequest, app_key: &str) -> Outgoin
     let ttl = number("ttl").unwrap_or(300).clamp(1, 3_600);
     let now = state.now();
     let token = format!("sct_{}", hex(32));
+    let max = state.knobs.max_given_out();
     state.server_tokens.insert(
         token.clone(),
         ServerToken {
@@ -221,6 +222,7 @@ fn issue(state: &mut State, request: &RecordedRequest, app_key: &str) -> Outgoin
             uses_left: number("max_uses").unwrap_or(1),
             expires: now + Duration::from_secs(ttl),
         },
+        max,
     );
     json(
         200,

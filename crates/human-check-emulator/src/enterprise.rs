@@ -210,7 +210,8 @@ fn assess(state: &mut State, body: &serde_json::Map<String, Value>) -> Outgoing 
     let known = state.token(PROVIDER, &token).cloned();
     let reason = invalid_reason(state, &token, known.as_ref(), &site_key);
     let name = format!("projects/{PROJECT_NUMBER}/assessments/{}", hex(16));
-    state.assessments.insert(name.clone(), ());
+    let max = state.knobs.max_given_out();
+    state.assessments.insert(name.clone(), (), max);
     if reason.is_none()
         && let Some(token) = state.token(PROVIDER, &token)
     {
@@ -358,7 +359,8 @@ pub(crate) fn metadata(state: &mut State, request: &RecordedRequest) -> Outgoing
 fn access_token(state: &mut State) -> Value {
     let token = format!("ya29.{}", hex(40));
     let expires = state.now() + Duration::from_secs(3_599);
-    state.access_tokens.insert(token.clone(), expires);
+    let max = state.knobs.max_given_out();
+    state.access_tokens.insert(token.clone(), expires, max);
     json!({"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
 }
 

@@ -2,9 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 
-/// The most values that one map holds. Beyond that, the oldest value is removed.
-const MAX_VALUES: usize = 10_000;
-
 /// Values by name. The emulator generates every name at random, so a name is never inserted twice.
 pub(crate) struct Kept<T> {
     values: HashMap<String, T>,
@@ -19,9 +16,10 @@ impl<T> Kept<T> {
         }
     }
 
-    /// Adds a value, and removes the oldest one when the map is full.
-    pub(crate) fn insert(&mut self, name: String, value: T) {
-        if self.oldest_first.len() >= MAX_VALUES
+    /// Adds a value, and removes the oldest ones when there are more than `max`, which counts as one
+    /// at least.
+    pub(crate) fn insert(&mut self, name: String, value: T, max: usize) {
+        while self.oldest_first.len() >= max.max(1)
             && let Some(oldest) = self.oldest_first.pop_front()
         {
             self.values.remove(&oldest);
@@ -50,12 +48,18 @@ mod tests {
     #[test]
     fn the_oldest_makes_room_for_the_newest() {
         let mut kept = Kept::new();
-        for n in 0..=MAX_VALUES {
-            kept.insert(n.to_string(), n);
+        for n in 0..=10 {
+            kept.insert(n.to_string(), n, 10);
         }
-        assert_eq!(kept.len(), MAX_VALUES);
+        assert_eq!(kept.len(), 10);
         assert_eq!(kept.get("0"), None);
-        assert_eq!(kept.get("1"), Some(&1));
-        assert_eq!(kept.get(&MAX_VALUES.to_string()), Some(&MAX_VALUES));
+        assert_eq!((kept.get("1"), kept.get("10")), (Some(&1), Some(&10)));
+        kept.insert("11".to_owned(), 11, 3);
+        assert_eq!(
+            (kept.len(), kept.get("8"), kept.get("9")),
+            (3, None, Some(&9))
+        );
+        kept.insert("12".to_owned(), 12, 0);
+        assert_eq!((kept.len(), kept.get("12")), (1, Some(&12)));
     }
 }

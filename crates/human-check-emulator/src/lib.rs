@@ -129,7 +129,7 @@ impl Emulator {
 
     /// Mints a token, as if a visitor had used the provider's widget.
     ///
-    /// The emulator remembers the latest 10,000 tokens.
+    /// The emulator keeps the latest 100,000 tokens, see [`Knobs::max_tokens`].
     ///
     /// # Errors
     ///
@@ -174,7 +174,7 @@ impl Emulator {
 
     /// Returns the requests that the providers received, oldest first.
     ///
-    /// These are the last 10,000 requests, each with the first 16 KiB of its body. Requests of
+    /// These are the last 10,000 requests, see [`Knobs::max_requests`], each with the first 16 KiB of its body. Requests of
     /// browsers for widget scripts and frames are among them. Requests to the control API are not,
     /// except those that followed a [`Fault::Redirect`].
     pub fn requests(&self) -> Vec<RecordedRequest> {

@@ -289,7 +289,8 @@ impl State {
             let tail = std::iter::repeat_with(fastrand::alphanumeric).take(length - prefix.len());
             prefix.chars().chain(tail).collect()
         };
-        self.tokens.insert(text.clone(), token);
+        let max = self.knobs.max_given_out();
+        self.tokens.insert(text.clone(), token, max);
         Ok(text)
     }
 

@@ -17,7 +17,9 @@ use crate::kept::Kept;
 /// How much of a recorded request's body is kept. A usual request has one or two kilobytes.
 const MAX_RECORDED_BODY_BYTES: usize = 16_384;
 
-/// How many requests are recorded. Beyond that, the oldest one is removed.
+/// How many values of a kind are kept, unless a knob says otherwise: those that the emulator has
+/// given out, and the requests that it has recorded.
+const MAX_GIVEN_OUT: usize = 100_000;
 const MAX_RECORDED_REQUESTS: usize = 10_000;
 
 /// The state of one emulator, shared by all its connections.
@@ -110,6 +112,20 @@ pub struct Knobs {
     pub captchala_shape: CaptchaLaShape,
     /// CaptchaLa: the code for a used token is `token_already_used`. Default: `token_consumed`.
     pub token_already_used: bool,
+    /// How many tokens the emulator keeps, of all providers together. Beyond that it forgets the
+    /// oldest one, which is then as unknown as an invented one. The same number holds for server
+    /// tokens, for access tokens and for assessments. Default: 100,000. A token needs about 500
+    /// bytes.
+    pub max_tokens: Option<usize>,
+    /// How many requests are recorded. Beyond that the oldest one is removed. Default: 10,000.
+    pub max_requests: Option<usize>,
+}
+
+impl Knobs {
+    /// Returns how many values of a kind are kept that the emulator has given out.
+    pub(crate) fn max_given_out(&self) -> usize {
+        self.max_tokens.unwrap_or(MAX_GIVEN_OUT)
+    }
 }
 
 /// The shapes of a CaptchaLa reply to a valid token, as its documentation and libraries show them.
@@ -190,7 +206,8 @@ impl State {
 
     /// Records a request.
     pub(crate) fn record(&mut self, request: &RecordedRequest) {
-        if self.requests.len() >= MAX_RECORDED_REQUESTS {
+        let max = self.knobs.max_requests.unwrap_or(MAX_RECORDED_REQUESTS);
+        while self.requests.len() >= max.max(1) {
             self.requests.pop_front();
         }
         let mut recorded = request.clone();

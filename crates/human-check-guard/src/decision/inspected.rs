@@ -94,8 +94,7 @@ impl Inspected {
     pub fn refuse(&self, denial: DenialReason) -> Rejection {
         let guard = self.responder.guard();
         let severity = Severity::of(&Err(denial));
-        let elapsed = self.since.elapsed();
-        report::observe(guard, denial.as_str(), "", "", elapsed, severity);
+        report::observe(guard, denial.as_str(), "", "", self.since, severity);
         self.responder.refuse(denial)
     }
 }

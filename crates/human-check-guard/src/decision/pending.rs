@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use human_check_core::{CheckError, ErrorKind, Provider, Reason, Submission, Verdict};
 
@@ -132,7 +132,7 @@ impl Pending {
             decision,
             "",
             "contradictory",
-            Duration::ZERO,
+            Instant::now(),
             Severity::Normal,
         );
         Decision {
@@ -199,8 +199,8 @@ impl Pending {
             _ => "",
         };
         let severity = Severity::of(&result);
-        let elapsed = inspected.since.elapsed();
-        report::observe(guard, decision, provider, reason, elapsed, severity);
+        let since = inspected.since;
+        report::observe(guard, decision, provider, reason, since, severity);
         Decision {
             result,
             responder: inspected.responder,

@@ -42,7 +42,7 @@ pub struct GuardedRequest {
     /// Created when a body is read that may count as held.
     held: OnceLock<Arc<HeldBody>>,
     /// The decision by the token in the header, see [`judge_header`](Self::judge_header).
-    by_header: Option<Decision>,
+    by_header: Option<Box<Decision>>,
 }
 
 impl GuardedRequest {
@@ -115,7 +115,7 @@ impl GuardedRequest {
         if let Err(denial) = decision.result() {
             return Err(decision.refuse(denial));
         }
-        self.by_header = Some(decision);
+        self.by_header = Some(Box::new(decision));
         Ok(())
     }
 
@@ -152,7 +152,7 @@ impl GuardedRequest {
     pub async fn decide(self, tokens: SubmittedTokens, earlier: Option<&Decision>) -> Decision {
         self.inspected
             .add_tokens(tokens)
-            .decide_after(self.by_header.as_ref().or(earlier))
+            .decide_after(self.by_header.as_deref().or(earlier))
             .await
     }
 
