@@ -15,10 +15,11 @@ use tower_service::Service;
 use url::Url;
 
 use super::proxy::Proxy;
-use super::resolver::Resolver;
+use super::resolver::{MAX_ADDRESSES, Resolver};
 
-/// How long connecting to one address may take.
-pub(super) const CONNECT: Duration = Duration::from_secs(1);
+/// How long connecting may take: a second for each of the addresses that the resolver returns for a
+/// family, because the connector divides the time among them.
+const CONNECT: Duration = Duration::from_secs(MAX_ADDRESSES as u64);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
@@ -26,14 +27,13 @@ type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 /// Opens the connections of one client.
 #[derive(Clone)]
 pub(super) struct Connector {
-    resolver: Resolver,
     direct: HttpConnector<Resolver>,
     tunnel: Option<Tunnel<HttpConnector<Resolver>>>,
 }
 
 impl Connector {
     pub(super) fn new(resolver: Resolver, proxy: Option<&Proxy>) -> Self {
-        let mut direct = HttpConnector::new_with_resolver(resolver.clone());
+        let mut direct = HttpConnector::new_with_resolver(resolver);
         direct.enforce_http(false); // the connector around it adds TLS
         direct.set_nodelay(true);
         direct.set_connect_timeout(Some(CONNECT));
@@ -44,11 +44,7 @@ impl Connector {
                 None => tunnel,
             }
         });
-        Self {
-            resolver,
-            direct,
-            tunnel,
-        }
+        Self { direct, tunnel }
     }
 }
 
@@ -70,17 +66,8 @@ impl Service<Uri> for Connector {
                 Box::pin(async { connecting.await.map_err(Into::into) })
             }
             None => {
-                let resolver = self.resolver.clone();
-                let connecting = self.direct.call(target.clone());
-                Box::pin(async move {
-                    let connected = connecting.await;
-                    if connected.is_err()
-                        && let Some(host) = target.host()
-                    {
-                        resolver.doubt(host);
-                    }
-                    Ok(connected?)
-                })
+                let connecting = self.direct.call(target);
+                Box::pin(async { connecting.await.map_err(Into::into) })
             }
         }
     }

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Uri;
@@ -7,6 +8,7 @@ use human_check_core::ConfigError;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::Connection;
 use hyper_util::rt::TokioIo;
+use tokio::time::sleep;
 use tower_service::Service;
 
 use super::connector::Connector;
@@ -19,6 +21,9 @@ use crate::{Endpoint, Reply, Request, SendError, SendErrorKind, Transport, Trans
 
 /// How often a request is sent at most, if the server says each time that it did not act on it.
 const MAX_TRIES: usize = 4;
+
+/// How long a request that a server has refused waits before it is sent again.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(20);
 
 /// The default transport: hyper and h2 with rustls (feature `rustls`).
 ///
@@ -39,18 +44,22 @@ const MAX_TRIES: usize = 4;
 ///
 /// With HTTP/2 a connection carries as many requests as the server allows streams, at most 100. The
 /// transport opens further connections only for requests that find no place: at most eight to a
-/// host, and up to 32 while connecting takes more than 100 ms, or when requests have been waiting for
-/// a second without a break. A request goes to the connection with the fewest. With HTTP/1.1 each
+/// host, and up to 32 if the first connection takes more than 100 ms, or when requests have been
+/// waiting for a second without a break. A request goes to the connection with the fewest. Until the
+/// server has stated its limit on the first connection, 100 streams are assumed. With HTTP/1.1 each
 /// request in flight has a connection, at most 1,024 to a host.
 ///
 /// Requests that find no place wait for one, in the order of their arrival. If no connection is open
 /// and all attempts fail, they fail. A connection is closed after 45 seconds without a request.
 ///
-/// It needs a tokio runtime with its timer. A connection ends with the runtime that it was opened
-/// on; other runtimes then open another one.
+/// It needs a tokio runtime with its timer. A connection runs on the runtime of a request that needed
+/// it, and other runtimes may share it. If that runtime stops, others open another one. If it is
+/// blocked, the requests on its connections wait, and the first that times out closes them for
+/// further ones.
 #[derive(Clone)]
 pub struct HyperTransport {
     connector: HttpsConnector<Connector>,
+    resolver: Resolver,
     hosts: Arc<Mutex<Vec<KnownHost>>>,
 }
 
@@ -79,13 +88,15 @@ impl HyperTransport {
     /// system cannot be loaded.
     pub fn with_options(options: TransportOptions) -> Result<Self, ConfigError> {
         let tls = super::tls::client_config(options.roots)?;
+        let resolver = Resolver::system();
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http() // `Endpoint` allows http to loopback and link-local addresses only
             .enable_all_versions()
-            .wrap_connector(Connector::new(Resolver::system(), options.proxy.as_ref()));
+            .wrap_connector(Connector::new(resolver.clone(), options.proxy.as_ref()));
         Ok(Self {
             connector,
+            resolver,
             hosts: Arc::default(),
         })
     }
@@ -101,6 +112,7 @@ impl HyperTransport {
         }
         let host = Host::new(Dialler {
             connector: self.connector.clone(),
+            resolver: self.resolver.clone(),
             uri: endpoint.uri().clone(),
         });
         hosts.push(KnownHost {
@@ -122,12 +134,16 @@ impl Transport for HyperTransport {
     async fn send(&self, request: &Request, max_bytes: usize) -> Result<Reply, SendError> {
         let host = self.host(request.endpoint());
         for _ in 0..MAX_TRIES {
-            let lease = host.lease().await?;
-            match lease.line().send(request, max_bytes).await {
+            let mut lease = host.lease().await?;
+            let sent = lease.line().send(request, max_bytes).await;
+            lease.set_replied();
+            match sent {
                 Sent::Done(result) => return result,
                 Sent::Closing => lease.close(),
-                // The place goes to a request that waits longer.
-                Sent::Refused => {}
+                Sent::Refused => {
+                    drop(lease);
+                    sleep(PAUSE_AFTER_REFUSAL).await;
+                }
             }
         }
         let text = "the provider refuses the request without acting on it";
@@ -150,6 +166,7 @@ impl Transport for HyperTransport {
 /// Opens the connections to one host.
 struct Dialler {
     connector: HttpsConnector<Connector>,
+    resolver: Resolver,
     uri: Uri,
 }
 
@@ -160,6 +177,10 @@ impl Dial for Dialler {
     async fn dial(&self, streams: usize) -> Result<Dialled<AnyLine>, DialError> {
         let io = self.connector.clone().call(self.uri.clone()).await;
         let io = io.map_err(|error| {
+            // The addresses may be those of another machine by now.
+            if let Some(host) = self.uri.host() {
+                self.resolver.doubt(host);
+            }
             let kind = failure::of_connecting(&*error);
             DialError::new(kind, failure::text_of(&*error))
         })?;

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::failure;
 use super::proxy::Proxy;
 use super::reply_body::ReplyBody;
-use super::resolver::Resolver;
+use super::resolver::{MAX_ADDRESSES, Resolver};
 use crate::{Reply, Request, SendError, SendErrorKind, Transport, TransportOptions};
 
 /// A transport over reqwest (feature `reqwest`).
@@ -39,8 +39,9 @@ pub struct ReqwestTransport {
 /// How many requests are in flight at most. reqwest opens a connection for each.
 const MAX_IN_FLIGHT: usize = 512;
 
-/// How long connecting may take.
-const CONNECT: Duration = Duration::from_secs(1);
+/// How long connecting may take: a second for each of the addresses that the resolver returns for a
+/// family, because reqwest divides the time among them.
+const CONNECT: Duration = Duration::from_secs(MAX_ADDRESSES as u64);
 
 /// How long an idle connection is kept. Shorter than the time after which most servers close it.
 const IDLE: Duration = Duration::from_secs(45);

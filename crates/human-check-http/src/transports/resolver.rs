@@ -24,6 +24,9 @@ const STALLED: Duration = Duration::from_millis(250);
 /// proves by its certificate that it is the host.
 const USABLE: Duration = Duration::from_secs(3_600);
 
+/// How many addresses of a host are tried, of each family. The time to connect is divided among them.
+pub(super) const MAX_ADDRESSES: usize = 2;
+
 type Addresses = Arc<[SocketAddr]>;
 type Found = Result<Addresses, io::ErrorKind>;
 type Lookup = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
@@ -77,7 +80,12 @@ impl Resolver {
             {
                 return Ok(list(addresses));
             }
-            (known, self.join_or_start(host, &name)?)
+            match (self.join_or_start(host, &name), &known) {
+                (Ok(lookup), _) => (known, lookup),
+                // No thread could be started.
+                (Err(_), Some((addresses, _))) => return Ok(list(addresses)),
+                (Err(error), None) => return Err(error),
+            }
         };
         let found = async {
             let found = lookup.wait_for(Option::is_some).await;
@@ -141,7 +149,17 @@ impl Resolver {
 }
 
 fn list(addresses: &Addresses) -> std::vec::IntoIter<SocketAddr> {
-    Vec::from(&**addresses).into_iter()
+    let of_family = |is_v4| {
+        let all = addresses.iter().copied();
+        all.filter(move |address| address.is_ipv4() == is_v4)
+            .take(MAX_ADDRESSES)
+    };
+    // The family that the operating system prefers comes first.
+    let prefers_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
+    let list: Vec<_> = of_family(prefers_v4)
+        .chain(of_family(!prefers_v4))
+        .collect();
+    list.into_iter()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -17,10 +18,12 @@ const MAX_DIAL: Duration = Duration::from_secs(3);
 /// How often the table is looked at while requests wait, for what depends on the time alone.
 const PACE: Duration = Duration::from_millis(50);
 
+/// How often a request that waits looks after the attempts itself. The tasks that do it otherwise may
+/// be on a runtime that has stopped.
+const RECHECK: Duration = Duration::from_millis(500);
+
 /// How long a connection that takes no further request has for those still on it.
 const FAREWELL: Duration = Duration::from_secs(60);
-
-const RUNTIME_STOPPED: &str = "the runtime that opened the connection has stopped";
 
 /// Opens connections to one host.
 #[async_trait]
@@ -89,7 +92,7 @@ impl<D: Dial> Host<D> {
     ///
     /// The error of the last attempt to connect, if all have failed and no connection is open.
     pub(in crate::transports) async fn lease(self: &Arc<Self>) -> Granted<D> {
-        let (id, granted) = {
+        let (id, mut granted) = {
             let mut table = self.table();
             // No request waits while a lane has room, so this one overtakes none.
             if let Some(place) = table.take() {
@@ -99,11 +102,14 @@ impl<D: Dial> Host<D> {
             (table.wait(grant, Instant::now()), granted)
         };
         let _waiting = Waiting { host: self, id };
-        self.open_as_needed();
-        self.pace();
-        granted
-            .await
-            .unwrap_or_else(|_| Err(DialError::new(SendErrorKind::NotSent, RUNTIME_STOPPED)))
+        loop {
+            self.open_as_needed();
+            self.pace();
+            if let Ok(granted) = timeout(RECHECK, &mut granted).await {
+                let gone = |_| Err(DialError::new(SendErrorKind::NotSent, "no connection"));
+                return granted.unwrap_or_else(gone);
+            }
+        }
     }
 
     /// Opens connections until there are `lanes`, or the attempts have failed.
@@ -155,13 +161,19 @@ impl<D: Dial> Host<D> {
 
     /// Begins the attempts to connect that are due.
     fn open_as_needed(self: &Arc<Self>) {
+        // A future may be dropped outside of a runtime. The requests that wait look after it then.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
         let mut table = self.table();
         let now = Instant::now();
         let due = table.attempts_due(now);
-        let ids: Vec<_> = (0..due).map(|_| table.begin_attempt(now)).collect();
+        let attempts: Vec<_> = (0..due)
+            .map(|_| Connection::new(self, table.begin_attempt(now)))
+            .collect();
         drop(table);
-        for id in ids {
-            drop(tokio::spawn(Connection::new(self, id).run(None)));
+        for attempt in attempts {
+            drop(runtime.spawn(attempt.run(None)));
         }
     }
 
@@ -184,7 +196,7 @@ impl<D: Dial> Host<D> {
             loop {
                 sleep(PACE).await;
                 let waits = paced.0.update(|table, _| {
-                    table.update_capacities();
+                    table.update_lanes();
                     table.has_waiting()
                 });
                 if !waits {
@@ -213,6 +225,8 @@ pub(in crate::transports) struct Lease<D: Dial> {
     host: Arc<Host<D>>,
     lane: u64,
     line: D::Line,
+    /// When it was granted, until the server has replied.
+    unreplied_since: Option<Instant>,
 }
 
 impl<D: Dial> Lease<D> {
@@ -221,7 +235,13 @@ impl<D: Dial> Lease<D> {
             host: Arc::clone(host),
             lane,
             line,
+            unreplied_since: Some(Instant::now()),
         }
+    }
+
+    /// Records that the server has replied, in whatever way.
+    pub(in crate::transports) fn set_replied(&mut self) {
+        self.unreplied_since = None;
     }
 
     /// Returns the connection.
@@ -237,8 +257,9 @@ impl<D: Dial> Lease<D> {
 
 impl<D: Dial> Drop for Lease<D> {
     fn drop(&mut self) {
+        let since = self.unreplied_since;
         self.host
-            .update(|table, now| table.put_back(self.lane, now));
+            .update(|table, now| table.put_back(self.lane, since, now));
     }
 }
 
@@ -322,9 +343,12 @@ impl<D: Dial> Connection<D> {
 
 impl<D: Dial> Drop for Connection<D> {
     fn drop(&mut self) {
+        // The runtime may be about to stop, so no attempt begins here, and no request fails.
+        let mut table = self.host.table();
         if self.is_attempt {
-            self.fail(&DialError::new(SendErrorKind::NotSent, RUNTIME_STOPPED));
+            table.forget(self.id);
+        } else {
+            table.close(self.id);
         }
-        self.host.update(|table, _| table.close(self.id));
     }
 }

@@ -62,6 +62,7 @@ impl Http1Line {
             }
         };
         let (parts, mut incoming) = response.into_parts();
+        let keeps = parts.version == http::Version::HTTP_11 && !closes(&parts.headers);
         let mut body = ReplyBody::new(max_bytes);
         while let Some(frame) = incoming.frame().await {
             let pushed = match frame {
@@ -72,7 +73,9 @@ impl Http1Line {
                 return Sent::Done(Err(error));
             }
         }
-        self.swap(Some(sender));
+        if keeps {
+            self.swap(Some(sender));
+        }
         let reply = Reply::from_parts(parts.status, parts.headers, body.into_bytes());
         Sent::Done(Ok(reply))
     }
@@ -96,6 +99,15 @@ impl Line for Http1Line {
         let slot = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         slot.as_ref().is_none_or(Sender::is_closed)
     }
+}
+
+/// Returns whether the server states that it closes the connection.
+fn closes(headers: &http::HeaderMap) -> bool {
+    let mut lines = headers.get_all(http::header::CONNECTION).iter();
+    lines.any(|line| {
+        let line = line.as_bytes().to_ascii_lowercase();
+        line.windows(5).any(|part| part == b"close")
+    })
 }
 
 fn lost(error: hyper::Error) -> SendError {

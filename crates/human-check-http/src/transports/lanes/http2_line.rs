@@ -16,9 +16,10 @@ use crate::transports::reply_body::ReplyBody;
 use crate::{Reply, Request, SendError, SendErrorKind};
 
 /// How often a connection with requests is asked whether it is alive, and how long it has to reply.
-/// A dead connection is found before all requests on it have timed out.
+/// Both together are shorter than the default timeout of an attempt, so a dead connection is found
+/// before the requests on it have timed out.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
+const PING_TIMEOUT: Duration = Duration::from_millis(900);
 
 /// How many bytes of replies may be under way on a connection.
 const CONNECTION_WINDOW: u32 = 1 << 20;
@@ -45,10 +46,14 @@ impl Http2Line {
             .enable_push(false)
             .initial_max_send_streams(streams)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(16_384);
+            .max_header_list_size(16_384)
+            // Requests that time out together are reset together, and their replies may be on the way.
+            .max_concurrent_reset_streams(1_024)
+            .reset_stream_duration(Duration::from_secs(10))
+            .max_local_error_reset_streams(None);
         let started = builder.handshake(io).await;
         let (sender, mut connection) =
-            started.map_err(|error| DialError::new(SendErrorKind::NotSent, error.to_string()))?;
+            started.map_err(|error| DialError::new(SendErrorKind::NotSent, text_of(&error)))?;
         let in_flight = Arc::new(AtomicUsize::new(0));
         let pings = connection.ping_pong();
         let driver = Box::pin(drive(connection, pings, Arc::clone(&in_flight)));
@@ -73,13 +78,17 @@ impl Http2Line {
             headers.insert(CONTENT_LENGTH, body.len().into());
         }
         *outgoing.headers_mut() = headers;
-        let Ok((response, mut stream)) = sender.send_request(outgoing, body.is_empty()) else {
-            return Sent::Closing;
+        let (response, mut stream) = match sender.send_request(outgoing, body.is_empty()) {
+            Ok(sent) => sent,
+            Err(error) if error.is_go_away() || error.is_io() => return Sent::Closing,
+            Err(error) => {
+                let unsent = SendError::new(SendErrorKind::NotSent);
+                return Sent::Done(Err(unsent.with_source(text_of(&error))));
+            }
         };
-        if !body.is_empty()
-            && let Err(error) = stream.send_data(body.clone(), true)
-        {
-            return ended(error);
+        if !body.is_empty() {
+            // If the stream has ended meanwhile, the response says why.
+            let _ = stream.send_data(body.clone(), true);
         }
         let response = match response.await {
             Ok(response) => response,
@@ -88,7 +97,7 @@ impl Http2Line {
         let (parts, mut incoming) = response.into_parts();
         let mut body = ReplyBody::new(max_bytes);
         while let Some(piece) = incoming.data().await {
-            let pushed = piece.map_err(lost).and_then(|piece| {
+            let pushed = piece.map_err(|error| lost(&error)).and_then(|piece| {
                 // An error means that the stream has ended.
                 let _ = incoming.flow_control().release_capacity(piece.len());
                 body.push(piece)
@@ -158,6 +167,8 @@ async fn drive<I>(
         }
     };
     tokio::select! {
+        // First, so that a reply which is there counts, however late it is looked at.
+        biased;
         // Its error is that of the requests as well.
         _ = connection => {}
         () = died => {}
@@ -171,10 +182,23 @@ fn ended(error: h2::Error) -> Sent {
     match error.is_remote() {
         true if error.is_go_away() => Sent::Closing,
         true if is_refused => Sent::Refused,
-        _ => Sent::Done(Err(lost(error))),
+        _ => Sent::Done(Err(lost(&error))),
     }
 }
 
-fn lost(error: h2::Error) -> SendError {
-    SendError::new(SendErrorKind::Lost).with_source(error)
+fn lost(error: &h2::Error) -> SendError {
+    SendError::new(SendErrorKind::Lost).with_source(text_of(error))
+}
+
+/// Returns the text of an error without what the server sent, which may repeat the request.
+fn text_of(error: &h2::Error) -> String {
+    let by = if error.is_remote() {
+        "the server"
+    } else {
+        "the client"
+    };
+    match error.reason() {
+        Some(reason) => format!("{by} ended the stream: {}", reason.description()),
+        None => "the connection ended".to_owned(),
+    }
 }

@@ -375,6 +375,108 @@ async fn a_server_that_allows_no_stream_yet_is_asked_again() {
     assert!(server.dialled() <= BURST_LANES, "{}", server.dialled());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_drops_packets_fails_the_requests_when_the_first_attempt_fails() {
+    let mut server = Server::new(|_| Duration::from_secs(1), |_| MAX_STREAMS);
+    server.refuses = |_| true;
+    let host = Host::new(server.clone());
+    for _ in 0..5 {
+        let start = Instant::now();
+        assert!(
+            timeout(Duration::from_secs(2), host.lease())
+                .await
+                .unwrap()
+                .is_err()
+        );
+        assert!(start.elapsed() <= MILLI * 1_600, "{:?}", start.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_without_replies_is_replaced_when_a_request_gives_up() {
+    let server = Server::new(|_| MILLI, |_| MAX_STREAMS);
+    let host = Host::new(server.clone());
+    // A reply keeps the lane, and so does a visitor who leaves at once.
+    drop(host.lease().await.unwrap());
+    let mut replied = host.lease().await.unwrap();
+    sleep(MILLI * 1_500).await;
+    replied.set_replied();
+    drop(replied);
+    assert_eq!(server.dialled(), 1);
+    let silent = host.lease().await.unwrap();
+    sleep(MILLI * 1_500).await;
+    drop(silent);
+    assert_eq!(host.state().0, 0, "the lane is closed");
+    drop(host.lease().await.unwrap());
+    assert_eq!(server.dialled(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_streams_gets_few_connections() {
+    let server = Server::new(|_| MILLI, |_| 0);
+    let host = Host::new(server.clone());
+    let waiting = timeout(Duration::from_secs(20), host.lease()).await;
+    assert!(waiting.is_err());
+    assert!(server.dialled() <= 1 + BURST_LANES, "{}", server.dialled());
+}
+
+#[test]
+fn a_place_that_is_given_back_outside_of_a_runtime_is_not_lost() {
+    let server = Server::new(|_| Duration::ZERO, |_| 1);
+    let host = Host::new(server);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let mut waiting: Vec<_> = (0..20).map(|_| Box::pin(host.lease())).collect();
+    let granted = runtime.block_on(async {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        for lease in &mut waiting {
+            assert!(lease.as_mut().poll(&mut context).is_pending());
+        }
+        let mut granted = Vec::new();
+        while granted.len() < 5 {
+            sleep(MILLI).await;
+            waiting.retain_mut(|lease| match lease.as_mut().poll(&mut context) {
+                std::task::Poll::Ready(lease) => {
+                    granted.push(lease);
+                    false
+                }
+                std::task::Poll::Pending => true,
+            });
+        }
+        granted
+    });
+    drop((granted, waiting));
+    runtime.block_on(async {
+        assert_eq!(burst(&host, 30, MILLI, Duration::from_secs(2)).await, 30);
+    });
+}
+
+#[test]
+fn a_request_outlives_the_runtime_that_opens_its_connection() {
+    let server = Server::new(|_| MILLI * 50, |_| MAX_STREAMS);
+    let host = Host::new(server);
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+    };
+    let within = async |limit| matches!(timeout(limit, host.lease()).await, Ok(Ok(_)));
+    // The attempt begins on a runtime that stops before it ends.
+    let first = runtime();
+    assert!(!first.block_on(within(MILLI)));
+    std::thread::scope(|threads| {
+        let waiting = threads.spawn(|| runtime().block_on(within(Duration::from_secs(5))));
+        while host.state().1 == 0 {
+            std::thread::yield_now();
+        }
+        drop(first);
+        assert!(waiting.join().unwrap());
+    });
+}
+
 #[test]
 fn a_runtime_that_stops_takes_its_connections_out_of_the_table() {
     let server = Server::new(|_| Duration::ZERO, |_| MAX_STREAMS);

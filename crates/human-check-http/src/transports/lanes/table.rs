@@ -34,8 +34,15 @@ const LATE: Duration = Duration::from_millis(500);
 const SPARE_INTERVAL: Duration = Duration::from_millis(250);
 const MAX_SPARES: usize = 3;
 
+/// After this time an attempt is not counted any more. Its runtime does not run, so not even its time
+/// limit ends it.
+const LOST: Duration = Duration::from_secs(6);
+
 /// How long no connection is opened after an attempt has failed while other connections are open.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(250);
+
+/// How long a lane has no reply until a request that ends without one closes it.
+const SILENT: Duration = Duration::from_secs(1);
 
 /// How long an idle connection is kept. Shorter than the time after which most servers close it.
 pub(super) const IDLE: Duration = Duration::from_secs(45);
@@ -66,6 +73,8 @@ struct Lane<L> {
     capacity: usize,
     in_flight: usize,
     idle_since: Instant,
+    /// When the last reply arrived, or the connection was opened.
+    replied: Instant,
 }
 
 impl<L> Lane<L> {
@@ -134,26 +143,43 @@ impl<L: Line, W> Table<L, W> {
     }
 
     /// Gives a place back. Closes a lane whose connection has ended.
-    pub(super) fn put_back(&mut self, id: u64, now: Instant) {
+    ///
+    /// `unreplied_since` is set for a request that ended without a reply. If the lane has had no reply
+    /// for [`SILENT`] by then, it is closed: its connection may be dead, or its runtime does not run.
+    pub(super) fn put_back(&mut self, id: u64, unreplied_since: Option<Instant>, now: Instant) {
         self.in_flight -= 1;
         let Some(lane) = self.lanes.iter_mut().find(|lane| lane.id == id) else {
             return;
         };
         lane.in_flight -= 1;
         lane.idle_since = now;
+        let is_silent = match unreplied_since {
+            None => {
+                lane.replied = now;
+                false
+            }
+            Some(since) => now - since.max(lane.replied) >= SILENT,
+        };
         lane.capacity = lane.line.capacity().min(MAX_STREAMS);
         if lane.line.multiplexes() && lane.capacity > 0 {
             self.streams = lane.capacity;
         }
-        if lane.line.is_closed() {
+        if is_silent || lane.line.is_closed() {
             self.close(id);
         }
     }
 
-    /// Reads the capacity of all lanes again, which a server may change at any time.
-    pub(super) fn update_capacities(&mut self) {
+    /// Reads the capacity of all lanes again, which a server may change at any time, and removes those
+    /// that take no further request.
+    pub(super) fn update_lanes(&mut self) {
+        // A lane that carries one request shows whether it is closed when it gives the place back.
+        self.lanes
+            .retain(|lane| !(lane.line.multiplexes() && lane.line.is_closed()));
         for lane in &mut self.lanes {
             lane.capacity = lane.line.capacity().min(MAX_STREAMS);
+            if lane.line.multiplexes() && lane.capacity > 0 {
+                self.streams = lane.capacity;
+            }
         }
     }
 
@@ -198,7 +224,8 @@ impl<L: Line, W> Table<L, W> {
     }
 
     /// Returns how many attempts to open a connection should begin now.
-    pub(super) fn attempts_due(&self, now: Instant) -> usize {
+    pub(super) fn attempts_due(&mut self, now: Instant) -> usize {
+        self.attempts.retain(|attempt| now - attempt.since < LOST);
         if self.waiting.is_empty() || self.paused_until.is_some_and(|until| now < until) {
             return 0;
         }
@@ -226,6 +253,9 @@ impl<L: Line, W> Table<L, W> {
             let spares = 1 + (late.as_millis() / SPARE_INTERVAL.as_millis()) as usize;
             needed += spares.min(MAX_SPARES);
         }
+        // A server may state a limit of no stream at all.
+        let requests = self.in_flight + self.waiting.len();
+        let max = max.min(requests.div_ceil(streams) + BURST_LANES);
         needed
             .saturating_sub(opening)
             .min(max.saturating_sub(self.lanes.len() + opening))
@@ -249,21 +279,39 @@ impl<L: Line, W> Table<L, W> {
             line,
             in_flight: 0,
             idle_since: now,
+            replied: now,
         });
     }
 
     /// Ends an attempt that has failed.
     ///
-    /// Returns the requests that wait, if there is neither a lane nor another attempt: they fail
-    /// with the error of this one.
+    /// Returns the requests that fail with its error, if no lane is open: all that wait, if there is no
+    /// other attempt, and otherwise those that have waited for the whole of a long attempt.
     pub(super) fn failed(&mut self, id: u64, now: Instant) -> BTreeMap<u64, W> {
-        self.attempts.retain(|attempt| attempt.id != id);
-        if self.lanes.is_empty() && self.attempts.is_empty() {
-            self.waiting_since = None;
-            return std::mem::take(&mut self.waiting);
+        let since = self.forget(id);
+        if !self.lanes.is_empty() || !self.attempts.is_empty() {
+            self.paused_until = Some(now + PAUSE_AFTER_FAILURE);
         }
-        self.paused_until = Some(now + PAUSE_AFTER_FAILURE);
-        BTreeMap::new()
+        if !self.lanes.is_empty() {
+            return BTreeMap::new();
+        }
+        let left = if self.attempts.is_empty() {
+            BTreeMap::new()
+        } else if since.is_some_and(|since| now - since >= LATE) {
+            self.waiting.split_off(&id)
+        } else {
+            return BTreeMap::new();
+        };
+        if left.is_empty() {
+            self.waiting_since = None;
+        }
+        std::mem::replace(&mut self.waiting, left)
+    }
+
+    /// Removes an attempt. Returns when it began.
+    pub(super) fn forget(&mut self, id: u64) -> Option<Instant> {
+        let attempt = self.attempts.iter().position(|attempt| attempt.id == id)?;
+        Some(self.attempts.remove(attempt).since)
     }
 
     /// Removes a lane. It takes no further request, and the requests on it go on.
