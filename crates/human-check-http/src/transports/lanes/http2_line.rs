@@ -92,7 +92,7 @@ impl Http2Line {
         }
         let response = match response.await {
             Ok(response) => response,
-            Err(error) => return ended(error),
+            Err(error) => return ended(&error),
         };
         let (parts, mut incoming) = response.into_parts();
         let mut body = ReplyBody::new(max_bytes);
@@ -176,13 +176,13 @@ async fn drive<I>(
 }
 
 /// Returns what became of a request whose stream ended without a reply.
-fn ended(error: h2::Error) -> Sent {
+fn ended(error: &h2::Error) -> Sent {
     // In two cases the server says that it did not act on the request: RFC 9113, sections 6.8 and 8.7.
     let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
     match error.is_remote() {
         true if error.is_go_away() => Sent::Closing,
         true if is_refused => Sent::Refused,
-        _ => Sent::Done(Err(lost(&error))),
+        _ => Sent::Done(Err(lost(error))),
     }
 }
 
