@@ -105,6 +105,7 @@ impl Resolver {
     }
 
     /// Looks `name` up again for the next request, because its addresses could not be reached.
+    #[cfg(any(test, feature = "rustls"))]
     pub(super) fn doubt(&self, name: &str) {
         if let Some(host) = self.hosts().get_mut(name) {
             host.is_doubted = true;

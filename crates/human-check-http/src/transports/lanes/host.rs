@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Line;
+use super::race::{Ended, race};
 use super::table::Table;
 use crate::{SendError, SendErrorKind};
 
@@ -311,11 +312,9 @@ impl<D: Dial> Connection<D> {
             // Nothing waits for it any more.
             let _ = opened.send(());
         }
-        tokio::select! {
-            () = &mut driver => {}
-            () = self.idle() => {
-                let _ = timeout(FAREWELL, driver).await;
-            }
+        if race(driver.as_mut(), self.idle()).await == Ended::Second {
+            // Requests that are still on it have time to end.
+            let _ = timeout(FAREWELL, driver).await;
         }
     }
 

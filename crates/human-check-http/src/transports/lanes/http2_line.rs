@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
 
 use super::host::{DialError, Dialled};
+use super::race::race;
 use super::{Line, Sent};
 use crate::transports::reply_body::ReplyBody;
 use crate::{Reply, Request, SendError, SendErrorKind};
@@ -166,13 +167,9 @@ async fn drive<I>(
             }
         }
     };
-    tokio::select! {
-        // First, so that a reply which is there counts, however late it is looked at.
-        biased;
-        // Its error is that of the requests as well.
-        _ = connection => {}
-        () = died => {}
-    }
+    // The connection is first, so that a reply which is there counts, however late it is looked at. Its
+    // error is that of the requests as well.
+    race(async { drop(connection.await) }, died).await;
 }
 
 /// Returns what became of a request whose stream ended without a reply.

@@ -18,6 +18,7 @@ mod host;
 mod http1_line;
 mod http2_line;
 mod line;
+mod race;
 #[cfg(test)]
 mod simulation;
 mod table;
