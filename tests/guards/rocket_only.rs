@@ -465,3 +465,29 @@ fn a_large_json_body_is_taken_from_the_budget() {
         assert_eq!(send(request.body(body)).0, expected, "{bytes}");
     }
 }
+
+/// hyper keeps a `Content-Length` that comes before `Transfer-Encoding`, and reads chunks.
+#[test]
+fn the_length_of_a_chunked_body_is_not_believed() {
+    let limits = human_check_guard::BodyLimits::default()
+        .with_max_body_bytes(1_000_000)
+        .with_max_held_bytes(400_000);
+    let guard = Guard::builder(ScriptedProvider::default())
+        .with_body_limits(limits)
+        .build(RoutePolicy::fail_closed("site"))
+        .unwrap();
+    let rocket = plain()
+        .attach(HumanFairing::new(guard))
+        .register("/", catchers())
+        .mount("/", routes![json]);
+    let client = launch(rocket);
+    for (chunked, expected) in [(false, 200), (true, 503)] {
+        let mut request = client.post("/json").header(ContentType::JSON);
+        request.add_header(Header::new("content-length", "40"));
+        if chunked {
+            request.add_header(Header::new("transfer-encoding", "chunked"));
+        }
+        let body = r#"{"text":"x","h-captcha-response":"good"}"#;
+        assert_eq!(send(request.body(body)).0, expected, "{chunked}");
+    }
+}

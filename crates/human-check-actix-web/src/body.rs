@@ -69,7 +69,8 @@ impl Reading {
 
     /// Makes the server close the connection after the response, see [`keep_unread`].
     pub(crate) fn close_connection(self) {
-        keep_unread(self.inner);
+        // Without the account: what the body held does not count any more.
+        keep_unread(self.inner.payload.replace(Payload::None));
     }
 }
 

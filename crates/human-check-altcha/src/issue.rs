@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -46,7 +47,7 @@ impl<S: ReplayStore> ChallengeIssuer for Altcha<S> {
         let expires_at = expires_at.map_err(|_| not_made())?.as_secs();
         let expires_at = i64::try_from(expires_at).map_err(|_| not_made())?;
         let difficulty = (self.difficulty)(request);
-        let key = self.keys.current().clone();
+        let key = Arc::clone(self.keys.current());
         let made = self
             .derivations
             .run(move || make(difficulty, &key, data, expires_at))

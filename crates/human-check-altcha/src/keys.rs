@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use altcha::{Challenge, ChallengeParameters};
 use hmac::{Hmac, Mac};
@@ -30,12 +31,15 @@ const MIN_SECRET_CHARS: usize = 32;
 /// See docs/providers/altcha.md#keys.
 #[derive(Clone, Debug)]
 pub struct Keys {
-    current: Key,
-    previous: Option<Key>,
+    current: Arc<Key>,
+    previous: Option<Arc<Key>>,
 }
 
 /// The two secrets of the protocol.
-#[derive(Clone)]
+///
+/// They are the states of HMAC after the secrets, which are worth as much as the secrets. Clones of the
+/// keys share them, so that few copies are in memory. Unlike a [`Secret`] they are not wiped when they
+/// are dropped.
 pub(crate) struct Key {
     /// Signs challenges.
     challenges: Hmac<Sha256>,
@@ -81,7 +85,7 @@ impl Keys {
             ));
         }
         Ok(Self {
-            current: Key::new(&secret, &key_secret),
+            current: Arc::new(Key::new(&secret, &key_secret)),
             previous: None,
         })
     }
@@ -97,14 +101,16 @@ impl Keys {
     }
 
     /// Returns the key that signs new challenges.
-    pub(crate) fn current(&self) -> &Key {
+    pub(crate) fn current(&self) -> &Arc<Key> {
         &self.current
     }
 
     /// Returns the key that signed parameters, or `None` when none of these keys did.
     pub(crate) fn signer(&self, parameters: &Parameters<'_>, signature: &str) -> Option<&Key> {
         let signed = signed_bytes(parameters)?;
-        let mut keys = std::iter::once(&self.current).chain(&self.previous);
+        let mut keys = std::iter::once(&self.current)
+            .chain(&self.previous)
+            .map(Arc::as_ref);
         keys.find(|key| is_hex_of(&tag(&key.challenges, &signed), signature))
     }
 }

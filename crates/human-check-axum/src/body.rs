@@ -49,8 +49,8 @@ pub(crate) fn limited(
     guarded.admit(Some(stated.lower()), limit)?;
     let free = limit.max_bytes.min(HeldBody::FREE) as u64;
     if stated.upper().is_some_and(|upper| upper <= free) {
-        // It is within the limit, and so small that it does not count.
-        return Ok(body);
+        // So small that it does not count. A layer may have stated another size than it has.
+        return Ok(Body::new(Limited::new(body, free as usize)));
     }
     let body = Body::new(Held {
         body,

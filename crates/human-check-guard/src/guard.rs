@@ -113,7 +113,7 @@ impl Guard {
     pub fn with_policy(&self, policy: RoutePolicy) -> Result<Self, ConfigError> {
         let _replacement = REPLACEMENT.lock().unwrap_or_else(PoisonError::into_inner);
         let guard = Self::fixed(Snapshot::new(
-            Arc::clone(self.snapshot().current.site()),
+            Arc::clone(self.latest().site()),
             policy.clone(),
         )?);
         let Some(live) = &self.live else {
@@ -143,7 +143,7 @@ impl Guard {
     pub fn into_replaceable(self) -> Self {
         // Clones of the fixed guard do not follow a replacement, so the replaceable guard must not
         // count as the same guard.
-        let current = self.current.with_identity(Identity::default());
+        let current = self.latest().with_identity(Identity::default());
         Self::live(Live::new(current, None))
     }
 
@@ -190,14 +190,29 @@ impl Guard {
     /// it longer than that.
     #[must_use]
     pub fn snapshot(&self) -> Self {
-        let current = match &self.live {
+        match self.decides {
+            true => self.clone(),
+            false => Self {
+                current: self.latest(),
+                live: self.live.clone(),
+                decides: true,
+            },
+        }
+    }
+
+    /// Does the same as [`snapshot`](Self::snapshot), without a clone of what is one already.
+    pub(crate) fn into_snapshot(self) -> Self {
+        match self.decides {
+            true => self,
+            false => self.snapshot(),
+        }
+    }
+
+    /// Returns what decides now, also for a snapshot of earlier.
+    fn latest(&self) -> Snapshot {
+        match &self.live {
             None => self.current.clone(),
             Some(live) => live.current(),
-        };
-        Self {
-            current,
-            live: self.live.clone(),
-            decides: true,
         }
     }
 
@@ -330,6 +345,42 @@ mod tests {
 
     fn name(guard: &Guard) -> String {
         guard.snapshot().policy().name().to_owned()
+    }
+
+    #[test]
+    fn a_snapshot_stays_as_it_is_and_what_is_made_of_it_follows_replacements() {
+        let guard_one = guard("one").into_replaceable();
+        let snapshot = guard_one.snapshot();
+        Guard::replace(&[(&guard_one, &guard("two"))]).unwrap();
+        assert_eq!(
+            (name(&snapshot), name(&guard_one)),
+            ("one".into(), "two".into())
+        );
+        assert_eq!(name(&snapshot.snapshot()), "one");
+        // The policy is its own, and the check is the new one.
+        let secret = Arc::new("a secret".to_owned());
+        let next = Guard::new(
+            Holding(Arc::clone(&secret)),
+            RoutePolicy::fail_closed("two"),
+        );
+        Guard::replace(&[(&guard_one, &next.unwrap())]).unwrap();
+        let derived = snapshot
+            .with_policy(RoutePolicy::fail_closed("three"))
+            .unwrap();
+        assert!(format!("{derived:?}").contains("Holding"), "{derived:?}");
+    }
+
+    #[test]
+    fn a_guard_that_is_made_replaceable_twice_decides() {
+        let once = guard("one").into_replaceable();
+        let derived = once.with_policy(RoutePolicy::fail_closed("two")).unwrap();
+        for twice in [once.into_replaceable(), derived.into_replaceable()] {
+            let shown = format!("{twice:?}");
+            assert!(
+                shown.contains("Scripted") && !shown.contains("Replaced"),
+                "{shown}"
+            );
+        }
     }
 
     /// A check with something of which the test sees whether it is still in memory.

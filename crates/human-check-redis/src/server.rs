@@ -190,10 +190,10 @@ impl<'a> InFlight<'a> {
     ///
     /// [`RedisStoreError::BUSY`] if `max` commands are in flight.
     fn enter(in_flight: &'a AtomicUsize, max: usize) -> Result<Self, RedisStoreError> {
-        let entered = Self(in_flight);
-        match in_flight.fetch_add(1, Ordering::Relaxed) < max {
-            true => Ok(entered),
-            false => Err(RedisStoreError::BUSY),
+        let more = |count| (count < max).then_some(count + 1);
+        match in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
+            Ok(_) => Ok(Self(in_flight)),
+            Err(_) => Err(RedisStoreError::BUSY),
         }
     }
 }

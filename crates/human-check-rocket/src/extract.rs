@@ -100,8 +100,13 @@ fn guarded(request: &Request<'_>) -> Option<GuardedRequest> {
     Some(GuardedRequest::new(Local::guard(request)?, &Head(request)))
 }
 
-/// Returns the `Content-Length` of a request. `None` if it is absent or invalid.
+/// Returns the `Content-Length` of a request. `None` if it is absent or invalid, or if the body is
+/// chunked, which makes it longer or shorter than the header says.
 fn content_length(request: &Request<'_>) -> Option<u64> {
+    let mut headers = request.headers().iter();
+    if headers.any(|header| header.name() == "transfer-encoding") {
+        return None;
+    }
     let mut headers = request.headers().iter();
     let length = headers.find(|header| header.name() == "content-length")?;
     length.value().parse().ok()

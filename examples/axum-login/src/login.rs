@@ -53,7 +53,7 @@ impl Logins {
     /// Counts a failed login.
     async fn failed(&self, parts: &Parts, account: &AttemptKey) -> Result<(), AttemptStoreError> {
         self.failures.add(account, WINDOW).await?;
-        if let Some(ip) = self.guard.client_ip(&Head(parts)) {
+        if let Some(ip) = self.guard.snapshot().client_ip(&Head(parts)) {
             self.failures.add(&AttemptKey::address(ip), WINDOW).await?;
         }
         Ok(())

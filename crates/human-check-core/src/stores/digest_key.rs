@@ -37,7 +37,8 @@ impl DigestKey {
     /// Creates a random key, for a store that one process uses.
     ///
     /// Its digests are two `SipHash` values of the standard library under keys that never leave the
-    /// process. They are about half of the work of those of a derived key.
+    /// process. They are about half of the work of those of a derived key. Without the key
+    /// no two tokens of one digest can be found; do not store digests where others could learn it.
     pub fn random() -> Self {
         Self(Kind::Random([RandomState::new(), RandomState::new()]))
     }

@@ -48,6 +48,8 @@ pub struct GuardedRequest {
 impl GuardedRequest {
     /// Creates a guarded request: reads the head for a [snapshot](Guard::snapshot) of a guard.
     pub fn new(guard: Guard, head: &dyn RequestHead) -> Self {
+        // Head and body are read by one configuration.
+        let guard = guard.into_snapshot();
         let inspected = Box::new(guard.inspect(head));
         Self {
             guard,

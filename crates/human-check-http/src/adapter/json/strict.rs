@@ -39,6 +39,8 @@ impl Malformed {
 /// assert!(json::object::<Reply>(br#"{"success":false,"success":true}"#).is_err());
 /// ```
 ///
+/// The names of a map are texts, and a `RawValue` cannot be read.
+///
 /// # Errors
 ///
 /// [`Malformed`] if `body` is not valid UTF-8, is not exactly one JSON object, has a member twice,

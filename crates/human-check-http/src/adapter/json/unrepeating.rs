@@ -36,10 +36,12 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Unrepeating<D> {
         deserialize_i16()
         deserialize_i32()
         deserialize_i64()
+        deserialize_i128()
         deserialize_u8()
         deserialize_u16()
         deserialize_u32()
         deserialize_u64()
+        deserialize_u128()
         deserialize_f32()
         deserialize_f64()
         deserialize_char()
@@ -50,7 +52,6 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Unrepeating<D> {
         deserialize_option()
         deserialize_unit()
         deserialize_unit_struct(name: &'static str)
-        deserialize_newtype_struct(name: &'static str)
         deserialize_seq()
         deserialize_tuple(len: usize)
         deserialize_tuple_struct(name: &'static str, len: usize)
@@ -58,6 +59,19 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Unrepeating<D> {
         deserialize_struct(name: &'static str, fields: &'static [&'static str])
         deserialize_enum(name: &'static str, variants: &'static [&'static str])
         deserialize_identifier()
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        // The raw text of a value, in which no member would be looked at.
+        if name == "$serde_json::private::RawValue" {
+            return Err(de::Error::custom("a raw value in a reply"));
+        }
+        self.0
+            .deserialize_newtype_struct(name, Unrepeating(visitor))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -86,11 +100,16 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Unrepeating<V> {
     pass_on_value! {
         visit_bool(bool)
         visit_i64(i64)
+        visit_i128(i128)
         visit_u64(u64)
+        visit_u128(u128)
         visit_f64(f64)
         visit_str(&str)
         visit_borrowed_str(&'de str)
         visit_string(String)
+        visit_bytes(&[u8])
+        visit_borrowed_bytes(&'de [u8])
+        visit_byte_buf(Vec<u8>)
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<V::Value, E> {
