@@ -152,12 +152,14 @@ impl Transport for HyperTransport {
 
     async fn prewarm(&self, endpoint: &Endpoint, in_flight: usize) -> Result<(), SendError> {
         let host = self.host(endpoint);
-        // Shows the protocol.
-        let first = host.lease().await?;
+        // Shows the protocol, and sends nothing.
+        let mut first = host.lease().await?;
+        first.set_replied();
         let lanes = match first.line().multiplexes() {
             true => in_flight.div_ceil(first.line().capacity().clamp(1, MAX_STREAMS)),
             false => in_flight,
         };
+        drop(first);
         host.open(lanes.min(BURST_LANES)).await;
         Ok(())
     }
