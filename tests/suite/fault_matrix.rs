@@ -137,6 +137,9 @@ fn client_for(fault: &Fault) -> ProviderClient {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_through_every_combinator() {
+    // A shadow goes on after its run, and tries again. The emulators live to the end, so that it does
+    // not reach another one on the same port.
+    let mut emulators = Vec::new();
     for (fault, plain, _) in faults() {
         let mut runs = tokio::task::JoinSet::new();
         for (name, compose) in COMBINATORS {
@@ -178,10 +181,11 @@ async fn every_fault_through_every_combinator() {
                         "{what}"
                     );
                 }
+                [faulty, healthy]
             });
         }
         while let Some(run) = runs.join_next().await {
-            run.unwrap();
+            emulators.push(run.unwrap());
         }
     }
 }
