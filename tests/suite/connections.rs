@@ -280,3 +280,105 @@ async fn connections_that_the_server_closes_while_idle_are_replaced() {
         while connections.join_next().await.is_some() {}
     }
 }
+
+/// Starts a server of HTTP/1.1 that passes each connection with a request to `serve`. Returns the
+/// endpoint, the number of those connections so far and the number of those that are open.
+async fn http1<F>(serve: fn(TcpStream) -> F) -> (Endpoint, Arc<AtomicUsize>, Arc<AtomicUsize>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let [all, open] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+    tokio::spawn({
+        let (all, open) = (Arc::clone(&all), Arc::clone(&open));
+        async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (all, open) = (Arc::clone(&all), Arc::clone(&open));
+                tokio::spawn(async move {
+                    if stream.peek(&mut [0]).await.is_ok_and(|length| length > 0) {
+                        open.fetch_add(1, SeqCst);
+                        all.fetch_add(1, SeqCst);
+                        serve(stream).await;
+                        open.fetch_sub(1, SeqCst);
+                    }
+                });
+            }
+        }
+    });
+    let endpoint = Endpoint::parse(&format!("http://127.0.0.1:{port}/siteverify")).unwrap();
+    (endpoint, all, open)
+}
+
+/// Reads until the client closes the connection.
+async fn read_to_the_end(mut stream: TcpStream) {
+    use tokio::io::AsyncReadExt;
+    let mut buffer = [0; 4_096];
+    while stream
+        .read(&mut buffer)
+        .await
+        .is_ok_and(|length| length > 0)
+    {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_the_server_says_it_closes_is_not_used_again() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    // It replies once, and then reads without a reply.
+    let (endpoint, all, _) = http1(|mut stream| async {
+        let mut request = [0; 4_096];
+        if stream
+            .read(&mut request)
+            .await
+            .is_ok_and(|length| length > 0)
+        {
+            let reply = b"HTTP/1.1 200 OK\r\nConnection: Close\r\ncontent-length: 2\r\n\r\n{}";
+            let _ = stream.write_all(reply).await;
+        }
+        read_to_the_end(stream).await;
+    })
+    .await;
+    let transport = HyperTransport::new().unwrap();
+    for expected in 1..=5 {
+        assert!(send(&transport, &endpoint).await.is_ok());
+        assert_eq!(all.load(SeqCst), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_give_up_leave_no_connection_behind() {
+    let (endpoint, all, open) = http1(read_to_the_end).await;
+    let transport = HyperTransport::new().unwrap();
+    let mut requests = JoinSet::new();
+    for _ in 0..50 {
+        let (transport, endpoint) = (transport.clone(), endpoint.clone());
+        requests.spawn(async move { send(&transport, &endpoint).await.is_ok() });
+    }
+    while all.load(SeqCst) < 50 {
+        tokio::task::yield_now().await;
+    }
+    requests.shutdown().await;
+    while open.load(SeqCst) > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_transport_over_reqwest_has_512_requests_in_flight_at_most() {
+    let (endpoint, all, _) = http1(read_to_the_end).await;
+    let transport = human_check_http::ReqwestTransport::new().unwrap();
+    let mut requests = JoinSet::new();
+    for _ in 0..600 {
+        let (transport, endpoint) = (transport.clone(), endpoint.clone());
+        requests.spawn(async move { transport.send(&Request::get(&endpoint), 10).await.is_ok() });
+    }
+    while all.load(SeqCst) < 512 {
+        tokio::task::yield_now().await;
+    }
+    // The others had many turns to connect.
+    for _ in 0..10_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(all.load(SeqCst), 512);
+    requests.shutdown().await;
+}

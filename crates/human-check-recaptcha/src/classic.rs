@@ -114,10 +114,11 @@ macro_rules! settings {
             self
         }
 
-        /// Opens a connection to Google, so that the first check does not wait for one.
+        /// Opens the connections to Google that the allowed number of checks in flight needs, so that the
+        /// first checks do not wait for one. See [`ProviderClient::prewarm`].
         ///
         /// Sends an empty GET, which uses no token. A reply with any status is a success. Dropping
-        /// the future abandons the connection.
+        /// the future abandons the request.
         ///
         /// # Errors
         ///

@@ -38,7 +38,8 @@ impl DigestKey {
     ///
     /// Its digests are two `SipHash` values of the standard library under keys that never leave the
     /// process. They are about half of the work of those of a derived key. Without the key
-    /// no two tokens of one digest can be found; do not store digests where others could learn it.
+    /// no two tokens of one digest can be found; do not keep digests where others could
+    /// learn the key.
     pub fn random() -> Self {
         Self(Kind::Random([RandomState::new(), RandomState::new()]))
     }

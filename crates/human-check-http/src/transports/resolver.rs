@@ -312,4 +312,15 @@ mod tests {
         assert_eq!(resolve(&resolver, "provider.example").await, 1);
         assert_eq!(server.lookups(), 2);
     }
+
+    #[test]
+    fn at_most_two_addresses_of_a_family_are_tried_and_the_preferred_family_first() {
+        let v4 = |n| SocketAddr::from(([203, 0, 113, n], 0));
+        let v6 = |n| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, n], 0));
+        let tried = |all: &[SocketAddr]| list(&Addresses::from(all)).collect::<Vec<_>>();
+        let all = [v6(1), v4(1), v6(2), v4(2), v6(3), v4(3), v4(4)];
+        assert_eq!(tried(&all), [v6(1), v6(2), v4(1), v4(2)]);
+        assert_eq!(tried(&all[1..]), [v4(1), v4(2), v6(2), v6(3)]);
+        assert_eq!(tried(&[v4(1)]), [v4(1)]);
+    }
 }

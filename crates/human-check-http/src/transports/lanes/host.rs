@@ -117,20 +117,13 @@ impl<D: Dial> Host<D> {
     ///
     /// Dropping the future does not end the attempts.
     pub(in crate::transports) async fn open(self: &Arc<Self>, lanes: usize) {
-        let ids: Vec<_> = {
-            let mut table = self.table();
-            let missing = lanes.saturating_sub(table.connections());
-            let now = Instant::now();
-            (0..missing).map(|_| table.begin_attempt(now)).collect()
-        };
-        let attempts = ids.into_iter().map(|id| {
+        let attempts = self.begin(|table, _| lanes.saturating_sub(table.connections()));
+        let attempts = attempts.into_iter().map(|attempt| {
             let (opened, has_opened) = oneshot::channel();
-            let connection = Connection::new(self, id);
-            drop(tokio::spawn(connection.run(Some(opened))));
+            drop(tokio::spawn(attempt.run(Some(opened))));
             has_opened
         });
-        let attempts: Vec<_> = attempts.collect();
-        for attempt in attempts {
+        for attempt in attempts.collect::<Vec<_>>() {
             // An attempt that has failed drops its sender.
             let _ = attempt.await;
         }
@@ -166,16 +159,21 @@ impl<D: Dial> Host<D> {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let mut table = self.table();
-        let now = Instant::now();
-        let due = table.attempts_due(now);
-        let attempts: Vec<_> = (0..due)
-            .map(|_| Connection::new(self, table.begin_attempt(now)))
-            .collect();
-        drop(table);
-        for attempt in attempts {
+        for attempt in self.begin(|table, now| table.attempts_due(now)) {
             drop(runtime.spawn(attempt.run(None)));
         }
+    }
+
+    /// Adds as many attempts to the table as `due` says, and returns them.
+    fn begin(
+        self: &Arc<Self>,
+        due: impl FnOnce(&mut Locked<'_, D>, Instant) -> usize,
+    ) -> Vec<Connection<D>> {
+        let (mut table, now) = (self.table(), Instant::now());
+        let due = due(&mut table, now);
+        (0..due)
+            .map(|_| Connection::new(self, table.begin_attempt(now)))
+            .collect()
     }
 
     /// Looks at the table at intervals, until no request waits.
