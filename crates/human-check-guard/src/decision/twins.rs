@@ -1,8 +1,8 @@
 //! Recognises requests that send one token at the same time, such as the two of a double click.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The tokens that are being verified in this process.
@@ -22,8 +22,28 @@ impl Default for Seed {
     }
 }
 
-/// The groups of requests, by a keyed mixture of the token. A tree needs no hash of the mixture.
-type Groups = BTreeMap<u64, Group>;
+/// The groups of requests, by a keyed digest of the token.
+type Groups = HashMap<u64, Group, BuildHasherDefault<DigestHasher>>;
+
+/// A hasher that returns the digest, which is uniformly distributed already.
+#[derive(Default)]
+struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, digest: u64) {
+        self.0 = digest;
+    }
+}
 
 /// The requests in flight with one token.
 #[derive(Debug, Default)]
