@@ -271,6 +271,6 @@ async fn wrong_credentials_and_a_disabled_app_are_misconfigured() {
         .unwrap_err();
     assert_eq!(
         (error.kind(), error.reason()),
-        (ErrorKind::Unavailable, "rate-limited")
+        (ErrorKind::RateLimited, "rate-limited")
     );
 }

@@ -295,7 +295,7 @@ async fn quota_and_rate_are_told_apart() {
         .unwrap_err();
     assert_eq!(
         (error.kind(), error.reason()),
-        (ErrorKind::Unavailable, "rate-limited")
+        (ErrorKind::RateLimited, "rate-limited")
     );
 }
 

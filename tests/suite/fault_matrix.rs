@@ -26,7 +26,7 @@ enum Outcome {
 /// Returns each fault, the adapter's outcome, and the largest number of calls to Turnstile, which
 /// may be called twice under one idempotency key.
 fn faults() -> Vec<(Fault, Outcome, usize)> {
-    use ErrorKind::{Misconfigured, Protocol, Unavailable};
+    use ErrorKind::{Misconfigured, Protocol, RateLimited, Unavailable};
     use Outcome::{Error, Human};
     let body = |text: &str| Fault::Body { text: text.into() };
     let status = |code| Fault::Status {
@@ -59,7 +59,7 @@ fn faults() -> Vec<(Fault, Outcome, usize)> {
         (Fault::ResetBefore, Error(Unavailable), 2),
         (Fault::Stall, Error(Unavailable), 2),
         (Fault::StallBody, Error(Unavailable), 2),
-        (status(429), Error(Unavailable), 2),
+        (status(429), Error(RateLimited), 1),
         (status(500), Error(Unavailable), 2),
         (status(502), Error(Unavailable), 2),
         (status(404), Error(Misconfigured), 1),

@@ -100,7 +100,7 @@ async fn run_matrix(client: &ProviderClient, impatient: &ProviderClient) {
                 // Status 429 of Google without a reason means that the monthly quota is used up.
                 expected = Some(match provider {
                     ProviderKind::RecaptchaEnterprise => ErrorKind::Declined,
-                    _ => ErrorKind::Unavailable,
+                    _ => ErrorKind::RateLimited,
                 });
             }
             assert_eq!(

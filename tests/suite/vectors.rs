@@ -104,6 +104,7 @@ fn siteverify_reading(vector: &Value) -> (&'static str, Option<&'static str>) {
         // A visitor can send a token of another site, so this is a refusal with an alert.
         ("misconfigured", "sitekey-secret-mismatch") => ("not-human", Some("wrong-site-key")),
         ("misconfigured", _) => ("misconfigured", None),
+        ("temporary", _) if vector["response"]["status"] == 429 => ("rate-limited", None),
         ("temporary", _) => ("unavailable", None),
         ("rejected_locally", _) => ("not-human", None),
         ("malformed_reply", _) => ("protocol", None),
@@ -209,6 +210,7 @@ async fn recaptcha_vector(vector: Value) -> Result<(), String> {
         (_, "quota_exhausted", _) => "declined",
         // A visitor may have caused an invalid reply, so it is no outage.
         (_, "unavailable", "invalid_json" | "anomaly") => "protocol",
+        (_, "unavailable", "rate_limited") => "rate-limited",
         (_, "unavailable", _) => "unavailable",
         (_, outcome, _) => return Err(format!("unknown outcome {outcome}")),
     };
@@ -602,7 +604,7 @@ async fn captchala_vector(vector: Value) -> Result<(), String> {
         ("fail", "degraded") => ("declined", "quota"),
         ("error", "misconfigured") => ("misconfigured", ""),
         ("error", "malformed_response") => ("protocol", ""),
-        ("error", "rate_limited") => ("unavailable", "rate-limited"),
+        ("error", "rate_limited") => ("rate-limited", "rate-limited"),
         ("error", "transport") => ("unavailable", ""),
         (outcome, reason) => return Err(format!("unknown reading {outcome} {reason}")),
     };
@@ -690,7 +692,8 @@ async fn issue_vector(
         }
         (Err(error), "error", reason) => {
             let kind = match reason {
-                "rate_limited" | "transport" => ErrorKind::Unavailable,
+                "rate_limited" => ErrorKind::RateLimited,
+                "transport" => ErrorKind::Unavailable,
                 "malformed_response" => ErrorKind::Protocol,
                 _ => ErrorKind::Misconfigured,
             };

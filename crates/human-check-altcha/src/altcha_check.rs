@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use human_check_core::adapter::report_check;
 use human_check_core::{
     Capabilities, ChallengeRequest, CheckError, Claimed, Clock, ConfigError, DetailValue,
-    ErrorKind, FactKind, HumanCheck, Provider, Reason, Refusal, ReplayProtection, ReplayStore,
-    SteadyClock, Submission, TokenId, Verdict,
+    ErrorKind, FactKind, Health, HumanCheck, Provider, Reason, Refusal, ReplayProtection,
+    ReplayStore, SteadyClock, Submission, TokenId, Verdict,
 };
 
 use crate::altcha_token::AltchaToken;
@@ -298,6 +298,11 @@ impl<S: ReplayStore> HumanCheck for Altcha<S> {
         let outcome = self.verify(submission).await;
         report_check(&ALTCHA, &outcome, 0, Duration::ZERO);
         outcome
+    }
+
+    /// Always up: no other server takes part.
+    async fn probe_health(&self) -> Health {
+        Health::Up
     }
 }
 

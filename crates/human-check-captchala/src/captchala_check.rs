@@ -1,8 +1,9 @@
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue};
+use human_check_core::adapter::junk_submission;
 use human_check_core::{
     Capabilities, Challenge, ChallengeIssuer, ChallengeRequest, CheckError, ConfigError, ErrorKind,
-    FactKind, HumanCheck, Provider, Secret, Submission, Verdict,
+    FactKind, Health, HumanCheck, Provider, Secret, Submission, Verdict,
 };
 use human_check_http::adapter::{ResendPolicy, TokenFormat, VerifyCall};
 use human_check_http::{Endpoint, ProviderClient, Request};
@@ -257,6 +258,14 @@ impl HumanCheck for CaptchaLa {
         self.client
             .verify(call, |reply| judge(reply, offline))
             .await
+    }
+
+    async fn probe_health(&self) -> Health {
+        let probe = Self {
+            client: self.client.for_health_probe(),
+            ..self.clone()
+        };
+        Health::of(&probe.check(&junk_submission(&CAPTCHALA, "pt_")).await)
     }
 }
 

@@ -164,7 +164,12 @@ impl<'r> Envelope<'r> {
                 );
             }
             // A 429 or 5xx decides alone. Its body may hold a code to report.
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::RateLimited | ErrorKind::Unavailable
+                ) =>
+            {
                 let members = json::object(reply.body()).unwrap_or_default();
                 let code = Self::new(reply, members).error_code();
                 let has_code = code != UNKNOWN;
@@ -276,7 +281,7 @@ impl<'r> Envelope<'r> {
     pub(crate) fn operator_or_service_error(&self) -> Option<CheckError> {
         let code = self.error_code();
         let (kind, reason) = match code.as_str() {
-            "rate_limit_exceeded" => (ErrorKind::Unavailable, "rate-limited"),
+            "rate_limit_exceeded" => (ErrorKind::RateLimited, "rate-limited"),
             "invalid_app_key" | "invalid_app_secret" | "invalid_credentials" => {
                 (ErrorKind::Misconfigured, "credentials")
             }

@@ -22,13 +22,14 @@ pub mod adapter {
     //!
     //! [`async_trait`](macro@async_trait) for the implementation of
     //! [`HumanCheck`](crate::HumanCheck), [`RetryBudget`]
-    //! for an adapter that repeats requests itself, [`InFlightLimit`] and [`report_check`] for one
+    //! for an adapter that repeats requests itself, [`junk_submission`] for its health probe, [`InFlightLimit`] and [`report_check`] for one
     //! that makes its calls without `human-check-http`, [`Shares`] and [`client_network`] for a limit
     //! of another kind, and the `Widget…` and `…Attribute` types to describe the provider's widget. docs/how-to/writing-an-adapter.md in the repository shows a
     //! complete adapter.
 
     pub use async_trait::async_trait;
 
+    pub use crate::check::junk_submission;
     pub use crate::in_flight::{InFlightLimit, Place, Shares, client_network};
     pub use crate::report::report_check;
     pub use crate::retry_budget::RetryBudget;
@@ -36,8 +37,8 @@ pub mod adapter {
 }
 
 pub use check::{
-    Challenge, ChallengeIssuer, ChallengeRequest, HumanCheck, MAX_TOKEN_BYTES, Provider, Secret,
-    Submission, TestKeyPolicy,
+    Challenge, ChallengeIssuer, ChallengeRequest, Health, HumanCheck, MAX_TOKEN_BYTES, Provider,
+    Secret, Submission, TestKeyPolicy,
 };
 pub use clock::{Clock, SteadyClock, SystemClock};
 #[cfg(feature = "replay")]

@@ -72,7 +72,9 @@ pub fn report_check(
     match (class, alert) {
         ("misconfigured", _) => emit!(Level::ERROR),
         (_, true) => emit!(Level::WARN),
-        ("unavailable" | "declined" | "protocol" | "store-unavailable", _) => emit!(Level::WARN),
+        ("unavailable" | "declined" | "protocol" | "rate-limited" | "store-unavailable", _) => {
+            emit!(Level::WARN)
+        }
         _ => emit!(Level::DEBUG),
     }
 }

@@ -6,9 +6,10 @@ mod widget;
 pub use widget::widget;
 
 use async_trait::async_trait;
+use human_check_core::adapter::junk_submission;
 use human_check_core::{
-    Capabilities, CheckError, ConfigError, DetailValue, EvidenceKind, FactKind, Facts, Hostname,
-    HumanCheck, Provider, Reason, Refusal, ReplayProtection, Score, Secret, Submission,
+    Capabilities, CheckError, ConfigError, DetailValue, EvidenceKind, FactKind, Facts, Health,
+    Hostname, HumanCheck, Provider, Reason, Refusal, ReplayProtection, Score, Secret, Submission,
     TestKeyPolicy, Verdict,
 };
 use human_check_http::adapter::json::{Codes, Number, Text};
@@ -274,6 +275,14 @@ impl HumanCheck for Hcaptcha {
             .verify(call, |reply| judge(reply, self.rules()))
             .await
     }
+
+    async fn probe_health(&self) -> Health {
+        let probe = Self {
+            client: self.client.for_health_probe(),
+            ..self.clone()
+        };
+        Health::of(&probe.check(&junk_submission(&HCAPTCHA, "")).await)
+    }
 }
 
 /// Turns a siteverify reply into a verdict. See docs/providers/hcaptcha.md#reply.
@@ -304,7 +313,7 @@ fn judge(reply: &Reply, rules: Rules<'_>) -> Result<Verdict, CheckError> {
                 Some(Refusal::new(Reason::EvidenceAbsent(FactKind::Score)).with_alert())
             }
             (Some(max_risk), Some(score)) => {
-                (!score.at_least(max_risk)).then(|| Refusal::new(Reason::ScoreTooLow))
+                (!score.at_least(max_risk)).then(Refusal::for_score_alone)
             }
         }
     });

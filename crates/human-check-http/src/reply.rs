@@ -73,8 +73,8 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`] for 408, 421, 425, 429 and 5xx, [`ErrorKind::Protocol`] for every
-    /// other status, such as a redirect or a 204. A 5xx is an error whatever its body says.
+    /// [`ErrorKind::Unavailable`] for 408, 421, 425 and 5xx, [`ErrorKind::RateLimited`] for 429,
+    /// [`ErrorKind::Protocol`] for every other status, such as a redirect or a 204. A 5xx is an error whatever its body says.
     ///
     /// [`ErrorKind::Protocol`] also for a body in a content encoding, such as `gzip`. Requests do
     /// not ask for one, so a part of the reply is not what it states.
@@ -83,7 +83,7 @@ impl Reply {
             408 => (ErrorKind::Unavailable, "provider-timeout"),
             // The server asks for the same request once more, on another connection.
             421 | 425 => (ErrorKind::Unavailable, "retry-requested"),
-            429 => (ErrorKind::Unavailable, "rate-limited"),
+            429 => (ErrorKind::RateLimited, "rate-limited"),
             200 | 400..=499 if self.is_encoded() => (ErrorKind::Protocol, "encoded-reply"),
             200 | 400..=499 => return Ok(()),
             500..=599 => (ErrorKind::Unavailable, "server-error"),
@@ -188,10 +188,11 @@ mod tests {
             assert_eq!(class(status), "readable", "{status}");
         }
         for status in [
-            408, 421, 425, 429, 500, 501, 502, 503, 504, 507, 520, 521, 522, 530, 599,
+            408, 421, 425, 500, 501, 502, 503, 504, 507, 520, 521, 522, 530, 599,
         ] {
             assert_eq!(class(status), "unavailable", "{status}");
         }
+        assert_eq!(class(429), "rate-limited");
         for status in [
             201, 202, 203, 204, 206, 226, 300, 301, 302, 304, 307, 308, 600, 999,
         ] {

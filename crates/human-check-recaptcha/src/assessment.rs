@@ -67,7 +67,7 @@ fn unmet(kind: KeyKind, challenge: Challenge, score: Option<Score>) -> Option<Re
         (KeyKind::Challenge(floor), Challenge::NotShown) | (KeyKind::Score(floor), _) => {
             match score {
                 None => Some(Refusal::new(Reason::EvidenceAbsent(FactKind::Score))),
-                Some(score) => (!score.at_least(floor)).then(|| Refusal::new(Reason::ScoreTooLow)),
+                Some(score) => (!score.at_least(floor)).then(Refusal::for_score_alone),
             }
         }
     }

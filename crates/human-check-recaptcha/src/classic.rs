@@ -3,10 +3,11 @@
 //! See docs/providers/recaptcha.md#request.
 
 use async_trait::async_trait;
+use human_check_core::adapter::junk_submission;
 use human_check_core::{
-    Capabilities, CheckError, ConfigError, ErrorKind, EvidenceKind, FactKind, Facts, Hostname,
-    HumanCheck, Provider, Reason, Refusal, ReplayProtection, ReportedAction, Score, Secret,
-    Submission, TestKeyPolicy, Verdict,
+    Capabilities, CheckError, ConfigError, ErrorKind, EvidenceKind, FactKind, Facts, Health,
+    Hostname, HumanCheck, Provider, Reason, Refusal, ReplayProtection, ReportedAction, Score,
+    Secret, Submission, TestKeyPolicy, Verdict,
 };
 use human_check_http::adapter::json::{Codes, Number, Text};
 use human_check_http::adapter::siteverify::{self, CodeClass};
@@ -220,6 +221,16 @@ impl HumanCheck for RecaptchaV2 {
             .check(submission, |reply| judge_v2(reply, rules))
             .await
     }
+
+    async fn probe_health(&self) -> Health {
+        let mut probe = self.clone();
+        probe.classic.client = self.classic.client.for_health_probe();
+        Health::of(
+            &probe
+                .check(&junk_submission(&self.classic.provider, ""))
+                .await,
+        )
+    }
 }
 
 /// Verifies tokens of reCAPTCHA v3 keys. A human has a score at or above a threshold.
@@ -313,6 +324,16 @@ impl HumanCheck for RecaptchaV3 {
             .check(submission, |reply| judge_v3(reply, rules))
             .await
     }
+
+    async fn probe_health(&self) -> Health {
+        let mut probe = self.clone();
+        probe.classic.client = self.classic.client.for_health_probe();
+        Health::of(
+            &probe
+                .check(&junk_submission(&self.classic.provider, ""))
+                .await,
+        )
+    }
 }
 
 /// The rules that [`judge_v2`] applies to a reply.
@@ -370,14 +391,11 @@ fn judge_v3(reply: &Reply, rules: V3Rules) -> Result<Verdict, CheckError> {
             ));
         }
         (None, None) => return Err(misconfigured(&RECAPTCHA_V3, "score-absent")),
-        (None, Some(score)) if !score.at_least(rules.min_score) => {
-            Some(Refusal::new(Reason::ScoreTooLow))
-        }
         // The member is empty when the page set no action. Without the member this is no v3 reply.
         (None, Some(_)) if !has_action => {
             Some(Refusal::new(Reason::EvidenceAbsent(FactKind::Action)).with_alert())
         }
-        (None, Some(_)) => None,
+        (None, Some(score)) => (!score.at_least(rules.min_score)).then(Refusal::for_score_alone),
     };
     Ok(siteverify::conclude(facts, refusal, TestKeyPolicy::Refused))
 }

@@ -1,9 +1,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
+use human_check_core::adapter::junk_submission;
 use human_check_core::{
-    Capabilities, CheckError, ConfigError, DetailValue, ErrorKind, FactKind, Facts, HumanCheck,
-    Provider, Secret, Submission, Verdict,
+    Capabilities, CheckError, ConfigError, DetailValue, ErrorKind, FactKind, Facts, Health,
+    HumanCheck, Provider, Secret, Submission, Verdict,
 };
 use human_check_http::adapter::{CallOutcome, ResendPolicy, VerifyCall};
 use human_check_http::{Endpoint, ProviderClient, Reply, Request};
@@ -317,5 +318,13 @@ impl HumanCheck for RecaptchaEnterprise {
         self.client
             .report(&RECAPTCHA_ENTERPRISE, &call_outcome, start.elapsed());
         call_outcome.outcome
+    }
+
+    async fn probe_health(&self) -> Health {
+        let probe = Self {
+            client: self.client.for_health_probe(),
+            ..self.clone()
+        };
+        Health::of(&probe.check(&junk_submission(&self.provider, "")).await)
     }
 }

@@ -83,9 +83,9 @@ fn classify_inner(code: Option<f64>, cause: Option<&str>) -> (ErrorKind, &'stati
 
 /// Classifies an error by the HTTP status and the `reason` of its details.
 fn classify(status: u16, cause: Option<&str>) -> (ErrorKind, &'static str) {
-    use ErrorKind::{Declined, Misconfigured, Protocol, Unavailable};
+    use ErrorKind::{Declined, Misconfigured, Protocol, RateLimited, Unavailable};
     match (status, cause.unwrap_or("")) {
-        (429, "RATE_LIMIT_EXCEEDED") => (Unavailable, "rate-limited"),
+        (429, "RATE_LIMIT_EXCEEDED") => (RateLimited, "rate-limited"),
         // The monthly quota is exhausted, and Google made no assessment.
         (429, _) => (Declined, "quota"),
         (408 | 499 | 504, _) => (Unavailable, "provider-timeout"),

@@ -1,7 +1,8 @@
 use async_trait::async_trait;
+use human_check_core::adapter::junk_submission;
 use human_check_core::{
-    Capabilities, CheckError, ConfigError, ErrorKind, HumanCheck, Provider, Reason, Refusal, Score,
-    Secret, Submission, Verdict,
+    Capabilities, CheckError, ConfigError, ErrorKind, Health, HumanCheck, Provider, Reason,
+    Refusal, Score, Secret, Submission, Verdict,
 };
 
 use crate::{Dialect, ScoreScale};
@@ -150,5 +151,17 @@ impl HumanCheck for SiteVerify {
         self.client
             .verify(call, |reply| self.dialect.judge(reply))
             .await
+    }
+
+    async fn probe_health(&self) -> Health {
+        let probe = Self {
+            client: self.client.for_health_probe(),
+            ..self.clone()
+        };
+        Health::of(
+            &probe
+                .check(&junk_submission(&self.dialect.provider, ""))
+                .await,
+        )
     }
 }

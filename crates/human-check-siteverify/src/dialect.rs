@@ -360,7 +360,12 @@ impl Dialect {
             Err(error) if reply.is_rejection() && error.reason() == "request-rejected" => {
                 (Value::Null, None)
             }
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::RateLimited | ErrorKind::Unavailable
+                ) =>
+            {
                 let body = json::object(reply.body()).unwrap_or_default();
                 (body, Some(error))
             }

@@ -3,8 +3,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use human_check_core::{
-    Capabilities, CheckError, ErrorKind, Facts, HumanCheck, Provider, Reason, Refusal, Submission,
-    Verdict,
+    Capabilities, CheckError, ErrorKind, Facts, Health, HumanCheck, Provider, Reason, Refusal,
+    Submission, Verdict,
 };
 
 /// The provider that [`Scripted`] checks accept, named `scripted`. Its form field is
@@ -168,6 +168,16 @@ impl HumanCheck for Scripted {
 
     fn capabilities(&self) -> Capabilities {
         self.capabilities
+    }
+
+    /// Returns what the next result of the script says about the provider: down if it is an outage.
+    /// It uses up no step of the script, and records no submission.
+    async fn probe_health(&self) -> Health {
+        let step = lock(&self.script).front().cloned();
+        match step {
+            Some(step) => Health::of(&step(&Submission::new())),
+            None => Health::Down("script-empty"),
+        }
     }
 
     /// Returns the next result of the script, whatever the submission holds.

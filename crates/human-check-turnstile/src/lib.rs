@@ -8,10 +8,11 @@ pub use widget::widget;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use async_trait::async_trait;
+use human_check_core::adapter::junk_submission;
 use human_check_core::{
     Capabilities, CheckError, ConfigError, DetailValue, ErrorKind, EvidenceKind, FactKind, Facts,
-    Hostname, HumanCheck, Provider, Reason, ReplayProtection, ReportedAction, Secret, Submission,
-    TestKeyPolicy, Verdict,
+    Health, Hostname, HumanCheck, Provider, Reason, ReplayProtection, ReportedAction, Secret,
+    Submission, TestKeyPolicy, Verdict,
 };
 use human_check_http::adapter::json::{Codes, Flag, Malformed, Mark, Object, Text};
 use human_check_http::adapter::siteverify::{self, CodeClass};
@@ -190,6 +191,14 @@ impl HumanCheck for Turnstile {
         self.client
             .verify(call, |reply| judge(reply, self.test_keys))
             .await
+    }
+
+    async fn probe_health(&self) -> Health {
+        let probe = Self {
+            client: self.client.for_health_probe(),
+            ..self.clone()
+        };
+        Health::of(&probe.check(&junk_submission(&TURNSTILE, "")).await)
     }
 }
 

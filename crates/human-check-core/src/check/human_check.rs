@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Capabilities, CheckError, Provider, Submission, Verdict};
+use super::junk_submission;
+use crate::{Capabilities, CheckError, Health, Provider, Submission, Verdict};
 
 /// A check: verifies the tokens of a submission and returns a verdict.
 ///
@@ -63,6 +64,23 @@ pub trait HumanCheck: Debug + Send + Sync + 'static {
     /// to verify, rejected the configuration or sent an invalid reply, or the replay store failed.
     /// See [`ErrorKind`](crate::ErrorKind).
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError>;
+
+    /// Verifies a junk token of our own, to see whether the provider works. No visitor takes part in
+    /// it, so its result is evidence that no visitor can produce.
+    ///
+    /// The default checks a random text as the token of the first provider. An adapter overrides it
+    /// to send the request on a connection of its own, outside of its limits and without an event of
+    /// a check, within two seconds. A combinator forwards it to the check inside, past circuit
+    /// breakers and limits, and claims nothing. A check that calls no provider returns
+    /// [`Health::Up`].
+    ///
+    /// Providers may bill it. Dropping the future drops the request.
+    async fn probe_health(&self) -> Health {
+        match self.providers().first() {
+            Some(provider) => Health::of(&self.check(&junk_submission(provider, "")).await),
+            None => Health::Inconclusive("no-provider"),
+        }
+    }
 }
 
 macro_rules! forward {
@@ -91,6 +109,16 @@ macro_rules! forward {
                 Self: 'future,
             {
                 (**self).check(submission)
+            }
+
+            fn probe_health<'check, 'future>(
+                &'check self,
+            ) -> Pin<Box<dyn Future<Output = Health> + Send + 'future>>
+            where
+                'check: 'future,
+                Self: 'future,
+            {
+                (**self).probe_health()
             }
         }
     )*};

@@ -2,12 +2,15 @@
 //! challenges.
 
 mod challenge;
+mod health;
 mod human_check;
 mod provider;
 mod secret;
 mod submission;
 
 pub use challenge::{Challenge, ChallengeIssuer, ChallengeRequest};
+pub(crate) use health::is_local;
+pub use health::{Health, junk_submission};
 pub use human_check::HumanCheck;
 pub use provider::Provider;
 pub use secret::{Secret, TestKeyPolicy};

@@ -6,12 +6,13 @@ use async_trait::async_trait;
 
 use super::circuit_breaker_policy::CircuitBreakerPolicy;
 use super::circuit_state::{Change, Permit, Signal, State};
+use crate::check::is_local;
 use crate::counter::{count, set};
 use crate::random::fraction;
 use crate::report::count_check;
 use crate::sync::{Mutex, lock};
 use crate::{
-    Capabilities, CheckError, Clock, ConfigError, ErrorKind, HumanCheck, Provider, Reason,
+    Capabilities, CheckError, Clock, ConfigError, ErrorKind, Health, HumanCheck, Provider,
     Submission, SystemClock, Verdict,
 };
 
@@ -37,7 +38,8 @@ use crate::{
 /// ```
 ///
 /// Only [`ErrorKind::Unavailable`] and slow calls count against the check. Nothing counts that a
-/// visitor can cause: a refusal, a malformed token, an invalid reply, an exhausted quota. A refusal
+/// visitor can cause: a refusal, a malformed token, an invalid reply, an exhausted quota, a limited
+/// rate. A refusal
 /// without a call does not count as a success either. A result of the check is never changed.
 ///
 /// With the feature `metrics` it counts
@@ -118,14 +120,6 @@ impl<C: HumanCheck> CircuitBreaker<C> {
             Signal::Good
         }
     }
-}
-
-/// Returns whether a refusal with this reason is made without a call of the provider.
-fn is_local(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::Malformed | Reason::Missing | Reason::UnverifiableToken
-    )
 }
 
 /// A call in flight. When it is dropped it reports its result to the state.
@@ -217,6 +211,16 @@ impl<C: HumanCheck> HumanCheck for CircuitBreaker<C> {
         let outcome = self.check.check(submission).await;
         call.signal = Some(self.signal(&outcome, call.took()));
         outcome
+    }
+
+    /// Probes the check, also while the circuit is open. If the provider is up, an open circuit
+    /// becomes half-open.
+    async fn probe_health(&self) -> Health {
+        let health = self.check.probe_health().await;
+        if health == Health::Up {
+            lock(&self.state).half_open();
+        }
+        health
     }
 }
 

@@ -129,6 +129,14 @@ impl State {
         })
     }
 
+    /// Ends the wait of an open circuit, because the provider works again. The next call is the
+    /// breaker probe.
+    pub(crate) fn half_open(&mut self) {
+        if let Phase::Open { .. } = self.phase {
+            self.enter(Phase::HalfOpen(Probes::default()));
+        }
+    }
+
     /// Records the result of a call, and returns whether the circuit changed. `jitter` is from 0 to
     /// 1.
     pub(crate) fn report(

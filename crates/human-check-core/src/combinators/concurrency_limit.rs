@@ -4,7 +4,9 @@ use async_trait::async_trait;
 
 use crate::in_flight::InFlightLimit;
 use crate::report::count_check;
-use crate::{Capabilities, CheckError, ErrorKind, HumanCheck, Provider, Submission, Verdict};
+use crate::{
+    Capabilities, CheckError, ErrorKind, Health, HumanCheck, Provider, Submission, Verdict,
+};
 
 /// A check with a limit on the number of calls in flight.
 ///
@@ -71,5 +73,9 @@ impl<C: HumanCheck> HumanCheck for ConcurrencyLimit<C> {
         count_check(addressed_to, "declined", "too-many-in-flight");
         let error = CheckError::new(ErrorKind::Declined, addressed_to, "too-many-in-flight");
         Err(error.with_token_unused())
+    }
+
+    async fn probe_health(&self) -> Health {
+        self.check.probe_health().await
     }
 }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 
 use crate::counter::count;
 use crate::{
-    Capabilities, CheckError, Clock, ConfigError, ErrorKind, HumanCheck, Provider, SteadyClock,
-    Submission, Verdict,
+    Capabilities, CheckError, Clock, ConfigError, ErrorKind, Health, HumanCheck, Provider,
+    SteadyClock, Submission, Verdict,
 };
 
 /// A check that accepts the tokens of two checks, for a migration from one provider to another.
@@ -300,5 +300,10 @@ impl<N: HumanCheck, O: HumanCheck> HumanCheck for DualAccept<N, O> {
 
     async fn check(&self, submission: &Submission) -> Result<Verdict, CheckError> {
         self.judge(submission).await
+    }
+
+    /// Probes the new check, which decides about the health of both.
+    async fn probe_health(&self) -> Health {
+        self.new.probe_health().await
     }
 }

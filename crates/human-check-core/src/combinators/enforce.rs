@@ -3,7 +3,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    Capabilities, CheckError, Clock, ConfigError, HumanCheck, Policy, Provider, Refusal,
+    Capabilities, CheckError, Clock, ConfigError, Health, HumanCheck, Policy, Provider, Refusal,
     Submission, SystemClock, Verdict,
 };
 
@@ -71,6 +71,10 @@ impl<C: HumanCheck> HumanCheck for Enforce<C> {
             report(refusal);
         }
         Ok(verdict)
+    }
+
+    async fn probe_health(&self) -> Health {
+        self.check.probe_health().await
     }
 }
 

@@ -2,7 +2,8 @@ use async_trait::async_trait;
 
 use crate::counter::count;
 use crate::{
-    Capabilities, CheckError, ConfigError, ErrorKind, HumanCheck, Provider, Submission, Verdict,
+    Capabilities, CheckError, ConfigError, ErrorKind, Health, HumanCheck, Provider, Submission,
+    Verdict,
 };
 
 /// A check that calls a second check if the first one is unavailable.
@@ -11,7 +12,7 @@ use crate::{
 /// provider.
 ///
 /// It may change [`ErrorKind::Unavailable`] into the result of the second check, and
-/// [`ErrorKind::Declined`] as well after an [opt-in](Self::with_failover_when_declined). It never
+/// [`ErrorKind::Declined`] and [`ErrorKind::RateLimited`] as well after an [opt-in](Self::with_failover_when_declined). It never
 /// changes a verdict. So a bot cannot choose the weaker provider: a refusal of the first check
 /// stands, and the first check refuses a submission without a token for it.
 ///
@@ -73,8 +74,8 @@ impl<A: HumanCheck, B: HumanCheck> Failover<A, B> {
         })
     }
 
-    /// Also calls the second check if the first one declines to verify, such as beyond a quota.
-    /// Default off.
+    /// Also calls the second check if the first one declines to verify, such as beyond a quota, or
+    /// limits the rate. Default off.
     ///
     /// Risk: an attacker who exhausts the quota of the first provider chooses the second one.
     #[must_use]
@@ -87,7 +88,7 @@ impl<A: HumanCheck, B: HumanCheck> Failover<A, B> {
     fn fails_over(&self, kind: ErrorKind) -> bool {
         match kind {
             ErrorKind::Unavailable => true,
-            ErrorKind::Declined => self.when_declined,
+            ErrorKind::Declined | ErrorKind::RateLimited => self.when_declined,
             ErrorKind::Misconfigured | ErrorKind::Protocol | ErrorKind::StoreUnavailable => false,
         }
     }
@@ -133,5 +134,16 @@ impl<A: HumanCheck, B: HumanCheck> HumanCheck for Failover<A, B> {
         outcome
             .map(|verdict| verdict.with_provider(second))
             .map_err(|second| second.escalated_to(error.kind()))
+    }
+
+    /// Down only if both checks are: otherwise one of them can still decide.
+    async fn probe_health(&self) -> Health {
+        match self.first.probe_health().await {
+            Health::Up => Health::Up,
+            first => match self.second.probe_health().await {
+                Health::Down(_) => first,
+                second => second,
+            },
+        }
     }
 }

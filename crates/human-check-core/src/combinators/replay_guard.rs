@@ -5,8 +5,8 @@ use async_trait::async_trait;
 
 use crate::counter::count;
 use crate::{
-    Capabilities, CheckError, ClaimError, Claimed, ConfigError, Facts, HumanCheck, Provider,
-    Reason, Refusal, ReplayProtection, ReplayStore, Submission, TokenId, Verdict,
+    Capabilities, CheckError, ClaimError, Claimed, ConfigError, Facts, Health, HumanCheck,
+    Provider, Reason, Refusal, ReplayProtection, ReplayStore, Submission, TokenId, Verdict,
 };
 
 /// A check whose tokens pass once each: after a human verdict it claims the token in a replay
@@ -180,5 +180,9 @@ impl<C: HumanCheck, S: ReplayStore> HumanCheck for ReplayGuard<C, S> {
                 Err(error.into_check_error(&facts.provider))
             }
         }
+    }
+
+    async fn probe_health(&self) -> Health {
+        self.check.probe_health().await
     }
 }

@@ -5,7 +5,9 @@ use async_trait::async_trait;
 
 use crate::random::fraction;
 use crate::retry_budget::RetryBudget;
-use crate::{Capabilities, CheckError, ErrorKind, HumanCheck, Provider, Submission, Verdict};
+use crate::{
+    Capabilities, CheckError, ErrorKind, Health, HumanCheck, Provider, Submission, Verdict,
+};
 
 /// A check that is called a second time if the provider did not receive the token.
 ///
@@ -86,5 +88,9 @@ impl<C: HumanCheck> HumanCheck for RetryUnsent<C> {
         let spread = self.max_wait.saturating_sub(self.min_wait);
         tokio::time::sleep(self.min_wait + spread.mul_f64(fraction())).await;
         self.check.check(submission).await
+    }
+
+    async fn probe_health(&self) -> Health {
+        self.check.probe_health().await
     }
 }

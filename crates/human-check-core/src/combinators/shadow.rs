@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use crate::counter::count;
 use crate::random::fraction;
 use crate::{
-    Capabilities, CheckError, Clock, Comparison, ComparisonSink, ConfigError, ErrorKind,
+    Capabilities, CheckError, Clock, Comparison, ComparisonSink, ConfigError, ErrorKind, Health,
     HumanCheck, Observation, ObservedOutcome, Provider, Submission, SystemClock, Verdict,
 };
 
@@ -285,5 +285,9 @@ impl<A: HumanCheck, B: HumanCheck, S: ComparisonSink> HumanCheck for Shadow<A, B
             self.compare(submission, first);
         }
         outcome
+    }
+
+    async fn probe_health(&self) -> Health {
+        self.check.probe_health().await
     }
 }

@@ -3,7 +3,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::counter::count;
-use crate::{Capabilities, CheckError, ErrorKind, HumanCheck, Provider, Submission, Verdict};
+use crate::{
+    Capabilities, CheckError, ErrorKind, Health, HumanCheck, Provider, Submission, Verdict,
+};
 
 /// A check with a timeout: a result that takes longer becomes [`ErrorKind::Unavailable`].
 ///
@@ -59,5 +61,9 @@ impl<C: HumanCheck> HumanCheck for Timeout<C> {
                     "timeout",
                 ))
             })
+    }
+
+    async fn probe_health(&self) -> Health {
+        self.check.probe_health().await
     }
 }

@@ -173,6 +173,22 @@ impl Policy {
         self
     }
 
+    /// Removes the rule that requires this fact, if there is one.
+    ///
+    /// For an account that never reports the fact and judges only in place of another. The check is
+    /// weaker then.
+    #[must_use]
+    pub fn without(mut self, fact: FactKind) -> Self {
+        match fact {
+            FactKind::Action => self.action = None,
+            FactKind::Binding => self.binding = false,
+            FactKind::Hostname => self.origins = None,
+            FactKind::Score => self.min_score = None,
+            FactKind::SolvedAt => self.max_age = None,
+        }
+        self
+    }
+
     /// Checks that a check with these `capabilities` can satisfy this policy at all.
     ///
     /// # Errors

@@ -28,15 +28,25 @@ impl Policy {
     pub fn judge(&self, verdict: Verdict, submission: &Submission, now: SystemTime) -> Verdict {
         let facts = match verdict {
             Verdict::Human(facts) => facts,
-            refused @ Verdict::NotHuman(_) => return refused,
+            Verdict::NotHuman(refusal) => {
+                // Another policy found the score too low. Its other rules held; do those of this one?
+                let others_hold = refusal.facts_but_for_score().is_some_and(|facts| {
+                    let mut judged = facts.all();
+                    judged.all(|facts| self.broken_but_for_score(facts, submission, now).is_none())
+                });
+                return Verdict::NotHuman(refusal.with_only_score_too_low(others_hold));
+            }
         };
         let broken = facts
             .all()
-            .find_map(|judged| self.broken_by(judged, submission, now));
+            .find_map(|judged| self.broken_but_for_score(judged, submission, now))
+            .or_else(|| facts.all().find_map(|judged| self.broken_score(judged)));
         let Some(reason) = broken else {
             return Verdict::Human(facts);
         };
-        let refusal = Refusal::new(reason).with_facts(facts);
+        let refusal = Refusal::new(reason)
+            .with_facts(facts)
+            .with_only_score_too_low(reason == Reason::ScoreTooLow);
         let refusal = match self.expected(reason, submission) {
             Some(expected) => refusal.with_expected(expected),
             None => refusal,
@@ -64,8 +74,24 @@ impl Policy {
         }
     }
 
-    /// Returns the reason to refuse, if `facts` break a rule.
-    fn broken_by(&self, facts: &Facts, submission: &Submission, now: SystemTime) -> Option<Reason> {
+    /// Returns the reason to refuse, if the score is below the threshold or absent.
+    fn broken_score(&self, facts: &Facts) -> Option<Reason> {
+        let floor = self.min_score?;
+        match facts.score {
+            None => Some(Reason::EvidenceAbsent(FactKind::Score)),
+            Some(score) if !score.at_least(floor) => Some(Reason::ScoreTooLow),
+            Some(_) => None,
+        }
+    }
+
+    /// Returns the reason to refuse, if `facts` break a rule other than that for the score. The score
+    /// comes last, so that a refusal for it says that all other rules hold.
+    fn broken_but_for_score(
+        &self,
+        facts: &Facts,
+        submission: &Submission,
+        now: SystemTime,
+    ) -> Option<Reason> {
         if facts.test_key && !self.test_keys.allowed() {
             return Some(Reason::TestKey);
         }
@@ -84,13 +110,6 @@ impl Policy {
         }
         if let Some(reason) = submission.unmet_by(facts) {
             return Some(reason);
-        }
-        if let Some(floor) = self.min_score {
-            match facts.score {
-                None => return Some(Reason::EvidenceAbsent(FactKind::Score)),
-                Some(score) if !score.at_least(floor) => return Some(Reason::ScoreTooLow),
-                Some(_) => {}
-            }
         }
         self.max_age
             .and_then(|age| broken_age(facts.solved_at, age, self.clock_skew, now))

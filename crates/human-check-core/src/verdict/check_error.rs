@@ -31,7 +31,7 @@ struct Inner {
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
-/// Why a check could not reach a verdict. There are five kinds.
+/// Why a check could not reach a verdict. There are six kinds.
 ///
 /// The kind decides what the code around the check may do:
 ///
@@ -39,6 +39,7 @@ struct Inner {
 /// | --- | --- | --- | --- |
 /// | `Unavailable` | yes | if the route fails open | 503 |
 /// | `Declined` | if opted in | if the route opts in by a setting of its own | 503 |
+/// | `RateLimited` | if opted in | never | 503 |
 /// | `StoreUnavailable` | never | if the route opts in by a setting of its own | 503 |
 /// | `Protocol` | never | never | 503 |
 /// | `Misconfigured` | never; alert the operator | never | 500 |
@@ -54,6 +55,9 @@ pub enum ErrorKind {
     Misconfigured,
     /// The provider sent an invalid reply. A visitor may have provoked it with an unusual token.
     Protocol,
+    /// The provider replied that it received too many requests, HTTP 429. It is not an outage,
+    /// because a client can cause it with many tokens.
+    RateLimited,
     /// The provider vouched for the visitor, but the replay store could not tell whether the token
     /// was used before. A route that fails open on it may let a replay through.
     StoreUnavailable,
@@ -66,10 +70,11 @@ impl ErrorKind {
     pub(crate) fn more_severe(self, other: Self) -> Self {
         let rank = |kind| match kind {
             Self::Unavailable => 0,
-            Self::Declined => 1,
-            Self::StoreUnavailable => 2,
-            Self::Protocol => 3,
-            Self::Misconfigured => 4,
+            Self::RateLimited => 1,
+            Self::Declined => 2,
+            Self::StoreUnavailable => 3,
+            Self::Protocol => 4,
+            Self::Misconfigured => 5,
         };
         if rank(other) > rank(self) {
             other
@@ -84,6 +89,7 @@ impl ErrorKind {
             Self::Declined => "declined",
             Self::Misconfigured => "misconfigured",
             Self::Protocol => "protocol",
+            Self::RateLimited => "rate-limited",
             Self::Unavailable => "unavailable",
             Self::StoreUnavailable => "store-unavailable",
         }
@@ -155,7 +161,7 @@ impl CheckError {
         self
     }
 
-    /// Returns which of the five kinds of error it is.
+    /// Returns which of the six kinds of error it is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
@@ -202,6 +208,7 @@ impl fmt::Display for CheckError {
                 write!(f, "the configuration of {provider} is wrong ({reason})")
             }
             ErrorKind::Protocol => write!(f, "{provider} sent an invalid reply ({reason})"),
+            ErrorKind::RateLimited => write!(f, "{provider} limits the rate ({reason})"),
             ErrorKind::Unavailable => write!(f, "{provider} is unavailable ({reason})"),
             ErrorKind::StoreUnavailable => write!(
                 f,

@@ -81,7 +81,8 @@ impl Verdict {
     ///
     /// Every adapter calls it last, so that an expected action or binding holds with and without a
     /// [`Policy`](crate::Policy). A verdict that lacks an expected fact is refused, too. A refusal
-    /// stays as it is.
+    /// keeps its reason; one for the score alone is no longer [for the score
+    /// alone](Refusal::facts_but_for_score).
     ///
     /// ```
     /// use human_check_core::{Facts, Provider, Submission, Verdict};
@@ -110,7 +111,12 @@ impl Verdict {
                 }
                 None => Self::Human(facts),
             },
-            refused => refused,
+            Self::NotHuman(refusal) => {
+                let met = refusal
+                    .facts_but_for_score()
+                    .is_some_and(|facts| submission.unmet_by(facts).is_none());
+                Self::NotHuman(refusal.with_only_score_too_low(met))
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ pub struct Refusal {
     facts: Option<Box<Facts>>,
     provider: Option<Provider>,
     alert: bool,
+    only_score_too_low: bool,
     expected: Option<Box<str>>,
 }
 
@@ -34,8 +35,16 @@ impl Refusal {
             facts: None,
             provider: None,
             alert: false,
+            only_score_too_low: false,
             expected: None,
         }
+    }
+
+    /// Creates a refusal for [`Reason::ScoreTooLow`] of a token for which everything else held.
+    ///
+    /// An adapter applies its rule for the score last, and returns this refusal with the facts.
+    pub fn for_score_alone() -> Self {
+        Self::new(Reason::ScoreTooLow).with_only_score_too_low(true)
     }
 
     /// Sets what the reply should have stated instead, such as the list of hosts. Default none.
@@ -100,6 +109,20 @@ impl Refusal {
     /// A score that was too low is here, for routes that step up to a stronger challenge.
     pub fn facts(&self) -> Option<&Facts> {
         self.facts.as_deref()
+    }
+
+    /// Sets whether all rules held but that for the score.
+    pub(crate) fn with_only_score_too_low(mut self, only: bool) -> Self {
+        self.only_score_too_low = only;
+        self
+    }
+
+    /// Returns what the provider reported, if a score below the threshold is the only reason of the
+    /// refusal: every other rule of every policy held.
+    ///
+    /// A route may step up such a visitor to a stronger challenge. `None` for every other refusal.
+    pub fn facts_but_for_score(&self) -> Option<&Facts> {
+        self.facts().filter(|_| self.only_score_too_low)
     }
 
     /// Returns the provider that refused, if the refusal names it.

@@ -122,8 +122,13 @@ pub fn read<'r, B: SiteverifyBody + Deserialize<'r>>(
     classify: impl Fn(&str) -> CodeClass,
 ) -> Result<(B, Option<Refusal>), CheckError> {
     let body: B = match object_or_rejection(provider, reply) {
-        // A 408, 429 or 5xx is an outage, unless a code gives another cause. It is never a yes.
-        Err(outage) if outage.kind() == ErrorKind::Unavailable => {
+        // A 408, 429 or 5xx is no verdict, unless a code gives another cause. It is never a yes.
+        Err(outage)
+            if matches!(
+                outage.kind(),
+                ErrorKind::RateLimited | ErrorKind::Unavailable
+            ) =>
+        {
             return match json::object::<B>(reply.body()) {
                 Ok(body) => {
                     let codes = body.codes().as_slice();

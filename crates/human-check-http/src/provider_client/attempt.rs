@@ -25,9 +25,11 @@ impl ProviderClient {
         let Err(error) = first else {
             return (first, 1);
         };
+        if self.is_probe {
+            return (Err(error), 1);
+        }
         let may_repeat = error.kind() == ErrorKind::Unavailable
             && error.retry_after().is_none()
-            && error.reason() != "rate-limited"
             && match resend {
                 ResendPolicy::Unsent => !error.token_may_be_used(),
                 ResendPolicy::Idempotent => true,

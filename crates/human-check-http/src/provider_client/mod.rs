@@ -17,6 +17,9 @@ use crate::{Endpoint, Reply, Request, Transport, redact};
 use base_url::BaseUrl;
 pub use verify_call::{CallOutcome, ResendPolicy, VerifyCall};
 
+/// How long a health probe may take, including the time to connect.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The client that every adapter calls its provider with.
 ///
 /// It applies the rules that are the same for all providers: timeouts, the maximum size of a reply,
@@ -44,6 +47,8 @@ pub struct ProviderClient {
     test_keys: TestKeyPolicy,
     retries: Arc<RetryBudget>,
     in_flight: Arc<InFlightLimit>,
+    /// Whether the client is for a health probe, see [`for_health_probe`](Self::for_health_probe).
+    is_probe: bool,
 }
 
 impl ProviderClient {
@@ -56,7 +61,27 @@ impl ProviderClient {
             test_keys: TestKeyPolicy::Refused,
             retries: Arc::default(),
             in_flight: Arc::new(InFlightLimit::new(Limits::default().max_in_flight)),
+            is_probe: false,
         }
+    }
+
+    /// Creates the client of one health probe: with a connection of its own, outside of the limit of
+    /// calls in flight, without a repeat, and with a timeout of two seconds. Its calls are not
+    /// reported as checks.
+    ///
+    /// An adapter calls it in [`probe_health`](human_check_core::HumanCheck::probe_health).
+    #[must_use]
+    pub fn for_health_probe(&self) -> Self {
+        let mut limits = self.limits;
+        limits.attempt_timeout = PROBE_TIMEOUT;
+        limits.total_timeout = PROBE_TIMEOUT;
+        let transport = self.transport.separate();
+        Self {
+            transport: transport.unwrap_or_else(|| Arc::clone(&self.transport)),
+            is_probe: true,
+            ..self.clone()
+        }
+        .with_limits(limits)
     }
 
     /// Creates the client of one adapter: the same transport, limits, base URLs and test keys, and a
@@ -211,7 +236,9 @@ impl ProviderClient {
     ///
     /// See [`report_check`] for its level and for the metrics.
     pub fn report(&self, provider: &Provider, result: &CallOutcome, took: Duration) {
-        report_check(provider, &result.outcome, result.attempts, took);
+        if !self.is_probe {
+            report_check(provider, &result.outcome, result.attempts, took);
+        }
     }
 
     /// Returns `refusal` as the verdict, without a call of the provider, and emits the event of the
@@ -225,7 +252,9 @@ impl ProviderClient {
     /// None. The return type is that of [`verify`](Self::verify).
     pub fn refuse(&self, provider: &Provider, refusal: Refusal) -> Result<Verdict, CheckError> {
         let outcome = Ok(Verdict::NotHuman(refusal));
-        report_check(provider, &outcome, 0, Duration::ZERO);
+        if !self.is_probe {
+            report_check(provider, &outcome, 0, Duration::ZERO);
+        }
         outcome
     }
 
@@ -236,7 +265,9 @@ impl ProviderClient {
     /// Always `error`. The return type is that of [`verify`](Self::verify).
     pub fn fail(&self, provider: &Provider, error: CheckError) -> Result<Verdict, CheckError> {
         let outcome = Err(error);
-        report_check(provider, &outcome, 0, Duration::ZERO);
+        if !self.is_probe {
+            report_check(provider, &outcome, 0, Duration::ZERO);
+        }
         outcome
     }
 

@@ -163,6 +163,13 @@ impl Transport for HyperTransport {
         host.open(lanes.min(BURST_LANES)).await;
         Ok(())
     }
+
+    fn separate(&self) -> Option<Arc<dyn Transport>> {
+        Some(Arc::new(Self {
+            hosts: Arc::default(),
+            ..self.clone()
+        }))
+    }
 }
 
 /// Opens the connections to one host.

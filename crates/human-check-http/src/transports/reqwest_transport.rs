@@ -33,6 +33,8 @@ use crate::{Reply, Request, SendError, SendErrorKind, Transport, TransportOption
 #[derive(Clone)]
 pub struct ReqwestTransport {
     client: reqwest::Client,
+    /// The client of health probes, which keeps no connection.
+    separate: reqwest::Client,
     places: Arc<Semaphore>,
 }
 
@@ -65,29 +67,33 @@ impl ReqwestTransport {
     /// system cannot be loaded.
     pub fn with_options(options: TransportOptions) -> Result<Self, ConfigError> {
         let trust = Trust::load(options.roots)?;
-        let builder = reqwest::Client::builder()
-            .http1_only()
-            .dns_resolver(Arc::new(Resolver::system()))
-            .connect_timeout(CONNECT)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .retry(reqwest::retry::never())
-            .tcp_nodelay(true)
-            .pool_idle_timeout(IDLE);
-        let builder = match &options.proxy {
-            Some(proxy) => builder.proxy(tunnel(proxy)),
-            None => builder,
+        let client = |max_idle| {
+            let builder = reqwest::Client::builder()
+                .http1_only()
+                .pool_max_idle_per_host(max_idle)
+                .dns_resolver(Arc::new(Resolver::system()))
+                .connect_timeout(CONNECT)
+                .redirect(reqwest::redirect::Policy::none())
+                .referer(false)
+                .no_proxy()
+                .retry(reqwest::retry::never())
+                .tcp_nodelay(true)
+                .pool_idle_timeout(IDLE);
+            let builder = match &options.proxy {
+                Some(proxy) => builder.proxy(tunnel(proxy)),
+                None => builder,
+            };
+            trust.apply(builder).build().map_err(|_| {
+                ConfigError::new(
+                    "transport",
+                    "cannot set up TLS",
+                    "build human-check-http with the feature `rustls` or `native-tls`",
+                )
+            })
         };
-        let client = trust.apply(builder).build().map_err(|_| {
-            ConfigError::new(
-                "transport",
-                "cannot set up TLS",
-                "build human-check-http with the feature `rustls` or `native-tls`",
-            )
-        })?;
         Ok(Self {
-            client,
+            client: client(usize::MAX)?,
+            separate: client(0)?,
             places: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
         })
     }
@@ -118,6 +124,13 @@ impl Transport for ReqwestTransport {
         let headers = std::mem::take(response.headers_mut());
         let body = body.into_bytes();
         Ok(Reply::from_parts(response.status(), headers, body))
+    }
+
+    fn separate(&self) -> Option<Arc<dyn Transport>> {
+        Some(Arc::new(Self {
+            client: self.separate.clone(),
+            ..self.clone()
+        }))
     }
 }
 

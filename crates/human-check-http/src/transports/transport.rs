@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -58,6 +59,14 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// [`SendError`] if no connection can be opened.
     async fn prewarm(&self, _endpoint: &Endpoint, _in_flight: usize) -> Result<(), SendError> {
         Ok(())
+    }
+
+    /// Returns a transport with the same settings and connections of its own, for a health probe
+    /// that must not depend on the connections which are open.
+    ///
+    /// The default returns `None`: probes then use this transport.
+    fn separate(&self) -> Option<Arc<dyn Transport>> {
+        None
     }
 }
 

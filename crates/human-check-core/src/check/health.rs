@@ -1,0 +1,52 @@
+use crate::random::fraction;
+use crate::{CheckError, ErrorKind, Provider, Reason, Submission, Verdict};
+
+/// What a health probe found out about a provider: whether it returns verdicts at all.
+///
+/// [`HumanCheck::probe_health`](crate::HumanCheck::probe_health) returns it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Health {
+    /// The provider judged the junk token.
+    Up,
+    /// The provider could not be reached, did not reply in time, replied with a 5xx, or reported an
+    /// outage. The text is the reason of the error, such as `timeout`.
+    Down(&'static str),
+    /// The result says nothing: the provider limits the rate, declined, or rejected the request; or
+    /// no request was sent. The text is the reason.
+    Inconclusive(&'static str),
+}
+
+impl Health {
+    /// Returns what the outcome of a check of a junk token says about the provider.
+    pub fn of(outcome: &Result<Verdict, CheckError>) -> Self {
+        match outcome {
+            Ok(Verdict::NotHuman(refusal)) if is_local(refusal.reason()) => {
+                Self::Inconclusive(refusal.reason().as_str())
+            }
+            Ok(_) => Self::Up,
+            // The check was not called, so the provider has said nothing.
+            Err(error) if error.reason() == "circuit-open" => Self::Inconclusive("circuit-open"),
+            Err(error) if error.kind() == ErrorKind::Unavailable => Self::Down(error.reason()),
+            Err(error) => Self::Inconclusive(error.reason()),
+        }
+    }
+}
+
+/// Returns whether a refusal with this reason is made without a call of the provider.
+pub(crate) fn is_local(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Malformed | Reason::Missing | Reason::UnverifiableToken
+    )
+}
+
+/// Returns a submission with a well-formed token that no provider has issued. `prefix` is the text
+/// that the provider's tokens begin with.
+///
+/// For the health probes of adapters.
+pub fn junk_submission(provider: &Provider, prefix: &str) -> Submission {
+    let random = (fraction() * u64::MAX as f64) as u64;
+    let token = format!("{prefix}human-check-health-probe-{random:016x}");
+    Submission::new().with_token(provider, token)
+}
