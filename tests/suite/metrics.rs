@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use human_check_core::{
-    CheckError, CircuitBreakerPolicy, ClaimError, Claimed, Comparison, ComparisonSink, HumanCheck,
-    HumanCheckExt, MemoryReplayStore, Provider, ReplayStore, Score, Secret, Submission, TokenId,
+    CheckError, CircuitBreakerPolicy, ClaimError, Claimed, Comparison, ComparisonSink, Health,
+    HumanCheck, HumanCheckExt, MemoryReplayStore, Provider, ReplayStore, Score, Secret, Submission,
+    TokenId,
 };
 use human_check_guard::integration::SubmittedTokens;
-use human_check_guard::{Guard, RoutePolicy};
+use human_check_guard::{
+    Account, AccountList, FallbackOn, Guard, RoutePolicy, ScriptProbe, Selection,
+};
 use human_check_http::{MockTransport, ProviderClient, Reply};
 use human_check_recaptcha::{RECAPTCHA_V3, RecaptchaV3};
 use human_check_testkit::{ManualClock, Scripted};
@@ -207,12 +210,51 @@ fn recaptcha(status: u16, body: &'static str) -> RecaptchaV3 {
     RecaptchaV3::new(&client, secret, Score::humanity(0.5).unwrap()).unwrap()
 }
 
+/// A script that cannot be loaded.
+#[derive(Debug)]
+struct NoScript;
+
+#[human_check_core::adapter::async_trait]
+impl ScriptProbe for NoScript {
+    async fn probe_script(&self) -> Health {
+        Health::Down("not-connected")
+    }
+}
+
+/// Causes each metric of selection: an account goes down, its script cannot be loaded, and it has
+/// troubles before.
+async fn drive_selection() {
+    let first = Account::new(
+        "a",
+        new(Scripted::declined().then(&Scripted::unavailable())),
+    )
+    .with_script_probe(NoScript);
+    let selection = Selection::new(
+        AccountList::new(first).with_fallback([Account::new("b", old(Scripted::human()))]),
+    );
+    let mut fallback_on = FallbackOn::default();
+    fallback_on.declined = true;
+    let guard = Guard::builder_for(selection.with_fallback_on(fallback_on))
+        .build(RoutePolicy::fail_closed("signup"))
+        .unwrap();
+    let (parts, ()) = http::Request::post("/").body(()).unwrap().into_parts();
+    for pause in [0, 61, 61] {
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        let mut tokens = SubmittedTokens::none();
+        tokens.push(guard.fields().find("new-response").unwrap(), "t");
+        let inspected = guard.inspect(&human_check_axum::Head(&parts));
+        let _decision = inspected.with_tokens(tokens).decide().await;
+        let _selected = guard.select(&human_check_axum::Head(&parts));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_metric_of_the_page_is_served_and_no_other() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     let _local = metrics::set_default_local_recorder(&recorder);
     drive_combinators().await;
+    drive_selection().await;
     decide(
         recaptcha(200, r#"{"success":true,"score":0.9,"action":"a"}"#),
         1,
@@ -290,7 +332,7 @@ async fn six_kinds_of_trouble_are_told_apart_by_provider_and_reason() {
     let _local = metrics::set_default_local_recorder(&recorder);
     let trouble = [
         (recaptcha(503, ""), "unavailable", "server-error"),
-        (recaptcha(429, ""), "unavailable", "rate-limited"),
+        (recaptcha(429, ""), "rate-limited", "rate-limited"),
         (
             recaptcha(
                 200,

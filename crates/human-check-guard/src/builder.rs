@@ -1,14 +1,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use human_check_core::{ConfigError, HumanCheck, Widget};
+use human_check_core::{ConfigError, HumanCheck, Provider, Widget};
 
 use crate::decision::{PROVIDER_HEADER, REFUSALS_BEFORE_WARNING, RefusalStreaks};
 use crate::header_name::is_name_byte;
 use crate::integration::BodyBudget;
+use crate::selection::{Account, AccountList, OFFER_HEADER, OfferKeys, Selection};
 use crate::snapshot::{Site, Snapshot};
 use crate::tokens::TokenFields;
-use crate::{BodyLimits, ClientAddress, DenialReason, Guard, Observer, RoutePolicy};
+use crate::{
+    AttemptStore, BodyLimits, ClientAddress, DenialReason, Guard, Observer, RequestHead,
+    RoutePolicy, Selected,
+};
 
 /// Builds a [`Guard`] with settings other than the defaults.
 ///
@@ -33,10 +37,23 @@ pub struct GuardBuilder {
 
 impl GuardBuilder {
     /// Creates a builder with the defaults.
-    pub(crate) fn new(check: Arc<dyn HumanCheck>) -> Self {
-        let fields = Arc::new(TokenFields::of(&*check));
+    pub(crate) fn new(selection: Selection) -> Self {
+        let providers = selection
+            .accounts()
+            .flat_map(|account| account.check().providers());
+        let fields = Arc::new(TokenFields::of_providers(providers));
+        let keys = selection.keys.clone().unwrap_or_else(|| {
+            if selection.has_fallback() || selection.step_up.is_some() {
+                tracing::info!(
+                    target: "human_check_guard",
+                    "no offer keys are set: offers hold in this process and until it ends"
+                );
+            }
+            OfferKeys::random()
+        });
         let site = Site {
-            check,
+            selection,
+            keys,
             fields,
             header: "x-captcha-token".to_owned(),
             country_header: None,
@@ -48,6 +65,9 @@ impl GuardBuilder {
             bodies: BodyBudget::new(BodyLimits::default().max_held_bytes),
             streaks: Arc::new(RefusalStreaks::new(REFUSALS_BEFORE_WARNING)),
             twins: Arc::default(),
+            attempts: None,
+            session: None,
+            widget_failures: Arc::default(),
         };
         Self {
             site,
@@ -126,7 +146,8 @@ impl GuardBuilder {
     /// Sets the page of a refusal for browsers, that is for clients that prefer HTML to JSON.
     /// Default: a plain page without a widget.
     ///
-    /// `page` receives the reason and the widgets of the guard. If it returns `None`, the client
+    /// `page` receives the reason, and for a refusal that a new challenge may change the account that
+    /// the visitor meets, whose [`html`](Selected::html) is the widget. If it returns `None`, the client
     /// gets the default page. Status and headers stay the same. The page must not contain a secret,
     /// and the guard escapes nothing in it.
     ///
@@ -135,7 +156,7 @@ impl GuardBuilder {
     ///
     /// # let turnstile = human_check_testkit::Scripted::human();
     /// let guard = Guard::builder(turnstile)
-    ///     .with_refusal_page(|denial, _widgets| match denial.status() {
+    ///     .with_refusal_page(|denial, _selected| match denial.status() {
     ///         403 => Some("<h1>Please complete the check</h1>".to_owned()),
     ///         _ => None,
     ///     })
@@ -144,7 +165,7 @@ impl GuardBuilder {
     /// ```
     pub fn with_refusal_page(
         mut self,
-        page: impl Fn(&DenialReason, &[Widget]) -> Option<String> + Send + Sync + 'static,
+        page: impl Fn(&DenialReason, Option<&Selected>) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         self.site.page = Some(Arc::new(page));
         self
@@ -172,6 +193,25 @@ impl GuardBuilder {
     /// Call it after [`with_body_limits`](Self::with_body_limits), which sets a budget of its own.
     pub fn with_body_budget(mut self, budget: BodyBudget) -> Self {
         self.site.bodies = budget;
+        self
+    }
+
+    /// Sets the store that counts the requests of each clearance, for policies with
+    /// [`RoutePolicy::with_accepted_clearance`]. Default: none, so that no clearance counts.
+    ///
+    /// All machines need a common store, for example one on Redis.
+    pub fn with_attempt_store(mut self, attempts: impl AttemptStore) -> Self {
+        self.site.attempts = Some(Arc::new(attempts));
+        self
+    }
+
+    /// Sets the function that returns the session of a request, for example from its cookie. A
+    /// clearance then counts in the session in which it was issued. Default: no session.
+    pub fn with_session(
+        mut self,
+        session: impl Fn(&dyn RequestHead) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.site.session = Some(Arc::new(session));
         self
     }
 
@@ -216,9 +256,9 @@ impl GuardBuilder {
                 ));
             }
         }
-        let accepted = site.check.providers();
+        site.selection.validate()?;
         for widget in &site.widgets {
-            if !accepted.contains(widget.provider()) {
+            if !site.fields.providers().contains(widget.provider()) {
                 return Err(ConfigError::new(
                     "widget",
                     format!(
@@ -231,8 +271,7 @@ impl GuardBuilder {
         }
         let mut fields = (*site.fields).clone();
         for (provider, pointer) in json_members {
-            let index = accepted.iter().position(|known| known.name() == provider);
-            let Some(index) = index else {
+            let Some(index) = fields.index_of(&provider) else {
                 return Err(ConfigError::new(
                     "json_member",
                     format!("is set for {provider:?}, whose tokens are not accepted"),
@@ -257,7 +296,12 @@ impl GuardBuilder {
                 "name members that are not inside each other",
             ));
         }
-        if let Some(field) = fields.conflict() {
+        let together = site.selection.accounts();
+        let conflict = together.into_iter().find_map(|account| {
+            let accepted = fields.accepted(account.check().providers());
+            fields.conflict(&accepted)
+        });
+        if let Some(field) = conflict {
             return Err(ConfigError::new(
                 "fields",
                 format!("has `{field}` as the usual field of two providers"),
@@ -286,13 +330,22 @@ impl Guard {
 
     /// Creates a builder for a guard in front of `check`.
     pub fn builder(check: impl HumanCheck) -> GuardBuilder {
-        GuardBuilder::new(Arc::new(check))
+        static NONE: Provider = Provider::new("none", &[]);
+        let name = check.providers().first().unwrap_or(&NONE).name().to_owned();
+        let account = Account::new(name, check);
+        Self::builder_for(Selection::new(AccountList::new(account)))
+    }
+
+    /// Creates a builder for a guard in front of several accounts, of which visitors meet one.
+    pub fn builder_for(selection: Selection) -> GuardBuilder {
+        GuardBuilder::new(selection)
     }
 }
 
 /// Headers that a guard or a server reads for another purpose.
-const RESERVED_HEADERS: [&str; 8] = [
+const RESERVED_HEADERS: [&str; 9] = [
     PROVIDER_HEADER,
+    OFFER_HEADER,
     "accept",
     "content-length",
     "content-type",
@@ -309,7 +362,7 @@ fn is_header_name(name: &str) -> bool {
 impl fmt::Debug for GuardBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GuardBuilder")
-            .field("check", &self.site.check)
+            .field("selection", &self.site.selection)
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,10 @@ use crate::decision::Inspected;
 use crate::integration::BodyBudget;
 use crate::snapshot::{Identity, Snapshot};
 use crate::tokens::TokenFields;
-use crate::{BodyLimits, DenialReason, Html, Rejection, RequestHead, RoutePolicy, WidgetRenderer};
+use crate::{
+    BodyLimits, DenialReason, Html, Rejection, RequestHead, RoutePolicy, Selected, Why,
+    WidgetRenderer,
+};
 
 /// Guards routes with a check: finds the token of a request, calls the check, and decides.
 ///
@@ -272,6 +275,27 @@ impl Guard {
         self.current.identity() == other.current.identity()
     }
 
+    /// Selects the account that the visitor of a page meets, whose form leads to these routes.
+    ///
+    /// `head` is that of the request for the page: its host and country select the list of accounts.
+    /// The first account of the list that is not down is selected, or the primary if none works.
+    ///
+    /// ```
+    /// use human_check_guard::{Guard, RequestHead};
+    ///
+    /// fn page(guard: &Guard, head: &dyn RequestHead) -> String {
+    ///     let captcha = guard.select(head).html();
+    ///     format!("<form method=\"post\">{captcha}<button>Sign up</button></form>")
+    /// }
+    /// ```
+    pub fn select(&self, head: &dyn RequestHead) -> Selected {
+        let guard = self.snapshot();
+        let list = guard.inspect(head).list();
+        let snapshot = &guard.current;
+        let primary = || snapshot.selected(snapshot.judges().first_of(list), Why::Primary);
+        snapshot.select(list).unwrap_or_else(primary)
+    }
+
     /// Reads the head of a request. It does not call the check.
     ///
     /// It is the first step of a decision. [`Inspected::with_tokens`] adds the tokens of the body.
@@ -311,6 +335,11 @@ impl Guard {
     /// ```
     pub fn require_challenge(&self, head: &dyn RequestHead) -> Rejection {
         self.refuse(head, DenialReason::ChallengeRequired)
+    }
+
+    /// Returns what decides, of a [`snapshot`](Self::snapshot).
+    pub(crate) fn decided_by(&self) -> &Snapshot {
+        &self.current
     }
 
     /// Creates a guard that cannot be replaced.

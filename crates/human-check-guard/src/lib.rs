@@ -5,27 +5,37 @@
 mod body_limits;
 mod builder;
 mod challenge_endpoint;
+mod clearance;
 mod client_address;
 mod decision;
 mod guard;
 mod header_name;
 pub mod integration;
+mod judges;
+mod options_endpoint;
 mod page;
 mod policy;
 mod request_head;
+mod selected;
+mod selection;
 mod snapshot;
 mod tokens;
+mod widget_failures;
 
 pub use body_limits::BodyLimits;
 pub use builder::GuardBuilder;
 pub use challenge_endpoint::ChallengeEndpoint;
 pub use client_address::ClientAddress;
 pub use decision::{
-    DecisionEvent, DenialReason, GuardResponse, Human, Observer, Rejection, Unverified, Visitor,
+    Cleared, DecisionEvent, DenialReason, GuardResponse, Human, Observer, Rejection, Unverified,
+    Visitor,
 };
 pub use guard::Guard;
+pub use options_endpoint::OptionsEndpoint;
 pub use page::{CspSources, Html, WidgetRenderer};
 pub use policy::{
     AttemptKey, AttemptStore, AttemptStoreError, MemoryAttemptStore, RoutePolicy, Signals, Trigger,
 };
 pub use request_head::RequestHead;
+pub use selected::Selected;
+pub use selection::{Account, AccountList, FallbackOn, OfferKeys, ScriptProbe, Selection, Why};

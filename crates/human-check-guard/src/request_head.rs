@@ -42,6 +42,25 @@ pub trait RequestHead {
     /// header replaces it.
     fn peer(&self) -> Option<IpAddr>;
 
+    /// Returns the host that the request is addressed to, with or without a port. `None` if it names
+    /// none, or several.
+    ///
+    /// The default reads the header `Host`. Override it if the framework knows the host of an HTTP/2
+    /// request, which has no such header.
+    fn host(&self) -> Option<String> {
+        let mut host = Single::default();
+        self.header("host", &mut |line| host.add(line));
+        host.text()
+    }
+
+    /// Returns the query of the URL, without the `?`. Default: none.
+    ///
+    /// Only the endpoint for the options of a route reads it, and the guard of a request without a
+    /// body.
+    fn query(&self) -> Option<&str> {
+        None
+    }
+
     /// Calls `line` with the name and the value of every header line, in the order of the request.
     /// Names may be in upper or lower case.
     fn headers(&self, line: &mut dyn FnMut(&str, &[u8]));
@@ -74,6 +93,16 @@ impl Single {
         if self.lines == 1 {
             self.text = std::str::from_utf8(line).ok().map(str::to_owned);
         }
+    }
+
+    /// Returns the first value, if it is UTF-8.
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
+    /// Returns whether the header was repeated, or is not UTF-8.
+    pub(crate) fn is_unusable(&self) -> bool {
+        self.lines > 1 || (self.lines == 1 && self.text.is_none())
     }
 
     /// Returns the value. `None` if the header was absent, repeated or not UTF-8.

@@ -3,23 +3,34 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use human_check_core::{
-    Capabilities, CheckError, ConfigError, Enforce, ErrorKind, HumanCheck, Provider, Submission,
-    Verdict, Widget,
+    Capabilities, CheckError, ConfigError, ErrorKind, HumanCheck, Provider, Submission, Verdict,
+    Widget,
 };
-use serde_json::json;
 
+use crate::clearance::{self, Clearance};
 use crate::decision::{RefusalStreaks, Twins};
 use crate::integration::BodyBudget;
+use crate::judges::{Judges, with_action};
+use crate::selected::Selected;
+use crate::selection::{
+    NameDigest, Offer, OfferKeys, Selection, Why, name_digest, report_offer, report_selected,
+};
 use crate::tokens::TokenFields;
-use crate::{BodyLimits, ClientAddress, DenialReason, Observer, RequestHead, RoutePolicy};
+use crate::widget_failures::WidgetFailures;
+use crate::{
+    AttemptStore, BodyLimits, ClientAddress, CspSources, DenialReason, Observer, RequestHead,
+    RoutePolicy,
+};
 
 /// The settings that all guards of a site share, whatever their policy.
 #[derive(Clone)]
 pub(crate) struct Site {
-    pub(crate) check: Arc<dyn HumanCheck>,
+    pub(crate) selection: Selection,
+    pub(crate) keys: OfferKeys,
     pub(crate) fields: Arc<TokenFields>,
     pub(crate) header: String,
     pub(crate) country_header: Option<String>,
@@ -31,9 +42,16 @@ pub(crate) struct Site {
     pub(crate) bodies: BodyBudget,
     pub(crate) streaks: Arc<RefusalStreaks>,
     pub(crate) twins: Arc<Twins>,
+    /// The store that counts the requests of clearances.
+    pub(crate) attempts: Option<Arc<dyn AttemptStore>>,
+    pub(crate) session: Option<SessionOf>,
+    pub(crate) widget_failures: Arc<WidgetFailures>,
 }
 
-type RefusalPage = Arc<dyn Fn(&DenialReason, &[Widget]) -> Option<String> + Send + Sync>;
+/// Returns the session that a request belongs to.
+type SessionOf = Arc<dyn Fn(&dyn RequestHead) -> Option<String> + Send + Sync>;
+
+type RefusalPage = Arc<dyn Fn(&DenialReason, Option<&Selected>) -> Option<String> + Send + Sync>;
 
 /// The identity of the guard that a snapshot belongs to. Clones of a guard have the same identity,
 /// and so have its snapshots before and after a replacement.
@@ -61,13 +79,13 @@ pub(crate) struct Snapshot {
 struct Content {
     site: Arc<Site>,
     policy: RoutePolicy,
-    check: Arc<dyn HumanCheck>,
+    judges: Judges,
+    /// What stands for the route in offers.
+    route: NameDigest,
     /// The widgets with the action of the policy.
     widgets: Vec<Widget>,
-    /// The member `captcha.options` of a refusal, as JSON.
-    options: String,
-    /// The value of the header `X-Captcha-Required`.
-    providers: String,
+    /// The sources of all widgets that the route can select.
+    csp_sources: Arc<CspSources>,
 }
 
 impl Snapshot {
@@ -75,11 +93,10 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the policy cannot work with the check, when a provider's name cannot be
+    /// [`ConfigError`] when the policy cannot work with an account, when a provider's name cannot be
     /// in a header, or when a widget rejects the action of the policy.
     pub(crate) fn new(site: Arc<Site>, policy: RoutePolicy) -> Result<Self, ConfigError> {
-        policy.validate(site.check.capabilities())?;
-        for provider in site.check.providers() {
+        for provider in site.fields.providers() {
             // The name is sent in the header `X-Captcha-Required`.
             if provider.name().is_empty() || !provider.name().bytes().all(|b| b.is_ascii_graphic())
             {
@@ -90,30 +107,27 @@ impl Snapshot {
                 ));
             }
         }
-        let check: Arc<dyn HumanCheck> = match &policy.requires {
-            Some(required) => Arc::new(Enforce::new(Arc::clone(&site.check), required.clone())?),
-            None => Arc::clone(&site.check),
-        };
-        let mut widgets = site.widgets.clone();
-        if let Some(action) = &policy.action {
-            for widget in &mut widgets {
-                if widget.spec().action.is_some() {
-                    *widget = widget.clone().with_action(action.clone())?;
-                }
-            }
-        }
-        let names: Vec<_> = site.check.providers().iter().map(Provider::name).collect();
-        let providers = names.join(", ");
-        let options = options(site.check.providers(), &widgets, &site.header);
+        let judges = Judges::new(
+            &site.selection,
+            &policy,
+            &site.fields,
+            &site.widgets,
+            &site.header,
+        )?;
+        let widgets = site.widgets.iter();
+        let widgets = widgets.map(|widget| with_action(widget, &policy));
+        let widgets = widgets.collect::<Result<_, _>>()?;
         Ok(Self {
             identity: Identity::default(),
             content: Arc::new(Content {
+                csp_sources: Arc::new(CspSources::of(
+                    site.widgets.iter().chain(site.selection.widgets()),
+                )),
+                route: name_digest(&[policy.name()]),
                 site,
                 policy,
-                check,
+                judges,
                 widgets,
-                options,
-                providers,
             }),
         })
     }
@@ -128,29 +142,25 @@ impl Snapshot {
     /// A replaceable guard keeps it for its getters. If it kept all of the first settings, their
     /// secrets, connections and stores would stay in memory after a replacement.
     pub(crate) fn without_check(&self) -> Self {
-        let check: Arc<dyn HumanCheck> = Arc::new(Replaced {
-            providers: self.check().providers().to_vec(),
-            capabilities: self.check().capabilities(),
-        });
+        let replaced = |check: &dyn HumanCheck| -> Arc<dyn HumanCheck> {
+            Arc::new(Replaced {
+                providers: check.providers().to_vec(),
+                capabilities: check.capabilities(),
+            })
+        };
         let site = Site {
-            check: Arc::clone(&check),
+            selection: self.site().selection.map_checks(replaced),
             page: None,
             observers: Vec::new(),
             twins: Arc::default(),
+            attempts: None,
+            session: None,
             ..Site::clone(self.site())
         };
-        let content = Content {
-            site: Arc::new(site),
-            policy: self.policy().clone(),
-            check,
-            widgets: self.widgets().to_vec(),
-            options: self.options().to_owned(),
-            providers: self.providers().to_owned(),
-        };
-        Self {
-            identity: self.identity.clone(),
-            content: Arc::new(content),
-        }
+        let without = Self::new(Arc::new(site), self.policy().clone());
+        // The same settings were valid before.
+        let without = without.unwrap_or_else(|_| self.clone());
+        without.with_identity(self.identity.clone())
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -165,9 +175,19 @@ impl Snapshot {
         &self.content.policy
     }
 
-    /// Returns the check, which enforces the rules of the route's policy.
-    pub(crate) fn check(&self) -> &dyn HumanCheck {
-        &*self.content.check
+    /// Returns the accounts, each with the rules of the route.
+    pub(crate) fn judges(&self) -> &Judges {
+        &self.content.judges
+    }
+
+    /// Returns what stands for the route in offers.
+    pub(crate) fn route(&self) -> NameDigest {
+        self.content.route
+    }
+
+    /// Returns the time that offers are dated with.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.content.site.selection.clock.now()
     }
 
     /// Returns the widgets with the action of the policy.
@@ -184,20 +204,55 @@ impl Snapshot {
         self.content.site.client.resolve(head)
     }
 
-    /// Returns the JSON array with one entry for each accepted provider.
-    pub(crate) fn options(&self) -> &str {
-        &self.content.options
+    /// Returns what stands for the session of a request in a clearance. Zero if there is none.
+    pub(crate) fn session(&self, head: &dyn RequestHead) -> NameDigest {
+        let session = self.site().session.as_ref().and_then(|find| find(head));
+        session.map_or_else(NameDigest::default, |session| name_digest(&[&session]))
     }
 
-    /// Returns the names of the accepted providers, separated by commas.
-    pub(crate) fn providers(&self) -> &str {
-        &self.content.providers
+    /// Returns the cookie of the clearance that the route issues with a human verdict.
+    pub(crate) fn clearance_cookie(&self, session: NameDigest) -> Option<String> {
+        let ttl = self.policy().issues_clearance?;
+        let clearance = Clearance::new(self.route(), session, self.now());
+        let text = clearance.sign(&self.site().keys);
+        Some(clearance::set_cookie(&self.route(), &text, ttl))
     }
 
     /// Returns the application's page for a refusal, if it has one.
-    pub(crate) fn custom_page(&self, denial: DenialReason) -> Option<String> {
+    pub(crate) fn custom_page(
+        &self,
+        denial: DenialReason,
+        selected: Option<&Selected>,
+    ) -> Option<String> {
         let page = self.content.site.page.as_ref()?;
-        page(&denial, &self.content.widgets)
+        page(&denial, selected)
+    }
+
+    /// Returns the selection of an account, with a new offer for it.
+    pub(crate) fn selected(&self, judge: usize, why: Why) -> Selected {
+        let (route, account) = (self.policy().name(), self.judges().get(judge));
+        let offer = Offer::new(why, self.route(), account.digest());
+        let offer = offer.sign(&self.site().keys, self.now());
+        report_offer(route, why.as_str(), "made");
+        report_selected(route, account.account.name(), why);
+        self.selected_by(judge, why, offer)
+    }
+
+    /// Returns the selection that an offer states, with the same offer.
+    pub(crate) fn selected_by(&self, judge: usize, why: Why, offer: String) -> Selected {
+        Selected {
+            judge: Arc::clone(self.judges().get(judge)),
+            why,
+            offer,
+            csp_sources: Arc::clone(&self.content.csp_sources),
+        }
+    }
+
+    /// Returns the selection of the account that a new visitor meets. `None` if no account works.
+    pub(crate) fn select(&self, list: usize) -> Option<Selected> {
+        let on = self.site().selection.fallback_on;
+        let (judge, why) = self.judges().select(list, on)?;
+        Some(self.selected(judge, why))
     }
 }
 
@@ -229,24 +284,8 @@ impl HumanCheck for Replaced {
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
-            .field("check", &self.content.check)
+            .field("check", &self.content.judges.primary().check)
             .field("policy", &self.content.policy)
             .finish_non_exhaustive()
     }
-}
-
-/// Returns what a script needs to show a challenge, as a JSON array with one entry for each
-/// accepted provider. See docs/reference/refusal-responses.md.
-fn options(providers: &[Provider], widgets: &[Widget], header: &str) -> String {
-    let options = providers.iter().map(|provider| {
-        let widget = widgets.iter().find(|widget| widget.provider() == provider);
-        json!({
-            "provider": provider.name(),
-            "field": widget.map_or_else(|| provider.fields().next(), |widget| Some(widget.field())),
-            "header": header,
-            "sitekey": widget.map(Widget::site_key),
-            "action": widget.and_then(Widget::action),
-        })
-    });
-    serde_json::Value::from_iter(options).to_string()
 }

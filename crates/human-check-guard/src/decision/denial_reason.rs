@@ -37,6 +37,10 @@ pub enum DenialReason {
         retry_after: Option<Duration>,
         /// Whether the token may be used up. If `false`, the client can send the same token again.
         token_used: bool,
+        /// Whether the client should send the same request again within seconds: the server is
+        /// finding out whether the provider is down, and then shows another challenge or verifies
+        /// the token.
+        retry: bool,
     },
     /// The configuration is wrong, for example a secret. Status 500.
     Misconfigured,

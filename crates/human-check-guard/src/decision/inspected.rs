@@ -1,13 +1,17 @@
 //! The first step of a decision: what the head of a request says. The check is not called here.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
-use crate::decision::report::{self, Severity};
+use crate::clearance::{Clearance, cookie_name, read_cookie};
+
+use crate::decision::report::{self, Observed, Severity};
 use crate::decision::responder::Responder;
 use crate::request_head::Single;
+use crate::selection::{NameDigest, OFFER_HEADER, name_digest};
 use crate::snapshot::Snapshot;
-use crate::tokens::{SubmittedTokens, TokenFields};
+use crate::tokens::{FieldId, SubmittedTokens, TokenFields};
 use crate::{DenialReason, Rejection, RequestHead};
 
 /// The header in which a script names the provider of the token in the token's header.
@@ -28,11 +32,17 @@ fn is_country(code: &str) -> bool {
 pub struct Inspected {
     pub(super) responder: Responder,
     pub(super) tokens: SubmittedTokens,
+    /// The list of accounts for the host and the country of the request.
+    pub(super) list: usize,
     pub(super) client_ip: Option<IpAddr>,
     pub(super) user_agent: Option<String>,
     pub(super) country: Option<String>,
     /// `None` if the trigger challenges every request and so needs no signals.
     pub(super) method: Option<String>,
+    /// The valid clearance of the request, and the name of the route that issued it.
+    pub(super) clearance: Option<(Clearance, Arc<str>)>,
+    /// The session that a clearance is bound to.
+    pub(super) session: NameDigest,
     pub(super) since: Instant,
 }
 
@@ -42,6 +52,7 @@ impl Inspected {
         let site = guard.site();
         let mut responder = Responder::plain(guard);
         let mut lines = Vec::new();
+        let mut offer = SubmittedTokens::none();
         let [mut provider, mut user_agent, mut country] = [(); 3].map(|()| Single::default());
         head.headers(&mut |name, line| {
             if name.eq_ignore_ascii_case(&site.header) {
@@ -52,6 +63,11 @@ impl Inspected {
                 user_agent.add(line);
             } else if name.eq_ignore_ascii_case(PROVIDER_HEADER) {
                 provider.add(line);
+            } else if name.eq_ignore_ascii_case(OFFER_HEADER) {
+                match std::str::from_utf8(line) {
+                    Ok(text) => offer.push(FieldId::OFFER, text),
+                    Err(_) => offer.push_unusable(FieldId::OFFER),
+                }
             } else {
                 responder.read_header(name, line);
             }
@@ -61,14 +77,33 @@ impl Inspected {
                 country.add(line);
             }
         });
+        let selection = &site.selection;
         let needs_signals = !guard.policy().trigger.is_always();
-        let trusts_country = needs_signals && site.client.trusts(head.peer());
+        let needs_country = needs_signals || !selection.by_country.is_empty();
+        let trusts_country = needs_country && site.client.trusts(head.peer());
+        let country = country
+            .text()
+            .filter(|code| trusts_country && is_country(code));
+        let host = match selection.by_host.is_empty() {
+            true => None,
+            false => head.host(),
+        };
+        let list = selection.list_for(host.as_deref(), country.as_deref());
+        responder.set_list(list);
+        let mut tokens = header_tokens(guard, list, lines, &provider);
+        tokens.append(offer);
+        let policy = guard.policy();
+        let session = match (policy.issues_clearance, &policy.accepts_clearance) {
+            (None, None) => NameDigest::default(),
+            _ => guard.session(head),
+        };
         Self {
+            clearance: clearance(guard, head, session),
+            session,
             responder,
-            tokens: header_tokens(guard, lines, provider),
-            country: country
-                .text()
-                .filter(|code| trusts_country && is_country(code)),
+            tokens,
+            list,
+            country,
             method: needs_signals.then(|| head.method().to_owned()),
             client_ip: guard.client_ip(head),
             // A blank user agent counts as a missing one.
@@ -84,9 +119,24 @@ impl Inspected {
         self.client_ip
     }
 
+    /// Returns the list of accounts for the request.
+    pub(crate) fn list(&self) -> usize {
+        self.list
+    }
+
     /// Returns whether the head has a token.
     pub(crate) fn has_tokens(&self) -> bool {
         !self.tokens.is_empty()
+    }
+
+    /// Returns whether the body cannot change which account judges the token of the head: no other
+    /// account of the guard has its provider, or the head has an offer, too.
+    pub(crate) fn is_judge_known(&self) -> bool {
+        let guard = self.responder.guard();
+        self.tokens.offer().is_some()
+            || !guard.judges().share_providers(self.list, |accepted| {
+                self.tokens.has_any(guard.fields(), accepted)
+            })
     }
 
     /// Refuses the request without a call of the check. The refusal is logged and passed to the
@@ -94,30 +144,64 @@ impl Inspected {
     pub fn refuse(&self, denial: DenialReason) -> Rejection {
         let guard = self.responder.guard();
         let severity = Severity::of(&Err(denial));
-        report::observe(guard, denial.as_str(), "", "", self.since, severity);
+        report::observe(guard, &Observed::of(denial), self.since, severity);
         self.responder.refuse(denial)
     }
 }
 
-/// Returns the token of the token header, and which provider it is for.
-fn header_tokens(guard: &Snapshot, lines: Vec<Vec<u8>>, provider: Single) -> SubmittedTokens {
-    let provider = provider.text();
+/// Returns the valid clearance of a request, if the route accepts one.
+fn clearance(
+    guard: &Snapshot,
+    head: &dyn RequestHead,
+    session: NameDigest,
+) -> Option<(Clearance, Arc<str>)> {
+    let accepted = guard.policy().accepts_clearance.as_ref()?;
+    let mut valid = None;
+    for issuer in &accepted.from {
+        let route = name_digest(&[issuer]);
+        let name = cookie_name(&route);
+        head.header("cookie", &mut |line| {
+            read_cookie(line, &name, &mut |text| {
+                let (keys, ttl, now) = (&guard.site().keys, accepted.ttl, guard.now());
+                let clearance = Clearance::verify(text, keys, route, session, ttl, now);
+                if let Some(clearance) = clearance.filter(|_| valid.is_none()) {
+                    valid = Some((clearance, issuer.as_str().into()));
+                }
+            });
+        });
+    }
+    valid
+}
+
+/// Returns the token of the token header, and which provider it is for. Without the name of a
+/// provider it is for the primary account of the list.
+fn header_tokens(
+    guard: &Snapshot,
+    list: usize,
+    lines: Vec<Vec<u8>>,
+    provider: &Single,
+) -> SubmittedTokens {
     let mut tokens = SubmittedTokens::none();
-    let providers = guard.site().check.providers();
     let several = lines.len() > 1;
     for line in lines {
-        let owner = match (providers, provider.as_deref()) {
-            ([_], None) => Some(0),
-            // The token of a provider that is no longer accepted, for example.
-            ([only], Some(name)) if name != only.name() => continue,
-            _ => providers
-                .iter()
-                .position(|known| Some(known.name()) == provider.as_deref()),
+        let (fields, judges) = (guard.fields(), guard.judges());
+        let owner = match provider.as_str() {
+            None => {
+                let primary = judges.get(judges.first_of(list));
+                fields.index_of(primary.account.provider().name())
+            }
+            Some(name) => fields.index_of(name),
         };
-        match (owner, String::from_utf8(line)) {
-            (Some(owner), Ok(token)) if !several => tokens.push(TokenFields::own(owner), token),
+        let Some(owner) = owner else {
+            // The token of a provider that is no longer accepted, for example.
+            continue;
+        };
+        match String::from_utf8(line) {
+            Ok(token) if !several && !provider.is_unusable() => {
+                tokens.push(TokenFields::own(owner), token);
+            }
             // No provider receives a token that cannot be attributed. The request is refused.
-            _ => tokens.push_unusable(TokenFields::own(0)),
+            _ => tokens.push_unusable(TokenFields::own(owner)),
         }
     }
     tokens

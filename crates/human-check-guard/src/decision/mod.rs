@@ -6,6 +6,7 @@
 mod accept;
 mod denial_reason;
 mod inspected;
+mod judging;
 mod observer;
 mod pending;
 mod refusal_streak;
@@ -15,10 +16,6 @@ mod responder;
 mod twins;
 mod visitor;
 
-use std::sync::Arc;
-
-use human_check_core::Submission;
-
 pub use accept::prefers_html;
 pub use denial_reason::DenialReason;
 pub use inspected::Inspected;
@@ -26,12 +23,13 @@ pub(crate) use inspected::PROVIDER_HEADER;
 pub use observer::{DecisionEvent, Observer};
 pub use pending::Pending;
 pub use rejection::{GuardResponse, Rejection};
-pub use visitor::{Human, Unverified, Visitor};
+pub use visitor::{Cleared, Human, Unverified, Visitor};
 
 pub(crate) use refusal_streak::{REFUSALS_BEFORE_WARNING, RefusalStreaks};
 pub(crate) use twins::Twins;
 
 use crate::snapshot::Snapshot;
+use judging::Submitted;
 use responder::Responder;
 
 /// The decision of a guard about one request, with the response in case of a refusal.
@@ -44,7 +42,7 @@ pub struct Decision {
     pub(crate) result: Result<Visitor, DenialReason>,
     pub(crate) responder: Responder,
     /// What the check was called with. `None` if it was not called.
-    pub(crate) submission: Option<Arc<Submission>>,
+    pub(crate) submitted: Option<Submitted>,
 }
 
 impl Decision {
@@ -69,6 +67,12 @@ impl Decision {
     /// The [`DenialReason`], if the request is refused.
     pub fn result(&self) -> Result<&Visitor, DenialReason> {
         self.result.as_ref().map_err(|denial| *denial)
+    }
+
+    /// Returns the value of a header `Set-Cookie` that the response of the handler needs, if there is
+    /// one: the clearance that the route issues with a human verdict.
+    pub fn set_cookie(&self) -> Option<&str> {
+        self.result.as_ref().ok()?.human()?.clearance_cookie()
     }
 
     /// Returns the rejection for `denial`, in the form that this client prefers.
@@ -127,6 +131,7 @@ impl FromDecision for Human {
             .clone()
         {
             Visitor::Human(human) => Ok(human),
+            Visitor::Cleared(_) => Err(decision.refuse(DenialReason::ChallengeRequired)),
             Visitor::Unverified(why) => Err(decision.refuse(why.denial())),
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct DecisionEvent<'a> {
     /// The name of the route's policy.
     pub route: &'a str,
-    /// `human`, `not-challenged`, `failed-open`, `failed-open-declined`, `observed`, or the name of
+    /// `human`, `cleared`, `not-challenged`, `failed-open`, `failed-open-declined`, `observed`, or the name of
     /// a [`DenialReason`](crate::DenialReason).
     pub decision: &'static str,
     /// The name of the provider whose verdict or error led to the decision. Empty if no provider
@@ -19,6 +19,11 @@ pub struct DecisionEvent<'a> {
     /// The exact reason of a refusal or an error, for example `expired`. Empty if `decision` says
     /// all.
     pub reason: &'static str,
+    /// The name of the account that judged, or that the response shows. Empty if there is none.
+    pub account: &'a str,
+    /// Why that account was selected: `primary`, `fallback`, `step-up`, `arm` or `widget-failure`.
+    /// Empty if there is none.
+    pub why: &'static str,
     /// The time from the head of the request to the decision.
     pub elapsed: Duration,
 }

@@ -2,13 +2,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use human_check_core::{CheckError, ErrorKind, Provider, Reason, Submission, Verdict};
+use human_check_core::Submission;
 
-use crate::decision::report::{self, Severity, decision_name};
+use crate::decision::judging::{self, Judged, Submitted, ValidOffer};
+use crate::decision::report::{self, Observed, Severity, decision_name};
 use crate::decision::{Decision, Inspected};
+use crate::selection::{Offer, Why, report_offer};
 use crate::snapshot::Snapshot;
-use crate::tokens::{Sorted, SubmittedTokens};
-use crate::{DenialReason, Human, Signals, Unverified, Visitor};
+use crate::tokens::{FoundOffer, Sorted, SubmittedTokens};
+use crate::{DenialReason, Signals, Unverified, Visitor};
 
 /// A request with all its tokens, about which the guard has not decided yet.
 ///
@@ -20,15 +22,15 @@ pub struct Pending {
     evidence: Evidence,
 }
 
-/// What the request offers as evidence of a human.
+/// What the request brings as evidence of a human.
 #[derive(Debug)]
 pub(crate) enum Evidence {
-    /// Tokens of accepted providers.
-    Submitted(Submission),
-    /// No token of an accepted provider.
+    /// Tokens of the account that judges.
+    Submitted(Submitted),
+    /// No token of the account that would judge.
     Absent {
-        /// Whether there is a token of a provider that is not accepted.
-        foreign: bool,
+        /// The reason for the log: whether there is a token that does not count.
+        reason: &'static str,
         /// The type that the body was read as, if it has no place for a token.
         type_without_place: Option<&'static str>,
         /// `None` if every request is challenged.
@@ -44,6 +46,9 @@ impl Inspected {
     /// Tokens in the header and in the body must agree. Two different tokens of one provider are
     /// refused with [`DenialReason::InvalidToken`], and the provider is not called. Pass
     /// [`SubmittedTokens::none`] for a request whose body is not read.
+    ///
+    /// A valid offer selects the account that judges, if the request has a token for it. Otherwise
+    /// the primary account judges. Tokens of other accounts are ignored.
     pub fn with_tokens(self, body: SubmittedTokens) -> Pending {
         Box::new(self).add_tokens(body)
     }
@@ -53,10 +58,14 @@ impl Inspected {
         self.tokens.append(body);
         let type_without_place = self.tokens.type_without_place();
         let guard = self.responder.guard();
-        let evidence = match std::mem::take(&mut self.tokens).sort(guard.fields()) {
+        let (judge, offer) = selected_judge(guard, self.list, &self.tokens);
+        let accepted = &guard.judges().get(judge).accepted;
+        let evidence = match std::mem::take(&mut self.tokens).sort(guard.fields(), accepted) {
             Sorted::Unusable => Evidence::Unusable("contradictory"),
             Sorted::Submitted(mut submission) => {
-                if let Some(action) = &guard.policy().action {
+                if let Some(action) = &guard.policy().action
+                    && guard.judges().get(judge).expects_action
+                {
                     submission = submission.with_expected_action(action.clone());
                 }
                 if let Some(ip) = self.client_ip.filter(|ip| is_public(*ip)) {
@@ -65,10 +74,18 @@ impl Inspected {
                 if let Some(agent) = self.user_agent.take() {
                     submission = submission.with_user_agent(agent);
                 }
-                Evidence::Submitted(submission)
+                Evidence::Submitted(Submitted {
+                    judge,
+                    offer,
+                    submission: Arc::new(submission),
+                })
             }
-            Sorted::Absent { foreign } => Evidence::Absent {
-                foreign,
+            Sorted::Absent { foreign, other } => Evidence::Absent {
+                reason: match (foreign, other) {
+                    (true, _) => "foreign-token",
+                    (false, true) => "not-selected",
+                    (false, false) => "",
+                },
                 type_without_place,
                 signals: self.method.take().map(|method| Signals {
                     client_ip: self.client_ip,
@@ -79,6 +96,50 @@ impl Inspected {
             },
         };
         Pending::new(self, evidence)
+    }
+}
+
+/// Returns the account that judges the request, and the offer that selects it.
+fn selected_judge(
+    guard: &Snapshot,
+    list: usize,
+    tokens: &SubmittedTokens,
+) -> (usize, Option<ValidOffer>) {
+    let (site, judges, now) = (guard.site(), guard.judges(), guard.now());
+    let first = judges.first_of(list);
+    let read = match tokens.offer() {
+        None => None,
+        Some(FoundOffer::Unusable(fault)) => Some(Err(*fault)),
+        Some(FoundOffer::Text(text)) => {
+            let offer = Offer::verify(text.as_bytes(), &site.keys, &guard.route(), now);
+            Some(offer.and_then(|offer| {
+                let judge = judges.named_by(&offer, list, now)?;
+                Ok((judge, offer, text))
+            }))
+        }
+    };
+    let route = guard.policy().name();
+    match read {
+        None => {}
+        Some(Err(fault)) => report_offer(route, "", fault.as_str()),
+        Some(Ok((judge, offer, text))) => {
+            let own = &judges.get(judge).own;
+            // An offer without a token for it selects nothing.
+            if tokens.has_any(guard.fields(), own) {
+                report_offer(route, offer.why.as_str(), "accepted");
+                let offer = (offer.why != Why::Primary).then(|| ValidOffer {
+                    why: offer.why,
+                    nonce: offer.nonce,
+                    text: text.clone(),
+                });
+                return (judge, offer);
+            }
+        }
+    }
+    // Pages of the primary send an offer, so a token of its provider without one is the old account's.
+    match judges.old(now).filter(|_| list == 0) {
+        Some(old) if tokens.has_any(guard.fields(), &judges.get(old).own) => (old, None),
+        _ => (first, None),
     }
 }
 
@@ -110,35 +171,34 @@ impl Pending {
         };
         let guard = self.inspected.responder.guard();
         if earlier.guard().identity() != guard.identity() {
-            if earlier.submission.is_some() && matches!(self.evidence, Evidence::Submitted(_)) {
+            if earlier.submitted.is_some() && matches!(self.evidence, Evidence::Submitted(_)) {
                 let before = earlier.guard().policy().name();
                 report::second_policy(guard.policy().name(), before);
             }
             return self.decide().await;
         }
-        let contradicts = match (&self.evidence, &earlier.submission) {
+        let contradicts = match (&self.evidence, &earlier.submitted) {
             (Evidence::Absent { .. }, _) => false,
             (Evidence::Unusable(_), _) => true,
             (Evidence::Submitted(_), None) => return self.decide().await,
-            (Evidence::Submitted(now), Some(before)) => !is_covered(guard, now, before),
+            (Evidence::Submitted(now), Some(before)) => {
+                now.judge != before.judge || !is_covered(guard, &now.submission, &before.submission)
+            }
         };
         if !contradicts {
             return earlier.clone();
         }
         let result = enforced(guard, Err(DenialReason::InvalidToken));
-        let decision = decision_name(&result);
-        report::observe(
-            guard,
-            decision,
-            "",
-            "contradictory",
-            Instant::now(),
-            Severity::Normal,
-        );
+        let observed = Observed {
+            reason: "contradictory",
+            decision: decision_name(&result),
+            ..Observed::of(DenialReason::InvalidToken)
+        };
+        report::observe(guard, &observed, Instant::now(), Severity::Normal);
         Decision {
             result,
             responder: self.inspected.responder,
-            submission: earlier.submission.clone(),
+            submitted: earlier.submitted.clone(),
         }
     }
 
@@ -153,58 +213,78 @@ impl Pending {
             inspected,
             evidence,
         } = self;
-        let guard = inspected.responder.guard();
+        let Inspected {
+            mut responder,
+            list,
+            client_ip,
+            clearance,
+            session,
+            since,
+            ..
+        } = *inspected;
+        let guard = responder.guard().clone();
         let policy = guard.policy();
         let mut submitted = None;
-        let (result, provider, reason) = match evidence {
-            Evidence::Unusable(why) => (Err(DenialReason::InvalidToken), None, why),
+        let judged = match evidence {
+            Evidence::Unusable(why) => Judged::without_call(Err(DenialReason::InvalidToken), why),
             Evidence::Absent {
-                foreign,
+                reason,
                 type_without_place,
                 signals,
-            } => {
-                let reason = if foreign { "foreign-token" } else { "" };
-                let challenged = match &signals {
-                    None => true,
-                    Some(signals) => policy.trigger.challenges(signals).await,
-                };
-                if let Some(name) = type_without_place.filter(|_| challenged) {
-                    report::type_without_place(policy.name(), name);
+            } => match judging::cleared(&guard, clearance).await {
+                Some(cleared) => Judged::without_call(Ok(Visitor::Cleared(cleared)), reason),
+                None => {
+                    let challenged = match &signals {
+                        None => true,
+                        Some(signals) => policy.trigger.challenges(signals).await,
+                    };
+                    if let Some(name) = type_without_place.filter(|_| challenged) {
+                        report::type_without_place(policy.name(), name);
+                    }
+                    match challenged {
+                        false => Judged::without_call(
+                            Ok(Visitor::Unverified(Unverified::NotChallenged)),
+                            reason,
+                        ),
+                        true => judging::without_token(&guard, list, reason),
+                    }
                 }
-                match challenged {
-                    true => (Err(DenialReason::ChallengeRequired), None, reason),
-                    false => (
-                        Ok(Visitor::Unverified(Unverified::NotChallenged)),
-                        None,
-                        reason,
-                    ),
-                }
-            }
+            },
             Evidence::Submitted(submission) => {
-                let submission = &**submitted.insert(Arc::new(submission));
-                decide(guard, submission, inspected.client_ip()).await
+                let submission = submitted.insert(submission);
+                judging::with_token(&guard, list, submission, client_ip, session).await
             }
         };
-        let result = enforced(guard, result);
-        let decision = decision_name(&result);
+        let result = enforced(&guard, judged.result);
+        if let Some(shown) = judged.shown {
+            responder.show(shown);
+        }
         let reason = match &result {
-            Ok(Visitor::Unverified(Unverified::Observed(denial))) if reason.is_empty() => {
+            Ok(Visitor::Unverified(Unverified::Observed(denial))) if judged.reason.is_empty() => {
                 denial.as_str()
             }
-            _ => reason,
+            _ => judged.reason,
         };
-        let provider = match (&provider, &result) {
+        let provider = match (&judged.provider, &result) {
             (Some(provider), _) => provider.name(),
             (None, Ok(Visitor::Human(human))) => human.facts().provider.name(),
             _ => "",
         };
-        let severity = Severity::of(&result);
-        let since = inspected.since;
-        report::observe(guard, decision, provider, reason, since, severity);
+        let account = judged
+            .judge
+            .map(|judge| guard.judges().get(judge).account.name());
+        let observed = Observed {
+            decision: decision_name(&result),
+            provider,
+            reason,
+            account: account.unwrap_or_default(),
+            why: judged.why.map(Why::as_str).unwrap_or_default(),
+        };
+        report::observe(&guard, &observed, since, Severity::of(&result));
         Decision {
             result,
-            responder: inspected.responder,
-            submission: submitted,
+            responder,
+            submitted,
         }
     }
 }
@@ -234,62 +314,6 @@ fn is_covered(guard: &Snapshot, now: &Submission, before: &Submission) -> bool {
         let [now, before] = [now, before].map(|submission| submission.token_for(known, usize::MAX));
         now.is_ok_and(|now| before.is_ok_and(|before| now == before))
     })
-}
-
-/// The decision, the provider it is attributed to, and the reason for the log.
-type Decided = (
-    Result<Visitor, DenialReason>,
-    Option<Provider>,
-    &'static str,
-);
-
-/// Calls the check and translates its outcome by the policy.
-async fn decide(guard: &Snapshot, submission: &Submission, client_ip: Option<IpAddr>) -> Decided {
-    let (site, route) = (guard.site(), guard.policy().name());
-    let mut submitted = guard.fields().providers().iter();
-    let token = submitted.find_map(|known| submission.token_for(known, usize::MAX).ok());
-    let twin = token.map(|token| site.twins.enter(token));
-    match guard.check().check(submission).await {
-        Ok(Verdict::Human(facts)) => {
-            site.streaks.passed(route, &facts);
-            if let Some(twin) = twin {
-                twin.passed();
-            }
-            (Ok(Visitor::Human(Human::new(facts))), None, "")
-        }
-        Ok(Verdict::NotHuman(refusal)) => {
-            site.streaks.refused(route, &refusal, client_ip);
-            let provider = refusal.provider().cloned();
-            let is_twin = twin.is_some_and(|twin| twin.has_another());
-            let denial = match refusal.reason() {
-                Reason::ExpiredOrReplayed | Reason::Replayed if is_twin => {
-                    DenialReason::AlreadySubmitted
-                }
-                Reason::Malformed => DenialReason::InvalidToken,
-                Reason::Missing => DenialReason::ChallengeRequired,
-                _ => DenialReason::VerificationFailed,
-            };
-            (Err(denial), provider, refusal.reason().as_str())
-        }
-        Err(error) => {
-            let provider = Some(error.provider().clone());
-            let result = match error.kind() {
-                kind if guard.policy().fail_open.applies_to(kind) => {
-                    Ok(Visitor::Unverified(Unverified::FailedOpen(kind)))
-                }
-                ErrorKind::Misconfigured => Err(DenialReason::Misconfigured),
-                _ => Err(unavailable(&error)),
-            };
-            (result, provider, error.reason())
-        }
-    }
-}
-
-fn unavailable(error: &CheckError) -> DenialReason {
-    DenialReason::Unavailable {
-        retry_after: error.retry_after(),
-        token_used: error.token_may_be_used(),
-    }
 }
 
 /// Returns the result that has effect: on a route that only observes, a refusal lets the request

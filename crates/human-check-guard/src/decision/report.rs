@@ -7,16 +7,46 @@ use std::time::Instant;
 use crate::snapshot::Snapshot;
 use crate::{DecisionEvent, DenialReason, Unverified, Visitor};
 
+/// What is reported of a decision.
+pub(crate) struct Observed<'a> {
+    pub(crate) decision: &'static str,
+    /// Empty if no provider was involved.
+    pub(crate) provider: &'a str,
+    pub(crate) reason: &'static str,
+    /// The account that judged, or that the response shows. Empty if there is none.
+    pub(crate) account: &'a str,
+    /// Why that account was selected. Empty if there is none.
+    pub(crate) why: &'static str,
+}
+
+impl Observed<'_> {
+    /// Creates the report of a refusal without a call of a check.
+    pub(crate) fn of(denial: DenialReason) -> Self {
+        Self {
+            decision: denial.as_str(),
+            provider: "",
+            reason: "",
+            account: "",
+            why: "",
+        }
+    }
+}
+
 /// Calls the observers of the guard and emits one `tracing` event, about a decision that has taken
 /// since `since`.
 pub(crate) fn observe(
     guard: &Snapshot,
-    decision: &'static str,
-    provider: &str,
-    reason: &'static str,
+    observed: &Observed<'_>,
     since: Instant,
     severity: Severity,
 ) {
+    let Observed {
+        decision,
+        provider,
+        reason,
+        account,
+        why,
+    } = *observed;
     let route = guard.policy().name();
     let observers = &guard.site().observers;
     // The clock is read only for those who want to know the time.
@@ -26,6 +56,8 @@ pub(crate) fn observe(
             decision,
             provider,
             reason,
+            account,
+            why,
             elapsed: since.elapsed(),
         };
         count(&event);
@@ -42,6 +74,8 @@ pub(crate) fn observe(
                 decision,
                 provider,
                 reason,
+                account,
+                why,
                 elapsed_ms = since.elapsed().as_millis() as u64,
             )
         };
@@ -63,6 +97,7 @@ fn count(event: &DecisionEvent<'_>) {
             ("decision", event.decision.to_owned()),
             ("provider", event.provider.to_owned()),
             ("reason", event.reason.to_owned()),
+            ("why", event.why.to_owned()),
         ];
         metrics::counter!("human_check_decisions_total", &labels).increment(1);
         metrics::histogram!("human_check_decision_duration_seconds", &labels[..2])
@@ -108,6 +143,7 @@ pub(crate) fn type_without_place(route: &str, name: &'static str) {
 /// Returns the name of a decision, for logs and metric labels.
 pub(crate) fn decision_name(result: &Result<Visitor, DenialReason>) -> &'static str {
     match result {
+        Ok(Visitor::Cleared(_)) => "cleared",
         Ok(Visitor::Human(_)) => "human",
         Ok(Visitor::Unverified(why)) => why.as_str(),
         Err(denial) => denial.as_str(),

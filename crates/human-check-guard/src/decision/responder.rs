@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::DenialReason;
 use crate::decision::accept::prefers_html;
 use crate::decision::rejection::{GuardResponse, Rejection};
+use crate::selected::Selected;
 use crate::snapshot::Snapshot;
 
 /// Makes the response of a refusal in the form that the client prefers.
@@ -16,6 +17,10 @@ pub(crate) struct Responder {
     guard: Snapshot,
     html: bool,
     htmx: bool,
+    /// The list of accounts for the request.
+    list: usize,
+    /// What the response shows. `None` for what a new visitor meets.
+    shown: Option<Selected>,
 }
 
 impl Responder {
@@ -25,7 +30,19 @@ impl Responder {
             guard: guard.clone(),
             html: false,
             htmx: false,
+            list: 0,
+            shown: None,
         }
+    }
+
+    /// Sets the list of accounts for the request.
+    pub(super) fn set_list(&mut self, list: usize) {
+        self.list = list;
+    }
+
+    /// Sets what a refusal shows.
+    pub(super) fn show(&mut self, shown: Selected) {
+        self.shown = Some(shown);
     }
 
     /// Reads one header line. Only `Accept` and `HX-Request` matter.
@@ -49,14 +66,33 @@ impl Responder {
     }
 
     /// Returns the rejection for `denial` with its response.
+    ///
+    /// A challenge is shown only if it can be passed: while no account works, the response to a
+    /// request without a token is that the verification is unavailable.
     pub(crate) fn refuse(&self, denial: DenialReason) -> Rejection {
+        let selected = match denial.wants_challenge() {
+            true => self.shown.clone().or_else(|| self.guard.select(self.list)),
+            false => None,
+        };
+        let denial = match (&selected, denial) {
+            (None, DenialReason::ChallengeRequired) => DenialReason::Unavailable {
+                retry_after: None,
+                token_used: false,
+                retry: false,
+            },
+            _ => denial,
+        };
         let page = self.html.then(|| {
-            let custom = self.guard.custom_page(denial);
+            let custom = self.guard.custom_page(denial, selected.as_ref());
             custom.unwrap_or_else(|| plain_page(denial))
         });
+        let options = selected
+            .as_ref()
+            .map(|selected| format!("[{}]", selected.option()));
+        let options = options.as_deref().unwrap_or("[]");
         let (content_type, body) = match page {
             Some(page) => ("text/html; charset=utf-8", page),
-            None => ("application/problem+json", self.problem(denial)),
+            None => ("application/problem+json", problem(denial, options)),
         };
         let mut headers = vec![
             ("content-type", Cow::Borrowed(content_type)),
@@ -64,15 +100,12 @@ impl Responder {
             ("vary", "Accept, HX-Request".into()),
         ];
         if denial.wants_challenge() {
-            headers.push((
-                "x-captcha-required",
-                self.guard.providers().to_owned().into(),
-            ));
+            if let Some(selected) = &selected {
+                let provider = selected.provider().name().to_owned();
+                headers.push(("x-captcha-required", provider.into()));
+            }
             if self.htmx {
-                let event = format!(
-                    r#"{{"human:challenge":{{"options":{}}}}}"#,
-                    self.guard.options()
-                );
+                let event = format!(r#"{{"human:challenge":{{"options":{options}}}}}"#);
                 headers.push(("hx-trigger", escape_non_ascii(&event).into()));
             }
         }
@@ -96,36 +129,38 @@ impl Responder {
         };
         Rejection::new(denial, response)
     }
+}
 
-    /// Returns the problem document (RFC 9457) with the extension member `captcha`, by which
-    /// scripts can show the challenge themselves.
-    ///
-    /// It is formatted by hand: all texts in it are constants that need no escaping, and the
-    /// options are JSON already.
-    fn problem(&self, denial: DenialReason) -> String {
-        let (page, fragment) = match denial {
-            DenialReason::Misconfigured => ("about:blank", String::new()),
-            _ => (PROBLEM_TYPES, format!("#{}", denial.as_str())),
-        };
-        let (title, status, detail) = (denial.title(), denial.status(), denial.detail());
-        let mut body = format!(
-            r#"{{"type":"{page}{fragment}","title":"{title}","status":{status},"detail":"{detail}""#
-        );
-        let options = self.guard.options();
-        let _ = match denial {
-            DenialReason::Unavailable { token_used, .. } => write!(
-                body,
-                r#","captcha":{{"required":false,"reset":{token_used}}}"#
-            ),
-            _ if denial.wants_challenge() => write!(
-                body,
-                r#","captcha":{{"required":true,"reset":true,"options":{options}}}"#
-            ),
-            _ => Ok(()),
-        };
-        body.push('}');
-        body
-    }
+/// Returns the problem document (RFC 9457) with the extension member `captcha`, by which scripts can
+/// show the challenge themselves.
+///
+/// It is formatted by hand: all texts in it are constants that need no escaping, and the options are
+/// JSON already.
+fn problem(denial: DenialReason, options: &str) -> String {
+    let (page, fragment) = match denial {
+        DenialReason::Misconfigured => ("about:blank", String::new()),
+        _ => (PROBLEM_TYPES, format!("#{}", denial.as_str())),
+    };
+    let (title, status, detail) = (denial.title(), denial.status(), denial.detail());
+    let mut body = format!(
+        r#"{{"type":"{page}{fragment}","title":"{title}","status":{status},"detail":"{detail}""#
+    );
+    let _ = match denial {
+        DenialReason::Unavailable {
+            token_used, retry, ..
+        } => write!(
+            body,
+            r#","captcha":{{"required":false,"reset":{},"retry":{retry}}}"#,
+            token_used && !retry
+        ),
+        _ if denial.wants_challenge() => write!(
+            body,
+            r#","captcha":{{"required":true,"reset":true,"options":{options}}}"#
+        ),
+        _ => Ok(()),
+    };
+    body.push('}');
+    body
 }
 
 /// The page that describes the problem types.

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 
 use human_check_core::{ErrorKind, Facts};
@@ -9,17 +10,59 @@ use crate::DenialReason;
 /// Only a guard can create it, so a handler that takes a `Human` cannot run without a human
 /// verdict. A clone proves the same.
 #[derive(Clone, Debug)]
-pub struct Human(Arc<Facts>);
+pub struct Human(Arc<Proof>);
+
+#[derive(Debug)]
+struct Proof {
+    facts: Facts,
+    clearance: Option<SetCookie>,
+}
+
+/// The value of a header `Set-Cookie`, which is a credential of the visitor.
+struct SetCookie(String);
+
+impl fmt::Debug for SetCookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
 
 impl Human {
-    /// Creates the proof from the facts of a human verdict.
-    pub(crate) fn new(facts: Facts) -> Self {
-        Self(Arc::new(facts))
+    /// Creates the proof from the facts of a human verdict, with the cookie of the clearance that the
+    /// route issues.
+    pub(crate) fn new(facts: Facts, clearance: Option<String>) -> Self {
+        Self(Arc::new(Proof {
+            facts,
+            clearance: clearance.map(SetCookie),
+        }))
     }
 
     /// Returns what the provider reported about the visitor, such as its name, a score or the host.
     pub fn facts(&self) -> &Facts {
-        &self.0
+        &self.0.facts
+    }
+
+    /// Returns the value of the header `Set-Cookie` with the clearance that the route issues. `None`
+    /// if it issues none.
+    ///
+    /// The middleware or the fairing of the framework's crate sends it. Use it where none does.
+    pub fn clearance_cookie(&self) -> Option<&str> {
+        self.0.clearance.as_ref().map(|cookie| cookie.0.as_str())
+    }
+}
+
+/// Proof that the visitor passed a check on another route a short time ago.
+///
+/// It is no [`Human`]: the clearance may have been passed on.
+#[derive(Clone, Debug)]
+pub struct Cleared {
+    pub(crate) route: Arc<str>,
+}
+
+impl Cleared {
+    /// Returns the name of the route that issued the clearance.
+    pub fn issued_by(&self) -> &str {
+        &self.route
     }
 }
 
@@ -33,17 +76,20 @@ impl Human {
 ///
 /// fn subscribe(visitor: &Visitor) -> &'static str {
 ///     match visitor {
-///         Visitor::Human(_) => "subscribed",
+///         Visitor::Human(_) | Visitor::Cleared(_) => "subscribed",
 ///         // No trigger asked for a challenge.
 ///         Visitor::Unverified(Unverified::NotChallenged) => "subscribed",
 ///         // The route failed open, or it only observes: confirm the address first.
-///         Visitor::Unverified(_) => "please confirm by mail",
+///         _ => "please confirm by mail",
 ///     }
 /// }
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a visitor may be unverified"]
+#[non_exhaustive]
 pub enum Visitor {
+    /// The visitor passed a check on another route, whose clearance this route accepts.
+    Cleared(Cleared),
     /// The check returned a human verdict.
     Human(Human),
     /// There is no human verdict, and the route's policy lets the request through.
@@ -55,14 +101,22 @@ impl Visitor {
     pub fn human(&self) -> Option<&Human> {
         match self {
             Self::Human(human) => Some(human),
-            Self::Unverified(_) => None,
+            Self::Cleared(_) | Self::Unverified(_) => None,
         }
     }
 
-    /// Returns why there is no proof. `None` if the visitor is a verified human.
+    /// Returns the clearance, if the visitor has one that the route accepts.
+    pub fn cleared(&self) -> Option<&Cleared> {
+        match self {
+            Self::Cleared(cleared) => Some(cleared),
+            Self::Human(_) | Self::Unverified(_) => None,
+        }
+    }
+
+    /// Returns why there is no proof. `None` if the visitor is a verified human or has a clearance.
     pub fn unverified(&self) -> Option<Unverified> {
         match self {
-            Self::Human(_) => None,
+            Self::Cleared(_) | Self::Human(_) => None,
             Self::Unverified(why) => Some(*why),
         }
     }
@@ -100,6 +154,7 @@ impl Unverified {
             Self::FailedOpen(_) => DenialReason::Unavailable {
                 retry_after: None,
                 token_used: true,
+                retry: false,
             },
             Self::Observed(denial) => denial,
         }

@@ -93,9 +93,10 @@ impl GuardedRequest {
         Arc::clone(self.held.get_or_init(held))
     }
 
-    /// Returns whether the head of the request has a token.
-    pub fn has_header_token(&self) -> bool {
-        self.inspected.has_tokens()
+    /// Returns whether the token in the header can be judged before the body is read: there is one,
+    /// and no offer in the body can select another account for it.
+    pub fn decides_by_header(&self) -> bool {
+        self.inspected.has_tokens() && self.inspected.is_judge_known()
     }
 
     /// Decides by the token in the header before a large body is read, if there is one.
@@ -109,7 +110,7 @@ impl GuardedRequest {
     ///
     /// [`Rejection`] when the token in the header is refused.
     pub async fn judge_header(&mut self, earlier: Option<&Decision>) -> Result<(), Rejection> {
-        if !self.has_header_token() {
+        if !self.decides_by_header() {
             return Ok(());
         }
         let pending = self.inspected.clone().add_tokens(SubmittedTokens::none());

@@ -18,6 +18,7 @@ pub use held_body::{BodyBudget, HeldBody};
 
 pub use crate::challenge_endpoint::PendingChallenge;
 pub use crate::decision::{Decision, FromDecision, Inspected, Pending, prefers_html};
+pub use crate::options_endpoint::PendingOptions;
 pub use crate::tokens::{
     FieldId, FieldsScope, FormWithToken, SubmittedTokens, TokenFields, WithToken, current_fields,
     extracting, report_withheld, scan,

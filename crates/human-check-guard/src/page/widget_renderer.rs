@@ -19,6 +19,11 @@ use super::nonce::checked_nonce;
 pub struct Html(String);
 
 impl Html {
+    /// Creates markup from text that is escaped already.
+    pub(crate) fn trusted(markup: String) -> Self {
+        Self(markup)
+    }
+
     /// Returns the markup.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -40,6 +40,11 @@ impl AttemptKey {
         Self::of_network("challenges", ip)
     }
 
+    /// Returns the key of the reports of failed widgets by one address.
+    pub(crate) fn widget_failures(ip: IpAddr) -> Self {
+        Self::of_network("widget-failures", ip)
+    }
+
     fn of_network(kind: &str, ip: IpAddr) -> Self {
         Self {
             text: format!("{kind}:{}", network(ip)),

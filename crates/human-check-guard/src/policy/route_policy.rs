@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::time::Duration;
 
 use human_check_core::{Capabilities, ConfigError, ErrorKind, FactKind, Policy, Support};
 
@@ -29,6 +30,17 @@ pub struct RoutePolicy {
     pub(crate) fail_open: FailOpen,
     pub(crate) trigger: Trigger,
     pub(crate) observe_only: bool,
+    pub(crate) issues_clearance: Option<Duration>,
+    pub(crate) accepts_clearance: Option<AcceptedClearance>,
+}
+
+/// Which clearances a route accepts, and for how much.
+#[derive(Clone, Debug)]
+pub(crate) struct AcceptedClearance {
+    /// The names of the routes that issue them.
+    pub(crate) from: Vec<String>,
+    pub(crate) ttl: Duration,
+    pub(crate) max_requests: u32,
 }
 
 /// The kinds of errors on which a route fails open.
@@ -63,6 +75,8 @@ impl RoutePolicy {
             fail_open,
             trigger: Trigger::always(),
             observe_only: false,
+            issues_clearance: None,
+            accepts_clearance: None,
         }
     }
 
@@ -74,12 +88,12 @@ impl RoutePolicy {
         Self::new(name, FailOpen::default())
     }
 
-    /// Creates a policy that lets requests with a well-formed token through while the provider is
-    /// unavailable.
+    /// Creates a policy that lets requests through while all accounts of the route are down.
     ///
-    /// The handler then gets a [`Visitor::Unverified`](crate::Visitor::Unverified). A handler that
-    /// demands a [`Human`](crate::Human) still refuses, and so does the guard for a request without
-    /// a token. For other errors see
+    /// An account is down when the server's own health probes fail. A single verification that fails,
+    /// which a client may provoke, opens no route. The handler then gets a
+    /// [`Visitor::Unverified`](crate::Visitor::Unverified), also for a request without a token. A
+    /// handler that demands a [`Human`](crate::Human) still refuses. For other errors see
     /// [`with_fail_open_when_declined`](Self::with_fail_open_when_declined) and
     /// [`with_fail_open_when_store_unavailable`](Self::with_fail_open_when_store_unavailable).
     pub fn fail_open(name: impl Into<Cow<'static, str>>) -> Self {
@@ -153,13 +167,52 @@ impl RoutePolicy {
         self
     }
 
+    /// Makes the route issue a clearance for `ttl` with each human verdict, as a cookie that routes
+    /// with [`with_accepted_clearance`](Self::with_accepted_clearance) accept. Default: it issues
+    /// none.
+    ///
+    /// The middleware or the fairing of the framework's crate sets the cookie.
+    #[must_use]
+    pub fn with_issued_clearance(mut self, ttl: Duration) -> Self {
+        self.issues_clearance = Some(ttl);
+        self
+    }
+
+    /// Makes a clearance count that one of the routes `from` issued less than `ttl` ago, for up to
+    /// `max_requests` requests without a token. Default: none counts.
+    ///
+    /// The handler then gets a [`Visitor::Cleared`](crate::Visitor::Cleared). A handler that demands a
+    /// [`Human`](crate::Human) challenges the visitor. The guard needs a store that counts the
+    /// requests, see
+    /// [`GuardBuilder::with_attempt_store`](crate::GuardBuilder::with_attempt_store). While the store
+    /// fails, no clearance counts.
+    #[must_use]
+    pub fn with_accepted_clearance<N: Into<String>>(
+        mut self,
+        from: impl IntoIterator<Item = N>,
+        ttl: Duration,
+        max_requests: u32,
+    ) -> Self {
+        self.accepts_clearance = Some(AcceptedClearance {
+            from: from.into_iter().map(Into::into).collect(),
+            ttl,
+            max_requests,
+        });
+        self
+    }
+
     /// Returns the name of the route.
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Returns an error for a policy that cannot work with a check of these `capabilities`.
-    pub(crate) fn validate(&self, capabilities: Capabilities) -> Result<(), ConfigError> {
+    /// `expects_action` is whether the action is demanded of this check.
+    pub(crate) fn validate(
+        &self,
+        capabilities: Capabilities,
+        expects_action: bool,
+    ) -> Result<(), ConfigError> {
         if self.name.trim().is_empty() {
             return Err(ConfigError::new(
                 "name",
@@ -175,12 +228,25 @@ impl RoutePolicy {
                     "name the action, or leave the rule out",
                 ));
             }
-            if capabilities.of(FactKind::Action) == Support::Never {
+            if expects_action && capabilities.of(FactKind::Action) == Support::Never {
                 return Err(ConfigError::new(
                     "action",
                     "is demanded of a check that never reports one, so every request would be \
                      refused",
                     "leave the action out, or choose a provider that reports it",
+                ));
+            }
+        }
+        if let Some(accepted) = &self.accepts_clearance {
+            let is_empty = accepted.from.is_empty()
+                || accepted.ttl < Duration::from_secs(1)
+                || accepted.max_requests == 0;
+            if is_empty {
+                return Err(ConfigError::new(
+                    "accept_clearance",
+                    "names no route, or allows no time or no request",
+                    "name the routes that issue it, a time of a second or more, and at least one \
+                     request",
                 ));
             }
         }

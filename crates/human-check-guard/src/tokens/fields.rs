@@ -1,5 +1,7 @@
 use human_check_core::{HumanCheck, Provider, Submission};
 
+use crate::selection::{MAX_OFFER_BYTES, OFFER_FIELD, OfferFault};
+
 /// The field in which hCaptcha by default, and Turnstile in its compatibility mode, post a copy of
 /// their token for scripts written for reCAPTCHA. See docs/providers/hcaptcha.md#tokens.
 const COPY: &str = "g-recaptcha-response";
@@ -33,8 +35,6 @@ pub struct TokenFields {
     /// One bit for each length that the first step of a path has. The highest bit stands for 63
     /// bytes and more. Most members of a body are ruled out by their length.
     lengths: u64,
-    /// A field that is the usual one of two providers.
-    conflict: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,8 +43,25 @@ struct Field {
     /// The indices of the accepted providers that use this field. Empty for a field of a provider
     /// that is not accepted.
     owners: Vec<usize>,
-    /// The index of the provider whose usual field it is.
-    usual_of: Option<usize>,
+    /// The indices of the providers whose usual field it is. Two of them are never accepted together.
+    usual_of: Vec<usize>,
+}
+
+/// Which providers the tokens of a request may belong to, by their index in [`TokenFields`].
+///
+/// An account that is selected accepts its own providers. The tokens of other accounts are ignored.
+#[derive(Clone, Debug)]
+pub(crate) struct Accepted(Vec<bool>);
+
+impl Accepted {
+    fn has(&self, provider: usize) -> bool {
+        self.0.get(provider).copied().unwrap_or(false)
+    }
+
+    /// Returns those of `providers` that are accepted.
+    fn among<'a>(&'a self, providers: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
+        providers.iter().copied().filter(|index| self.has(*index))
+    }
 }
 
 impl TokenFields {
@@ -53,25 +70,38 @@ impl TokenFields {
     /// A [`Guard`](crate::Guard) does this itself, and adds the members of
     /// [`with_json_member`](crate::GuardBuilder::with_json_member).
     pub fn of(check: &(impl HumanCheck + ?Sized)) -> Self {
+        Self::of_providers(check.providers())
+    }
+
+    /// Creates the fields of several providers. A provider that is listed twice has the fields of
+    /// both entries.
+    pub(crate) fn of_providers<'a>(listed: impl IntoIterator<Item = &'a Provider>) -> Self {
+        let mut providers: Vec<Provider> = Vec::new();
+        let mut names = Vec::new();
+        for provider in listed {
+            let index = providers.iter().position(|known| known == provider);
+            let index = index.unwrap_or_else(|| {
+                providers.push(provider.clone());
+                providers.len() - 1
+            });
+            let own = provider.fields().map(str::to_owned).enumerate();
+            names.extend(own.map(|(place, name)| (name, index, place == 0)));
+        }
         let mut fields = Self {
-            providers: check.providers().to_vec(),
             fields: Vec::new(),
-            lengths: 0,
-            conflict: None,
+            lengths: length_bit(OFFER_FIELD.len()),
+            providers,
         };
         // Each provider has a field with an empty path, which no member of a body matches. It is
         // for tokens outside of the body, see `own`.
-        fields
-            .fields
-            .extend((0..check.providers().len()).map(|index| Field {
-                path: Vec::new(),
-                owners: vec![index],
-                usual_of: Some(index),
-            }));
-        for (index, provider) in check.providers().iter().enumerate() {
-            for (place, name) in provider.fields().enumerate() {
-                fields.add(vec![name.to_owned()], index, place == 0);
-            }
+        let own = 0..fields.providers.len();
+        fields.fields.extend(own.map(|index| Field {
+            path: Vec::new(),
+            owners: vec![index],
+            usual_of: vec![index],
+        }));
+        for (name, index, usual) in names {
+            fields.add(vec![name], index, usual);
         }
         for known in KNOWN {
             fields.entry(vec![known.to_owned()]);
@@ -86,17 +116,28 @@ impl TokenFields {
         if !field.owners.contains(&index) {
             field.owners.push(index);
         }
-        match field.usual_of {
-            _ if !usual => {}
-            None => field.usual_of = Some(index),
-            Some(other) if other == index => {}
-            Some(_) => self.conflict = Some(field.path.join("/")),
+        if usual && !field.usual_of.contains(&index) {
+            field.usual_of.push(index);
         }
     }
 
-    /// Returns a field that is the usual one of two providers, if there is one.
-    pub(crate) fn conflict(&self) -> Option<&str> {
-        self.conflict.as_deref()
+    /// Returns a field that is the usual one of two providers which are accepted together, if there
+    /// is one.
+    pub(crate) fn conflict(&self, accepted: &Accepted) -> Option<String> {
+        let mut fields = self.fields.iter();
+        let conflict = fields.find(|field| accepted.among(&field.usual_of).count() > 1);
+        conflict.map(|field| field.path.join("/"))
+    }
+
+    /// Returns which tokens a check with these providers accepts.
+    pub(crate) fn accepted(&self, providers: &[Provider]) -> Accepted {
+        let known = self.providers.iter();
+        Accepted(known.map(|known| providers.contains(known)).collect())
+    }
+
+    /// Returns the index of a provider.
+    pub(crate) fn index_of(&self, name: &str) -> Option<usize> {
+        self.providers.iter().position(|known| known.name() == name)
     }
 
     /// Returns whether one of the paths leads through another.
@@ -119,7 +160,7 @@ impl TokenFields {
             self.fields.push(Field {
                 path,
                 owners: Vec::new(),
-                usual_of: None,
+                usual_of: Vec::new(),
             });
         }
         &mut self.fields[at]
@@ -131,12 +172,18 @@ impl TokenFields {
         self.lengths & length_bit(name.len()) != 0
     }
 
-    /// Returns which providers a token that was found in the field `id` belongs to.
-    fn role(&self, id: FieldId, found: &Found, all: &[(FieldId, Found)]) -> Role<'_> {
+    /// Returns which of the accepted providers a token that was found in the field `id` belongs to.
+    fn role(
+        &self,
+        id: FieldId,
+        found: &Found,
+        all: &[(FieldId, Found)],
+        accepted: &Accepted,
+    ) -> Role {
         let field = &self.fields[id.0];
         let repeats = |(other, text): &(FieldId, Found)| {
-            let usual_of = self.fields[other.0].usual_of;
-            usual_of.is_some() && usual_of != field.usual_of && text == found
+            let usual_of = &self.fields[other.0].usual_of;
+            usual_of.iter().any(|owner| !field.usual_of.contains(owner)) && text == found
         };
         // A field of a provider that is not accepted may repeat a token that is checked anyway.
         // Then it is a copy and no contradiction.
@@ -144,9 +191,16 @@ impl TokenFields {
         if may_copy && all.iter().any(repeats) {
             return Role::Copy;
         }
-        match &field.usual_of {
-            Some(owner) => Role::Of(std::slice::from_ref(owner)),
-            None => Role::Of(&field.owners),
+        if field.owners.is_empty() {
+            return Role::Foreign;
+        }
+        let mut owners: Vec<usize> = accepted.among(&field.usual_of).collect();
+        if owners.is_empty() {
+            owners = accepted.among(&field.owners).collect();
+        }
+        match owners.is_empty() {
+            true => Role::OfAnotherAccount,
+            false => Role::Of(owners),
         }
     }
 
@@ -162,8 +216,13 @@ impl TokenFields {
 
     /// Returns what the member `name` is, inside of the member at the path `parent`.
     pub(crate) fn at(&self, parent: &[String], name: &str) -> Place {
-        if parent.is_empty() && !self.may_be_named(name.as_bytes()) {
-            return Place::Other;
+        if parent.is_empty() {
+            if !self.may_be_named(name.as_bytes()) {
+                return Place::Other;
+            }
+            if name == OFFER_FIELD {
+                return Place::Token(FieldId::OFFER);
+            }
         }
         let mut inner = false;
         for (index, field) in self.fields.iter().enumerate() {
@@ -184,7 +243,8 @@ impl TokenFields {
 
     /// Returns the field with this name at the top of a body. `None` if the field holds no token.
     ///
-    /// It also finds the fields of known providers that the check does not accept.
+    /// It also finds the fields of known providers that the check does not accept, and the field of
+    /// an offer, `human-check-offer`.
     pub fn find(&self, name: &str) -> Option<FieldId> {
         match self.at(&[], name) {
             Place::Token(field) => Some(field),
@@ -213,6 +273,19 @@ fn length_bit(length: usize) -> u64 {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FieldId(usize);
 
+impl FieldId {
+    /// The field of an offer. Its text is no token.
+    pub(crate) const OFFER: Self = Self(usize::MAX);
+}
+
+/// What was found in the places of an offer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum FoundOffer {
+    Text(String),
+    /// It counts as none, for this reason.
+    Unusable(OfferFault),
+}
+
 /// The tokens that were found in one part of a request, such as its body.
 ///
 /// A guard combines them with the token in the header, and refuses tokens that contradict each
@@ -237,6 +310,9 @@ pub struct FieldId(usize);
 #[derive(Clone, Default)]
 pub struct SubmittedTokens {
     found: Vec<(FieldId, Found)>,
+    /// Whether there were more tokens than are kept.
+    is_overfull: bool,
+    offer: Option<FoundOffer>,
     /// The application's type, if it has no members that a token could stand beside.
     type_without_place: Option<&'static str>,
 }
@@ -258,7 +334,15 @@ impl SubmittedTokens {
     /// solved posts one. A text of more than 16 KiB makes all tokens unusable.
     pub fn push(&mut self, field: FieldId, text: impl AsRef<str> + Into<String>) {
         let length = text.as_ref().len();
-        if length > MAX_KEPT_BYTES {
+        if field == FieldId::OFFER {
+            match length {
+                0 => {}
+                _ if length > MAX_OFFER_BYTES => {
+                    self.add_offer(FoundOffer::Unusable(OfferFault::Oversized));
+                }
+                _ => self.add_offer(FoundOffer::Text(text.into())),
+            }
+        } else if length > MAX_KEPT_BYTES {
             self.push_unusable(field);
         } else if length > 0 {
             self.add(field, Found::Text(text.into()));
@@ -268,20 +352,40 @@ impl SubmittedTokens {
     /// Records that `field` holds a value that cannot be a token, such as a number, a list or bytes
     /// that are not text. All tokens of the request are then unusable.
     pub fn push_unusable(&mut self, field: FieldId) {
-        self.add(field, Found::Unusable);
+        match field {
+            FieldId::OFFER => self.add_offer(FoundOffer::Unusable(OfferFault::Malformed)),
+            field => self.add(field, Found::Unusable),
+        }
     }
 
     fn add(&mut self, field: FieldId, found: Found) {
-        if self.found.len() < MAX_TOKENS {
-            self.found.push((field, found));
-        } else if let Some((_, last)) = self.found.last_mut() {
-            *last = Found::Unusable;
+        match self.found.len() < MAX_TOKENS {
+            true => self.found.push((field, found)),
+            false => self.is_overfull = true,
         }
+    }
+
+    /// Adds an offer. Two that differ are as good as none.
+    pub(crate) fn add_offer(&mut self, offer: FoundOffer) {
+        match &self.offer {
+            None => self.offer = Some(offer),
+            Some(known) if *known == offer => {}
+            Some(_) => self.offer = Some(FoundOffer::Unusable(OfferFault::Contradictory)),
+        }
+    }
+
+    /// Returns the offer, if one arrived.
+    pub(crate) fn offer(&self) -> Option<&FoundOffer> {
+        self.offer.as_ref()
     }
 
     /// Adds all tokens of `other`.
     pub fn append(&mut self, other: Self) {
         self.type_without_place = self.type_without_place.or(other.type_without_place);
+        self.is_overfull |= other.is_overfull;
+        if let Some(offer) = other.offer {
+            self.add_offer(offer);
+        }
         if self.found.is_empty() {
             self.found = other.found;
             return;
@@ -303,6 +407,9 @@ impl SubmittedTokens {
 
     /// Returns whether `field` has a token.
     pub(crate) fn has(&self, field: FieldId) -> bool {
+        if field == FieldId::OFFER {
+            return self.offer.is_some();
+        }
         self.found.iter().any(|(found, _)| *found == field)
     }
 
@@ -311,65 +418,80 @@ impl SubmittedTokens {
         self.found.is_empty()
     }
 
-    /// Sorts the tokens by provider.
+    /// Returns whether a token may belong to one of the accepted providers.
+    pub(crate) fn has_any(&self, fields: &TokenFields, accepted: &Accepted) -> bool {
+        self.found.iter().any(|(id, _)| {
+            let field = fields.fields.get(id.0);
+            field.is_some_and(|field| accepted.among(&field.owners).next().is_some())
+        })
+    }
+
+    /// Sorts the tokens by provider. Those of providers that are not accepted for this request are
+    /// left out.
     ///
     /// A field that several providers use belongs to the provider whose usual field it is. A copy
     /// of another provider's token, for compatibility, is ignored.
-    pub(crate) fn sort(self, fields: &TokenFields) -> Sorted {
-        let Self { mut found, .. } = self;
+    pub(crate) fn sort(self, fields: &TokenFields, accepted: &Accepted) -> Sorted {
+        let Self {
+            mut found,
+            is_overfull,
+            ..
+        } = self;
         // An identifier of another guard's fields may be out of range. Its token is unusable.
-        let unusable = |(id, found): &(FieldId, Found)| {
-            *found == Found::Unusable || id.0 >= fields.fields.len()
-        };
-        if found.iter().any(unusable) {
+        if is_overfull || found.iter().any(|(id, _)| id.0 >= fields.fields.len()) {
             return Sorted::Unusable;
         }
         let mut submission = Submission::new();
         // The usual case: one token, in the usual field of its provider.
         if let [(id, Found::Text(_))] = &found[..]
-            && let Some(owner) = fields.fields[id.0].usual_of
+            && let Some(owner) = accepted.among(&fields.fields[id.0].usual_of).next()
             && let Some((_, Found::Text(text))) = found.pop()
         {
             return Sorted::Submitted(submission.with_token(&fields.providers[owner], text));
         }
-        let roles: Vec<Role<'_>> = found
+        let roles: Vec<Role> = found
             .iter()
-            .map(|(id, text)| fields.role(*id, text, &found))
+            .map(|(id, text)| fields.role(*id, text, &found, accepted))
             .collect();
-        let (mut any, mut foreign) = (false, false);
-        for ((_, text), role) in found.into_iter().zip(roles) {
-            let Found::Text(text) = text else { continue };
-            match role {
-                Role::Copy => {}
-                Role::Of([]) => foreign = true,
-                Role::Of([owner]) => {
-                    any = true;
-                    submission = submission.with_token(&fields.providers[*owner], text);
+        let (mut any, mut foreign, mut other) = (false, false, false);
+        for ((_, found), role) in found.into_iter().zip(roles) {
+            let owners = match role {
+                Role::Copy => continue,
+                Role::OfAnotherAccount => {
+                    other = true;
+                    continue;
                 }
-                Role::Of(owners) => {
-                    any = true;
-                    for owner in owners {
-                        let provider = &fields.providers[*owner];
-                        submission = submission.with_token(provider, text.clone());
-                    }
-                }
+                Role::Foreign => Vec::new(),
+                Role::Of(owners) => owners,
+            };
+            let Found::Text(text) = found else {
+                return Sorted::Unusable;
+            };
+            foreign |= owners.is_empty();
+            for owner in owners {
+                any = true;
+                let provider = &fields.providers[owner];
+                submission = submission.with_token(provider, text.clone());
             }
         }
         match (any, foreign) {
             (true, false) => Sorted::Submitted(submission),
             (true, true) => Sorted::Unusable,
-            (false, _) => Sorted::Absent { foreign },
+            (false, _) => Sorted::Absent { foreign, other },
         }
     }
 }
 
-/// The providers that a token belongs to.
-enum Role<'a> {
-    /// The token belongs to the accepted providers with these indices. If there are none, it
-    /// belongs to a provider that is not accepted.
-    Of(&'a [usize]),
+/// Whose token it is.
+enum Role {
     /// The token repeats one in the usual field of another provider.
     Copy,
+    /// The token belongs to a provider of no account of the guard.
+    Foreign,
+    /// The token belongs to the accepted providers with these indices.
+    Of(Vec<usize>),
+    /// The token belongs to an account that is not selected for this request.
+    OfAnotherAccount,
 }
 
 /// The tokens of a request, sorted by provider.
@@ -377,8 +499,9 @@ enum Role<'a> {
 pub(crate) enum Sorted {
     /// Tokens of accepted providers. The check decides whether they are valid.
     Submitted(Submission),
-    /// No token of an accepted provider. `foreign`: there is one of another provider.
-    Absent { foreign: bool },
+    /// No token of an accepted provider. `foreign`: there is one of a provider without an account.
+    /// `other`: there is one of an account that is not selected.
+    Absent { foreign: bool, other: bool },
     /// A value that is not a token, or tokens of accepted and of other providers together.
     Unusable,
 }
@@ -398,20 +521,72 @@ mod tests {
     static RECAPTCHA: Provider = Provider::new("recaptcha", &["g-recaptcha-response"]);
 
     fn both() -> TokenFields {
-        let mut fields = TokenFields::of(&Scripted::human().with_provider(&HCAPTCHA));
-        fields.providers.push(RECAPTCHA.clone());
-        let id = fields.find("g-recaptcha-response").unwrap();
-        fields.fields[id.0].owners.push(1);
-        fields.fields[id.0].usual_of = Some(1);
-        fields
+        TokenFields::of_providers([&HCAPTCHA, &RECAPTCHA])
     }
 
-    fn sort(fields: &TokenFields, found: &[(&str, &str)]) -> Sorted {
+    fn found(fields: &TokenFields, found: &[(&str, &str)]) -> SubmittedTokens {
         let mut tokens = SubmittedTokens::none();
         for (name, text) in found {
             tokens.push(fields.find(name).unwrap(), *text);
         }
-        tokens.sort(fields)
+        tokens
+    }
+
+    fn sort(fields: &TokenFields, posted: &[(&str, &str)]) -> Sorted {
+        let all = fields.accepted(&fields.providers);
+        found(fields, posted).sort(fields, &all)
+    }
+
+    #[test]
+    fn tokens_of_an_account_that_is_not_selected_are_ignored() {
+        let fields = both();
+        let hcaptcha = fields.accepted(&[HCAPTCHA.clone()]);
+        let long = "a".repeat(MAX_KEPT_BYTES + 1);
+        for other in ["b", &long] {
+            let posted = [("h-captcha-response", "a"), ("g-recaptcha-response", other)];
+            let Sorted::Submitted(submission) = found(&fields, &posted).sort(&fields, &hcaptcha)
+            else {
+                panic!("no submission")
+            };
+            assert_eq!(submission.token_for(&HCAPTCHA, 10).unwrap(), "a");
+            assert!(!submission.has_token_for(&RECAPTCHA));
+            let sorted = found(&fields, &posted[1..]).sort(&fields, &hcaptcha);
+            assert!(
+                matches!(sorted, Sorted::Absent { other: true, .. }),
+                "{sorted:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_field_of_two_accounts_belongs_to_the_one_that_is_selected() {
+        static V3: Provider = Provider::new("recaptcha-v3", &["g-recaptcha-response"]);
+        let fields = TokenFields::of_providers([&RECAPTCHA, &V3]);
+        for selected in [&RECAPTCHA, &V3] {
+            let accepted = fields.accepted(std::slice::from_ref(selected));
+            assert_eq!(fields.conflict(&accepted), None);
+            let posted = found(&fields, &[("g-recaptcha-response", "a")]);
+            let Sorted::Submitted(submission) = posted.sort(&fields, &accepted) else {
+                panic!("no submission")
+            };
+            assert!(submission.has_token_for(selected));
+        }
+        let both = fields.accepted(&[RECAPTCHA.clone(), V3.clone()]);
+        assert_eq!(fields.conflict(&both).unwrap(), "g-recaptcha-response");
+    }
+
+    #[test]
+    fn two_offers_that_differ_are_as_good_as_none_and_two_equal_ones_are_one() {
+        let fields = both();
+        let offer = |texts: &[&str]| {
+            let named: Vec<_> = texts.iter().map(|text| (OFFER_FIELD, *text)).collect();
+            found(&fields, &named).offer().cloned()
+        };
+        assert_eq!(offer(&["", ""]), None);
+        assert_eq!(offer(&["a", "a"]), Some(FoundOffer::Text("a".into())));
+        let unusable = |fault| Some(FoundOffer::Unusable(fault));
+        assert_eq!(offer(&["a", "b"]), unusable(OfferFault::Contradictory));
+        assert_eq!(offer(&[&"a".repeat(201)]), unusable(OfferFault::Oversized));
     }
 
     #[test]
@@ -444,7 +619,7 @@ mod tests {
         assert!(matches!(sort(&fields, &posted), Sorted::Unusable));
         assert!(matches!(
             sort(&fields, &posted[1..]),
-            Sorted::Absent { foreign: true }
+            Sorted::Absent { foreign: true, .. }
         ));
     }
 
@@ -455,12 +630,8 @@ mod tests {
         for _ in 0..10_000 {
             posted.extend([("h-captcha-response", "a"), ("g-recaptcha-response", "b")]);
         }
-        let mut tokens = SubmittedTokens::none();
-        for (name, text) in &posted {
-            tokens.push(fields.find(name).unwrap(), *text);
-        }
-        assert!(tokens.found.len() <= MAX_TOKENS);
-        assert!(matches!(tokens.sort(&fields), Sorted::Unusable));
+        assert!(found(&fields, &posted).found.len() <= MAX_TOKENS);
+        assert!(matches!(sort(&fields, &posted), Sorted::Unusable));
         assert!(matches!(
             sort(&fields, &posted[..MAX_TOKENS]),
             Sorted::Submitted(_)
@@ -476,7 +647,10 @@ mod tests {
                 &[("h-captcha-response", a), ("h-captcha-response", b)],
             )
         };
-        assert!(matches!(twice("", ""), Sorted::Absent { foreign: false }));
+        assert!(matches!(
+            twice("", ""),
+            Sorted::Absent { foreign: false, .. }
+        ));
         let Sorted::Submitted(submission) = twice("a", "") else {
             panic!("no submission")
         };

@@ -8,7 +8,7 @@ mod token_value;
 mod with_token;
 mod withheld;
 
-pub(crate) use fields::Sorted;
+pub(crate) use fields::{Accepted, FoundOffer, Sorted};
 pub use fields::{FieldId, SubmittedTokens, TokenFields};
 pub use with_token::{FieldsScope, FormWithToken, WithToken, current_fields, extracting};
 pub use withheld::report_withheld;

@@ -1,0 +1,319 @@
+//! The accounts of a route, each with the rules of the route.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use human_check_core::{ConfigError, Enforce, FactKind, HumanCheck, Score, Widget};
+use serde_json::json;
+
+use crate::RoutePolicy;
+use crate::selection::{Account, FallbackOn, NameDigest, Offer, OfferFault, Selection, Why};
+use crate::tokens::{Accepted, TokenFields};
+
+/// An account with the rules of the route. It judges, if it is selected.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    pub(crate) account: Account,
+    /// The check, which enforces the rules of the route.
+    pub(crate) check: Arc<dyn HumanCheck>,
+    /// Whose tokens it accepts.
+    pub(crate) accepted: Accepted,
+    /// Whose tokens are those of the account itself, without those of a dual accept.
+    pub(crate) own: Accepted,
+    /// The widget with the action of the route.
+    pub(crate) widget: Option<Widget>,
+    /// Whether the challenge must have been solved for the action of the route.
+    pub(crate) expects_action: bool,
+    digest: NameDigest,
+    /// The member of `captcha.options`, up to the text of the offer.
+    option: String,
+}
+
+/// The accounts of a route. A judge is named by its index.
+#[derive(Debug)]
+pub(crate) struct Judges {
+    all: Vec<Arc<Judge>>,
+    lists: Vec<Range<usize>>,
+    step_up: Option<(usize, Score)>,
+    old: Option<(usize, Option<SystemTime>)>,
+}
+
+impl Judge {
+    fn new(
+        account: &Account,
+        selection: &Selection,
+        policy: &RoutePolicy,
+        fields: &TokenFields,
+        widgets: &[Widget],
+        header: &str,
+    ) -> Result<Self, ConfigError> {
+        let check = Arc::clone(account.check());
+        let check: Arc<dyn HumanCheck> = match &policy.requires {
+            Some(required) => {
+                let rules = selection.rules_for(account, required);
+                Arc::new(Enforce::new(check, rules)?)
+            }
+            None => check,
+        };
+        let mut left_out = selection.not_demanded(account);
+        let expects_action = left_out.all(|fact| fact != FactKind::Action);
+        policy.validate(account.capabilities(), expects_action)?;
+        let of_site = || {
+            widgets
+                .iter()
+                .find(|widget| widget.provider() == account.provider())
+        };
+        let widget = account.widget().or_else(of_site);
+        let widget = widget
+            .map(|widget| with_action(widget, policy))
+            .transpose()?;
+        Ok(Self {
+            option: option(account, widget.as_ref(), header),
+            accepted: fields.accepted(check.providers()),
+            own: fields.accepted(std::slice::from_ref(account.provider())),
+            digest: account.digest(),
+            account: account.clone(),
+            check,
+            widget,
+            expects_action,
+        })
+    }
+
+    /// Returns the JSON object of a refusal's option, with an offer for this account.
+    pub(crate) fn option(&self, offer: &str) -> String {
+        format!("{}{offer}\"}}", self.option)
+    }
+
+    /// Returns what stands for the account in an offer.
+    pub(crate) fn digest(&self) -> NameDigest {
+        self.digest
+    }
+
+    /// Returns whether another account should judge.
+    fn is_out(&self, on: FallbackOn) -> bool {
+        self.account.health().is_out(on)
+    }
+}
+
+/// Puts the name of an account other than the primary into an error about a demand of the route that
+/// it cannot meet.
+fn of_account(account: &Account, error: ConfigError) -> ConfigError {
+    let name = account.name();
+    let key = match error.field() {
+        "action" | "hostnames" | "max_age" | "min_score" => error.field().to_owned(),
+        _ => return error,
+    };
+    ConfigError::new(
+        "fallback",
+        format!(
+            "leads to {name:?}, and the route demands `{key}`, which that account never reports, so \
+             it would refuse every visitor"
+        ),
+        format!(
+            "name another account, or exempt this one: without.{name} = [\"{key}\"]; in code \
+             `Selection::without`"
+        ),
+    )
+}
+
+/// Returns the widget with the action of the policy, if its provider supports actions.
+pub(crate) fn with_action(widget: &Widget, policy: &RoutePolicy) -> Result<Widget, ConfigError> {
+    match &policy.action {
+        Some(action) if widget.spec().action.is_some() => {
+            widget.clone().with_action(action.clone())
+        }
+        _ => Ok(widget.clone()),
+    }
+}
+
+/// Returns what a script needs to show the challenge of an account, as the beginning of a JSON
+/// object. See docs/reference/refusal-responses.md.
+fn option(account: &Account, widget: Option<&Widget>, header: &str) -> String {
+    let provider = account.provider();
+    let text = json!({
+        "provider": provider.name(),
+        "field": widget.map_or_else(|| provider.fields().next(), |widget| Some(widget.field())),
+        "header": header,
+        "sitekey": widget.map(Widget::site_key),
+        "action": widget.and_then(Widget::action),
+    })
+    .to_string();
+    format!("{},\"offer\":\"", text.trim_end_matches('}'))
+}
+
+impl Judges {
+    /// Creates the judges of a route.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the policy cannot work with an account.
+    pub(crate) fn new(
+        selection: &Selection,
+        policy: &RoutePolicy,
+        fields: &TokenFields,
+        widgets: &[Widget],
+        header: &str,
+    ) -> Result<Self, ConfigError> {
+        let mut all = Vec::new();
+        let mut add = |account: &Account| -> Result<usize, ConfigError> {
+            let judge = Judge::new(account, selection, policy, fields, widgets, header);
+            let is_primary = account.name() == selection.list.accounts()[0].name();
+            let judge = match is_primary {
+                true => judge?,
+                false => judge.map_err(|error| of_account(account, error))?,
+            };
+            all.push(Arc::new(judge));
+            Ok(all.len() - 1)
+        };
+        let mut lists = Vec::new();
+        for list in selection.lists() {
+            let mut range = 0..0;
+            for (place, account) in list.accounts().iter().enumerate() {
+                let index = add(account)?;
+                if place == 0 {
+                    range.start = index;
+                }
+                range.end = index + 1;
+            }
+            lists.push(range);
+        }
+        let step_up = match &selection.step_up {
+            Some((account, floor)) => Some((add(account)?, *floor)),
+            None => None,
+        };
+        let old = match &selection.old {
+            Some(old) => Some((add(&old.account)?, old.sunset)),
+            None => None,
+        };
+        Ok(Self {
+            all,
+            lists,
+            step_up,
+            old,
+        })
+    }
+
+    pub(crate) fn get(&self, judge: usize) -> &Arc<Judge> {
+        &self.all[judge]
+    }
+
+    /// Returns the first account of the default list.
+    pub(crate) fn primary(&self) -> &Judge {
+        &self.all[0]
+    }
+
+    /// Returns the index of the first account of a list.
+    pub(crate) fn first_of(&self, list: usize) -> usize {
+        self.lists[list].start
+    }
+
+    /// Returns the account of a step-up, and the lowest score that leads to it.
+    pub(crate) fn step_up(&self) -> Option<(usize, Score)> {
+        self.step_up
+    }
+
+    /// Returns the account whose tokens still count and have no offer.
+    pub(crate) fn old(&self, now: SystemTime) -> Option<usize> {
+        let (judge, sunset) = self.old?;
+        sunset.is_none_or(|sunset| now < sunset).then_some(judge)
+    }
+
+    /// Returns whether a list has an account beside its first.
+    pub(crate) fn has_fallback(&self, list: usize) -> bool {
+        self.lists[list].len() > 1
+    }
+
+    /// Returns whether all accounts of a list are down, by evidence that no client can produce.
+    pub(crate) fn are_all_down(&self, list: usize) -> bool {
+        let mut judges = self.all[self.lists[list].clone()].iter();
+        judges.all(|judge| judge.account.is_down())
+    }
+
+    /// Returns the account that a new visitor meets, and why: the first of the list that works and
+    /// whose script can be loaded, or else the first that works. `None` if none works.
+    pub(crate) fn select(&self, list: usize, on: FallbackOn) -> Option<(usize, Why)> {
+        let range = self.lists[list].clone();
+        let first = range.start;
+        let why = |judge| match judge == first {
+            true => Why::Primary,
+            false => Why::Fallback,
+        };
+        let mut with_script_down = None;
+        for judge in range {
+            let account = &self.all[judge].account;
+            // Asked of every account, because it keeps the script watched.
+            let is_script_down = account.is_script_down();
+            if self.all[judge].is_out(on) {
+                account.health().recover();
+                continue;
+            }
+            if !is_script_down {
+                return Some((judge, why(judge)));
+            }
+            with_script_down = with_script_down.or(Some(judge));
+        }
+        with_script_down.map(|judge| (judge, why(judge)))
+    }
+
+    /// Returns the first account after `failed` in the list that works, for a visitor whose browser
+    /// reported that the widget failed.
+    pub(crate) fn select_after_widget_failure(
+        &self,
+        list: usize,
+        failed: usize,
+        on: FallbackOn,
+    ) -> Option<usize> {
+        let mut others = failed + 1..self.lists[list].end;
+        others.find(|judge| {
+            !self.all[*judge].is_out(on) && !self.all[*judge].account.is_script_down()
+        })
+    }
+
+    /// Returns whether the first account of the list should not judge now.
+    pub(crate) fn is_first_out(&self, list: usize, on: FallbackOn) -> bool {
+        self.all[self.first_of(list)].is_out(on)
+    }
+
+    /// Returns whether an account other than the first of the list accepts tokens that `has` says the
+    /// request has.
+    pub(crate) fn share_providers(&self, list: usize, has: impl Fn(&Accepted) -> bool) -> bool {
+        let first = self.first_of(list);
+        let mut others = self
+            .all
+            .iter()
+            .enumerate()
+            .filter(|(judge, _)| *judge != first);
+        others.any(|(_, judge)| has(&judge.accepted))
+    }
+
+    /// Returns the judge that an offer names.
+    ///
+    /// # Errors
+    ///
+    /// [`OfferFault::WrongAccount`] when the account is not, or no longer, in the list, and is neither
+    /// the step-up nor the old account.
+    pub(crate) fn named_by(
+        &self,
+        offer: &Offer,
+        list: usize,
+        now: SystemTime,
+    ) -> Result<usize, OfferFault> {
+        let range = self.lists[list].clone();
+        let candidates: &[usize] = match offer.why {
+            Why::Primary => &[range.start],
+            Why::Fallback | Why::WidgetFailure => &range.collect::<Vec<_>>(),
+            Why::StepUp => &self
+                .step_up
+                .map(|(judge, _)| judge)
+                .into_iter()
+                .collect::<Vec<_>>(),
+            Why::Arm => &[],
+        };
+        let old = self.old(now).filter(|_| offer.why == Why::Primary);
+        let mut known = candidates.iter().copied().chain(old);
+        known
+            .find(|judge| self.all[*judge].digest == offer.account)
+            .ok_or(OfferFault::WrongAccount)
+    }
+}

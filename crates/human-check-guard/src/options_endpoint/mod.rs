@@ -1,0 +1,188 @@
+mod pending_options;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use human_check_core::ConfigError;
+
+use crate::request_head::Single;
+use crate::{AttemptStore, Guard, GuardResponse, MemoryAttemptStore, RequestHead};
+pub use pending_options::PendingOptions;
+
+/// How many reports of a failed widget count for one address.
+const REPORTS: u32 = 5;
+
+/// The time in which they count.
+const REPORT_WINDOW: Duration = Duration::from_secs(60);
+
+/// An HTTP endpoint that tells pages which account the visitor meets, without a framework.
+///
+/// A page needs it if a cache keeps the page, if it stays open for long, or if it opens WebSockets
+/// and event streams, whose refusals it cannot read. `options_route` of the framework's crate makes a
+/// route of it.
+///
+/// `GET ?route=signup` returns what a refusal of that route has in the member `captcha`, with a new
+/// offer. It verifies nothing and counts no trigger. No cache may keep the response.
+///
+/// | status | when |
+/// | --- | --- |
+/// | 200 | the account to show, as JSON |
+/// | 403 | the request comes from a page of another origin, which is not in the list |
+/// | 404 | the route is unknown |
+/// | 503 | no account works; with `Retry-After` |
+///
+/// `GET ?route=signup&failed=NAME` reports that the widget of an account could not be shown. It has
+/// an effect only with
+/// [`Selection::with_fallback_on_widget_failure`](crate::Selection::with_fallback_on_widget_failure):
+/// the response then names the next account. Five reports a minute count for each address, and ten
+/// an hour for all together or, if that is more, one for 20 human verdicts of that hour.
+///
+/// ```
+/// use human_check_guard::{Guard, OptionsEndpoint, RoutePolicy};
+///
+/// # let turnstile = human_check_testkit::Scripted::human();
+/// let signup = Guard::new(turnstile, RoutePolicy::fail_closed("signup"))?;
+/// let endpoint = OptionsEndpoint::new([signup]).with_origins(["https://shop.example"])?;
+/// # Ok::<(), human_check_core::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct OptionsEndpoint(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    guards: Vec<Guard>,
+    origins: Vec<String>,
+    attempts: Arc<dyn AttemptStore>,
+}
+
+impl OptionsEndpoint {
+    /// Creates an endpoint for the routes of these guards, for pages of the same origin.
+    pub fn new(guards: impl IntoIterator<Item = Guard>) -> Self {
+        Self(Arc::new(Inner {
+            guards: guards.into_iter().collect(),
+            origins: Vec::new(),
+            attempts: Arc::new(MemoryAttemptStore::new(100_000)),
+        }))
+    }
+
+    /// Sets other origins whose pages may read the response, such as `https://shop.example`. Default:
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when an origin is not a scheme, `://` and a host.
+    pub fn with_origins<O: Into<String>>(
+        mut self,
+        origins: impl IntoIterator<Item = O>,
+    ) -> Result<Self, ConfigError> {
+        let origins: Vec<String> = origins.into_iter().map(Into::into).collect();
+        let is_origin = |origin: &str| {
+            let host = origin
+                .strip_prefix("https://")
+                .or_else(|| origin.strip_prefix("http://"));
+            host.is_some_and(|host| {
+                let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+                !host.is_empty() && host.bytes().all(fits)
+            })
+        };
+        if let Some(wrong) = origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(ConfigError::new(
+                "origins",
+                format!("holds {wrong:?}, which is no origin"),
+                "write a scheme and a host without a path, for example https://shop.example",
+            ));
+        }
+        let origins = origins
+            .into_iter()
+            .map(|origin| origin.to_ascii_lowercase());
+        Arc::make_mut(&mut self.0).origins = origins.collect();
+        Ok(self)
+    }
+
+    /// Sets the store that counts reports of failed widgets, for example one that several machines
+    /// share. Default: a [`MemoryAttemptStore`] for 100,000 addresses.
+    #[must_use]
+    pub fn with_attempt_store(mut self, attempts: impl AttemptStore) -> Self {
+        Arc::make_mut(&mut self.0).attempts = Arc::new(attempts);
+        self
+    }
+
+    /// Reads the head of a request. [`PendingOptions::respond`] then makes the response.
+    ///
+    /// The two steps are separate so that the future does not hold the request.
+    pub fn prepare(&self, head: &dyn RequestHead) -> PendingOptions {
+        let (mut route, mut failed) = (None, None);
+        for (name, value) in form_urlencoded::parse(head.query().unwrap_or_default().as_bytes()) {
+            match &*name {
+                "route" => route = Some(value.into_owned()),
+                "failed" => failed = Some(value.into_owned()),
+                _ => {}
+            }
+        }
+        let (allowed, cors) = self.origin(head);
+        let guards = self.0.guards.iter().map(Guard::snapshot);
+        let guard = guards
+            .into_iter()
+            .find(|guard| Some(guard.policy().name()) == route.as_deref());
+        let inspected = guard.as_ref().map(|guard| guard.inspect(head));
+        PendingOptions {
+            allowed,
+            cors,
+            list: inspected.as_ref().map_or(0, |inspected| inspected.list()),
+            client_ip: guard.as_ref().and_then(|guard| guard.client_ip(head)),
+            guard: guard.map(|guard| guard.decided_by().clone()),
+            failed,
+            attempts: Arc::clone(&self.0.attempts),
+        }
+    }
+
+    /// Returns whether the page of a request may have the response, and the origin that the response
+    /// must name for it.
+    fn origin(&self, head: &dyn RequestHead) -> (bool, Option<String>) {
+        let single = |name| {
+            let mut value = Single::default();
+            head.header(name, &mut |line| value.add(line));
+            value
+        };
+        let (origin, site) = (single("origin"), single("sec-fetch-site"));
+        if origin.is_unusable() || site.is_unusable() {
+            return (false, None);
+        }
+        if let Some(origin) = origin.as_str() {
+            let origin = origin.to_ascii_lowercase();
+            if self.0.origins.contains(&origin) {
+                return (true, Some(origin));
+            }
+        }
+        // Browsers state where a request comes from. Other programs may say anything, and gain nothing.
+        let is_same = match (site.as_str(), origin.as_str()) {
+            (Some(site), _) => matches!(site, "same-origin" | "none"),
+            (None, Some(origin)) => {
+                let host = origin.split_once("://").map(|(_, host)| host);
+                host.is_some_and(|host| {
+                    head.host()
+                        .is_some_and(|own| own.eq_ignore_ascii_case(host))
+                })
+            }
+            (None, None) => true,
+        };
+        (is_same, None)
+    }
+
+    /// Responds to a request, in one step.
+    ///
+    /// Dropping the future sends no response. A report may be counted or not.
+    pub async fn respond(&self, head: &dyn RequestHead) -> GuardResponse {
+        self.prepare(head).respond().await
+    }
+}
+
+impl fmt::Debug for OptionsEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OptionsEndpoint")
+            .field("guards", &self.0.guards)
+            .field("origins", &self.0.origins)
+            .finish_non_exhaustive()
+    }
+}

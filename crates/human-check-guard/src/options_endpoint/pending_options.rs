@@ -1,0 +1,103 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{REPORT_WINDOW, REPORTS};
+use crate::policy::add_attempt;
+use crate::selected::Selected;
+use crate::selection::Why;
+use crate::snapshot::Snapshot;
+use crate::{AttemptKey, AttemptStore, GuardResponse};
+
+/// A request for the options of a route that has no response yet.
+///
+/// [`OptionsEndpoint::prepare`](crate::OptionsEndpoint::prepare) creates it.
+#[derive(Debug)]
+#[must_use = "the client gets no response until `respond` is awaited"]
+pub struct PendingOptions {
+    pub(super) allowed: bool,
+    /// The origin whose pages may read the response, if it is another one.
+    pub(super) cors: Option<String>,
+    /// `None` if the route is unknown.
+    pub(super) guard: Option<Snapshot>,
+    pub(super) list: usize,
+    pub(super) client_ip: Option<IpAddr>,
+    /// The account whose widget failed, by the report of the browser.
+    pub(super) failed: Option<String>,
+    pub(super) attempts: Arc<dyn AttemptStore>,
+}
+
+impl PendingOptions {
+    /// Selects the account and returns the response, see
+    /// [`OptionsEndpoint`](crate::OptionsEndpoint).
+    ///
+    /// Dropping the future sends no response. A report may be counted or not.
+    pub async fn respond(self) -> GuardResponse {
+        if !self.allowed {
+            return self.response(
+                403,
+                r#"{"error":"This page may not read the options."}"#.into(),
+            );
+        }
+        let Some(guard) = &self.guard else {
+            return self.response(404, r#"{"error":"There is no such route."}"#.into());
+        };
+        let after_failure = self.after_widget_failure(guard).await;
+        let Some(selected) = after_failure.or_else(|| guard.select(self.list)) else {
+            let body = r#"{"captcha":{"required":false,"reset":false,"retry":false}}"#;
+            let mut response = self.response(503, body.into());
+            response.headers.push(("retry-after", "5".into()));
+            return response;
+        };
+        let body = format!(
+            r#"{{"why":"{}","captcha":{{"required":true,"reset":true,"options":[{}]}}}}"#,
+            selected.why(),
+            selected.option()
+        );
+        self.response(200, body)
+    }
+
+    /// Returns the account to show after a report that counts.
+    async fn after_widget_failure(&self, guard: &Snapshot) -> Option<Selected> {
+        let failed = self.failed.as_deref()?;
+        let selection = &guard.site().selection;
+        if !selection.falls_back_on_widget_failure {
+            return None;
+        }
+        let (on, judges) = (selection.fallback_on, guard.judges());
+        let (shown, _) = judges.select(self.list, on)?;
+        if judges.get(shown).account.name() != failed {
+            return None;
+        }
+        let next = judges.select_after_widget_failure(self.list, shown, on)?;
+        let key = match self.client_ip {
+            Some(ip) => AttemptKey::widget_failures(ip),
+            None => AttemptKey::named("widget-failures:unknown address"),
+        };
+        // A store that fails counts nothing, so that no report counts.
+        let reports = add_attempt(&*self.attempts, &key, REPORT_WINDOW)
+            .await
+            .ok()?;
+        if reports > REPORTS || !guard.site().widget_failures.admit() {
+            return None;
+        }
+        Some(guard.selected(next, Why::WidgetFailure))
+    }
+
+    /// Returns a response that no cache may keep.
+    fn response(&self, status: u16, body: String) -> GuardResponse {
+        let mut headers = vec![
+            ("content-type", "application/json".into()),
+            ("cache-control", "no-store".into()),
+            ("vary", "Origin".into()),
+            ("x-content-type-options", "nosniff".into()),
+        ];
+        if let Some(origin) = &self.cors {
+            headers.push(("access-control-allow-origin", origin.clone().into()));
+        }
+        GuardResponse {
+            status,
+            headers,
+            body,
+        }
+    }
+}
