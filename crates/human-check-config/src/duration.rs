@@ -14,6 +14,11 @@ pub(crate) fn optional<'de, D: Deserializer<'de>>(
     deserializer.deserialize_any(Written).map(Some)
 }
 
+/// Reads a required key, for `#[serde(deserialize_with = …)]`.
+pub(crate) fn required<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    deserializer.deserialize_any(Written)
+}
+
 /// Reads a text with a unit, and refuses a number without one.
 struct Written;
 

@@ -20,6 +20,8 @@ mod duration;
 mod issuer;
 mod keys;
 mod model;
+#[cfg(any(feature = "recaptcha", feature = "turnstile"))]
+mod previous_secret;
 mod provider_config;
 mod provider_kind;
 mod registered;

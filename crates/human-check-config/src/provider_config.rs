@@ -4,6 +4,8 @@ use human_check_http::{Endpoint, ProviderClient};
 #[cfg(feature = "altcha")]
 use crate::AltchaConfig;
 use crate::issuer::Issuer;
+#[cfg(any(feature = "recaptcha", feature = "turnstile"))]
+use crate::previous_secret::PreviousSecret;
 use crate::{EnterpriseKeyKind, ProviderKind};
 
 /// The settings of one account with a provider, for every kind of provider.
@@ -42,6 +44,10 @@ pub struct ProviderConfig {
     pub site_key: Option<String>,
     /// The secret, or the API key of reCAPTCHA Enterprise. Required, except with a `credential`.
     pub secret: Option<Secret>,
+    /// Another secret of the account, which is tried when the provider does not know
+    /// [`secret`](Self::secret). For Turnstile and for API keys of reCAPTCHA Enterprise. `None` by
+    /// default.
+    pub previous_secret: Option<Secret>,
     /// The sign-in to reCAPTCHA Enterprise, instead of an API key in `secret`.
     #[cfg(feature = "recaptcha")]
     pub credential: Option<human_check_recaptcha::Credential>,
@@ -103,6 +109,7 @@ impl ProviderConfig {
             kind,
             site_key: None,
             secret: None,
+            previous_secret: None,
             #[cfg(feature = "recaptcha")]
             credential: None,
             project: None,
@@ -274,13 +281,23 @@ impl ProviderConfig {
                 let project = self
                     .project
                     .ok_or_else(|| missing("project", "name the Google Cloud project"))?;
+                let site_key = site_key?;
+                let build = |credential| -> Result<Box<dyn HumanCheck>, ConfigError> {
+                    let (project, site_key, fields) =
+                        (project.clone(), site_key.clone(), fields.clone());
+                    let recaptcha =
+                        RecaptchaEnterprise::new(client, project, site_key, credential, kind)?;
+                    Ok(Box::new(match fields.is_empty() {
+                        true => recaptcha,
+                        false => recaptcha.with_form_fields(fields),
+                    }))
+                };
                 let credential = match self.credential {
                     Some(credential) => credential,
                     None => Credential::api_key(secret?)?,
                 };
-                let recaptcha =
-                    RecaptchaEnterprise::new(client, project, site_key?, credential, kind)?;
-                Box::new(with_fields!(recaptcha))
+                let previous = self.previous_secret.map(Credential::api_key).transpose()?;
+                PreviousSecret::or_alone(build(credential)?, previous.map(build).transpose()?)
             }
             #[cfg(feature = "siteverify")]
             ProviderKind::Cap
@@ -320,8 +337,15 @@ impl ProviderConfig {
             ProviderKind::Turnstile => {
                 use human_check_turnstile::Turnstile;
 
-                let turnstile = Turnstile::new(client, secret?)?;
-                Box::new(with_fields!(turnstile))
+                let build = |secret| -> Result<Box<dyn HumanCheck>, ConfigError> {
+                    let turnstile = Turnstile::new(client, secret)?;
+                    Ok(Box::new(match fields.is_empty() {
+                        true => turnstile,
+                        false => turnstile.with_form_fields(fields.clone()),
+                    }))
+                };
+                let previous = self.previous_secret.map(build).transpose()?;
+                PreviousSecret::or_alone(build(secret?)?, previous)
             }
         };
         Ok((check, None))

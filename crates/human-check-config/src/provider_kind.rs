@@ -142,7 +142,7 @@ impl ProviderKind {
     ///
     /// They are errors, because an operator would take an ignored key for a rule in force.
     pub(crate) fn meaningless_keys(self) -> Vec<(&'static str, &'static str)> {
-        const ALTCHA_ONLY: [&str; 4] = ["challenge_ttl", "difficulty", "previous_secret", "site"];
+        const ALTCHA_ONLY: [&str; 3] = ["challenge_ttl", "difficulty", "site"];
         const ENTERPRISE_ONLY: [&str; 4] = [
             "enterprise_key",
             "metadata_server",
@@ -163,11 +163,19 @@ impl ProviderKind {
                     ", whose tokens do not say where they were solved",
                 ),
                 ("max_in_flight", NO_NETWORK),
+                ("max_probes_per_day", NO_NETWORK),
+                ("probe_script", NO_NETWORK),
                 ("max_risk", ""),
                 ("min_score", ""),
             ]);
         } else {
             keys.extend(ALTCHA_ONLY.map(|key| (key, "")));
+            if !matches!(name, "turnstile" | "recaptcha-enterprise") {
+                keys.push((
+                    "previous_secret",
+                    ", which does not tell whether a wrong secret uses the token up",
+                ));
+            }
         }
         if name != "recaptcha-enterprise" {
             keys.extend(ENTERPRISE_ONLY.map(|key| (key, "")));

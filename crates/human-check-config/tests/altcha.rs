@@ -223,8 +223,8 @@ fn what_is_wrong_is_told_with_file_line_key_and_remedy() {
             ["providers.old.challenge_ttl", "nothing for turnstile"],
         ),
         (
-            "previous_secret = { env = \"BEFORE\" }",
-            ["providers.old.previous_secret", "nothing for turnstile"],
+            "site = \"www.example.com\"",
+            ["providers.old.site", "nothing for turnstile"],
         ),
     ] {
         let error = error_of(&old.replace(site_key, &format!("{site_key}\n{own}")));

@@ -6,11 +6,12 @@ use std::time::Duration;
 use human_check_core::{
     CircuitBreaker, CircuitBreakerPolicy, ConfigError, Enforce, HumanCheck, TestKeyPolicy, Widget,
 };
-use human_check_http::{Limits, ProviderClient};
+use human_check_http::{Endpoint, Limits, ProviderClient};
 
 use super::composer::{Composer, Shared};
 use super::named_provider::NamedProvider;
 use super::roles::Role;
+use super::script_url::ScriptUrl;
 use crate::issuer::Issuer;
 use crate::model::{CircuitBreakerTable, Model, ProviderTable};
 use crate::registered::AdapterSettings;
@@ -34,7 +35,7 @@ impl Composer<'_> {
     pub(super) fn account(
         &self,
         model: &Model,
-        role: Role,
+        role: &Role,
         name: &str,
         total: Duration,
     ) -> Result<Account, ConfigError> {
@@ -79,6 +80,30 @@ impl Composer<'_> {
             issuer,
             test_keys,
         })
+    }
+
+    /// Returns the probe of the account's script, if `probe_script` is set.
+    pub(super) fn script_probe(
+        &self,
+        name: &str,
+        table: &ProviderTable,
+        widget: Option<&Widget>,
+    ) -> Result<Option<ScriptUrl>, ConfigError> {
+        if !table.probe_script {
+            return Ok(None);
+        }
+        let endpoint = widget.map(|widget| Endpoint::parse(&widget.script_src()));
+        match endpoint {
+            Some(Ok(endpoint)) => Ok(Some(ScriptUrl {
+                client: self.client.clone(),
+                endpoint,
+            })),
+            _ => Err(self.context.wrong(
+                &KeyPath::provider(name).join("probe_script"),
+                "is set, and the account has no widget with a script on another host",
+                "leave it out",
+            )),
+        }
     }
 
     /// Composes an account whose adapter the program registered in code.
@@ -176,7 +201,7 @@ impl Composer<'_> {
     #[cfg(feature = "altcha")]
     fn altcha_store(
         &self,
-        role: Role,
+        role: &Role,
         name: &str,
         table: &ProviderTable,
         total: Duration,
@@ -205,7 +230,7 @@ impl Composer<'_> {
                 format!("write \"10s\" to \"{max_ttl}\", or leave it out for \"5m\""),
             ));
         }
-        if role == Role::Shadow {
+        if *role == Role::Shadow {
             let ttl = ttl + CLOCK_TOLERANCE;
             return Ok(Arc::new(
                 MemoryReplayStore::new(SHADOW_CAPACITY).with_ttl(ttl),

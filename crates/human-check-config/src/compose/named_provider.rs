@@ -286,9 +286,14 @@ impl Context<'_> {
             config.altcha.site = table.site.clone();
             config.altcha.difficulty = table.difficulty.map(Into::into);
             config.altcha.challenge_ttl = table.challenge_ttl;
-            if let Some(reference) = table.previous_secret.as_ref().filter(|_| with_secret) {
-                let path = account.join("previous_secret");
-                config.altcha.previous_secret = Some(self.secret(&path, Some(reference), "")?);
+        }
+        if let Some(reference) = table.previous_secret.as_ref().filter(|_| with_secret) {
+            let path = account.join("previous_secret");
+            let previous = Some(self.secret(&path, Some(reference), "")?);
+            match table.kind.is_self_hosted() {
+                #[cfg(feature = "altcha")]
+                true => config.altcha.previous_secret = previous,
+                _ => config.previous_secret = previous,
             }
         }
         config.project = table.project.clone();

@@ -5,6 +5,7 @@ mod guard_setup;
 mod reload;
 mod reloading_issuer;
 mod route;
+mod route_selection;
 mod snapshot;
 mod summary;
 mod warnings;
@@ -15,7 +16,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use human_check_core::{Clock, ConfigError, HumanCheck, Provider, SteadyClock};
-use human_check_guard::{ChallengeEndpoint, Guard};
+use human_check_guard::{ChallengeEndpoint, Guard, OptionsEndpoint};
 use human_check_http::ProviderClient;
 
 use crate::compose::Composer;
@@ -216,6 +217,21 @@ impl Deployment {
                 .with_guard(guard)
                 .with_attempt_store(Arc::clone(&self.0.stores.attempts))
         }))
+    }
+
+    /// Returns the endpoint from which pages fetch the account that their visitor meets. It knows the
+    /// routes with a table, and those that [`guard`](Self::guard) was called with before. It follows
+    /// every reload, apart from `check.origins`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when an entry of `check.origins` is no origin.
+    pub fn options_endpoint(&self) -> Result<OptionsEndpoint, ConfigError> {
+        let guards: Vec<Guard> = lock(&self.0.guards).values().cloned().collect();
+        let read = lock(&self.0.read);
+        let origins = read.snapshot.model.check.origins.iter().cloned();
+        let endpoint = OptionsEndpoint::new(guards).with_origins(origins)?;
+        Ok(endpoint.with_attempt_store(Arc::clone(&self.0.stores.attempts)))
     }
 
     /// Returns the names of the routes that have a table, and of those that [`guard`](Self::guard)

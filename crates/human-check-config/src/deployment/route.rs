@@ -9,7 +9,7 @@ use human_check_guard::{BodyLimits, ClientAddress, Guard, RoutePolicy, Trigger};
 use super::guard_setup::GuardSetup;
 use crate::compose::{Composed, with_origins};
 use crate::context::Context;
-use crate::model::{ChallengeTable, OutagePolicy, RouteTable, SiteTable};
+use crate::model::{ChallengeTable, Model, OutagePolicy, RouteTable, SiteTable};
 use crate::source::KeyPath;
 
 /// One route, and the table that all routes share.
@@ -29,12 +29,16 @@ impl Route<'_> {
     pub(crate) fn guard(
         &self,
         context: &Context<'_>,
+        model: &Model,
         composed: &Composed,
         guard_setup: &GuardSetup,
     ) -> Result<Guard, ConfigError> {
         let placed = |error: ConfigError| self.placed(context, error);
-        let policy = self.policy(context, composed)?;
-        let mut builder = Guard::builder(Arc::clone(&composed.check))
+        self.check_clearance(context, model)?;
+        let policy = self.policy(context, model, composed)?;
+        let selection = self.selection(context, model, composed)?;
+        let mut builder = Guard::builder_for(selection)
+            .with_attempt_store(Arc::clone(&composed.attempts))
             .with_client_address(client_address(self.site).map_err(placed)?)
             .with_body_limits(body_limits(self.site))
             .with_body_budget(composed.bodies.clone());
@@ -47,7 +51,15 @@ impl Route<'_> {
         if let Some(header) = &self.site.country_header {
             builder = builder.with_country_header(header);
         }
-        for widget in &composed.widgets {
+        // The widgets of a page that shows all of them at once.
+        let primary = self.primary(&model.check);
+        let widgets = match primary == model.check.account {
+            true => composed.widgets.as_slice(),
+            false => composed.accounts[primary]
+                .widget()
+                .map_or(&[][..], std::slice::from_ref),
+        };
+        for widget in widgets {
             builder = builder.with_widget(widget.clone());
         }
         guard_setup(self.name, builder)
@@ -63,8 +75,14 @@ impl Route<'_> {
                 "rename the field on one page, and name it with `fields` in that account's table";
             return context.placed(&"check".into(), error.with_remedy(remedy));
         }
+        if key == "dual_accept" {
+            return context.placed(&"check.dual_accept.use".into(), error);
+        }
         if SITE_KEYS.contains(&key.as_str()) {
             return context.placed(&KeyPath::site(&key), error);
+        }
+        if key == "fallback" && self.table.fallback.is_none() && self.table.account.is_none() {
+            return context.placed(&"check.fallback".into(), error);
         }
         let key = match key.as_str() {
             "trigger" => "challenge",
@@ -77,6 +95,7 @@ impl Route<'_> {
     fn policy(
         &self,
         context: &Context<'_>,
+        model: &Model,
         composed: &Composed,
     ) -> Result<RoutePolicy, ConfigError> {
         let table = self.table;
@@ -94,6 +113,13 @@ impl Route<'_> {
         if let Some(action) = &table.action {
             policy = policy.with_action(action.clone());
         }
+        if let Some(clearance) = &table.accept_clearance {
+            let from = clearance.from.iter().cloned();
+            policy = policy.with_accepted_clearance(from, clearance.ttl, clearance.max_requests);
+        }
+        if let Some(ttl) = self.issued_ttl(model) {
+            policy = policy.with_issued_clearance(ttl);
+        }
         if table.observe_only {
             policy = policy.with_observe_only();
         }
@@ -104,6 +130,16 @@ impl Route<'_> {
             .rules(composed)
             .map_err(|error| self.placed(context, error))?;
         Ok(policy.with_policy(rules))
+    }
+
+    /// Returns how long the clearances of this route count at most, if a route accepts them.
+    fn issued_ttl(&self, model: &Model) -> Option<Duration> {
+        let accepted = model
+            .routes
+            .values()
+            .filter_map(|route| route.accept_clearance.as_ref());
+        let own = accepted.filter(|clearance| clearance.from.iter().any(|from| from == self.name));
+        own.map(|clearance| clearance.ttl).max()
     }
 
     /// Returns the rules that a verdict must satisfy.

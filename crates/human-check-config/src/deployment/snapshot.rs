@@ -96,7 +96,7 @@ impl Snapshot {
             path: KeyPath::route(table_name),
             site: &self.model.site,
         };
-        route.guard(context, &self.composed, guard_setup)
+        route.guard(context, &self.model, &self.composed, guard_setup)
     }
 
     /// Returns the parts that requests read.
@@ -114,7 +114,7 @@ impl Snapshot {
 /// Returns the provider whose challenges pages fetch: that of an account with a role before one
 /// without, and altcha before CaptchaLa.
 fn issuing(model: &Model) -> Option<&'static Provider> {
-    let used = model.check.accounts();
+    let used = model.accounts();
     let issuing = model
         .providers
         .iter()

@@ -26,7 +26,7 @@ pub(crate) fn summary(model: &Model) -> String {
         format!("{name} ({}{notes})", kind.unwrap_or_default())
     };
     let check = &model.check;
-    let used = check.accounts();
+    let used = model.accounts();
     line("judges", account(&check.account));
     if let Some(name) = &check.failover {
         let when = match check.failover_when_declined {

@@ -10,7 +10,7 @@ use crate::model::{Model, OutagePolicy, ProviderTable};
 
 /// Returns one sentence for each setting that works and is probably wrong or dangerous.
 pub(crate) fn warnings(model: &Model, secrets: &[String]) -> Vec<String> {
-    let used = model.check.accounts();
+    let used = model.accounts();
     let accounts = || {
         model
             .providers
@@ -53,6 +53,13 @@ pub(crate) fn warnings(model: &Model, secrets: &[String]) -> Vec<String> {
                  makes many requests at once, opens the route for everybody"
             ));
         }
+    }
+    if model.check.offer_keys.is_empty() && model.needs_offer_keys() {
+        all.push(
+            "check: no offer_keys, so offers and clearances count in this process only and end with \
+             it"
+            .to_owned(),
+        );
     }
     if model.check.failover_when_declined {
         all.push(

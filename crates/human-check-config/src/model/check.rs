@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use super::ProxyRef;
+use super::{ProxyRef, SecretRef, Trouble};
 use crate::duration;
 
 /// Which account judges, and which other accounts have a role.
@@ -15,7 +15,25 @@ pub(crate) struct CheckTable {
     /// The account that judges.
     #[serde(rename = "use")]
     pub(crate) account: String,
-    /// The account that judges while the first one is unavailable. Pages show both widgets.
+    /// The accounts that visitors meet while the first one is down, in order. A page shows one of them
+    /// at a time. Default: none.
+    #[serde(default)]
+    pub(crate) fallback: Vec<String>,
+    /// Troubles that lead to a fallback, apart from an account that is down: declined, failures,
+    /// rate-limited. Risk: a client can cause each of them. Default: none.
+    #[serde(default)]
+    pub(crate) fallback_on: Vec<Trouble>,
+    /// The secrets that sign offers and clearances, 32 bytes or more each, the same on all machines.
+    /// The first signs, and all verify. Required with a store on a server. Default: a random one of
+    /// this process.
+    #[serde(default)]
+    pub(crate) offer_keys: Vec<SecretRef>,
+    /// The other origins whose pages may read the options of routes, such as `https://shop.example`.
+    /// Default: none.
+    #[serde(default)]
+    pub(crate) origins: Vec<String>,
+    /// The account that judges while the first one is unavailable. Pages show both widgets, and send
+    /// two tokens.
     pub(crate) failover: Option<String>,
     /// Whether to fail over, too, when the first provider declines to verify. Risk: an attacker who
     /// exhausts the first account's quota chooses the second provider. Default false.
@@ -40,7 +58,8 @@ impl CheckTable {
         let accept = self.dual_accept.as_ref().map(|accept| &accept.account);
         let shadow = self.shadow.as_ref().map(|shadow| &shadow.account);
         let others = [self.failover.as_ref(), accept, shadow];
-        let all = std::iter::once(&self.account).chain(others.into_iter().flatten());
+        let others = others.into_iter().flatten().chain(&self.fallback);
+        let all = std::iter::once(&self.account).chain(others);
         all.map(String::as_str).collect()
     }
 }

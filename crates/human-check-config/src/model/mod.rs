@@ -3,6 +3,7 @@
 //! A TOML file, variables and a figment are three syntaxes of this one model. The comments of the
 //! fields are also the descriptions in the JSON schema.
 
+mod accounts;
 mod check;
 #[cfg(feature = "siteverify")]
 mod dialect;
@@ -18,6 +19,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+pub(crate) use accounts::{
+    AccountsTable, ClearanceTable, Demand, OnWidgetFailure, StepUpTable, Trouble,
+};
 pub(crate) use check::{CheckTable, DualAcceptTable, ShadowTable};
 #[cfg(feature = "siteverify")]
 pub(crate) use dialect::{DialectTable, MarkupTable};
@@ -53,6 +57,57 @@ pub(crate) struct Model {
     /// The routes, each by the name that the application, logs and metrics know it by. The table
     /// `[routes."*"]` holds for routes without a table of their own.
     pub(crate) routes: BTreeMap<String, RouteTable>,
+}
+
+impl Model {
+    /// Returns the names of all accounts that have a role, for all routes or for one.
+    pub(crate) fn accounts(&self) -> Vec<&str> {
+        let mut all = self.check.accounts();
+        for route in self.routes.values() {
+            let lists = route.by_host.values().chain(route.by_country.values());
+            let of_lists =
+                lists.flat_map(|list| std::iter::once(&list.account).chain(&list.fallback));
+            let own = route.account.iter().chain(route.fallback.iter().flatten());
+            let step_up = route.step_up.iter().map(|step_up| &step_up.to);
+            all.extend(own.chain(of_lists).chain(step_up).map(String::as_str));
+        }
+        all
+    }
+
+    /// Returns whether a visitor may meet an account other than the one that judges.
+    pub(crate) fn has_fallback(&self) -> bool {
+        let of_route = |route: &RouteTable| {
+            let mut lists = route.by_host.values().chain(route.by_country.values());
+            let own = route
+                .fallback
+                .as_ref()
+                .is_some_and(|names| !names.is_empty());
+            own || lists.any(|list| !list.fallback.is_empty())
+        };
+        !self.check.fallback.is_empty() || self.routes.values().any(of_route)
+    }
+
+    /// Returns whether machines must agree on signed statements: offers or clearances.
+    pub(crate) fn needs_offer_keys(&self) -> bool {
+        let mut routes = self.routes.values();
+        self.has_fallback()
+            || routes.any(|route| route.step_up.is_some() || route.accept_clearance.is_some())
+            || self.has_dual_accept_of_one_kind()
+    }
+
+    /// Returns whether both accounts of the dual accept have one kind.
+    pub(crate) fn has_dual_accept_of_one_kind(&self) -> bool {
+        let kind = |name: &String| {
+            let table = self.providers.get(name)?;
+            // Accounts of these kinds have providers of their own.
+            let is_own = matches!(table.kind.as_str(), "registered" | "siteverify");
+            (!is_own).then_some(table.kind)
+        };
+        let accept = self.check.dual_accept.as_ref();
+        accept.is_some_and(|accept| {
+            kind(&accept.account).is_some() && kind(&accept.account) == kind(&self.check.account)
+        })
+    }
 }
 
 /// The accounts of a file. Its other tables are ignored.

@@ -26,8 +26,9 @@ pub(crate) struct ProviderTable {
     /// Where the secret is. Default: the variable `HUMAN_CHECK_SECRET_…` with the account's name in
     /// capitals, and `_` for other characters than letters and digits.
     pub(crate) secret: Option<SecretRef>,
-    /// Where the secret is that was in use before. Tokens of its challenges still pass. altcha
-    /// only.
+    /// Where the secret is that was in use before, or that comes into use soon. For altcha tokens of
+    /// its challenges still pass; for turnstile and recaptcha-enterprise it is tried when the
+    /// provider does not know the present secret.
     pub(crate) previous_secret: Option<SecretRef>,
     /// The name of the site, which is signed into challenges. Required for altcha. altcha only.
     pub(crate) site: Option<String>,
@@ -91,6 +92,16 @@ pub(crate) struct ProviderTable {
     /// The form fields that the token arrives in, if the page renames them.
     #[serde(default)]
     pub(crate) fields: Vec<String>,
+    /// Whether to find out about every 30 seconds whether the widget's script can be loaded. While it
+    /// cannot, new pages show the next account. Default false.
+    #[serde(default)]
+    pub(crate) probe_script: bool,
+    /// Whether the account counts as down whatever health probes say. Default false.
+    #[serde(default)]
+    pub(crate) force_down: bool,
+    /// How many health probes this process sends a day, beyond which it sends two in five minutes.
+    /// Providers that bill by the call bill them. Default 1000, for recaptcha-enterprise 100.
+    pub(crate) max_probes_per_day: Option<u32>,
     /// How many checks may be in flight at once. Default 512.
     pub(crate) max_in_flight: Option<usize>,
     /// When to stop calling the provider for some time. Default: the defaults of that table.

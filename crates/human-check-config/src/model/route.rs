@@ -1,8 +1,11 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::OutagePolicy;
+use super::{
+    AccountsTable, ClearanceTable, Demand, OnWidgetFailure, OutagePolicy, StepUpTable, Trouble,
+};
 use crate::duration;
 
 /// What a route demands of a request, and what it does without a verdict.
@@ -10,6 +13,33 @@ use crate::duration;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RouteTable {
+    /// The account that judges. Default: that of `check.use`.
+    #[serde(rename = "use")]
+    pub(crate) account: Option<String>,
+    /// The accounts that visitors meet while the first one is down, in order. Default: those of
+    /// `check.fallback`, or none for a route with an account of its own.
+    pub(crate) fallback: Option<Vec<String>>,
+    /// Troubles that lead to a fallback, apart from an account that is down. Default: those of
+    /// `check.fallback_on`.
+    pub(crate) fallback_on: Option<Vec<Trouble>>,
+    /// The accounts for requests to a host, by its name. Each needs `hostnames` of its own.
+    #[serde(default)]
+    pub(crate) by_host: BTreeMap<String, AccountsTable>,
+    /// The accounts for clients in a country, by its two-letter code. Needs `site.country_header`.
+    #[serde(default)]
+    pub(crate) by_country: BTreeMap<String, AccountsTable>,
+    /// The stronger challenge for a visitor whose score is slightly too low. Needs a replay store.
+    pub(crate) step_up: Option<StepUpTable>,
+    /// What a browser's report that a widget failed leads to: "ignore" (default) or "fallback". Risk:
+    /// a client can make such a report. Needs a replay store.
+    #[serde(default)]
+    pub(crate) on_widget_failure: OnWidgetFailure,
+    /// The clearances of other routes that count here in the place of a token.
+    pub(crate) accept_clearance: Option<ClearanceTable>,
+    /// The demands of the route that an account is exempt from, by its name. The check is weaker
+    /// while that account judges.
+    #[serde(default)]
+    pub(crate) without: BTreeMap<String, Vec<Demand>>,
     /// What happens while the provider is unavailable: "fail-closed" (default) or "fail-open".
     #[serde(default)]
     pub(crate) on_outage: OutagePolicy,

@@ -8,7 +8,7 @@ mod sinks;
 use std::sync::Arc;
 
 use human_check_core::{ConfigError, ReplayStore};
-use human_check_guard::{AttemptStore, MemoryAttemptStore};
+use human_check_guard::{AttemptStore, MemoryAttemptStore, OfferKeys};
 
 use crate::context::Context;
 use crate::model::{Model, StoreKind, StoreTable};
@@ -22,6 +22,8 @@ pub(crate) struct Stores {
     pub(crate) replay: Option<Arc<dyn ReplayStore>>,
     /// The store that counts requests.
     pub(crate) attempts: Arc<dyn AttemptStore>,
+    /// The key of offers where the configuration names none.
+    pub(crate) random_keys: OfferKeys,
     #[cfg(feature = "redis")]
     servers: Vec<human_check_redis::RedisServer>,
     tables: (Option<StoreTable>, Option<StoreTable>),
@@ -33,6 +35,7 @@ impl Stores {
         Self {
             replay: None,
             attempts: Arc::new(MemoryAttemptStore::new(0)),
+            random_keys: OfferKeys::random(),
             #[cfg(feature = "redis")]
             servers: Vec::new(),
             tables: (None, None),
