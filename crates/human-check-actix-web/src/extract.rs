@@ -342,7 +342,7 @@ where
         Box::pin(async move {
             let refused = |refused| refuse(&request, refused);
             // A client without a good token must not make the server hold its upload.
-            if C::BODY == Some(BodyKind::Multipart) && guarded.has_header_token() {
+            if C::BODY == Some(BodyKind::Multipart) && guarded.decides_by_header() {
                 let by_header = decide_by_header(&request, guarded.guard()).await;
                 let visitor: Result<Visitor, _> = by_header.require();
                 if let Err(denied) = visitor {

@@ -9,6 +9,7 @@ mod extract;
 mod head;
 mod middleware;
 mod multipart;
+mod options_route;
 
 human_check_guard::integration::proof_types!();
 
@@ -17,6 +18,9 @@ pub use error::{ErrorHandler, HumanError};
 pub use extract::{Extracted, HumanForm, HumanJson, HumanMultipart, HumanQuery, TokenCarrier};
 pub use head::Head;
 pub use human_check_guard as guard;
-pub use human_check_guard::{Guard, Rejection, RoutePolicy, Trigger, Unverified, Visitor};
+pub use human_check_guard::{
+    Guard, OptionsEndpoint, Rejection, RoutePolicy, Selected, Trigger, Unverified, Visitor,
+};
 pub use middleware::{HumanMiddleware, HumanService};
 pub use multipart::MultipartWithToken;
+pub use options_route::options_route;

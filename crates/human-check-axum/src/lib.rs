@@ -8,6 +8,7 @@ mod error;
 mod extract;
 mod head;
 mod middleware;
+mod options_route;
 
 human_check_guard::integration::proof_types!();
 
@@ -16,5 +17,8 @@ pub use error::{HumanError, respond};
 pub use extract::{HumanBody, HumanForm, HumanJson, HumanMultipart};
 pub use head::Head;
 pub use human_check_guard as guard;
-pub use human_check_guard::{Guard, Rejection, RoutePolicy, Trigger, Unverified, Visitor};
+pub use human_check_guard::{
+    Guard, OptionsEndpoint, Rejection, RoutePolicy, Selected, Trigger, Unverified, Visitor,
+};
 pub use middleware::{HumanLayer, HumanService};
+pub use options_route::options_route;

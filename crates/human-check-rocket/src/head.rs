@@ -29,6 +29,17 @@ impl RequestHead for Head<'_, '_> {
         self.0.remote().map(|peer| peer.ip())
     }
 
+    fn host(&self) -> Option<String> {
+        // Rocket reads it from the URL of an HTTP/2 request, or else from the header.
+        let is_repeated = self.0.headers().get("host").nth(1).is_some();
+        let host = self.0.host().filter(|_| !is_repeated);
+        host.map(ToString::to_string)
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.0.uri().query().map(|query| query.as_str())
+    }
+
     fn headers(&self, line: &mut dyn FnMut(&str, &[u8])) {
         for header in self.0.headers().iter() {
             line(header.name().as_str(), header.value().as_bytes());

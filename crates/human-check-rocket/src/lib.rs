@@ -10,6 +10,7 @@ mod form_with_token;
 mod head;
 mod local;
 mod middleware;
+mod options_route;
 mod request_guard;
 mod routes;
 
@@ -21,6 +22,9 @@ pub use error::HumanError;
 pub use extract::{HumanForm, HumanJson};
 pub use head::Head;
 pub use human_check_guard as guard;
-pub use human_check_guard::{Guard, Rejection, RoutePolicy, Trigger, Unverified, Visitor};
+pub use human_check_guard::{
+    Guard, OptionsEndpoint, Rejection, RoutePolicy, Selected, Trigger, Unverified, Visitor,
+};
 pub use middleware::HumanFairing;
+pub use options_route::options_route;
 pub use routes::GuardRoutes;
