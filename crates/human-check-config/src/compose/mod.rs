@@ -44,7 +44,7 @@ pub(crate) struct Composed {
     /// The keys that sign offers and clearances.
     pub(crate) offer_keys: OfferKeys,
     /// The store that offers which count once are claimed in.
-    pub(crate) replay: Option<Arc<dyn ReplayStore>>,
+    pub(crate) offers: Option<Arc<dyn ReplayStore>>,
     /// The widgets that pages show.
     pub(crate) widgets: Vec<Widget>,
     /// The issuers of challenges or server tokens of the accounts that have a role.
@@ -119,7 +119,7 @@ impl Composer<'_> {
             accounts: accounts.met,
             old,
             offer_keys: self.offer_keys(model)?,
-            replay: self.stores.replay.clone(),
+            offers: self.stores.offers.clone(),
             widgets: accounts.widgets,
             issuers: accounts.issuers,
             test_keys: accounts.test_keys,

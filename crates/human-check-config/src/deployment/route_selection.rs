@@ -33,7 +33,7 @@ impl Route<'_> {
         if let Some(timeout) = model.check.timeout {
             selection = selection.with_total_timeout(timeout);
         }
-        if let Some(store) = &composed.replay {
+        if let Some(store) = &composed.offers {
             selection = selection.with_replay_store(Arc::clone(store));
         }
         if let Some((old, sunset)) = &composed.old

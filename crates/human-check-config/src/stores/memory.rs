@@ -1,6 +1,7 @@
 //! Creates stores in the memory of this process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use human_check_core::{ConfigError, MemoryReplayStore, ReplayStore};
 use human_check_guard::{AttemptStore, MemoryAttemptStore};
@@ -19,6 +20,14 @@ pub(super) fn replay(
 ) -> Result<Arc<dyn ReplayStore>, ConfigError> {
     let capacity = capacity(context, "replay_store", table)?;
     Ok(Arc::new(MemoryReplayStore::new(capacity)))
+}
+
+/// How many offers that count once fit into memory.
+const OFFERS: usize = 100_000;
+
+/// Creates the store of offers that count once. It remembers them for as long as they hold.
+pub(super) fn offers() -> Arc<dyn ReplayStore> {
+    Arc::new(MemoryReplayStore::new(OFFERS).with_ttl(Duration::from_secs(900)))
 }
 
 /// Creates the store of `[attempt_store]`.

@@ -20,6 +20,9 @@ pub(crate) use sinks::Sinks;
 pub(crate) struct Stores {
     /// The store that claims tokens, if there is a `[replay_store]`.
     pub(crate) replay: Option<Arc<dyn ReplayStore>>,
+    /// The store that claims offers which count once, if there is a `[replay_store]`. On a server it is
+    /// the same store; in memory it is another one, which remembers longer.
+    pub(crate) offers: Option<Arc<dyn ReplayStore>>,
     /// The store that counts requests.
     pub(crate) attempts: Arc<dyn AttemptStore>,
     /// The key of offers where the configuration names none.
@@ -34,6 +37,7 @@ impl Stores {
     pub(crate) fn none() -> Self {
         Self {
             replay: None,
+            offers: None,
             attempts: Arc::new(MemoryAttemptStore::new(0)),
             random_keys: OfferKeys::random(),
             #[cfg(feature = "redis")]
@@ -46,7 +50,12 @@ impl Stores {
     pub(crate) fn open(context: &Context<'_>, model: &Model) -> Result<Self, ConfigError> {
         let mut stores = Self::none();
         if let Some(table) = &model.replay_store {
-            stores.replay = Some(stores.open_replay(context, table)?);
+            let replay = stores.open_replay(context, table)?;
+            stores.offers = Some(match table.kind {
+                StoreKind::Memory => memory::offers(),
+                StoreKind::Redis => Arc::clone(&replay),
+            });
+            stores.replay = Some(replay);
         }
         stores.attempts = match &model.attempt_store {
             None => Arc::new(MemoryAttemptStore::new(CAPACITY)),

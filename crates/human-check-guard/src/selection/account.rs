@@ -36,6 +36,8 @@ pub struct Account {
     kind: Arc<str>,
     provider: Provider,
     check: Arc<dyn HumanCheck>,
+    /// What its own verdicts carry, without those of a dual accept.
+    own_capabilities: Capabilities,
     widget: Option<Widget>,
     interactive: bool,
     health: Arc<AccountHealth>,
@@ -66,6 +68,7 @@ impl Account {
             kind: provider.name().into(),
             name,
             provider,
+            own_capabilities: check.capabilities(),
             check,
             widget: None,
             interactive: true,
@@ -172,6 +175,11 @@ impl Account {
 
     pub(crate) fn check(&self) -> &Arc<dyn HumanCheck> {
         &self.check
+    }
+
+    /// Returns what the verdicts of the account itself carry.
+    pub(crate) fn own_capabilities(&self) -> Capabilities {
+        self.own_capabilities
     }
 
     pub(crate) fn capabilities(&self) -> Capabilities {

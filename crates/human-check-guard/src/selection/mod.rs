@@ -195,8 +195,9 @@ impl Selection {
 
     /// Sets the store that remembers offers which count once. Default: none.
     ///
-    /// All machines need a common store, for example one on Redis. With a store in memory an offer
-    /// counts once on each machine.
+    /// It must remember an offer for 13 minutes: give a
+    /// [`MemoryReplayStore`](human_check_core::MemoryReplayStore) that ttl. All machines need a common
+    /// store, for example one on Redis. With a store in memory an offer counts once on each machine.
     #[must_use]
     pub fn with_replay_store(mut self, store: impl ReplayStore) -> Self {
         self.single_use = Some(Arc::new(store));
@@ -377,7 +378,7 @@ impl Selection {
                 format!("leads to {:?}, where it begins", account.name()),
                 "name another account",
             )
-        } else if primary.capabilities().of(FactKind::Score) == Support::Never {
+        } else if primary.own_capabilities().of(FactKind::Score) == Support::Never {
             (
                 format!("begins at {:?}, which reports no score", primary.name()),
                 "leave it out, or use a primary account that reports a score",

@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod decision;
+mod every_option_passes;
+mod fake_account;
+mod selection;
 mod streaks;
 mod support;
 mod twins;
