@@ -68,6 +68,7 @@ impl GuardBuilder {
             attempts: None,
             session: None,
             widget_failures: Arc::default(),
+            used_offers: Arc::default(),
         };
         Self {
             site,

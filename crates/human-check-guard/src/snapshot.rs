@@ -17,7 +17,8 @@ use crate::integration::BodyBudget;
 use crate::judges::{Judges, with_action};
 use crate::selected::Selected;
 use crate::selection::{
-    NameDigest, Offer, OfferKeys, Selection, Why, name_digest, report_offer, report_selected,
+    NameDigest, Offer, OfferKeys, Selection, UsedOffers, Why, name_digest, report_offer,
+    report_selected,
 };
 use crate::tokens::TokenFields;
 use crate::widget_failures::WidgetFailures;
@@ -46,6 +47,7 @@ pub(crate) struct Site {
     pub(crate) attempts: Option<Arc<dyn AttemptStore>>,
     pub(crate) session: Option<SessionOf>,
     pub(crate) widget_failures: Arc<WidgetFailures>,
+    pub(crate) used_offers: Arc<UsedOffers>,
 }
 
 /// Returns the session that a request belongs to.

@@ -310,8 +310,12 @@ impl Judging<'_> {
         };
         let claimed = tokio::time::timeout(Duration::from_secs(1), claim).await;
         match claimed.ok().flatten() {
-            Some(Claimed::First) => None,
+            Some(Claimed::First) => {
+                self.guard.site().used_offers.add(offer.nonce);
+                None
+            }
             Some(Claimed::Duplicate) => {
+                self.guard.site().used_offers.add(offer.nonce);
                 report_offer(self.guard.policy().name(), offer.why.as_str(), "used");
                 Some(Judged {
                     provider: Some(self.judge().account.provider().clone()),
@@ -340,7 +344,9 @@ impl Judging<'_> {
             _ => DenialReason::VerificationFailed,
         };
         // The offer still holds, so the visitor may solve the same challenge again.
-        let shown = self.submitted.offer.as_ref().map(|offer| {
+        let used = &self.guard.site().used_offers;
+        let offer = self.submitted.offer.as_ref();
+        let shown = offer.filter(|offer| !used.has(&offer.nonce)).map(|offer| {
             self.guard
                 .selected_by(self.submitted.judge, offer.why, offer.text.clone())
         });

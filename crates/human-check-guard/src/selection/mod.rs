@@ -9,6 +9,7 @@ mod offer_keys;
 mod old_account;
 mod reported;
 mod script_watch;
+mod used_offers;
 mod why;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub(crate) use offer_keys::{fill_random, is_equal, name_digest, sign};
 pub(crate) use old_account::OldAccount;
 pub(crate) use reported::{offer as report_offer, selected as report_selected};
 pub use script_watch::ScriptProbe;
+pub(crate) use used_offers::UsedOffers;
 pub use why::Why;
 
 /// The default time for a decision.

@@ -1,9 +1,11 @@
 //! The decisions and the responses of a guard, without a framework.
 #![allow(clippy::unwrap_used)]
 
+mod clearance;
 mod decision;
 mod every_option_passes;
 mod fake_account;
+mod options;
 mod selection;
 mod streaks;
 mod support;

@@ -28,6 +28,17 @@ pub(crate) async fn decide(guard: &Guard, head: &Head, text: &str) -> Decision {
         .await
 }
 
+/// Decides about a request with this token in this field.
+pub(crate) async fn token_of(guard: &Guard, field: &str, text: &str) -> Decision {
+    let mut tokens = SubmittedTokens::none();
+    tokens.push(guard.fields().find(field).unwrap(), text);
+    guard
+        .inspect(&Head::new())
+        .with_tokens(tokens)
+        .decide()
+        .await
+}
+
 /// The head of a request, built by a test.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
