@@ -21,4 +21,5 @@ mod http2;
 mod proof_of_work;
 mod providers;
 mod rocket_only;
+mod selection;
 mod withheld;

@@ -81,6 +81,7 @@ impl App {
         let guards = Guards {
             comments: signup.with_policy(policy("comments")).unwrap(),
             signup,
+            options: human_check_guard::OptionsEndpoint::new([]),
             proof_of_work: Some(with_widget(challenges)),
         };
         Self {

@@ -309,6 +309,26 @@ pub(crate) async fn buffered(
     }
 }
 
+/// Reads a short form into memory, if the page of a refusal may send it again.
+pub(crate) async fn keep_form(
+    request: &HttpRequest,
+    guarded: &mut GuardedRequest,
+    payload: Payload,
+    limit: BodyLimit,
+) -> Result<Payload, Rejection> {
+    let is_short = |length| length <= GuardedRequest::MAX_KEPT_FORM_BYTES as u64;
+    if !guarded.keeps_form()
+        || is_encoded(request)
+        || !content_length(request).is_some_and(is_short)
+        || request.headers().contains_key(UPGRADE)
+    {
+        return Ok(payload);
+    }
+    let body = buffered(payload, guarded, limit).await?;
+    guarded.keep_form_body(&body);
+    Ok(Payload::from(body))
+}
+
 /// Returns whether a body is compressed, so that a scan of its bytes cannot find a token.
 pub(crate) fn is_encoded(request: &HttpRequest) -> bool {
     let mut encodings = request.headers().get_all("content-encoding");

@@ -16,6 +16,7 @@ use human_check_guard::{Guard, Visitor};
 use serde::de::DeserializeOwned;
 
 use crate::body::{self, Reading};
+use crate::clearance_middleware::keep_cookie;
 use crate::error::{HumanError, refuse};
 use crate::multipart::MultipartWithToken;
 use crate::{Head, Human, MaybeHuman};
@@ -113,6 +114,7 @@ fn from_head<D: FromDecision>(
     let request = request.clone();
     Box::pin(async move {
         let decision = decision.await;
+        keep_cookie(&request, &decision);
         request.extensions_mut().insert(decision.clone());
         let refused = match decision.require() {
             Ok(demanded) => return Ok(demanded),
@@ -333,7 +335,7 @@ where
             Ok(guard) => guard,
             Err(error) => return Box::pin(async { Err(error) }),
         };
-        let guarded = GuardedRequest::new(guard, &Head(request));
+        let mut guarded = GuardedRequest::new(guard, &Head(request));
         let mut payload = match C::BODY {
             Some(_) => payload.take(),
             None => Payload::None,
@@ -357,6 +359,13 @@ where
                     body::limited(&request, &guarded, &mut payload, limit).map_err(refused)?
                 }
             };
+            if C::BODY == Some(BodyKind::Form)
+                && let Some(limit) = limit
+            {
+                limited = body::keep_form(&request, &mut guarded, limited, limit)
+                    .await
+                    .map_err(refused)?;
+            }
             let parsing = guarded.extracting(|| C::from_request(&request, &mut limited));
             let parsing = without_panics(parsing);
             let timeout = limit.map_or(Duration::MAX, |limit| limit.timeout);
@@ -376,7 +385,9 @@ where
                 }
             };
             let earlier = concurrent_or_earlier(&request, guarded.guard()).await;
-            match guarded.require(tokens, earlier.as_ref()).await {
+            let decision = guarded.decide(tokens, earlier.as_ref()).await;
+            keep_cookie(&request, &decision);
+            match decision.require() {
                 Ok(proof) => Ok(Self { value, proof }),
                 Err(denied) => Err(refused(denied)),
             }

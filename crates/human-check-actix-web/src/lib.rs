@@ -4,6 +4,7 @@
 
 mod body;
 mod challenge_route;
+mod clearance_middleware;
 mod error;
 mod extract;
 mod head;
@@ -14,6 +15,7 @@ mod options_route;
 human_check_guard::integration::proof_types!();
 
 pub use challenge_route::challenge_route;
+pub use clearance_middleware::{ClearanceMiddleware, ClearanceService};
 pub use error::{ErrorHandler, HumanError};
 pub use extract::{Extracted, HumanForm, HumanJson, HumanMultipart, HumanQuery, TokenCarrier};
 pub use head::Head;

@@ -11,6 +11,7 @@ use human_check_guard::integration::{BodyKind, GuardedRequest, SubmittedTokens, 
 use human_check_guard::{Guard, Rejection, Visitor};
 
 use crate::body::{buffered, drain, is_encoded, limited};
+use crate::clearance_middleware::{keep_cookie, send_cookie};
 use crate::extract::earlier;
 use crate::{Head, HumanError};
 
@@ -150,7 +151,9 @@ where
             match screen(&middleware, &guard, &mut request).await {
                 Ok(()) => {
                     request.extensions_mut().insert(guard);
-                    Ok(service.call(request).await?.map_into_left_body())
+                    let mut response = service.call(request).await?;
+                    send_cookie(&mut response);
+                    Ok(response.map_into_left_body())
                 }
                 // Not `Err`, because middleware around this one would not see a response then.
                 Err(refused) => {
@@ -169,13 +172,14 @@ async fn screen(
     guard: &Guard,
     request: &mut ServiceRequest,
 ) -> Result<(), Rejection> {
-    let guarded = GuardedRequest::new(guard.clone(), &Head(request.request()));
+    let mut guarded = GuardedRequest::new(guard.clone(), &Head(request.request()));
     let tokens = match middleware.reads_bodies {
-        true => scan_body(&guarded, request).await?,
+        true => scan_body(&mut guarded, request).await?,
         false => SubmittedTokens::none(),
     };
     let earlier = earlier(request.request());
     let decision = guarded.decide(tokens, earlier.as_ref()).await;
+    keep_cookie(request.request(), &decision);
     request.extensions_mut().insert(decision.clone());
     let visitor: Result<Visitor, _> = decision.require();
     if let Err(refused) = visitor {
@@ -189,7 +193,7 @@ async fn screen(
 
 /// Reads a form or JSON body, puts it back, and returns its tokens.
 async fn scan_body(
-    guarded: &GuardedRequest,
+    guarded: &mut GuardedRequest,
     request: &mut ServiceRequest,
 ) -> Result<SubmittedTokens, Rejection> {
     let kind = BodyKind::of(request.content_type());
@@ -203,6 +207,9 @@ async fn scan_body(
     let (head, payload) = request.parts_mut();
     let (payload, _) = limited(head, guarded, payload, limit)?;
     let body = buffered(payload, guarded, limit).await?;
+    if kind == BodyKind::Form {
+        guarded.keep_form_body(&body);
+    }
     let tokens = scan(guarded.guard().fields(), &body);
     request.set_payload(Payload::from(body));
     Ok(tokens)

@@ -62,6 +62,28 @@ pub(crate) fn limited(
     })
 }
 
+/// Reads a short form into memory, if the page of a refusal may send it again.
+pub(crate) async fn keep_form(
+    guarded: &mut GuardedRequest,
+    body: Body,
+    limit: BodyLimit,
+) -> Result<Body, Rejection> {
+    let is_short = |upper| upper <= GuardedRequest::MAX_KEPT_FORM_BYTES as u64;
+    if !guarded.keeps_form() || !body.size_hint().upper().is_some_and(is_short) {
+        return Ok(body);
+    }
+    let reading = tokio::time::timeout(limit.timeout, body.collect());
+    match guarded.in_time(reading.await)? {
+        Ok(collected) => {
+            let bytes = collected.to_bytes();
+            guarded.keep_form_body(&bytes);
+            Ok(bytes.into())
+        }
+        // The client closed the connection, or its framing is invalid.
+        Err(_) => Err(guarded.refuse(DenialReason::InvalidToken)),
+    }
+}
+
 /// A body whose bytes count as held in memory.
 struct Held {
     body: Body,
@@ -122,6 +144,9 @@ pub(crate) async fn buffered(
         // The client closed the connection, or its framing is invalid.
         Err(_) => return Err(guarded.refuse(DenialReason::InvalidToken)),
     };
+    if kind == BodyKind::Form {
+        guarded.keep_form_body(&bytes);
+    }
     let tokens = tokens(guarded.guard().fields(), &parts, &bytes).await;
     Ok((Request::from_parts(parts, bytes.into()), tokens))
 }

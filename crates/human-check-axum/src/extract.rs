@@ -1,4 +1,6 @@
-use axum::extract::{FromRef, FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
+use axum::extract::{
+    FromRef, FromRequest, FromRequestParts, OptionalFromRequestParts, Query, Request,
+};
 use axum::http::Method;
 use axum::http::request::Parts;
 use axum::{Form, Json};
@@ -9,6 +11,7 @@ use human_check_guard::{DenialReason, Guard};
 use serde::de::DeserializeOwned;
 
 use crate::body;
+use crate::clearance_layer::IssuedCookie;
 use crate::{Head, Human, HumanError, MaybeHuman};
 
 /// Returns the guard for this request: the nearest `Extension<Guard>`, or else the guard of the
@@ -32,6 +35,7 @@ where
         .with_tokens(SubmittedTokens::none());
     let earlier = parts.extensions.get::<Decision>().cloned();
     let decision = pending.decide_after(earlier.as_ref()).await;
+    IssuedCookie::keep(IssuedCookie::of(&parts.extensions), &decision);
     parts.extensions.insert(decision.clone());
     Ok(decision.require()?)
 }
@@ -128,6 +132,27 @@ human_check_guard::integration::checked_types! {
     /// ```
     HumanJson
 
+    /// The query of a GET, without the token, and the proof that the token in it was verified.
+    ///
+    /// It parses as [`Query`] first and verifies last. Use it for requests that can have neither a
+    /// body nor a header, such as those of web sockets and event streams: a token in a URL ends up in
+    /// logs. The token and the offer are under the names of their form fields.
+    ///
+    /// ```
+    /// use human_check_axum::HumanQuery;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Topic {
+    ///     topic: String,
+    /// }
+    ///
+    /// // GET /news?topic=rust&cf-turnstile-response=TOKEN
+    /// async fn news(topic: HumanQuery<Topic>) -> String {
+    ///     format!("news about {}", topic.topic)
+    /// }
+    /// ```
+    HumanQuery
+
     /// Any extractor of a whole body, and the proof that the token in the body was verified.
     ///
     /// The guard reads the body into memory, up to its limits, and finds the token in it: in a
@@ -170,9 +195,13 @@ macro_rules! body {
                 if !may_carry_a_body(&parts) {
                     return Err(HumanError::MethodNotAllowed);
                 }
-                let guarded = GuardedRequest::new(guard_of(&parts, state), &Head(&parts));
+                let mut guarded = GuardedRequest::new(guard_of(&parts, state), &Head(&parts));
                 let limit = BodyKind::$inner.limit(guarded.guard().body_limits());
-                let body = body::limited(&guarded, body, limit)?;
+                let mut body = body::limited(&guarded, body, limit)?;
+                if BodyKind::$inner == BodyKind::Form {
+                    body = body::keep_form(&mut guarded, body, limit).await?;
+                }
+                let cookie = IssuedCookie::of(&parts.extensions);
                 let earlier = parts.extensions.get::<Decision>().cloned();
                 let request = Request::from_parts(parts, body);
                 let parsing =
@@ -185,8 +214,10 @@ macro_rules! body {
                     }
                     Err(error) => return Err(HumanError::Inner(error)),
                 };
+                let decision = guarded.decide(parsed.tokens, earlier.as_ref()).await;
+                IssuedCookie::keep(cookie, &decision);
                 Ok(Self {
-                    proof: guarded.require(parsed.tokens, earlier.as_ref()).await?,
+                    proof: decision.require()?,
                     value: parsed.inner,
                 })
             }
@@ -195,6 +226,30 @@ macro_rules! body {
 }
 
 body!(HumanForm(Form FormWithToken) HumanJson(Json WithToken));
+
+impl<S, T, D> FromRequestParts<S> for HumanQuery<T, D>
+where
+    S: Send + Sync,
+    Guard: FromRef<S>,
+    T: DeserializeOwned + Send,
+    D: FromDecision,
+{
+    type Rejection = HumanError<<Query<T> as FromRequestParts<S>>::Rejection>;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let guarded = GuardedRequest::new(guard_of(parts, state), &Head(parts));
+        let parsing =
+            guarded.extracting(|| Query::<FormWithToken<T>>::from_request_parts(parts, state));
+        let Query(parsed) = parsing.await.map_err(HumanError::Inner)?;
+        let earlier = parts.extensions.get::<Decision>().cloned();
+        let decision = guarded.decide(parsed.tokens, earlier.as_ref()).await;
+        IssuedCookie::keep(IssuedCookie::of(&parts.extensions), &decision);
+        Ok(Self {
+            proof: decision.require()?,
+            value: parsed.inner,
+        })
+    }
+}
 
 /// Returns whether a request may have a body. On GET and HEAD axum reads a form from the query
 /// string, and a link could hold a token.
@@ -233,6 +288,7 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         let (mut parts, body) = request.into_parts();
         body::normalize_content_type(&mut parts);
+        let cookie = IssuedCookie::of(&parts.extensions);
         let earlier = parts.extensions.get::<Decision>().cloned();
         let mut guarded = GuardedRequest::new(guard_of(&parts, state), &Head(&parts));
         let request = Request::from_parts(parts, body);
@@ -240,8 +296,10 @@ where
         let value = E::from_request(request, state)
             .await
             .map_err(HumanError::Inner)?;
+        let decision = guarded.decide(tokens, earlier.as_ref()).await;
+        IssuedCookie::keep(cookie, &decision);
         Ok(Self {
-            proof: guarded.require(tokens, earlier.as_ref()).await?,
+            proof: decision.require()?,
             value,
         })
     }

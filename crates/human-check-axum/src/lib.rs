@@ -4,6 +4,7 @@
 
 mod body;
 mod challenge_route;
+mod clearance_layer;
 mod error;
 mod extract;
 mod head;
@@ -13,8 +14,9 @@ mod options_route;
 human_check_guard::integration::proof_types!();
 
 pub use challenge_route::challenge_route;
+pub use clearance_layer::{ClearanceLayer, ClearanceService};
 pub use error::{HumanError, respond};
-pub use extract::{HumanBody, HumanForm, HumanJson, HumanMultipart};
+pub use extract::{HumanBody, HumanForm, HumanJson, HumanMultipart, HumanQuery};
 pub use head::Head;
 pub use human_check_guard as guard;
 pub use human_check_guard::{

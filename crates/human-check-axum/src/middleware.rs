@@ -11,6 +11,7 @@ use human_check_guard::{Guard, Rejection, Visitor};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::clearance_layer::send_cookie;
 use crate::error::respond;
 use crate::{Head, body};
 
@@ -133,7 +134,13 @@ where
         let mut inner = std::mem::replace(&mut self.inner, next);
         Box::pin(async move {
             match screen(&layer, request).await {
-                Ok(request) => Ok(inner.call(request).await?.into_response()),
+                Ok((request, cookie)) => {
+                    let mut response = inner.call(request).await?.into_response();
+                    if let Some(cookie) = cookie {
+                        send_cookie(&mut response, &cookie);
+                    }
+                    Ok(response)
+                }
                 Err(refused) => Ok((layer.error_handler)(refused)),
             }
         })
@@ -141,8 +148,11 @@ where
 }
 
 /// Decides about a request, and keeps the decision and the guard with it for the extractors behind
-/// the layer.
-async fn screen(layer: &HumanLayer, request: Request) -> Result<Request, Rejection> {
+/// the layer. Returns the cookie for the response, too, if the decision issues one.
+async fn screen(
+    layer: &HumanLayer,
+    request: Request,
+) -> Result<(Request, Option<String>), Rejection> {
     let (parts, body) = request.into_parts();
     let mut guarded = GuardedRequest::new(layer.guard.snapshot(), &Head(&parts));
     let guard = guarded.guard().clone();
@@ -154,7 +164,8 @@ async fn screen(layer: &HumanLayer, request: Request) -> Result<Request, Rejecti
     }
     let decision = guarded.decide(tokens, earlier.as_ref()).await;
     let _visitor: Visitor = decision.clone().require()?;
+    let cookie = decision.set_cookie().map(str::to_owned);
     request.extensions_mut().insert(decision);
     request.extensions_mut().insert(guard);
-    Ok(request)
+    Ok((request, cookie))
 }

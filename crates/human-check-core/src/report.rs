@@ -73,7 +73,7 @@ pub fn report_check(
         ("misconfigured", _) => emit!(Level::ERROR),
         (_, true) => emit!(Level::WARN),
         ("unavailable" | "declined" | "protocol" | "rate-limited" | "store-unavailable", _) => {
-            emit!(Level::WARN)
+            emit!(Level::WARN);
         }
         _ => emit!(Level::DEBUG),
     }

@@ -67,7 +67,6 @@ impl GuardBuilder {
             twins: Arc::default(),
             attempts: None,
             session: None,
-            widget_failures: Arc::default(),
             used_offers: Arc::default(),
         };
         Self {

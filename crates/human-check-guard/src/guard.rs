@@ -9,7 +9,7 @@ use crate::integration::BodyBudget;
 use crate::snapshot::{Identity, Snapshot};
 use crate::tokens::TokenFields;
 use crate::{
-    BodyLimits, DenialReason, Html, Rejection, RequestHead, RoutePolicy, Selected, Why,
+    BodyLimits, CspSources, DenialReason, Html, Rejection, RequestHead, RoutePolicy, Selected, Why,
     WidgetRenderer,
 };
 
@@ -243,6 +243,12 @@ impl Guard {
     /// use [`WidgetRenderer`] and [`CspSources`](crate::CspSources).
     pub fn html(&self) -> Html {
         WidgetRenderer::new().html_of(self.snapshot().widgets())
+    }
+
+    /// Returns the sources that a content security policy must allow for a page with these widgets:
+    /// those of every account that the routes can select.
+    pub fn csp_sources(&self) -> CspSources {
+        self.snapshot().current.csp_sources()
     }
 
     /// Returns the limits on the bodies that the guard reads.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use human_check_core::{ConfigError, Enforce, FactKind, HumanCheck, Score, Widget};
+use human_check_core::{ConfigError, Enforce, FactKind, HumanCheck, Provider, Score, Widget};
 use serde_json::json;
 
 use crate::RoutePolicy;
@@ -21,11 +21,20 @@ pub(crate) struct Judge {
     pub(crate) accepted: Accepted,
     /// Whose tokens are those of the account itself, without those of a dual accept.
     pub(crate) own: Accepted,
-    /// The widget with the action of the route.
-    pub(crate) widget: Option<Widget>,
+    /// What a page needs to show it.
+    pub(crate) shown: Arc<Shown>,
     /// Whether the challenge must have been solved for the action of the route.
     pub(crate) expects_action: bool,
     digest: NameDigest,
+}
+
+/// What a page needs to show an account. It holds no check, because pages and refusals may outlive one.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) account: String,
+    pub(crate) provider: Provider,
+    /// The widget with the action of the route.
+    pub(crate) widget: Option<Widget>,
     /// The member of `captcha.options`, up to the text of the offer.
     option: String,
 }
@@ -37,6 +46,13 @@ pub(crate) struct Judges {
     lists: Vec<Range<usize>>,
     step_up: Option<(usize, Score)>,
     old: Option<(usize, Option<SystemTime>)>,
+}
+
+impl Shown {
+    /// Returns the JSON object of a refusal's option, with an offer for this account.
+    pub(crate) fn option(&self, offer: &str) -> String {
+        format!("{}{offer}\"}}", self.option)
+    }
 }
 
 impl Judge {
@@ -69,20 +85,19 @@ impl Judge {
             .map(|widget| with_action(widget, policy))
             .transpose()?;
         Ok(Self {
-            option: option(account, widget.as_ref(), header),
+            shown: Arc::new(Shown {
+                option: option(account, widget.as_ref(), header),
+                account: account.name().to_owned(),
+                provider: account.provider().clone(),
+                widget,
+            }),
             accepted: fields.accepted(check.providers()),
             own: fields.accepted(std::slice::from_ref(account.provider())),
             digest: account.digest(),
             account: account.clone(),
             check,
-            widget,
             expects_action,
         })
-    }
-
-    /// Returns the JSON object of a refusal's option, with an offer for this account.
-    pub(crate) fn option(&self, offer: &str) -> String {
-        format!("{}{offer}\"}}", self.option)
     }
 
     /// Returns what stands for the account in an offer.
@@ -98,14 +113,14 @@ impl Judge {
 
 /// Puts the name of an account other than the primary into an error about a demand of the route that
 /// it cannot meet.
-fn of_account(account: &Account, error: ConfigError) -> ConfigError {
+fn of_account(role: &'static str, account: &Account, error: ConfigError) -> ConfigError {
     let name = account.name();
     let key = match error.field() {
         "action" | "hostnames" | "max_age" | "min_score" => error.field().to_owned(),
         _ => return error,
     };
     ConfigError::new(
-        "fallback",
+        role,
         format!(
             "leads to {name:?}, and the route demands `{key}`, which that account never reports, so \
              it would refuse every visitor"
@@ -156,12 +171,12 @@ impl Judges {
         header: &str,
     ) -> Result<Self, ConfigError> {
         let mut all = Vec::new();
-        let mut add = |account: &Account| -> Result<usize, ConfigError> {
+        let mut add = |role, account: &Account| -> Result<usize, ConfigError> {
             let judge = Judge::new(account, selection, policy, fields, widgets, header);
             let is_primary = account.name() == selection.list.accounts()[0].name();
             let judge = match is_primary {
                 true => judge?,
-                false => judge.map_err(|error| of_account(account, error))?,
+                false => judge.map_err(|error| of_account(role, account, error))?,
             };
             all.push(Arc::new(judge));
             Ok(all.len() - 1)
@@ -170,7 +185,7 @@ impl Judges {
         for list in selection.lists() {
             let mut range = 0..0;
             for (place, account) in list.accounts().iter().enumerate() {
-                let index = add(account)?;
+                let index = add("fallback", account)?;
                 if place == 0 {
                     range.start = index;
                 }
@@ -179,11 +194,11 @@ impl Judges {
             lists.push(range);
         }
         let step_up = match &selection.step_up {
-            Some((account, floor)) => Some((add(account)?, *floor)),
+            Some((account, floor)) => Some((add("step_up", account)?, *floor)),
             None => None,
         };
         let old = match &selection.old {
-            Some(old) => Some((add(&old.account)?, old.sunset)),
+            Some(old) => Some((add("dual_accept", &old.account)?, old.sunset)),
             None => None,
         };
         Ok(Self {
@@ -240,15 +255,17 @@ impl Judges {
             false => Why::Fallback,
         };
         let mut with_script_down = None;
+        // All of them, so that it is known of a fallback when it is needed.
+        for judge in &self.all {
+            judge.account.watch_script();
+        }
         for judge in range {
             let account = &self.all[judge].account;
-            // Asked of every account, because it keeps the script watched.
-            let is_script_down = account.is_script_down();
             if self.all[judge].is_out(on) {
                 account.health().recover();
                 continue;
             }
-            if !is_script_down {
+            if !account.is_script_down() {
                 return Some((judge, why(judge)));
             }
             with_script_down = with_script_down.or(Some(judge));
@@ -275,16 +292,9 @@ impl Judges {
         self.all[self.first_of(list)].is_out(on)
     }
 
-    /// Returns whether an account other than the first of the list accepts tokens that `has` says the
-    /// request has.
-    pub(crate) fn share_providers(&self, list: usize, has: impl Fn(&Accepted) -> bool) -> bool {
-        let first = self.first_of(list);
-        let mut others = self
-            .all
-            .iter()
-            .enumerate()
-            .filter(|(judge, _)| *judge != first);
-        others.any(|(_, judge)| has(&judge.accepted))
+    /// Returns whether no offer can select another account than the primary.
+    pub(crate) fn is_single(&self) -> bool {
+        self.all.len() == 1
     }
 
     /// Returns the judge that an offer names.

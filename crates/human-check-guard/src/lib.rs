@@ -20,7 +20,6 @@ mod selected;
 mod selection;
 mod snapshot;
 mod tokens;
-mod widget_failures;
 
 pub use body_limits::BodyLimits;
 pub use builder::GuardBuilder;
@@ -38,4 +37,6 @@ pub use policy::{
 };
 pub use request_head::RequestHead;
 pub use selected::Selected;
-pub use selection::{Account, AccountList, FallbackOn, OfferKeys, ScriptProbe, Selection, Why};
+pub use selection::{
+    Account, AccountList, FallbackOn, OfferKeys, ReportLimit, ScriptProbe, Selection, Why,
+};

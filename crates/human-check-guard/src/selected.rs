@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use human_check_core::{Provider, Widget};
 
-use crate::judges::Judge;
+use crate::judges::Shown;
 use crate::selection::{OFFER_FIELD, OFFER_HEADER, Why};
 use crate::{CspSources, Html, WidgetRenderer};
 
@@ -15,7 +15,7 @@ use crate::{CspSources, Html, WidgetRenderer};
 /// see [`headers`](Self::headers).
 #[derive(Clone)]
 pub struct Selected {
-    pub(crate) judge: Arc<Judge>,
+    pub(crate) shown: Arc<Shown>,
     pub(crate) why: Why,
     pub(crate) offer: String,
     pub(crate) csp_sources: Arc<CspSources>,
@@ -24,12 +24,12 @@ pub struct Selected {
 impl Selected {
     /// Returns the name of the account.
     pub fn account(&self) -> &str {
-        self.judge.account.name()
+        &self.shown.account
     }
 
     /// Returns the provider of the account.
     pub fn provider(&self) -> &Provider {
-        self.judge.account.provider()
+        &self.shown.provider
     }
 
     /// Returns why this account was selected.
@@ -39,7 +39,7 @@ impl Selected {
 
     /// Returns the widget of the account, with the action of the route. `None` if it has none.
     pub fn widget(&self) -> Option<&Widget> {
-        self.judge.widget.as_ref()
+        self.shown.widget.as_ref()
     }
 
     /// Returns the offer, for a script that sends it in the header
@@ -97,7 +97,7 @@ impl Selected {
 
     /// Returns the member of `captcha.options` in a refusal, as JSON.
     pub(crate) fn option(&self) -> String {
-        self.judge.option(&self.offer)
+        self.shown.option(&self.offer)
     }
 }
 

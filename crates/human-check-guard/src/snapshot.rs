@@ -21,7 +21,6 @@ use crate::selection::{
     report_selected,
 };
 use crate::tokens::TokenFields;
-use crate::widget_failures::WidgetFailures;
 use crate::{
     AttemptStore, BodyLimits, ClientAddress, CspSources, DenialReason, Observer, RequestHead,
     RoutePolicy,
@@ -46,7 +45,6 @@ pub(crate) struct Site {
     /// The store that counts the requests of clearances.
     pub(crate) attempts: Option<Arc<dyn AttemptStore>>,
     pub(crate) session: Option<SessionOf>,
-    pub(crate) widget_failures: Arc<WidgetFailures>,
     pub(crate) used_offers: Arc<UsedOffers>,
 }
 
@@ -230,6 +228,11 @@ impl Snapshot {
         page(&denial, selected)
     }
 
+    /// Returns the sources of all widgets that the route can select.
+    pub(crate) fn csp_sources(&self) -> CspSources {
+        CspSources::clone(&self.content.csp_sources)
+    }
+
     /// Returns the selection of an account, with a new offer for it.
     pub(crate) fn selected(&self, judge: usize, why: Why) -> Selected {
         let (route, account) = (self.policy().name(), self.judges().get(judge));
@@ -243,7 +246,7 @@ impl Snapshot {
     /// Returns the selection that an offer states, with the same offer.
     pub(crate) fn selected_by(&self, judge: usize, why: Why, offer: String) -> Selected {
         Selected {
-            judge: Arc::clone(self.judges().get(judge)),
+            shown: Arc::clone(&self.judges().get(judge).shown),
             why,
             offer,
             csp_sources: Arc::clone(&self.content.csp_sources),

@@ -1,12 +1,13 @@
 use std::io;
 
 use human_check_guard::integration::{
-    BodyKind, BodyLimit, FromDecision, GuardedRequest, HeldBody, WithToken,
+    BodyKind, BodyLimit, FromDecision, GuardedRequest, HeldBody, WithToken, scan,
 };
 use human_check_guard::{DenialReason, Rejection};
 use rocket::data::{Data, FromData, Limits, Outcome, ToByteUnit};
 use rocket::form::{Form, FromForm};
 use rocket::http::Status;
+use rocket::request::{self, FromRequest};
 use rocket::serde::Deserialize;
 use rocket::serde::json;
 use rocket::{Ignite, Request, Rocket, Sentinel};
@@ -83,6 +84,67 @@ human_check_guard::integration::checked_types! {
     HumanJson
 }
 
+/// The proof that the token in the query of a GET was verified.
+///
+/// Use it for requests that can have neither a body nor a header, such as those of web sockets and
+/// event streams: a token in a URL ends up in logs. The token and the offer are under the names of
+/// their form fields. Other parameters are parsed by the route.
+///
+/// ```
+/// use human_check_rocket::HumanQuery;
+/// use rocket::get;
+/// use rocket::response::stream::TextStream;
+///
+/// // GET /news?topic=rust&cf-turnstile-response=TOKEN
+/// #[get("/news?<topic>")]
+/// fn news(_human: HumanQuery, topic: String) -> TextStream![String] {
+///     TextStream! { yield format!("news about {topic}") }
+/// }
+/// # fn main() {}
+/// ```
+#[derive(Clone, Debug)]
+pub struct HumanQuery<D = Human> {
+    proof: D,
+}
+
+impl<D> HumanQuery<D> {
+    /// Returns the proof that the handler demands, for example a [`Human`].
+    pub fn proof(&self) -> &D {
+        &self.proof
+    }
+
+    /// Consumes the value and returns the proof.
+    pub fn into_proof(self) -> D {
+        self.proof
+    }
+}
+
+#[rocket::async_trait]
+impl<'r, D: FromDecision> FromRequest<'r> for HumanQuery<D> {
+    type Error = HumanError;
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, HumanError> {
+        let Some(guarded) = guarded(request) else {
+            return request::Outcome::Error(HumanError::unconfigured());
+        };
+        let query = request.uri().query().map_or("", |query| query.as_str());
+        let tokens = scan::form(guarded.guard().fields(), query.as_bytes());
+        let earlier = Local::earlier(request, guarded.guard());
+        let decision = guarded.decide(tokens, earlier).await;
+        Local::of(request).keep_cookie(&decision);
+        match decision.require() {
+            Ok(proof) => request::Outcome::Success(Self { proof }),
+            Err(refused) => request::Outcome::Error(HumanError::refused(request, refused)),
+        }
+    }
+}
+
+impl<D> Sentinel for HumanQuery<D> {
+    fn abort(rocket: &Rocket<Ignite>) -> bool {
+        has_no_guard(rocket)
+    }
+}
+
 macro_rules! sentinels {
     ($($name:ident)*) => {$(
         impl<T, D> Sentinel for $name<T, D> {
@@ -157,7 +219,14 @@ impl<'r, T: FromForm<'r>, D: FromDecision> FromData<'r> for HumanForm<T, D> {
             Ok(Outcome::Forward(forward)) => return Outcome::Forward(forward),
             Err(refused) => return Outcome::Error(HumanError::refused(request, refused)),
         };
-        match guarded.require(form.tokens, earlier).await {
+        if kind == BodyKind::Form
+            && let Some(kept) = form.kept
+        {
+            guarded.keep_form_fields(kept);
+        }
+        let decision = guarded.decide(form.tokens, earlier).await;
+        Local::of(request).keep_cookie(&decision);
+        match decision.require() {
             Ok(proof) => Outcome::Success(Self {
                 value: form.inner,
                 proof,
@@ -191,7 +260,9 @@ impl<'r, T: Deserialize<'r> + Send, D: FromDecision> FromData<'r> for HumanJson<
             Err(refused) => return Outcome::Error(HumanError::refused(request, refused)),
         };
         let earlier = Local::earlier(request, guarded.guard());
-        match guarded.require(body.tokens, earlier).await {
+        let decision = guarded.decide(body.tokens, earlier).await;
+        Local::of(request).keep_cookie(&decision);
+        match decision.require() {
             Ok(proof) => Outcome::Success(Self {
                 value: body.inner,
                 proof,

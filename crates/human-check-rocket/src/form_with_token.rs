@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use human_check_guard::integration::{
-    FieldId, SubmittedTokens, TokenFields, current_fields, report_withheld,
+    FieldId, GuardedRequest, SubmittedTokens, TokenFields, current_fields, report_withheld,
 };
 use rocket::data::ToByteUnit;
 use rocket::form::name::NameView;
@@ -16,16 +16,33 @@ use rocket::form::{self, DataField, FromForm, Options, ValueField};
 pub(crate) struct FormWithToken<T> {
     pub(crate) inner: T,
     pub(crate) tokens: SubmittedTokens,
+    /// The fields of a form that is short enough for the page of a refusal.
+    pub(crate) kept: Option<Vec<(String, String)>>,
 }
 
 /// The state while a [`FormWithToken`] is read.
 pub(crate) struct FormContext<C> {
     fields: Option<Arc<TokenFields>>,
     tokens: SubmittedTokens,
+    /// `None` once the form is too long.
+    kept: Option<Vec<(String, String)>>,
+    kept_bytes: usize,
     inner: C,
 }
 
 impl<C> FormContext<C> {
+    /// Keeps a field for the page of a refusal.
+    fn keep(&mut self, field: &ValueField<'_>) {
+        let name = field.name.source().as_str();
+        self.kept_bytes += name.len() + field.value.len() + 2;
+        if self.kept_bytes > GuardedRequest::MAX_KEPT_FORM_BYTES {
+            self.kept = None;
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.push((name.to_owned(), field.value.to_owned()));
+        }
+    }
+
     /// Returns the token's field with this name. The whole name counts: `token.x` and `token[]` are
     /// fields of the application.
     fn field(&self, name: NameView<'_>) -> Option<FieldId> {
@@ -41,11 +58,14 @@ impl<'r, T: FromForm<'r>> FromForm<'r> for FormWithToken<T> {
         FormContext {
             fields: current_fields(),
             tokens: SubmittedTokens::none(),
+            kept: Some(Vec::new()),
+            kept_bytes: 0,
             inner: T::init(opts),
         }
     }
 
     fn push_value(ctxt: &mut Self::Context, field: ValueField<'r>) {
+        ctxt.keep(&field);
         match ctxt.field(field.name) {
             Some(id) => ctxt.tokens.push(id, field.value),
             None => T::push_value(&mut ctxt.inner, field),
@@ -54,6 +74,8 @@ impl<'r, T: FromForm<'r>> FromForm<'r> for FormWithToken<T> {
 
     /// Rocket calls it for every part with a content type, also for a part without a file name.
     async fn push_data(ctxt: &mut Self::Context, field: DataField<'r, '_>) {
+        // The page of a refusal cannot send a file again.
+        ctxt.kept = None;
         let Some(id) = ctxt.field(field.name) else {
             return T::push_data(&mut ctxt.inner, field).await;
         };
@@ -85,6 +107,7 @@ impl<'r, T: FromForm<'r>> FromForm<'r> for FormWithToken<T> {
         Ok(Self {
             inner,
             tokens: ctxt.tokens,
+            kept: ctxt.kept,
         })
     }
 }

@@ -11,6 +11,7 @@ mod head;
 mod local;
 mod middleware;
 mod options_route;
+mod page_head;
 mod request_guard;
 mod routes;
 
@@ -19,7 +20,7 @@ human_check_guard::integration::proof_types!();
 pub use catchers::{catchers, refusal};
 pub use challenge_route::challenge_route;
 pub use error::HumanError;
-pub use extract::{HumanForm, HumanJson};
+pub use extract::{HumanForm, HumanJson, HumanQuery};
 pub use head::Head;
 pub use human_check_guard as guard;
 pub use human_check_guard::{
@@ -27,4 +28,5 @@ pub use human_check_guard::{
 };
 pub use middleware::HumanFairing;
 pub use options_route::options_route;
+pub use page_head::PageHead;
 pub use routes::GuardRoutes;

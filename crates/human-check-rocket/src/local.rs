@@ -16,6 +16,8 @@ pub(crate) struct Local {
     /// The guard of the wrapped route that is running.
     nearest: Mutex<Option<Guard>>,
     refusal: Mutex<Option<Rejection>>,
+    /// The cookie that a decision issues.
+    cookie: Mutex<Option<String>>,
     decisions: Decisions,
 }
 
@@ -90,6 +92,18 @@ impl Local {
         *lock(&self.refusal) = Some(refused);
     }
 
+    /// Keeps the cookie that a decision issues, for the fairing.
+    pub(crate) fn keep_cookie(&self, decision: &Decision) {
+        if let Some(cookie) = decision.set_cookie() {
+            *lock(&self.cookie) = Some(cookie.to_owned());
+        }
+    }
+
+    /// Takes the cookie that a decision issued.
+    pub(crate) fn take_cookie(&self) -> Option<String> {
+        lock(&self.cookie).take()
+    }
+
     /// Returns the last refusal.
     pub(crate) fn refusal(&self) -> Option<Rejection> {
         lock(&self.refusal).clone()
@@ -104,7 +118,9 @@ impl Local {
                 .with_tokens(SubmittedTokens::none())
                 .decide()
         };
-        decision.by_header.get_or_init(decide).await
+        let decision = decision.by_header.get_or_init(decide).await;
+        Self::of(request).keep_cookie(decision);
+        decision
     }
 
     /// Returns the decision by the token in the header, if this guard has made it already.

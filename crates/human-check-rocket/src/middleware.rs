@@ -1,4 +1,4 @@
-use human_check_guard::{CspSources, Guard};
+use human_check_guard::Guard;
 use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::{Build, Request, Response, Rocket};
 
@@ -10,6 +10,7 @@ use crate::local::Local;
 ///
 /// Attach one. A second one replaces the first. It adds to each response what the guard needs:
 ///
+/// - If the policy issues clearances, the cookie with the clearance.
 /// - If a guard refused the request, the headers of the refusal that the catcher has not written.
 /// - If the response is an HTML page with a content security policy, the sources of the widgets in
 ///   this policy.
@@ -60,6 +61,9 @@ impl Fairing for HumanFairing {
                 }
             }
         }
+        if let Some(cookie) = Local::of(request).take_cookie() {
+            response.adjoin_raw_header("set-cookie", cookie);
+        }
         // Only HTML pages show widgets.
         if !response.content_type().is_some_and(|kind| kind.is_html()) {
             return;
@@ -70,7 +74,7 @@ impl Fairing for HumanFairing {
             return;
         }
         if let Some(guard) = request.rocket().state::<Guard>() {
-            let sources = CspSources::of(guard.snapshot().widgets());
+            let sources = guard.csp_sources();
             response.remove_header(name);
             for policy in policies {
                 response.adjoin_raw_header(name, sources.merge_into(&policy));

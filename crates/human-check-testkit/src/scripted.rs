@@ -147,6 +147,29 @@ impl Scripted {
     }
 }
 
+impl Scripted {
+    /// Attributes an outcome of the script to the provider that [`with_provider`](Self::with_provider)
+    /// has set.
+    fn named(&self, outcome: Result<Verdict, CheckError>) -> Result<Verdict, CheckError> {
+        match outcome {
+            Ok(Verdict::Human(mut facts)) if facts.provider == SCRIPTED => {
+                facts.provider = self.provider.clone();
+                Ok(Verdict::Human(facts))
+            }
+            Err(error) if *error.provider() == SCRIPTED => {
+                let named = CheckError::new(error.kind(), &self.provider, error.reason())
+                    .with_codes(error.codes().to_vec())
+                    .with_retry_after(error.retry_after());
+                Err(match error.token_may_be_used() {
+                    true => named,
+                    false => named.with_token_unused(),
+                })
+            }
+            outcome => outcome,
+        }
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -191,10 +214,10 @@ impl HumanCheck for Scripted {
             }
         };
         match step {
-            Some(step) => step(submission),
+            Some(step) => self.named(step(submission)),
             None => Err(CheckError::new(
                 ErrorKind::Unavailable,
-                &SCRIPTED,
+                &self.provider,
                 "script-empty",
             )),
         }

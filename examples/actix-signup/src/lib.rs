@@ -12,9 +12,11 @@ use actix_web::guard::GuardContext;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ContentType};
 use actix_web::middleware::DefaultHeaders;
-use actix_web::{App, Error, HttpResponse, HttpServer, ResponseError, guard, web};
+use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, ResponseError, guard, web};
 use example_pages::{Age, Comment, FileEcho, Guards, Signup, commented, index, signed_up};
-use human_check_actix_web::{Human, HumanForm, HumanJson, HumanMultipart, challenge_route};
+use human_check_actix_web::{
+    Head, Human, HumanForm, HumanJson, HumanMultipart, challenge_route, options_route,
+};
 
 /// Returns the server of the application. It runs when it is awaited.
 ///
@@ -54,6 +56,7 @@ pub fn routes(guards: Guards) -> impl FnOnce(&mut web::ServiceConfig) {
             )
             .app_data(MultipartFormConfig::default().error_handler(multipart_error))
             .route("/", web::get().to(home))
+            .route("/human-check/options", options_route(guards.options))
             .service(
                 web::resource("/signup")
                     .app_data(guards.signup)
@@ -77,9 +80,13 @@ pub fn routes(guards: Guards) -> impl FnOnce(&mut web::ServiceConfig) {
     }
 }
 
-async fn home(guards: web::Data<Guards>) -> HttpResponse {
-    let page = index(&guards);
-    HttpResponse::Ok()
+async fn home(guards: web::Data<Guards>, request: HttpRequest) -> HttpResponse {
+    let page = index(&guards, &Head(&request));
+    let mut response = HttpResponse::Ok();
+    for header in page.headers {
+        response.insert_header(header);
+    }
+    response
         .insert_header((CONTENT_SECURITY_POLICY, page.policy))
         .content_type(ContentType::html())
         .body(page.body)

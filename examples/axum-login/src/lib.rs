@@ -9,13 +9,14 @@ use std::net::{SocketAddr, TcpListener};
 use axum::extract::{FromRef, Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::response::{Html, IntoResponse};
+use axum::http::request::Parts;
+use axum::response::{AppendHeaders, Html, IntoResponse};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use example_pages::{Comment, Guards, commented, index};
 use human_check::ConfigError;
 use human_check_axum::guard::Guard;
-use human_check_axum::{Human, challenge_route};
+use human_check_axum::{Head, Human, challenge_route, options_route};
 
 /// The state of the handlers. A route without a guard of its own uses the guard of the sign-up.
 #[derive(Clone, Debug)]
@@ -41,6 +42,10 @@ pub fn app(guards: Guards) -> Result<Router, ConfigError> {
     let comments = post(comment).layer(Extension(guards.comments.clone()));
     let mut routes = Router::new()
         .route("/", get(home))
+        .route(
+            "/human-check/options",
+            options_route(guards.options.clone()),
+        )
         .route("/signup", post(signup::signup))
         .route("/comments", comments)
         .route("/login", login.get(login::form));
@@ -70,9 +75,14 @@ pub async fn serve(app: Router, listener: TcpListener) -> std::io::Result<()> {
     axum::serve(listener, service).await
 }
 
-async fn home(State(app): State<App>) -> impl IntoResponse {
-    let page = index(&app.guards);
-    ([(CONTENT_SECURITY_POLICY, page.policy)], Html(page.body))
+async fn home(State(app): State<App>, parts: Parts) -> impl IntoResponse {
+    let page = index(&app.guards, &Head(&parts));
+    let headers = AppendHeaders(page.headers);
+    (
+        headers,
+        [(CONTENT_SECURITY_POLICY, page.policy)],
+        Html(page.body),
+    )
 }
 
 async fn widget_file(State(app): State<App>, Path(name): Path<String>) -> impl IntoResponse {

@@ -11,8 +11,8 @@ use axum::response::{Html, IntoResponse, Response};
 use example_pages::page;
 use human_check::ConfigError;
 use human_check_axum::guard::{
-    AttemptKey, AttemptStore, AttemptStoreError, Guard, MemoryAttemptStore, Rejection, RoutePolicy,
-    Trigger, Visitor,
+    AttemptKey, AttemptStore, AttemptStoreError, CspSources, Guard, MemoryAttemptStore, Rejection,
+    RoutePolicy, Trigger, Visitor,
 };
 use human_check_axum::{Head, HumanForm, respond};
 use serde::Deserialize;
@@ -69,7 +69,7 @@ pub(crate) struct Login {
 
 /// `GET /login`: the page without a challenge.
 pub(crate) async fn form() -> Response {
-    let page = page("Log in", &[], |_| fields(""));
+    let page = page("Log in", CspSources::default(), |_| fields(""));
     ([(CONTENT_SECURITY_POLICY, page.policy)], Html(page.body)).into_response()
 }
 
@@ -83,12 +83,12 @@ pub(crate) async fn login(
     let (login, checked) = form.into_parts();
     let visitor = match checked {
         Ok(visitor) => visitor,
-        Err(refused) => return challenge(&logins.guard, refused),
+        Err(refused) => return challenge(refused),
     };
     let account = AttemptKey::named(&login.user);
     if visitor.human().is_none() && logins.is_suspicious(&account).await {
         let refused = logins.guard.require_challenge(&Head(&parts));
-        return challenge(&logins.guard, refused);
+        return challenge(refused);
     }
     if !is_right(&login) {
         // When the store fails, the next attempt needs a challenge, so the error can be ignored.
@@ -106,14 +106,15 @@ fn is_right(login: &Login) -> bool {
 }
 
 /// Returns the refusal. A browser gets the login page with the challenge in place of its text.
-fn challenge(guard: &Guard, refused: Rejection) -> Response {
+fn challenge(refused: Rejection) -> Response {
+    let selected = refused.selected().cloned();
     let mut response = respond(refused);
     let headers = response.headers_mut();
     let content_type = headers.get("content-type");
-    if content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/html")) {
-        let guard = guard.snapshot();
-        let page = page("Log in", guard.widgets(), |page| {
-            fields(page.html_of(guard.widgets()).as_str())
+    let is_page = content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
+    if let Some(selected) = selected.filter(|_| is_page) {
+        let page = page("Log in", selected.csp_sources(), |page| {
+            fields(selected.html_with(page).as_str())
         });
         if let Ok(policy) = page.policy.parse() {
             headers.insert(CONTENT_SECURITY_POLICY, policy);

@@ -72,7 +72,7 @@ pub async fn serve(app: Router, listener: TcpListener) -> std::io::Result<()> {
 /// present configuration.
 async fn form(State(app): State<App>) -> impl IntoResponse {
     let guard = app.signup.snapshot();
-    let page = page("Sign up", guard.widgets(), |page| {
+    let page = page("Sign up", guard.csp_sources(), |page| {
         let widgets = page.html_of(guard.widgets());
         format!(
             r#"<form method="post" action="/signup">

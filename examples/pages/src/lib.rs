@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use human_check::ConfigError;
 use human_check::config::{Deployment, Watch};
-use human_check_guard::{CspSources, Guard, WidgetRenderer};
+use human_check_guard::{CspSources, Guard, OptionsEndpoint, RequestHead, WidgetRenderer};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
@@ -24,6 +24,8 @@ pub struct Guards {
     pub signup: Guard,
     /// The guard of `POST /comments`, with the token in the header.
     pub comments: Guard,
+    /// The endpoint from which scripts fetch the account that the visitor meets.
+    pub options: OptionsEndpoint,
     /// The challenges and widget files of ALTCHA, when it is the provider.
     pub proof_of_work: Option<ProofOfWork>,
 }
@@ -32,6 +34,7 @@ impl Guards {
     /// Creates the guards of a provider that issues its own challenges.
     pub fn new(signup: Guard, comments: Guard) -> Self {
         Self {
+            options: OptionsEndpoint::new([signup.clone(), comments.clone()]),
             signup,
             comments,
             proof_of_work: None,
@@ -52,6 +55,7 @@ impl Guards {
             signup: deployment.guard("signup")?,
             comments: deployment.guard("comments")?,
             proof_of_work: ProofOfWork::from_env(deployment.challenge_endpoint("signup")?)?,
+            options: deployment.options_endpoint()?,
         };
         Ok((guards, deployment.watch()))
     }
@@ -179,54 +183,71 @@ pub fn commented(comment: &Comment) -> String {
 pub struct Html {
     /// The value of the header `Content-Security-Policy`.
     pub policy: String,
+    /// Further headers of the response.
+    pub headers: Vec<(&'static str, String)>,
     /// The HTML of the page.
     pub body: String,
 }
 
-/// Returns the home page: a sign-up form, and a form whose comment a script sends.
-pub fn index(guards: &Guards) -> Html {
-    let (signup, comments) = (guards.signup.snapshot(), guards.comments.snapshot());
-    page("Sign up", signup.widgets(), |page| {
-        let signup = page.html_of(signup.widgets());
-        let comment = page.html_of(comments.widgets());
+/// Returns the home page: sign-up forms, and a form whose comment a script sends.
+///
+/// `head` is the head of the request for the page, by which the guards select the account that the
+/// visitor meets.
+pub fn index(guards: &Guards, head: &dyn RequestHead) -> Html {
+    let [signup, comment] = [&guards.signup, &guards.comments].map(|guard| guard.select(head));
+    let mut page = page("Sign up", signup.csp_sources(), |page| {
+        // Each form has a widget of its own. The renderer writes each script once.
+        let [first, upload, written] =
+            [&signup, &signup, &comment].map(|selected| selected.html_with(page));
+        let provider = comment.provider();
         format!(
-            r#"<form method="post" action="/signup" enctype="multipart/form-data">
+            r#"<form method="post" action="/signup">
 <p><label>E-mail <input name="email" type="email" required></label></p>
 <p><label>Name <input name="name"></label></p>
 <p><label>Age <input name="age" type="number" min="0" max="150"></label></p>
-<p><label>Files <input name="files" type="file" multiple></label></p>
-{signup}
+{first}
 <p><button>Sign up</button></p>
 </form>
+<h2>Sign up with files</h2>
+<form method="post" action="/signup" enctype="multipart/form-data">
+<p><label>E-mail <input name="email" type="email" required></label></p>
+<p><label>Files <input name="files" type="file" multiple></label></p>
+{upload}
+<p><button>Send files</button></p>
+</form>
 <h2>Comment</h2>
-<form id="comment">
+<form id="comment" data-provider="{provider}">
 <p><label>Comment <input name="text" required></label></p>
-{comment}
+{written}
 <p><button>Send</button> <output name="result" role="status"></output></p>
 </form>
 "#
         )
-    })
+    });
+    let headers = signup.headers().into_iter().chain(comment.headers());
+    page.headers = headers
+        .map(|(name, value)| (name, value.into_owned()))
+        .collect();
+    page
 }
 
-/// Returns a page with this title and these widgets. `body` renders its content.
+/// Returns a page with this title, whose widgets need these sources. `body` renders its content.
 ///
 /// The page has a new nonce for its scripts, and the policy allows what the widgets need.
 pub fn page(
     title: &str,
-    widgets: &[human_check::Widget],
+    sources: CspSources,
     body: impl FnOnce(&WidgetRenderer) -> String,
 ) -> Html {
     let nonce = uuid::Uuid::new_v4().simple().to_string();
     // Hexadecimal digits are valid base64, so this is never an error.
     let page = WidgetRenderer::new().with_nonce(&nonce).unwrap_or_default();
-    let sources = CspSources::of(widgets)
-        .with_nonce(&nonce)
-        .unwrap_or_default();
+    let sources = sources.with_nonce(&nonce).unwrap_or_default();
     let policy = "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'";
     let body = body(&page);
     Html {
         policy: sources.merge_into(policy),
+        headers: Vec::new(),
         body: format!(
             r#"<!doctype html>
 <html lang="en">
@@ -249,7 +270,12 @@ document.getElementById("comment")?.addEventListener("submit", async (event) => 
   const field = form.querySelector("[name$=response],[name$=token],[name=altcha]");
   const response = await fetch("/comments", {
     method: "POST",
-    headers: { "Content-Type": "application/json", "X-Captcha-Token": field?.value ?? "" },
+    headers: {
+      "Content-Type": "application/json",
+      "X-Captcha-Token": field?.value ?? "",
+      "X-Captcha-Provider": form.dataset.provider,
+      "X-Captcha-Offer": form.elements["human-check-offer"].value,
+    },
     body: JSON.stringify({ text: form.elements.text.value }),
   });
   form.elements.result.textContent = response.ok ? "Thank you." : (await response.json()).detail;

@@ -2,18 +2,20 @@
 
 use example_pages::{Age, Comment, FileEcho, Guards, Signup, commented, index, signed_up};
 use human_check_rocket::{
-    GuardRoutes, Human, HumanFairing, HumanForm, HumanJson, catchers, challenge_route,
+    GuardRoutes, Human, HumanFairing, HumanForm, HumanJson, PageHead, catchers, challenge_route,
+    options_route,
 };
 use rocket::config::LogLevel;
 use rocket::data::{Limits, ToByteUnit};
 use rocket::form::{self, FromFormField, ValueField};
 use rocket::fs::TempFile;
+use rocket::http::ContentType;
 use rocket::http::uri::Segments;
 use rocket::http::uri::fmt::Path;
-use rocket::http::{ContentType, Header};
 use rocket::response::content::RawHtml;
+use rocket::response::{self, Responder};
 use rocket::serde::json::Json;
-use rocket::{Build, Config, FromForm, Responder, Rocket, State, get, post, routes};
+use rocket::{Build, Config, FromForm, Request, Rocket, State, get, post, routes};
 
 /// Returns a configuration with the same limits as in the other examples.
 pub fn config() -> Config {
@@ -35,6 +37,10 @@ pub fn rocket(guards: Guards, config: Config) -> Rocket<Build> {
         // The wrapped route verifies the token in the header before anything else of the route
         // runs.
         .mount("/", guards.comments.routes(routes![comment]))
+        .mount(
+            "/human-check/options",
+            options_route(guards.options.clone()),
+        )
         .register("/", catchers());
     if let Some(proof_of_work) = &guards.proof_of_work {
         let endpoint = challenge_route(proof_of_work.challenges.clone());
@@ -45,19 +51,27 @@ pub fn rocket(guards: Guards, config: Config) -> Rocket<Build> {
     rocket.manage(guards)
 }
 
-#[derive(Responder)]
-struct Page {
-    body: RawHtml<String>,
-    policy: Header<'static>,
+/// A page with its headers.
+struct Page(example_pages::Html);
+
+impl<'r> Responder<'r, 'static> for Page {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        let mut response = RawHtml(self.0.body).respond_to(request)?;
+        for (name, value) in self.0.headers {
+            response.set_raw_header(name, value);
+        }
+        response.set_raw_header("Content-Security-Policy", self.0.policy);
+        Ok(response)
+    }
 }
 
 #[get("/")]
-fn home(guards: &State<Guards>) -> Page {
-    let page = index(guards);
-    Page {
-        body: RawHtml(page.body),
-        policy: Header::new("Content-Security-Policy", page.policy),
-    }
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "Rocket passes request guards by value"
+)]
+fn home(guards: &State<Guards>, head: PageHead) -> Page {
+    Page(index(guards, &head))
 }
 
 #[get("/<name..>")]

@@ -92,7 +92,7 @@ impl Composer<'_> {
         if !table.probe_script {
             return Ok(None);
         }
-        let endpoint = widget.map(|widget| Endpoint::parse(&widget.script_src()));
+        let endpoint = widget.map(|widget| Endpoint::parse(widget.script_url()));
         match endpoint {
             Some(Ok(endpoint)) => Ok(Some(ScriptUrl {
                 client: self.client.clone(),

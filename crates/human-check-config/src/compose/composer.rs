@@ -1,10 +1,13 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use human_check_core::HumanCheck;
+use human_check_guard::Account;
 use human_check_http::ProviderClient;
 
 use crate::context::Context;
+use crate::model::{Model, ProviderTable};
 use crate::registered::Registered;
 use crate::stores::{Sinks, Stores};
 
@@ -13,6 +16,26 @@ pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A check that several guards share.
 pub(super) type Shared = Arc<dyn HumanCheck>;
+
+/// The accounts of the configuration that the next one replaces.
+#[derive(Clone, Copy)]
+pub(crate) struct Before<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) accounts: &'a BTreeMap<String, Account>,
+}
+
+impl Before<'_> {
+    /// Returns the account called `name`, if it calls the same service as the account of `table`.
+    pub(super) fn account(&self, name: &str, table: &ProviderTable) -> Option<&Account> {
+        let before = self.model.providers.get(name)?;
+        let service = |table: &ProviderTable| {
+            let kind = (table.kind, table.registered_kind.clone());
+            (kind, table.base_url.clone(), table.instance.clone())
+        };
+        let is_same = service(before) == service(table);
+        self.accounts.get(name).filter(|_| is_same)
+    }
+}
 
 /// Builds the check that a model describes.
 pub(crate) struct Composer<'a> {
@@ -26,6 +49,8 @@ pub(crate) struct Composer<'a> {
     pub(crate) sinks: &'a Sinks,
     /// The adapters that the program registered in code.
     pub(crate) registered: &'a Registered,
+    /// The configuration in force, whose accounts know whether they are down.
+    pub(crate) before: Option<Before<'a>>,
     /// Whether the configuration is checked and not put in force.
     pub(crate) dry_run: bool,
     /// The time that a sunset is compared with.

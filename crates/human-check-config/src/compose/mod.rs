@@ -25,7 +25,7 @@ use crate::source::KeyPath;
 use crate::{EnterpriseKeyKind, duration};
 use account::Account;
 
-pub(crate) use composer::Composer;
+pub(crate) use composer::{Before, Composer};
 use composer::{STORE_TIMEOUT, Shared};
 pub(crate) use named_provider::with_origins;
 pub use named_provider::{NamedProvider, load_account, load_accounts};
@@ -43,6 +43,8 @@ pub(crate) struct Composed {
     pub(crate) old: Option<(guard::Account, Option<SystemTime>)>,
     /// The keys that sign offers and clearances.
     pub(crate) offer_keys: OfferKeys,
+    /// The limit on reports of failed widgets, which all routes share.
+    pub(crate) report_limit: guard::ReportLimit,
     /// The store that offers which count once are claimed in.
     pub(crate) offers: Option<Arc<dyn ReplayStore>>,
     /// The widgets that pages show.
@@ -111,15 +113,21 @@ impl Composer<'_> {
             check = self.with_shadow(check, shadow, &mut accounts)?;
         }
         let main = accounts.met(&"check.use".into(), &table.account)?;
-        let main = main.with_check(Arc::clone(&check));
+        let main = match table.failover {
+            None => main.with_check(Arc::clone(&check)),
+            // It is down only if both accounts are, because one of them can still decide.
+            Some(_) => main.with_health_check(Arc::clone(&check)),
+        };
         accounts.met.insert(table.account.clone(), main);
         accounts.meet_all()?;
+        self.fallback_on_has_fallback(model)?;
         Ok(Composed {
             check,
             accounts: accounts.met,
             old,
             offer_keys: self.offer_keys(model)?,
             offers: self.stores.offers.clone(),
+            report_limit: self.stores.report_limit.clone(),
             widgets: accounts.widgets,
             issuers: accounts.issuers,
             test_keys: accounts.test_keys,
@@ -141,6 +149,18 @@ impl Composer<'_> {
                 &Role::Failover.path(),
                 "is given beside a fallback",
                 "leave it out: a fallback needs no second widget on the page",
+            )),
+        }
+    }
+
+    /// Refuses troubles that lead to a fallback where no route has one.
+    fn fallback_on_has_fallback(&self, model: &Model) -> Result<(), ConfigError> {
+        match model.check.fallback_on.is_empty() || model.has_fallback() {
+            true => Ok(()),
+            false => Err(self.context.wrong(
+                &"check.fallback_on".into(),
+                "is set, and no route has a fallback",
+                "name the accounts to fall back to with fallback, or leave it out",
             )),
         }
     }
@@ -335,8 +355,16 @@ impl Accounts<'_> {
     /// Builds all accounts that the lists name.
     fn meet_all(&mut self) -> Result<(), ConfigError> {
         let model = self.model;
-        for name in &model.check.fallback {
-            self.met(&"check.fallback".into(), name)?;
+        for (place, name) in model.check.fallback.iter().enumerate() {
+            let path = KeyPath::from("check.fallback");
+            if model.check.fallback[..place].contains(name) || *name == model.check.account {
+                return Err(self.composer.context.wrong(
+                    &path,
+                    format!("leads to {name:?} again"),
+                    "name each account once, and not the one that judges",
+                ));
+            }
+            self.met(&path, name)?;
         }
         for (route, table) in &model.routes {
             let path = KeyPath::route(route);
@@ -403,6 +431,14 @@ impl Accounts<'_> {
         let kind = table.registered_kind.as_deref();
         let mut account =
             guard::Account::new(name, check).with_kind(kind.unwrap_or(table.kind.as_str()));
+        if let Some(before) = self
+            .composer
+            .before
+            .as_ref()
+            .and_then(|before| before.account(name, table))
+        {
+            account = account.with_health_of(before);
+        }
         if table.force_down {
             account = account.with_forced_down();
         }

@@ -33,3 +33,44 @@ impl ScriptProbe for ScriptUrl {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use human_check_http::{MockTransport, Reply, SendError, SendErrorKind};
+
+    use super::*;
+
+    async fn probed(transport: MockTransport) -> Health {
+        let endpoint = Endpoint::parse("https://provider.example/api.js").unwrap();
+        let client = ProviderClient::new(transport);
+        ScriptUrl { client, endpoint }.probe_script().await
+    }
+
+    #[tokio::test]
+    async fn a_failed_connection_and_a_5xx_are_down_and_a_long_script_is_up() {
+        for (status, health) in [
+            (200, Health::Up),
+            (304, Health::Up),
+            (404, Health::Inconclusive("unexpected-status")),
+            (429, Health::Inconclusive("unexpected-status")),
+            (503, Health::Down("server-error")),
+        ] {
+            assert_eq!(
+                probed(MockTransport::always(Reply::new(status, ""))).await,
+                health
+            );
+        }
+        for (kind, health) in [
+            (SendErrorKind::NotSent, Health::Down("not-connected")),
+            (SendErrorKind::Lost, Health::Down("connection-lost")),
+            (SendErrorKind::TooLarge, Health::Up),
+            (
+                SendErrorKind::ProxyRefused,
+                Health::Inconclusive("proxy-credentials"),
+            ),
+        ] {
+            let failing = MockTransport::new(move |_| Err(SendError::new(kind)));
+            assert_eq!(probed(failing).await, health, "{kind:?}");
+        }
+    }
+}

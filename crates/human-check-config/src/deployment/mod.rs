@@ -132,6 +132,7 @@ impl Deployment {
             sinks: &sinks,
             registered: &registered,
             dry_run,
+            before: None,
             now: SteadyClock::system().now(),
         };
         let (snapshot, guards) = Snapshot::build(&composer, model, &guard_setup)?;
@@ -220,17 +221,18 @@ impl Deployment {
     }
 
     /// Returns the endpoint from which pages fetch the account that their visitor meets. It knows the
-    /// routes with a table, and those that [`guard`](Self::guard) was called with before. It follows
-    /// every reload, apart from `check.origins`.
+    /// routes with a table, and those that [`guard`](Self::guard) was called with. It follows every
+    /// reload, apart from `check.origins`.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] when an entry of `check.origins` is no origin.
     pub fn options_endpoint(&self) -> Result<OptionsEndpoint, ConfigError> {
-        let guards: Vec<Guard> = lock(&self.0.guards).values().cloned().collect();
+        let guards = self.clone();
+        let find = move |route: &str| lock(&guards.0.guards).get(route).cloned();
         let read = lock(&self.0.read);
         let origins = read.snapshot.model.check.origins.iter().cloned();
-        let endpoint = OptionsEndpoint::new(guards).with_origins(origins)?;
+        let endpoint = OptionsEndpoint::of(find).with_origins(origins)?;
         Ok(endpoint.with_attempt_store(Arc::clone(&self.0.stores.attempts)))
     }
 

@@ -107,6 +107,7 @@ impl Deployment {
             sinks: &inner.sinks,
             registered: &inner.registered,
             dry_run: false,
+            before: Some(read.snapshot.before()),
             now: SteadyClock::system().now(),
         };
         let (snapshot, mut built) = Snapshot::build(&composer, model, &inner.guard_setup)?;

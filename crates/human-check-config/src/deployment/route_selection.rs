@@ -10,7 +10,8 @@ use crate::compose::Composed;
 use crate::context::Context;
 use crate::duration;
 use crate::model::{
-    AccountsTable, CheckTable, Demand, Model, OnWidgetFailure, ProviderTable, Trouble,
+    ANY_ROUTE, AccountsTable, CheckTable, Demand, Model, OnWidgetFailure, ProviderTable,
+    StepUpTable, Trouble,
 };
 use crate::source::KeyPath;
 
@@ -29,7 +30,9 @@ impl Route<'_> {
     ) -> Result<Selection, ConfigError> {
         let mut selection = Selection::new(self.default_list(context, model, composed)?)
             .with_offer_keys(composed.offer_keys.clone())
-            .with_fallback_on(self.fallback_on(&model.check));
+            .with_fallback_on(self.fallback_on(&model.check))
+            .with_report_limit(composed.report_limit.clone());
+        self.has_own_site_keys(context, model)?;
         if let Some(timeout) = model.check.timeout {
             selection = selection.with_total_timeout(timeout);
         }
@@ -47,8 +50,36 @@ impl Route<'_> {
             let list = self.list(context, composed, &path, &table.account, &table.fallback)?;
             selection = selection.with_host(host, list);
         }
+        let unlike = |path: &KeyPath, names: Vec<&str>, name: &str| {
+            let same = names
+                .iter()
+                .filter(|other| other.eq_ignore_ascii_case(name))
+                .count();
+            match same > 1 {
+                true => Err(context.wrong(path, "is named twice", "leave one of them out")),
+                false => Ok(()),
+            }
+        };
+        for host in self.table.by_host.keys() {
+            let path = self.path.join("by_host").join(host);
+            unlike(
+                &path,
+                self.table.by_host.keys().map(String::as_str).collect(),
+                host,
+            )?;
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.[]:".contains(&byte);
+            if host.is_empty() || !host.bytes().all(plain) {
+                return Err(context.wrong(
+                    &path,
+                    "is no host name",
+                    "write it as in the header Host, such as shop.example",
+                ));
+            }
+        }
         for (country, table) in &self.table.by_country {
             let path = self.path.join("by_country").join(country);
+            let names = self.table.by_country.keys().map(String::as_str).collect();
+            unlike(&path, names, country)?;
             self.trusts_countries(context, &path, country)?;
             let list = self.list(context, composed, &path, &table.account, &table.fallback)?;
             selection = selection.with_country(country, list);
@@ -60,7 +91,35 @@ impl Route<'_> {
             let (account, floor) = self.step_up(context, model, composed)?;
             selection = selection.with_step_up(account, floor);
         }
+        self.meets_min_score(context, model)?;
         self.exempt(context, model, selection)
+    }
+
+    /// An account whose verdicts carry a score only in some plans would refuse every visitor.
+    fn meets_min_score(&self, context: &Context<'_>, model: &Model) -> Result<(), ConfigError> {
+        if self.table.min_score.is_none() {
+            return Ok(());
+        }
+        for name in self.accounts(&model.check).into_iter().skip(1) {
+            let exempt = self.table.without.get(name);
+            let is_exempt = exempt.is_some_and(|demands| demands.contains(&Demand::MinScore));
+            let table = &model.providers[name];
+            let has_score = table.min_score.is_some() || table.max_risk.is_some();
+            if !is_exempt && !has_score {
+                return Err(context.wrong(
+                    &self.path.join("min_score"),
+                    format!(
+                        "is demanded, and the account {name:?} has no threshold for a score of its own, \
+                         so its verdicts may carry none"
+                    ),
+                    format!(
+                        "give that account min_score or max_risk, or write without.{name} = \
+                         [\"min_score\"]"
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the list for requests without a list of their own.
@@ -176,6 +235,11 @@ impl Route<'_> {
         let (problem, remedy) =
             if country.len() != 2 || !country.bytes().all(|b| b.is_ascii_alphabetic()) {
                 ("is no country", "write two letters, such as DE")
+            } else if country.eq_ignore_ascii_case("XX") {
+                (
+                    "stands for an unknown country, which has the default accounts",
+                    "leave it out",
+                )
             } else if self.site.country_header.is_none() {
                 (
                     "needs the client's country, and no header for it is configured",
@@ -211,6 +275,21 @@ impl Route<'_> {
             (Some(one), Some(other)) => Some(one.max(other)),
             (one, other) => one.or(other),
         };
+        for list in self
+            .table
+            .by_host
+            .values()
+            .chain(self.table.by_country.values())
+        {
+            self.steps_up_from(context, model, &list.account, table)?;
+        }
+        if table.to == primary {
+            return Err(context.wrong(
+                &path.join("to"),
+                format!("leads to {primary:?}, where it begins"),
+                "name another account",
+            ));
+        }
         match threshold {
             None => Err(context.wrong(
                 &path,
@@ -230,6 +309,85 @@ impl Route<'_> {
         }
     }
 
+    /// Returns an error when the step-up cannot begin at the first account of another list.
+    fn steps_up_from(
+        &self,
+        context: &Context<'_>,
+        model: &Model,
+        name: &str,
+        table: &StepUpTable,
+    ) -> Result<(), ConfigError> {
+        let path = self.path.join("step_up");
+        if name == table.to {
+            return Err(context.wrong(
+                &path.join("to"),
+                format!("leads to {name:?}, which is the first account of a host or country"),
+                "name another account",
+            ));
+        }
+        match threshold(&model.providers[name]) {
+            Some(threshold) if table.floor >= threshold => Err(context.wrong(
+                &path.join("floor"),
+                format!(
+                    "is {}, and the threshold of {name:?} is {threshold}",
+                    table.floor
+                ),
+                "write less than the threshold",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Two accounts with one site key cannot be told apart by their provider.
+    fn has_own_site_keys(&self, context: &Context<'_>, model: &Model) -> Result<(), ConfigError> {
+        let names = self.accounts(&model.check);
+        for (place, name) in names.iter().enumerate() {
+            let key = |name: &str| {
+                let table = &model.providers[name];
+                table
+                    .site_key
+                    .as_deref()
+                    .filter(|_| !table.kind.is_self_hosted())
+            };
+            let same =
+                |other: &&&str| *other != name && key(other).is_some() && key(other) == key(name);
+            if let Some(other) = names[..place].iter().find(same) {
+                return Err(context.wrong(
+                    &KeyPath::provider(name).join("site_key"),
+                    format!(
+                        "is that of the account {other:?}, and {} has both",
+                        self.path
+                    ),
+                    "give each account the site key of its own site, or name one of them only",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the names of all accounts of the route. One that is in several lists comes several
+    /// times.
+    fn accounts<'m>(&'m self, check: &'m CheckTable) -> Vec<&'m str> {
+        let lists = self
+            .table
+            .by_host
+            .values()
+            .chain(self.table.by_country.values());
+        let of_lists = lists.flat_map(|list| std::iter::once(&list.account).chain(&list.fallback));
+        let fallback = match (&self.table.account, &self.table.fallback) {
+            (_, Some(own)) => own.as_slice(),
+            (Some(_), None) => &[],
+            (None, None) => check.fallback.as_slice(),
+        };
+        let step_up = self.table.step_up.iter().map(|step_up| &step_up.to);
+        let others = fallback
+            .iter()
+            .chain(of_lists)
+            .chain(step_up)
+            .map(String::as_str);
+        std::iter::once(self.primary(check)).chain(others).collect()
+    }
+
     /// Takes the demands of `without` out of what the accounts must meet.
     fn exempt(
         &self,
@@ -238,11 +396,16 @@ impl Route<'_> {
         mut selection: Selection,
     ) -> Result<Selection, ConfigError> {
         for (name, demands) in &self.table.without {
-            if !model.providers.contains_key(name) {
+            let is_primary = name == self.primary(&model.check);
+            if is_primary || !self.accounts(&model.check).contains(&name.as_str()) {
+                let problem = match is_primary {
+                    true => "is the account that judges, which must meet the demands of the route",
+                    false => "names no account of this route",
+                };
                 return Err(context.wrong(
                     &self.path.join("without").join(name),
-                    "names no account",
-                    "name an account of this route, or leave it out",
+                    problem,
+                    "name another account of this route, or leave it out",
                 ));
             }
             for demand in demands {
@@ -269,7 +432,8 @@ impl Route<'_> {
         };
         let path = self.path.join("accept_clearance");
         for issuer in &table.from {
-            if !model.routes.contains_key(issuer) || issuer == self.name {
+            let is_route = model.routes.contains_key(issuer) && issuer != ANY_ROUTE;
+            if !is_route || issuer == self.name {
                 return Err(context.wrong(
                     &path.join("from"),
                     format!("names {issuer:?}, which is no other route with a table"),

@@ -11,7 +11,7 @@ use super::route::Route;
 use super::summary::summary;
 use super::warnings::warnings;
 use crate::ProviderKind;
-use crate::compose::{Composed, Composer};
+use crate::compose::{Before, Composed, Composer};
 use crate::context::Context;
 use crate::issuer::Issuer;
 use crate::model::{ANY_ROUTE, Model};
@@ -97,6 +97,14 @@ impl Snapshot {
             site: &self.model.site,
         };
         route.guard(context, &self.model, &self.composed, guard_setup)
+    }
+
+    /// Returns what the next configuration takes over.
+    pub(crate) fn before(&self) -> Before<'_> {
+        Before {
+            model: &self.model,
+            accounts: &self.composed.accounts,
+        }
     }
 
     /// Returns the parts that requests read.

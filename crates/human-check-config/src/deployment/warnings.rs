@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use url::{Host, Url};
 
@@ -59,6 +60,14 @@ pub(crate) fn warnings(model: &Model, secrets: &[String]) -> Vec<String> {
             "check: no offer_keys, so offers and clearances count in this process only and end with \
              it"
             .to_owned(),
+        );
+    }
+    let timeout = model.check.timeout.unwrap_or(Duration::from_secs(3));
+    if model.has_fallback() && timeout < Duration::from_millis(2_500) {
+        all.push(
+            "check: timeout is below 2500ms, so a decision ends before two health probes do; the first \
+             visitors of an outage are asked to send again"
+                .to_owned(),
         );
     }
     if model.check.failover_when_declined {

@@ -8,7 +8,7 @@ mod sinks;
 use std::sync::Arc;
 
 use human_check_core::{ConfigError, ReplayStore};
-use human_check_guard::{AttemptStore, MemoryAttemptStore, OfferKeys};
+use human_check_guard::{AttemptStore, MemoryAttemptStore, OfferKeys, ReportLimit};
 
 use crate::context::Context;
 use crate::model::{Model, StoreKind, StoreTable};
@@ -25,6 +25,8 @@ pub(crate) struct Stores {
     pub(crate) offers: Option<Arc<dyn ReplayStore>>,
     /// The store that counts requests.
     pub(crate) attempts: Arc<dyn AttemptStore>,
+    /// The limit on reports of failed widgets.
+    pub(crate) report_limit: ReportLimit,
     /// The key of offers where the configuration names none.
     pub(crate) random_keys: OfferKeys,
     #[cfg(feature = "redis")]
@@ -39,6 +41,7 @@ impl Stores {
             replay: None,
             offers: None,
             attempts: Arc::new(MemoryAttemptStore::new(0)),
+            report_limit: ReportLimit::default(),
             random_keys: OfferKeys::random(),
             #[cfg(feature = "redis")]
             servers: Vec::new(),

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::clearance::{Clearance, cookie_name, read_cookie};
 
+use crate::decision::refusal_page::KeptForm;
 use crate::decision::report::{self, Observed, Severity};
 use crate::decision::responder::Responder;
 use crate::request_head::Single;
@@ -39,10 +40,12 @@ pub struct Inspected {
     pub(super) country: Option<String>,
     /// `None` if the trigger challenges every request and so needs no signals.
     pub(super) method: Option<String>,
-    /// The valid clearance of the request, and the name of the route that issued it.
-    pub(super) clearance: Option<(Clearance, Arc<str>)>,
+    /// The valid clearances of the request, and the names of the routes that issued them.
+    pub(super) clearances: Vec<(Clearance, Arc<str>)>,
     /// The session that a clearance is bound to.
     pub(super) session: NameDigest,
+    /// Whether the page of a refusal may send the form of the request again.
+    pub(super) resends_form: bool,
     pub(super) since: Instant,
 }
 
@@ -98,7 +101,8 @@ impl Inspected {
             _ => guard.session(head),
         };
         Self {
-            clearance: clearance(guard, head, session),
+            resends_form: responder.resends_form(head.method(), || head.host()),
+            clearances: clearances(guard, head, session),
             session,
             responder,
             tokens,
@@ -119,6 +123,16 @@ impl Inspected {
         self.client_ip
     }
 
+    /// Returns whether the page of a refusal may send the form of the request again.
+    pub(crate) fn resends_form(&self) -> bool {
+        self.resends_form
+    }
+
+    /// Keeps the form that the page of a refusal sends again.
+    pub(crate) fn keep_form(&mut self, form: KeptForm) {
+        self.responder.keep_form(form);
+    }
+
     /// Returns the list of accounts for the request.
     pub(crate) fn list(&self) -> usize {
         self.list
@@ -129,14 +143,10 @@ impl Inspected {
         !self.tokens.is_empty()
     }
 
-    /// Returns whether the body cannot change which account judges the token of the head: no other
-    /// account of the guard has its provider, or the head has an offer, too.
+    /// Returns whether the body cannot change which account judges: the guard has one account, or the
+    /// head has an offer.
     pub(crate) fn is_judge_known(&self) -> bool {
-        let guard = self.responder.guard();
-        self.tokens.offer().is_some()
-            || !guard.judges().share_providers(self.list, |accepted| {
-                self.tokens.has_any(guard.fields(), accepted)
-            })
+        self.tokens.offer().is_some() || self.responder.guard().judges().is_single()
     }
 
     /// Refuses the request without a call of the check. The refusal is logged and passed to the
@@ -149,24 +159,32 @@ impl Inspected {
     }
 }
 
-/// Returns the valid clearance of a request, if the route accepts one.
-fn clearance(
+/// The most cookies that are looked at for each route that issues clearances.
+const MAX_COOKIES: usize = 4;
+
+/// Returns the valid clearances of a request that the route accepts.
+fn clearances(
     guard: &Snapshot,
     head: &dyn RequestHead,
     session: NameDigest,
-) -> Option<(Clearance, Arc<str>)> {
-    let accepted = guard.policy().accepts_clearance.as_ref()?;
-    let mut valid = None;
+) -> Vec<(Clearance, Arc<str>)> {
+    let mut valid = Vec::new();
+    let Some(accepted) = &guard.policy().accepts_clearance else {
+        return valid;
+    };
+    let (keys, now) = (&guard.site().keys, guard.now());
     for issuer in &accepted.from {
         let route = name_digest(&[issuer]);
         let name = cookie_name(&route);
+        let mut seen = 0;
         head.header("cookie", &mut |line| {
             read_cookie(line, &name, &mut |text| {
-                let (keys, ttl, now) = (&guard.site().keys, accepted.ttl, guard.now());
-                let clearance = Clearance::verify(text, keys, route, session, ttl, now);
-                if let Some(clearance) = clearance.filter(|_| valid.is_none()) {
-                    valid = Some((clearance, issuer.as_str().into()));
+                seen += 1;
+                if seen > MAX_COOKIES {
+                    return;
                 }
+                let read = Clearance::verify(text, keys, route, session, accepted.ttl, now);
+                valid.extend(read.map(|clearance| (clearance, Arc::from(issuer.as_str()))));
             });
         });
     }

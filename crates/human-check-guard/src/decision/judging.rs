@@ -76,43 +76,58 @@ impl Judged {
     }
 }
 
-/// Counts a request of a clearance. Returns the proof if it counts: it has requests left, and the
-/// store can tell so.
+/// How long counting a request of a clearance may take.
+const STORE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the count of a clearance outlives it, because the clocks of machines differ.
+const COUNT_MARGIN: Duration = Duration::from_secs(120);
+
+/// Counts a request of a clearance. Returns the proof if one of them counts: it has requests left, and
+/// the store can tell so.
 pub(crate) async fn cleared(
     guard: &Snapshot,
-    clearance: Option<(Clearance, Arc<str>)>,
+    clearances: Vec<(Clearance, Arc<str>)>,
 ) -> Option<Cleared> {
-    let (clearance, route) = clearance?;
     let accepted = guard.policy().accepts_clearance.as_ref()?;
     let store = guard.site().attempts.as_ref()?;
-    let nonce: String = clearance
-        .nonce
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let key = AttemptKey::named(format!("clearance:{nonce}:{}", guard.policy().name()));
-    // The window begins with the first request, so it outlives the clearance.
-    match store.add(&key, accepted.ttl).await {
-        Ok(count) if count <= accepted.max_requests => Some(Cleared { route }),
-        Ok(_) => None,
-        Err(error) => {
-            tracing::warn!(
-                target: "human_check_guard",
-                route = guard.policy().name(),
-                error = &error as &dyn std::error::Error,
-                "no clearance counts, because the store fails"
-            );
-            None
+    for (clearance, route) in clearances {
+        let nonce: String = clearance
+            .nonce
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let key = AttemptKey::named(format!("clearance:{nonce}:{}", guard.policy().name()));
+        let count = store.add(&key, accepted.ttl + COUNT_MARGIN);
+        match tokio::time::timeout(STORE_TIMEOUT, count).await {
+            Ok(Ok(count)) if count <= accepted.max_requests => return Some(Cleared { route }),
+            Ok(Ok(_)) => {}
+            failed => {
+                let error = failed.ok().and_then(Result::err);
+                tracing::warn!(
+                    target: "human_check_guard",
+                    route = guard.policy().name(),
+                    error = error.as_ref().map(|error| error as &dyn std::error::Error),
+                    "no clearance counts, because the store fails"
+                );
+                return None;
+            }
         }
     }
+    None
 }
 
-/// Decides about a request that is challenged and has no token of the account that would judge.
-pub(crate) fn without_token(guard: &Snapshot, list: usize, reason: &'static str) -> Judged {
+/// Decides about a request that is challenged and has no usable token of the account that would
+/// judge.
+pub(crate) fn without_token(
+    guard: &Snapshot,
+    list: usize,
+    denial: DenialReason,
+    reason: &'static str,
+) -> Judged {
     if guard.judges().are_all_down(list) {
         return all_down(guard, list);
     }
-    Judged::without_call(Err(DenialReason::ChallengeRequired), reason)
+    Judged::without_call(Err(denial), reason)
 }
 
 /// Decides about a request with tokens of the account that judges.
@@ -249,7 +264,7 @@ impl Judging<'_> {
                 if let Some(twin) = twin {
                     twin.passed();
                 }
-                site.widget_failures.passed();
+                site.selection.report_limit.passed();
                 let clearance = self.guard.clearance_cookie(self.session);
                 self.judged(Ok(Visitor::Human(Human::new(facts, clearance))), "")
             }
@@ -281,17 +296,26 @@ impl Judging<'_> {
     /// Records what the outcome says about the account.
     fn record(&self, outcome: &Result<Verdict, CheckError>) {
         let says = match outcome {
-            Ok(Verdict::Human(_)) => Outcome::Human,
-            Ok(Verdict::NotHuman(_)) => Outcome::Other,
+            Ok(Verdict::Human(facts)) if self.is_own(&facts.provider) => Outcome::Human,
+            Ok(_) => Outcome::Other,
+            // The other provider of a dual accept says nothing about this account. Nor does an error
+            // that was made without a reply: by a limit of this process, or by an open circuit.
+            Err(error) if !self.is_own(error.provider()) || error.reason() == "circuit-open" => {
+                Outcome::Other
+            }
             Err(error) => match error.kind() {
                 ErrorKind::Unavailable => Outcome::Unavailable,
-                // A limit of this process declines without a reply of the provider.
                 ErrorKind::Declined if error.token_may_be_used() => Outcome::Declined,
                 ErrorKind::RateLimited if error.token_may_be_used() => Outcome::RateLimited,
                 _ => Outcome::Other,
             },
         };
         self.judge().account.health().record(says, self.on);
+    }
+
+    /// Returns whether it is the provider of the account that judges.
+    fn is_own(&self, provider: &Provider) -> bool {
+        self.judge().account.provider() == provider
     }
 
     /// Claims an offer that counts once. Returns the refusal if it was used before, or if the store
@@ -308,7 +332,7 @@ impl Judging<'_> {
             let id = TokenId::from_bytes(&OFFERS, &offer.nonce);
             store?.claim(id, SINGLE_USE_TTL).await.ok()
         };
-        let claimed = tokio::time::timeout(Duration::from_secs(1), claim).await;
+        let claimed = tokio::time::timeout(STORE_TIMEOUT, claim).await;
         match claimed.ok().flatten() {
             Some(Claimed::First) => {
                 self.guard.site().used_offers.add(offer.nonce);
@@ -399,20 +423,23 @@ impl Judging<'_> {
         let provider = Some(error.provider().clone());
         let fail_open = self.guard.policy().fail_open;
         let judged = match error.kind() {
-            ErrorKind::Unavailable if self.why() == Why::StepUp => {
-                health.suspect();
+            ErrorKind::Misconfigured => {
+                self.judged(Err(DenialReason::Misconfigured), error.reason())
+            }
+            // It never opens a route, and never leads to another account.
+            kind if self.why() == Why::StepUp => {
+                if kind == ErrorKind::Unavailable {
+                    health.suspect();
+                }
                 self.judged(Err(unavailable(Some(error), true)), error.reason())
             }
-            ErrorKind::Unavailable if self.is_watched() => {
+            ErrorKind::Unavailable if self.is_watched() && self.is_own(error.provider()) => {
                 health.suspect();
                 health.settled(self.end).await;
                 match health.is_down() {
                     true => return self.another_account(error.reason(), Some(error)),
                     false => self.retry(error),
                 }
-            }
-            ErrorKind::Misconfigured => {
-                self.judged(Err(DenialReason::Misconfigured), error.reason())
             }
             ErrorKind::Declined | ErrorKind::RateLimited if health.is_out(self.on) => {
                 return self.another_account(error.reason(), Some(error));

@@ -217,7 +217,7 @@ impl Pending {
             mut responder,
             list,
             client_ip,
-            clearance,
+            clearances,
             session,
             since,
             ..
@@ -226,12 +226,14 @@ impl Pending {
         let policy = guard.policy();
         let mut submitted = None;
         let judged = match evidence {
-            Evidence::Unusable(why) => Judged::without_call(Err(DenialReason::InvalidToken), why),
+            Evidence::Unusable(why) => {
+                judging::without_token(&guard, list, DenialReason::InvalidToken, why)
+            }
             Evidence::Absent {
                 reason,
                 type_without_place,
                 signals,
-            } => match judging::cleared(&guard, clearance).await {
+            } => match judging::cleared(&guard, clearances).await {
                 Some(cleared) => Judged::without_call(Ok(Visitor::Cleared(cleared)), reason),
                 None => {
                     let challenged = match &signals {
@@ -246,7 +248,12 @@ impl Pending {
                             Ok(Visitor::Unverified(Unverified::NotChallenged)),
                             reason,
                         ),
-                        true => judging::without_token(&guard, list, reason),
+                        true => judging::without_token(
+                            &guard,
+                            list,
+                            DenialReason::ChallengeRequired,
+                            reason,
+                        ),
                     }
                 }
             },

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::DenialReason;
+use crate::{DenialReason, Selected};
 
 /// The HTTP response of a guard, for the framework to send.
 ///
@@ -36,27 +36,48 @@ pub struct GuardResponse {
 ///
 /// `Display` shows the title of the problem, for example `Verification failed`.
 #[derive(Clone, Debug)]
-pub struct Rejection(Box<(DenialReason, GuardResponse)>);
+pub struct Rejection(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    reason: DenialReason,
+    response: GuardResponse,
+    selected: Option<Selected>,
+}
 
 impl Rejection {
-    /// Creates a rejection.
-    pub(crate) fn new(denial: DenialReason, response: GuardResponse) -> Self {
-        Self(Box::new((denial, response)))
+    /// Creates a rejection. `selected` is the account that the response shows.
+    pub(crate) fn new(
+        reason: DenialReason,
+        response: GuardResponse,
+        selected: Option<Selected>,
+    ) -> Self {
+        Self(Box::new(Inner {
+            reason,
+            response,
+            selected,
+        }))
     }
 
     /// Returns the reason, as far as the client may know it.
     pub fn reason(&self) -> DenialReason {
-        self.0.0
+        self.0.reason
+    }
+
+    /// Returns the account that the visitor meets next, for an application that makes a page of its
+    /// own. `None` if a challenge would not help.
+    pub fn selected(&self) -> Option<&Selected> {
+        self.0.selected.as_ref()
     }
 
     /// Returns the response for the client.
     pub fn response(&self) -> &GuardResponse {
-        &self.0.1
+        &self.0.response
     }
 
     /// Consumes the rejection and returns the response for the client.
     pub fn into_response(self) -> GuardResponse {
-        self.0.1
+        self.0.response
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::DenialReason;
 use crate::decision::accept::prefers_html;
+use crate::decision::refusal_page::{KeptForm, refusal_page};
 use crate::decision::rejection::{GuardResponse, Rejection};
 use crate::selected::Selected;
 use crate::snapshot::Snapshot;
@@ -21,6 +22,19 @@ pub(crate) struct Responder {
     list: usize,
     /// What the response shows. `None` for what a new visitor meets.
     shown: Option<Selected>,
+    /// Where the request comes from, by the browser.
+    origin: Origin,
+    /// The form that the page of a refusal sends again.
+    form: Option<KeptForm>,
+}
+
+/// Where a request comes from, by the headers that browsers send.
+#[derive(Clone, Debug, Default)]
+struct Origin {
+    /// The header `Sec-Fetch-Site`.
+    site: Option<bool>,
+    /// The host in the header `Origin`.
+    host: Option<String>,
 }
 
 impl Responder {
@@ -32,7 +46,29 @@ impl Responder {
             htmx: false,
             list: 0,
             shown: None,
+            origin: Origin::default(),
+            form: None,
         }
+    }
+
+    /// Returns whether the page of a refusal may send the form of this request again: a browser
+    /// navigates, and the form is on a page of the same origin. Otherwise a page elsewhere could make
+    /// the visitor confirm its form.
+    pub(crate) fn resends_form(&self, method: &str, host: impl FnOnce() -> Option<String>) -> bool {
+        self.html
+            && method == "POST"
+            && match (self.origin.site, &self.origin.host) {
+                (Some(is_same), _) => is_same,
+                (None, Some(origin)) => {
+                    host().is_some_and(|host| host.eq_ignore_ascii_case(origin))
+                }
+                (None, None) => false,
+            }
+    }
+
+    /// Keeps the form that the page of a refusal sends again.
+    pub(crate) fn keep_form(&mut self, form: KeptForm) {
+        self.form = Some(form);
     }
 
     /// Sets the list of accounts for the request.
@@ -45,7 +81,8 @@ impl Responder {
         self.shown = Some(shown);
     }
 
-    /// Reads one header line. Only `Accept` and `HX-Request` matter.
+    /// Reads one header line. Only those matter that say what the client prefers, and from where it
+    /// comes.
     pub(crate) fn read_header(&mut self, name: &str, line: &[u8]) {
         if name.eq_ignore_ascii_case("accept") {
             // Most API clients do not mention HTML. This test is faster than parsing the value.
@@ -57,6 +94,19 @@ impl Responder {
             }
         } else if name.eq_ignore_ascii_case("hx-request") {
             self.htmx = line == b"true";
+        } else if name.eq_ignore_ascii_case("sec-fetch-site") {
+            // One that is repeated and not the same each time is of no use.
+            let is_same = line == b"same-origin";
+            self.origin.site = Some(self.origin.site.unwrap_or(true) && is_same);
+        } else if name.eq_ignore_ascii_case("origin") {
+            let origin = std::str::from_utf8(line)
+                .ok()
+                .and_then(|line| line.split_once("://"));
+            let host = origin.map(|(_, host)| host.to_owned());
+            self.origin.host = Some(match (&self.origin.host, host) {
+                (None, Some(host)) => host,
+                _ => String::new(),
+            });
         }
     }
 
@@ -67,15 +117,15 @@ impl Responder {
 
     /// Returns the rejection for `denial` with its response.
     ///
-    /// A challenge is shown only if it can be passed: while no account works, the response to a
-    /// request without a token is that the verification is unavailable.
+    /// A challenge is shown only if it can be passed: while no account works, the response is that the
+    /// verification is unavailable.
     pub(crate) fn refuse(&self, denial: DenialReason) -> Rejection {
         let selected = match denial.wants_challenge() {
             true => self.shown.clone().or_else(|| self.guard.select(self.list)),
             false => None,
         };
-        let denial = match (&selected, denial) {
-            (None, DenialReason::ChallengeRequired) => DenialReason::Unavailable {
+        let denial = match &selected {
+            None if denial.wants_challenge() => DenialReason::Unavailable {
                 retry_after: None,
                 token_used: false,
                 retry: false,
@@ -84,7 +134,7 @@ impl Responder {
         };
         let page = self.html.then(|| {
             let custom = self.guard.custom_page(denial, selected.as_ref());
-            custom.unwrap_or_else(|| plain_page(denial))
+            custom.unwrap_or_else(|| refusal_page(denial, selected.as_ref(), self.form.as_ref()))
         });
         let options = selected
             .as_ref()
@@ -127,7 +177,7 @@ impl Responder {
             headers,
             body,
         };
-        Rejection::new(denial, response)
+        Rejection::new(denial, response, selected)
     }
 }
 
@@ -193,15 +243,4 @@ fn escape_non_ascii(json: &str) -> String {
         }
     }
     escaped
-}
-
-/// Returns the default page of a refusal.
-fn plain_page(denial: DenialReason) -> String {
-    let (title, detail) = (denial.title(), denial.detail());
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
-         <h1>{title}</h1>\n<p>{detail}</p>\n\
-         <p>Go back to the previous page. What you typed is usually still there.</p>\n"
-    )
 }

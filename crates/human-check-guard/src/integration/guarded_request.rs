@@ -1,7 +1,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::{BodyLimit, HeldBody};
-use crate::decision::{Decision, FromDecision, Inspected};
+use crate::decision::{Decision, FromDecision, Inspected, KeptForm, MAX_FORM_BYTES};
 use crate::tokens::{FieldsScope, SubmittedTokens, extracting};
 use crate::{DenialReason, Guard, Rejection, RequestHead};
 
@@ -62,6 +62,34 @@ impl GuardedRequest {
     /// Returns the guard.
     pub fn guard(&self) -> &Guard {
         &self.guard
+    }
+
+    /// Returns whether to keep a urlencoded form with [`keep_form_body`](Self::keep_form_body) or
+    /// [`keep_form_fields`](Self::keep_form_fields): if a browser navigates with a form of the same
+    /// origin, the page of a refusal shows the challenge and sends the form again.
+    pub fn keeps_form(&self) -> bool {
+        self.inspected.resends_form()
+    }
+
+    /// The longest form that is worth keeping, in bytes.
+    pub const MAX_KEPT_FORM_BYTES: usize = MAX_FORM_BYTES;
+
+    /// Keeps the fields of a urlencoded body for the page of a refusal. A longer one than
+    /// [`MAX_KEPT_FORM_BYTES`](Self::MAX_KEPT_FORM_BYTES) is not kept.
+    pub fn keep_form_body(&mut self, body: &[u8]) {
+        if self.keeps_form()
+            && let Some(form) = KeptForm::read(self.guard.fields(), body)
+        {
+            self.inspected.keep_form(form);
+        }
+    }
+
+    /// Keeps the fields of a urlencoded form for the page of a refusal.
+    pub fn keep_form_fields(&mut self, pairs: impl IntoIterator<Item = (String, String)>) {
+        if self.keeps_form() {
+            let form = KeptForm::of(self.guard.fields(), pairs);
+            self.inspected.keep_form(form);
+        }
     }
 
     /// Refuses a body whose `content_length` is above the limit. `None` if the request does not

@@ -18,8 +18,8 @@ const REPORT_WINDOW: Duration = Duration::from_secs(60);
 
 /// An HTTP endpoint that tells pages which account the visitor meets, without a framework.
 ///
-/// A page needs it if a cache keeps the page, if it stays open for long, or if it opens WebSockets
-/// and event streams, whose refusals it cannot read. `options_route` of the framework's crate makes a
+/// A page needs it if a cache keeps the page, if it stays open for long, or if it opens web
+/// sockets and event streams, whose refusals it cannot read. `options_route` of the framework's crate makes a
 /// route of it.
 ///
 /// `GET ?route=signup` returns what a refusal of that route has in the member `captcha`, with a new
@@ -49,9 +49,12 @@ const REPORT_WINDOW: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct OptionsEndpoint(Arc<Inner>);
 
+/// Returns the guard of a route by its name.
+type Find = Arc<dyn Fn(&str) -> Option<Guard> + Send + Sync>;
+
 #[derive(Clone)]
 struct Inner {
-    guards: Vec<Guard>,
+    find: Find,
     origins: Vec<String>,
     attempts: Arc<dyn AttemptStore>,
 }
@@ -59,8 +62,20 @@ struct Inner {
 impl OptionsEndpoint {
     /// Creates an endpoint for the routes of these guards, for pages of the same origin.
     pub fn new(guards: impl IntoIterator<Item = Guard>) -> Self {
+        let guards: Vec<Guard> = guards.into_iter().collect();
+        Self::of(move |route| {
+            let mut guards = guards.iter();
+            guards
+                .find(|guard| guard.snapshot().policy().name() == route)
+                .cloned()
+        })
+    }
+
+    /// Creates an endpoint for the routes whose guards `find` returns by their names. It returns `None`
+    /// for an unknown name, which a client may send.
+    pub fn of(find: impl Fn(&str) -> Option<Guard> + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
-            guards: guards.into_iter().collect(),
+            find: Arc::new(find),
             origins: Vec::new(),
             attempts: Arc::new(MemoryAttemptStore::new(100_000)),
         }))
@@ -121,10 +136,8 @@ impl OptionsEndpoint {
             }
         }
         let (allowed, cors) = self.origin(head);
-        let guards = self.0.guards.iter().map(Guard::snapshot);
-        let guard = guards
-            .into_iter()
-            .find(|guard| Some(guard.policy().name()) == route.as_deref());
+        let guard = route.and_then(|route: String| (self.0.find)(&route));
+        let guard = guard.map(|guard| guard.snapshot());
         let inspected = guard.as_ref().map(|guard| guard.inspect(head));
         PendingOptions {
             allowed,
@@ -181,7 +194,6 @@ impl OptionsEndpoint {
 impl fmt::Debug for OptionsEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OptionsEndpoint")
-            .field("guards", &self.0.guards)
             .field("origins", &self.0.origins)
             .finish_non_exhaustive()
     }

@@ -77,7 +77,7 @@ impl PendingOptions {
         let reports = add_attempt(&*self.attempts, &key, REPORT_WINDOW)
             .await
             .ok()?;
-        if reports > REPORTS || !guard.site().widget_failures.admit() {
+        if reports > REPORTS || !selection.report_limit.admit() {
             return None;
         }
         Some(guard.selected(next, Why::WidgetFailure))

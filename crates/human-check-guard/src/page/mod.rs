@@ -6,4 +6,5 @@ mod nonce;
 mod widget_renderer;
 
 pub use csp_sources::CspSources;
+pub(crate) use widget_renderer::escape;
 pub use widget_renderer::{Html, WidgetRenderer};

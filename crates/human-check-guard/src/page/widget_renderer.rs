@@ -230,7 +230,7 @@ fn attribute(html: &mut String, name: &str, value: &str) {
 }
 
 /// Writes text in escaped form, for an element or an attribute.
-fn escape(text: &str, into: &mut String) {
+pub(crate) fn escape(text: &str, into: &mut String) {
     for c in text.chars() {
         match c {
             '&' => into.push_str("&amp;"),

@@ -102,6 +102,18 @@ impl Account {
         self
     }
 
+    /// Sets the check, and the check that health probes go on with.
+    ///
+    /// For an account with a [`Failover`](human_check_core::Failover) around it, which is down only if
+    /// both of its checks are.
+    #[must_use]
+    pub fn with_health_check(mut self, check: impl HumanCheck) -> Self {
+        self.check = Arc::new(check);
+        let check = Arc::clone(&self.check);
+        self.health = Arc::new(self.health.with_check(check));
+        self
+    }
+
     /// Sets that the account shows no challenge that a visitor can solve, as reCAPTCHA v3 does not.
     /// It can then not be the account of a step-up.
     #[must_use]
@@ -135,6 +147,14 @@ impl Account {
         self.with_settings(settings)
     }
 
+    /// Takes over what is known of the health of `other`, for an account that replaces it with other
+    /// settings. Default: nothing is known, and the account counts as up.
+    #[must_use]
+    pub fn with_health_of(mut self, other: &Self) -> Self {
+        self.health = Arc::new(self.health.with_memory_of(&other.health));
+        self
+    }
+
     /// Sets the probe that finds out whether the script of the widget can be loaded. Default: none,
     /// so that the script counts as up.
     ///
@@ -147,8 +167,7 @@ impl Account {
     }
 
     fn with_settings(mut self, settings: Settings) -> Self {
-        let check = Arc::clone(&self.check);
-        self.health = Arc::new(AccountHealth::new(self.name.to_string(), check, settings));
+        self.health = Arc::new(self.health.with_settings(settings));
         self
     }
 
@@ -194,12 +213,16 @@ impl Account {
         self.interactive
     }
 
-    /// Returns whether the script of the widget can be loaded, and keeps watching it.
+    /// Returns whether the script of the widget cannot be loaded.
     pub(crate) fn is_script_down(&self) -> bool {
+        self.health.is_script_down()
+    }
+
+    /// Keeps watching whether the script of the widget can be loaded.
+    pub(crate) fn watch_script(&self) {
         if let Some(script) = &self.script {
             script.keep_watching(&self.health);
         }
-        self.health.is_script_down()
     }
 
     /// Returns what stands for the account in an offer.

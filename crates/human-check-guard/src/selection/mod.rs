@@ -7,6 +7,7 @@ mod health;
 mod offer;
 mod offer_keys;
 mod old_account;
+mod report_limit;
 mod reported;
 mod script_watch;
 mod used_offers;
@@ -30,6 +31,7 @@ pub(crate) use offer::{
 pub use offer_keys::OfferKeys;
 pub(crate) use offer_keys::{fill_random, is_equal, name_digest, sign};
 pub(crate) use old_account::OldAccount;
+pub use report_limit::ReportLimit;
 pub(crate) use reported::{offer as report_offer, selected as report_selected};
 pub use script_watch::ScriptProbe;
 pub(crate) use used_offers::UsedOffers;
@@ -85,6 +87,7 @@ pub struct Selection {
     pub(crate) falls_back_on_widget_failure: bool,
     pub(crate) keys: Option<OfferKeys>,
     pub(crate) single_use: Option<Arc<dyn ReplayStore>>,
+    pub(crate) report_limit: ReportLimit,
     pub(crate) total_timeout: Duration,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -103,6 +106,7 @@ impl Selection {
             falls_back_on_widget_failure: false,
             keys: None,
             single_use: None,
+            report_limit: ReportLimit::default(),
             total_timeout: TOTAL_TIMEOUT,
             clock: Arc::new(SystemClock),
         }
@@ -203,6 +207,14 @@ impl Selection {
     #[must_use]
     pub fn with_replay_store(mut self, store: impl ReplayStore) -> Self {
         self.single_use = Some(Arc::new(store));
+        self
+    }
+
+    /// Sets the limit on the reports of failed widgets, which several guards may share. Default: one of
+    /// its own.
+    #[must_use]
+    pub fn with_report_limit(mut self, limit: ReportLimit) -> Self {
+        self.report_limit = limit;
         self
     }
 
@@ -350,10 +362,8 @@ impl Selection {
     fn validate_site_keys(&self) -> Result<(), ConfigError> {
         let mut seen: Vec<&Account> = Vec::new();
         for account in self.accounts() {
-            let key = |account: &Account| {
-                let site_key = account.widget().map(|widget| widget.site_key().to_owned());
-                site_key.map(|key| (account.provider().clone(), key))
-            };
+            let key =
+                |account: &Account| account.widget().map(|widget| widget.site_key().to_owned());
             let same = |other: &&&Account| {
                 other.name() != account.name() && key(other).is_some() && key(other) == key(account)
             };

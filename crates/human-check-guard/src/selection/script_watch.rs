@@ -71,7 +71,13 @@ impl ScriptWatch {
         let health = Arc::downgrade(health);
         runtime.spawn(async move {
             let _watching = watching;
-            let mut script = Script::default();
+            let mut script = match health.upgrade() {
+                Some(health) => Script {
+                    is_down: health.is_script_down(),
+                    against: 0,
+                },
+                None => return,
+            };
             loop {
                 let probed = timeout(TIMEOUT, probe.probe_script()).await;
                 script.record(probed.unwrap_or(Health::Down("timeout")));

@@ -540,7 +540,7 @@ mod tests {
     #[test]
     fn tokens_of_an_account_that_is_not_selected_are_ignored() {
         let fields = both();
-        let hcaptcha = fields.accepted(&[HCAPTCHA.clone()]);
+        let hcaptcha = fields.accepted(std::slice::from_ref(&HCAPTCHA));
         let long = "a".repeat(MAX_KEPT_BYTES + 1);
         for other in ["b", &long] {
             let posted = [("h-captcha-response", "a"), ("g-recaptcha-response", other)];

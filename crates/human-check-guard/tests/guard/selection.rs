@@ -48,7 +48,7 @@ impl Machine {
         Self { a, b, clock, guard }
     }
 
-    async fn send(&self, fields: &[(&str, &str)]) -> Answered {
+    async fn send(&self, fields: &[(&str, &str)]) -> Sent {
         send(&self.guard, &Head::new(), fields).await
     }
 
@@ -62,13 +62,13 @@ impl Machine {
 
 /// What a request led to.
 #[derive(Debug)]
-struct Answered {
+struct Sent {
     decision: Decision,
     status: u16,
     captcha: Value,
 }
 
-async fn send(guard: &Guard, head: &Head, fields: &[(&str, &str)]) -> Answered {
+async fn send(guard: &Guard, head: &Head, fields: &[(&str, &str)]) -> Sent {
     let mut tokens = SubmittedTokens::none();
     for (name, text) in fields {
         tokens.push(guard.fields().find(name).unwrap(), *text);
@@ -83,14 +83,14 @@ async fn send(guard: &Guard, head: &Head, fields: &[(&str, &str)]) -> Answered {
         }
     };
     let problem: Value = serde_json::from_str(&body).unwrap();
-    Answered {
+    Sent {
         decision,
         status,
         captcha: problem["captcha"].clone(),
     }
 }
 
-impl Answered {
+impl Sent {
     /// Returns the accounts that the refusal shows, by their site keys.
     fn shown(&self) -> Vec<&str> {
         let options = self.captcha["options"].as_array();
@@ -286,6 +286,11 @@ async fn a_farm_that_makes_verifications_fail_while_one_visitor_passes_changes_n
     let on = FallbackOn::default().with(|on| on.failures = true);
     let policy = RoutePolicy::fail_open("signup");
     let machine = Machine::with(policy, |selection| selection.with_fallback_on(on));
+    // Ten minutes in which tokens passed steadily, so that a change would be noticed.
+    for _ in 0..121 {
+        assert!(machine.send(&[("a-response", "t")]).await.judged_by(&A));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
     for second in 0..30 {
         machine.a.reply(Replies::Unavailable);
         for _ in 0..33 {
@@ -359,7 +364,8 @@ async fn a_provider_that_goes_up_and_down_asks_for_two_challenges_at_most() {
         assert!(challenges <= 2, "minute {minute}: {challenges}");
     }
     machine.a.mend();
-    tokio::time::sleep(Duration::from_secs(5 * 60 + 40)).await;
+    // Five minutes at most, and the last pair of probes.
+    tokio::time::sleep(Duration::from_secs(5 * 60 + 3)).await;
     assert_eq!(machine.guard.select(&Head::new()).account(), "a");
 }
 
@@ -691,6 +697,202 @@ async fn a_page_shows_one_account_and_allows_the_sources_of_all() {
         html.contains("key-of-b") && html.contains(page.offer()),
         "{html}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn verifications_that_fail_after_steady_minutes_lead_to_a_fallback_where_it_is_named() {
+    for (named, shown) in [(true, "b"), (false, "a")] {
+        let on = FallbackOn::default().with(|on| on.failures = named);
+        let policy = RoutePolicy::fail_open("signup");
+        let machine = Machine::with(policy, |selection| selection.with_fallback_on(on));
+        for _ in 0..121 {
+            assert!(machine.send(&[("a-response", "t")]).await.judged_by(&A));
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+        machine.a.reply(Replies::Unavailable);
+        for _ in 0..40 {
+            let _ = machine.send(&[("a-response", "t")]).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(machine.guard.select(&Head::new()).account(), shown);
+    }
+}
+
+/// A machine whose primary accepts tokens of an old provider, too.
+fn migrating(on: FallbackOn) -> (Machine, Fake) {
+    use human_check_core::HumanCheckExt;
+
+    static OLD: Provider = Provider::new("old", &["old-response"]);
+    let old = Fake::new(&OLD);
+    let mut machine = Machine::new();
+    let both = machine.a.clone().dual_accept(old.clone()).unwrap();
+    let list = AccountList::new(machine.a.account("a").with_check(both))
+        .with_fallback([machine.b.account("b")]);
+    let selection = Selection::new(list)
+        .with_offer_keys(keys())
+        .with_fallback_on(on);
+    machine.guard = Guard::builder_for(selection)
+        .build(RoutePolicy::fail_closed("signup"))
+        .unwrap();
+    (machine, old)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_old_provider_of_a_migration_says_nothing_about_the_new_one() {
+    let on = FallbackOn::default().with(|on| (on.declined, on.rate_limited) = (true, true));
+    for replies in [
+        Replies::Declined,
+        Replies::RateLimited,
+        Replies::Unavailable,
+    ] {
+        let (machine, old) = migrating(on);
+        old.reply(replies);
+        old.set_health(DOWN);
+        for _ in 0..3 {
+            assert_eq!(machine.send(&[("old-response", "t")]).await.status, 503);
+        }
+        assert_eq!(
+            machine.guard.select(&Head::new()).account(),
+            "a",
+            "{replies:?}"
+        );
+        assert_eq!(machine.a.probes(), 0, "{replies:?}");
+        assert!(machine.send(&[("a-response", "t")]).await.judged_by(&A));
+    }
+    // While the new one is down, tokens of the old one are judged, and it shows nothing that cannot
+    // be passed.
+    let (machine, _) = migrating(on);
+    machine.a.break_down();
+    machine.send(&[("a-response", "t")]).await.offer_of("b");
+    assert_eq!(machine.send(&[("old-response", "t")]).await.status, 200);
+    machine.send(&[("old-response", "bad")]).await.offer_of("b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_error_of_a_step_up_opens_a_route_or_leads_to_another_account() {
+    for replies in [
+        Replies::Declined,
+        Replies::RateLimited,
+        Replies::Unavailable,
+        Replies::Protocol,
+    ] {
+        let c = Fake::new(&C);
+        let account = c.account("c");
+        let on = FallbackOn::default().with(|on| (on.declined, on.rate_limited) = (true, true));
+        let machine = Machine::with(
+            RoutePolicy::fail_open("signup").with_fail_open_when_declined(),
+            |selection| {
+                selection
+                    .with_step_up(account, Score::humanity(0.3).unwrap())
+                    .with_replay_store(store_of(100))
+                    .with_fallback_on(on)
+            },
+        );
+        machine.a.reply(Replies::Score(0.4));
+        let offer = machine.send(&[("a-response", "t")]).await.offer_of("c");
+        c.reply(replies);
+        c.set_health(DOWN);
+        let fields = [("c-response", "t"), ("human-check-offer", &*offer)];
+        assert!(machine.send(&fields).await.is_dead_end(), "{replies:?}");
+        // Nor while all accounts of the list are down.
+        machine.offer_of_b().await;
+        machine.b.break_down();
+        let offer_of_b = machine.guard.select(&Head::new()).offer().to_owned();
+        let _ = machine
+            .send(&[("b-response", "t"), ("human-check-offer", &offer_of_b)])
+            .await;
+        assert_eq!(machine.send(&[]).await.status, 200, "the route is open");
+        assert!(machine.send(&fields).await.is_dead_end(), "{replies:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_no_account_works_no_response_demands_a_challenge() {
+    let machine = Machine::new();
+    let offer = machine.offer_of_b().await;
+    machine.b.break_down();
+    let _ = machine
+        .send(&[("b-response", "t"), ("human-check-offer", &offer)])
+        .await;
+    let long = "x".repeat(20_000);
+    for fields in [
+        &[("a-response", long.as_str())][..],
+        &[("a-response", "bad")],
+        &[("a-response", "1"), ("a-response", "2")],
+    ] {
+        assert!(machine.send(fields).await.is_dead_end(), "{fields:?}");
+    }
+    let head = Head::new()
+        .with("x-captcha-token", "1")
+        .with("x-captcha-token", "2");
+    assert!(send(&machine.guard, &head, &[]).await.is_dead_end());
+}
+
+/// The host of a script, which the test breaks and mends.
+#[derive(Clone, Debug, Default)]
+struct ScriptHost(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+#[human_check_core::adapter::async_trait]
+impl human_check_guard::ScriptProbe for ScriptHost {
+    async fn probe_script(&self) -> Health {
+        match self.0.load(std::sync::atomic::Ordering::SeqCst) {
+            true => DOWN,
+            false => Health::Up,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_script_that_cannot_be_loaded_leads_new_pages_on_and_its_tokens_count() {
+    let host = ScriptHost::default();
+    let (a, b) = (Fake::new(&A), Fake::new(&B));
+    let list = AccountList::new(a.account("a").with_script_probe(host.clone()))
+        .with_fallback([b.account("b")]);
+    let guard = Guard::builder_for(Selection::new(list).with_offer_keys(keys()))
+        .build(RoutePolicy::fail_open("signup"))
+        .unwrap();
+    let shown = || guard.select(&Head::new()).account().to_owned();
+    assert_eq!(shown(), "a");
+    host.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    let minutes = |minutes: u64| tokio::time::sleep(Duration::from_secs(minutes * 60));
+    minutes(3).await;
+    assert_eq!(shown(), "b");
+    // The service works, so a token of `a` counts, and a wrong one leads to `b`.
+    assert!(
+        send(&guard, &Head::new(), &[("a-response", "t")])
+            .await
+            .judged_by(&A)
+    );
+    send(&guard, &Head::new(), &[("a-response", "bad")])
+        .await
+        .offer_of("b");
+    send(&guard, &Head::new(), &[]).await.offer_of("b");
+    // It opens no route, and an account with a script that is down is better than none.
+    b.break_down();
+    let offer = guard.select(&Head::new()).offer().to_owned();
+    let fields = [("b-response", "t"), ("human-check-offer", &*offer)];
+    send(&guard, &Head::new(), &fields).await.offer_of("a");
+    host.0.store(false, std::sync::atomic::Ordering::SeqCst);
+    minutes(2).await;
+    assert_eq!(shown(), "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_script_of_a_fallback_is_watched_before_it_is_needed() {
+    let host = ScriptHost::default();
+    host.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    let (a, b, c) = (Fake::new(&A), Fake::new(&B), Fake::new(&C));
+    let fallback = [b.account("b").with_script_probe(host), c.account("c")];
+    let list = AccountList::new(a.account("a")).with_fallback(fallback);
+    let guard = Guard::builder_for(Selection::new(list).with_offer_keys(keys()))
+        .build(RoutePolicy::fail_closed("signup"))
+        .unwrap();
+    assert_eq!(guard.select(&Head::new()).account(), "a");
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    a.break_down();
+    send(&guard, &Head::new(), &[("a-response", "t")])
+        .await
+        .offer_of("c");
 }
 
 /// A store that remembers offers for as long as they hold.

@@ -110,6 +110,10 @@ fn check_error(provider: &Provider, error: SendError) -> CheckError {
             CheckError::new(ErrorKind::Misconfigured, provider, "proxy-credentials")
                 .with_token_unused()
         }
+        // Clients can cause it, so it is no outage.
+        SendErrorKind::LocalTrouble => {
+            CheckError::new(ErrorKind::Declined, provider, "no-local-socket").with_token_unused()
+        }
         SendErrorKind::NotSent => {
             CheckError::new(ErrorKind::Unavailable, provider, "not-connected").with_token_unused()
         }

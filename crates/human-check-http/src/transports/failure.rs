@@ -17,6 +17,9 @@ pub(super) fn of_connecting(error: &(dyn Error + 'static)) -> SendErrorKind {
         if error.to_string().ends_with(PROXY_REQUIRES_CREDENTIALS) {
             return SendErrorKind::ProxyRefused;
         }
+        if error.downcast_ref().is_some_and(is_local) {
+            return SendErrorKind::LocalTrouble;
+        }
         // `std::io::Error` hides an error that it wraps.
         next = match error.downcast_ref::<std::io::Error>() {
             Some(wrapper) => wrapper.get_ref().map(|inner| inner as _),
@@ -24,6 +27,20 @@ pub(super) fn of_connecting(error: &(dyn Error + 'static)) -> SendErrorKind {
         };
     }
     SendErrorKind::NotSent
+}
+
+/// Returns whether this machine is the cause: it has no descriptor, port or memory left.
+fn is_local(error: &std::io::Error) -> bool {
+    // Linux and other Unix systems number these errors alike, except ENOBUFS.
+    const ENOMEM: i32 = 12;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    const ENOBUFS: i32 = if cfg!(target_os = "linux") { 105 } else { 55 };
+    let exhausted = [ENOMEM, ENFILE, EMFILE, ENOBUFS];
+    let code = error.raw_os_error();
+    cfg!(unix) && code.is_some_and(|code| exhausted.contains(&code))
+        || error.kind() == std::io::ErrorKind::AddrNotAvailable
+        || error.kind() == std::io::ErrorKind::OutOfMemory
 }
 
 /// Returns the texts of an error and of its causes, as a line.
@@ -55,4 +72,24 @@ fn is_about_the_certificate(error: &(dyn Error + 'static)) -> bool {
 fn is_about_the_certificate(error: &(dyn Error + 'static)) -> bool {
     let text = error.to_string().to_ascii_lowercase();
     text.contains("certificate") || text.contains("trust")
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::Error;
+
+    use super::*;
+
+    #[test]
+    fn a_machine_without_descriptors_or_ports_says_nothing_about_the_provider() {
+        for code in [12, 23, 24, 99, 105] {
+            let error = Error::other(Error::from_raw_os_error(code));
+            assert_eq!(of_connecting(&error), SendErrorKind::LocalTrouble, "{code}");
+        }
+        // Refused, unreachable, and timed out.
+        for code in [111, 113, 110] {
+            let error = Error::other(Error::from_raw_os_error(code));
+            assert_eq!(of_connecting(&error), SendErrorKind::NotSent, "{code}");
+        }
+    }
 }

@@ -86,6 +86,9 @@ pub enum SendErrorKind {
     /// the list of certificate authorities on this machine is outdated, or another server poses as
     /// the provider. Nothing was sent.
     CertificateRejected,
+    /// No connection could be made, because this machine has no socket, port or memory left. Nothing
+    /// was sent, and it says nothing about the provider. Clients can cause it with many connections.
+    LocalTrouble,
     /// The connection ended before the reply was complete. The provider may have acted on the
     /// request, so a repeat may use the token twice.
     Lost,
@@ -103,6 +106,7 @@ impl SendErrorKind {
     fn text(self) -> &'static str {
         match self {
             Self::CertificateRejected => "the provider's certificate is not trusted",
+            Self::LocalTrouble => "this machine cannot open a connection",
             Self::Lost => "the connection ended before the reply was complete",
             Self::NotSent => "could not connect to the provider",
             Self::ProxyRefused => "the egress proxy requires other credentials",

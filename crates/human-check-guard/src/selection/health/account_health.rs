@@ -46,9 +46,14 @@ pub(crate) struct Settings {
 ///
 /// Only its own health probes make an account down. Reading it takes no lock.
 pub(crate) struct AccountHealth {
-    account: String,
     check: Arc<dyn HumanCheck>,
     settings: Settings,
+    memory: Arc<Memory>,
+}
+
+/// What is known of an account. It outlives a change of the configuration.
+struct Memory {
+    account: String,
     begin: Instant,
     is_down: AtomicBool,
     is_script_down: AtomicBool,
@@ -61,6 +66,21 @@ pub(crate) struct AccountHealth {
     rate_limited: Trouble,
     failing: Trouble,
     verifications: Mutex<FailingVerifications>,
+}
+
+impl Memory {
+    fn now(&self) -> Duration {
+        self.begin.elapsed()
+    }
+}
+
+impl Drop for Memory {
+    /// An account that is no longer used is not down.
+    fn drop(&mut self) {
+        if *self.is_down.get_mut() {
+            reported::set_down(&self.account, false);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -111,27 +131,63 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl AccountHealth {
-    /// Creates the health of the account whose check is `check`.
+    /// Creates the health of the account whose check is `check`. Nothing is known of it yet.
     pub(crate) fn new(account: String, check: Arc<dyn HumanCheck>, settings: Settings) -> Self {
         Self {
-            probes: Mutex::new(Probes {
-                state: ProbeState::new(),
-                budget: ProbeBudget::new(settings.max_probes_per_day),
-            }),
-            account,
             check,
             settings,
-            begin: Instant::now(),
-            is_down: AtomicBool::new(false),
-            is_script_down: AtomicBool::new(false),
-            pair: Arc::default(),
-            recovery: Arc::default(),
-            contradictions: AtomicU32::new(0),
-            declined: Trouble::new(),
-            rate_limited: Trouble::new(),
-            failing: Trouble::new(),
-            verifications: Mutex::default(),
+            memory: Arc::new(Memory {
+                account,
+                begin: Instant::now(),
+                is_down: AtomicBool::new(false),
+                is_script_down: AtomicBool::new(false),
+                probes: Mutex::new(Probes {
+                    state: ProbeState::new(),
+                    budget: ProbeBudget::default(),
+                }),
+                pair: Arc::default(),
+                recovery: Arc::default(),
+                contradictions: AtomicU32::new(0),
+                declined: Trouble::new(),
+                rate_limited: Trouble::new(),
+                failing: Trouble::new(),
+                verifications: Mutex::default(),
+            }),
         }
+    }
+
+    /// Creates the same health with what is known by `other`.
+    pub(crate) fn with_memory_of(&self, other: &Self) -> Self {
+        Self {
+            check: Arc::clone(&self.check),
+            settings: self.settings,
+            memory: Arc::clone(&other.memory),
+        }
+    }
+
+    /// Creates the same health with another check, which is probed.
+    pub(crate) fn with_check(&self, check: Arc<dyn HumanCheck>) -> Self {
+        Self {
+            check,
+            settings: self.settings,
+            memory: Arc::clone(&self.memory),
+        }
+    }
+
+    /// Creates the same health with other settings.
+    pub(crate) fn with_settings(&self, settings: Settings) -> Self {
+        Self {
+            check: Arc::clone(&self.check),
+            settings,
+            memory: Arc::clone(&self.memory),
+        }
+    }
+
+    /// Takes a pair of probes from the budget.
+    fn take_pair(&self) -> bool {
+        let mut probes = lock(&self.memory.probes);
+        let max_per_day = self.settings.max_probes_per_day;
+        probes.budget.take_pair(self.memory.now(), max_per_day)
     }
 
     /// Returns the settings.
@@ -142,7 +198,7 @@ impl AccountHealth {
     /// Returns whether the account is down, by its health probes or by the configuration. It is the
     /// only evidence on which a route fails open.
     pub(crate) fn is_down(&self) -> bool {
-        self.settings.is_forced_down || self.is_down.load(Ordering::Relaxed)
+        self.settings.is_forced_down || self.memory.is_down.load(Ordering::Relaxed)
     }
 
     /// Returns whether another account should judge: because this one is down, or has a trouble that
@@ -154,31 +210,31 @@ impl AccountHealth {
         if on == FallbackOn::default() {
             return false;
         }
-        let now = self.begin.elapsed();
-        on.declined && self.declined.is_on(now)
-            || on.rate_limited && self.rate_limited.is_on(now)
-            || on.failures && self.failing.is_on(now)
+        let now = self.memory.now();
+        on.declined && self.memory.declined.is_on(now)
+            || on.rate_limited && self.memory.rate_limited.is_on(now)
+            || on.failures && self.memory.failing.is_on(now)
     }
 
     /// Returns whether the script of the widget cannot be loaded.
     pub(crate) fn is_script_down(&self) -> bool {
-        self.is_script_down.load(Ordering::Relaxed)
+        self.memory.is_script_down.load(Ordering::Relaxed)
     }
 
     /// Sets whether the script of the widget can be loaded.
     pub(crate) fn set_script_down(&self, is_down: bool) {
-        if self.is_script_down.swap(is_down, Ordering::Relaxed) != is_down {
-            reported::script_changed(&self.account, is_down);
+        if self.memory.is_script_down.swap(is_down, Ordering::Relaxed) != is_down {
+            reported::script_changed(&self.memory.account, is_down);
         }
     }
 
     /// Records what the verification of a visitor's token says.
     pub(crate) fn record(&self, outcome: Outcome, on: FallbackOn) {
         let trouble = match outcome {
-            Outcome::Declined => Some((&self.declined, "declined")),
-            Outcome::RateLimited => Some((&self.rate_limited, "rate-limited")),
+            Outcome::Declined => Some((&self.memory.declined, "declined")),
+            Outcome::RateLimited => Some((&self.memory.rate_limited, "rate-limited")),
             Outcome::Human => {
-                self.contradictions.store(0, Ordering::Relaxed);
+                self.memory.contradictions.store(0, Ordering::Relaxed);
                 None
             }
             Outcome::Other | Outcome::Unavailable => None,
@@ -186,15 +242,17 @@ impl AccountHealth {
         if on == FallbackOn::default() {
             return;
         }
-        let now = self.begin.elapsed();
+        let now = self.memory.now();
         if let Some((trouble, reason)) = trouble
             && trouble.begin(now)
         {
-            reported::trouble_began(&self.account, reason);
+            reported::trouble_began(&self.memory.account, reason);
         }
-        if on.failures && lock(&self.verifications).record(outcome, now) && self.failing.begin(now)
+        if on.failures
+            && lock(&self.memory.verifications).record(outcome, now)
+            && self.memory.failing.begin(now)
         {
-            reported::trouble_began(&self.account, "failures");
+            reported::trouble_began(&self.memory.account, "failures");
         }
     }
 
@@ -208,10 +266,10 @@ impl AccountHealth {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let Some(running) = self.pair.enter() else {
+        let Some(running) = self.memory.pair.enter() else {
             return;
         };
-        if !lock(&self.probes).budget.take_pair(self.begin.elapsed()) {
+        if !self.take_pair() {
             return;
         }
         let health = Arc::clone(self);
@@ -220,9 +278,10 @@ impl AccountHealth {
             health.record_pair(pair);
             drop(running);
             if pair.succeeded() {
-                let contradictions = health.contradictions.fetch_add(1, Ordering::Relaxed) + 1;
+                let contradictions =
+                    health.memory.contradictions.fetch_add(1, Ordering::Relaxed) + 1;
                 if contradictions == CONTRADICTIONS_BEFORE_WARNING {
-                    reported::probes_contradict(&health.account);
+                    reported::probes_contradict(&health.memory.account);
                 }
             }
         });
@@ -230,18 +289,18 @@ impl AccountHealth {
 
     /// Waits until no pair of probes is running, at most until `end`.
     pub(crate) async fn settled(&self, end: Instant) {
-        let _ = timeout_at(end, self.pair.idle()).await;
+        let _ = timeout_at(end, self.memory.pair.idle()).await;
     }
 
     /// Keeps probing an account that is down, until it is up. It does nothing if that is being done.
     pub(crate) fn recover(self: &Arc<Self>) {
-        if self.settings.is_forced_down || !self.is_down.load(Ordering::Relaxed) {
+        if self.settings.is_forced_down || !self.memory.is_down.load(Ordering::Relaxed) {
             return;
         }
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let Some(running) = self.recovery.enter() else {
+        let Some(running) = self.memory.recovery.enter() else {
             return;
         };
         let health = Arc::downgrade(self);
@@ -249,8 +308,7 @@ impl AccountHealth {
             let _running = running;
             let mut pause = Some(PAUSES[0]);
             while let Some(wait) = pause {
-                // Not all at the same moment, if several processes saw the outage begin.
-                sleep(wait.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
+                sleep(wait).await;
                 let Some(health) = health.upgrade() else {
                     return; // the account is no longer used
                 };
@@ -262,17 +320,21 @@ impl AccountHealth {
     /// Sends a pair of probes to an account that is down. Returns how long to wait before the next
     /// one, after the pause `waited`, or `None` when the account is up.
     async fn probe_again(self: &Arc<Self>, waited: Duration) -> Option<Duration> {
-        if !lock(&self.probes).budget.take_pair(self.begin.elapsed()) {
+        if !self.take_pair() {
             return Some(waited);
         }
         let pair = self.probe_twice().await;
         self.record_pair(pair);
-        let held = lock(&self.probes).state.held_for(self.begin.elapsed());
+        let held = lock(&self.memory.probes).state.held_for(self.memory.now());
         match pair.succeeded() {
             _ if !self.is_down() => None,
             // It works again, and stays down for some time in any case.
             true => Some(held.max(PAUSES[0])),
-            false => Some((waited * 2).min(PAUSES[1])),
+            // Not all at the same moment, if several processes saw the outage begin.
+            false => {
+                let jitter = 0.9 + 0.2 * fastrand::f64();
+                Some((waited * 2).min(PAUSES[1]).mul_f64(jitter))
+            }
         }
     }
 
@@ -284,6 +346,7 @@ impl AccountHealth {
             probed.unwrap_or(Health::Down("timeout"))
         };
         let probes = async { tokio::join!(probe(Duration::ZERO), probe(BETWEEN_PROBES)) };
+        let had_sockets = has_sockets();
         let mut lateness = Duration::ZERO;
         let punctuality = async {
             loop {
@@ -300,49 +363,50 @@ impl AccountHealth {
         };
         let pair = Pair {
             results: [first, second],
-            was_on_time: lateness <= MAX_LATENESS,
+            was_on_time: lateness <= MAX_LATENESS && had_sockets && has_sockets(),
         };
         for result in pair.results {
-            reported::probed(&self.account, result, pair.was_on_time);
+            reported::probed(&self.memory.account, result, pair.was_on_time);
         }
         pair
     }
 
     fn record_pair(self: &Arc<Self>, pair: Pair) {
         let change = {
-            let mut probes = lock(&self.probes);
-            let change = probes.state.record(pair, self.begin.elapsed());
+            let mut probes = lock(&self.memory.probes);
+            let change = probes.state.record(pair, self.memory.now());
             match change {
                 None => {}
-                Some(Change::Down(_)) => self.is_down.store(true, Ordering::Release),
-                Some(Change::Up) => self.is_down.store(false, Ordering::Release),
+                Some(Change::Down(_)) => self.memory.is_down.store(true, Ordering::Release),
+                Some(Change::Up) => self.memory.is_down.store(false, Ordering::Release),
             }
             change
         };
         match change {
             None => {}
             Some(Change::Down(reason)) => {
-                reported::went_down(&self.account, reason);
+                reported::went_down(&self.memory.account, reason);
                 self.recover();
             }
-            Some(Change::Up) => reported::came_up(&self.account),
+            Some(Change::Up) => reported::came_up(&self.memory.account),
         }
     }
 }
 
-impl Drop for AccountHealth {
-    /// An account that is no longer used, as after a change of the configuration, is not down.
-    fn drop(&mut self) {
-        if *self.is_down.get_mut() {
-            reported::set_down(&self.account, false);
-        }
-    }
+/// Returns whether this process can open a socket. Without one a failed probe says nothing about the
+/// provider, and clients can use all sockets up.
+fn has_sockets() -> bool {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+
+    let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    any.into_iter()
+        .any(|address| UdpSocket::bind((address, 0)).is_ok())
 }
 
 impl fmt::Debug for AccountHealth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccountHealth")
-            .field("account", &self.account)
+            .field("account", &self.memory.account)
             .field("is_down", &self.is_down())
             .field("is_script_down", &self.is_script_down())
             .finish_non_exhaustive()

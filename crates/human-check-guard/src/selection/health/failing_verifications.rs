@@ -57,7 +57,8 @@ impl FailingVerifications {
             .push_back((now, outcome == Outcome::Unavailable));
         let unavailable = self.recent.iter().filter(|(_, failed)| *failed).count();
         let was_steady = self.steady.is_some_and(|(since, last)| {
-            last.saturating_sub(since) >= STEADY_FOR && now.saturating_sub(last) <= MAX_GAP
+            let silent_for = now.saturating_sub(last);
+            last.saturating_sub(since) >= STEADY_FOR && (WINDOW..=MAX_GAP).contains(&silent_for)
         });
         was_steady && self.recent.len() >= MIN_VERIFICATIONS && unavailable * 2 >= self.recent.len()
     }
@@ -83,14 +84,15 @@ mod tests {
     #[test]
     fn twenty_failures_after_ten_steady_minutes() {
         let mut busy = steady(50);
-        let mut failing = (0..20).map(|n| busy.record(Outcome::Unavailable, at(6_001 + n * 10)));
-        assert_eq!(failing.position(|fails| fails), Some(19));
+        // One a second, and no human verdict for half a minute.
+        let mut failing = (0..60).map(|n| busy.record(Outcome::Unavailable, at(6_000 + n * 10)));
+        assert_eq!(failing.position(|fails| fails), Some(30));
     }
 
     #[test]
     fn not_at_a_quiet_site_not_with_a_human_between_and_not_for_refusals() {
         let mut quiet = steady(120);
-        assert!((0..40).all(|n| !quiet.record(Outcome::Unavailable, at(6_001 + n))));
+        assert!((0..40).all(|n| !quiet.record(Outcome::Unavailable, at(6_310 + n))));
         let mut busy = steady(50);
         assert!((0..40).all(|n| {
             let outcome = match n % 15 {
@@ -99,13 +101,16 @@ mod tests {
             };
             !busy.record(outcome, at(6_001 + n))
         }));
+        // Nor in a burst: thirty seconds without a human verdict must have passed.
+        let mut burst = steady(50);
+        assert!((0..1_000).all(|n| !burst.record(Outcome::Unavailable, at(6_001 + n % 50))));
         let mut refused = steady(50);
         assert!((0..60).all(|n| {
             let outcome = match n % 3 {
                 0 => Outcome::Unavailable,
                 _ => Outcome::Other,
             };
-            !refused.record(outcome, at(6_001 + n))
+            !refused.record(outcome, at(6_310 + n))
         }));
         let mut night = steady(50);
         assert!((0..40).all(|n| !night.record(Outcome::Unavailable, at(60_000 + n))));

@@ -1,4 +1,4 @@
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,8 +16,14 @@ const HUMANS_FOR_A_REPORT: u64 = 20;
 
 /// Limits how many reports of a failed widget count in an hour: ten or, if that is more, 5 % of the
 /// human verdicts in that hour. A client can make such a report without a reason.
+///
+/// Clones share the counts. Give one to all guards of a site with
+/// [`Selection::with_report_limit`](crate::Selection::with_report_limit).
+#[derive(Clone, Debug, Default)]
+pub struct ReportLimit(Arc<Hour>);
+
 #[derive(Debug)]
-pub(crate) struct WidgetFailures {
+struct Hour {
     begin: Instant,
     counts: Mutex<Counts>,
 }
@@ -62,7 +68,7 @@ impl LastHour {
     }
 }
 
-impl Default for WidgetFailures {
+impl Default for Hour {
     fn default() -> Self {
         Self {
             begin: Instant::now(),
@@ -71,18 +77,18 @@ impl Default for WidgetFailures {
     }
 }
 
-impl WidgetFailures {
+impl ReportLimit {
     /// Counts a human verdict.
     pub(crate) fn passed(&self) {
-        let uptime = self.begin.elapsed();
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let uptime = self.0.begin.elapsed();
+        let mut counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.humans.add(uptime);
     }
 
     /// Returns whether one more report counts, and counts it.
     pub(crate) fn admit(&self) -> bool {
-        let uptime = self.begin.elapsed();
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let uptime = self.0.begin.elapsed();
+        let mut counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let share = counts.humans.count(uptime) / HUMANS_FOR_A_REPORT;
         let admitted = counts.reports.count(uptime) < share.max(MIN_REPORTS);
         if admitted {
@@ -98,7 +104,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ten_an_hour_or_one_for_twenty_human_verdicts() {
-        let failures = WidgetFailures::default();
+        let failures = ReportLimit::default();
         let admitted = |tries: usize| (0..tries).filter(|_| failures.admit()).count();
         assert_eq!(admitted(50), 10);
         for _ in 0..400 {
