@@ -183,7 +183,7 @@ impl Selection {
     /// Default: reports have no effect.
     ///
     /// Risk: a client chooses the account by such a report. Five reports a minute count for each
-    /// address, and few for all together, see docs/reference/threat-model.md. It needs a
+    /// address, and few for all together, see docs/threat-model.md. It needs a
     /// [store](Self::with_replay_store), because each offer for it counts once.
     #[must_use]
     pub fn with_fallback_on_widget_failure(mut self) -> Self {
