@@ -12,6 +12,7 @@ use human_check_http::{HyperTransport, ProviderClient};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::log::Log;
+use crate::outage::OutageForm;
 use crate::providers::{ACTION, DemoProvider, ProviderCheck, Work, limits};
 use crate::recorder;
 use crate::records::Records;
@@ -26,6 +27,7 @@ struct Parts {
     /// Kept because dropping it stops the emulator.
     _emulator: Emulator,
     forms: Vec<GuardedForm>,
+    outage: OutageForm,
     /// The files of ALTCHA's widget, or why there are none.
     widget: Result<WidgetFiles, String>,
     log: Log,
@@ -98,6 +100,7 @@ impl App {
         Ok(Self(Arc::new(Parts {
             _emulator: emulator,
             forms,
+            outage: OutageForm::new(&log).await?,
             widget,
             log,
             records: Records::new(),
@@ -132,6 +135,10 @@ impl App {
 
     pub(crate) fn forms(&self) -> &[GuardedForm] {
         &self.0.forms
+    }
+
+    pub(crate) fn outage(&self) -> &OutageForm {
+        &self.0.outage
     }
 
     pub(crate) fn log(&self) -> &Log {

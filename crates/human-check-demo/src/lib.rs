@@ -5,6 +5,7 @@ mod app;
 mod headers;
 mod log;
 pub mod once;
+mod outage;
 mod page;
 mod pages;
 mod providers;

@@ -27,9 +27,22 @@ pub(crate) struct Entry {
     pub(crate) decision: &'static str,
     pub(crate) provider: String,
     pub(crate) reason: &'static str,
+    /// The account that judged, or that the response shows, and why it was selected.
+    pub(crate) account: String,
+    pub(crate) why: &'static str,
     pub(crate) elapsed: String,
     /// The CSS class of the decision: `good`, `bad` or `unsure`.
     pub(crate) tone: &'static str,
+}
+
+impl Entry {
+    /// Returns the account and why it was selected, as one text.
+    pub(crate) fn selected(&self) -> String {
+        match self.account.as_str() {
+            "" => String::new(),
+            account => format!("{account}: {}", self.why),
+        }
+    }
 }
 
 /// Returns the CSS class of a decision.
@@ -122,6 +135,8 @@ impl Observer for Log {
             decision: event.decision,
             provider: event.provider.to_owned(),
             reason: event.reason,
+            account: event.account.to_owned(),
+            why: event.why,
             elapsed: format!("{:.1} ms", event.elapsed.as_secs_f64() * 1e3),
             tone: tone(event.decision),
         };

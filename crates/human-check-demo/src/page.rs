@@ -19,10 +19,11 @@ pub(crate) struct Frame {
 }
 
 /// Path and name of each page, in the order of the navigation.
-pub(crate) const PAGES: [(&str, &str); 5] = [
+pub(crate) const PAGES: [(&str, &str); 6] = [
     ("/", "Sign up"),
     ("/side-by-side", "Compare two providers"),
     ("/simulate", "Simulate"),
+    ("/outage", "Outage"),
     ("/log", "Log"),
     ("/metrics", "Metrics"),
 ];
@@ -35,6 +36,15 @@ impl Frame {
 
 /// Creates a response from a template. Its policy allows what the widgets need.
 pub(crate) fn show(status: StatusCode, template: &impl Template, widgets: &[Widget]) -> Response {
+    show_with(status, template, CspSources::of(widgets))
+}
+
+/// Creates a response from a template. Its policy allows these sources.
+pub(crate) fn show_with(
+    status: StatusCode,
+    template: &impl Template,
+    sources: CspSources,
+) -> Response {
     let Ok(html) = template.render() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
@@ -45,7 +55,7 @@ pub(crate) fn show(status: StatusCode, template: &impl Template, widgets: &[Widg
         HeaderValue::from_static("text/html; charset=utf-8"),
     );
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.extensions_mut().insert(CspSources::of(widgets));
+    response.extensions_mut().insert(sources);
     response
 }
 

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use human_check_altcha::WidgetFiles;
-use human_check_axum::challenge_route;
+use human_check_axum::{challenge_route, options_route};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::headers::{Nonce, protect};
 use crate::page::ErrorPage;
-use crate::pages::{log, metrics, side_by_side, signup, simulate};
+use crate::pages::{log, metrics, outage, side_by_side, signup, simulate};
 use crate::providers::{CHALLENGES, Work};
 use crate::recorder;
 
@@ -37,6 +37,13 @@ fn router(app: &App) -> Router {
         )
         .route("/side-by-side/simulate", post(side_by_side::simulate))
         .route("/simulate", get(simulate::page).post(simulate::perform))
+        .route("/outage", get(outage::page))
+        .route("/outage/break", post(outage::break_provider))
+        .route("/outage.js", get(outage::script))
+        .route(
+            "/human-check/options",
+            options_route(app.outage().options.clone()),
+        )
         .route("/log", get(log::page))
         .route("/log/events", get(log::events))
         .route("/metrics", get(metrics::page))
@@ -56,7 +63,11 @@ fn router(app: &App) -> Router {
             .layer(Extension(form.provider()));
         router = router.merge(signup);
     }
+    let outage = Router::new()
+        .route("/outage", post(outage::submit))
+        .layer(Extension(app.outage().guard.clone()));
     router
+        .merge(outage)
         .layer(from_fn(capturing))
         .layer(from_fn(protect))
         .with_state(app.clone())

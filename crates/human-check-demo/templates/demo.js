@@ -22,7 +22,7 @@ if (table) {
   events.addEventListener("message", (event) => {
     const entry = JSON.parse(event.data);
     const row = template.content.firstElementChild.cloneNode(true);
-    const [at, decision, provider, reason, route, elapsed] = row.cells;
+    const [at, decision, provider, reason, account, route, elapsed] = row.cells;
     row.dataset.number = entry.number;
     at.textContent = entry.at;
     route.textContent = entry.route;
@@ -33,6 +33,7 @@ if (table) {
       reason.append(document.createElement("code"));
       reason.firstElementChild.textContent = entry.reason;
     }
+    account.textContent = entry.account && `${entry.account}: ${entry.why}`;
     elapsed.textContent = entry.elapsed;
     rows.prepend(row);
     while (rows.rows.length > MAX_ROWS) { rows.lastElementChild.remove(); }

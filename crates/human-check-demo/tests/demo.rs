@@ -116,7 +116,7 @@ fn agreement(page: &str) -> [u64; 4] {
 #[tokio::test]
 async fn every_page_is_sent_with_a_strict_policy() {
     let site = Site::start().await;
-    let mut pages: Vec<String> = ["", "side-by-side", "simulate", "log", "metrics"]
+    let mut pages: Vec<String> = ["", "side-by-side", "simulate", "outage", "log", "metrics"]
         .map(str::to_owned)
         .into();
     pages.extend(PROVIDERS.map(|(provider, _)| format!("?provider={provider}")));
@@ -272,6 +272,116 @@ async fn two_providers_are_counted_side_by_side() {
         other.contains("No visitor was compared yet"),
         "roles are kept apart"
     );
+}
+
+/// Returns a part of the outage page: the account of its form, and the status of the last request.
+fn shown(page: &str) -> (String, Option<u64>) {
+    let account = page.split("data-account=\"").nth(1).unwrap();
+    let account = account.split('"').next().unwrap().to_owned();
+    let status = page.contains("data-status=\"");
+    (
+        account,
+        status.then(|| number_after(page, "data-status=\"")),
+    )
+}
+
+/// Returns the value of the first element of a page after `mark`.
+fn value_after(page: &str, mark: &str) -> String {
+    let rest = page.split(mark).nth(1).unwrap_or_else(|| panic!("{mark}"));
+    rest.split('"').next().unwrap().to_owned()
+}
+
+/// Returns a token of an account of the outage page, for a visitor with this risk.
+async fn outage_token(site: &Site, provider: &str, risk: Option<f64>) -> String {
+    let page = site.text("outage").await;
+    let main = page.split("[providers.main]").nth(1).unwrap();
+    let spare = page.split("[providers.spare]").nth(1).unwrap();
+    let of = |text: &str| text.split("base_url = &#34;").nth(1).unwrap().to_owned();
+    let text = if provider == "captchala" {
+        of(main)
+    } else {
+        of(spare)
+    };
+    let emulator = text.split("&#34;").next().unwrap();
+    let mint =
+        json!({"provider": provider, "hostname": "127.0.0.1", "action": "signup", "score": risk});
+    let request = site.client.post(format!("{emulator}/emulator/mint"));
+    let reply = request.body(mint.to_string()).send().await.unwrap();
+    let reply: Value = serde_json::from_slice(&reply.bytes().await.unwrap()).unwrap();
+    reply["token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_form_goes_on_while_the_first_provider_is_broken() {
+    const OFFER: &str = "name=\"human-check-offer\" value=\"";
+    let site = Site::start().await;
+    let page = site.text("outage").await;
+    assert_eq!(shown(&page), ("main".to_owned(), None));
+
+    // A whole service: the visitor's token stays unused, and the form shows the next provider.
+    site.post("outage/break", &[("service", "true"), ("score", "good")])
+        .await;
+    let token = outage_token(&site, "captchala", Some(12.0)).await;
+    let sent = [("name", "Ada <3"), ("captchala_token", token.as_str())];
+    let (status, page) = site.post("outage", &sent).await;
+    assert_eq!(status, 403, "{page}");
+    assert_eq!(shown(&page), ("spare".to_owned(), Some(403)));
+    assert!(
+        page.contains("value=\"Ada &#60;3\""),
+        "what was typed is kept"
+    );
+    let offer = value_after(&page, OFFER);
+    let token = outage_token(&site, "turnstile", None).await;
+    let sent = [
+        ("name", "Ada"),
+        ("cf-turnstile-response", token.as_str()),
+        ("human-check-offer", offer.as_str()),
+    ];
+    let (status, page) = site.post("outage", &sent).await;
+    assert_eq!(status, 200, "{page}");
+    for cell in [
+        "<td>spare</td><td>fallback</td><td>turnstile</td>",
+        "challenge-required",
+    ] {
+        assert!(page.contains(cell), "{cell}");
+    }
+    assert_eq!(shown(&site.text("outage").await).0, "spare");
+    let log = site.text("log").await;
+    assert!(
+        log.contains("<td>spare: fallback</td><td>outage</td>"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
+async fn a_low_score_and_an_exhausted_quota_lead_to_another_challenge() {
+    let cases = [
+        ("score", "slightly-low", "stronger"),
+        ("quota", "true", "spare"),
+        ("score", "low", "main"),
+    ];
+    for (broken, value, account) in cases {
+        let site = Site::start().await;
+        site.post("outage/break", &[(broken, value)]).await;
+        let risk = match value {
+            "slightly-low" => 60.0,
+            "low" => 95.0,
+            _ => 12.0,
+        };
+        let token = outage_token(&site, "captchala", Some(risk)).await;
+        // Over its quota, CaptchaLa's widget gives out tokens of another kind.
+        let token = match broken {
+            "quota" => token.replacen("pt_", "dg_", 1),
+            _ => token,
+        };
+        let sent = [("name", "Ada"), ("captchala_token", token.as_str())];
+        let (_, page) = site.post("outage", &sent).await;
+        assert_eq!(
+            shown(&page),
+            (account.to_owned(), Some(403)),
+            "{broken} {value}"
+        );
+    }
 }
 
 #[tokio::test]

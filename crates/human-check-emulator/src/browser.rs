@@ -96,7 +96,12 @@ pub(crate) fn handle(state: &mut State, request: &RecordedRequest) -> Option<Out
     });
     let (method, mut response) = match called {
         Some(place) => ("POST", respond(state, place, request)),
-        None => ("GET", file(&request.path)?),
+        None => {
+            let file = file(&request.path)?;
+            let fails = state.knobs.scripts_fail;
+            let unavailable = || Outgoing::text(503, "text/plain", "");
+            ("GET", if fails { unavailable() } else { file })
+        }
     };
     state.record(request);
     if request.method != method {
@@ -288,7 +293,7 @@ fn mint(
     let mut mint = Mint::for_provider(provider)
         .with_site_key(&account.site_key)
         .with_hostname(&sent.hostname);
-    mint.score = bad_score.filter(|_| bot);
+    mint.score = state.knobs.visitor_score.or(bad_score.filter(|_| bot));
     mint.unsolved = bot && bad_score.is_none();
     mint.interactive = sent.mode == Mode::Checkbox;
     // reCAPTCHA v2 has no actions.

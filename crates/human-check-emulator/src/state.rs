@@ -66,6 +66,11 @@ pub struct Knobs {
     /// Widgets give out the token that a bot gets: one with a bad score, or, from a provider
     /// without scores, one that the service refuses.
     pub visitors_are_bots: bool,
+    /// The score of the tokens that widgets give out, on the provider's own scale. Default: a good
+    /// one, or a bad one with [`visitors_are_bots`](Self::visitors_are_bots).
+    pub visitor_score: Option<f64>,
+    /// Widget scripts cannot be loaded: the reply is a 503.
+    pub scripts_fail: bool,
     /// Turnstile: the testing secrets accept the dummy token only, as Cloudflare's documentation
     /// says. Default: they accept every token, as the service does.
     ///

@@ -279,6 +279,29 @@ async fn a_bots_token_is_refused_or_has_a_bad_score() {
 }
 
 #[tokio::test]
+async fn a_score_is_in_the_tokens_of_widgets() {
+    let emulator = Emulator::start().await.unwrap();
+    emulator.configure(|knobs| knobs.visitor_score = Some(0.4));
+    let provider = "recaptcha-v3";
+    let found = SITEVERIFY.iter().find(|(name, ..)| *name == provider);
+    let (_, directory, path) = found.unwrap();
+    let reply = framed(&emulator, directory, &widget_request(provider)).await;
+    let token = reply.json()["token"].as_str().unwrap().to_owned();
+    let verdict = siteverify(&emulator, path, provider, &token).await;
+    assert_eq!(verdict["score"], 0.4);
+}
+
+#[tokio::test]
+async fn scripts_fail_apart_from_the_service() {
+    let emulator = Emulator::start().await.unwrap();
+    let script = "/turnstile/v0/api.js";
+    for (fails, status) in [(true, 503), (false, 200)] {
+        emulator.configure(|knobs| knobs.scripts_fail = fails);
+        assert_eq!(send(&emulator, "GET", script, "", "").await.status, status);
+    }
+}
+
+#[tokio::test]
 async fn a_short_ttl_is_the_same_at_the_widget_and_at_the_service() {
     let clock = human_check_testkit::ManualClock::starting_now();
     let emulator = Emulator::start_at(clock.clone()).await.unwrap();
