@@ -1,13 +1,16 @@
 //! Fallback, step-up and clearance in each framework, against emulated providers that break.
 
+use std::time::Duration;
+
 use example_pages::Guards;
 use human_check_config::Deployment;
 use human_check_emulator::{EmulatedAccount, Emulator, Fault, Mint};
+use human_check_guard::{Guard, RoutePolicy};
 use serde_json::Value;
 
 use crate::body_kinds::{form, multipart};
 use crate::client::{Connection, Request, Response};
-use crate::fixture::{Framework, in_tokio, serve};
+use crate::fixture::{Framework, ScriptedProvider, in_tokio, listen, serve};
 
 /// Starts an emulator, which runs until the process ends.
 fn emulator() -> &'static Emulator {
@@ -480,4 +483,97 @@ fn one_token_that_draws_a_502_never_leads_to_the_fallback() {
         let token = app.token_of_a();
         assert_eq!(app.post(&[(A, &token)]).status, 200, "{:?}", app.framework);
     }
+}
+
+/// A guard that issues clearances.
+fn issuing(provider: &ScriptedProvider) -> Guard {
+    let policy = RoutePolicy::fail_closed("signup").with_issued_clearance(Duration::from_secs(600));
+    Guard::new(provider.clone(), policy).unwrap()
+}
+
+#[test]
+fn the_layers_of_a_request_send_one_cookie() {
+    use axum::Router;
+    use axum::routing::post;
+    use human_check_axum::{ClearanceLayer, Human, HumanLayer};
+
+    let guard = issuing(&ScriptedProvider::default());
+    let human = HumanLayer::new(guard.clone());
+    let router = Router::new().route("/", post(async |_: Human| "ok"));
+    let apps = [
+        router
+            .clone()
+            .layer(human.clone())
+            .layer(ClearanceLayer::new()),
+        router
+            .clone()
+            .layer(ClearanceLayer::new())
+            .layer(human.clone()),
+        router.layer(human.clone()).layer(human),
+    ];
+    for app in apps {
+        let (listener, address) = listen();
+        let app = app.with_state(guard.clone());
+        in_tokio(move || async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            axum::serve(listener, app).await.unwrap();
+        });
+        let request = Request::post("/").header("x-captcha-token", "good");
+        let response = Connection::to(address).send(&request).unwrap();
+        let cookies = response
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "set-cookie");
+        assert_eq!((response.status, cookies.count()), (200, 1));
+    }
+}
+
+mod rocket_routes {
+    use human_check_rocket::{HumanQuery, PageHead};
+    use rocket::get;
+
+    #[get("/news?<topic>")]
+    pub(super) fn number(_human: HumanQuery, topic: u32) -> String {
+        format!("number {topic}")
+    }
+
+    #[get("/news?<topic>", rank = 2)]
+    pub(super) fn text(_human: HumanQuery, topic: String) -> String {
+        format!("text {topic}")
+    }
+
+    #[get("/head")]
+    pub(super) fn head(head: PageHead) -> String {
+        format!("{head:?}")
+    }
+}
+
+fn rocket_client(provider: &ScriptedProvider) -> rocket::local::blocking::Client {
+    let routes = rocket::routes![
+        rocket_routes::number,
+        rocket_routes::text,
+        rocket_routes::head
+    ];
+    let rocket = rocket::custom(example_rocket_comments::config())
+        .attach(human_check_rocket::HumanFairing::new(issuing(provider)))
+        .mount("/", routes);
+    rocket::local::blocking::Client::untracked(rocket).unwrap()
+}
+
+#[test]
+fn a_token_in_the_query_is_verified_once_when_a_route_forwards() {
+    let provider = ScriptedProvider::default();
+    let client = rocket_client(&provider);
+    let response = client.get(format!("/news?topic=rust&{B}=good")).dispatch();
+    assert_eq!(response.into_string().unwrap(), "text rust");
+    assert_eq!(provider.calls(), 1);
+}
+
+#[test]
+fn the_head_of_a_page_shows_no_query_and_no_header() {
+    let client = rocket_client(&ScriptedProvider::default());
+    let mut request = client.get(format!("/head?{B}=sesame"));
+    request.add_header(rocket::http::Header::new("cookie", "session=hunter2"));
+    let text = request.dispatch().into_string().unwrap();
+    assert_eq!(text, "PageHead { method: \"GET\", host: None, .. }");
 }

@@ -75,6 +75,11 @@ impl IssuedCookie {
 
 /// Adds a cookie to a response.
 pub(crate) fn send_cookie(response: &mut Response, cookie: &str) {
+    // Several layers of one request share its decision, and with it the cookie.
+    let sent = response.headers().get_all(SET_COOKIE);
+    if sent.iter().any(|sent| sent == cookie) {
+        return;
+    }
     if let Ok(cookie) = HeaderValue::from_str(cookie) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }

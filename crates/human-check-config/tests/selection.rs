@@ -324,20 +324,68 @@ fn what_is_wrong_is_told_with_key_problem_and_remedy() {
     }
 }
 
-#[test]
-fn a_reload_keeps_what_is_known_of_the_accounts() {
-    // Nothing listens on this port, so the account is down.
+/// Returns a port on which nothing listens, so that an account there is down, and a folder with the
+/// secrets of two accounts.
+fn unused_port_and_secrets() -> (u16, tempfile::TempDir) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    drop(listener);
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("human-check.toml");
     for (name, secret) in [
         ("a", "0x4AAAAAAADemoSecret"),
         ("b", "ES_0123456789abcdef0123456789abcdef"),
     ] {
         std::fs::write(folder.path().join(name), secret).unwrap();
     }
+    (port, folder)
+}
+
+#[test]
+fn a_failover_that_is_added_in_an_outage_opens_no_route_before_its_account_is_down() {
+    let (port, folder) = unused_port_and_secrets();
+    let file = folder.path().join("human-check.toml");
+    let text = format!(
+        r#"
+[providers.a]
+kind = "turnstile"
+site_key = "0x4AAAAAAADemoSiteKey"
+secret = {{ file = "a" }}
+base_url = "http://127.0.0.1:{port}"
+
+[providers.b]
+kind = "hcaptcha"
+site_key = "aacba776-ecc6-48a5-bc54-fb114be1ba5a"
+secret = {{ file = "b" }}
+
+[check]
+use = "a"
+
+[routes.signup]
+on_outage = "fail-open"
+"#
+    );
+    std::fs::write(&file, &text).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let deployment = Deployment::load(&file).unwrap();
+        let guard = deployment.guard("signup").unwrap();
+        let is_open = async |headers| {
+            let pending = guard
+                .inspect(&Head(headers))
+                .with_tokens(Default::default());
+            pending.decide().await.result().is_ok()
+        };
+        assert!(is_open(vec![("x-captcha-token", "t")]).await);
+        let added = text.replace("use = \"a\"", "use = \"a\"\nfailover = \"b\"");
+        std::fs::write(&file, added).unwrap();
+        assert!(deployment.reload().unwrap());
+        assert!(!is_open(Vec::new()).await);
+    });
+}
+
+#[test]
+fn a_reload_keeps_what_is_known_of_the_accounts() {
+    let (port, folder) = unused_port_and_secrets();
+    let file = folder.path().join("human-check.toml");
     let text = format!(
         r#"
 [providers.a]

@@ -1,7 +1,7 @@
 use std::io;
 
 use human_check_guard::integration::{
-    BodyKind, BodyLimit, FromDecision, GuardedRequest, HeldBody, WithToken, scan,
+    BodyKind, BodyLimit, FromDecision, GuardedRequest, HeldBody, WithToken,
 };
 use human_check_guard::{DenialReason, Rejection};
 use rocket::data::{Data, FromData, Limits, Outcome, ToByteUnit};
@@ -127,12 +127,7 @@ impl<'r, D: FromDecision> FromRequest<'r> for HumanQuery<D> {
         let Some(guarded) = guarded(request) else {
             return request::Outcome::Error(HumanError::unconfigured());
         };
-        let query = request.uri().query().map_or("", |query| query.as_str());
-        let tokens = scan::form(guarded.guard().fields(), query.as_bytes());
-        let earlier = Local::earlier(request, guarded.guard());
-        let decision = guarded.decide(tokens, earlier).await;
-        Local::of(request).keep_cookie(&decision);
-        match decision.require() {
+        match Local::by_query(request, guarded).await.clone().require() {
             Ok(proof) => request::Outcome::Success(Self { proof }),
             Err(refused) => request::Outcome::Error(HumanError::refused(request, refused)),
         }

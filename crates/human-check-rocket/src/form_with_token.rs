@@ -12,7 +12,6 @@ use rocket::form::{self, DataField, FromForm, Options, ValueField};
 /// It does for Rocket's forms, urlencoded and multipart, what
 /// [`WithToken`](human_check_guard::integration::WithToken) does for types of serde. But `T` never
 /// gets the token: if it has the token's field itself, an error is logged, once for each type.
-#[derive(Debug)]
 pub(crate) struct FormWithToken<T> {
     pub(crate) inner: T,
     pub(crate) tokens: SubmittedTokens,
@@ -35,7 +34,10 @@ impl<C> FormContext<C> {
     fn keep(&mut self, field: &ValueField<'_>) {
         let name = field.name.source().as_str();
         self.kept_bytes += name.len() + field.value.len() + 2;
-        if self.kept_bytes > GuardedRequest::MAX_KEPT_FORM_BYTES {
+        let fields = self.kept.as_ref().map_or(0, Vec::len);
+        if self.kept_bytes > GuardedRequest::MAX_KEPT_FORM_BYTES
+            || fields > GuardedRequest::MAX_KEPT_FORM_FIELDS
+        {
             self.kept = None;
         }
         if let Some(kept) = &mut self.kept {

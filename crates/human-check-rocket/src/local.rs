@@ -1,6 +1,8 @@
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use human_check_guard::integration::{Decision, FromDecision, SubmittedTokens};
+use human_check_guard::integration::{
+    Decision, FromDecision, GuardedRequest, SubmittedTokens, scan,
+};
 use human_check_guard::{Guard, Rejection};
 use rocket::Request;
 use tokio::sync::OnceCell;
@@ -29,6 +31,7 @@ struct Decisions(OnceLock<Box<GuardDecision>>);
 struct GuardDecision {
     guard: Guard,
     by_header: OnceCell<Decision>,
+    by_query: OnceCell<Decision>,
     human: OnceLock<Human>,
     maybe_human: OnceLock<MaybeHuman>,
     next: Decisions,
@@ -50,6 +53,7 @@ impl Decisions {
             Box::new(GuardDecision {
                 guard: guard.clone(),
                 by_header: OnceCell::new(),
+                by_query: OnceCell::new(),
                 human: OnceLock::new(),
                 maybe_human: OnceLock::new(),
                 next: Self::default(),
@@ -119,6 +123,24 @@ impl Local {
                 .decide()
         };
         let decision = decision.by_header.get_or_init(decide).await;
+        Self::of(request).keep_cookie(decision);
+        decision
+    }
+
+    /// Returns the decision by the token in the query. Each guard decides once, also when a route
+    /// forwards the request to another one.
+    pub(crate) async fn by_query<'r>(
+        request: &'r Request<'_>,
+        guarded: GuardedRequest,
+    ) -> &'r Decision {
+        let guard = guarded.guard().clone();
+        let decide = async {
+            let query = request.uri().query().map_or("", |query| query.as_str());
+            let tokens = scan::form(guard.fields(), query.as_bytes());
+            guarded.decide(tokens, Self::earlier(request, &guard)).await
+        };
+        let decision = Self::of(request).decisions.of(&guard);
+        let decision = decision.by_query.get_or_init(|| decide).await;
         Self::of(request).keep_cookie(decision);
         decision
     }

@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::fmt;
 use std::net::IpAddr;
 
 use human_check_guard::RequestHead;
@@ -24,13 +25,24 @@ use crate::Head;
 /// }
 /// # fn main() {}
 /// ```
-#[derive(Clone, Debug)]
+///
+/// `Debug` shows method and host. The query and the headers may hold tokens and cookies.
+#[derive(Clone)]
 pub struct PageHead {
     method: String,
     peer: Option<IpAddr>,
     host: Option<String>,
     query: Option<String>,
     headers: Vec<(String, Vec<u8>)>,
+}
+
+impl fmt::Debug for PageHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PageHead")
+            .field("method", &self.method)
+            .field("host", &self.host)
+            .finish_non_exhaustive()
+    }
 }
 
 #[rocket::async_trait]

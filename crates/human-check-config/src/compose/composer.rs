@@ -25,16 +25,27 @@ pub(crate) struct Before<'a> {
 }
 
 impl Before<'_> {
-    /// Returns the account called `name`, if it calls the same service as the account of `table`.
-    pub(super) fn account(&self, name: &str, table: &ProviderTable) -> Option<&Account> {
-        let before = self.model.providers.get(name)?;
-        let service = |table: &ProviderTable| {
-            let kind = (table.kind, table.registered_kind.clone());
-            (kind, table.base_url.clone(), table.instance.clone())
-        };
-        let is_same = service(before) == service(table);
+    /// Returns the account called `name`, if it calls the same services as that of `next`.
+    pub(super) fn account(&self, name: &str, next: &Model) -> Option<&Account> {
+        let is_same = services(self.model, name) == services(next, name);
         self.accounts.get(name).filter(|_| is_same)
     }
+}
+
+/// Returns what tells apart the services that an account calls: its own, and that of its failover. What
+/// is known of one service says nothing about another.
+fn services(model: &Model, name: &str) -> Vec<Option<impl PartialEq>> {
+    let failover = model.check.failover.as_deref();
+    let failover = failover.filter(|_| model.check.account == name);
+    let service = |name: &str| {
+        let table: &ProviderTable = model.providers.get(name)?;
+        Some((
+            (table.kind, table.registered_kind.clone()),
+            (table.base_url.clone(), table.instance.clone()),
+            (table.script_url.clone(), table.probe_script),
+        ))
+    };
+    std::iter::once(name).chain(failover).map(service).collect()
 }
 
 /// Builds the check that a model describes.

@@ -103,7 +103,8 @@ impl Composer<'_> {
         let origins = OptionsEndpoint::new([]).with_origins(table.origins.iter().cloned());
         origins.map_err(|error| self.context.placed(&"check.origins".into(), error))?;
         let check = accounts.take(Role::Primary, &table.account, true)?;
-        let check = self.with_failover(check, table, &mut accounts)?;
+        let both = self.with_failover(check, table, &mut accounts)?;
+        let check = Arc::clone(&both);
         let (mut check, old) = self.with_dual_accept(check, table, total, &mut accounts)?;
         if let Some(store) = &self.stores.replay {
             let guard = ReplayGuard::new(check, Arc::clone(store));
@@ -113,10 +114,11 @@ impl Composer<'_> {
             check = self.with_shadow(check, shadow, &mut accounts)?;
         }
         let main = accounts.met(&"check.use".into(), &table.account)?;
+        let main = main.with_check(Arc::clone(&check));
         let main = match table.failover {
-            None => main.with_check(Arc::clone(&check)),
+            None => main,
             // It is down only if both accounts are, because one of them can still decide.
-            Some(_) => main.with_health_check(Arc::clone(&check)),
+            Some(_) => main.with_health_check(both),
         };
         accounts.met.insert(table.account.clone(), main);
         accounts.meet_all()?;
@@ -435,7 +437,7 @@ impl Accounts<'_> {
             .composer
             .before
             .as_ref()
-            .and_then(|before| before.account(name, table))
+            .and_then(|before| before.account(name, self.model))
         {
             account = account.with_health_of(before);
         }

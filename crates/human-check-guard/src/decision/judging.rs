@@ -433,7 +433,7 @@ impl Judging<'_> {
                 }
                 self.judged(Err(unavailable(Some(error), true)), error.reason())
             }
-            ErrorKind::Unavailable if self.is_watched() && self.is_own(error.provider()) => {
+            ErrorKind::Unavailable if self.is_watched() && health.covers(error.provider()) => {
                 health.suspect();
                 health.settled(self.end).await;
                 match health.is_down() {

@@ -186,7 +186,9 @@ impl Pending {
             }
         };
         if !contradicts {
-            return earlier.clone();
+            let mut decision = earlier.clone();
+            decision.responder.keep_form_of(self.inspected.responder);
+            return decision;
         }
         let result = enforced(guard, Err(DenialReason::InvalidToken));
         let observed = Observed {

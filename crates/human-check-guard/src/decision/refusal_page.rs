@@ -7,6 +7,8 @@ use crate::tokens::TokenFields;
 
 /// The most bytes of a form that the page sends again.
 pub(crate) const MAX_FORM_BYTES: usize = 16_384;
+/// The most fields of such a form. Each takes about 40 bytes in the page, besides its name and value.
+pub(crate) const MAX_FORM_FIELDS: usize = 256;
 
 /// The fields of a urlencoded form, without tokens and offers, which the page of a refusal sends
 /// again.
@@ -14,26 +16,30 @@ pub(crate) const MAX_FORM_BYTES: usize = 16_384;
 pub(crate) struct KeptForm(Vec<(String, String)>);
 
 impl KeptForm {
-    /// Reads the fields of a urlencoded body. `None` if it is too long.
+    /// Reads the fields of a urlencoded body. `None` if it is too long, or not UTF-8, because the page
+    /// would then send other fields.
     pub(crate) fn read(fields: &TokenFields, body: &[u8]) -> Option<Self> {
         if body.len() > MAX_FORM_BYTES {
             return None;
         }
-        let pairs = form_urlencoded::parse(body).into_owned();
-        Some(Self::of(fields, pairs))
+        Self::of(fields, form_urlencoded::parse(body).into_owned())
     }
 
-    /// Keeps the fields of a form.
+    /// Keeps the fields of a form. `None` if they are too many, or not UTF-8.
     pub(crate) fn of(
         fields: &TokenFields,
         pairs: impl IntoIterator<Item = (String, String)>,
-    ) -> Self {
-        let pairs = pairs.into_iter();
-        Self(
-            pairs
-                .filter(|(name, _)| fields.find(name).is_none())
-                .collect(),
-        )
+    ) -> Option<Self> {
+        let pairs = pairs.into_iter().take(MAX_FORM_FIELDS + 1);
+        let pairs: Vec<_> = pairs
+            .filter(|(name, _)| fields.find(name).is_none())
+            .collect();
+        let is_utf8 = |text: &str| !text.contains(char::REPLACEMENT_CHARACTER);
+        let is_kept = pairs.len() <= MAX_FORM_FIELDS
+            && pairs
+                .iter()
+                .all(|(name, value)| is_utf8(name) && is_utf8(value));
+        is_kept.then_some(Self(pairs))
     }
 }
 
@@ -71,6 +77,7 @@ pub(crate) fn refusal_page(
             }
             page.push_str(selected.html().as_str());
             page.push_str("\n<p><button type=\"submit\">Continue</button></p>\n</form>\n");
+            page.push_str("<p>If there is nothing to solve here, go back to the previous page. What you typed is usually still there.</p>\n");
         }
         _ => page.push_str(
             "<p>Go back to the previous page. What you typed is usually still there.</p>\n",

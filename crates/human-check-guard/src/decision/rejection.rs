@@ -8,7 +8,9 @@ use crate::{DenialReason, Selected};
 /// It is the same for every cause behind one [`DenialReason`]: status, headers and body do not tell
 /// the client, for example, that a token was expired. Its format is described in
 /// docs/reference/refusal-responses.md.
-#[derive(Clone, Debug, Eq, PartialEq)]
+///
+/// `Debug` shows neither the values of headers nor the body, which may hold what the visitor typed.
+#[derive(Clone, Eq, PartialEq)]
 pub struct GuardResponse {
     /// The HTTP status.
     pub status: u16,
@@ -16,6 +18,17 @@ pub struct GuardResponse {
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// The whole body. The header `content-type` says what it is.
     pub body: String,
+}
+
+impl fmt::Debug for GuardResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("GuardResponse")
+            .field("status", &self.status)
+            .field("headers", &names)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .finish()
+    }
 }
 
 /// The refusal of a request, with the response for the client.

@@ -60,7 +60,8 @@ impl Responder {
             && match (self.origin.site, &self.origin.host) {
                 (Some(is_same), _) => is_same,
                 (None, Some(origin)) => {
-                    host().is_some_and(|host| host.eq_ignore_ascii_case(origin))
+                    !origin.is_empty()
+                        && host().is_some_and(|host| host.eq_ignore_ascii_case(origin))
                 }
                 (None, None) => false,
             }
@@ -69,6 +70,11 @@ impl Responder {
     /// Keeps the form that the page of a refusal sends again.
     pub(crate) fn keep_form(&mut self, form: KeptForm) {
         self.form = Some(form);
+    }
+
+    /// Takes over the form that `other` keeps, if it keeps one.
+    pub(super) fn keep_form_of(&mut self, other: Self) {
+        self.form = other.form.or(self.form.take());
     }
 
     /// Sets the list of accounts for the request.

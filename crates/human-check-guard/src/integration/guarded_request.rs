@@ -1,7 +1,9 @@
 use std::sync::{Arc, OnceLock};
 
 use super::{BodyLimit, HeldBody};
-use crate::decision::{Decision, FromDecision, Inspected, KeptForm, MAX_FORM_BYTES};
+use crate::decision::{
+    Decision, FromDecision, Inspected, KeptForm, MAX_FORM_BYTES, MAX_FORM_FIELDS,
+};
 use crate::tokens::{FieldsScope, SubmittedTokens, extracting};
 use crate::{DenialReason, Guard, Rejection, RequestHead};
 
@@ -74,6 +76,9 @@ impl GuardedRequest {
     /// The longest form that is worth keeping, in bytes.
     pub const MAX_KEPT_FORM_BYTES: usize = MAX_FORM_BYTES;
 
+    /// The most fields of a form that is worth keeping.
+    pub const MAX_KEPT_FORM_FIELDS: usize = MAX_FORM_FIELDS;
+
     /// Keeps the fields of a urlencoded body for the page of a refusal. A longer one than
     /// [`MAX_KEPT_FORM_BYTES`](Self::MAX_KEPT_FORM_BYTES) is not kept.
     pub fn keep_form_body(&mut self, body: &[u8]) {
@@ -84,10 +89,12 @@ impl GuardedRequest {
         }
     }
 
-    /// Keeps the fields of a urlencoded form for the page of a refusal.
+    /// Keeps the fields of a urlencoded form for the page of a refusal. More than
+    /// [`MAX_KEPT_FORM_FIELDS`](Self::MAX_KEPT_FORM_FIELDS) are not kept.
     pub fn keep_form_fields(&mut self, pairs: impl IntoIterator<Item = (String, String)>) {
-        if self.keeps_form() {
-            let form = KeptForm::of(self.guard.fields(), pairs);
+        if self.keeps_form()
+            && let Some(form) = KeptForm::of(self.guard.fields(), pairs)
+        {
             self.inspected.keep_form(form);
         }
     }

@@ -34,8 +34,9 @@ const REPORT_WINDOW: Duration = Duration::from_secs(60);
 ///
 /// `GET ?route=signup&failed=NAME` reports that the widget of an account could not be shown. It has
 /// an effect only with
-/// [`Selection::with_fallback_on_widget_failure`](crate::Selection::with_fallback_on_widget_failure):
-/// the response then names the next account. Five reports a minute count for each address, and ten
+/// [`Selection::with_fallback_on_widget_failure`](crate::Selection::with_fallback_on_widget_failure),
+/// and if the browser says, by `Sec-Fetch-Site` or `Origin`, that the page is of the same origin or of
+/// a listed one. The response then names the next account. Five reports a minute count for each address, and ten
 /// an hour for all together or, if that is more, one for 20 human verdicts of that hour.
 ///
 /// ```
@@ -135,12 +136,15 @@ impl OptionsEndpoint {
                 _ => {}
             }
         }
-        let (allowed, cors) = self.origin(head);
+        let (reader, cors) = self.origin(head);
+        // A report changes what the client meets, and counts towards a limit for all, so a browser must
+        // say that it comes from a page that may make it. A `HEAD` has no use for the response.
+        let failed = failed.filter(|_| reader == Reader::Page && head.method() == "GET");
         let guard = route.and_then(|route: String| (self.0.find)(&route));
         let guard = guard.map(|guard| guard.snapshot());
         let inspected = guard.as_ref().map(|guard| guard.inspect(head));
         PendingOptions {
-            allowed,
+            allowed: reader != Reader::Stranger,
             cors,
             list: inspected.as_ref().map_or(0, |inspected| inspected.list()),
             client_ip: guard.as_ref().and_then(|guard| guard.client_ip(head)),
@@ -150,9 +154,8 @@ impl OptionsEndpoint {
         }
     }
 
-    /// Returns whether the page of a request may have the response, and the origin that the response
-    /// must name for it.
-    fn origin(&self, head: &dyn RequestHead) -> (bool, Option<String>) {
+    /// Returns who asks, and the origin that the response must name for it.
+    fn origin(&self, head: &dyn RequestHead) -> (Reader, Option<String>) {
         let single = |name| {
             let mut value = Single::default();
             head.header(name, &mut |line| value.add(line));
@@ -160,27 +163,32 @@ impl OptionsEndpoint {
         };
         let (origin, site) = (single("origin"), single("sec-fetch-site"));
         if origin.is_unusable() || site.is_unusable() {
-            return (false, None);
+            return (Reader::Stranger, None);
         }
         if let Some(origin) = origin.as_str() {
             let origin = origin.to_ascii_lowercase();
             if self.0.origins.contains(&origin) {
-                return (true, Some(origin));
+                return (Reader::Page, Some(origin));
             }
         }
         // Browsers state where a request comes from. Other programs may say anything, and gain nothing.
-        let is_same = match (site.as_str(), origin.as_str()) {
-            (Some(site), _) => matches!(site, "same-origin" | "none"),
+        let reader = match (site.as_str(), origin.as_str()) {
+            (Some("same-origin"), _) => Reader::Page,
+            (Some("none"), _) | (None, None) => Reader::Unstated,
+            (Some(_), _) => Reader::Stranger,
             (None, Some(origin)) => {
                 let host = origin.split_once("://").map(|(_, host)| host);
-                host.is_some_and(|host| {
+                let is_own = |host| {
                     head.host()
                         .is_some_and(|own| own.eq_ignore_ascii_case(host))
-                })
+                };
+                match host.is_some_and(is_own) {
+                    true => Reader::Page,
+                    false => Reader::Stranger,
+                }
             }
-            (None, None) => true,
         };
-        (is_same, None)
+        (reader, None)
     }
 
     /// Responds to a request, in one step.
@@ -189,6 +197,17 @@ impl OptionsEndpoint {
     pub async fn respond(&self, head: &dyn RequestHead) -> GuardResponse {
         self.prepare(head).respond().await
     }
+}
+
+/// Who asks, as far as the browser says it.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Reader {
+    /// A page of the same origin, or of a listed one.
+    Page,
+    /// The browser says nothing, or it is another program.
+    Unstated,
+    /// A page that may not have the response.
+    Stranger,
 }
 
 impl fmt::Debug for OptionsEndpoint {

@@ -102,15 +102,13 @@ impl Account {
         self
     }
 
-    /// Sets the check, and the check that health probes go on with.
+    /// Sets the check that health probes go on with, and keeps the one that judges.
     ///
     /// For an account with a [`Failover`](human_check_core::Failover) around it, which is down only if
     /// both of its checks are.
     #[must_use]
     pub fn with_health_check(mut self, check: impl HumanCheck) -> Self {
-        self.check = Arc::new(check);
-        let check = Arc::clone(&self.check);
-        self.health = Arc::new(self.health.with_check(check));
+        self.health = Arc::new(self.health.with_check(Arc::new(check)));
         self
     }
 
@@ -215,7 +213,8 @@ impl Account {
 
     /// Returns whether the script of the widget cannot be loaded.
     pub(crate) fn is_script_down(&self) -> bool {
-        self.health.is_script_down()
+        // A probe that the next configuration takes out leaves nothing behind.
+        self.script.is_some() && self.health.is_script_down()
     }
 
     /// Keeps watching whether the script of the widget can be loaded.

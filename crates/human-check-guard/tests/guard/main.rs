@@ -5,6 +5,7 @@ mod clearance;
 mod decision;
 mod every_option_passes;
 mod fake_account;
+mod kept_form;
 mod options;
 mod selection;
 mod streaks;

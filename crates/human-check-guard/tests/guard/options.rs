@@ -82,6 +82,11 @@ impl Site {
     }
 }
 
+/// Returns the head of a request that a script on a page of the site makes.
+fn own_page() -> Head {
+    Head::new().with("sec-fetch-site", "same-origin")
+}
+
 fn header<'a>(response: &'a GuardResponse, name: &str) -> Option<&'a str> {
     let found = response.headers.iter().find(|(known, _)| *known == name);
     found.map(|(_, value)| value.as_ref())
@@ -169,7 +174,7 @@ async fn a_report_of_a_failed_widget_counts_only_where_it_is_set_and_five_times_
     let report = "route=signup&failed=a";
     let ignoring = site(|selection| selection);
     for _ in 0..6 {
-        assert_eq!(ignoring.shown(report, Head::new()).await.0, "a");
+        assert_eq!(ignoring.shown(report, own_page()).await.0, "a");
     }
     let store = MemoryReplayStore::new(100).with_ttl(Duration::from_secs(900));
     let site = site(|selection| {
@@ -177,18 +182,20 @@ async fn a_report_of_a_failed_widget_counts_only_where_it_is_set_and_five_times_
             .with_fallback_on_widget_failure()
             .with_replay_store(store)
     });
+    // Only of a page of the site, which an image on another page is not.
+    let unstated = [Head::new(), Head::new().with("sec-fetch-site", "none")];
+    for head in unstated {
+        assert_eq!(site.shown(report, head).await.0, "a");
+    }
     // Only of the account that is shown.
-    assert_eq!(
-        site.shown("route=signup&failed=b", Head::new()).await.0,
-        "a"
-    );
+    assert_eq!(site.shown("route=signup&failed=b", own_page()).await.0, "a");
     let mut offers = Vec::new();
     for _ in 0..5 {
-        let (account, offer) = site.shown(report, Head::new()).await;
+        let (account, offer) = site.shown(report, own_page()).await;
         assert_eq!(account, "b");
         offers.push(offer);
     }
-    assert_eq!(site.shown(report, Head::new()).await.0, "a");
+    assert_eq!(site.shown(report, own_page()).await.0, "a");
     // It marks no account as down.
     assert_eq!(site.shown("route=signup", Head::new()).await.0, "a");
     // Each offer counts once.
@@ -212,7 +219,7 @@ async fn a_report_of_a_failed_widget_counts_only_where_it_is_set_and_five_times_
     for address in 0..20 {
         let head = Head {
             peer: Some(IpAddr::from([198, 51, 100, address])),
-            ..Head::new()
+            ..own_page()
         };
         more += usize::from(site.shown(report, head).await.0 == "b");
     }

@@ -899,3 +899,50 @@ async fn the_script_of_a_fallback_is_watched_before_it_is_needed() {
 fn store_of(capacity: usize) -> MemoryReplayStore {
     MemoryReplayStore::new(capacity).with_ttl(Duration::from_secs(900))
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_failover_opens_a_route_only_while_both_of_its_providers_are_down() {
+    use human_check_core::Failover;
+
+    let (a, b) = (Fake::new(&A), Fake::new(&B));
+    let both = || Failover::new(a.clone(), b.clone()).unwrap();
+    let account = a.account("a").with_check(both()).with_health_check(both());
+    let selection = Selection::new(AccountList::new(account)).with_offer_keys(keys());
+    let guard = Guard::builder_for(selection)
+        .build(RoutePolicy::fail_open("signup"))
+        .unwrap();
+    let tokens = [("a-response", "t"), ("b-response", "bad")];
+    a.break_down();
+    assert_eq!(send(&guard, &Head::new(), &tokens).await.status, 403);
+    // Both fail at once, so that no verification takes long.
+    b.break_down();
+    assert_eq!(send(&guard, &Head::new(), &tokens).await.status, 200);
+}
+
+#[derive(Debug)]
+struct ScriptDown;
+
+#[human_check_core::adapter::async_trait]
+impl human_check_guard::ScriptProbe for ScriptDown {
+    async fn probe_script(&self) -> Health {
+        DOWN
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_script_probe_found_ends_with_the_probe() {
+    let (a, b) = (Fake::new(&A), Fake::new(&B));
+    let guard_of = |account| {
+        let list = AccountList::new(account).with_fallback([b.account("b")]);
+        let selection = Selection::new(list).with_offer_keys(keys());
+        let guard = Guard::builder_for(selection).build(RoutePolicy::fail_closed("signup"));
+        guard.unwrap()
+    };
+    let before = a.account("a").with_script_probe(ScriptDown);
+    let guard = guard_of(before.clone());
+    guard.select(&Head::new());
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(guard.select(&Head::new()).account(), "b");
+    let next = guard_of(a.account("a").with_health_of(&before));
+    assert_eq!(next.select(&Head::new()).account(), "a");
+}

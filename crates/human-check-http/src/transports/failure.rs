@@ -29,7 +29,10 @@ pub(super) fn of_connecting(error: &(dyn Error + 'static)) -> SendErrorKind {
     SendErrorKind::NotSent
 }
 
-/// Returns whether this machine is the cause: it has no descriptor, port or memory left.
+/// Returns whether this machine is the cause: it has no descriptor or memory left.
+///
+/// `AddrNotAvailable` says too little: a machine without ports has it, and so has every address of
+/// IPv6 where IPv6 is switched off, whatever the error of the provider's other address was.
 fn is_local(error: &std::io::Error) -> bool {
     // Linux and other Unix systems number these errors alike, except ENOBUFS.
     const ENOMEM: i32 = 12;
@@ -39,7 +42,6 @@ fn is_local(error: &std::io::Error) -> bool {
     let exhausted = [ENOMEM, ENFILE, EMFILE, ENOBUFS];
     let code = error.raw_os_error();
     cfg!(unix) && code.is_some_and(|code| exhausted.contains(&code))
-        || error.kind() == std::io::ErrorKind::AddrNotAvailable
         || error.kind() == std::io::ErrorKind::OutOfMemory
 }
 
@@ -81,13 +83,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_without_descriptors_or_ports_says_nothing_about_the_provider() {
-        for code in [12, 23, 24, 99, 105] {
+    fn a_machine_without_descriptors_says_nothing_about_the_provider() {
+        for code in [12, 23, 24, 105] {
             let error = Error::other(Error::from_raw_os_error(code));
             assert_eq!(of_connecting(&error), SendErrorKind::LocalTrouble, "{code}");
         }
-        // Refused, unreachable, and timed out.
-        for code in [111, 113, 110] {
+        // Refused, unreachable, timed out, and IPv6 where it is switched off.
+        for code in [111, 113, 110, 99] {
             let error = Error::other(Error::from_raw_os_error(code));
             assert_eq!(of_connecting(&error), SendErrorKind::NotSent, "{code}");
         }

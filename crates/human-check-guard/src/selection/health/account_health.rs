@@ -1,9 +1,11 @@
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use human_check_core::{Health, HumanCheck};
+use human_check_core::{Health, HumanCheck, Provider};
+use tokio::net::TcpSocket;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
@@ -154,6 +156,11 @@ impl AccountHealth {
                 verifications: Mutex::default(),
             }),
         }
+    }
+
+    /// Returns whether the probes of this account say something about a provider.
+    pub(crate) fn covers(&self, provider: &Provider) -> bool {
+        self.check.providers().contains(provider)
     }
 
     /// Creates the same health with what is known by `other`.
@@ -393,14 +400,12 @@ impl AccountHealth {
     }
 }
 
-/// Returns whether this process can open a socket. Without one a failed probe says nothing about the
-/// provider, and clients can use all sockets up.
+/// Returns whether this process can open a socket and has a TCP port left. Without one a failed probe
+/// says nothing about the provider, and clients can use all of them up.
 fn has_sockets() -> bool {
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
-
-    let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-    any.into_iter()
-        .any(|address| UdpSocket::bind((address, 0)).is_ok())
+    let v4 = || TcpSocket::new_v4()?.bind((Ipv4Addr::UNSPECIFIED, 0).into());
+    let v6 = || TcpSocket::new_v6()?.bind((Ipv6Addr::UNSPECIFIED, 0).into());
+    v4().is_ok() || v6().is_ok()
 }
 
 impl fmt::Debug for AccountHealth {
