@@ -13,7 +13,7 @@ const test = base.extend({
   }, { scope: "worker" }],
 });
 
-const PAGES = ["/", "/side-by-side", "/simulate", "/log", "/metrics"];
+const PAGES = ["/", "/side-by-side", "/simulate", "/outage", "/log", "/metrics"];
 const expectSignedUp = (page) => expect(page.getByRole("heading", { name: "You are signed up" })).toBeVisible();
 const expectReason = (page, text) => expect(page.locator(".operator").getByText(text, { exact: true })).toBeVisible();
 
