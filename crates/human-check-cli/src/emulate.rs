@@ -82,7 +82,7 @@ Verify it (from the repository: cargo run -- instead of human-check):
 
 Show a widget: load its script in a page, with the site key where the provider expects it. Make all visitors bots:
   curl -d '{{\"visitors_are_bots\":true}}' {base}/emulator/knobs
-  further members: token_ttl_ms, challenge_ttl_ms; an empty object restores the defaults
+  further members: visitor_score, scripts_fail, token_ttl_ms, challenge_ttl_ms; an empty object restores the defaults
 
 Break the replies of every provider, until healed, or the next N with \"times\":N (verifying a Turnstile token can take two calls):
   curl -d '{{\"fault\":{{\"html\":{{\"status\":503}}}}}}' {base}/emulator/fail

@@ -215,6 +215,10 @@ impl ProviderConfig {
         let site_key = self
             .site_key
             .ok_or_else(|| missing("site_key", "copy it from the provider's dashboard"));
+        #[allow(
+            unused_macros,
+            reason = "some sets of features use it, and some do not"
+        )]
         macro_rules! with_fields {
             ($adapter:expr) => {
                 match fields.is_empty() {

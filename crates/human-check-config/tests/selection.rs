@@ -148,6 +148,22 @@ fn each_route_host_and_country_has_its_accounts() {
 }
 
 #[test]
+fn the_summary_names_the_accounts_of_each_route() {
+    let summary = load(FILE).unwrap().summary();
+    for words in [
+        "falls back  b (hcaptcha",
+        "for shop.example judged by c",
+        "for CN judged by c",
+        "a score from 0.3 on leads to d",
+        "accepts clearances of signup",
+        "b is exempt from action",
+        "judged by c",
+    ] {
+        assert!(summary.contains(words), "{words:?} is not in\n{summary}");
+    }
+}
+
+#[test]
 fn an_account_of_one_kind_beside_the_primary_is_told_apart() {
     let text = r#"
         [providers.new]
@@ -215,7 +231,7 @@ fn what_is_wrong_is_told_with_key_problem_and_remedy() {
         ),
         (
             with("without = { b = [", "without = { d = ["),
-            &["routes.comment.without.d", "no account of this route"],
+            &["routes.comment.without.d", "no account of this route", "name one of b, or leave it out"],
         ),
         (
             with("action = \"comment\"", "min_score = 0.5").replace("\"action\"", "\"hostnames\""),
@@ -249,6 +265,14 @@ fn what_is_wrong_is_told_with_key_problem_and_remedy() {
             with("to = \"d\"", "to = \"e\""),
             &["routes.signup.step_up", "shows no challenge"],
         ),
+        (
+            with("step_up = { to = \"d\", floor = 0.3 }", "step_up = \"d\""),
+            &["routes.signup.step_up", "expected a table, such as { to = \"box\", floor = 0.3 }"],
+        ),
+        (
+            with("fallback_on = [\"declined\"]", "fallback_on = \"declined\""),
+            &["check.fallback_on", "expected a list, such as"],
+        ),
         (with("to = \"d\"", "to = \"x\""), &["routes.signup.step_up.to", "no account"]),
         (with("floor = 0.3", "floor = 0.5"), &["routes.signup.step_up.floor", "threshold"]),
         (with("floor = 0.3", "floor = 3"), &["routes.signup.step_up.floor", "0 to 1"]),
@@ -256,7 +280,7 @@ fn what_is_wrong_is_told_with_key_problem_and_remedy() {
             with("[routes.login]\nuse = \"c\"", "[routes.login]\nuse = \"c\"\nstep_up = { to = \"b\", floor = 0.3 }"),
             &["routes.login.step_up", "no threshold"],
         ),
-        (without("[replay_store]\nkind = \"memory\"\n").replace("[providers.e]", "[providers.unused]"), &["routes.signup.step_up", "replay store"]),
+        (without("[replay_store]\nkind = \"memory\"\n").replace("[providers.e]", "[providers.unused]"), &["routes.signup.step_up", "replay store", "`[replay_store]`"]),
         (
             without("[replay_store]\nkind = \"memory\"\n")
                 .replace("step_up = { to = \"d\", floor = 0.3 }\n", ""),
@@ -270,7 +294,7 @@ fn what_is_wrong_is_told_with_key_problem_and_remedy() {
             with("[routes.login]\nuse = \"c\"", "[routes.login]\nuse = \"c\"\nfallback_on = [\"declined\"]"),
             &["routes.login.fallback_on", "no list has a fallback"],
         ),
-        (with("fallback_on = [\"declined\"]", "fallback_on = [\"anything\"]"), &["check.fallback_on", "declined"]),
+        (with("fallback_on = [\"declined\"]", "fallback_on = [\"anything\"]"), &["check.fallback_on", "is none of its values", "write one of `declined`"]),
         (
             with("country_header = \"CF-IPCountry\"\n", ""),
             &["routes.signup.by_country.CN", "country_header"],
@@ -285,7 +309,7 @@ fn what_is_wrong_is_told_with_key_problem_and_remedy() {
             &["routes.signup.by_host.\"shop.example\"", "hostnames"],
         ),
         (with("use = \"a\"\n", "use = \"a\"\nfailover = \"c\"\n"), &["check.failover", "fallback"]),
-        (with("env = \"KEY\"", "env = \"SHORT\""), &["check.offer_keys", "31 bytes", "openssl"]),
+        (with("env = \"KEY\"", "env = \"SHORT\""), &["check.offer_keys", "31 bytes", "the variable SHORT", "openssl"]),
         (
             with("offer_keys = [{ env = \"KEY\" }]", "offer_keys = [{ env = \"KEY\" }, { env = \"KEY\" }]"),
             &["check.offer_keys", "twice"],

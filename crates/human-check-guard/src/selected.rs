@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,14 +10,16 @@ use crate::{CspSources, Html, WidgetRenderer};
 /// The account that a visitor meets, and what a page needs to show it.
 ///
 /// [`Guard::select`](crate::Guard::select) creates it for a page, and a refusal page receives one.
-/// The account and the offer are for the visitor of this request: no cache may give them to others,
-/// see [`headers`](Self::headers).
+/// The page needs the headers that [`headers`](Self::headers) returns, so that no cache gives it to
+/// visitors who meet another account.
 #[derive(Clone)]
 pub struct Selected {
     pub(crate) shown: Arc<Shown>,
     pub(crate) why: Why,
     pub(crate) offer: String,
     pub(crate) csp_sources: Arc<CspSources>,
+    /// Whether the account depends on the country of the client.
+    pub(crate) is_by_country: bool,
 }
 
 impl Selected {
@@ -80,12 +81,13 @@ impl Selected {
         ))
     }
 
-    /// Returns the headers that the page needs. While the primary account is shown a cache may keep
-    /// the page for up to a day; otherwise no cache may.
-    pub fn headers(&self) -> Vec<(&'static str, Cow<'static, str>)> {
-        match self.why {
-            Why::Primary => Vec::new(),
-            _ => vec![("cache-control", "private, no-store".into())],
+    /// Returns the headers that the page needs: `Cache-Control: private, no-store` while another
+    /// account than the primary is shown, and always on a route with a list for a country. Otherwise
+    /// there are none, and a cache may keep the page for up to a day.
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        match (self.why, self.is_by_country) {
+            (Why::Primary, false) => Vec::new(),
+            _ => vec![("cache-control", "private, no-store".to_owned())],
         }
     }
 

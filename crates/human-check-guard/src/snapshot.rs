@@ -250,6 +250,7 @@ impl Snapshot {
             why,
             offer,
             csp_sources: Arc::clone(&self.content.csp_sources),
+            is_by_country: !self.site().selection.by_country.is_empty(),
         }
     }
 

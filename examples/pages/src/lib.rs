@@ -225,9 +225,7 @@ pub fn index(guards: &Guards, head: &dyn RequestHead) -> Html {
         )
     });
     let headers = signup.headers().into_iter().chain(comment.headers());
-    page.headers = headers
-        .map(|(name, value)| (name, value.into_owned()))
-        .collect();
+    page.headers = headers.collect();
     page
 }
 

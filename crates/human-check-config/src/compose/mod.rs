@@ -188,7 +188,14 @@ impl Composer<'_> {
         }
         let secrets = model.check.offer_keys.iter();
         let secrets = secrets.map(|key| self.context.secret(&path, Some(key), ""));
-        let keys = OfferKeys::new(secrets.collect::<Result<Vec<_>, _>>()?);
+        let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
+        for (key, secret) in model.check.offer_keys.iter().zip(&secrets) {
+            OfferKeys::new([secret.clone()]).map_err(|error| {
+                let problem = format!("{}, from {key}", error.problem());
+                self.context.wrong(&path, problem, error.remedy())
+            })?;
+        }
+        let keys = OfferKeys::new(secrets);
         keys.map_err(|error| self.context.placed(&path, error))
     }
 

@@ -402,10 +402,15 @@ impl Route<'_> {
                     true => "is the account that judges, which must meet the demands of the route",
                     false => "names no account of this route",
                 };
+                let mut others = self.accounts(&model.check);
+                others.retain(|other| *other != self.primary(&model.check));
                 return Err(context.wrong(
                     &self.path.join("without").join(name),
                     problem,
-                    "name another account of this route, or leave it out",
+                    match others.as_slice() {
+                        [] => "leave it out, because the route has no other account".to_owned(),
+                        others => format!("name one of {}, or leave it out", others.join(", ")),
+                    },
                 ));
             }
             for demand in demands {

@@ -2,8 +2,44 @@
 
 use std::fmt::Write;
 
-use crate::model::{Model, OutagePolicy, StoreKind};
+use crate::model::{Model, OutagePolicy, RouteTable, StoreKind};
 use crate::provider_config::CHALLENGE_PATH;
+
+/// Returns what a route selects apart from the accounts of `[check]`.
+fn selection_notes(route: &RouteTable) -> Vec<String> {
+    let list = |account: &str, fallback: &[String]| {
+        let accounts = std::iter::once(account).chain(fallback.iter().map(String::as_str));
+        accounts.collect::<Vec<_>>().join(", then ")
+    };
+    let fallback = route.fallback.as_deref().unwrap_or_default();
+    let mut notes = Vec::new();
+    match (&route.account, fallback) {
+        (Some(account), fallback) => notes.push(format!("judged by {}", list(account, fallback))),
+        (None, []) => {}
+        (None, [first, rest @ ..]) => notes.push(format!("falls back to {}", list(first, rest))),
+    }
+    for (name, table) in route.by_host.iter().chain(&route.by_country) {
+        let accounts = list(&table.account, &table.fallback);
+        notes.push(format!("for {name} judged by {accounts}"));
+    }
+    if let Some(step_up) = &route.step_up {
+        notes.push(format!(
+            "a score from {} on leads to {}",
+            step_up.floor, step_up.to
+        ));
+    }
+    if let Some(clearance) = &route.accept_clearance {
+        notes.push(format!(
+            "accepts clearances of {}",
+            clearance.from.join(", ")
+        ));
+    }
+    for (account, demands) in &route.without {
+        let demands: Vec<_> = demands.iter().map(|demand| demand.key()).collect();
+        notes.push(format!("{account} is exempt from {}", demands.join(", ")));
+    }
+    notes
+}
 
 /// Returns one line for each account with a role, the replay store, and each route.
 pub(crate) fn summary(model: &Model) -> String {
@@ -17,17 +53,26 @@ pub(crate) fn summary(model: &Model) -> String {
             Some(kind) => kind,
             None => table.kind.as_str(),
         });
-        let notes = table.map_or("", |table| match (table.allow_test_keys, &table.base_url) {
-            (true, Some(_)) => ", test keys allowed, another base URL",
-            (true, None) => ", test keys allowed",
-            (false, Some(_)) => ", another base URL",
-            (false, None) => "",
+        let notes = table.map(|table| {
+            let notes = [
+                (table.allow_test_keys, ", test keys allowed"),
+                (table.base_url.is_some(), ", another base URL"),
+                (table.force_down, ", down by force_down"),
+            ];
+            notes
+                .map(|(is_so, note)| if is_so { note } else { "" })
+                .concat()
         });
+        let notes = notes.unwrap_or_default();
         format!("{name} ({}{notes})", kind.unwrap_or_default())
     };
     let check = &model.check;
     let used = model.accounts();
     line("judges", account(&check.account));
+    if !check.fallback.is_empty() {
+        let accounts: Vec<_> = check.fallback.iter().map(|name| account(name)).collect();
+        line("falls back", accounts.join(", then "));
+    }
     if let Some(name) = &check.failover {
         let when = match check.failover_when_declined {
             true => "when that is unavailable or declines",
@@ -91,6 +136,10 @@ pub(crate) fn summary(model: &Model) -> String {
         };
         if route.observe_only {
             rest += "; observes only and refuses no request";
+        }
+        for note in selection_notes(route) {
+            rest += "; ";
+            rest += &note;
         }
         if let Some(action) = &route.action {
             let _ = write!(rest, "; action {action}");

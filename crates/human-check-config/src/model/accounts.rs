@@ -7,7 +7,7 @@ use crate::duration;
 /// The accounts of one host or one country, in the place of those of the route.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table, such as { use = \"main\" }")]
 pub(crate) struct AccountsTable {
     /// The account that judges.
     #[serde(rename = "use")]
@@ -20,7 +20,10 @@ pub(crate) struct AccountsTable {
 /// The stronger challenge for a visitor whose score is slightly too low.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table, such as { to = \"box\", floor = 0.3 }"
+)]
 pub(crate) struct StepUpTable {
     /// The account with the stronger challenge.
     pub(crate) to: String,
@@ -57,7 +60,10 @@ pub(crate) enum OnWidgetFailure {
 /// Which clearances of other routes count, and for how much.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table, such as { from = [\"signup\"], ttl = \"10m\", max_requests = 20 }"
+)]
 pub(crate) struct ClearanceTable {
     /// The routes whose human verdicts count.
     pub(crate) from: Vec<String>,
@@ -82,4 +88,16 @@ pub(crate) enum Demand {
     MaxAge,
     /// `min_score`.
     MinScore,
+}
+
+impl Demand {
+    /// Returns the key of the demand.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Action => "action",
+            Self::Hostnames => "hostnames",
+            Self::MaxAge => "max_age",
+            Self::MinScore => "min_score",
+        }
+    }
 }

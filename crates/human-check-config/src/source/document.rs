@@ -300,7 +300,17 @@ fn in_plain_words(message: &str) -> (String, String) {
         let problem = "is not a key of this table".to_owned();
         return (problem, suggestion(unknown, names));
     }
-    let problem = message.replace("expected a sequence", "expected a list");
+    if let Some(values) = message.strip_prefix("none of its values, expected ") {
+        let values = values.trim_start_matches("one of ");
+        return (
+            "is none of its values".to_owned(),
+            format!("write one of {values}"),
+        );
+    }
+    let problem = message.replace(
+        "expected a sequence",
+        "expected a list, such as [\"a\", \"b\"]",
+    );
     let remedy = "correct it; the page \"Configuration\" and the schema list every key";
     (problem, remedy.to_owned())
 }

@@ -343,7 +343,8 @@ impl Selection {
             (Some(key), None) => Err(ConfigError::new(
                 key,
                 "is set without a replay store, so one offer would count many times",
-                "set a replay store",
+                "set one, in a file `[replay_store]` with `kind = \"memory\"`, or with several machines \
+                 `kind = \"redis\"`",
             )),
             (Some(key), Some(store)) if store.max_ttl() < SINGLE_USE_TTL => Err(ConfigError::new(
                 key,
@@ -358,14 +359,17 @@ impl Selection {
         }
     }
 
-    /// Two accounts with one site key cannot be told apart by the provider.
+    /// Two accounts of one provider with one site key cannot be told apart.
     fn validate_site_keys(&self) -> Result<(), ConfigError> {
         let mut seen: Vec<&Account> = Vec::new();
         for account in self.accounts() {
             let key =
                 |account: &Account| account.widget().map(|widget| widget.site_key().to_owned());
             let same = |other: &&&Account| {
-                other.name() != account.name() && key(other).is_some() && key(other) == key(account)
+                other.name() != account.name()
+                    && other.provider() == account.provider()
+                    && key(other).is_some()
+                    && key(other) == key(account)
             };
             if let Some(other) = seen.iter().find(same) {
                 return Err(ConfigError::new(

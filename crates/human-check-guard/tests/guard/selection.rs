@@ -595,6 +595,27 @@ async fn a_header_token_without_a_name_is_the_primarys() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_that_depends_on_the_country_is_kept_by_no_cache() {
+    let (a, b) = (Fake::new(&A), Fake::new(&B));
+    let selection = Selection::new(AccountList::new(a.account("a")))
+        .with_country("CN", AccountList::new(b.account("b")))
+        .with_offer_keys(keys());
+    let guard = Guard::builder_for(selection)
+        .with_client_address(
+            human_check_guard::ClientAddress::x_forwarded_for(["203.0.113.0/24"]).unwrap(),
+        )
+        .with_country_header("cf-ipcountry")
+        .build(RoutePolicy::fail_closed("signup"))
+        .unwrap();
+    let page = guard.select(&Head::new());
+    assert_eq!(page.why(), Why::Primary);
+    assert_eq!(
+        page.headers(),
+        [("cache-control", "private, no-store".to_owned())]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn lists_of_hosts_and_countries_select_by_the_request() {
     let (a, b, c) = (Fake::new(&A), Fake::new(&B), Fake::new(&C));
     let list = |fake: &Fake, name| AccountList::new(fake.account(name));
@@ -690,7 +711,7 @@ async fn a_page_shows_one_account_and_allows_the_sources_of_all() {
     assert_eq!((page.account(), page.why()), ("b", Why::Fallback));
     assert_eq!(
         page.headers(),
-        [("cache-control", "private, no-store".into())]
+        [("cache-control", "private, no-store".to_owned())]
     );
     let html = page.html().to_string();
     assert!(
