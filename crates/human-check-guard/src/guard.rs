@@ -296,8 +296,13 @@ impl Guard {
     /// ```
     pub fn select(&self, head: &dyn RequestHead) -> Selected {
         let guard = self.snapshot();
-        let list = guard.inspect(head).list();
         let snapshot = &guard.current;
+        let selection = &snapshot.site().selection;
+        let list = match selection.by_host.is_empty() && selection.by_country.is_empty() {
+            // Most routes have one list, which no head changes.
+            true => selection.list_for(None, None),
+            false => guard.inspect(head).list(),
+        };
         let primary = || snapshot.selected(snapshot.judges().first_of(list), Why::Primary);
         snapshot.select(list).unwrap_or_else(primary)
     }
