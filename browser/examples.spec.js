@@ -1,6 +1,8 @@
 // The pages of the three example applications: with a proof of work, whose challenges and widget the
 // applications serve themselves, and with a provider.
 
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { expect, start, test as base } from "./fixtures.js";
 import { emulateHosts } from "./providers.js";
@@ -27,10 +29,10 @@ const altcha = { HUMAN_CHECK_PROVIDER: "altcha", HUMAN_CHECK_SITE: "localhost", 
   HUMAN_CHECK_DIFFICULTY: "light", HUMAN_CHECK_WIDGET: WIDGET };
 
 /** Sends the form and returns the status and the body of the response. */
-async function send(page) {
+async function send(page, button = "Sign up") {
   const [response] = await Promise.all([
     page.waitForResponse((response) => response.request().method() === "POST"),
-    page.getByRole("button", { name: "Sign up" }).click(),
+    page.getByRole("button", { name: button }).click(),
   ]);
   return { status: response.status(), body: await response.text() };
 }
@@ -39,8 +41,8 @@ for (const program of EXAMPLES) {
   test(`${program} accepts a proof of work once`, async ({ page, run }) => {
     const base = await run(program, { ...altcha, HUMAN_CHECK_ACTION: "signup" });
     await page.goto(base);
-    const form = page.locator("form[action='/signup']");
-    await page.getByLabel("E-mail").fill("ada@example.com");
+    const form = page.locator("#signup");
+    await page.locator("#signup").getByLabel("E-mail").fill("ada@example.com");
     await form.locator("altcha-widget label").click();
     await expect(form.locator("altcha-widget input[type=checkbox]")).toBeChecked();
     const token = await form.locator("[name=altcha]").inputValue();
@@ -49,7 +51,7 @@ for (const program of EXAMPLES) {
     expect(JSON.parse(first.body)).toMatchObject({ ok: true, fields: { email: "ada@example.com" } });
 
     await page.goto(base);
-    await page.getByLabel("E-mail").fill("ada@example.com");
+    await page.locator("#signup").getByLabel("E-mail").fill("ada@example.com");
     const sent = page.waitForResponse((response) => response.request().method() === "POST");
     await form.evaluate((form, value) => {
       form.querySelector("[name=altcha]").value = value;
@@ -64,13 +66,54 @@ for (const program of EXAMPLES) {
       HUMAN_CHECK_SECRET: secret, HUMAN_CHECK_BASE_URL: emulator.base, HUMAN_CHECK_HOSTNAMES: "127.0.0.1" });
     await emulateHosts(context, violations, emulator, "turnstile");
     await page.goto(base);
-    await page.getByLabel("E-mail").fill("ada@example.com");
-    const form = page.locator("form[action='/signup']");
+    await page.locator("#signup").getByLabel("E-mail").fill("ada@example.com");
+    const form = page.locator("#signup");
     const box = form.frameLocator("iframe").getByRole("checkbox");
     await expect(box).toBeEnabled();
     await box.check();
     await expect(form.locator("[name='cf-turnstile-response']")).not.toHaveValue("");
     expect((await send(page)).status).toBe(200);
+  });
+
+  test(`${program} shows the fallback in an outage, and sends the form again`, async ({ page, emulator, run }) => {
+    const [a, b] = ["turnstile", "hcaptcha"].map((provider) => emulator.site(provider));
+    const folder = await mkdtemp(path.join(tmpdir(), "human-check-"));
+    const file = path.join(folder, "human-check.toml");
+    // Nothing listens on port 1.
+    await writeFile(file, `
+[providers.main]
+kind = "turnstile"
+site_key = "${a.site_key}"
+base_url = "http://127.0.0.1:1"
+script_url = "${emulator.base}/turnstile/v0/api.js"
+hostnames = ["127.0.0.1"]
+
+[providers.spare]
+kind = "hcaptcha"
+site_key = "${b.site_key}"
+base_url = "${emulator.base}"
+hostnames = ["127.0.0.1"]
+
+[check]
+use = "main"
+fallback = ["spare"]
+
+[routes."*"]
+`);
+    const base = await run(program, { HUMAN_CHECK_CONFIG: file, HUMAN_CHECK_SECRET_MAIN: a.secret,
+      HUMAN_CHECK_SECRET_SPARE: b.secret });
+    await page.goto(base);
+    await page.locator("#signup").getByLabel("E-mail").fill("ada@example.com");
+    await page.locator("#signup").frameLocator("iframe").getByRole("checkbox").check();
+    await expect(page.locator("#signup [name='cf-turnstile-response']")).not.toHaveValue("");
+    expect((await send(page)).status).toBe(403);
+    await page.locator(".h-captcha").frameLocator("iframe").getByRole("checkbox").check();
+    await expect(page.locator("[name='h-captcha-response']").first()).not.toHaveValue("");
+    const sent = await send(page, "Continue");
+    expect(sent.status).toBe(200);
+    expect(JSON.parse(sent.body)).toMatchObject({ ok: true, fields: { email: "ada@example.com" } });
+    await page.goto(base);
+    await expect(page.locator("#signup .h-captcha")).toBeVisible();
   });
 
   test(`${program} sends a comment by script with a proof of work`, async ({ page, run }) => {

@@ -201,7 +201,7 @@ pub fn index(guards: &Guards, head: &dyn RequestHead) -> Html {
             [&signup, &signup, &comment].map(|selected| selected.html_with(page));
         let provider = comment.provider();
         format!(
-            r#"<form method="post" action="/signup">
+            r#"<form id="signup" method="post" action="/signup">
 <p><label>E-mail <input name="email" type="email" required></label></p>
 <p><label>Name <input name="name"></label></p>
 <p><label>Age <input name="age" type="number" min="0" max="150"></label></p>
@@ -209,7 +209,7 @@ pub fn index(guards: &Guards, head: &dyn RequestHead) -> Html {
 <p><button>Sign up</button></p>
 </form>
 <h2>Sign up with files</h2>
-<form method="post" action="/signup" enctype="multipart/form-data">
+<form id="files" method="post" action="/signup" enctype="multipart/form-data">
 <p><label>E-mail <input name="email" type="email" required></label></p>
 <p><label>Files <input name="files" type="file" multiple></label></p>
 {upload}

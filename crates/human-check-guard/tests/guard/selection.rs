@@ -426,6 +426,34 @@ async fn an_invalid_offer_is_as_good_as_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn keys_are_rotated_without_a_second_challenge() {
+    let key = |text: &str| Secret::new(text.repeat(32)).unwrap();
+    let steps = [&["o"][..], &["o", "n"], &["n", "o"], &["n"]];
+    let machine = |step: &[&str]| {
+        let keys = OfferKeys::new(step.iter().map(|text| key(text))).unwrap();
+        Machine::with(RoutePolicy::fail_closed("signup"), |selection| {
+            selection.with_offer_keys(keys)
+        })
+    };
+    // While the machines change one by one, visitors meet the step before and the step after.
+    for pair in steps.windows(2) {
+        for [made, sent] in [[0, 0], [0, 1], [1, 0], [1, 1]] {
+            let offer = machine(pair[made]).offer_of_b().await;
+            let sent = machine(pair[sent])
+                .send(&[("b-response", "t"), ("human-check-offer", &offer)])
+                .await;
+            assert!(sent.judged_by(&B), "{pair:?} {made}");
+        }
+    }
+    // A key that was taken out signs nothing.
+    let offer = machine(&["o"]).offer_of_b().await;
+    machine(&["n"])
+        .send(&[("b-response", "t"), ("human-check-offer", &offer)])
+        .await
+        .offer_of("a");
+}
+
+#[tokio::test(start_paused = true)]
 async fn clocks_may_differ_by_a_minute() {
     for (ahead, passes) in [(50, true), (600, false)] {
         let (one, two) = (Machine::new(), Machine::new());
