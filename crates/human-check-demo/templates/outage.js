@@ -5,8 +5,9 @@ addEventListener("error", async ({ target }) => {
   const place = target instanceof HTMLScriptElement && target.closest("[data-account]");
   if (!place) { return; }
   const { account, fallbackScript } = place.dataset;
-  const response = await fetch(`/human-check/options?route=outage&failed=${account}`);
-  const { why, captcha } = response.ok ? await response.json() : {};
+  // The visitor may leave the page meanwhile, which ends the request.
+  const response = await fetch(`/human-check/options?route=outage&failed=${account}`).catch(() => undefined);
+  const { why, captcha } = response?.ok ? await response.json() : {};
   const option = captcha?.options.find(({ provider }) => provider === "turnstile");
   if (!option) {
     document.getElementById("why").textContent = "The script cannot be loaded. Reload the page later.";
