@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::selection::{NameDigest, OfferKeys, fill_random, is_equal, sign};
+use crate::selection::{NameDigest, OfferKeys, fill_random, is_equal, part, seconds, sign};
 
 const VERSION: u8 = 1;
 
@@ -121,19 +121,6 @@ pub(crate) fn read_cookie(line: &[u8], name: &str, found: &mut dyn FnMut(&[u8]))
             found(value);
         }
     }
-}
-
-/// Returns the part that begins at `at`.
-fn part<const N: usize>(bytes: &[u8; BYTES], at: usize) -> [u8; N] {
-    let mut part = [0; N];
-    part.copy_from_slice(&bytes[at..at + N]);
-    part
-}
-
-/// Returns the seconds since 1970.
-fn seconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod old_account;
 mod report_limit;
 mod reported;
 mod script_watch;
+mod signed_text;
 mod used_offers;
 mod why;
 
@@ -34,6 +35,7 @@ pub(crate) use old_account::OldAccount;
 pub use report_limit::ReportLimit;
 pub(crate) use reported::{offer as report_offer, selected as report_selected};
 pub use script_watch::ScriptProbe;
+pub(crate) use signed_text::{part, seconds};
 pub(crate) use used_offers::UsedOffers;
 pub use why::Why;
 

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::offer_keys::{OfferKeys, fill_random, is_equal, sign};
+use super::signed_text::{part, seconds};
 use super::why::Why;
 
 /// The form field and JSON member of an offer.
@@ -184,19 +185,6 @@ impl Offer {
             false => Err(OfferFault::WrongRoute),
         }
     }
-}
-
-/// Returns the part of an offer that begins at `at`.
-fn part<const N: usize>(bytes: &[u8; BYTES], at: usize) -> [u8; N] {
-    let mut part = [0; N];
-    part.copy_from_slice(&bytes[at..at + N]);
-    part
-}
-
-/// Returns the seconds since 1970.
-fn seconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]
