@@ -26,7 +26,7 @@ fn a_refusal_is_a_problem_that_scripts_can_read() {
             );
             assert_eq!(
                 response.header("vary"),
-                Some("Accept, HX-Request"),
+                Some("Accept, Accept-Language, HX-Request"),
                 "{name:?}"
             );
             assert_eq!(
@@ -142,7 +142,7 @@ fn an_outage_and_a_wrong_key_are_told_apart() {
 #[test]
 fn a_page_of_the_application_replaces_the_default_one() {
     let own = |builder: human_check_guard::GuardBuilder| {
-        builder.with_refusal_page(|denial, _| Some(format!("<p>own {}", denial.status())))
+        builder.with_refusal_page(|refusal| Some(format!("<p>own {}", refusal.denial().status())))
     };
     for app in apps_with(own) {
         let page = app.send(&form(&[("email", "a@b")]).header("accept", BROWSER));
@@ -166,8 +166,15 @@ fn the_first_page_shows_a_widget_under_a_policy_that_lets_it_run() {
             page.body
                 .matches("https://js.hcaptcha.com/1/api.js")
                 .count(),
-            1
+            3,
+            "the page script loads it once for the three places"
         );
+        let script = page.body.split("src=\"").nth(1).unwrap();
+        let script = script.split('"').next().unwrap();
+        let served = app.send(&Request::post(script).method("GET"));
+        assert_eq!(served.status, 200, "{:?} {script}", app.framework);
+        let caching = served.header("cache-control").unwrap();
+        assert!(caching.contains("immutable"), "{caching}");
         let policy = page.header("content-security-policy").unwrap();
         assert!(
             policy.contains("https://*.hcaptcha.com"),

@@ -10,7 +10,7 @@ mod extract;
 mod head;
 mod middleware;
 mod multipart;
-mod options_route;
+mod page_routes;
 
 human_check_guard::integration::proof_types!();
 
@@ -25,4 +25,4 @@ pub use human_check_guard::{
 };
 pub use middleware::{HumanMiddleware, HumanService};
 pub use multipart::MultipartWithToken;
-pub use options_route::options_route;
+pub use page_routes::page_routes;

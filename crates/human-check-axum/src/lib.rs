@@ -9,7 +9,7 @@ mod error;
 mod extract;
 mod head;
 mod middleware;
-mod options_route;
+mod page_routes;
 
 human_check_guard::integration::proof_types!();
 
@@ -23,4 +23,4 @@ pub use human_check_guard::{
     Guard, OptionsEndpoint, Rejection, RoutePolicy, Selected, Trigger, Unverified, Visitor,
 };
 pub use middleware::{HumanLayer, HumanService};
-pub use options_route::options_route;
+pub use page_routes::page_routes;

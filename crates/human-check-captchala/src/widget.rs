@@ -1,4 +1,6 @@
-use human_check_core::adapter::{ChoiceAttribute, TextAttribute, WidgetSources, WidgetSpec};
+use human_check_core::adapter::{
+    ChoiceAttribute, TextAttribute, WidgetApi, WidgetSources, WidgetSpec,
+};
 use human_check_core::{ConfigError, Widget};
 
 use crate::CAPTCHALA;
@@ -16,6 +18,7 @@ static SPEC: WidgetSpec = WidgetSpec {
         values: &["dark", "stereoscopic"],
     }),
     hidden_input: true,
+    api: WidgetApi::CaptchaLa,
     glue: Some(include_str!("widget_loader.js")),
     // The script hosts and the first API host were observed. The other sources are inferred.
     sources: WidgetSources {

@@ -1,5 +1,8 @@
 (function () {
   "use strict";
+  // The script may be on the page twice: in two forms, or in a part that was inserted again.
+  if (window.humanCheckCaptchala) { return; }
+  window.humanCheckCaptchala = true;
   var TIMEOUT_MS = 10000;
   // For each element: the provider's widget that runs in it, and the child that contains it.
   var running = new Map();
@@ -44,6 +47,8 @@
   }
 
   function startAll() {
+    // Boxes of parts that the page has removed.
+    running.forEach(function (_, box) { if (!box.isConnected) { running.delete(box); } });
     document.querySelectorAll(".human-check-captchala").forEach(function (box) {
       if (!running.has(box)) { start(box); }
     });
@@ -51,7 +56,11 @@
 
   function load(left) {
     if (window.loadCaptchala) {
-      window.loadCaptchala(startAll, warn);
+      window.loadCaptchala(function () {
+        startAll();
+        // Boxes that are inserted later.
+        new MutationObserver(startAll).observe(document.documentElement, { childList: true, subtree: true });
+      }, warn);
     } else if (left > 0) {
       setTimeout(load, 50, left - 50);
     } else {

@@ -1,3 +1,4 @@
+use human_check_core::adapter::WidgetApi;
 use human_check_core::{ConfigError, HumanCheck, Score, Secret, TestKeyPolicy, Widget};
 use human_check_http::{Endpoint, ProviderClient};
 
@@ -356,7 +357,7 @@ impl ProviderConfig {
     }
 
     /// Returns whether there is a widget for these settings. If not, pages write it themselves: for
-    /// mCaptcha, for Cap and Friendly Captcha without a `script_url`, and for siteverify without a
+    /// registered adapters, for Cap and Friendly Captcha without a `script_url`, and for siteverify without a
     /// `widget_spec`.
     pub fn has_widget(&self) -> bool {
         match self.kind {
@@ -364,8 +365,6 @@ impl ProviderConfig {
             ProviderKind::Cap | ProviderKind::FriendlyCaptcha => self.script_url.is_some(),
             #[cfg(feature = "siteverify")]
             ProviderKind::Siteverify => self.widget_spec.is_some(),
-            #[cfg(feature = "siteverify")]
-            ProviderKind::MCaptcha => false,
             ProviderKind::Registered => false,
             _ => true,
         }
@@ -428,15 +427,21 @@ impl ProviderConfig {
                 _ => Err(no_widget()),
             },
             #[cfg(feature = "siteverify")]
-            ProviderKind::MCaptcha => Err(no_widget()),
+            ProviderKind::MCaptcha => match &self.instance {
+                Some(instance) => human_check_siteverify::widget_mcaptcha(instance, &site_key),
+                None => Err(no_widget()),
+            },
             ProviderKind::Registered => Err(no_widget()),
             #[cfg(feature = "turnstile")]
             ProviderKind::Turnstile => human_check_turnstile::widget(site_key),
         }?;
         let mut widget = match (&self.script_url, &self.base_url) {
             (Some(script), _) => widget.with_script_url(script)?,
-            (None, Some(base)) => with_script_from(widget, base)?,
-            (None, None) => widget,
+            // A frame is shown from the instance, whose address is a key of its own.
+            (None, Some(base)) if widget.spec().api != WidgetApi::Frame => {
+                with_script_from(widget, base)?
+            }
+            (None, _) => widget,
         };
         if let Some(theme) = &self.theme {
             widget = widget.with_theme(theme)?;

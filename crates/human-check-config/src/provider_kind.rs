@@ -189,9 +189,13 @@ impl ProviderKind {
         if self != Self::Registered {
             keys.push(("settings", ""));
         }
-        if matches!(name, "mcaptcha" | "registered") {
-            const WHY: &str = ", whose widget the page or the adapter makes";
-            keys.extend(["language", "script_url", "size", "theme"].map(|key| (key, WHY)));
+        let why = match name {
+            "mcaptcha" => ", whose widget has no such option",
+            "registered" => ", whose widget the adapter makes",
+            _ => "",
+        };
+        if !why.is_empty() {
+            keys.extend(["language", "script_url", "size", "theme"].map(|key| (key, why)));
         }
         if self.is_siteverify() && name != "captchafox" {
             keys.push(("allow_test_keys", ", which has no test keys"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use human_check_core::adapter::{WidgetSources, WidgetSpec};
+use human_check_core::adapter::{WidgetApi, WidgetSources, WidgetSpec};
 use human_check_core::{ConfigError, MAX_TOKEN_BYTES, Provider, Reason};
 use human_check_http::Endpoint;
 use human_check_http::adapter::siteverify::CodeClass;
@@ -180,6 +180,19 @@ pub(crate) fn markup(table: &MarkupTable) -> Result<&'static WidgetSpec, ConfigE
             ));
         }
     }
+    let functions = [("render", &table.render), ("attach", &table.attach)];
+    for (key, path) in functions {
+        if path
+            .as_deref()
+            .is_some_and(|path| !path.split('.').all(is_plain))
+        {
+            return Err(ConfigError::new(
+                format!("dialect.widget.{key}"),
+                "is not the name of a global object or function",
+                "write the name from the provider's documentation, such as `acme` or `acme.attach`",
+            ));
+        }
+    }
     for (key, hosts) in [("frames", &table.frames), ("connects", &table.connects)] {
         // The texts become sources of a content security policy.
         let is_host = |text: &String| {
@@ -215,6 +228,12 @@ pub(crate) fn markup(table: &MarkupTable) -> Result<&'static WidgetSpec, ConfigE
     };
     Ok(keep(table, || WidgetSpec {
         module: table.module,
+        api: match &table.render {
+            Some(object) => WidgetApi::Render(intern(object)),
+            None => WidgetApi::Element {
+                attach: table.attach.as_deref().map(|path| intern(path)),
+            },
+        },
         sources: WidgetSources {
             script: intern_all(&script),
             frame: intern_all(&table.frames),

@@ -58,7 +58,7 @@ fn every_siteverify_kind_is_a_few_keys() {
             "kind = \"mcaptcha\"\ninstance = \"https://m.example.com\"\nsite_key = \"k\"",
             "mcaptcha",
             "mcaptcha__token",
-            false,
+            true,
         ),
     ] {
         let deployment = load(account).unwrap_or_else(|error| panic!("{account}: {error}"));

@@ -33,7 +33,7 @@ pub mod adapter {
     pub use crate::in_flight::{InFlightLimit, Place, Shares, client_network};
     pub use crate::report::report_check;
     pub use crate::retry_budget::RetryBudget;
-    pub use crate::widget::{ChoiceAttribute, TextAttribute, WidgetSources, WidgetSpec};
+    pub use crate::widget::{ChoiceAttribute, TextAttribute, WidgetApi, WidgetSources, WidgetSpec};
 }
 
 pub use check::{

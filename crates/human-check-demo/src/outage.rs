@@ -129,11 +129,6 @@ impl OutageForm {
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the address of the fallback's script, for a page that shows its widget later.
-    pub(crate) fn fallback_script(&self) -> String {
-        format!("{}/turnstile/v0/api.js", self.others.base_url())
-    }
-
     /// Returns the configuration for the page, with the addresses of this run.
     pub(crate) fn configuration(&self) -> String {
         configuration(&self.primary, &self.others)

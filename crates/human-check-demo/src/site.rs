@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use human_check_altcha::WidgetFiles;
-use human_check_axum::{challenge_route, options_route};
+use human_check_axum::{challenge_route, page_routes};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -40,10 +40,7 @@ fn router(app: &App) -> Router {
         .route("/outage", get(outage::page))
         .route("/outage/break", post(outage::break_provider))
         .route("/outage.js", get(outage::script))
-        .route(
-            "/human-check/options",
-            options_route(app.outage().options.clone()),
-        )
+        .nest("/human-check", page_routes(app.outage().options.clone()))
         .route("/log", get(log::page))
         .route("/log/events", get(log::events))
         .route("/metrics", get(metrics::page))

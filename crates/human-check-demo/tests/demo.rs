@@ -276,13 +276,19 @@ async fn two_providers_are_counted_side_by_side() {
 
 /// Returns a part of the outage page: the account of its form, and the status of the last request.
 fn shown(page: &str) -> (String, Option<u64>) {
-    let account = page.split("data-account=\"").nth(1).unwrap();
-    let account = account.split('"').next().unwrap().to_owned();
+    let account = option_member(page, "account");
     let status = page.contains("data-status=\"");
     (
         account,
         status.then(|| number_after(page, "data-status=\"")),
     )
+}
+
+/// Returns a member of the option that the page script shows first.
+fn option_member(page: &str, name: &str) -> String {
+    let mark = format!("&quot;{name}&quot;:&quot;");
+    let rest = page.split(&mark).nth(1).unwrap_or_else(|| panic!("{name}"));
+    rest.split("&quot;").next().unwrap().to_owned()
 }
 
 /// Returns the value of the first element of a page after `mark`.
@@ -313,7 +319,6 @@ async fn outage_token(site: &Site, provider: &str, risk: Option<f64>) -> String 
 
 #[tokio::test]
 async fn the_form_goes_on_while_the_first_provider_is_broken() {
-    const OFFER: &str = "name=\"human-check-offer\" value=\"";
     let site = Site::start().await;
     let page = site.text("outage").await;
     assert_eq!(shown(&page), ("main".to_owned(), None));
@@ -330,7 +335,7 @@ async fn the_form_goes_on_while_the_first_provider_is_broken() {
         page.contains("value=\"Ada &#60;3\""),
         "what was typed is kept"
     );
-    let offer = value_after(&page, OFFER);
+    let offer = option_member(&page, "offer");
     let token = outage_token(&site, "turnstile", None).await;
     let sent = [
         ("name", "Ada"),

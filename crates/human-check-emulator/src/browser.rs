@@ -31,6 +31,18 @@ macro_rules! script {
     };
 }
 
+/// Returns a script of a widget without a frame, after the part that all of them share.
+macro_rules! in_page {
+    ($provider:literal) => {
+        concat!(
+            "{\n\"use strict\";\n",
+            include_str!("browser/in_page.js"),
+            include_str!($provider),
+            "}\n"
+        )
+    };
+}
+
 /// The directory of a provider's frames, and the providers whose tokens they request.
 struct Place {
     directory: &'static str,
@@ -38,7 +50,7 @@ struct Place {
 }
 
 /// The directories of all frames.
-const PLACES: [Place; 4] = [
+const PLACES: [Place; 8] = [
     Place {
         directory: "/turnstile/v0",
         providers: &["turnstile"],
@@ -51,14 +63,31 @@ const PLACES: [Place; 4] = [
         directory: "/recaptcha",
         providers: &["recaptcha-v2", "recaptcha-v3", "recaptcha-enterprise"],
     },
-    // CaptchaLa's widget is part of the page, without a frame.
     Place {
-        directory: CAPTCHALA,
+        directory: "/captchala",
         providers: &["captchala"],
+    },
+    Place {
+        directory: "/cap",
+        providers: &["cap"],
+    },
+    Place {
+        directory: "/captchafox",
+        providers: &["captchafox"],
+    },
+    Place {
+        directory: "/friendly-captcha",
+        providers: &["friendly-captcha"],
+    },
+    Place {
+        directory: "/mcaptcha",
+        providers: &["mcaptcha"],
     },
 ];
 
-const CAPTCHALA: &str = "/captchala";
+/// The directories whose widgets run in a frame of the emulator. The other widgets are part of the
+/// page, and mCaptcha's frame is a page of its own.
+const FRAMED: [&str; 3] = ["/turnstile/v0", "/1", "/recaptcha"];
 
 /// What a widget sends.
 #[derive(Deserialize)]
@@ -121,6 +150,15 @@ fn file(path: &str) -> Option<Outgoing> {
         "/recaptcha/api.js" | "/recaptcha/enterprise.js" => script!("browser/recaptcha.js"),
         "/captchala-loader.js" => include_str!("browser/captchala-loader.js"),
         "/captchala.js" => include_str!("browser/captchala.js"),
+        "/api.js" | "/captchafox/api.js" => in_page!("browser/captchafox.js"),
+        "/cap/cap.min.js" => in_page!("browser/cap.js"),
+        "/friendly-captcha/site.min.js" => in_page!("browser/friendly.js"),
+        "/mcaptcha/frame.js" => in_page!("browser/mcaptcha.js"),
+        "/widget/" => {
+            let page = "<!doctype html><title>mCaptcha (emulated)</title><script type=\"module\" \
+                        src=\"/mcaptcha/frame.js\"></script>";
+            return Some(Outgoing::text(200, "text/html; charset=utf-8", page));
+        }
         _ => return frame(path),
     };
     let mut response = Outgoing::text(200, JAVASCRIPT, script);
@@ -132,8 +170,7 @@ fn file(path: &str) -> Option<Outgoing> {
 /// Returns a file of a frame.
 fn frame(path: &str) -> Option<Outgoing> {
     let (directory, name) = path.rsplit_once('/')?;
-    let has_frame = |place: &Place| place.directory == directory && directory != CAPTCHALA;
-    if !PLACES.iter().any(has_frame) {
+    if !FRAMED.contains(&directory) {
         return None;
     }
     let mut response = match name {
@@ -162,7 +199,7 @@ fn any_origin() -> (&'static str, String) {
 
 /// Returns the response to a widget.
 fn respond(state: &mut State, place: &Place, request: &RecordedRequest) -> Outgoing {
-    let in_page = place.directory == CAPTCHALA;
+    let in_page = !FRAMED.contains(&place.directory);
     if !in_page && !is_own_frame(request) {
         return Outgoing::json(
             403,

@@ -3,7 +3,7 @@
 //! | provider | call |
 //! | --- | --- |
 //! | Cap | `POST /cap/SITE_KEY/siteverify` |
-//! | CaptchaFox | `POST /captchafox/siteverify` |
+//! | CaptchaFox | `POST /captchafox/siteverify`, and `POST /siteverify` with one of its secrets |
 //! | Friendly Captcha | `POST /api/v2/captcha/siteverify` |
 //! | mCaptcha | `POST /api/v1/pow/siteverify` |
 //!
@@ -26,6 +26,8 @@ pub(crate) fn handle(state: &mut State, request: &RecordedRequest) -> Option<Out
     let path = request.path.trim_matches('/');
     match path {
         "captchafox/siteverify" => Some(captchafox(state, request)),
+        // hCaptcha has the same path on its own host. The secret tells which one is called.
+        "siteverify" if is_secret_of_captchafox(state, request) => Some(captchafox(state, request)),
         "api/v2/captcha/siteverify" => Some(friendly(state, request)),
         "api/v1/pow/siteverify" => Some(mcaptcha(state, request)),
         _ => {
@@ -33,6 +35,13 @@ pub(crate) fn handle(state: &mut State, request: &RecordedRequest) -> Option<Out
             Some(cap(state, request, site_key))
         }
     }
+}
+
+/// Returns whether the request holds the secret of a CaptchaFox account.
+fn is_secret_of_captchafox(state: &State, request: &RecordedRequest) -> bool {
+    let form = request.form();
+    let secret = form.iter().find(|(name, _)| name == "secret");
+    secret.is_some_and(|(_, secret)| state.account_by_secret("captchafox", secret).is_some())
 }
 
 /// Why a token is refused. Each provider has its own codes for it.

@@ -137,7 +137,10 @@ fn route(state: &mut State, request: &RecordedRequest) -> Outgoing {
     let path = request.path.as_str();
     match path {
         "/turnstile/v0/siteverify" => turnstile::siteverify(state, request),
-        "/siteverify" => hcaptcha::siteverify(state, request),
+        "/siteverify" => {
+            let other = generic::handle(state, request);
+            other.unwrap_or_else(|| hcaptcha::siteverify(state, request))
+        }
         "/recaptcha/api/siteverify" => recaptcha::siteverify(state, request),
         "/token" => enterprise::token(state, request),
         "/computeMetadata/v1/instance/service-accounts/default/token" => {

@@ -134,7 +134,7 @@ async fn a_frame_loads_nothing_but_its_own() {
 async fn what_no_provider_serves_is_not_found() {
     let emulator = Emulator::start().await.unwrap();
     for path in [
-        "/api.js",
+        "/api.json",
         "/turnstile/v0/",
         "/turnstile/v0/host.js",
         "/recaptcha/frame.htm",

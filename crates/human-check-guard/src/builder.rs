@@ -10,8 +10,8 @@ use crate::selection::{Account, AccountList, OFFER_HEADER, OfferKeys, Selection}
 use crate::snapshot::{Site, Snapshot};
 use crate::tokens::TokenFields;
 use crate::{
-    AttemptStore, BodyLimits, ClientAddress, DenialReason, Guard, Observer, RequestHead,
-    RoutePolicy, Selected,
+    AttemptStore, BodyLimits, ClientAddress, Guard, Observer, RefusalView, RequestHead,
+    RoutePolicy, Texts,
 };
 
 /// Builds a [`Guard`] with settings other than the defaults.
@@ -60,6 +60,7 @@ impl GuardBuilder {
             client: ClientAddress::socket(),
             widgets: Vec::new(),
             page: None,
+            texts: Texts::new(),
             observers: Vec::new(),
             limits: BodyLimits::default(),
             bodies: BodyBudget::new(BodyLimits::default().max_held_bytes),
@@ -144,11 +145,10 @@ impl GuardBuilder {
     }
 
     /// Sets the page of a refusal for browsers, that is for clients that prefer HTML to JSON.
-    /// Default: a plain page without a widget.
+    /// Default: [`RefusalView::default_page`].
     ///
-    /// `page` receives the reason, and for a refusal that a new challenge may change the account that
-    /// the visitor meets, whose [`html`](Selected::html) is the widget. If it returns `None`, the client
-    /// gets the default page. Status and headers stay the same. The page must not contain a secret,
+    /// `page` receives the reason, the visitor's language, the account that the visitor meets and the
+    /// fields of the form. If it returns `None`, the client gets the default page. Status and headers stay the same. The page must not contain a secret,
     /// and the guard escapes nothing in it.
     ///
     /// ```
@@ -156,7 +156,7 @@ impl GuardBuilder {
     ///
     /// # let turnstile = human_check_testkit::Scripted::human();
     /// let guard = Guard::builder(turnstile)
-    ///     .with_refusal_page(|denial, _selected| match denial.status() {
+    ///     .with_refusal_page(|refusal| match refusal.denial().status() {
     ///         403 => Some("<h1>Please complete the check</h1>".to_owned()),
     ///         _ => None,
     ///     })
@@ -165,9 +165,16 @@ impl GuardBuilder {
     /// ```
     pub fn with_refusal_page(
         mut self,
-        page: impl Fn(&DenialReason, Option<&Selected>) -> Option<String> + Send + Sync + 'static,
+        page: impl Fn(&RefusalView<'_>) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         self.site.page = Some(Arc::new(page));
+        self
+    }
+
+    /// Sets the texts of refusals, their pages and the page script. Default: [`Texts::new`], in the
+    /// language that the visitor's browser prefers.
+    pub fn with_texts(mut self, texts: Texts) -> Self {
+        self.site.texts = texts;
         self
     }
 

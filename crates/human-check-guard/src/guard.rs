@@ -6,6 +6,7 @@ use human_check_core::{ConfigError, Widget};
 
 use crate::decision::Inspected;
 use crate::integration::BodyBudget;
+use crate::page::LanguageIndex;
 use crate::snapshot::{Identity, Snapshot};
 use crate::tokens::TokenFields;
 use crate::{
@@ -245,6 +246,15 @@ impl Guard {
         WidgetRenderer::new().html_of(self.snapshot().widgets())
     }
 
+    /// Returns the place at which the page script shows the account that the visitor meets. The script
+    /// asks the options endpoint for it, so that caches can keep the page.
+    ///
+    /// [`Selected::place`] saves that request.
+    pub fn place(&self) -> Html {
+        let page = self.snapshot();
+        page.current.page().place(None, LanguageIndex::default())
+    }
+
     /// Returns the sources that a content security policy must allow for a page with these widgets:
     /// those of every account that the routes can select.
     pub fn csp_sources(&self) -> CspSources {
@@ -304,7 +314,12 @@ impl Guard {
             false => guard.inspect(head).list(),
         };
         let primary = || snapshot.selected(snapshot.judges().first_of(list), Why::Primary);
-        snapshot.select(list).unwrap_or_else(primary)
+        let mut selected = snapshot.select(list).unwrap_or_else(primary);
+        head.header("accept-language", &mut |line| {
+            let header = std::str::from_utf8(line).unwrap_or_default();
+            selected.language = snapshot.site().texts.preferred(header);
+        });
+        selected
     }
 
     /// Reads the head of a request. It does not call the check.

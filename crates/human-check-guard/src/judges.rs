@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use human_check_core::adapter::WidgetApi;
 use human_check_core::{ConfigError, Enforce, FactKind, HumanCheck, Provider, Score, Widget};
 use serde_json::json;
 
@@ -35,7 +36,7 @@ pub(crate) struct Shown {
     pub(crate) provider: Provider,
     /// The widget with the action of the route.
     pub(crate) widget: Option<Widget>,
-    /// The member of `captcha.options`, up to the text of the offer.
+    /// The member of `captcha.options`, up to the text that says why.
     option: String,
 }
 
@@ -50,8 +51,8 @@ pub(crate) struct Judges {
 
 impl Shown {
     /// Returns the JSON object of a refusal's option, with an offer for this account.
-    pub(crate) fn option(&self, offer: &str) -> String {
-        format!("{}{offer}\"}}", self.option)
+    pub(crate) fn option(&self, why: Why, offer: &str) -> String {
+        format!("{}{why}\",\"offer\":\"{offer}\"}}", self.option)
     }
 }
 
@@ -147,14 +148,55 @@ pub(crate) fn with_action(widget: &Widget, policy: &RoutePolicy) -> Result<Widge
 fn option(account: &Account, widget: Option<&Widget>, header: &str) -> String {
     let provider = account.provider();
     let text = json!({
+        "account": account.name(),
         "provider": provider.name(),
         "field": widget.map_or_else(|| provider.fields().next(), |widget| Some(widget.field())),
         "header": header,
         "sitekey": widget.map(Widget::site_key),
         "action": widget.and_then(Widget::action),
+        "widget": widget.map(described),
     })
     .to_string();
-    format!("{},\"offer\":\"", text.trim_end_matches('}'))
+    let open = text.strip_suffix('}').unwrap_or(&text);
+    format!("{open},\"why\":\"")
+}
+
+/// Returns what the page script needs to show a widget.
+fn described(widget: &Widget) -> serde_json::Value {
+    let spec = widget.spec();
+    let (global, attach) = match spec.api {
+        WidgetApi::Execute(global) | WidgetApi::Render(global) => (Some(global), None),
+        WidgetApi::Element { attach } => (None, attach),
+        _ => (None, None),
+    };
+    // The page script tells widgets apart by this text, so its order must be the same each time.
+    let attributes: serde_json::Map<_, _> = widget
+        .attributes()
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect();
+    // The address of a frame is the site key.
+    let script = match spec.api {
+        WidgetApi::Frame => widget.site_key().to_owned(),
+        _ => widget.script_src(),
+    };
+    let mut described = json!({
+        "api": spec.api.as_str(),
+        "script": script,
+        "element": spec.element,
+        "attributes": attributes,
+    });
+    let optional = [
+        ("global", global.map(Into::into)),
+        ("attach", attach.map(Into::into)),
+        ("stylesheet", widget.stylesheet_href().map(Into::into)),
+        ("module", spec.module.then(|| true.into())),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            described[name] = value;
+        }
+    }
+    described
 }
 
 impl Judges {

@@ -14,6 +14,7 @@ pub mod integration;
 mod judges;
 mod options_endpoint;
 mod page;
+mod page_script;
 mod policy;
 mod request_head;
 mod selected;
@@ -26,12 +27,13 @@ pub use builder::GuardBuilder;
 pub use challenge_endpoint::ChallengeEndpoint;
 pub use client_address::ClientAddress;
 pub use decision::{
-    Cleared, DecisionEvent, DenialReason, GuardResponse, Human, Observer, Rejection, Unverified,
-    Visitor,
+    Cleared, DecisionEvent, DenialReason, GuardResponse, Human, Observer, RefusalView, Rejection,
+    Unverified, Visitor,
 };
 pub use guard::Guard;
 pub use options_endpoint::OptionsEndpoint;
-pub use page::{CspSources, Html, WidgetRenderer};
+pub use page::{CspSources, Html, Text, Texts, WidgetRenderer, page_script_file_name};
+pub use page_script::page_script_response;
 pub use policy::{
     AttemptKey, AttemptStore, AttemptStoreError, MemoryAttemptStore, RoutePolicy, Signals, Trigger,
 };

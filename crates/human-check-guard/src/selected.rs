@@ -4,8 +4,9 @@ use std::sync::Arc;
 use human_check_core::{Provider, Widget};
 
 use crate::judges::Shown;
+use crate::page::{LanguageIndex, attribute};
 use crate::selection::{OFFER_FIELD, OFFER_HEADER, Why};
-use crate::{CspSources, Html, WidgetRenderer};
+use crate::{CspSources, Html, Texts, WidgetRenderer};
 
 /// The account that a visitor meets, and what a page needs to show it.
 ///
@@ -16,10 +17,54 @@ use crate::{CspSources, Html, WidgetRenderer};
 pub struct Selected {
     pub(crate) shown: Arc<Shown>,
     pub(crate) why: Why,
+    /// The language of the texts of the page script.
+    pub(crate) language: LanguageIndex,
     pub(crate) offer: String,
-    pub(crate) csp_sources: Arc<CspSources>,
+    pub(crate) page: Arc<RoutePage>,
     /// Whether the account depends on the country of the client.
     pub(crate) is_by_country: bool,
+}
+
+/// What every page of a route needs, whatever account is selected.
+#[derive(Debug)]
+pub(crate) struct RoutePage {
+    route: String,
+    /// The origins that the page script may load from, each after a space.
+    origins: String,
+    /// The sources of all widgets that the route can select.
+    pub(crate) csp_sources: CspSources,
+    texts: Texts,
+}
+
+impl RoutePage {
+    pub(crate) fn new(route: &str, widgets: &[&Widget], texts: Texts) -> Self {
+        let mut origins: Vec<&str> = widgets.iter().flat_map(|widget| widget.origins()).collect();
+        origins.sort_unstable();
+        origins.dedup();
+        Self {
+            route: route.to_owned(),
+            origins: origins.join(" "),
+            csp_sources: CspSources::of(widgets.iter().copied()),
+            texts,
+        }
+    }
+
+    /// Returns the place of the page script for the route. It begins with `option`, or asks for one.
+    pub(crate) fn place(&self, option: Option<&str>, language: LanguageIndex) -> Html {
+        let mut html = "<div".to_owned();
+        attribute(&mut html, "data-human-check", &self.route);
+        if !self.origins.is_empty() {
+            attribute(&mut html, "data-origins", &self.origins);
+        }
+        if let Some(option) = option {
+            attribute(&mut html, "data-option", option);
+        }
+        if let Some(texts) = self.texts.script(language) {
+            attribute(&mut html, "data-texts", texts);
+        }
+        html.push_str("></div>");
+        Html::trusted(html)
+    }
 }
 
 impl Selected {
@@ -72,6 +117,25 @@ impl Selected {
         Html::trusted(html)
     }
 
+    /// Returns the place at which the page script shows this account, and any later one, without a
+    /// request. It belongs into a form that leads to the route, or anywhere into a page that sends
+    /// by `humanCheck.fetch`.
+    ///
+    /// The page also needs [`WidgetRenderer::page_script`], once.
+    ///
+    /// ```
+    /// use human_check_guard::{Guard, RequestHead, WidgetRenderer};
+    ///
+    /// fn page(guard: &Guard, head: &dyn RequestHead) -> String {
+    ///     let place = guard.select(head).place();
+    ///     let script = WidgetRenderer::new().page_script("/human-check");
+    ///     format!("<form method=\"post\">{place}<button>Sign up</button></form>{script}")
+    /// }
+    /// ```
+    pub fn place(&self) -> Html {
+        self.page.place(Some(&self.option()), self.language)
+    }
+
     /// Returns the hidden field with the offer as HTML, for a page that writes the widget itself.
     pub fn offer_html(&self) -> Html {
         // An offer has letters, digits, `-` and `_` only.
@@ -94,12 +158,12 @@ impl Selected {
     /// Returns the sources that a content security policy must allow for the page: those of every
     /// account that the route can select, because a script may show another one without a reload.
     pub fn csp_sources(&self) -> CspSources {
-        CspSources::clone(&self.csp_sources)
+        self.page.csp_sources.clone()
     }
 
     /// Returns the member of `captcha.options` in a refusal, as JSON.
     pub(crate) fn option(&self) -> String {
-        self.shown.option(&self.offer)
+        self.shown.option(self.why, &self.offer)
     }
 }
 

@@ -15,15 +15,16 @@ use crate::clearance::{self, Clearance};
 use crate::decision::{RefusalStreaks, Twins};
 use crate::integration::BodyBudget;
 use crate::judges::{Judges, with_action};
-use crate::selected::Selected;
+use crate::page::LanguageIndex;
+use crate::selected::{RoutePage, Selected};
 use crate::selection::{
     NameDigest, Offer, OfferKeys, Selection, UsedOffers, Why, name_digest, report_offer,
     report_selected,
 };
 use crate::tokens::TokenFields;
 use crate::{
-    AttemptStore, BodyLimits, ClientAddress, CspSources, DenialReason, Observer, RequestHead,
-    RoutePolicy,
+    AttemptStore, BodyLimits, ClientAddress, CspSources, Observer, RefusalView, RequestHead,
+    RoutePolicy, Texts,
 };
 
 /// The settings that all guards of a site share, whatever their policy.
@@ -37,6 +38,7 @@ pub(crate) struct Site {
     pub(crate) client: ClientAddress,
     pub(crate) widgets: Vec<Widget>,
     pub(crate) page: Option<RefusalPage>,
+    pub(crate) texts: Texts,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) limits: BodyLimits,
     pub(crate) bodies: BodyBudget,
@@ -51,7 +53,7 @@ pub(crate) struct Site {
 /// Returns the session that a request belongs to.
 type SessionOf = Arc<dyn Fn(&dyn RequestHead) -> Option<String> + Send + Sync>;
 
-type RefusalPage = Arc<dyn Fn(&DenialReason, Option<&Selected>) -> Option<String> + Send + Sync>;
+type RefusalPage = Arc<dyn Fn(&RefusalView<'_>) -> Option<String> + Send + Sync>;
 
 /// The identity of the guard that a snapshot belongs to. Clones of a guard have the same identity,
 /// and so have its snapshots before and after a replacement.
@@ -84,8 +86,8 @@ struct Content {
     route: NameDigest,
     /// The widgets with the action of the policy.
     widgets: Vec<Widget>,
-    /// The sources of all widgets that the route can select.
-    csp_sources: Arc<CspSources>,
+    /// What every page of the route needs.
+    page: Arc<RoutePage>,
 }
 
 impl Snapshot {
@@ -120,8 +122,14 @@ impl Snapshot {
         Ok(Self {
             identity: Identity::default(),
             content: Arc::new(Content {
-                csp_sources: Arc::new(CspSources::of(
-                    site.widgets.iter().chain(site.selection.widgets()),
+                page: Arc::new(RoutePage::new(
+                    policy.name(),
+                    &site
+                        .widgets
+                        .iter()
+                        .chain(site.selection.widgets())
+                        .collect::<Vec<_>>(),
+                    site.texts.clone(),
                 )),
                 route: name_digest(&[policy.name()]),
                 site,
@@ -219,18 +227,19 @@ impl Snapshot {
     }
 
     /// Returns the application's page for a refusal, if it has one.
-    pub(crate) fn custom_page(
-        &self,
-        denial: DenialReason,
-        selected: Option<&Selected>,
-    ) -> Option<String> {
+    pub(crate) fn custom_page(&self, view: &RefusalView<'_>) -> Option<String> {
         let page = self.content.site.page.as_ref()?;
-        page(&denial, selected)
+        page(view)
     }
 
     /// Returns the sources of all widgets that the route can select.
     pub(crate) fn csp_sources(&self) -> CspSources {
-        CspSources::clone(&self.content.csp_sources)
+        self.content.page.csp_sources.clone()
+    }
+
+    /// Returns what every page of the route needs.
+    pub(crate) fn page(&self) -> &RoutePage {
+        &self.content.page
     }
 
     /// Returns the selection of an account, with a new offer for it.
@@ -249,7 +258,8 @@ impl Snapshot {
             shown: Arc::clone(&self.judges().get(judge).shown),
             why,
             offer,
-            csp_sources: Arc::clone(&self.content.csp_sources),
+            page: Arc::clone(&self.content.page),
+            language: LanguageIndex::default(),
             is_by_country: !self.site().selection.by_country.is_empty(),
         }
     }

@@ -1,4 +1,4 @@
-use human_check_core::adapter::{ChoiceAttribute, WidgetSources, WidgetSpec};
+use human_check_core::adapter::{ChoiceAttribute, WidgetApi, WidgetSources, WidgetSpec};
 use human_check_core::{ConfigError, Widget};
 
 use crate::HCAPTCHA;
@@ -20,6 +20,7 @@ static SPEC: WidgetSpec = WidgetSpec {
         attribute: "data-size",
         values: &["normal", "compact"],
     }),
+    api: WidgetApi::Render("hcaptcha"),
     sources: WidgetSources {
         script: HOSTS,
         frame: HOSTS,

@@ -1,4 +1,6 @@
-use human_check_core::adapter::{ChoiceAttribute, TextAttribute, WidgetSources, WidgetSpec};
+use human_check_core::adapter::{
+    ChoiceAttribute, TextAttribute, WidgetApi, WidgetSources, WidgetSpec,
+};
 use human_check_core::{ConfigError, Widget};
 
 use crate::{RECAPTCHA_ENTERPRISE, RECAPTCHA_V2, RECAPTCHA_V3};
@@ -22,13 +24,18 @@ const SOURCES: WidgetSources = WidgetSources {
     script: &[
         "https://www.google.com/recaptcha/",
         "https://www.gstatic.com/recaptcha/",
+        // Visitors in China get the second part of the script from here.
+        "https://www.gstatic.cn/recaptcha/",
     ],
     frame: &[
         "https://www.google.com/recaptcha/",
         "https://recaptcha.google.com/recaptcha/",
     ],
     connect: &["https://www.google.com/recaptcha/"],
-    img: &["https://www.gstatic.com/recaptcha/"],
+    img: &[
+        "https://www.gstatic.com/recaptcha/",
+        "https://www.gstatic.cn/recaptcha/",
+    ],
     ..WidgetSources::NONE
 };
 
@@ -42,6 +49,7 @@ const CHECKBOX: WidgetSpec = WidgetSpec {
         attribute: "data-size",
         values: &["normal", "compact"],
     }),
+    api: WidgetApi::Render("grecaptcha"),
     sources: SOURCES,
     ..WidgetSpec::new(CLASSIC, "g-recaptcha", "data-sitekey")
 };
@@ -51,6 +59,7 @@ static V2: WidgetSpec = CHECKBOX;
 static ENTERPRISE_CHECKBOX: WidgetSpec = WidgetSpec {
     script: ENTERPRISE,
     action: Some(ACTION),
+    api: WidgetApi::Render("grecaptcha.enterprise"),
     ..CHECKBOX
 };
 
@@ -62,6 +71,7 @@ const SCORE: WidgetSpec = WidgetSpec {
     action: Some(ACTION),
     hidden_input: true,
     glue: Some(include_str!("widget_score.js")),
+    api: WidgetApi::Execute("grecaptcha"),
     sources: SOURCES,
     ..WidgetSpec::new(CLASSIC, "human-check-recaptcha-v3", "data-sitekey")
 };
@@ -71,6 +81,7 @@ static V3: WidgetSpec = SCORE;
 static ENTERPRISE_SCORE: WidgetSpec = WidgetSpec {
     script: ENTERPRISE,
     class: "human-check-recaptcha-enterprise",
+    api: WidgetApi::Execute("grecaptcha.enterprise"),
     ..SCORE
 };
 
@@ -252,7 +263,8 @@ mod tests {
             sources,
             [
                 "https://www.recaptcha.net",
-                "https://www.gstatic.com/recaptcha/"
+                "https://www.gstatic.com/recaptcha/",
+                "https://www.gstatic.cn/recaptcha/"
             ]
         );
     }

@@ -1,8 +1,16 @@
 (function () {
   "use strict";
+  // The script may be on the page twice: in two forms, or in a part that was inserted again.
+  if (window.humanCheckScore) { return; }
+  window.humanCheckScore = true;
   var ENTERPRISE = "human-check-recaptcha-enterprise";
   var BOXES = ".human-check-recaptcha-v3, ." + ENTERPRISE;
   var TIMEOUT_MS = 10000;
+  // Whether the provider's script could not be loaded.
+  var blocked = false;
+  window.addEventListener("error", function (event) {
+    if (event.target instanceof HTMLScriptElement && /\/recaptcha\/(api|enterprise)\.js/.test(event.target.src)) { blocked = true; }
+  }, true);
   // Forms that wait for a token or are being sent. The value is the attempt that holds the form.
   var busy = new WeakMap();
   // The form that is being submitted again with its token, and the event of that submission.
@@ -19,6 +27,7 @@
       (function poll() {
         var api = window.grecaptcha;
         if (api && box.classList.contains(ENTERPRISE)) { api = api.enterprise; }
+        if (!api && blocked) { reject(new Error("the script of reCAPTCHA did not load")); return; }
         if (!api || !api.ready) {
           if (waiting) { setTimeout(poll, 50); }
           return;

@@ -10,8 +10,8 @@ mod form_with_token;
 mod head;
 mod local;
 mod middleware;
-mod options_route;
 mod page_head;
+mod page_routes;
 mod request_guard;
 mod routes;
 
@@ -27,6 +27,6 @@ pub use human_check_guard::{
     Guard, OptionsEndpoint, Rejection, RoutePolicy, Selected, Trigger, Unverified, Visitor,
 };
 pub use middleware::HumanFairing;
-pub use options_route::options_route;
 pub use page_head::PageHead;
+pub use page_routes::page_routes;
 pub use routes::GuardRoutes;

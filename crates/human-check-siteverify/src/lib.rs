@@ -11,4 +11,4 @@ mod widget;
 pub use check::SiteVerify;
 pub use dialect::{Dialect, ScoreScale};
 pub use presets::{CAP, CAPTCHAFOX, FRIENDLY_CAPTCHA, MCAPTCHA};
-pub use widget::{widget_cap, widget_captchafox, widget_friendly_captcha};
+pub use widget::{widget_cap, widget_captchafox, widget_friendly_captcha, widget_mcaptcha};

@@ -1,4 +1,6 @@
-use human_check_core::adapter::{ChoiceAttribute, TextAttribute, WidgetSources, WidgetSpec};
+use human_check_core::adapter::{
+    ChoiceAttribute, TextAttribute, WidgetApi, WidgetSources, WidgetSpec,
+};
 use human_check_core::{ConfigError, Widget};
 
 use crate::TURNSTILE;
@@ -24,6 +26,7 @@ static SPEC: WidgetSpec = WidgetSpec {
         values: &["normal", "flexible", "compact"],
     }),
     field_attribute: Some("data-response-field-name"),
+    api: WidgetApi::Render("turnstile"),
     sources: WidgetSources {
         script: &["https://challenges.cloudflare.com"],
         frame: &["https://challenges.cloudflare.com"],

@@ -5,13 +5,14 @@ use std::net::{SocketAddr, TcpListener};
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse};
 use axum::routing::{get, post};
 use example_pages::{escape, page};
-use human_check::ConfigError;
 use human_check::config::Deployment;
-use human_check_axum::HumanForm;
+use human_check::{ConfigError, Widget};
 use human_check_axum::guard::Guard;
+use human_check_axum::{Head, HumanForm, page_routes};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
 
@@ -51,6 +52,7 @@ pub fn app(deployment: &Deployment, metrics: PrometheusHandle) -> Result<Router,
         .route("/", get(form))
         .route("/signup", post(signup))
         .route("/metrics", get(metrics_text))
+        .nest("/human-check", page_routes(deployment.options_endpoint()?))
         .with_state(app))
 }
 
@@ -68,18 +70,24 @@ pub async fn serve(app: Router, listener: TcpListener) -> std::io::Result<()> {
     .await
 }
 
-/// The sign-up page. Each page takes a snapshot of the guard, so it shows the widgets of the
-/// present configuration.
-async fn form(State(app): State<App>) -> impl IntoResponse {
+/// The sign-up page. Each page takes a snapshot of the guard. The page script shows the account of the present configuration, also after a change
+/// while the page is open.
+async fn form(State(app): State<App>, parts: Parts) -> impl IntoResponse {
     let guard = app.signup.snapshot();
-    let page = page("Sign up", guard.csp_sources(), |page| {
-        let widgets = page.html_of(guard.widgets());
+    let selected = guard.select(&Head(&parts));
+    let page = page("Sign up", selected.csp_sources(), |page| {
+        let (place, script) = (selected.place(), page.page_script("/human-check"));
+        // A failover and a shadow need a token of their own from every visitor.
+        let is_other = |widget: &&Widget| widget.provider() != selected.provider();
+        let others = page.html_of(guard.widgets().iter().filter(is_other));
         format!(
             r#"<form method="post" action="/signup">
 <p><label>E-mail <input name="email" type="email" required></label></p>
-{widgets}
+{place}
+{others}
 <p><button>Sign up</button></p>
 </form>
+{script}
 "#
         )
     });

@@ -82,8 +82,11 @@ impl Shop {
     fn page(&self) -> Vec<&'static str> {
         let page = get(self.address, "/");
         let shown = [("cf-turnstile", "turnstile"), ("h-captcha", "hcaptcha")];
-        let shown = shown.into_iter();
-        let shown = shown.filter(|(class, _)| page.contains(&format!("class=\"{class}\"")));
+        let shown = shown.into_iter().filter(|(class, provider)| {
+            // The page script shows the option, and another widget is in the page itself.
+            page.contains(&format!("&quot;provider&quot;:&quot;{provider}&quot;"))
+                || page.contains(&format!("class=\"{class}\""))
+        });
         shown.map(|(_, provider)| provider).collect()
     }
 

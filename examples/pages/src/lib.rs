@@ -10,7 +10,9 @@ use std::str::FromStr;
 
 use human_check::ConfigError;
 use human_check::config::{Deployment, Watch};
-use human_check_guard::{CspSources, Guard, OptionsEndpoint, RequestHead, WidgetRenderer};
+use human_check_guard::{
+    CspSources, Guard, OptionsEndpoint, RequestHead, Selected, WidgetRenderer,
+};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
@@ -196,10 +198,9 @@ pub struct Html {
 pub fn index(guards: &Guards, head: &dyn RequestHead) -> Html {
     let [signup, comment] = [&guards.signup, &guards.comments].map(|guard| guard.select(head));
     let mut page = page("Sign up", signup.csp_sources(), |page| {
-        // Each form has a widget of its own. The renderer writes each script once.
-        let [first, upload, written] =
-            [&signup, &signup, &comment].map(|selected| selected.html_with(page));
-        let provider = comment.provider();
+        // Each form has a place, at which the page script shows the challenge.
+        let [first, upload, written] = [&signup, &signup, &comment].map(Selected::place);
+        let script = page.page_script("/human-check");
         format!(
             r#"<form id="signup" method="post" action="/signup">
 <p><label>E-mail <input name="email" type="email" required></label></p>
@@ -216,12 +217,15 @@ pub fn index(guards: &Guards, head: &dyn RequestHead) -> Html {
 <p><button>Send files</button></p>
 </form>
 <h2>Comment</h2>
-<form id="comment" data-provider="{provider}">
+<form id="comment">
 <p><label>Comment <input name="text" required></label></p>
 {written}
 <p><button>Send</button> <output name="result" role="status"></output></p>
 </form>
-"#
+{script}
+<script nonce="{nonce}">{SCRIPT}</script>
+"#,
+            nonce = page.nonce().unwrap_or_default(),
         )
     });
     let headers = signup.headers().into_iter().chain(comment.headers());
@@ -253,28 +257,22 @@ pub fn page(
 <meta name="viewport" content="width=device-width">
 <title>{title}</title>
 <h1>{title}</h1>
-{body}<script nonce="{nonce}">{SCRIPT}</script>
-"#
+{body}"#
         ),
     }
 }
 
-/// Sends the comment with the token in the header. The widget puts the token into a field of the
-/// form.
+/// Sends the comment as JSON. The page script adds the token, and shows a challenge when the server
+/// demands one.
 const SCRIPT: &str = r#"
-document.getElementById("comment")?.addEventListener("submit", async (event) => {
+document.getElementById("comment").addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target;
-  const field = form.querySelector("[name$=response],[name$=token],[name=altcha]");
-  const response = await fetch("/comments", {
+  const response = await humanCheck.fetch("/comments", {
     method: "POST",
-    headers: {
-      "Content-Type": "application/json",
-      "X-Captcha-Token": field?.value ?? "",
-      "X-Captcha-Provider": form.dataset.provider,
-      "X-Captcha-Offer": form.elements["human-check-offer"].value,
-    },
+    headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ text: form.elements.text.value }),
+    humanCheck: form,
   });
   form.elements.result.textContent = response.ok ? "Thank you." : (await response.json()).detail;
 });

@@ -3,7 +3,7 @@
 use example_pages::{Age, Comment, FileEcho, Guards, Signup, commented, index, signed_up};
 use human_check_rocket::{
     GuardRoutes, Human, HumanFairing, HumanForm, HumanJson, PageHead, catchers, challenge_route,
-    options_route,
+    page_routes,
 };
 use rocket::config::LogLevel;
 use rocket::data::{Limits, ToByteUnit};
@@ -37,10 +37,7 @@ pub fn rocket(guards: Guards, config: Config) -> Rocket<Build> {
         // The wrapped route verifies the token in the header before anything else of the route
         // runs.
         .mount("/", guards.comments.routes(routes![comment]))
-        .mount(
-            "/human-check/options",
-            options_route(guards.options.clone()),
-        )
+        .mount("/human-check", page_routes(guards.options.clone()))
         .register("/", catchers());
     if let Some(proof_of_work) = &guards.proof_of_work {
         let endpoint = challenge_route(proof_of_work.challenges.clone());

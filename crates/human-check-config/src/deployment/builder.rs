@@ -21,7 +21,7 @@ use crate::{AdapterSettings, Deployment, RegisteredCheck};
 /// use human_check_config::DeploymentBuilder;
 ///
 /// let deployment = DeploymentBuilder::new()
-///     .with_guard_setup(|_route, guard| guard.with_refusal_page(|_, _| Some("<h1>No</h1>".into())))
+///     .with_guard_setup(|_route, guard| guard.with_refusal_page(|_| Some("<h1>No</h1>".into())))
 ///     .load("human-check.toml")?;
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```

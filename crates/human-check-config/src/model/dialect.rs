@@ -75,6 +75,12 @@ pub(crate) struct MarkupTable {
     /// Whether the script is a JavaScript module. Default false.
     #[serde(default)]
     pub(crate) module: bool,
+    /// The object of the page whose functions `render(element, options)` and `reset(id)` show the widget,
+    /// as those of reCAPTCHA do, such as "acme". Default: the script finds the element by its class.
+    pub(crate) render: Option<String>,
+    /// The function of the page that starts an element which was added later, such as "acme.attach".
+    /// Default: the page script loads the script of the widget again.
+    pub(crate) attach: Option<String>,
     /// The hosts of frames that the script opens, as `https://host`.
     #[serde(default)]
     pub(crate) frames: Vec<String>,

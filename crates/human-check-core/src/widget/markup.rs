@@ -1,7 +1,7 @@
 //! What a renderer writes into a page for a widget.
 
 use super::Widget;
-use super::address::{origin, percent_encode};
+use super::address::{origin, percent_encode, split_origin};
 
 impl Widget {
     /// Returns the URL of the script, with its query.
@@ -54,21 +54,33 @@ impl Widget {
         options.into_iter().flatten().chain(data)
     }
 
+    /// Returns the other origins that the widget's script and its site key name, such as
+    /// `https://cap.example.com`. A page script loads nothing from others.
+    pub fn origins(&self) -> impl Iterator<Item = &str> {
+        let addresses = [self.script_url(), self.site_key()].into_iter();
+        addresses.filter_map(|address| split_origin(address).map(|(origin, _)| origin))
+    }
+
     /// Returns what a content security policy must allow: directives and their sources.
     ///
+    /// A site key that is an address, as Cap has one, is allowed as a connection.
     /// If [`with_script_url`](Self::with_script_url) moved the script, its new origin replaces the
     /// provider's.
     pub fn csp_sources(&self) -> Vec<(&'static str, Vec<&str>)> {
         let moved = self.script_url.as_deref().map(origin);
         let usual = origin(self.spec.script);
+        // The widget of a self-hosted provider connects to the address in its site key.
+        let server = split_origin(&self.site_key).map(|(origin, _)| origin);
         let directives = self.spec.sources.directives().into_iter();
-        let needed = directives.filter(|(_, sources)| !sources.is_empty());
-        needed
-            .map(|(directive, sources)| {
-                let kept = sources.iter().copied();
-                let kept = kept.filter(|source| moved.is_none() || origin(source) != usual);
-                (directive, moved.into_iter().chain(kept).collect())
-            })
-            .collect()
+        let policy = directives.map(|(directive, sources)| {
+            let kept = sources.iter().copied();
+            let kept = kept.filter(|source| moved.is_none() || origin(source) != usual);
+            let moved = moved.filter(|_| !sources.is_empty());
+            let server = server.filter(|_| directive == "connect-src");
+            let mut sources: Vec<_> = moved.into_iter().chain(kept).collect();
+            sources.extend(server.filter(|server| !sources.contains(server)));
+            (directive, sources)
+        });
+        policy.filter(|(_, sources)| !sources.is_empty()).collect()
     }
 }

@@ -1,9 +1,11 @@
 //! The widget of a provider, as data for a page.
 
 mod address;
+mod api;
 mod markup;
 mod spec;
 
+pub use api::WidgetApi;
 pub use spec::{ChoiceAttribute, TextAttribute, WidgetSources, WidgetSpec};
 
 use crate::{ConfigError, Hostname, Provider};

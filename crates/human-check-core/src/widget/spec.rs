@@ -1,3 +1,5 @@
+use super::WidgetApi;
+
 /// The description of a provider's widget: its script, its element, its options and what it loads.
 ///
 /// It is the same for every site key and every page. It is data, so a renderer needs no code for
@@ -57,6 +59,8 @@ pub struct WidgetSpec {
     /// The renderer writes it between script tags without escaping, so it must not contain `</` or
     /// `<!--`.
     pub glue: Option<&'static str>,
+    /// How a page shows the widget by JavaScript. Default [`WidgetApi::Element`] without a function.
+    pub api: WidgetApi,
     /// What a content security policy must allow. Default nothing.
     pub sources: WidgetSources,
     /// Whether browsers run the widget only on secure pages (HTTPS and localhost). Default `false`.
@@ -88,6 +92,7 @@ impl WidgetSpec {
             field_attribute: None,
             hidden_input: false,
             glue: None,
+            api: WidgetApi::Element { attach: None },
             sources: WidgetSources::NONE,
             secure_context: false,
         }

@@ -36,8 +36,8 @@ struct Shown {
     /// The name of the account that the form shows, and why.
     account: String,
     why: &'static str,
-    widget: Html,
-    fallback_script: String,
+    place: Html,
+    script: Html,
     configuration: String,
     name: String,
     outcome: Option<(Advice, Operator)>,
@@ -110,8 +110,6 @@ fn shown(
     let Ok(renderer) = WidgetRenderer::new().with_nonce(nonce.as_str()) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let renderer = renderer
-        .with_noscript("This check runs in JavaScript. Without JavaScript the form is refused.");
     let status = outcome.as_ref().map(|(_, operator)| operator.status);
     let status = status.and_then(|status| StatusCode::from_u16(status).ok());
     let form = app.outage();
@@ -121,8 +119,8 @@ fn shown(
         broken: form.broken(),
         account: selected.account().to_owned(),
         why: selected.why().as_str(),
-        widget: selected.html_with(&renderer),
-        fallback_script: form.fallback_script(),
+        place: selected.place(),
+        script: renderer.page_script("/human-check"),
         configuration: form.configuration(),
         name: signup.name,
         outcome,

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::Text;
+
 /// Why a request does not reach its handler.
 ///
 /// The client learns no more than this. The log holds the exact reason, for example that the token
@@ -84,39 +86,33 @@ impl DenialReason {
         }
     }
 
-    /// Returns the `title` of the problem.
-    pub(crate) fn title(self) -> &'static str {
+    /// Returns the text of the problem's `title`.
+    pub fn title(self) -> Text {
         match self {
-            Self::ChallengeRequired => "Verification required",
-            Self::InvalidToken => "Verification not understood",
-            Self::VerificationFailed => "Verification failed",
-            Self::Unavailable { .. } => "Verification unavailable",
-            Self::Misconfigured => "Internal error",
-            Self::BodyTooLarge => "Request too large",
-            Self::BodyTooSlow => "Request too slow",
-            Self::AlreadySubmitted => "Already submitted",
-            Self::TooManyUploads => "Too many uploads",
+            Self::ChallengeRequired => Text::ChallengeRequiredTitle,
+            Self::InvalidToken => Text::InvalidTokenTitle,
+            Self::VerificationFailed => Text::VerificationFailedTitle,
+            Self::Unavailable { .. } => Text::VerificationUnavailableTitle,
+            Self::Misconfigured => Text::MisconfiguredTitle,
+            Self::BodyTooLarge => Text::BodyTooLargeTitle,
+            Self::BodyTooSlow => Text::BodyTooSlowTitle,
+            Self::AlreadySubmitted => Text::AlreadySubmittedTitle,
+            Self::TooManyUploads => Text::TooManyUploadsTitle,
         }
     }
 
-    /// Returns the `detail` of the problem: what the visitor can do.
-    pub(crate) fn detail(self) -> &'static str {
+    /// Returns the text of the problem's `detail`, which says what the visitor can do.
+    pub fn detail(self) -> Text {
         match self {
             Self::ChallengeRequired | Self::InvalidToken | Self::VerificationFailed => {
-                "Please complete the verification and try again."
+                Text::ChallengeDetail
             }
-            Self::Unavailable { .. } => {
-                "The verification cannot be completed right now. Please try again in a moment."
-            }
-            Self::Misconfigured => "The server has an internal problem. Please try again later.",
-            Self::BodyTooLarge => "Please send less data at once.",
-            Self::BodyTooSlow => "Please try again.",
-            Self::AlreadySubmitted => {
-                "This form was sent twice at the same time. The first request is being processed."
-            }
-            Self::TooManyUploads => {
-                "The server receives too many uploads right now. Please try again in a moment."
-            }
+            Self::Unavailable { .. } => Text::VerificationUnavailableDetail,
+            Self::Misconfigured => Text::MisconfiguredDetail,
+            Self::BodyTooLarge => Text::BodyTooLargeDetail,
+            Self::BodyTooSlow => Text::BodyTooSlowDetail,
+            Self::AlreadySubmitted => Text::AlreadySubmittedDetail,
+            Self::TooManyUploads => Text::TooManyUploadsDetail,
         }
     }
 

@@ -26,6 +26,7 @@ pub use pending::Pending;
 pub use rejection::{GuardResponse, Rejection};
 pub use visitor::{Cleared, Human, Unverified, Visitor};
 
+pub use refusal_page::RefusalView;
 pub(crate) use refusal_page::{KeptForm, MAX_FORM_BYTES, MAX_FORM_FIELDS};
 pub(crate) use refusal_streak::{REFUSALS_BEFORE_WARNING, RefusalStreaks};
 pub(crate) use twins::Twins;

@@ -1,9 +1,9 @@
 //! The default page of a refusal, for browsers.
 
-use crate::DenialReason;
-use crate::page::escape;
+use crate::page::{LanguageIndex, escape};
 use crate::selected::Selected;
 use crate::tokens::TokenFields;
+use crate::{DenialReason, Html, Text, Texts, WidgetRenderer};
 
 /// The most bytes of a form that the page sends again.
 pub(crate) const MAX_FORM_BYTES: usize = 16_384;
@@ -49,39 +49,86 @@ impl std::fmt::Debug for KeptForm {
     }
 }
 
-/// Returns the page for a refusal. With a challenge and the fields of the form, the visitor solves the
-/// challenge here and sends the form again.
-pub(crate) fn refusal_page(
-    denial: DenialReason,
-    selected: Option<&Selected>,
-    form: Option<&KeptForm>,
-) -> String {
-    let (title, detail) = (denial.title(), denial.detail());
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
-         <h1>{title}</h1>\n<p>{detail}</p>\n"
-    );
-    match (
-        selected.filter(|selected| selected.widget().is_some()),
-        form,
-    ) {
-        (Some(selected), Some(form)) => {
-            page.push_str("<form method=\"post\">\n");
-            for (name, value) in &form.0 {
-                page.push_str("<input type=\"hidden\" name=\"");
-                escape(name, &mut page);
-                page.push_str("\" value=\"");
-                escape(value, &mut page);
-                page.push_str("\">\n");
-            }
-            page.push_str(selected.html().as_str());
-            page.push_str("\n<p><button type=\"submit\">Continue</button></p>\n</form>\n");
-            page.push_str("<p>If there is nothing to solve here, go back to the previous page. What you typed is usually still there.</p>\n");
-        }
-        _ => page.push_str(
-            "<p>Go back to the previous page. What you typed is usually still there.</p>\n",
-        ),
+/// What the page of a refusal shows.
+///
+/// [`GuardBuilder::with_refusal_page`](crate::GuardBuilder::with_refusal_page) passes it to the
+/// application.
+#[derive(Debug)]
+pub struct RefusalView<'a> {
+    pub(super) denial: DenialReason,
+    pub(super) selected: Option<&'a Selected>,
+    pub(super) form: Option<&'a KeptForm>,
+    pub(super) texts: &'a Texts,
+    pub(super) language: LanguageIndex,
+}
+
+impl RefusalView<'_> {
+    /// Returns why the request is refused.
+    pub fn denial(&self) -> DenialReason {
+        self.denial
     }
-    page
+
+    /// Returns the account that the visitor meets now, for a refusal that a new challenge may change.
+    /// Its [`html`](Selected::html) is the widget.
+    pub fn selected(&self) -> Option<&Selected> {
+        self.selected
+    }
+
+    /// Returns the tag of the visitor's language, for the attribute `lang` of the page.
+    pub fn language(&self) -> &str {
+        self.texts.tag(self.language)
+    }
+
+    /// Returns a text in the visitor's language. It is not escaped for HTML.
+    pub fn text(&self, text: Text) -> &str {
+        self.texts.of(self.language, text)
+    }
+
+    /// Returns the fields of the form that was refused, as hidden inputs of a form that sends it again.
+    /// `None` if the guard does not have them, or if the form was on a page of another origin.
+    pub fn kept_fields(&self) -> Option<Html> {
+        let form = self.form?;
+        let mut html = String::new();
+        for (name, value) in &form.0 {
+            html.push_str("<input type=\"hidden\" name=\"");
+            escape(name, &mut html);
+            html.push_str("\" value=\"");
+            escape(value, &mut html);
+            html.push_str("\">\n");
+        }
+        Some(Html::trusted(html))
+    }
+
+    /// Returns the page that the guard shows by default. With a challenge and the fields of the form, the
+    /// visitor solves the challenge here and sends the form again.
+    pub fn default_page(&self) -> String {
+        let escaped = |text| {
+            let mut escaped = String::new();
+            escape(self.text(text), &mut escaped);
+            escaped
+        };
+        let (language, title) = (self.language(), escaped(self.denial.title()));
+        let detail = escaped(self.denial.detail());
+        let page = format!(
+            "<!doctype html>\n<html lang=\"{language}\">\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
+             <h1>{title}</h1>\n<p>{detail}</p>\n"
+        );
+        let widget = self.selected.filter(|selected| selected.widget().is_some());
+        match (widget, self.kept_fields()) {
+            (Some(selected), Some(fields)) => {
+                let renderer = WidgetRenderer::new().with_noscript(self.text(Text::PageNoscript));
+                let (go_on, nothing) = (
+                    escaped(Text::PageContinue),
+                    escaped(Text::PageNothingToSolve),
+                );
+                format!(
+                    "{page}<form method=\"post\">\n{fields}{}\n<p><button type=\"submit\">{go_on}</button>\
+                     </p>\n</form>\n<p>{nothing}</p>\n",
+                    selected.html_with(&renderer)
+                )
+            }
+            _ => format!("{page}<p>{}</p>\n", escaped(Text::PageBack)),
+        }
+    }
 }

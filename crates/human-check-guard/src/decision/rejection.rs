@@ -96,7 +96,7 @@ impl Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason().title())
+        f.write_str(self.reason().title().english())
     }
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::DenialReason;
 use crate::decision::accept::prefers_html;
-use crate::decision::refusal_page::{KeptForm, refusal_page};
+use crate::decision::refusal_page::{KeptForm, RefusalView};
 use crate::decision::rejection::{GuardResponse, Rejection};
+use crate::page::LanguageIndex;
 use crate::selected::Selected;
 use crate::snapshot::Snapshot;
 
@@ -18,6 +19,7 @@ pub(crate) struct Responder {
     guard: Snapshot,
     html: bool,
     htmx: bool,
+    language: LanguageIndex,
     /// The list of accounts for the request.
     list: usize,
     /// What the response shows. `None` for what a new visitor meets.
@@ -44,6 +46,7 @@ impl Responder {
             guard: guard.clone(),
             html: false,
             htmx: false,
+            language: LanguageIndex::default(),
             list: 0,
             shown: None,
             origin: Origin::default(),
@@ -100,6 +103,9 @@ impl Responder {
             }
         } else if name.eq_ignore_ascii_case("hx-request") {
             self.htmx = line == b"true";
+        } else if name.eq_ignore_ascii_case("accept-language") {
+            let header = std::str::from_utf8(line).unwrap_or_default();
+            self.language = self.guard.site().texts.preferred(header);
         } else if name.eq_ignore_ascii_case("sec-fetch-site") {
             // One that is repeated and not the same each time is of no use.
             let is_same = line == b"same-origin";
@@ -139,8 +145,16 @@ impl Responder {
             _ => denial,
         };
         let page = self.html.then(|| {
-            let custom = self.guard.custom_page(denial, selected.as_ref());
-            custom.unwrap_or_else(|| refusal_page(denial, selected.as_ref(), self.form.as_ref()))
+            let view = RefusalView {
+                denial,
+                selected: selected.as_ref(),
+                form: self.form.as_ref(),
+                texts: &self.guard.site().texts,
+                language: self.language,
+            };
+            self.guard
+                .custom_page(&view)
+                .unwrap_or_else(|| view.default_page())
         });
         let options = selected
             .as_ref()
@@ -148,22 +162,28 @@ impl Responder {
         let options = options.as_deref().unwrap_or("[]");
         let (content_type, body) = match page {
             Some(page) => ("text/html; charset=utf-8", page),
-            None => ("application/problem+json", problem(denial, options)),
+            None => ("application/problem+json", self.problem(denial, options)),
         };
+        let language = self.guard.site().texts.tag(self.language);
         let mut headers = vec![
             ("content-type", Cow::Borrowed(content_type)),
             ("cache-control", "no-store".into()),
-            ("vary", "Accept, HX-Request".into()),
+            ("vary", "Accept, Accept-Language, HX-Request".into()),
+            ("content-language", language.to_owned().into()),
         ];
-        if denial.wants_challenge() {
-            if let Some(selected) = &selected {
-                let provider = selected.provider().name().to_owned();
-                headers.push(("x-captcha-required", provider.into()));
-            }
-            if self.htmx {
-                let event = format!(r#"{{"human:challenge":{{"options":{options}}}}}"#);
-                headers.push(("hx-trigger", escape_non_ascii(&event).into()));
-            }
+        if let Some(selected) = selected.as_ref().filter(|_| denial.wants_challenge()) {
+            let provider = selected.provider().name().to_owned();
+            headers.push(("x-captcha-required", provider.into()));
+        }
+        if self.htmx {
+            let name = match denial.wants_challenge() {
+                true => "human:challenge",
+                false => "human:refused",
+            };
+            let event = format!(r#"{{"{name}":{}}}"#, self.event(denial, options));
+            headers.push(("hx-trigger", escape_non_ascii(&event).into()));
+            // htmx 4 would replace the form by the problem document.
+            headers.push(("hx-reswap", "none".into()));
         }
         if let DenialReason::Unavailable { retry_after, .. } = denial {
             let seconds = retry_after_seconds(retry_after);
@@ -185,38 +205,65 @@ impl Responder {
         };
         Rejection::new(denial, response, selected)
     }
+
+    /// Returns the problem document (RFC 9457) with the extension member `captcha`, by which scripts can
+    /// show the challenge themselves.
+    fn problem(&self, denial: DenialReason, options: &str) -> String {
+        let (page, fragment) = match denial {
+            DenialReason::Misconfigured => ("about:blank", String::new()),
+            _ => (PROBLEM_TYPES, format!("#{}", denial.as_str())),
+        };
+        let (title, detail) = (self.text(denial.title()), self.text(denial.detail()));
+        let status = denial.status();
+        let mut body = format!(
+            r#"{{"type":"{page}{fragment}","title":{title},"status":{status},"detail":{detail}"#
+        );
+        if let Some(captcha) = self.captcha(denial, options) {
+            let _ = write!(body, r#","captcha":{{{captcha}}}"#);
+        }
+        body.push('}');
+        body
+    }
+
+    /// Returns the detail of the event that htmx dispatches.
+    fn event(&self, denial: DenialReason, options: &str) -> String {
+        let captcha = self.captcha(denial, options);
+        let captcha = captcha.unwrap_or_else(|| r#""required":false"#.to_owned());
+        format!("{{{captcha},\"detail\":{}}}", self.text(denial.detail()))
+    }
+
+    /// Returns the members of `captcha`. `None` where no challenge helps and no repetition either.
+    fn captcha(&self, denial: DenialReason, options: &str) -> Option<String> {
+        if let DenialReason::Unavailable {
+            token_used, retry, ..
+        } = denial
+        {
+            let reset = token_used && !retry;
+            return Some(format!(
+                r#""required":false,"reset":{reset},"retry":{retry}"#
+            ));
+        }
+        if !denial.wants_challenge() {
+            return None;
+        }
+        let route = json_text(self.guard.policy().name());
+        let texts = self.guard.site().texts.script(self.language);
+        let texts = texts.map(|texts| format!(r#","texts":{texts}"#));
+        Some(format!(
+            r#""required":true,"reset":true,"route":{route},"options":{options}{}"#,
+            texts.unwrap_or_default()
+        ))
+    }
+
+    /// Returns a text in the visitor's language, as JSON.
+    fn text(&self, text: crate::Text) -> String {
+        json_text(self.guard.site().texts.of(self.language, text))
+    }
 }
 
-/// Returns the problem document (RFC 9457) with the extension member `captcha`, by which scripts can
-/// show the challenge themselves.
-///
-/// It is formatted by hand: all texts in it are constants that need no escaping, and the options are
-/// JSON already.
-fn problem(denial: DenialReason, options: &str) -> String {
-    let (page, fragment) = match denial {
-        DenialReason::Misconfigured => ("about:blank", String::new()),
-        _ => (PROBLEM_TYPES, format!("#{}", denial.as_str())),
-    };
-    let (title, status, detail) = (denial.title(), denial.status(), denial.detail());
-    let mut body = format!(
-        r#"{{"type":"{page}{fragment}","title":"{title}","status":{status},"detail":"{detail}""#
-    );
-    let _ = match denial {
-        DenialReason::Unavailable {
-            token_used, retry, ..
-        } => write!(
-            body,
-            r#","captcha":{{"required":false,"reset":{},"retry":{retry}}}"#,
-            token_used && !retry
-        ),
-        _ if denial.wants_challenge() => write!(
-            body,
-            r#","captcha":{{"required":true,"reset":true,"options":{options}}}"#
-        ),
-        _ => Ok(()),
-    };
-    body.push('}');
-    body
+/// Returns a text as JSON.
+fn json_text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// The page that describes the problem types.

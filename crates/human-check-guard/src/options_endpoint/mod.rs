@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use human_check_core::ConfigError;
 
+use crate::page::LanguageIndex;
 use crate::request_head::Single;
 use crate::{AttemptStore, Guard, GuardResponse, MemoryAttemptStore, RequestHead};
 pub use pending_options::PendingOptions;
@@ -19,8 +20,8 @@ const REPORT_WINDOW: Duration = Duration::from_secs(60);
 /// An HTTP endpoint that tells pages which account the visitor meets, without a framework.
 ///
 /// A page needs it if a cache keeps the page, if it stays open for long, or if it opens web
-/// sockets and event streams, whose refusals it cannot read. `options_route` of the framework's crate makes a
-/// route of it.
+/// sockets and event streams, whose refusals it cannot read. `page_routes` of the framework's crate has
+/// a route for it.
 ///
 /// `GET ?route=signup` returns what a refusal of that route has in the member `captcha`, with a new
 /// offer. It verifies nothing and counts no trigger. No cache may keep the response.
@@ -148,6 +149,10 @@ impl OptionsEndpoint {
             cors,
             list: inspected.as_ref().map_or(0, |inspected| inspected.list()),
             client_ip: guard.as_ref().and_then(|guard| guard.client_ip(head)),
+            language: match &guard {
+                Some(guard) => language(guard, head),
+                None => LanguageIndex::default(),
+            },
             guard: guard.map(|guard| guard.decided_by().clone()),
             failed,
             attempts: Arc::clone(&self.0.attempts),
@@ -197,6 +202,16 @@ impl OptionsEndpoint {
     pub async fn respond(&self, head: &dyn RequestHead) -> GuardResponse {
         self.prepare(head).respond().await
     }
+}
+
+/// Returns the language that the client prefers.
+fn language(guard: &Guard, head: &dyn RequestHead) -> LanguageIndex {
+    let mut language = LanguageIndex::default();
+    head.header("accept-language", &mut |line| {
+        let header = std::str::from_utf8(line).unwrap_or_default();
+        language = guard.decided_by().site().texts.preferred(header);
+    });
+    language
 }
 
 /// Who asks, as far as the browser says it.

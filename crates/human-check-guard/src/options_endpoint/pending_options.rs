@@ -2,6 +2,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{REPORT_WINDOW, REPORTS};
+use crate::page::LanguageIndex;
 use crate::policy::add_attempt;
 use crate::selected::Selected;
 use crate::selection::Why;
@@ -23,6 +24,7 @@ pub struct PendingOptions {
     pub(super) client_ip: Option<IpAddr>,
     /// The account whose widget failed, by the report of the browser.
     pub(super) failed: Option<String>,
+    pub(super) language: LanguageIndex,
     pub(super) attempts: Arc<dyn AttemptStore>,
 }
 
@@ -48,10 +50,14 @@ impl PendingOptions {
             response.headers.push(("retry-after", "5".into()));
             return response;
         };
+        let route = serde_json::Value::from(guard.policy().name());
+        let texts = guard.site().texts.script(self.language);
+        let texts = texts.map(|texts| format!(r#","texts":{texts}"#));
         let body = format!(
-            r#"{{"why":"{}","captcha":{{"required":true,"reset":true,"options":[{}]}}}}"#,
+            r#"{{"why":"{}","captcha":{{"required":true,"reset":true,"route":{route},"options":[{}]{}}}}}"#,
             selected.why(),
-            selected.option()
+            selected.option(),
+            texts.unwrap_or_default(),
         );
         self.response(200, body)
     }
@@ -88,7 +94,7 @@ impl PendingOptions {
         let mut headers = vec![
             ("content-type", "application/json".into()),
             ("cache-control", "no-store".into()),
-            ("vary", "Origin".into()),
+            ("vary", "Accept-Language, Origin".into()),
             ("x-content-type-options", "nosniff".into()),
         ];
         if let Some(origin) = &self.cors {

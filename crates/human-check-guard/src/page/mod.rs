@@ -3,8 +3,16 @@
 mod csp_policy;
 mod csp_sources;
 mod nonce;
+mod script_file;
+mod text;
+mod texts;
 mod widget_renderer;
 
 pub use csp_sources::CspSources;
-pub(crate) use widget_renderer::escape;
+pub use script_file::page_script_file_name;
+pub(crate) use script_file::{DIGEST, SOURCE};
+pub use text::Text;
+pub(crate) use texts::LanguageIndex;
+pub use texts::Texts;
 pub use widget_renderer::{Html, WidgetRenderer};
+pub(crate) use widget_renderer::{attribute, escape};

@@ -1,9 +1,11 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use human_check_core::adapter::WidgetApi;
 use human_check_core::{ConfigError, Widget};
 
 use super::nonce::checked_nonce;
+use super::script_file::page_script_file_name;
 
 /// HTML markup whose values are already escaped. [`WidgetRenderer`] creates it.
 ///
@@ -82,6 +84,7 @@ pub struct WidgetRenderer {
 struct Written {
     scripts: Vec<Script>,
     glues: Vec<&'static str>,
+    has_page_script: bool,
 }
 
 /// What identifies a script. The language does not: a provider's script has one language for the
@@ -115,6 +118,11 @@ impl WidgetRenderer {
         Ok(self)
     }
 
+    /// Returns the nonce, for further scripts of the page. `None` if there is none.
+    pub fn nonce(&self) -> Option<&str> {
+        self.nonce.as_deref()
+    }
+
     /// Sets the plain text for visitors without JavaScript. Default: an English sentence,
     /// "JavaScript is needed to complete the human check."
     #[must_use]
@@ -144,6 +152,10 @@ impl WidgetRenderer {
                 attribute(&mut html, "href", &href);
                 self.push_nonce(&mut html);
                 html.push('>');
+            }
+            // A frame has no script.
+            if spec.api == WidgetApi::Frame {
+                return Html(html);
             }
             html.push_str("<script");
             if spec.module {
@@ -206,6 +218,24 @@ impl WidgetRenderer {
         )
     }
 
+    /// Returns the tag of the page script, which shows the widgets of all places. The second time it
+    /// returns nothing.
+    ///
+    /// `path` is where the routes of the framework's `page_routes` are mounted, such as `/human-check`.
+    pub fn page_script(&self, path: &str) -> Html {
+        let mut html = String::new();
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut written.has_page_script, true) {
+            let path = path.trim_end_matches('/');
+            let src = format!("{path}/{}", page_script_file_name());
+            html.push_str("<script type=\"module\"");
+            attribute(&mut html, "src", &src);
+            self.push_nonce(&mut html);
+            html.push_str("></script>");
+        }
+        Html(html)
+    }
+
     fn push_nonce(&self, html: &mut String) {
         if let Some(nonce) = &self.nonce {
             attribute(html, "nonce", nonce);
@@ -221,7 +251,7 @@ impl Default for WidgetRenderer {
 
 /// Writes an attribute. The name needs no escaping: it is a constant of the provider, or limited to
 /// `[a-z0-9-]` by the widget.
-fn attribute(html: &mut String, name: &str, value: &str) {
+pub(crate) fn attribute(html: &mut String, name: &str, value: &str) {
     html.push(' ');
     html.push_str(name);
     html.push_str("=\"");

@@ -442,7 +442,10 @@ async fn responses_carry_what_caches_scripts_and_people_need() {
         Some("application/problem+json")
     );
     assert_eq!(header(&missing, "cache-control"), Some("no-store"));
-    assert_eq!(header(&missing, "vary"), Some("Accept, HX-Request"));
+    assert_eq!(
+        header(&missing, "vary"),
+        Some("Accept, Accept-Language, HX-Request")
+    );
     assert_eq!(header(&missing, "x-captcha-required"), Some("scripted"));
     assert_eq!(header(&missing, "hx-trigger"), None);
 
@@ -496,7 +499,9 @@ async fn a_retry_after_is_kept_within_reason() {
 #[tokio::test]
 async fn a_page_of_the_application_replaces_the_plain_one() {
     let guard = Guard::builder(Scripted::refused(Reason::Invalid))
-        .with_refusal_page(|denial, _| (denial.status() == 403).then(|| "<p>own".to_owned()))
+        .with_refusal_page(|refusal| {
+            (refusal.denial().status() == 403).then(|| "<p>own".to_owned())
+        })
         .build(closed())
         .unwrap();
     let browser = Head::new().with("accept", "text/html");
