@@ -47,7 +47,7 @@ export function account(emulator, name, kind, own = {}) {
     ...kind !== "altcha" && { site_key: site.site_key, base_url: emulator.base },
     ...!WITHOUT_HOST.includes(kind) && { hostnames: ["127.0.0.1"] },
     ...typeof keys === "function" ? keys(emulator.base) : keys,
-    secret: { env: `SECRET_${kind.replaceAll("-", "_")}` },
+    secret: { env: envOf(kind) },
     ...own,
   };
   if (table.base_url === undefined || ["cap", "mcaptcha"].includes(kind)) { delete table.base_url; }
@@ -61,6 +61,22 @@ export function routes(check, lines = "") {
   return `[check]\n${check}\n[replay_store]\nkind = "memory"\n[routes."*"]\n${lines}\n`;
 }
 
+const envOf = (kind) => `SECRET_${kind.replaceAll("-", "_")}`;
+
+/** Starts an example application with a configuration. Returns its address, the file, and `stop`. */
+async function startExample(emulator, configuration, program = "example-axum-login") {
+  const folder = await mkdtemp(path.join(tmpdir(), "human-check-"));
+  const file = path.join(folder, "human-check.toml");
+  await writeFile(file, configuration);
+  const secrets = KINDS.map((kind) => [envOf(kind), emulator.site(kind)?.secret ?? "a-secret-for-the-tests-0123456789"]);
+  const env = {
+    ADDR: "127.0.0.1:0", HUMAN_CHECK_CONFIG: file, HUMAN_CHECK_WIDGET: MODULES,
+    OFFER_KEY: "an-offer-key-for-the-tests-of-32-bytes", ...Object.fromEntries(secrets),
+  };
+  const { started, stop } = await start([], (line) => line.match(/^http:\S+$/)?.[0], env, program);
+  return { address: started, file, stop };
+}
+
 export const test = base.extend({
   /**
    * `app(configuration)` starts an example application. Returns its address, `configure` to change the
@@ -68,33 +84,44 @@ export const test = base.extend({
    */
   app: async ({ emulator }, use) => {
     const stops = [];
-    await use(async (configuration, program = "example-axum-login") => {
-      const folder = await mkdtemp(path.join(tmpdir(), "human-check-"));
-      const file = path.join(folder, "human-check.toml");
-      await writeFile(file, configuration);
-      const secrets = KINDS.map((kind) => [`SECRET_${kind.replaceAll("-", "_")}`,
-        emulator.site(kind)?.secret ?? "a-secret-for-the-tests-0123456789"]);
-      const env = { ADDR: "127.0.0.1:0", HUMAN_CHECK_CONFIG: file, HUMAN_CHECK_WIDGET: MODULES, ...Object.fromEntries(secrets) };
-      const example = await start([], (line) => line.match(/^http:\S+$/)?.[0], env, program);
-      const site = await startSite(example.started);
+    await use(async (configuration, program) => {
+      const example = await startExample(emulator, configuration, program);
+      const site = await startSite(() => example.address);
       stops.push(site.stop, example.stop);
-      const shows = async () => (await (await fetch(`${example.started}/human-check/options?route=signup`)).json()).captcha.options?.[0]?.account;
+      const shows = async () => (await (await fetch(`${example.address}/human-check/options?route=signup`)).json()).captcha.options?.[0]?.account;
       return {
         ...site,
         /** Replaces the configuration, and waits until the program shows the account. */
         async configure(next, name) {
-          await writeFile(file, next);
+          await writeFile(example.file, next);
           await expect.poll(shows, { timeout: 15_000 }).toBe(name);
         },
       };
     });
     await Promise.all(stops.map((stop) => stop()));
   },
+
+  /**
+   * One application for each kind, behind one site. `site.show(kind)` changes the application, as a new
+   * configuration does. The pages of the site allow the widgets of all kinds.
+   */
+  site: async ({ emulator }, use) => {
+    const keys = 'offer_keys = [{ env = "OFFER_KEY" }]';
+    const all = KINDS.map((kind) => account(emulator, kind, kind)).join("\n");
+    const [first, ...rest] = KINDS;
+    const one = (kind) => startExample(emulator, account(emulator, kind, kind) + routes(`use = "${kind}"\n${keys}`));
+    const every = await startExample(emulator, all + routes(`use = "${first}"\nfallback = ${JSON.stringify(rest)}\n${keys}`));
+    const examples = new Map(await Promise.all(KINDS.map(async (kind) => [kind, await one(kind)])));
+    let shown = first;
+    const site = await startSite((pathname) => (
+      pathname === "/" ? every : examples.get(pathname.startsWith("/human-check-altcha/") ? "altcha" : shown)).address);
+    await use({ ...site, show: (kind) => { shown = kind; } });
+    await Promise.all([site, every, ...examples.values()].map(({ stop }) => stop()));
+  },
 });
 
 /** Serves pages from memory, files of npm packages, and what the application serves. */
-async function startSite(application) {
-  const { hostname, port } = new URL(application);
+async function startSite(applicationOf) {
   const pages = new Map();
   const posts = [];
   const server = createServer(async (request, response) => {
@@ -107,6 +134,7 @@ async function startSite(application) {
       response.writeHead(content ? 200 : 404, { "content-type": "text/javascript" }).end(content);
     } else {
       if (request.method === "POST") { posts.push(pathname); }
+      const { hostname, port } = new URL(applicationOf(pathname));
       const ask = forward({ hostname, port, method: request.method, path: request.url, headers: request.headers }, (reply) => {
         response.writeHead(reply.statusCode, reply.headers);
         reply.pipe(response);
@@ -121,8 +149,6 @@ async function startSite(application) {
     base,
     /** The paths that were posted to. */
     posts,
-    /** The application without the pages of the test. */
-    application,
     async stop() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
@@ -132,13 +158,13 @@ async function startSite(application) {
      * page's own scripts, inline with the nonce.
      */
     async page(at, body, { scripts = "", modules = [], origins = true, script = "", policy = (text) => text } = {}) {
-      const own = await fetch(`${application}/`);
+      const own = await fetch(`${applicationOf("/")}/`);
       const csp = own.headers.get("content-security-policy").replace(/'nonce-[^']+'/g, `'nonce-${NONCE}'`);
       const listed = (await own.text()).match(/data-origins="([^"]*)"/)?.[1] ?? "";
       const tags = modules.map((src) => `<script src="/node_modules/${src}" nonce="${NONCE}"></script>`).join("");
       pages.set(at, {
         // The emulated widget of Friendly Captcha calls its host from the page, the provider's own from a frame.
-        headers: { "content-security-policy": policy(csp.includes("frcapi") ? `${csp}; connect-src 'self' ${listed}` : csp) },
+        headers: { "content-security-policy": policy(csp.includes("connect-src") || !csp.includes("frcapi") ? csp : `${csp}; connect-src 'self' ${listed}`) },
         body: `<!doctype html><html lang="en"><meta charset="utf-8"><title>page</title>${tags}
           <script type="module" src="/human-check/human-check.js" nonce="${NONCE}" ${origins ? `data-origins="${listed}"` : ""} ${script}></script>
           <main><h1>Page</h1>${body}</main>

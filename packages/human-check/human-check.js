@@ -248,6 +248,7 @@ class Place {
 
   /** Selects the account again. */
   async select() {
+    this.selectedAt = Date.now();
     const option = await this.ask();
     if (option) { await this.use(option, true); } else if (!this.shown) { await this.fail("no options"); }
   }
@@ -268,6 +269,8 @@ class Place {
   /** Ends a token that was accepted. */
   finish() {
     this.clear();
+    this.sending = undefined;
+    this.selectedAt = 0;
     this.tell("idle", "");
   }
 
@@ -296,8 +299,9 @@ class Place {
     HTMLFormElement.prototype.requestSubmit.call(form, submitter?.form === form ? submitter : null);
     this.isPassing = false;
     // A double click is one submit. A page that stays may send its form again.
-    await sleep(this.sending === event ? 0 : this.sending.defaultPrevented ? 1000 : PATIENCE);
-    this.sending = undefined;
+    const { sending } = this;
+    await sleep(sending === event ? 0 : sending?.defaultPrevented ? 1000 : PATIENCE);
+    if (this.sending === sending) { this.sending = undefined; }
   }
 
   /** Goes on after the refusal of a form that a script sent. @param {Problem} problem */
@@ -447,6 +451,7 @@ export const humanCheck = {
 const ended = ({ target, detail }) => {
   if (detail.successful ?? detail.success ?? detail.ctx.response.status < 400) { placeOf(target)?.finish(); }
 };
+const refused = ({ target, detail }) => placeOf(target.closest("form"))?.refused({ captcha: detail, ...detail });
 const LISTENERS = {
   submit(event) {
     const place = placeOf(event.target);
@@ -468,7 +473,8 @@ const LISTENERS = {
     if (place && !place.token && Date.now() - place.selectedAt > 5000) { place.select(); }
   },
   // htmx 2 and 4, and Turbo.
-  "human:challenge": ({ target, detail }) => placeOf(target.closest("form"))?.refused(detail),
+  "human:challenge": refused,
+  "human:refused": refused,
   "htmx:afterRequest": ended,
   "htmx:after:request": ended,
   "turbo:submit-end": ended,

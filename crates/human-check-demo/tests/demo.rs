@@ -291,12 +291,6 @@ fn option_member(page: &str, name: &str) -> String {
     rest.split("&quot;").next().unwrap().to_owned()
 }
 
-/// Returns the value of the first element of a page after `mark`.
-fn value_after(page: &str, mark: &str) -> String {
-    let rest = page.split(mark).nth(1).unwrap_or_else(|| panic!("{mark}"));
-    rest.split('"').next().unwrap().to_owned()
-}
-
 /// Returns a token of an account of the outage page, for a visitor with this risk.
 async fn outage_token(site: &Site, provider: &str, risk: Option<f64>) -> String {
     let page = site.text("outage").await;

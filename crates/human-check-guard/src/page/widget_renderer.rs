@@ -145,17 +145,15 @@ impl WidgetRenderer {
                 .map(|_| widget.site_key().to_owned()),
         };
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if !written.scripts.contains(&script) {
+        // A frame has no script.
+        let has_script = spec.api != WidgetApi::Frame;
+        if has_script && !written.scripts.contains(&script) {
             written.scripts.push(script);
             if let Some(href) = widget.stylesheet_href() {
                 html.push_str("<link rel=\"stylesheet\"");
                 attribute(&mut html, "href", &href);
                 self.push_nonce(&mut html);
                 html.push('>');
-            }
-            // A frame has no script.
-            if spec.api == WidgetApi::Frame {
-                return Html(html);
             }
             html.push_str("<script");
             if spec.module {
