@@ -1,11 +1,11 @@
-// The page script of human-check. See README.md for its use.
+// The page script of human-check. README.md describes its use, and human-check.d.ts its types.
 
-/** @import { Option, Problem, Shown, Widget } from "./human-check.js" */
+/** @import { HumanCheck, Option, Shown, Widget } from "./human-check.js" */
 
-// In ms: after these, a selection is made again, and a provider has failed.
+// Milliseconds: when a selection is made again, and when a provider has failed.
 const MAX_AGE = 60_000;
 const PATIENCE = 10_000;
-// The scripts and queries that need no `data-origins`.
+// Scripts, with their queries, that need no `data-origins`.
 const KNOWN = /^https:\/\/(challenges\.cloudflare\.com\/turnstile|js\.hcaptcha\.com\/1|www\.(google\.com|recaptcha\.net)\/recaptcha|cdn\.(captcha-cdn\.net|captchala\.com|captchafox\.com))\/[\w./-]*(\?((render|hl|recaptchacompat)=[\w-]*&?)*)?$/;
 const OFFER = "human-check-offer";
 const texts = {
@@ -30,9 +30,9 @@ let allow;
 const allowed = new Promise((resolve) => { allow = () => resolve(settings.consent = ""); });
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const inTime = (promise) => Promise.race([promise, sleep(PATIENCE).then(() => { throw Error("the provider does not react"); })]);
+const inTime = (promise) => Promise.race([promise, sleep(PATIENCE).then(() => { throw Error("no reaction"); })]);
 const make = (name, properties) => Object.assign(page.createElement(name), properties);
-const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+const json = JSON.stringify;
 /** Returns what a path such as `grecaptcha.enterprise` names. */
 const globalAt = (path = "") => path.split(".").reduce((object, name) => object?.[name], /** @type {any} */ (globalThis));
 
@@ -40,9 +40,9 @@ const scripts = new Map();
 function load(src, { module, stylesheet }) {
   const { nonce = "" } = settings;
   if (!scripts.has(src)) {
-    scripts.set(src, new Promise((resolve, reject) => {
+    scripts.set(src, new Promise((onload, reject) => {
       const onerror = () => { scripts.delete(src); reject(Error(`${src} does not load`)); };
-      page.head.append(make("script", { src, nonce, type: module ? "module" : "", onload: resolve, onerror }));
+      page.head.append(make("script", { src, nonce, type: module ? "module" : "", onload, onerror }));
       if (stylesheet) { page.head.append(make("link", { rel: "stylesheet", href: stylesheet, nonce })); }
     }));
   }
@@ -52,14 +52,14 @@ function load(src, { module, stylesheet }) {
 /** Returns the provider's object with the function `name`. */
 async function apiOf(widget, src, name) {
   const find = () => globalAt(widget.global)?.[name] && globalAt(widget.global);
-  // A script for one score key does not serve another one.
+  // The script of one score key does not serve another one.
   if (name === "execute" || !find()) { await load(src, widget); }
   while (!find()) { await sleep(50); }
   if (/^grec/.test(widget.global)) { await new Promise((resolve) => find().ready(resolve)); }
   return find();
 }
 
-/** How each kind of widget is shown. */
+/** How each kind of widget is shown. @type {Record<string, (tools, widget: Widget, src: string, option: Option) => Promise<Shown>>} */
 const SHOW = {
   async render({ box, set }, widget, src) {
     const url = new URL(src);
@@ -120,7 +120,8 @@ const SHOW = {
 class Place {
   /** @type {Option | undefined} */ option;
   /** @type {Shown | undefined} */ shown;
-  /** The event with which the form is being sent. @type {SubmitEvent | undefined} */ sending;
+  // The event with which the form is being sent.
+  sending;
   ready;
   close;
   isPassing = false;
@@ -145,8 +146,8 @@ class Place {
   /** Returns the URL if the page trusts its origin. */
   trusted(url) {
     const { href, origin } = new URL(url, location.href);
-    const own = /^http/.test(href) && `${location.origin} ${this.origins} ${settings.origins}`.split(" ").includes(origin);
-    if (!own && !KNOWN.test(href)) { throw Error(`data-origins does not name ${origin}`); }
+    const isOwn = /^http/.test(href) && `${location.origin} ${this.origins} ${settings.origins}`.split(" ").includes(origin);
+    if (!isOwn && !KNOWN.test(href)) { throw Error(`data-origins does not name ${origin}`); }
     return href;
   }
 
@@ -168,10 +169,9 @@ class Place {
   }
 
   write(token) {
-    const [field, offer] = this.fields;
     this.token = token;
-    Object.assign(field, { name: this.option?.field, value: token });
-    offer.value = this.option?.offer;
+    Object.assign(this.fields[0], { name: this.option?.field, value: token });
+    this.fields[1].value = this.option?.offer;
   }
 
   set(token = "") {
@@ -240,9 +240,9 @@ class Place {
   async ask(failed = "") {
     try {
       const query = new URLSearchParams({ route: this.route, ...failed && { failed } });
-      const reply = await (await fetch(`${settings.options}?${query}`, { signal: AbortSignal.timeout(PATIENCE / 2) })).json();
-      Object.assign(texts, reply.captcha.texts);
-      return reply.captcha.options[0];
+      const { captcha } = await (await fetch(`${settings.options}?${query}`, { signal: AbortSignal.timeout(PATIENCE / 2) })).json();
+      Object.assign(texts, captcha.texts);
+      return captcha.options[0];
     } catch { /* the page goes on with what it has */ }
   }
 
@@ -256,7 +256,7 @@ class Place {
   /** Goes on with an account, and with the token if it was not sent and still counts. */
   async use(option, isUnsent) {
     const { shown, token } = this;
-    if (shown && (isUnsent || shown.reset) && same(option.widget, this.option.widget)) {
+    if (shown && (isUnsent || shown.reset) && json(option.widget) === json(this.option.widget)) {
       this.option = option;
       this.selectedAt = Date.now();
       this.write(isUnsent ? token : "");
@@ -304,7 +304,7 @@ class Place {
     if (this.sending === sending) { this.sending = undefined; }
   }
 
-  /** Goes on after the refusal of a form that a script sent. @param {Problem} problem */
+  /** Goes on after the refusal of a form that a script sent. */
   async refused({ captcha, detail }) {
     const { sending } = this;
     const option = captcha?.options?.[0];
@@ -333,9 +333,9 @@ function scan() {
   for (const element of page.querySelectorAll("[data-human-check]")) {
     if (places.has(element)) { continue; }
     const { humanCheck, option, texts: own = "{}" } = element.dataset;
-    Object.assign(texts, JSON.parse(own));
     const form = element.closest("form");
     let mount = element;
+    Object.assign(texts, JSON.parse(own));
     if (mount === form) {
       mount = make("div");
       form.insertBefore(mount, [...form.children].findLast((child) => child.matches("button, [type=submit]")));
@@ -367,18 +367,17 @@ function open(route) {
 }
 
 export class HumanCheckError extends Error {
-  /** @param {"busy" | "origin" | "stream"} code @param {string} message */
   constructor(code, message) {
     super(message);
     this.code = code;
   }
 }
 
-/** Returns the problem document of a refusal. @returns {Promise<Problem | undefined>} */
-async function problemOf(response) {
+/** Returns the member `captcha` of a refusal. */
+async function captchaOf(response) {
   if (/^application\/problem/.test(response.headers.get("Content-Type"))) {
-    const problem = await response.clone().json();
-    return /refusal-responses\.md#/.test(problem.type) ? problem : undefined;
+    const { type, captcha } = await response.clone().json();
+    return /refusal-responses\.md#/.test(type) && captcha;
   }
 }
 
@@ -420,11 +419,12 @@ async function send(input, { humanCheck: where, ...init } = {}) {
         request.headers.set("X-Captcha-Offer", option.offer);
       }
       const response = await fetch(request);
-      const captcha = (await problemOf(response))?.captcha;
+      const captcha = await captchaOf(response);
       const next = captcha?.options?.[0];
       if (attempts++ < 3 && captcha?.retry) {
         await sleep(2000);
       } else if (attempts < 4 && next?.widget) {
+        Object.assign(texts, captcha.texts);
         place ??= placeOf(captcha.route) ?? open(captcha.route);
         await place.use(next);
         const aborted = new Promise((_, reject) => { template.signal.onabort = () => reject(template.signal.reason); });
@@ -440,6 +440,7 @@ async function send(input, { humanCheck: where, ...init } = {}) {
   }
 }
 
+/** @type {HumanCheck} */
 export const humanCheck = {
   HumanCheckError,
   fetch: send,
@@ -448,10 +449,10 @@ export const humanCheck = {
   reset: (where) => placeOf(where)?.finish(),
 };
 
-const ended = ({ target, detail }) => {
-  if (detail.successful ?? detail.success ?? detail.ctx.response.status < 400) { placeOf(target)?.finish(); }
-};
 const refused = ({ target, detail }) => placeOf(target.closest("form"))?.refused({ captcha: detail, ...detail });
+const ended = ({ target, detail }) => {
+  if (detail.successful ?? detail.success ?? detail.ctx?.response.status < 400) { placeOf(target)?.finish(); }
+};
 const LISTENERS = {
   submit(event) {
     const place = placeOf(event.target);
@@ -466,7 +467,7 @@ const LISTENERS = {
     }
   },
   pageshow({ persisted }) {
-    if (persisted) { places.forEach((place) => { place.sending = undefined; place.clear(); place.select(); }); }
+    if (persisted) { places.forEach((place) => { place.finish(); place.select(); }); }
   },
   focusin({ target }) {
     const place = placeOf(target.form);

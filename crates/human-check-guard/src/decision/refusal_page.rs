@@ -112,7 +112,7 @@ impl RefusalView<'_> {
         let page = format!(
             "<!doctype html>\n<html lang=\"{language}\">\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
-             <h1>{title}</h1>\n<p>{detail}</p>\n"
+             <main>\n<h1>{title}</h1>\n<p>{detail}</p>\n"
         );
         let widget = self.selected.filter(|selected| selected.widget().is_some());
         match (widget, self.kept_fields()) {
@@ -124,11 +124,11 @@ impl RefusalView<'_> {
                 );
                 format!(
                     "{page}<form method=\"post\">\n{fields}{}\n<p><button type=\"submit\">{go_on}</button>\
-                     </p>\n</form>\n<p>{nothing}</p>\n",
+                     </p>\n</form>\n<p>{nothing}</p>\n</main>\n",
                     selected.html_with(&renderer)
                 )
             }
-            _ => format!("{page}<p>{}</p>\n", escaped(Text::PageBack)),
+            _ => format!("{page}<p>{}</p>\n</main>\n", escaped(Text::PageBack)),
         }
     }
 }
