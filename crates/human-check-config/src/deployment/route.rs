@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use human_check_core::{ConfigError, Policy, Score};
-use human_check_guard::{BodyLimits, ClientAddress, Guard, RoutePolicy, Trigger};
+use human_check_guard::{BodyLimits, ClientAddress, Guard, RoutePolicy, Text, Texts, Trigger};
 
 use super::guard_setup::GuardSetup;
 use crate::compose::{Composed, with_origins};
@@ -48,6 +48,7 @@ impl Route<'_> {
         if let Some(header) = &self.site.header {
             builder = builder.with_header(header);
         }
+        builder = builder.with_texts(texts(self.site).map_err(placed)?);
         if let Some(header) = &self.site.country_header {
             builder = builder.with_country_header(header);
         }
@@ -77,6 +78,14 @@ impl Route<'_> {
         }
         if key == "dual_accept" {
             return context.placed(&"check.dual_accept.use".into(), error);
+        }
+        // The name of a text has a dot.
+        let mut steps = key.splitn(3, '.');
+        if let (Some("texts"), Some(language), Some(name)) =
+            (steps.next(), steps.next(), steps.next())
+        {
+            let path = KeyPath::site("texts").join(language).join(name);
+            return context.placed(&path, error);
         }
         if SITE_KEYS.contains(&key.as_str()) {
             return context.placed(&KeyPath::site(&key), error);
@@ -218,6 +227,31 @@ impl Route<'_> {
     }
 }
 
+/// Returns the texts for visitors.
+fn texts(site: &SiteTable) -> Result<Texts, ConfigError> {
+    let mut texts = Texts::new();
+    for (language, own) in &site.texts {
+        for (name, value) in own {
+            let text = Text::from_name(name).ok_or_else(|| {
+                let known = Text::ALL.iter().map(|text| text.as_str());
+                ConfigError::new(
+                    format!("texts.{language}.{name}"),
+                    "is not the name of a text",
+                    crate::suggestion::suggestion(name, known),
+                )
+            })?;
+            texts = texts.with_text(language, text, value)?;
+        }
+    }
+    match &site.languages {
+        Some(languages) => {
+            let languages: Vec<_> = languages.iter().map(String::as_str).collect();
+            texts.with_languages(&languages)
+        }
+        None => Ok(texts),
+    }
+}
+
 /// Returns where the client's address is read from.
 fn client_address(site: &SiteTable) -> Result<ClientAddress, ConfigError> {
     let trusted = &site.trusted_proxies;
@@ -245,10 +279,12 @@ fn client_address(site: &SiteTable) -> Result<ClientAddress, ConfigError> {
 }
 
 /// Keys of `[site]` that a guard can refuse.
-const SITE_KEYS: [&str; 4] = [
+const SITE_KEYS: [&str; 6] = [
     "client_address",
     "country_header",
     "header",
+    "languages",
+    "texts",
     "trusted_proxies",
 ];
 

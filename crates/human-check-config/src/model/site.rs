@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -37,4 +38,9 @@ pub(crate) struct SiteTable {
     /// After how many refusals for one reason, without a token that passes, a warning says that the
     /// configuration may be wrong. 0 for never. Default 20.
     pub(crate) refusals_before_warning: Option<u32>,
+    /// The languages of refusals and the page script, the default first. Default: all that are known.
+    pub(crate) languages: Option<Vec<String>>,
+    /// Texts of refusals and the page script, by language and name.
+    #[serde(default)]
+    pub(crate) texts: BTreeMap<String, BTreeMap<String, String>>,
 }

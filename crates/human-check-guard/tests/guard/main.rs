@@ -7,6 +7,7 @@ mod every_option_passes;
 mod fake_account;
 mod kept_form;
 mod options;
+mod page;
 mod selection;
 mod streaks;
 mod support;
