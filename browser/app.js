@@ -64,7 +64,7 @@ export function routes(check, lines = "") {
 const envOf = (kind) => `SECRET_${kind.replaceAll("-", "_")}`;
 
 /** Starts an example application with a configuration. Returns its address, the file, and `stop`. */
-async function startExample(emulator, configuration, program = "example-axum-login") {
+export async function startExample(emulator, configuration, program = "example-axum-login") {
   const folder = await mkdtemp(path.join(tmpdir(), "human-check-"));
   const file = path.join(folder, "human-check.toml");
   await writeFile(file, configuration);
@@ -121,7 +121,7 @@ export const test = base.extend({
 });
 
 /** Serves pages from memory, files of npm packages, and what the application serves. */
-async function startSite(applicationOf) {
+export async function startSite(applicationOf) {
   const pages = new Map();
   const posts = [];
   const server = createServer(async (request, response) => {
@@ -147,6 +147,8 @@ async function startSite(applicationOf) {
   const base = `http://127.0.0.1:${server.address().port}`;
   return {
     base,
+    /** Adds a page as it is, without a policy. */
+    raw: (at, body) => pages.set(at, { headers: {}, body }),
     /** The paths that were posted to. */
     posts,
     async stop() {

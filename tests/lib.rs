@@ -26,6 +26,8 @@ pages! {
     MultiNode "../docs/how-to/multi-node.md"
     RotateASecret "../docs/how-to/rotate-a-secret.md"
     Selection "../docs/reference/selection.md"
+    ProtectAForm "../docs/how-to/protect-a-form.md"
+    SinglePageApplications "../docs/how-to/single-page-applications.md"
     SurviveAnOutage "../docs/how-to/survive-an-outage.md"
     Clearance "../docs/how-to/clearance.md"
     Siteverify "../docs/providers/siteverify.md"
