@@ -160,11 +160,11 @@ test("a form whose challenge cannot be shown is sent all the same, and the serve
 test("a provider that does not react is told after ten seconds, and may still come", async ({ page, context, site, violations }) => {
   await page.clock.install();
   await site.page("/page", form());
-  for (const kind of ["turnstile", "recaptcha-v3", "captchala", "mcaptcha"]) {
+  for (const kind of ["turnstile", "recaptcha-v3", "captchala", "cap"]) {
     site.show(kind);
     let go;
     const late = new Promise((resolve) => { go = resolve; });
-    const isProviders = (url) => /api\.js$|captchala-loader\.js$|\/widget\/$/.test(url.pathname);
+    const isProviders = (url) => /api\.js$|captchala-loader\.js$|cap\.min\.js$/.test(url.pathname);
     await context.route(isProviders, async (route) => { await late; await route.continue(); });
     await page.goto(`${site.base}/page`);
     await expect(page.getByRole("status")).toHaveText("The verification is loading.");
@@ -365,7 +365,7 @@ test("a provider's script waits for consent", async ({ page, site }) => {
   await site.page("/page", form(), { script: `data-consent="wait"` });
   site.show("turnstile");
   await page.goto(`${site.base}/page`);
-  await expect(page.getByRole("status")).toHaveText("The verification is loading.");
+  await expect(page.getByRole("status")).toHaveText("The verification loads once you allow it on this page.");
   await expect(page.locator("script[src*=turnstile]")).toHaveCount(0);
   await page.evaluate(() => humanCheck.allow());
   await solve(page, "turnstile", place(page));

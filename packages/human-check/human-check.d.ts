@@ -62,6 +62,7 @@ export interface Settings {
 export interface Texts {
   title: string;
   loading: string;
+  consent: string;
   solve: string;
   done: string;
   failed: string;
@@ -73,13 +74,14 @@ export interface Texts {
 export interface StateDetail {
   /**
    * - `loading`: a provider's script is being loaded.
+   * - `consent`: the page waits for {@link HumanCheck.allow}.
    * - `shown`: the challenge is in the page.
    * - `solved`: there is a token.
    * - `failed`: the challenge cannot be shown.
    * - `refused`: the server refused a form that a script sent, and no challenge helps.
    * - `idle`: the token was accepted.
    */
-  state: "loading" | "shown" | "solved" | "failed" | "refused" | "idle";
+  state: "loading" | "consent" | "shown" | "solved" | "failed" | "refused" | "idle";
   route: string | undefined;
   account: string | undefined;
   provider: string | undefined;

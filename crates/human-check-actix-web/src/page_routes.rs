@@ -32,7 +32,8 @@ pub fn page_routes(endpoint: OptionsEndpoint) -> impl FnOnce(&mut ServiceConfig)
         });
         config
             .route("/options", options)
-            .route("/{file_name}", web::get().to(script));
+            .route("/{file_name}", web::get().to(script))
+            .route("/{file_name}", web::head().to(script));
     }
 }
 

@@ -1,15 +1,17 @@
 //! The routes of the page script, without a framework.
 
-use crate::page::{DIGEST, SOURCE};
-use crate::{GuardResponse, RequestHead, page_script_file_name};
+use crate::page::{DIGEST, FILES};
+use crate::{GuardResponse, RequestHead};
 
 /// Returns the response to a request for a file of the page script. `None` if no file has this name.
 ///
+/// The files are `human-check`, and `requests` and `widgets`, which it loads when it needs them.
+///
 /// | `file_name` | response |
 /// | --- | --- |
-/// | [`page_script_file_name`] | the script, which caches keep for a year |
-/// | `human-check.js` | the script, which caches ask for again each time; for pages that do not know the name |
-/// | `human-check-` and another digest | the same as for `human-check.js`, because another machine may have another version |
+/// | with the present digest, such as [`page_script_file_name`](crate::page_script_file_name) | the file, which caches keep for a year |
+/// | `human-check.js`, and the other two | the file, which caches ask for again each time; for pages that do not know the digest |
+/// | with another digest | the same as without one, because another machine may have another version |
 ///
 /// ```
 /// use human_check_guard::{RequestHead, page_script_response};
@@ -23,23 +25,27 @@ use crate::{GuardResponse, RequestHead, page_script_file_name};
 /// ```
 pub fn page_script_response(head: &dyn RequestHead, file_name: &str) -> Option<GuardResponse> {
     let is_digest = |text: &str| text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let is_known = file_name == "human-check.js"
-        || file_name
-            .strip_prefix("human-check-")
-            .and_then(|rest| rest.strip_suffix(".js"))
-            .is_some_and(is_digest);
-    if !is_known {
-        return None;
-    }
-    let tag = format!("\"{}\"", *DIGEST);
+    let stem = file_name.strip_suffix(".js")?;
+    let (text, digest) = FILES.iter().find_map(|(name, text)| {
+        let rest = stem.strip_prefix(name)?;
+        let digest = rest.strip_prefix('-').filter(|digest| is_digest(digest));
+        (rest.is_empty() || digest.is_some()).then_some((*text, digest))
+    })?;
+    let is_present = digest == Some(DIGEST.as_str());
+    // The files that it loads have the same digest, or none as well.
+    let tag = match is_present {
+        true => format!("\"{}\"", *DIGEST),
+        false => format!("\"{}-plain\"", *DIGEST),
+    };
     let mut is_unchanged = false;
     head.header("if-none-match", &mut |line| {
-        let tags = std::str::from_utf8(line).unwrap_or_default().split(',');
-        is_unchanged |= tags
-            .map(|tag| tag.trim().trim_start_matches("W/"))
-            .any(|known| known == tag);
+        let mut tags = std::str::from_utf8(line).unwrap_or_default().split(',');
+        is_unchanged |= tags.any(|known| {
+            let known = known.trim();
+            known == "*" || known.trim_start_matches("W/") == tag
+        });
     });
-    let keeps = match file_name == page_script_file_name() {
+    let keeps = match is_present {
         true => "public, max-age=31536000, immutable",
         false => "no-cache",
     };
@@ -50,11 +56,22 @@ pub fn page_script_response(head: &dyn RequestHead, file_name: &str) -> Option<G
             ("cache-control", keeps.into()),
             ("etag", tag.into()),
             ("x-content-type-options", "nosniff".into()),
+            // A page of another origin needs it for a module. The script is the same for all.
+            ("access-control-allow-origin", "*".into()),
         ],
-        body: match is_unchanged {
-            true => String::new(),
-            false => SOURCE.to_owned(),
+        body: match (is_unchanged, is_present) {
+            (true, _) => String::new(),
+            (false, true) => with_digest(text),
+            (false, false) => text.to_owned(),
         },
+    })
+}
+
+/// Returns the text of a file that loads the other files by their names with the digest.
+fn with_digest(text: &str) -> String {
+    FILES.iter().fold(text.to_owned(), |text, (name, _)| {
+        let import = |file: &str| format!("import(\"./{file}.js\")");
+        text.replace(&import(name), &import(&format!("{name}-{}", *DIGEST)))
     })
 }
 
@@ -63,6 +80,9 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
+    use crate::page_script_file_name;
+
+    const SOURCE: &str = FILES[0].1;
 
     struct Head(Option<String>);
 
@@ -91,7 +111,22 @@ mod tests {
     #[test]
     fn the_name_with_the_digest_is_kept_and_other_names_are_asked_for_again() {
         let kept = page_script_response(&Head(None), page_script_file_name()).unwrap();
-        assert_eq!((kept.status, &*kept.body), (200, SOURCE));
+        assert_eq!(kept.status, 200);
+        for (name, text) in FILES {
+            let file =
+                page_script_response(&Head(None), &format!("{name}-{}.js", *DIGEST)).unwrap();
+            assert!(
+                header(&file, "cache-control").contains("immutable"),
+                "{name}"
+            );
+            assert!(!file.body.contains("import(\"./widgets.js\")"), "{name}");
+            let plain = page_script_response(&Head(None), &format!("{name}.js")).unwrap();
+            assert_eq!(plain.body, text, "{name}");
+        }
+        assert!(
+            kept.body
+                .contains(&format!("import(\"./widgets-{}.js\")", *DIGEST))
+        );
         assert!(header(&kept, "cache-control").contains("immutable"));
         for name in ["human-check.js", "human-check-0123456789abcdef.js"] {
             let response = page_script_response(&Head(None), name).unwrap();
@@ -103,6 +138,7 @@ mod tests {
             "options",
             "human-check",
             "human-check-1.js",
+            "other.js",
             "../human-check.js",
         ] {
             assert_eq!(page_script_response(&Head(None), name), None, "{name}");

@@ -147,10 +147,10 @@ impl Selected {
 
     /// Returns the headers that the page needs: `Cache-Control: private, no-store` while another
     /// account than the primary is shown, and always on a route with a list for a country. Otherwise
-    /// there are none, and a cache may keep the page for up to a day.
+    /// a cache may keep the page for up to a day, for each language: `Vary: Accept-Language`.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         match (self.why, self.is_by_country) {
-            (Why::Primary, false) => Vec::new(),
+            (Why::Primary, false) => vec![("vary", "Accept-Language".to_owned())],
             _ => vec![("cache-control", "private, no-store".to_owned())],
         }
     }

@@ -218,7 +218,7 @@ impl Responder {
         let mut body = format!(
             r#"{{"type":"{page}{fragment}","title":{title},"status":{status},"detail":{detail}"#
         );
-        if let Some(captcha) = self.captcha(denial, options) {
+        if let Some(captcha) = self.captcha(denial, options, true) {
             let _ = write!(body, r#","captcha":{{{captcha}}}"#);
         }
         body.push('}');
@@ -227,13 +227,14 @@ impl Responder {
 
     /// Returns the detail of the event that htmx dispatches.
     fn event(&self, denial: DenialReason, options: &str) -> String {
-        let captcha = self.captcha(denial, options);
+        // Without texts: a header has little room, and the page script has them.
+        let captcha = self.captcha(denial, options, false);
         let captcha = captcha.unwrap_or_else(|| r#""required":false"#.to_owned());
         format!("{{{captcha},\"detail\":{}}}", self.text(denial.detail()))
     }
 
     /// Returns the members of `captcha`. `None` where no challenge helps and no repetition either.
-    fn captcha(&self, denial: DenialReason, options: &str) -> Option<String> {
+    fn captcha(&self, denial: DenialReason, options: &str, with_texts: bool) -> Option<String> {
         if let DenialReason::Unavailable {
             token_used, retry, ..
         } = denial
@@ -248,7 +249,9 @@ impl Responder {
         }
         let route = json_text(self.guard.policy().name());
         let texts = self.guard.site().texts.script(self.language);
-        let texts = texts.map(|texts| format!(r#","texts":{texts}"#));
+        let texts = texts
+            .filter(|_| with_texts)
+            .map(|texts| format!(r#","texts":{texts}"#));
         Some(format!(
             r#""required":true,"reset":true,"route":{route},"options":{options}{}"#,
             texts.unwrap_or_default()

@@ -10,7 +10,7 @@ mod widget_renderer;
 
 pub use csp_sources::CspSources;
 pub use script_file::page_script_file_name;
-pub(crate) use script_file::{DIGEST, SOURCE};
+pub(crate) use script_file::{DIGEST, FILES};
 pub use text::Text;
 pub(crate) use texts::LanguageIndex;
 pub use texts::Texts;

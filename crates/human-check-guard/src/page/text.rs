@@ -50,6 +50,8 @@ pub enum Text {
     ScriptTitle,
     /// The verification is loading.
     ScriptLoading,
+    /// The verification loads once you allow it on this page.
+    ScriptConsent,
     /// Please complete the verification.
     ScriptSolve,
     /// The verification is complete.
@@ -64,7 +66,7 @@ pub enum Text {
 
 impl Text {
     /// All texts.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::ChallengeRequiredTitle,
         Self::InvalidTokenTitle,
         Self::VerificationFailedTitle,
@@ -87,6 +89,7 @@ impl Text {
         Self::PageNoscript,
         Self::ScriptTitle,
         Self::ScriptLoading,
+        Self::ScriptConsent,
         Self::ScriptSolve,
         Self::ScriptDone,
         Self::ScriptFailed,
@@ -129,6 +132,7 @@ impl Text {
             Self::PageNoscript => "page.noscript",
             Self::ScriptTitle => "script.title",
             Self::ScriptLoading => "script.loading",
+            Self::ScriptConsent => "script.consent",
             Self::ScriptSolve => "script.solve",
             Self::ScriptDone => "script.done",
             Self::ScriptFailed => "script.failed",
@@ -139,7 +143,7 @@ impl Text {
 }
 
 /// The languages, each with its texts in the order of [`Text::ALL`]. English is the first.
-pub(super) static LANGUAGES: [(&str, [&str; 27]); 7] = [
+pub(super) static LANGUAGES: [(&str, [&str; 28]); 7] = [
     (
         "en",
         [
@@ -165,6 +169,7 @@ pub(super) static LANGUAGES: [(&str, [&str; 27]); 7] = [
             "JavaScript is needed to complete the human check.",
             "Verification",
             "The verification is loading.",
+            "The verification loads once you allow it on this page.",
             "Please complete the verification.",
             "The verification is complete.",
             "The verification could not be loaded. Check your connection and content blockers.",
@@ -197,6 +202,7 @@ pub(super) static LANGUAGES: [(&str, [&str; 27]); 7] = [
             "Für die Überprüfung wird JavaScript benötigt.",
             "Überprüfung",
             "Die Überprüfung wird geladen.",
+            "Die Überprüfung wird geladen, sobald Sie es auf dieser Seite erlauben.",
             "Bitte schließen Sie die Überprüfung ab.",
             "Die Überprüfung ist abgeschlossen.",
             "Die Überprüfung konnte nicht geladen werden. Prüfen Sie Ihre Verbindung und Ihre Inhaltsblocker.",
@@ -229,6 +235,7 @@ pub(super) static LANGUAGES: [(&str, [&str; 27]); 7] = [
             "Se necesita JavaScript para completar la verificación.",
             "Verificación",
             "La verificación se está cargando.",
+            "La verificación se carga cuando usted la permita en esta página.",
             "Complete la verificación.",
             "La verificación está completa.",
             "No se pudo cargar la verificación. Compruebe su conexión y sus bloqueadores de contenido.",
@@ -261,6 +268,7 @@ pub(super) static LANGUAGES: [(&str, [&str; 27]); 7] = [
             "JavaScript est nécessaire pour effectuer la vérification.",
             "Vérification",
             "La vérification est en cours de chargement.",
+            "La vérification se charge dès que vous l’autorisez sur cette page.",
             "Veuillez effectuer la vérification.",
             "La vérification est terminée.",
             "La vérification n’a pas pu être chargée. Vérifiez votre connexion et vos bloqueurs de contenu.",
@@ -293,6 +301,7 @@ pub(super) static LANGUAGES: [(&str, [&str; 27]); 7] = [
             "É necessário JavaScript para concluir a verificação.",
             "Verificação",
             "A verificação está a carregar.",
+            "A verificação carrega assim que a permitir nesta página.",
             "Conclua a verificação.",
             "A verificação está concluída.",
             "Não foi possível carregar a verificação. Verifique a ligação e os bloqueadores de conteúdo.",
@@ -325,6 +334,7 @@ pub(super) static LANGUAGES: [(&str, [&str; 27]); 7] = [
             "完成验证需要 JavaScript。",
             "验证",
             "正在加载验证。",
+            "您在此页面允许后，验证才会加载。",
             "请完成验证。",
             "验证已完成。",
             "无法加载验证。请检查网络连接和内容拦截器。",
@@ -357,6 +367,7 @@ pub(super) static LANGUAGES: [(&str, [&str; 27]); 7] = [
             "確認を完了するには JavaScript が必要です。",
             "確認",
             "確認を読み込んでいます。",
+            "このページで許可すると、確認が読み込まれます。",
             "確認を完了してください。",
             "確認が完了しました。",
             "確認を読み込めませんでした。接続とコンテンツブロッカーを確認してください。",

@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn the_script_s_own_texts_are_those_of_english() {
-        let script = include_str!("human-check.js");
+        let script = include_str!("script/human-check.js");
         for (text, english) in Text::ALL.iter().zip(LANGUAGES[0].1) {
             if let Some(name) = text.as_str().strip_prefix("script.") {
                 let line = format!("  {name}: \"{english}\",\n");

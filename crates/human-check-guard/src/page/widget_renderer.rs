@@ -5,7 +5,7 @@ use human_check_core::adapter::WidgetApi;
 use human_check_core::{ConfigError, Widget};
 
 use super::nonce::checked_nonce;
-use super::script_file::page_script_file_name;
+use super::script_file::{DIGEST, page_script_file_name};
 
 /// HTML markup whose values are already escaped. [`WidgetRenderer`] creates it.
 ///
@@ -216,8 +216,8 @@ impl WidgetRenderer {
         )
     }
 
-    /// Returns the tag of the page script, which shows the widgets of all places. The second time it
-    /// returns nothing.
+    /// Returns the tag of the page script, which shows the widgets of all places, and one that loads its
+    /// second file early. The second time it returns nothing.
     ///
     /// `path` is where the routes of the framework's `page_routes` are mounted, such as `/human-check`.
     pub fn page_script(&self, path: &str) -> Html {
@@ -229,7 +229,11 @@ impl WidgetRenderer {
             html.push_str("<script type=\"module\"");
             attribute(&mut html, "src", &src);
             self.push_nonce(&mut html);
-            html.push_str("></script>");
+            html.push_str("></script><link rel=\"modulepreload\"");
+            let widgets = format!("{path}/widgets-{}.js", *DIGEST);
+            attribute(&mut html, "href", &widgets);
+            self.push_nonce(&mut html);
+            html.push('>');
         }
         Html(html)
     }

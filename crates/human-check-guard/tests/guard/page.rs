@@ -98,7 +98,9 @@ fn a_page_has_the_script_once_with_its_nonce() {
     let name = page_script_file_name();
     let tag =
         format!("<script type=\"module\" src=\"/captcha/{name}\" nonce=\"bm9uY2U\"></script>");
-    assert_eq!(renderer.page_script("/captcha/").as_str(), tag);
+    let html = renderer.page_script("/captcha/").to_string();
+    assert!(html.starts_with(&tag), "{html}");
+    assert_eq!(html.matches("nonce=\"bm9uY2U\"").count(), 2, "{html}");
     assert_eq!(renderer.page_script("/captcha/").as_str(), "");
 }
 

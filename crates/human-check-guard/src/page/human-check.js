@@ -1,1 +1,0 @@
-../../../../packages/human-check/human-check.js

@@ -1,0 +1,1 @@
+../../../../../packages/human-check/human-check.js

@@ -1,0 +1,1 @@
+../../../../../packages/human-check/requests.js
