@@ -40,7 +40,7 @@ export async function complete(page, provider, field) {
     // CaptchaLa's box is a button in the page itself. Those of the other providers are in frames.
     const box = provider === "captchala"
       ? page.getByRole("checkbox", { name: "I am human (emulated)" })
-      : page.locator(`.${CLASSES[provider]}`).frameLocator("iframe").getByRole("checkbox");
+      : page.locator(`.${CLASSES[provider]}, [data-human-check]`).first().frameLocator("iframe").getByRole("checkbox");
     await expect(box).toBeEnabled();
     await box.click();
   }

@@ -1,7 +1,7 @@
 // What pages do wrong with widgets, and what goes wrong around them: each case with every kind that it can
 // hit.
 
-import { account, expect, field, KINDS, routes, SCORES, solve, test } from "./app.js";
+import { account, expect, KINDS, routes, SCORES, solve, test } from "./app.js";
 
 const BOXES = KINDS.filter((kind) => !SCORES.includes(kind));
 const form = (id = "form", inside = `<div data-human-check="signup"></div>`) => `<form id="${id}" method="post" action="/signup">
@@ -186,7 +186,7 @@ test("a token that expires on a long form is asked for again", async ({ page, si
     await page.goto(`${site.base}/page`);
     await solve(page, kind, place(page));
     await reached(page, "solved");
-    await expect(field(page, kind), kind).toHaveValue("");
+    await expect(page.locator("input.human-check").first(), kind).toHaveValue("");
     await emulator.knobs({});
     const before = signups(site);
     await page.getByRole("button", { name: "Send" }).click();

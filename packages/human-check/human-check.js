@@ -35,6 +35,9 @@ const inTime = (promise) => Promise.race([promise, sleep(PATIENCE).then(() => { 
 const make = (name, properties) => Object.assign(page.createElement(name), properties);
 const urlOf = (text) => new URL(text, page.baseURI);
 const json = (value) => JSON.stringify(value);
+// A field of a form may have the name of a method.
+const attribute = (element, name) => Element.prototype.getAttribute.call(element, name);
+const NAME = "data-human-check";
 
 /** A challenge in the page. */
 class Place {
@@ -52,6 +55,8 @@ class Place {
   isPassing;
   isHeld;
   isGone;
+  leave;
+  gone = new Promise((resolve) => { this.leave = resolve; });
   // The request that uses the place.
   user;
   waiting = [];
@@ -63,7 +68,7 @@ class Place {
   failures = 0;
 
   constructor(mount, route, form) {
-    // A field of the form may have the name of a method. A copy of the page has old fields.
+    // A copy of the page has old fields.
     Element.prototype.querySelectorAll.call(form ?? mount, ".human-check").forEach((old) => { if (old !== mount) { old.remove(); } });
     Object.assign(this, { mount, route, form });
     Object.assign(mount, { tabIndex: -1, role: "group", ariaLabel: texts.title });
@@ -78,7 +83,8 @@ class Place {
   /** Returns the URL if the page trusts its origin. */
   trusted(url) {
     const { href, origin } = urlOf(url);
-    const origins = `${location.origin} ${this.mount.dataset.origins ?? this.form?.dataset.origins} ${settings.origins}`;
+    const listed = [this.mount, this.form].map((element) => element && attribute(element, "data-origins"));
+    const origins = [location.origin, settings.origins, ...listed].join(" ");
     if (!(/^http/.test(href) && origins.split(" ").includes(origin)) && !KNOWN.test(href)) { throw Error(`data-origins does not name ${origin}`); }
     return href;
   }
@@ -90,10 +96,10 @@ class Place {
   }
 
   write(token) {
-    const { field: name = "", offer: value = "" } = this.option ?? {};
+    const { field, offer = "" } = this.option ?? {};
     this.token = token;
-    Object.assign(this.fields[0], { name, value: token });
-    this.fields[1].value = value;
+    Object.assign(this.fields[0], { name: token && field, value: token });
+    this.fields[1].value = offer;
   }
 
   set(token = "") {
@@ -120,6 +126,7 @@ class Place {
     this.isGone = true;
     this.clear();
     this.settle();
+    this.leave("");
     this.fields.forEach((field) => field.remove());
   }
 
@@ -152,6 +159,7 @@ class Place {
     try {
       if (settings.consent) { this.tell("consent", texts.consent); await allowed; }
       // The name of a field that the visitor fills in would hide what was typed.
+      /** @type {any[]} */
       const own = this.form && [...Reflect.get(HTMLFormElement.prototype, "elements", this.form)];
       if (own?.some(({ name, type }) => name === option.field && !/hidden|textarea/.test(type))) { throw Error("the field has a use"); }
       if (widget.stylesheet) { this.trusted(widget.stylesheet); }
@@ -281,22 +289,23 @@ const placeOf = (where) => where && (places.get(where) ?? [...places.values()].f
 
 function scan() {
   for (const [element, place] of places) {
-    if (!place.mount.isConnected || element.dataset.humanCheck !== place.route) {
+    if (!place.mount.isConnected || attribute(element, NAME) !== place.route) {
       place.end();
       places.delete(element);
     }
   }
   /** @type {NodeListOf<HTMLElement>} */
-  const found = page.querySelectorAll("[data-human-check]");
+  const found = page.querySelectorAll(`[${NAME}]`);
   for (const element of found) {
     if (places.has(element)) { continue; }
-    const { humanCheck: route, option, texts: own = "{}" } = element.dataset;
-    const form = element.closest("form");
+    const [route, option, own] = [NAME, "data-option", "data-texts"].map((name) => attribute(element, name));
+    /** @type {any} */
+    const form = Element.prototype.closest.call(element, "form");
     let mount = element;
     Object.assign(texts, JSON.parse(own));
     if (mount === form) {
       mount = make("div", { className: "human-check" });
-      const button = [...page.querySelectorAll("button, [type=submit]")].findLast((last) => last.closest("form") === form);
+      const button = [...page.querySelectorAll("button, [type=submit]")].findLast((last) => Element.prototype.closest.call(last, "form") === form);
       if (button) { button.before(mount); } else { Element.prototype.append.call(form, mount); }
     }
     const place = new Place(mount, route, form);
@@ -323,7 +332,7 @@ export const humanCheck = isStarted ? globalThis.humanCheck : {
 };
 
 // An attribute of the button that sends a form, or of the form.
-const sentBy = (form, submitter, name) => submitter?.getAttribute(`form${name}`) ?? Element.prototype.getAttribute.call(form, name) ?? "";
+const sentBy = (form, submitter, name) => submitter?.getAttribute(`form${name}`) ?? attribute(form, name) ?? "";
 
 const held = ({ target }) => { const place = placeOf(target); if (place) { place.isHeld = true; } };
 const ended = ({ target, detail }) => {
@@ -390,6 +399,6 @@ const LISTENERS = {
 if (page && !isStarted) {
   Object.assign(globalThis, { humanCheck });
   Object.entries(LISTENERS).forEach(([name, listen]) => addEventListener(name, /** @type {any} */ (listen), true));
-  new MutationObserver(scan).observe(page, { attributeFilter: ["data-human-check"], childList: true, subtree: true });
+  new MutationObserver(scan).observe(page, { attributeFilter: [NAME], childList: true, subtree: true });
   scan();
 }

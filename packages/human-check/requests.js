@@ -79,7 +79,7 @@ export async function send(page, input, given = {}) {
   };
   try {
     const named = placeOf(where);
-    if (named) { await enter(named); await Promise.race([place.obtain(), aborted]); }
+    if (named) { await enter(named); await Promise.race([place.obtain(), place.gone, aborted]); }
     for (let attempts = 0; ;) {
       const request = template.clone();
       const { token, option } = place ?? {};
@@ -96,7 +96,7 @@ export async function send(page, input, given = {}) {
       } else if (attempts < 4 && next?.widget) {
         Object.assign(texts, captcha.texts);
         if (!place) { await enter(placeOf(captcha.route) ?? open(page, captcha.route)); }
-        if (!await Promise.race([place.use(next).then(() => place.obtain()), aborted])) { return response; }
+        if (!await Promise.race([place.use(next).then(() => place.obtain()), place.gone, aborted])) { return response; }
       } else {
         if (token && response.ok) { place.finish(); }
         return response;
