@@ -31,12 +31,6 @@ export const KINDS = Object.keys(KEYS);
 /** The kinds whose widget gets a token without a step of the visitor. */
 export const SCORES = ["recaptcha-v3", "recaptcha-enterprise"];
 const WITHOUT_HOST = ["altcha", "cap", "mcaptcha"];
-const FIELDS = {
-  "altcha": "altcha", "cap": "cap-token", "captchafox": "cf-captcha-response", "captchala": "captchala_token",
-  "friendly-captcha": "frc-captcha-response", "hcaptcha": "h-captcha-response", "mcaptcha": "mcaptcha__token",
-  "recaptcha-enterprise": "g-recaptcha-response", "recaptcha-v2": "g-recaptcha-response",
-  "recaptcha-v3": "g-recaptcha-response", "turnstile": "cf-turnstile-response",
-};
 
 /** Returns the table of an account. `own` adds keys, or replaces those of the kind. */
 export function account(emulator, name, kind, own = {}) {
@@ -189,5 +183,5 @@ export async function solve(page, kind, place = page.locator("[data-human-check]
   await box.click();
 }
 
-/** The place's own field with the token. */
-export const field = (page, kind) => page.locator(`input[type=hidden][name="${FIELDS[kind]}"]`).first();
+/** The place's own field with the token. It has its name while the form is sent. */
+export const field = (page) => page.locator("input.human-check").first();

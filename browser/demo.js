@@ -44,7 +44,7 @@ export async function complete(page, provider, field) {
     await expect(box).toBeEnabled();
     await box.click();
   }
-  await expect.poll(() => page.locator(`[name="${field}"]`).first().inputValue()).not.toBe("");
+  await expect.poll(() => page.locator(`[name="${field}"], input.human-check`).first().inputValue()).not.toBe("");
 }
 
 /** The class by which each provider's script finds its element. */

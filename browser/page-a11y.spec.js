@@ -75,6 +75,7 @@ test("the keyboard reaches the challenge after a refusal, and leaves a dialog", 
   await page.getByRole("button", { name: "Send" }).focus();
   await page.keyboard.press("Enter");
   await expect(page.getByRole("group", { name: "Verification" })).toBeFocused();
+  await expect(page.frameLocator("iframe").getByRole("checkbox")).toBeEnabled();
   await page.keyboard.press("Tab");
   await page.keyboard.press("Space");
   await expect(page.locator("body")).toContainText("a@example.com");
@@ -90,6 +91,7 @@ test("the keyboard reaches the challenge after a refusal, and leaves a dialog", 
   await expect(page.locator("output")).toHaveText("403");
   await page.keyboard.press("Enter");
   await expect(page.getByRole("group", { name: "Verification" })).toBeFocused();
+  await expect(page.frameLocator("iframe").getByRole("checkbox")).toBeEnabled();
   await page.keyboard.press("Tab");
   await page.keyboard.press("Tab");
   await expect(page.getByRole("button", { name: "Cancel" })).toBeFocused();

@@ -274,7 +274,7 @@ test("copies of a page have one challenge, and caches of pages no token", async 
   await expect(page.locator("#copy input.human-check")).toHaveCount(2);
   expect(fields).toBeLessThan(5);
   await page.evaluate(() => dispatchEvent(new CustomEvent("turbo:before-cache")));
-  await expect(page.locator("#copy input[name=cf-turnstile-response]")).toHaveCount(0);
+  await expect(page.locator("#copy input.human-check").first()).toHaveValue("");
   expect(saved.length).toBeGreaterThan(0);
 });
 
@@ -299,4 +299,29 @@ test("a form without an account posts no field of the script", async ({ page, ap
   const sent = page.waitForRequest((request) => request.method() === "POST");
   await page.getByRole("button", { name: "Send" }).click();
   expect((await sent).postData()).toBe("human-check-offer=&email=a%40example.com");
+});
+
+test("a place names the origins of its widgets", async ({ page, app, emulator }) => {
+  await open({ page, app, emulator }, form().replace("<div data-human-check", `<div data-origins="https://other.example ${emulator.base}" data-human-check`), { origins: false });
+  await expect(status(page)).toHaveText(SOLVE);
+  await page.goto("about:blank");
+});
+
+test("a server that finds out about an outage is asked three times in all", async ({ page, app, emulator }) => {
+  await page.clock.install();
+  const site = await open({ page, app, emulator }, `<div id="host"><div data-human-check="comments"></div></div>`, { scripts: CALL() });
+  let asked = 0;
+  await page.route(/\/comments$/, (route) => {
+    asked += 1;
+    return route.fulfill({ status: 503, contentType: "application/problem+json", body: JSON.stringify({ type: "https://x/refusal-responses.md#verification-unavailable", captcha: { required: false, reset: false, retry: true } }) });
+  });
+  for (const humanCheck of [undefined, "comments"]) {
+    asked = 0;
+    if (humanCheck) { await solve(page, "turnstile", page.locator("#host")); }
+    await page.evaluate((named) => { window.sent = window.call("/comments", { humanCheck: named }).then(({ status: code }) => { window.code = code; }); }, humanCheck);
+    await expect.poll(async () => { await page.clock.runFor(1000); return page.evaluate(() => window.code); }).toBe(503);
+    expect(asked).toBe(3);
+    await page.evaluate(() => { window.code = 0; });
+  }
+  expect(site.posts).toEqual([]);
 });

@@ -95,11 +95,17 @@ class Place {
     this.mount.dispatchEvent(new CustomEvent("human-check", { bubbles: true, detail: { state, route: this.route, account, provider, why } }));
   }
 
+  // Whether the visitor fills in a field with this name.
+  isTaken(field) {
+    /** @type {any[]} */
+    const own = this.form ? [...Reflect.get(HTMLFormElement.prototype, "elements", this.form)] : [];
+    return own.some(({ name, type }) => name === field && !/hidden|textarea/.test(type));
+  }
+
   write(token) {
-    const { field, offer = "" } = this.option ?? {};
     this.token = token;
-    Object.assign(this.fields[0], { name: token && field, value: token });
-    this.fields[1].value = offer;
+    this.fields[0].value = token;
+    this.fields[1].value = this.option?.offer ?? "";
   }
 
   set(token = "") {
@@ -148,23 +154,22 @@ class Place {
       set: live((token) => this.set(token)),
       // A visitor may close a puzzle.
       trouble: live((code) => { if (/closed|expired/.test(code)) { this.set(); } else { this.fail(code); } return true; }),
-      box: live((name, attributes = []) => {
+      box: (name, attributes = []) => {
+        // A provider would take no element for another widget of the page.
+        if (round !== this.round) { throw Error("another challenge is shown"); }
         const element = make(name);
         attributes.forEach(([key, value]) => element.setAttribute(key, value));
         return this.slot.appendChild(element);
-      }),
+      },
       check: (value) => { if (/^[\s\\{]/.test(value) || urlOf(value).origin !== location.origin) { this.trusted(value); } },
     };
     this.tell("loading", texts.loading);
     try {
       if (settings.consent) { this.tell("consent", texts.consent); await allowed; }
-      // The name of a field that the visitor fills in would hide what was typed.
-      /** @type {any[]} */
-      const own = this.form && [...Reflect.get(HTMLFormElement.prototype, "elements", this.form)];
-      if (own?.some(({ name, type }) => name === option.field && !/hidden|textarea/.test(type))) { throw Error("the field has a use"); }
+      if (this.isTaken(option.field)) { throw Error(`the form has a field ${option.field}`); }
       if (widget.stylesheet) { this.trusted(widget.stylesheet); }
-      const { SHOW } = await import("./widgets.js");
-      const showing = SHOW[widget.api](tools, widget, this.trusted(widget.script), option);
+      const src = this.trusted(widget.script);
+      const showing = import("./widgets.js").then(({ SHOW }) => SHOW[widget.api](tools, widget, src, option));
       showing.then((shown) => { if (round !== this.round) { shown.remove?.(); } }, () => {});
       const shown = await inTime(showing);
       live(() => {
@@ -222,7 +227,9 @@ class Place {
   }
 
   finish() {
+    const hasFocus = this.slot.contains(page.activeElement);
     this.clear();
+    if (hasFocus) { this.mount.focus(); }
     this.settle();
     this.sending = undefined;
     this.selectedAt = 0;
@@ -260,6 +267,8 @@ class Place {
     await sleep(0);
     await this.obtain();
     if (this.sending !== event) { return; }
+    // Browsers restore a form by the names of its fields, so this one has none before and after.
+    if (this.token) { this.fields[0].name = this.option.field; }
     this.isPassing = true;
     try { HTMLFormElement.prototype.requestSubmit.call(form, submitter?.form === form ? submitter : null); } finally { this.isPassing = false; }
     // A double click is one submit. A page that stays may send its form again.
@@ -317,6 +326,7 @@ function scan() {
 export class HumanCheckError extends Error {
   constructor(code, message) {
     super(message);
+    this.name = "HumanCheckError";
     this.code = code;
   }
 }
@@ -366,6 +376,7 @@ const LISTENERS = {
       if (!isSafe) { for (const [name, value] of [...formData]) { if (value && [place.token, place.option?.offer].includes(value)) { formData.delete(name); } } }
     }
   },
+  pagehide: () => places.forEach(({ fields }) => { fields[0].name = ""; }),
   pageshow({ persisted }) { if (persisted) { forget(); places.forEach((place) => place.select()); } },
   focusin({ target }) {
     const place = placeOf(target.form);

@@ -80,7 +80,7 @@ export async function send(page, input, given = {}) {
   try {
     const named = placeOf(where);
     if (named) { await enter(named); await Promise.race([place.obtain(), place.gone, aborted]); }
-    for (let attempts = 0; ;) {
+    for (let challenges = 0, repeats = 0; ;) {
       const request = template.clone();
       const { token, option } = place ?? {};
       if (token) {
@@ -91,9 +91,9 @@ export async function send(page, input, given = {}) {
       const response = await fetch(request);
       const captcha = !response.ok && await captchaOf(response);
       const next = captcha?.options?.[0];
-      if (attempts++ < 3 && captcha?.retry) {
+      if (captcha?.retry && repeats++ < 2) {
         await sleep(2000);
-      } else if (attempts < 4 && next?.widget) {
+      } else if (next?.widget && challenges++ < 3) {
         Object.assign(texts, captcha.texts);
         if (!place) { await enter(placeOf(captcha.route) ?? open(page, captcha.route)); }
         if (!await Promise.race([place.use(next).then(() => place.obtain()), place.gone, aborted])) { return response; }
