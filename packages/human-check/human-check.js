@@ -270,7 +270,8 @@ class Place {
     // Browsers restore a form by the names of its fields, so this one has none before and after.
     if (this.token) { this.fields[0].name = this.option.field; }
     this.isPassing = true;
-    try { HTMLFormElement.prototype.requestSubmit.call(form, submitter?.form === form ? submitter : null); } finally { this.isPassing = false; }
+    try { HTMLFormElement.prototype.requestSubmit.call(form, submitter?.form === form ? submitter : null); } catch { this.sending = undefined; }
+    this.isPassing = false;
     // A double click is one submit. A page that stays may send its form again.
     const { sending } = this;
     if (sending !== event) { await sleep(sending?.defaultPrevented ? 1000 : PATIENCE); }

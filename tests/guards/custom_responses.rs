@@ -99,6 +99,13 @@ fn browsers_get_a_page_and_htmx_an_event() {
             .unwrap_or_else(|| panic!("{:?}", app.framework));
         let event: serde_json::Value = serde_json::from_str(event).unwrap();
         assert_eq!(event["human:challenge"]["options"][0]["field"], FIELD);
+        assert_eq!(htmx.header("hx-reswap"), Some("none"));
+        // A refusal without a challenge keeps the form, too.
+        let long = form(&[("email", &"a".repeat(70_000))]).header("hx-request", "true");
+        let long = app.send(&long);
+        let is_ours = long.header("hx-trigger").is_some();
+        assert_eq!(long.status, 413, "{:?}", app.framework);
+        assert_eq!(long.header("hx-reswap"), is_ours.then_some("none"));
     }
 }
 

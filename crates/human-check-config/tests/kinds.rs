@@ -121,6 +121,58 @@ async fn a_provider_without_a_kind_is_described_in_the_file() {
 }
 
 #[test]
+fn a_described_widget_may_have_functions() {
+    let text = ACME.replace(
+        "class = \"acme\"",
+        "class = \"acme\"\nrender = \"acme.box\"",
+    );
+    let guard = load(&text).unwrap().guard("signup").unwrap();
+    let place = guard.select(&Nothing).place().to_string();
+    assert!(
+        place.contains("&quot;global&quot;:&quot;acme.box&quot;"),
+        "{place}"
+    );
+    let wrong = text.replace("acme.box", "acme box()");
+    let message = load(&wrong).unwrap_err().to_string();
+    assert!(message.contains("dialect.widget.render"), "{message}");
+}
+
+/// The head of a request without a header.
+struct Nothing;
+
+impl human_check_guard::RequestHead for Nothing {
+    fn method(&self) -> &'static str {
+        "GET"
+    }
+
+    fn peer(&self) -> Option<std::net::IpAddr> {
+        None
+    }
+
+    fn headers(&self, _: &mut dyn FnMut(&str, &[u8])) {}
+}
+
+#[test]
+fn on_recaptcha_net_calls_script_and_policy_move_together() {
+    let account =
+        "kind = \"recaptcha-v2\"\nsite_key = \"k\"\nbase_url = \"https://www.recaptcha.net\"";
+    let guard = load(account).unwrap().guard("signup").unwrap();
+    let widget = &guard.widgets()[0];
+    assert_eq!(
+        widget.script_url(),
+        "https://www.recaptcha.net/recaptcha/api.js"
+    );
+    let policy = guard.csp_sources().merge_into("default-src 'self'");
+    for source in [
+        "https://www.recaptcha.net",
+        "https://www.gstatic.com/recaptcha/",
+        "https://www.gstatic.cn/recaptcha/",
+    ] {
+        assert!(policy.contains(source), "{policy}");
+    }
+}
+
+#[test]
 fn a_mistake_in_a_dialect_is_named_by_its_key() {
     for (from, to, words) in [
         (
