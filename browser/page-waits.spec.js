@@ -247,6 +247,47 @@ test("functions of the page are not called, and bodies keep what was typed", asy
   expect(bodies[1]).toContain("email=a%40example.com");
 });
 
+test("bodies of all kinds arrive as they are", async ({ page, app, emulator }) => {
+  const bodies = [];
+  await page.route(/\/comments$/, async (route) => {
+    bodies.push(route.request().postDataBuffer()?.toString() ?? "");
+    await route.fulfill({ json: {} });
+  });
+  await open({ page, app, emulator }, form());
+  await expect(status(page)).toHaveText(SOLVE);
+  await page.evaluate(async () => {
+    const bytes = new TextEncoder().encode("bytes");
+    const form = new FormData();
+    form.append("file", new File(["content"], "name.txt"));
+    for (const body of ["text", bytes, bytes.buffer, new Blob(["blob"]), new URLSearchParams({ a: "b" }), form]) {
+      await humanCheck.fetch("/comments", { method: "POST", body });
+    }
+    await humanCheck.fetch(new Request("/comments", { method: "POST", body: "request" }));
+    await humanCheck.fetch(new URL("/comments", location.href), { method: "POST" });
+  });
+  expect(bodies.slice(0, 5)).toEqual(["text", "bytes", "bytes", "blob", "a=b"]);
+  expect(bodies[5]).toContain('filename="name.txt"');
+  expect(bodies.slice(6)).toEqual(["request", ""]);
+});
+
+for (const [library, module] of [["htmx 2", "htmx2/dist/htmx.min.js"], ["htmx 4", "htmx.org/dist/htmx.min.js"]]) {
+  test(`${library} can send a form again after the network failed`, async ({ page, app, emulator }) => {
+    // The indicator styles of htmx are inline.
+    const config = `<meta name="htmx-config" content='{"includeIndicatorStyles":false}'>`;
+    await open({ page, app, emulator }, config + form("", 'hx-post="/signup" hx-target="output"') + "<output></output>", { modules: [module] });
+    await solve(page, "turnstile", place(page));
+    await expect(status(page)).toHaveText("The verification is complete.");
+    await page.route(/\/signup$/, (route) => route.abort());
+    const failed = page.waitForEvent("requestfailed");
+    await page.getByRole("button", { name: "Send" }).click();
+    await failed;
+    await page.unroute(/\/signup$/);
+    await page.waitForTimeout(1200);
+    await page.getByRole("button", { name: "Send" }).click();
+    await expect(page.locator("output")).toContainText("a@example.com");
+  });
+}
+
 test("copies of a page have one challenge, and caches of pages no token", async ({ page, app, emulator }) => {
   await open({ page, app, emulator }, form() + "<div id='copy'></div>");
   await expect(status(page)).toHaveText(SOLVE);

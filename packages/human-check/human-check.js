@@ -392,6 +392,7 @@ const LISTENERS = {
   "turbo:submit-start": held,
   "htmx:afterRequest": ended,
   "htmx:after:request": ended,
+  "htmx:error": ended,
   "turbo:submit-end": ended,
   "htmx:beforeHistorySave": forget,
   "turbo:before-cache": forget,

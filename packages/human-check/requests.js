@@ -42,7 +42,7 @@ async function captchaOf(response) {
 /** Takes tokens of the page's forms out of a body: they would contradict the one in the header. */
 function withoutTokens(body, places) {
   const own = [...places.values()].flatMap(({ option, token }) => [token, option?.offer]).filter((text) => text?.length > 40);
-  if (body?.entries) {
+  if (body?.append) {
     const copy = new body.constructor();
     [...body].forEach(([name, value]) => { if (!own.includes(value)) { copy.append(name, value); } });
     return copy;
