@@ -316,8 +316,7 @@ impl Guard {
         let primary = || snapshot.selected(snapshot.judges().first_of(list), Why::Primary);
         let mut selected = snapshot.select(list).unwrap_or_else(primary);
         head.header("accept-language", &mut |line| {
-            let header = std::str::from_utf8(line).unwrap_or_default();
-            selected.language = snapshot.site().texts.preferred(header);
+            selected.language = snapshot.site().texts.preferred(line);
         });
         selected
     }

@@ -18,8 +18,7 @@ pub enum WidgetApi {
     /// An object with a function `execute(site_key, { action })`, which returns a promise of a token.
     /// The text is its path from `window`, such as `grecaptcha`.
     Execute(&'static str),
-    /// A frame, whose address is that of the script. It sends the token as the member `token` of a
-    /// message.
+    /// A frame, whose address is the site key. It sends the token as the member `token` of a message.
     Frame,
     /// An object with the functions `render(element, options)` and `reset(id)`, as reCAPTCHA has them.
     /// The text is its path from `window`, such as `turnstile`.

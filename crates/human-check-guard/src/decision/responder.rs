@@ -104,8 +104,7 @@ impl Responder {
         } else if name.eq_ignore_ascii_case("hx-request") {
             self.htmx = line == b"true";
         } else if name.eq_ignore_ascii_case("accept-language") {
-            let header = std::str::from_utf8(line).unwrap_or_default();
-            self.language = self.guard.site().texts.preferred(header);
+            self.language = self.guard.site().texts.preferred(line);
         } else if name.eq_ignore_ascii_case("sec-fetch-site") {
             // One that is repeated and not the same each time is of no use.
             let is_same = line == b"same-origin";

@@ -208,8 +208,7 @@ impl OptionsEndpoint {
 fn language(guard: &Guard, head: &dyn RequestHead) -> LanguageIndex {
     let mut language = LanguageIndex::default();
     head.header("accept-language", &mut |line| {
-        let header = std::str::from_utf8(line).unwrap_or_default();
-        language = guard.decided_by().site().texts.preferred(header);
+        language = guard.decided_by().site().texts.preferred(line);
     });
     language
 }

@@ -135,8 +135,10 @@ impl Texts {
         self.of(self.find(language).unwrap_or_default(), text)
     }
 
-    /// Returns the best language for a header `Accept-Language`.
-    pub(crate) fn preferred(&self, accept_language: &str) -> LanguageIndex {
+    /// Returns the best language for a header line `Accept-Language`. It is the first language for a
+    /// line that is not UTF-8.
+    pub(crate) fn preferred(&self, accept_language: &[u8]) -> LanguageIndex {
+        let accept_language = std::str::from_utf8(accept_language).unwrap_or_default();
         let mut best = (0.0, LanguageIndex::default());
         for range in accept_language.split(',') {
             let mut parts = range.split(';').map(str::trim);
@@ -213,7 +215,7 @@ impl Language {
 mod tests {
     use super::*;
 
-    fn preferred(header: &str) -> String {
+    fn preferred(header: &[u8]) -> String {
         let texts = Texts::new();
         texts.tag(texts.preferred(header)).to_owned()
     }
@@ -234,8 +236,9 @@ mod tests {
             (";;;,,q=1", "en"),
             ("\u{fc}\u{fc}, de-\u{fc}", "de"),
         ] {
-            assert_eq!(preferred(header), tag, "{header:?}");
+            assert_eq!(preferred(header.as_bytes()), tag, "{header:?}");
         }
+        assert_eq!(preferred(b"de, \xff"), "en");
     }
 
     #[test]
@@ -252,14 +255,14 @@ mod tests {
     #[test]
     fn the_page_script_gets_the_texts_that_are_not_its_own() {
         let texts = Texts::new();
-        assert_eq!(texts.script(texts.preferred("en")), None);
-        let german = texts.script(texts.preferred("de")).unwrap();
+        assert_eq!(texts.script(texts.preferred(b"en")), None);
+        let german = texts.script(texts.preferred(b"de")).unwrap();
         let german: serde_json::Value = serde_json::from_str(german).unwrap();
         assert_eq!(german["cancel"], "Abbrechen");
         let own = texts
             .with_text("en", Text::ScriptCancel, "Never \"mind\"")
             .unwrap();
-        let own = own.script(own.preferred("en")).unwrap();
+        let own = own.script(own.preferred(b"en")).unwrap();
         assert_eq!(own, r#"{"cancel":"Never \"mind\""}"#);
     }
 
