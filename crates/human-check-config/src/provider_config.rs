@@ -357,8 +357,8 @@ impl ProviderConfig {
     }
 
     /// Returns whether there is a widget for these settings. If not, pages write it themselves: for
-    /// registered adapters, for Cap and Friendly Captcha without a `script_url`, and for siteverify without a
-    /// `widget_spec`.
+    /// registered adapters, for Cap and Friendly Captcha without a `script_url`, and for siteverify
+    /// without a `widget_spec`.
     pub fn has_widget(&self) -> bool {
         match self.kind {
             #[cfg(feature = "siteverify")]

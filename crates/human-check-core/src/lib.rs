@@ -21,11 +21,11 @@ pub mod adapter {
     //! What the author of an adapter needs besides the trait. Applications do not need these names.
     //!
     //! [`async_trait`](macro@async_trait) for the implementation of
-    //! [`HumanCheck`](crate::HumanCheck), [`RetryBudget`]
-    //! for an adapter that repeats requests itself, [`junk_submission`] for its health probe, [`InFlightLimit`] and [`report_check`] for one
-    //! that makes its calls without `human-check-http`, [`Shares`] and [`client_network`] for a limit
-    //! of another kind, and the `Widget…` and `…Attribute` types to describe the provider's widget. docs/how-to/writing-an-adapter.md in the repository shows a
-    //! complete adapter.
+    //! [`HumanCheck`](crate::HumanCheck), [`RetryBudget`] for an adapter that repeats requests
+    //! itself, [`junk_submission`] for its health probe, [`InFlightLimit`] and [`report_check`] for
+    //! one that makes its calls without `human-check-http`, [`Shares`] and [`client_network`] for a
+    //! limit of another kind, and the `Widget…` and `…Attribute` types to describe the provider's
+    //! widget. docs/how-to/writing-an-adapter.md in the repository shows a complete adapter.
 
     pub use async_trait::async_trait;
 

@@ -147,9 +147,10 @@ impl GuardBuilder {
     /// Sets the page of a refusal for browsers, that is for clients that prefer HTML to JSON.
     /// Default: [`RefusalView::default_page`].
     ///
-    /// `page` receives the reason, the visitor's language, the account that the visitor meets and the
-    /// fields of the form. If it returns `None`, the client gets the default page. Status and headers stay the same. The page must not contain a secret,
-    /// and the guard escapes nothing in it.
+    /// `page` receives the reason, the visitor's language, the account that the visitor meets and
+    /// the fields of the form. If it returns `None`, the client gets the default page. Status and
+    /// headers stay the same. The page must not contain a secret, and the guard escapes nothing in
+    /// it.
     ///
     /// ```
     /// use human_check_guard::{Guard, RoutePolicy};

@@ -70,8 +70,8 @@ pub async fn serve(app: Router, listener: TcpListener) -> std::io::Result<()> {
     .await
 }
 
-/// The sign-up page. Each page takes a snapshot of the guard. The page script shows the account of the present configuration, also after a change
-/// while the page is open.
+/// The sign-up page. Each page takes a snapshot of the guard. The page script shows the account of
+/// the present configuration, also after a change while the page is open.
 async fn form(State(app): State<App>, parts: Parts) -> impl IntoResponse {
     let guard = app.signup.snapshot();
     let selected = guard.select(&Head(&parts));

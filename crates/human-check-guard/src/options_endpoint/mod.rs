@@ -36,9 +36,10 @@ const REPORT_WINDOW: Duration = Duration::from_secs(60);
 /// `GET ?route=signup&failed=NAME` reports that the widget of an account could not be shown. It has
 /// an effect only with
 /// [`Selection::with_fallback_on_widget_failure`](crate::Selection::with_fallback_on_widget_failure),
-/// and if the browser says, by `Sec-Fetch-Site` or `Origin`, that the page is of the same origin or of
-/// a listed one. The response then names the next account. Five reports a minute count for each address, and ten
-/// an hour for all together or, if that is more, one for 20 human verdicts of that hour.
+/// and if the browser says, by `Sec-Fetch-Site` or `Origin`, that the page is of the same origin or
+/// of a listed one. The response then names the next account. Five reports a minute count for each
+/// address, and ten an hour for all together or, if that is more, one for 20 human verdicts of that
+/// hour.
 ///
 /// ```
 /// use human_check_guard::{Guard, OptionsEndpoint, RoutePolicy};
