@@ -1,6 +1,7 @@
 use serde::Serialize;
 
-use crate::interval::{ConfidenceInterval, Proportion, Z, float};
+use crate::estimate::{kappa_interval, mcnemar_mid_p, paired_at_any_time, paired_at_one_look};
+use crate::interval::{ConfidenceInterval, Proportion, float};
 
 /// The agreement of two providers, for the visitors that both judged.
 ///
@@ -15,8 +16,12 @@ pub struct Agreement {
     pub second: String,
     /// The verdicts of both, counted for the visitors that both judged.
     pub table: ContingencyTable,
-    /// How many records are not in the table, because at least one of the two returned no verdict.
+    /// How many records are not in the table, because at least one of the two did not judge the
+    /// visitor: no token arrived, the check failed, or the token proved nothing about a visitor, see
+    /// [`ProviderStatistics::unusable`](crate::ProviderStatistics::unusable).
     pub excluded: u64,
+    /// How many more visitors the first provider passed. `None` when the table is empty.
+    pub difference: Option<PairedDifference>,
     /// The share of visitors for whom the verdicts are equal. `None` when the table is empty.
     pub agreed: Option<Proportion>,
     /// The agreement beyond chance.
@@ -91,9 +96,9 @@ impl ContingencyTable {
 /// use human_check_compare::{ContingencyTable, Kappa};
 ///
 /// let table = ContingencyTable { both_human: 20, first_only: 5, second_only: 10, both_not: 15 };
-/// let Kappa::Estimate { kappa, interval, .. } = Kappa::of(table) else { panic!("undefined") };
+/// let Kappa::Estimate { kappa, interval } = Kappa::of(table) else { panic!("undefined") };
 /// assert!((kappa - 0.4).abs() < 1e-9);
-/// assert!(interval.is_some_and(|interval| interval.low < kappa && kappa < interval.high));
+/// assert!(interval.low < kappa && kappa < interval.high);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -102,11 +107,9 @@ pub enum Kappa {
     Estimate {
         /// The value of kappa, from -1 to 1.
         kappa: f64,
-        /// Its large-sample standard error.
-        standard_error: f64,
-        /// The 95 % confidence interval. `None` if the providers never disagreed: the standard
-        /// error is 0 then, which does not mean that they will agree on the next visitor.
-        interval: Option<ConfidenceInterval>,
+        /// The 95 % interval, from [`kappa_interval`]. It also holds where the providers seldom or
+        /// never disagree.
+        interval: ConfidenceInterval,
     },
     /// Kappa is undefined, because the table is empty, or one provider gave the same verdict for
     /// every visitor. Agreement cannot be distinguished from chance then.
@@ -119,12 +122,7 @@ impl Kappa {
     /// With the shares pᵢⱼ of the table, its row sums pᵢ. and its column sums p.ᵢ, the agreement is
     /// pₒ = Σ pᵢᵢ, that of chance pₑ = Σ pᵢ. p.ᵢ, and κ = (pₒ − pₑ) / (1 − pₑ) (J. Cohen, *A
     /// coefficient of agreement for nominal scales*, Educational and Psychological Measurement 20,
-    /// 1960). The interval is κ ± 1.96 SE, cut to −1 and 1, with the large-sample standard error of
-    /// J. L. Fleiss, J. Cohen and B. S. Everitt, *Large sample standard errors of kappa and
-    /// weighted kappa*, Psychological Bulletin 72, 1969:
-    ///
-    /// SE² = (Σ pᵢᵢ [1 − (pᵢ. + p.ᵢ)(1 − κ)]² + (1 − κ)² Σᵢ≠ⱼ pᵢⱼ (p.ᵢ + pⱼ.)² − [κ − pₑ (1 − κ)]²)
-    /// / (n (1 − pₑ)²)
+    /// 1960).
     pub fn of(table: ContingencyTable) -> Self {
         let count = table.pairs();
         if count == 0 || table.is_one_sided() {
@@ -142,23 +140,50 @@ impl Kappa {
         let (column_yes, column_no) = (yy + ny, yn + nn);
         let by_chance = row_yes * column_yes + row_no * column_no;
         let kappa = (yy + nn - by_chance) / (1.0 - by_chance);
-        let apart = 1.0 - kappa;
-        let diagonal = yy * (1.0 - (row_yes + column_yes) * apart).powi(2)
-            + nn * (1.0 - (row_no + column_no) * apart).powi(2);
-        let beside = apart.powi(2)
-            * (yn * (column_yes + row_no).powi(2) + ny * (column_no + row_yes).powi(2));
-        let minus = (kappa - by_chance * apart).powi(2);
-        // Rounding may leave a value below zero.
-        let standard_error = ((diagonal + beside - minus).max(0.0) / n).sqrt() / (1.0 - by_chance);
-        let disagreed = table.first_only + table.second_only > 0;
+        let Some(interval) = kappa_interval(table) else {
+            return Self::Undefined;
+        };
+        let kappa = kappa.clamp(-1.0, 1.0);
         Self::Estimate {
-            kappa: kappa.clamp(-1.0, 1.0),
-            standard_error: if disagreed { standard_error } else { 0.0 },
-            interval: disagreed.then(|| ConfidenceInterval {
-                low: (kappa - Z * standard_error).clamp(-1.0, 1.0),
-                high: (kappa + Z * standard_error).clamp(-1.0, 1.0),
-            }),
+            kappa,
+            // With perfect agreement, the posterior distribution stays below 1.
+            interval: ConfidenceInterval {
+                low: interval.low.min(kappa),
+                high: interval.high.max(kappa),
+            },
         }
+    }
+}
+
+/// How many more visitors the first of two providers passed, of those that both judged.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct PairedDifference {
+    /// The share that the first passed, minus that of the second, from -1 to 1.
+    pub difference: f64,
+    /// Tango's 95 % interval, for one look at the end.
+    pub one_look: ConfidenceInterval,
+    /// An interval that holds at all looks together. `None` below 100 pairs.
+    pub any_time: Option<ConfidenceInterval>,
+    /// The mid-p-value of McNemar's test, for one look at the end: how probable so unequal counts
+    /// are if both providers are equally strict.
+    pub mid_p: f64,
+}
+
+/// The number of pairs for which the interval at any time is tightest.
+const TUNED_TO: u64 = 10_000;
+
+impl PairedDifference {
+    /// Computes the difference from the table of two providers. `None` when it is empty.
+    pub fn of(table: ContingencyTable) -> Option<Self> {
+        let (first, second, pairs) = (table.first_only, table.second_only, table.pairs());
+        let one_look = paired_at_one_look(first, second, pairs)?;
+        Some(Self {
+            difference: (float(first) - float(second)) / float(pairs),
+            one_look,
+            any_time: paired_at_any_time(first, second, pairs, TUNED_TO),
+            mid_p: mcnemar_mid_p(first, second),
+        })
     }
 }
 
@@ -176,6 +201,7 @@ impl Agreement {
             table,
             excluded,
             agreed: Proportion::new(table.both_human + table.both_not, table.pairs()),
+            difference: PairedDifference::of(table),
             kappa: Kappa::of(table),
         }
     }
@@ -200,23 +226,14 @@ mod tests {
         }
     }
 
-    /// The example of 50 grant proposals in textbooks and encyclopaedias has kappa 0.40. Its
-    /// standard error by Fleiss, Cohen and Everitt, computed by hand, is the square root of 0.2016
-    /// / (50 · 0.25).
+    /// The example of 50 grant proposals in textbooks and encyclopaedias has kappa 0.40.
     #[test]
     fn kappa_is_as_in_the_worked_examples() {
-        let Kappa::Estimate {
-            kappa: k,
-            standard_error,
-            interval: Some(interval),
-        } = kappa([20, 5, 10, 15])
-        else {
+        let Kappa::Estimate { kappa: k, interval } = kappa([20, 5, 10, 15]) else {
             panic!("it is defined")
         };
         assert!((k - 0.4).abs() < 1e-12);
-        assert!((standard_error - 0.016_128_f64.sqrt()).abs() < 1e-12);
-        assert!((standard_error - 0.127).abs() < 1e-4);
-        assert!((interval.low - 0.151).abs() < 1e-3 && (interval.high - 0.649).abs() < 1e-3);
+        assert!((interval.low - 0.133).abs() < 1e-3 && (interval.high - 0.619).abs() < 1e-3);
         // The same agreement of 60 %, and not the same kappa.
         for (cells, expected) in [([45, 15, 25, 15], 0.1304), ([25, 35, 5, 35], 0.2593)] {
             let Kappa::Estimate { kappa: k, .. } = kappa(cells) else {
@@ -241,38 +258,59 @@ mod tests {
     }
 
     #[test]
-    fn perfect_agreement_has_no_interval_and_perfect_disagreement_is_minus_one() {
-        let Kappa::Estimate {
-            kappa: k, interval, ..
-        } = kappa([20, 0, 0, 20])
-        else {
+    fn perfect_agreement_is_no_certainty() {
+        let Kappa::Estimate { kappa: k, interval } = kappa([20, 0, 0, 20]) else {
             panic!("it is defined")
         };
-        assert_eq!((k, interval), (1.0, None));
+        assert_eq!((k, interval.high), (1.0, 1.0));
+        assert!(0.8 < interval.low && interval.low < 0.9, "{interval:?}");
         let Kappa::Estimate { kappa: k, .. } = kappa([0, 20, 20, 0]) else {
             panic!("it is defined")
         };
         assert_eq!(k, -1.0);
     }
 
+    #[test]
+    fn few_disagreements_do_not_make_kappa_certain() {
+        let Kappa::Estimate { kappa: k, interval } = kappa([9_980, 10, 10, 0]) else {
+            panic!("it is defined")
+        };
+        assert!(k.abs() < 0.002 && interval.low < k, "{k} {interval:?}");
+        assert!(interval.high > 0.2, "{interval:?}");
+    }
+
+    #[test]
+    fn the_difference_of_two_providers_is_seen_where_their_shares_overlap() {
+        let table = table([2_645, 40, 75, 54]);
+        let (first, second) = (
+            Proportion::new(2_685, table.pairs()).unwrap(),
+            Proportion::new(2_720, table.pairs()).unwrap(),
+        );
+        assert!(first.interval.high > second.interval.low, "they overlap");
+        let difference = PairedDifference::of(table).unwrap();
+        assert!(difference.one_look.high < 0.0 && difference.mid_p < 0.002);
+        let none = ContingencyTable::default();
+        assert_eq!(PairedDifference::of(none), None);
+    }
+
     proptest! {
+        // Each case draws two posterior distributions.
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
         #[test]
         fn kappa_is_bounded_symmetric_and_never_nan(cells in proptest::array::uniform4(0_u64..500)) {
             let table = table(cells);
             match (Kappa::of(table), Kappa::of(table.exchanged())) {
                 (Kappa::Undefined, Kappa::Undefined) => {}
                 (
-                    Kappa::Estimate { kappa, standard_error, interval },
-                    Kappa::Estimate { kappa: other, standard_error: other_error, .. },
+                    Kappa::Estimate { kappa, interval },
+                    Kappa::Estimate { kappa: other, interval: other_interval },
                 ) => {
                     prop_assert!((-1.0..=1.0).contains(&kappa));
-                    prop_assert!(standard_error.is_finite() && standard_error >= 0.0);
                     prop_assert!((kappa - other).abs() < 1e-9);
-                    prop_assert!((standard_error - other_error).abs() < 1e-9);
-                    if let Some(interval) = interval {
-                        prop_assert!(interval.low <= kappa && kappa <= interval.high);
-                        prop_assert!(-1.0 <= interval.low && interval.high <= 1.0);
-                    }
+                    prop_assert!((interval.low - other_interval.low).abs() < 0.01);
+                    prop_assert!(interval.low <= kappa && kappa <= interval.high);
+                    prop_assert!(-1.0 <= interval.low && interval.high <= 1.0);
                 }
                 other => prop_assert!(false, "{:?}", other),
             }

@@ -1,7 +1,6 @@
 use serde::Serialize;
 
-/// The two-sided 95 % quantile of the normal distribution.
-pub(crate) const Z: f64 = 1.959_963_984_540_054;
+use crate::estimate::{Count, wilson_share};
 
 /// A 95 % confidence interval. It accounts for chance only, and not for a choice of visitors that
 /// does not represent all of them.
@@ -45,21 +44,12 @@ impl Proportion {
         if of == 0 || count > of {
             return None;
         }
-        let (n, p) = (float(of), float(count) / float(of));
-        let z2 = Z * Z;
-        let middle = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
-        let half = Z / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-        // At shares of 0 and 1 one end is exact, which rounding would hide.
-        let low = if count == 0 { 0.0 } else { middle - half };
-        let high = if count == of { 1.0 } else { middle + half };
+        let share = Count::new(count, of);
         Some(Self {
             count,
             of,
-            share: p,
-            interval: ConfidenceInterval {
-                low: low.clamp(0.0, p),
-                high: high.clamp(p, 1.0),
-            },
+            share: share.share()?,
+            interval: wilson_share(share)?,
         })
     }
 }

@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod agreement;
+pub mod estimate;
 mod histogram;
 mod interval;
 mod json_lines;
@@ -19,7 +20,7 @@ mod tally;
 mod time_range;
 mod warning;
 
-pub use agreement::{Agreement, ContingencyTable, Kappa};
+pub use agreement::{Agreement, ContingencyTable, Kappa, PairedDifference};
 pub use histogram::ScoreHistogram;
 pub use interval::{ConfidenceInterval, Proportion};
 pub use json_lines::{JsonLinesSink, Retention};

@@ -171,6 +171,9 @@ fn outcomes() -> impl Strategy<Value = ObservedOutcome> {
 }
 
 proptest! {
+    // Each case draws six posterior distributions of kappa.
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     #[test]
     fn every_record_is_counted_once_in_any_order(
         rows in proptest::collection::vec((outcomes(), outcomes(), outcomes()), 1..80),

@@ -63,12 +63,9 @@ fn percent(share: Option<Proportion>) -> String {
 fn kappa(kappa: Kappa) -> String {
     match kappa {
         Kappa::Undefined => "undefined".to_owned(),
-        Kappa::Estimate {
-            kappa,
-            interval: Some(interval),
-            ..
-        } => format!("{kappa:.2} ({:.2} to {:.2})", interval.low, interval.high),
-        Kappa::Estimate { kappa, .. } => format!("{kappa:.2} (no interval: never disagreed)"),
+        Kappa::Estimate { kappa, interval } => {
+            format!("{kappa:.2} ({:.2} to {:.2})", interval.low, interval.high)
+        }
     }
 }
 
@@ -168,7 +165,7 @@ fn tables(report: &Report) -> Vec<Tabular> {
         },
         Tabular {
             title: "Agreement",
-            note: "Visitors that both providers judged; those that one of the two did not judge are excluded. Cohen's kappa with its 95 % interval (Fleiss, Cohen and Everitt 1969). Agreement does not show which provider is right.",
+            note: "Visitors that both providers judged; those that one of the two did not judge are excluded. Cohen's kappa with the 95 % interval of its posterior distribution. Agreement does not show which provider is right.",
             header: vec![
                 "first / second",
                 "both human",

@@ -185,13 +185,11 @@ impl Matrix {
                 "undefined".to_owned(),
                 "One provider gave every visitor the same verdict so far.".to_owned(),
             ),
-            Kappa::Estimate {
-                kappa, interval, ..
-            } => (
+            Kappa::Estimate { kappa, interval } => (
                 format!("{kappa:.2}"),
-                interval.map_or_else(
-                    || "The two never disagreed, so there is no interval.".to_owned(),
-                    |range| format!("95 % interval: {:.2} to {:.2}.", range.low, range.high),
+                format!(
+                    "95 % interval: {:.2} to {:.2}.",
+                    interval.low, interval.high
                 ),
             ),
         };

@@ -1,0 +1,54 @@
+//! Formulas: intervals, tests, sequences that hold at any time, and sizes of samples.
+//!
+//! All functions are pure and deterministic. Intervals are two-sided, at 95 %.
+//! docs/reference/statistics.md says which one is used where, and where each one comes from.
+//!
+//! ```
+//! use human_check_compare::estimate::{Count, arms_at_any_time, arms_at_one_look};
+//!
+//! let (candidate, current) = (Count::new(950, 1_000), Count::new(930, 1_000));
+//! let once = arms_at_one_look(candidate, current).expect("both have visitors");
+//! let always = arms_at_any_time(candidate, current, 5_000).expect("both have 100 visitors");
+//! // To hold whenever the operator looks, an interval must be wider.
+//! assert!(always.low < once.low && once.high < always.high);
+//! ```
+
+mod any_time;
+mod arms;
+mod clustered;
+#[cfg(test)]
+mod golden;
+mod kappa;
+mod paired;
+mod plan;
+mod quantile;
+mod root;
+mod share;
+mod split;
+mod strata;
+
+pub use any_time::{
+    arms_at_any_time, paired_at_any_time, paired_log_evidence, share_at_any_time, width_factor,
+};
+pub use arms::arms_at_one_look;
+pub use clustered::{ClusteredShare, clustered_difference, clustered_share};
+pub use kappa::kappa_interval;
+pub use paired::{mcnemar_mid_p, paired_at_one_look};
+pub use plan::{
+    arm_size, arm_size_at_any_time, paired_size, paired_size_at_any_time,
+    smallest_paired_difference,
+};
+pub use quantile::{quantile_at_any_time, quantile_at_one_look};
+pub use share::{Count, exact_share, wilson_share};
+pub use split::{SPLIT_ALARM, split_log_evidence};
+pub use strata::{Stratum, strata_at_any_time, strata_at_one_look};
+
+/// The two-sided 95 % quantile of the normal distribution.
+pub(crate) const Z: f64 = 1.959_963_984_540_054;
+
+/// One minus the confidence level.
+pub(crate) const ALPHA: f64 = 0.05;
+
+/// The number of units from which on a sequence that holds at any time is used. Below it the normal
+/// approximation behind it is too rough.
+const MIN_UNITS: u64 = 100;
