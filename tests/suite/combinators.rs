@@ -52,6 +52,8 @@ struct DiscardSink;
 
 impl ComparisonSink for DiscardSink {
     fn record(&self, _: Comparison) {}
+
+    fn lost(&self, _: &'static str) {}
 }
 
 const TIMEOUT: Duration = Duration::from_secs(5);

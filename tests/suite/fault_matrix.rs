@@ -75,6 +75,8 @@ struct DiscardSink;
 
 impl ComparisonSink for DiscardSink {
     fn record(&self, _: Comparison) {}
+
+    fn lost(&self, _: &'static str) {}
 }
 
 /// Adds one combinator to the first check, whose provider fails. The second check's provider works.

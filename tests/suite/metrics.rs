@@ -106,6 +106,8 @@ struct NoSink;
 
 impl ComparisonSink for NoSink {
     fn record(&self, _: Comparison) {}
+
+    fn lost(&self, _: &'static str) {}
 }
 
 /// Causes each metric of the core's combinators.

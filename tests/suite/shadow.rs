@@ -22,6 +22,8 @@ impl ComparisonSink for ChannelSink {
     fn record(&self, comparison: Comparison) {
         let _ = self.0.lock().unwrap().send(comparison);
     }
+
+    fn lost(&self, _: &'static str) {}
 }
 
 fn sink() -> (ChannelSink, Receiver<Comparison>) {

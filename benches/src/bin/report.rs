@@ -61,7 +61,7 @@ fn main() {
     let mut tally = Tally::new();
     let mut records = RecordReader::new(BufReader::new(source));
     while let Some((_, record)) = records.read().unwrap() {
-        tally.add(&record.unwrap());
+        tally.add_line(&record.unwrap());
     }
     let statistics = tally.statistics();
     let seconds = start.elapsed().as_secs_f64();

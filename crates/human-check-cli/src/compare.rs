@@ -1,9 +1,10 @@
 //! `compare`: verifies the tokens in a file with several providers, and records the outcomes.
 //!
 //! Several lines are in flight at once, each in a task of its own, which calls the providers one
-//! after another. A line has a record only after all its calls, so an interrupted run can be
-//! continued: the next run skips the lines whose ids are in the output. An error of a provider is
-//! an outcome, too, and its line is not verified again, because the token may be used up.
+//! after another. The id of a line is written before its calls, and its record after all of them, so
+//! a run that was killed can be continued: the next run skips the lines that have a record, and records
+//! those that have only an id as interrupted, because their tokens may be used up. An error of a
+//! provider is an outcome, too, and its line is not verified again, for the same reason.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use human_check_compare::Record;
+use human_check_compare::{Line, Record};
 use human_check_core::{Comparison, HumanCheck, Observation, ObservedOutcome, Submission};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinSet;
@@ -66,6 +67,19 @@ pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
     let providers = Arc::new(run.providers);
     let names: Vec<_> = providers.iter().map(|check| check.name.as_str()).collect();
 
+    let unwritten = |error: io::Error| {
+        let name = run.output.display();
+        io::Error::new(
+            error.kind(),
+            format!("{name}: {error}; free space on the disk and run the command again"),
+        )
+    };
+    let cut_off = std::mem::take(&mut output.interrupted);
+    for id in &cut_off {
+        let record = interrupted_record(&names, id);
+        output.append(&record).map_err(unwritten)?;
+        output.done.insert(id.clone());
+    }
     let mut counts = Counts::default();
     let mut seen = HashSet::new();
     let mut judged = HashSet::new();
@@ -97,6 +111,9 @@ pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
             match line {
                 Ok(line) if output.done.contains(&line.id) => counts.skipped += 1,
                 Ok(line) => {
+                    output
+                        .append(&Line::Begun(line.id.clone()))
+                        .map_err(unwritten)?;
                     in_flight.spawn(verify_line(Arc::clone(&providers), line));
                 }
                 Err(problem) => {
@@ -137,13 +154,9 @@ pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
                 judged.insert(observation.provider.clone());
             }
         }
-        output.append(&record).map_err(|error| {
-            let name = run.output.display();
-            io::Error::new(
-                error.kind(),
-                format!("{name}: {error}; free space on the disk and run the command again"),
-            )
-        })?;
+        output
+            .append(&Line::Comparison(record))
+            .map_err(unwritten)?;
         counts.compared += 1;
     }
     progress.finish_and_clear();
@@ -157,6 +170,13 @@ pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
         errors,
         "{compared} compared, {skipped} were done before, {bad} lines could not be read"
     )?;
+    if !cut_off.is_empty() {
+        writeln!(
+            errors,
+            "{} lines of an earlier run were cut off and are recorded as interrupted: their tokens may be used up",
+            cut_off.len()
+        )?;
+    }
     if let Some((provider, reason)) = rejected {
         writeln!(
             errors,
@@ -170,6 +190,23 @@ pub(crate) async fn run(run: Run, errors: &mut impl Write) -> io::Result<u8> {
     }
     writeln!(errors, "Next: human-check report {output}")?;
     Ok(if bad > 0 { MISCONFIGURED } else { 0 })
+}
+
+/// Returns the record of a line whose run was killed while its providers were called.
+fn interrupted_record(providers: &[&str], id: &str) -> Line {
+    let failed = || ObservedOutcome::Failed("interrupted".to_owned(), "interrupted".to_owned());
+    let observations = providers.iter().map(|provider| Observation {
+        provider: (*provider).to_owned(),
+        outcome: failed(),
+        score: None,
+        latency: None,
+    });
+    Line::Comparison(Record::from(Comparison {
+        at: SystemTime::now(),
+        route: None,
+        id: Some(id.into()),
+        observations: observations.collect(),
+    }))
 }
 
 /// Verifies each token of a line with its own provider. The providers are called one after another,
@@ -198,9 +235,12 @@ async fn verify_line(providers: Arc<Vec<NamedCheck>>, line: TokenLine) -> Record
         observation.provider.clone_from(&named.name);
         observations.push(observation);
     }
-    let mut record = Record::from(Comparison { at, observations });
-    record.id = Some(line.id);
-    record
+    Record::from(Comparison {
+        at,
+        route: None,
+        id: Some(line.id.into()),
+        observations,
+    })
 }
 
 /// Returns a progress bar, hidden unless standard error is a terminal. It counts bytes, because the

@@ -19,6 +19,7 @@ mod compare;
 mod compared;
 mod emulate;
 mod record_file;
+mod record_files;
 mod report;
 mod setting;
 mod token_lines;

@@ -1,31 +1,36 @@
 //! The file of records that `compare` writes, and reads to continue an earlier run.
 //!
-//! Each record is one line with the id of its line of tokens. Only the last line can be incomplete,
-//! because each record is written at once.
+//! Each record is one line with the id of its line of tokens, and a line with `begun` and the same id
+//! is written before its providers are called. Only the last line can be incomplete, because each line
+//! is written at once.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use human_check_compare::{Record, RecordReader};
+use human_check_compare::{Line, Record, RecordReader};
 
 /// The file of records, open for appending, and the ids in it.
 pub(crate) struct RecordFile {
     file: File,
     /// The ids of the lines that have a record.
     pub(crate) done: HashSet<String>,
+    /// The ids of lines whose providers were called by a run that was killed, so that their tokens may
+    /// be used up.
+    pub(crate) interrupted: Vec<String>,
 }
 
 impl RecordFile {
     /// Opens the file at `path`, or creates it for its owner alone.
     ///
-    /// An incomplete last line, which a killed run left, is removed, so its line is verified again.
+    /// An incomplete last line, which a killed run left, is removed. No other process may write the
+    /// file.
     ///
     /// # Errors
     ///
-    /// [`io::Error`] when the file cannot be read or written, or another line is not a record. Then
-    /// it is not a file of records, and is not changed.
+    /// [`io::Error`] when the file cannot be read or written, another process writes it, or another line
+    /// is not a record. Then it is not a file of records, and is not changed.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let name = path.display();
         let named = |error: io::Error| {
@@ -47,41 +52,72 @@ impl RecordFile {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path).map_err(named)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::Error(error)) => return Err(named(error)),
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::ResourceBusy,
+                    format!(
+                        "{name}: another run writes it; wait for it, or choose another --output"
+                    ),
+                ));
+            }
+        }
         let (tail_start, tail) = tail(&mut file).map_err(named)?;
         file.seek(SeekFrom::Start(0)).map_err(named)?;
-        let mut done = HashSet::new();
+        let (mut done, mut begun) = (HashSet::new(), HashSet::new());
         let mut lines = RecordReader::new(BufReader::new((&mut file).take(tail_start)));
         let mut last = 0;
         while let Some((number, line)) = lines.read().map_err(named)? {
             last = number;
-            let Ok(Record { id, .. }) = line else {
-                return Err(foreign(number));
-            };
-            done.extend(id);
+            match line {
+                Ok(Line::Begun(id)) => drop(begun.insert(id)),
+                Ok(Line::Comparison(record)) => done.extend(id_of(record)),
+                _ => return Err(foreign(number)),
+            }
         }
         if !tail.is_empty() {
-            if let Ok(record) = Record::from_json(&tail) {
+            if let Ok(line) = Line::from_json(&tail) {
                 // Only the line break is missing.
                 file.write_all(b"\n").map_err(named)?;
-                done.extend(record.id);
-            } else if tail.starts_with(START) || START.starts_with(&tail) {
+                match line {
+                    Line::Begun(id) => drop(begun.insert(id)),
+                    Line::Comparison(record) => done.extend(id_of(record)),
+                    _ => return Err(foreign(last + 1)),
+                }
+            } else if STARTS
+                .iter()
+                .any(|start| tail.starts_with(start) || start.starts_with(&tail))
+            {
                 file.set_len(tail_start).map_err(named)?;
             } else {
                 return Err(foreign(last + 1));
             }
         }
-        Ok(Self { file, done })
+        let mut interrupted: Vec<_> = begun.difference(&done).cloned().collect();
+        interrupted.sort_unstable();
+        Ok(Self {
+            file,
+            done,
+            interrupted,
+        })
     }
 
-    /// Appends one record with one write, so that a kill leaves at most this line incomplete.
-    pub(crate) fn append(&mut self, record: &Record) -> io::Result<()> {
+    /// Appends one line with one write, so that a kill leaves at most this line incomplete.
+    pub(crate) fn append(&mut self, line: &Line) -> io::Result<()> {
         self.file
-            .write_all(format!("{}\n", record.to_json()).as_bytes())
+            .write_all(format!("{}\n", line.to_json()).as_bytes())
     }
 }
 
-/// The text that every record begins with.
-const START: &[u8] = b"{\"at\":\"";
+/// Returns the id of a record.
+fn id_of(record: Record) -> Option<String> {
+    record.comparison.id.map(|id| id.to_string())
+}
+
+/// The texts that the lines begin with.
+const STARTS: [&[u8]; 2] = [b"{\"at\":\"", b"{\"begun\":\""];
 
 /// The maximum length of an incomplete last line, more than any record has.
 const MAX_TAIL_BYTES: u64 = 65_536;

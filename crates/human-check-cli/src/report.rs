@@ -1,11 +1,13 @@
 //! `report`: summarises files of records.
 
-use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use human_check_compare::report::{Report, html, terminal};
-use human_check_compare::{Prices, RecordReader, Tally};
+use human_check_compare::{InputWatch, Prices, RecordReader, Tally};
+
+use crate::record_files::RecordFiles;
 
 /// The settings of a report.
 #[derive(Clone, Debug)]
@@ -22,7 +24,7 @@ pub(crate) struct ReportOptions {
 
 /// Prints the report to `out`, and lines that are not records to `errors`.
 ///
-/// The exit code is 0, or 3 when there were such lines.
+/// The exit code is 0, or 3 when there were such lines, or a file was given twice.
 ///
 /// # Errors
 ///
@@ -39,24 +41,33 @@ pub(crate) fn run(
         Some((path, volume)) => Some((Prices::from_file(path).map_err(invalid)?, *volume)),
     };
     let mut tally = Tally::new();
-    let mut bad = 0_u64;
-    for path in &options.files {
-        let name = path.display();
+    let mut watch = InputWatch::new(SystemTime::now());
+    let files = RecordFiles::open(&options.files)?;
+    for name in &files.repeated {
+        watch.repeated(name);
+        writeln!(
+            errors,
+            "{name}: holds the same records as another file, and is left out"
+        )?;
+    }
+    for file in files.files {
+        let name = file.name;
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("{name}: {error}; check the path"))
         };
-        let mut lines = RecordReader::new(BufReader::new(File::open(path).map_err(named)?));
+        watch.begin(&name);
+        let mut lines = RecordReader::new(file.reader);
         while let Some((number, line)) = lines.read().map_err(named)? {
+            watch.see(number, &line);
             match line {
-                Ok(record) => tally.add(&record),
-                Err(error) => {
-                    bad += 1;
-                    writeln!(errors, "{name}:{number}: {error}")?;
-                }
+                Ok(line) => tally.add_line(&line),
+                Err(error) => writeln!(errors, "{name}:{number}: {error}")?,
             }
         }
     }
-    let statistics = tally.statistics();
+    let input = watch.finish();
+    let is_clean = input.repeated_files.is_empty() && input.unreadable == 0;
+    let statistics = tally.statistics_of(input);
     let costs = prices.map_or_else(Vec::new, |(prices, volume)| {
         let providers = statistics.providers.iter();
         providers
@@ -78,9 +89,5 @@ pub(crate) fn run(
     } else {
         write!(out, "{}", terminal(&report))?;
     }
-    if bad > 0 {
-        writeln!(errors, "{bad} lines are not records and are left out")?;
-        return Ok(3);
-    }
-    Ok(0)
+    Ok(if is_clean { 0 } else { 3 })
 }

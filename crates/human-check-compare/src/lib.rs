@@ -1,35 +1,34 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod agreement;
 pub mod estimate;
-mod histogram;
+#[cfg(feature = "statistics")]
+mod input;
 mod interval;
-mod json_lines;
-mod latency;
+mod lines;
+#[cfg(feature = "statistics")]
 mod prices;
-mod provider_statistics;
-mod record;
-mod record_error;
-mod record_reader;
+#[cfg(feature = "statistics")]
+mod proportion;
 #[cfg(feature = "report")]
 pub mod report;
-mod rotating_file;
-mod statistics;
-mod tally;
-mod time_range;
-mod warning;
+#[cfg(feature = "statistics")]
+mod shadow;
+mod sink;
 
-pub use agreement::{Agreement, ContingencyTable, Kappa, PairedDifference};
-pub use histogram::ScoreHistogram;
-pub use interval::{ConfidenceInterval, Proportion};
-pub use json_lines::{JsonLinesSink, Retention};
-pub use latency::Latency;
+#[cfg(feature = "statistics")]
+pub use input::{Input, InputWatch};
+pub use interval::ConfidenceInterval;
+pub use lines::{
+    Arm, ExperimentHeader, Header, Line, Lost, Record, RecordError, RecordReader, validate_id,
+};
+#[cfg(feature = "statistics")]
 pub use prices::{MonthlyCost, Prices};
-pub use provider_statistics::ProviderStatistics;
-pub use record::{Record, validate_id};
-pub use record_error::RecordError;
-pub use record_reader::RecordReader;
-pub use statistics::Statistics;
-pub use tally::Tally;
-pub use warning::Warning;
+#[cfg(feature = "statistics")]
+pub use proportion::Proportion;
+#[cfg(feature = "statistics")]
+pub use shadow::{
+    Agreement, ContingencyTable, Day, Kappa, Latency, PairedDifference, ProviderDay,
+    ProviderStatistics, ScoreHistogram, Statistics, Tally, Warning,
+};
+pub use sink::{JsonLinesOptions, JsonLinesSink, Retention};

@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use human_check_compare::{JsonLinesSink, Record, RecordReader, Retention};
+use human_check_compare::{JsonLinesSink, Line, Record, RecordReader, Retention};
 use human_check_core::{
     Comparison, ComparisonSink, HumanCheck, HumanCheckExt, Observation, ObservedOutcome,
 };
@@ -41,6 +42,8 @@ fn comparison(reason: &str) -> Comparison {
         latency: Some(Duration::from_millis(7)),
     };
     Comparison {
+        route: None,
+        id: None,
         at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000),
         observations: vec![
             observation("turnstile", ObservedOutcome::Human),
@@ -56,7 +59,8 @@ fn read(path: &Path) -> (Vec<Record>, usize) {
     let (mut records, mut bad) = (Vec::new(), 0);
     while let Some((_, line)) = lines.read().unwrap() {
         match line {
-            Ok(record) => records.push(record),
+            Ok(Line::Comparison(record)) => records.push(record),
+            Ok(_) => {}
             Err(_) => bad += 1,
         }
     }
@@ -112,7 +116,10 @@ fn a_full_file_is_set_aside_and_the_oldest_goes() {
     let mut retention = Retention::default();
     retention.bytes = 1_000;
     retention.files = 2;
-    let sink = JsonLinesSink::open_with(&path, retention).unwrap();
+    let sink = JsonLinesSink::options()
+        .with_retention(retention)
+        .open(&path)
+        .unwrap();
     for _ in 0..100 {
         sink.record(comparison("expired"));
         sink.flush();
@@ -121,6 +128,7 @@ fn a_full_file_is_set_aside_and_the_oldest_goes() {
     let mut names: Vec<_> = std::fs::read_dir(&folder.0)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.ends_with(".lock"))
         .collect();
     names.sort();
     assert_eq!(
@@ -165,7 +173,10 @@ fn a_folder_that_vanishes_costs_its_records_and_comes_back() {
 #[test]
 fn a_full_disk_is_counted_and_does_not_panic() {
     // Every write to this device fails, as on a full disk.
-    let sink = JsonLinesSink::open("/dev/full").unwrap();
+    let folder = Folder::new("disk");
+    let path = folder.file("comparisons.jsonl");
+    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    let sink = JsonLinesSink::open(&path).unwrap();
     sink.record(comparison("expired"));
     sink.flush();
     assert_eq!((sink.written(), sink.lost()), (0, 1));
@@ -176,7 +187,12 @@ fn recording_never_waits_and_what_has_no_room_is_counted() {
     let folder = Folder::new("full");
     let mut retention = Retention::default();
     retention.waiting = 1;
-    let sink = Arc::new(JsonLinesSink::open_with(folder.file("c.jsonl"), retention).unwrap());
+    let sink = Arc::new(
+        JsonLinesSink::options()
+            .with_retention(retention)
+            .open(folder.file("c.jsonl"))
+            .unwrap(),
+    );
     let threads: Vec<_> = (0..4)
         .map(|_| {
             let sink = Arc::clone(&sink);
@@ -196,11 +212,13 @@ fn recording_never_waits_and_what_has_no_room_is_counted() {
 #[test]
 fn a_file_that_cannot_be_opened_is_a_wrong_configuration() {
     let error = JsonLinesSink::open("/no/such/folder/c.jsonl").unwrap_err();
-    assert_eq!(error.field(), "comparisons");
+    assert_eq!(error.field(), "file");
     let mut retention = Retention::default();
     retention.waiting = 0;
     assert_eq!(
-        JsonLinesSink::open_with("x", retention)
+        JsonLinesSink::options()
+            .with_retention(retention)
+            .open("x")
             .unwrap_err()
             .field(),
         "retention"
@@ -252,5 +270,187 @@ impl<C: HumanCheck> HumanCheck for Renamed<C> {
         submission: &human_check_core::Submission,
     ) -> Result<human_check_core::Verdict, human_check_core::CheckError> {
         self.0.check(submission).await
+    }
+}
+
+/// The sum of the losses that a file states, by reason.
+fn losses(path: &Path) -> BTreeMap<String, u64> {
+    let text = std::fs::read(path).unwrap();
+    let mut lines = RecordReader::new(&*text);
+    let mut sums = BTreeMap::new();
+    while let Some((_, line)) = lines.read().unwrap() {
+        if let Ok(Line::Lost(lost)) = line {
+            for (reason, count) in lost.by_reason {
+                *sums.entry(reason).or_default() += count;
+            }
+        }
+    }
+    sums
+}
+
+#[test]
+fn records_and_losses_are_all_that_was_sent_under_load() {
+    let folder = Folder::new("load");
+    let path = folder.file("comparisons.jsonl");
+    let mut retention = Retention::default();
+    retention.waiting = 4;
+    let options = JsonLinesSink::options().with_retention(retention);
+    let sink = Arc::new(options.open(&path).unwrap());
+    let senders: Vec<_> = (0..8)
+        .map(|_| {
+            let sink = Arc::clone(&sink);
+            std::thread::spawn(move || {
+                for _ in 0..2_000 {
+                    sink.record(comparison("invalid"));
+                }
+                sink.lost("in-flight");
+            })
+        })
+        .collect();
+    senders
+        .into_iter()
+        .for_each(|sender| sender.join().unwrap());
+    let dropped = sink.dropped();
+    drop(sink);
+    let ((records, bad), lost) = (read(&path), losses(&path));
+    assert_eq!(bad, 0);
+    assert_eq!(lost["in-flight"], 8);
+    assert_eq!(lost.get("queue").copied().unwrap_or(0), dropped);
+    let sum: u64 = lost.values().sum();
+    assert_eq!(records.len() as u64 + sum, 16_008);
+}
+
+#[test]
+fn two_writers_write_two_files() {
+    let folder = Folder::new("two");
+    let path = folder.file("comparisons.jsonl");
+    let first = JsonLinesSink::open(&path).unwrap();
+    let second = JsonLinesSink::open(&path).unwrap();
+    assert_eq!(first.path(), path);
+    assert_eq!(second.path(), folder.file("comparisons.jsonl.w2"));
+    for _ in 0..100 {
+        first.record(comparison("invalid"));
+        second.record(comparison("invalid"));
+    }
+    drop((first, second));
+    assert_eq!(read(&path).0.len(), 100);
+    assert_eq!(read(&folder.file("comparisons.jsonl.w2")).0.len(), 100);
+    // Now the first name is free again.
+    assert_eq!(JsonLinesSink::open(&path).unwrap().path(), path);
+}
+
+#[test]
+fn every_file_begins_with_a_header_and_no_two_are_equal() {
+    let folder = Folder::new("headers");
+    let path = folder.file("comparisons.jsonl");
+    let mut retention = Retention::default();
+    retention.bytes = 1_000;
+    let options = JsonLinesSink::options()
+        .with_retention(retention)
+        .with_config_digest("5d1e09");
+    let sink = options.open(&path).unwrap();
+    for _ in 0..12 {
+        sink.record(comparison("invalid"));
+        sink.flush();
+    }
+    drop(sink);
+    let first = |path: &Path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines().next().unwrap().to_owned()
+    };
+    let headers: Vec<_> = ["", ".1", ".2"]
+        .iter()
+        .map(|end| first(&folder.file(&format!("comparisons.jsonl{end}"))))
+        .collect();
+    for header in &headers {
+        let Line::Header(header) = Line::from_json(header.as_bytes()).unwrap() else {
+            panic!("{header} is no header")
+        };
+        assert_eq!(header.config.as_deref(), Some("5d1e09"));
+    }
+    assert!(headers[0] != headers[1] && headers[1] != headers[2]);
+}
+
+#[test]
+fn files_that_are_deleted_because_all_are_full_are_counted() {
+    let folder = Folder::new("rotated");
+    let path = folder.file("comparisons.jsonl");
+    let mut retention = Retention::default();
+    (retention.bytes, retention.files) = (1_000, 1);
+    let sink = JsonLinesSink::options()
+        .with_retention(retention)
+        .open(&path)
+        .unwrap();
+    for _ in 0..50 {
+        sink.record(comparison("invalid"));
+        sink.flush();
+    }
+    drop(sink);
+    let old = folder.file("comparisons.jsonl.1");
+    let kept = read(&path).0.len() + read(&old).0.len();
+    let sum: u64 = losses(&path).values().chain(losses(&old).values()).sum();
+    assert!(kept < 20, "{kept}");
+    assert_eq!(kept as u64 + sum, 50);
+}
+
+/// Runs this test binary again as a process that writes until it is killed.
+#[cfg(unix)]
+#[test]
+fn records_and_losses_are_all_that_was_sent_after_a_kill() {
+    let folder = Folder::new("kill");
+    let path = folder.file("comparisons.jsonl");
+    let mut sent = 0;
+    for _ in 0..5 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "writes_until_it_is_killed"])
+            .env("HUMAN_CHECK_TEST_FILE", &path)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let start = std::time::Instant::now();
+        while read_if_there(&path) < 200 {
+            assert!(start.elapsed() < Duration::from_secs(60));
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        sent = sent_by_ledger(&path);
+        let sink = JsonLinesSink::open(&path).unwrap();
+        drop(sink);
+        let (records, _) = read(&path);
+        let lost: u64 = losses(&path).values().sum();
+        assert_eq!(records.len() as u64 + lost, sent);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::remove_file(folder.file("comparisons.jsonl.lock")).unwrap();
+    }
+    assert!(sent >= 200);
+}
+
+#[cfg(unix)]
+fn read_if_there(path: &Path) -> usize {
+    std::fs::read_to_string(path)
+        .unwrap_or_default()
+        .lines()
+        .count()
+}
+
+/// How many records were sent, as the file beside the records says it.
+#[cfg(unix)]
+fn sent_by_ledger(path: &Path) -> u64 {
+    let bytes = std::fs::read(format!("{}.lock", path.display())).unwrap();
+    u64::from_le_bytes(bytes[..8].try_into().unwrap())
+}
+
+/// Not a test: the process that the test above kills.
+#[cfg(unix)]
+#[test]
+#[ignore = "runs as a process of another test"]
+fn writes_until_it_is_killed() {
+    let Some(path) = std::env::var_os("HUMAN_CHECK_TEST_FILE") else {
+        return;
+    };
+    let sink = JsonLinesSink::open(PathBuf::from(path)).unwrap();
+    loop {
+        sink.record(comparison("invalid"));
     }
 }

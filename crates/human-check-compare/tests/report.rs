@@ -15,7 +15,7 @@ fn report(first: &str) -> Report {
         outcome: if passed {
             ObservedOutcome::Human
         } else {
-            ObservedOutcome::NotHuman("expired".to_owned())
+            ObservedOutcome::NotHuman("score-too-low".to_owned())
         },
         score: Some(score),
         latency: Some(Duration::from_millis(40)),
@@ -23,8 +23,9 @@ fn report(first: &str) -> Report {
     // Not read from a file, which could not hold such names.
     let records: Vec<_> = (0..20_u8)
         .map(|n| Record {
-            id: None,
             comparison: Comparison {
+                route: None,
+                id: None,
                 at: SystemTime::UNIX_EPOCH,
                 observations: vec![
                     observation(first, n % 2 == 0, f64::from(n) / 20.0),

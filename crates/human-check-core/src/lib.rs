@@ -6,6 +6,7 @@ mod clock;
 mod combinators;
 mod config_error;
 mod counter;
+mod experiment;
 mod in_flight;
 mod policy;
 mod random;
@@ -50,6 +51,7 @@ pub use combinators::{
 #[cfg(feature = "tokio")]
 pub use combinators::{RetryUnsent, Shadow, Timeout};
 pub use config_error::ConfigError;
+pub use experiment::{Assignment, EventSink, ExperimentEvent, FunnelStep, Receipt, ReceiptError};
 pub use policy::Policy;
 #[cfg(all(feature = "replay", feature = "tokio"))]
 pub use stores::TimeoutStore;

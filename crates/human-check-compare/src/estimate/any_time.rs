@@ -1,9 +1,9 @@
 use statrs::function::beta::ln_beta;
 
 use super::root::root;
-use super::strata::{Stratum, strata_at_any_time};
+use super::width::width_factor;
 use super::{ALPHA, Count, MIN_UNITS};
-use crate::ConfidenceInterval;
+use crate::interval::ConfidenceInterval;
 use crate::interval::float;
 
 /// Returns the logarithm of how much likelier the mixture of all shares makes `share` than the share
@@ -16,7 +16,7 @@ pub(super) fn log_mixture(share: Count, p: f64) -> f64 {
     ln_beta(1.0 + x, 1.0 + rest) - times_log(x, p.ln()) - times_log(rest, (-p).ln_1p())
 }
 
-/// Returns an interval of a share that holds at all looks together, or `None` when there is nobody.
+/// Returns an interval of a share that holds at all looks together, or `None` when there are no visitors.
 ///
 /// It has all shares against which the evidence stays below 20 to 1 (H. Robbins, *Statistical
 /// methods related to the law of the iterated logarithm*, Annals of Mathematical Statistics 41,
@@ -44,28 +44,6 @@ pub fn paired_log_evidence(first_only: u64, second_only: u64) -> f64 {
     log_mixture(Count::new(first_only, first_only + second_only), 0.5)
 }
 
-/// Returns how many standard errors an interval has to each side that holds at all looks together,
-/// after `units` units: what takes the place of 1.96.
-///
-/// It is smallest near `tuned_to` units (I. Waudby-Smith, D. Arbour, R. Sinha, E. H. Kennedy, A.
-/// Ramdas, *Time-uniform central limit theory and asymptotic confidence sequences*, Annals of
-/// Statistics 52, 2024).
-pub fn width_factor(units: u64, tuned_to: u64) -> f64 {
-    factor(float(units.max(1)), rho2(tuned_to))
-}
-
-/// Returns the parameter with which the sequence is tightest near `tuned_to` units.
-pub(super) fn rho2(tuned_to: u64) -> f64 {
-    let log = -2.0 * ALPHA.ln();
-    (log + (log + 1.0).ln()) / float(tuned_to.max(1))
-}
-
-/// Returns the factor of the width after `units` units.
-pub(super) fn factor(units: f64, rho2: f64) -> f64 {
-    let t = units * rho2;
-    (2.0 * (t + 1.0) / t * ((t + 1.0).sqrt() / ALPHA).ln()).sqrt()
-}
-
 /// Returns the interval of the difference of two paired shares, first minus second, that holds at
 /// all looks together. `None` before 100 pairs.
 ///
@@ -89,13 +67,4 @@ pub fn paired_at_any_time(
         low: difference - half,
         high: difference + half,
     })
-}
-
-/// Returns the interval of the difference of the shares of two randomised arms, first minus second,
-/// that holds at all looks together. `None` before each arm has 100 visitors.
-///
-/// The variance counts one success and one failure more in each arm. `tuned_to` is the number of
-/// visitors of both arms for which it is tightest, chosen before the first look.
-pub fn arms_at_any_time(first: Count, second: Count, tuned_to: u64) -> Option<ConfidenceInterval> {
-    strata_at_any_time(&[Stratum { first, second }], tuned_to)
 }

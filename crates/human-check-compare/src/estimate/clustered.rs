@@ -2,7 +2,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::share::wilson;
 use super::{ALPHA, Count};
-use crate::ConfidenceInterval;
+use crate::interval::ConfidenceInterval;
 use crate::interval::float;
 
 /// A share of visits, where several visits may be those of one visitor.
@@ -52,7 +52,7 @@ pub fn clustered_share(clusters: &[Count]) -> Option<ClusteredShare> {
     }
     let apart = |c: &Count| (float(c.count) - share * float(c.of)).powi(2);
     let variance = number / (number - 1.0) * filled().map(apart).sum::<f64>() / (n * n);
-    // Where nobody or everybody passed there is no variance to see, but visits of one visitor may
+    // Where none or all passed there is no variance to see, but visits of one visitor may
     // still be alike.
     let kish = n * n / filled().map(|c| float(c.of).powi(2)).sum::<f64>();
     let effective_size = match share > 0.0 && share < 1.0 {

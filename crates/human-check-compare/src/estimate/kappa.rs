@@ -1,19 +1,22 @@
 use statrs::distribution::{Beta, ContinuousCDF};
 
+use crate::interval::ConfidenceInterval;
 use crate::interval::float;
-use crate::{ConfidenceInterval, ContingencyTable};
 
 /// The number of points at which the posterior distribution is computed.
 const POINTS: u32 = 4_096;
 
 /// Returns the interval of Cohen's kappa, or `None` without pairs.
 ///
+/// `table` counts the visitors that both providers passed, only the first, only the second, and
+/// neither.
+///
 /// It goes from the smaller lower end to the larger upper end of two posterior distributions of
 /// kappa: those with a quarter and with half a visitor more in each cell of the table. The
 /// large-sample interval of textbooks holds 1 % instead of 95 % where providers seldom disagree;
 /// this one held 93 % or more everywhere it was tried, see docs/reference/statistics.md.
-pub fn kappa_interval(table: ContingencyTable) -> Option<ConfidenceInterval> {
-    if table.pairs() == 0 {
+pub fn kappa_interval(table: [u64; 4]) -> Option<ConfidenceInterval> {
+    if table == [0; 4] {
         return None;
     }
     let (quarter, half) = (posterior(table, 0.25)?, posterior(table, 0.5)?);
@@ -29,14 +32,8 @@ pub fn kappa_interval(table: ContingencyTable) -> Option<ConfidenceInterval> {
 /// The distribution of the four shares is that of Dirichlet. It is drawn at the points of Halton with
 /// the bases 2, 3 and 5, by breaking off one share after the other, so the same table always has the
 /// same interval.
-pub(super) fn posterior(table: ContingencyTable, prior: f64) -> Option<ConfidenceInterval> {
-    let cells = [
-        table.both_human,
-        table.first_only,
-        table.second_only,
-        table.both_not,
-    ];
-    let [yy, yn, ny, nn] = cells.map(|cell| float(cell) + prior);
+pub(super) fn posterior(table: [u64; 4], prior: f64) -> Option<ConfidenceInterval> {
+    let [yy, yn, ny, nn] = table.map(|cell| float(cell) + prior);
     let breaks = [
         Beta::new(yy, yn + ny + nn).ok()?,
         Beta::new(yn, ny + nn).ok()?,

@@ -13,35 +13,52 @@
 //! assert!(always.low < once.low && once.high < always.high);
 //! ```
 
+#[cfg(feature = "statistics")]
 mod any_time;
 mod arms;
+#[cfg(feature = "statistics")]
 mod clustered;
-#[cfg(test)]
+#[cfg(all(test, feature = "statistics"))]
 mod golden;
+#[cfg(feature = "statistics")]
 mod kappa;
+#[cfg(feature = "statistics")]
 mod paired;
+#[cfg(feature = "statistics")]
 mod plan;
+#[cfg(feature = "statistics")]
 mod quantile;
+#[cfg(feature = "statistics")]
 mod root;
 mod share;
+#[cfg(feature = "statistics")]
 mod split;
 mod strata;
+mod width;
 
-pub use any_time::{
-    arms_at_any_time, paired_at_any_time, paired_log_evidence, share_at_any_time, width_factor,
-};
-pub use arms::arms_at_one_look;
+#[cfg(feature = "statistics")]
+pub use any_time::{paired_at_any_time, paired_log_evidence, share_at_any_time};
+pub use arms::{arms_at_any_time, arms_at_one_look};
+#[cfg(feature = "statistics")]
 pub use clustered::{ClusteredShare, clustered_difference, clustered_share};
+#[cfg(feature = "statistics")]
 pub use kappa::kappa_interval;
+#[cfg(feature = "statistics")]
 pub use paired::{mcnemar_mid_p, paired_at_one_look};
+#[cfg(feature = "statistics")]
 pub use plan::{
     arm_size, arm_size_at_any_time, paired_size, paired_size_at_any_time,
     smallest_paired_difference,
 };
+#[cfg(feature = "statistics")]
 pub use quantile::{quantile_at_any_time, quantile_at_one_look};
-pub use share::{Count, exact_share, wilson_share};
+#[cfg(feature = "statistics")]
+pub use share::exact_share;
+pub use share::{Count, wilson_share};
+#[cfg(feature = "statistics")]
 pub use split::{SPLIT_ALARM, split_log_evidence};
-pub use strata::{Stratum, strata_at_any_time, strata_at_one_look};
+pub use strata::{Stratum, strata_at_any_time, strata_at_one_look, strata_difference};
+pub use width::width_factor;
 
 /// The two-sided 95 % quantile of the normal distribution.
 pub(crate) const Z: f64 = 1.959_963_984_540_054;

@@ -2,7 +2,7 @@ use statrs::distribution::{Binomial, Discrete, DiscreteCDF};
 
 use super::Z;
 use super::root::root;
-use crate::ConfidenceInterval;
+use crate::interval::ConfidenceInterval;
 use crate::interval::float;
 
 /// Returns the interval of the difference of two shares of the same visitors, first minus second,

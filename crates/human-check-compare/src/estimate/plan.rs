@@ -1,8 +1,8 @@
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::Z;
-use super::any_time::{factor, rho2};
 use super::root::root;
+use super::width::{factor, rho2};
 
 /// The largest number of visitors that is planned with.
 const MAX_SIZE: f64 = 1e12;

@@ -1,8 +1,11 @@
 use serde::Serialize;
+#[cfg(feature = "statistics")]
 use statrs::distribution::{Beta, ContinuousCDF};
 
-use super::{ALPHA, Z};
-use crate::ConfidenceInterval;
+#[cfg(feature = "statistics")]
+use super::ALPHA;
+use super::Z;
+use crate::interval::ConfidenceInterval;
 use crate::interval::float;
 
 /// How many of a number of visitors did something.
@@ -24,20 +27,20 @@ impl Count {
         }
     }
 
-    /// Returns the share, or `None` when there is nobody.
+    /// Returns the share, or `None` when there are no visitors.
     pub fn share(self) -> Option<f64> {
         (self.of > 0).then(|| float(self.count) / float(self.of))
     }
 
     /// Returns the variance of the share, with one success and one failure more, so that it is not 0
     /// when all or none succeed.
-    pub(super) fn smoothed_variance(self) -> f64 {
+    pub(crate) fn smoothed_variance(self) -> f64 {
         let share = (float(self.count) + 1.0) / (float(self.of) + 2.0);
         share * (1.0 - share) / float(self.of)
     }
 }
 
-/// Returns Wilson's score interval of a share, or `None` when there is nobody.
+/// Returns Wilson's score interval of a share, or `None` when there are no visitors.
 ///
 /// It is close to 95 % for few visitors and for shares near 0 and 1, too, and a little below for
 /// some (E. B. Wilson, *Probable inference, the law of succession, and statistical inference*, JASA
@@ -61,10 +64,11 @@ pub(super) fn wilson(p: f64, n: f64, z: f64) -> ConfidenceInterval {
     }
 }
 
-/// Returns the interval of Clopper and Pearson of a share, or `None` when there is nobody.
+/// Returns the interval of Clopper and Pearson of a share, or `None` when there are no visitors.
 ///
 /// It never holds less than 95 %, so it is the one where something is decided (C. J. Clopper, E. S.
 /// Pearson, *The use of confidence or fiducial limits*, Biometrika 26, 1934).
+#[cfg(feature = "statistics")]
 pub fn exact_share(share: Count) -> Option<ConfidenceInterval> {
     share.share()?;
     let (x, rest) = (float(share.count), float(share.of - share.count));

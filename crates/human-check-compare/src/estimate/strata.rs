@@ -1,7 +1,7 @@
 use super::MIN_UNITS;
-use super::any_time::width_factor;
 use super::share::{Count, wilson_share};
-use crate::ConfidenceInterval;
+use super::width::width_factor;
+use crate::interval::ConfidenceInterval;
 use crate::interval::float;
 
 /// The visitors of two arms in one step of a ramp, during which the weights were the same.
@@ -47,7 +47,7 @@ fn weighted(strata: &[Stratum]) -> Vec<Weighted> {
 
 /// Returns the estimate of the difference of two arms, first minus second. `None` when no step has
 /// visitors of both.
-pub(crate) fn difference(strata: &[Stratum]) -> Option<f64> {
+pub fn strata_difference(strata: &[Stratum]) -> Option<f64> {
     let steps = weighted(strata);
     (!steps.is_empty()).then(|| steps.iter().map(|s| s.weight * s.difference).sum())
 }
@@ -58,7 +58,7 @@ pub(crate) fn difference(strata: &[Stratum]) -> Option<f64> {
 /// With one step it is [`arms_at_one_look`](super::arms_at_one_look). With several, the distances to
 /// the ends of the Wilson intervals are combined with the squares of the steps' weights.
 pub fn strata_at_one_look(strata: &[Stratum]) -> Option<ConfidenceInterval> {
-    let middle = difference(strata)?;
+    let middle = strata_difference(strata)?;
     let (mut below, mut above) = (0.0, 0.0);
     for step in weighted(strata) {
         let (first, second) = (step.stratum.first, step.stratum.second);
@@ -86,7 +86,7 @@ pub fn strata_at_any_time(strata: &[Stratum], tuned_to: u64) -> Option<Confidenc
     if first.min(second) < MIN_UNITS {
         return None;
     }
-    let middle = difference(strata)?;
+    let middle = strata_difference(strata)?;
     let variance: f64 = weighted(strata)
         .iter()
         .map(|step| {
@@ -105,8 +105,8 @@ pub fn strata_at_any_time(strata: &[Stratum], tuned_to: u64) -> Option<Confidenc
 mod tests {
     use super::*;
 
-    /// Nine in ten of the second arm's visitors came on the days of the later step, on which nobody
-    /// completes often. The arms are alike in each step.
+    /// Nine in ten of the second arm's visitors came on the days of the later step, on which fewer
+    /// visitors complete. The arms are alike in each step.
     #[test]
     fn a_difference_of_the_days_is_no_difference_of_the_arms() {
         let step = |n1, n2, share: f64| {
@@ -118,7 +118,7 @@ mod tests {
             }
         };
         let steps = [step(9_900, 100, 0.9), step(1_000, 1_000, 0.5)];
-        assert!(difference(&steps).unwrap().abs() < 1e-12);
+        assert!(strata_difference(&steps).unwrap().abs() < 1e-12);
         for interval in [
             strata_at_one_look(&steps),
             strata_at_any_time(&steps, 12_000),
@@ -158,6 +158,6 @@ mod tests {
             strata_at_one_look(&[one, both])
         );
         assert_eq!(strata_at_one_look(&[one]), None);
-        assert_eq!(difference(&[]), None);
+        assert_eq!(strata_difference(&[]), None);
     }
 }

@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use super::escaped::escaped;
 use super::plot::{PlotText, bars};
-use super::{Report, period, tables};
+use super::{Report, differences, period, tables};
 
 /// The style of the page. It overrides the colours of the plots, which are attributes.
 const STYLE: &str = "
@@ -39,6 +39,9 @@ pub fn html(report: &Report) -> String {
         page.push_str("</ul></section>");
     }
     let _ = write!(page, "<p>{}</p>", escaped(&period(statistics)));
+    for sentence in differences(statistics) {
+        let _ = write!(page, "<p><strong>{}</strong></p>", escaped(&sentence));
+    }
     for table in tables(report) {
         let _ = write!(
             page,
@@ -46,7 +49,7 @@ pub fn html(report: &Report) -> String {
             escaped(table.title)
         );
         for name in table.header {
-            let _ = write!(page, "<th scope=\"col\">{}</th>", escaped(name));
+            let _ = write!(page, "<th scope=\"col\">{}</th>", escaped(&name));
         }
         page.push_str("</tr></thead><tbody>");
         for row in table.rows {

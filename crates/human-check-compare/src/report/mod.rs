@@ -88,13 +88,84 @@ fn period(statistics: &Statistics) -> String {
     }
 }
 
+/// Returns one sentence for each two providers: how many more visitors the first one passed.
+fn differences(statistics: &Statistics) -> Vec<String> {
+    let points = |share: f64| format!("{:.1}", share * 100.0);
+    let sentence = |pair: &crate::Agreement| {
+        let (first, second) = (&pair.first, &pair.second);
+        let difference = pair.difference?;
+        let (better, other, sign) = match difference.difference < 0.0 {
+            true => (second, first, -1.0),
+            false => (first, second, 1.0),
+        };
+        let ends = [
+            difference.one_look.low * sign,
+            difference.one_look.high * sign,
+        ];
+        let (low, high) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+        let p = match difference.mid_p {
+            p if p < 0.001 => "p < 0.001".to_owned(),
+            p => format!("p = {p:.3}"),
+        };
+        let apart = points(difference.difference.abs());
+        let (low, high, pairs) = (points(low), points(high), pair.table.pairs());
+        Some(match low.starts_with('-') {
+            false if difference.mid_p < 0.05 => format!(
+                "Of {pairs} visitors that both judged, {better} passed {apart} percentage points more than {other}: between {low} and {high} (Tango's 95 % interval, one look; McNemar's mid-{p})."
+            ),
+            _ => format!(
+                "Of {pairs} visitors that both judged, chance explains the difference: {better} passed {apart} percentage points more than {other}, between {low} and {high} (Tango's 95 % interval, one look; McNemar's mid-{p})."
+            ),
+        })
+    };
+    statistics.pairs.iter().filter_map(sentence).collect()
+}
+
+/// Returns the table of the days.
+fn days(statistics: &Statistics) -> Tabular {
+    let mut header = vec![
+        "day (UTC)".to_owned(),
+        "records".to_owned(),
+        "lost".to_owned(),
+    ];
+    for provider in &statistics.providers {
+        header.push(format!("{} passed", provider.provider));
+        header.push(format!("{} failed", provider.provider));
+    }
+    let rows = statistics.days.iter().map(|day| {
+        let mut row = vec![
+            day.day.clone(),
+            day.records.to_string(),
+            day.lost.to_string(),
+        ];
+        for counts in &day.providers {
+            let passed = Proportion::new(counts.human, counts.human + counts.refused);
+            row.push(passed.map_or("–".to_owned(), |passed| {
+                format!("{:.1} %", passed.share * 100.0)
+            }));
+            row.push(counts.failed.to_string());
+        }
+        row
+    });
+    Tabular {
+        title: "Days",
+        note: "",
+        header,
+        rows: rows.collect(),
+    }
+}
+
 /// A table that both the terminal and the page show.
 struct Tabular {
     title: &'static str,
     /// The text below the table.
     note: &'static str,
-    header: Vec<&'static str>,
+    header: Vec<String>,
     rows: Vec<Vec<String>>,
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// Returns the tables of a report, in the order of the page.
@@ -108,6 +179,9 @@ fn tables(report: &Report) -> Vec<Tabular> {
         row("human".to_owned(), p.human);
         for (reason, count) in &p.not_human {
             row(format!("not-human: {reason}"), *count);
+        }
+        for (reason, count) in &p.unusable {
+            row(format!("unusable: {reason}"), *count);
         }
         for (kind, reasons) in &p.failed {
             for (reason, count) in reasons {
@@ -128,12 +202,23 @@ fn tables(report: &Report) -> Vec<Tabular> {
             p.calls().to_string(),
             p.verdicts().to_string(),
             percent(p.pass_rate),
-            p.failures().to_string(),
+            p.unusable_total().to_string(),
+            (p.failures() - p.circuit_open).to_string(),
+            p.circuit_open.to_string(),
             ms(|l| l.p50),
             ms(|l| l.p90),
             ms(|l| l.p95),
             ms(|l| l.p99),
         ]
+    });
+    let failures = providers.clone().filter_map(|p| {
+        let latency = p.failure_latency?;
+        Some(vec![
+            p.provider.clone(),
+            latency.count.to_string(),
+            format!("{:.1}", latency.p50),
+            format!("{:.1}", latency.p95),
+        ])
     });
     let pairs = statistics.pairs.iter().map(|pair| {
         let table = pair.table;
@@ -151,22 +236,38 @@ fn tables(report: &Report) -> Vec<Tabular> {
     let mut tables = vec![
         Tabular {
             title: "Providers",
-            note: "Pass rates with Wilson's 95 % interval. Latencies in milliseconds, by nearest rank, failures included.",
-            header: vec![
-                "provider", "called", "judged", "passed", "failed", "p50", "p90", "p95", "p99",
-            ],
+            note: "Pass rates with Wilson's 95 % interval. Unusable tokens (expired, used before, malformed) are neither passed nor refused. Latencies of replies, in milliseconds, by nearest rank.",
+            header: names(&[
+                "provider",
+                "called",
+                "judged",
+                "passed",
+                "unusable",
+                "failed",
+                "circuit open",
+                "p50",
+                "p90",
+                "p95",
+                "p99",
+            ]),
             rows: summary.collect(),
         },
         Tabular {
             title: "Outcomes",
             note: "",
-            header: vec!["provider", "outcome", "visitors"],
+            header: names(&["provider", "outcome", "visitors"]),
             rows: outcomes,
+        },
+        Tabular {
+            title: "Failed calls",
+            note: "Latencies of calls that failed, in milliseconds. Calls that an open circuit breaker stopped are not among them.",
+            header: names(&["provider", "failed", "p50", "p95"]),
+            rows: failures.collect(),
         },
         Tabular {
             title: "Agreement",
             note: "Visitors that both providers judged; those that one of the two did not judge are excluded. Cohen's kappa with the 95 % interval of its posterior distribution. Agreement does not show which provider is right.",
-            header: vec![
+            header: names(&[
                 "first / second",
                 "both human",
                 "only first",
@@ -175,10 +276,14 @@ fn tables(report: &Report) -> Vec<Tabular> {
                 "excluded",
                 "agreed",
                 "kappa",
-            ],
+            ]),
             rows: pairs.collect(),
         },
     ];
+    tables.retain(|table| !table.rows.is_empty());
+    if statistics.days.len() > 1 {
+        tables.push(days(statistics));
+    }
     if !report.costs.is_empty() {
         let costs = report.costs.iter().map(|cost| {
             vec![
@@ -190,7 +295,7 @@ fn tables(report: &Report) -> Vec<Tabular> {
         tables.push(Tabular {
             title: "Cost per month",
             note: PRICES_NOTE,
-            header: vec!["provider", "checks", "cost"],
+            header: names(&["provider", "checks", "cost"]),
             rows: costs.collect(),
         });
     }

@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 
-use super::{Report, period, tables};
+use super::{Report, differences, period, tables};
 
 /// Returns the report as text for a terminal, up to 120 columns wide: the warnings, the tables, and
 /// the distribution of each provider's scores.
@@ -12,6 +12,9 @@ pub fn terminal(report: &Report) -> String {
     for warning in &statistics.warnings {
         // Writing to a string never fails.
         let _ = writeln!(text, "warning: {warning}");
+    }
+    for sentence in differences(statistics) {
+        let _ = writeln!(text, "{sentence}");
     }
     for tabular in tables(report) {
         let mut table = Table::new();

@@ -53,4 +53,6 @@ struct NoSink;
 
 impl ComparisonSink for NoSink {
     fn record(&self, _: Comparison) {}
+
+    fn lost(&self, _: &'static str) {}
 }

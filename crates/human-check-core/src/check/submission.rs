@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::{FactKind, Facts, Provider, Reason, Refusal};
 
@@ -37,6 +38,8 @@ pub struct Submission {
     user_agent: Option<String>,
     action: Option<Cow<'static, str>>,
     binding: Option<String>,
+    route: Option<Arc<str>>,
+    record_id: Option<Arc<str>>,
 }
 
 #[derive(Clone)]
@@ -140,6 +143,24 @@ impl Submission {
     #[must_use]
     pub fn with_expected_binding(mut self, binding: impl Into<String>) -> Self {
         self.binding = Some(binding.into());
+        self
+    }
+
+    /// Sets the label of the route, for the records of a [`Shadow`](crate::Shadow). Default none. A
+    /// guard sets it.
+    #[must_use]
+    pub fn with_route(mut self, route: impl Into<Arc<str>>) -> Self {
+        self.route = Some(route.into());
+        self
+    }
+
+    /// Sets an id under which a [`Shadow`](crate::Shadow) records its comparison, so that the
+    /// application can join it with what it knows. Default none.
+    ///
+    /// It must not be a token or an address: records keep it.
+    #[must_use]
+    pub fn with_record_id(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.record_id = Some(id.into());
         self
     }
 
@@ -274,6 +295,16 @@ impl Submission {
     /// Returns the visitor's user agent, if it is known.
     pub fn user_agent(&self) -> Option<&str> {
         self.user_agent.as_deref()
+    }
+
+    /// Returns the label of the route.
+    pub fn route(&self) -> Option<&Arc<str>> {
+        self.route.as_ref()
+    }
+
+    /// Returns the id for the records of a shadow.
+    pub fn record_id(&self) -> Option<&Arc<str>> {
+        self.record_id.as_ref()
     }
 
     /// Returns the action that the route expects.

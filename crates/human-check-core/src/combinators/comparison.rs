@@ -1,4 +1,5 @@
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::{CheckError, Provider, Verdict};
@@ -11,6 +12,11 @@ use crate::{CheckError, Provider, Verdict};
 pub struct Comparison {
     /// When the comparison was made.
     pub at: SystemTime,
+    /// The label of the route, if the check is that of a guard.
+    pub route: Option<Arc<str>>,
+    /// The id that the application gave, from
+    /// [`Submission::with_record_id`](crate::Submission::with_record_id).
+    pub id: Option<Arc<str>>,
     /// One observation for each provider. In a shadow the first one is that of the check that
     /// decided.
     pub observations: Vec<Observation>,
@@ -117,6 +123,10 @@ impl Observation {
 ///             self.0.fetch_add(1, Ordering::Relaxed);
 ///         }
 ///     }
+///
+///     fn lost(&self, reason: &'static str) {
+///         println!("a comparison was lost: {reason}");
+///     }
 /// }
 /// ```
 pub trait ComparisonSink: Debug + Send + Sync + 'static {
@@ -125,10 +135,22 @@ pub trait ComparisonSink: Debug + Send + Sync + 'static {
     /// It must not block and must not panic, because it runs in the program that serves visitors.
     /// An implementation that cannot keep up drops comparisons and counts them.
     fn record(&self, comparison: Comparison);
+
+    /// Receives that one comparison could not be made, and why: `in-flight` (too many others at once)
+    /// or `no-runtime`.
+    ///
+    /// Comparisons are lost in busy hours, so what is left does not represent all visitors. An
+    /// implementation passes the number on to the readers of the comparisons. It must not block and
+    /// must not panic.
+    fn lost(&self, reason: &'static str);
 }
 
-impl<S: ComparisonSink + ?Sized> ComparisonSink for std::sync::Arc<S> {
+impl<S: ComparisonSink + ?Sized> ComparisonSink for Arc<S> {
     fn record(&self, comparison: Comparison) {
         (**self).record(comparison);
+    }
+
+    fn lost(&self, reason: &'static str) {
+        (**self).lost(reason);
     }
 }

@@ -2,7 +2,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ use crate::{
 /// and its panics do not reach the visitor. If the visitor sent no token for it, the comparison
 /// says so. A submission that the first check refuses without a call is not compared.
 ///
-/// A comparison beyond [`with_max_in_flight`](Self::with_max_in_flight) is dropped and counted.
-/// Nothing is queued.
+/// A comparison beyond [`with_max_in_flight`](Self::with_max_in_flight) is lost: nothing is queued.
+/// The sink learns of it, and the log says when it began.
 ///
 /// ```
 /// use human_check_core::{ComparisonSink, ConfigError, HumanCheck, Shadow};
@@ -41,7 +41,7 @@ use crate::{
 /// ```
 ///
 /// With the feature `metrics` it counts `human_check_comparisons_total{first,second}` and
-/// `human_check_comparisons_dropped_total{reason}`, where `reason` is `full` or `no-runtime`.
+/// `human_check_comparisons_dropped_total{reason}`, where `reason` is `in-flight` or `no-runtime`.
 ///
 /// It needs a tokio runtime with its timer. Dropping its future before the first check has returned
 /// makes no comparison. A comparison that has begun continues.
@@ -61,6 +61,8 @@ struct Second<B, S> {
     timeout: Duration,
     max_in_flight: usize,
     in_flight: AtomicUsize,
+    /// Whether the log has said that comparisons are lost.
+    losing: AtomicBool,
     clock: Arc<dyn Clock>,
 }
 
@@ -104,6 +106,7 @@ impl<A: HumanCheck, B: HumanCheck, S: ComparisonSink> Shadow<A, B, S> {
                 timeout: Duration::from_secs(5),
                 max_in_flight: 64,
                 in_flight: AtomicUsize::new(0),
+                losing: AtomicBool::new(false),
                 clock: Arc::new(SystemClock),
             }),
             share: 1.0,
@@ -160,15 +163,16 @@ impl<A: HumanCheck, B: HumanCheck, S: ComparisonSink> Shadow<A, B, S> {
     fn compare(&self, submission: &Submission, first: Observation) {
         let second = &self.second;
         let Some(permit) = Permit::take(second) else {
-            return dropped("full");
+            return second.lost("in-flight");
         };
         let Ok(runtime) = Handle::try_current() else {
-            return dropped("no-runtime");
+            return second.lost("no-runtime");
         };
         let own = submission.retain_providers(second.check.providers());
         // An expectation that the second provider can never meet would always refuse.
         let own = own.without_unmeetable_expectations(second.check.capabilities());
         let at = second.clock.now();
+        let (route, id) = (submission.route().cloned(), submission.record_id().cloned());
         // The task is detached. Its own timeout ends it.
         drop(runtime.spawn(async move {
             let second = permit.second();
@@ -176,6 +180,8 @@ impl<A: HumanCheck, B: HumanCheck, S: ComparisonSink> Shadow<A, B, S> {
             count!("human_check_comparisons_total", "first" => outcome_label(&first), "second" => outcome_label(&observation));
             second.sink.record(Comparison {
                 at,
+                route,
+                id,
                 observations: vec![first, observation],
             });
         }));
@@ -205,6 +211,23 @@ impl<B: HumanCheck, S> Second<B, S> {
                 Err(_) => failed(ErrorKind::Unavailable, "timeout"),
             };
         Observation::of(addressed_to, &outcome, start.elapsed())
+    }
+}
+
+impl<B, S: ComparisonSink> Second<B, S> {
+    /// Counts and logs a comparison that was not made. The log says once that it began, and once that
+    /// a comparison is made again.
+    fn lost(&self, reason: &'static str) {
+        count!("human_check_comparisons_dropped_total", "reason" => reason);
+        self.sink.lost(reason);
+        if !self.losing.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: "human_check",
+                reason,
+                max_in_flight = self.max_in_flight,
+                "comparisons are lost: too many are in flight at once"
+            );
+        }
     }
 }
 
@@ -242,12 +265,6 @@ impl<B, S> Drop for Permit<B, S> {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Counts and logs a comparison that was not made.
-fn dropped(reason: &'static str) {
-    count!("human_check_comparisons_dropped_total", "reason" => reason);
-    tracing::debug!(target: "human_check", reason, "a comparison was dropped");
 }
 
 /// Returns the value of a metric label: the outcome without its reason.

@@ -40,6 +40,8 @@ impl ComparisonSink for Sink {
         // The channel has room for one comparison of each visitor.
         let _ = self.0.try_send(comparison);
     }
+
+    fn lost(&self, _: &'static str) {}
 }
 
 /// The query of the page: the names of the two providers.

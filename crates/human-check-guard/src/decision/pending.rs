@@ -68,6 +68,7 @@ impl Inspected {
                 {
                     submission = submission.with_expected_action(action.clone());
                 }
+                submission = submission.with_route(Arc::clone(&guard.policy().name));
                 if let Some(ip) = self.client_ip.filter(|ip| is_public(*ip)) {
                     submission = submission.with_client_ip(ip);
                 }

@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use human_check_core::{Capabilities, ConfigError, ErrorKind, FactKind, Policy, Support};
@@ -24,7 +25,7 @@ use crate::Trigger;
 /// ```
 #[derive(Clone, Debug)]
 pub struct RoutePolicy {
-    pub(crate) name: Cow<'static, str>,
+    pub(crate) name: Arc<str>,
     pub(crate) action: Option<Cow<'static, str>>,
     pub(crate) requires: Option<Policy>,
     pub(crate) fail_open: FailOpen,
@@ -69,7 +70,7 @@ impl FailOpen {
 impl RoutePolicy {
     fn new(name: impl Into<Cow<'static, str>>, fail_open: FailOpen) -> Self {
         Self {
-            name: name.into(),
+            name: name.into().into(),
             action: None,
             requires: None,
             fail_open,

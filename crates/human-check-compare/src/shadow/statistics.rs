@@ -1,6 +1,7 @@
 use serde::Serialize;
 
-use crate::{Agreement, ProviderStatistics, Warning};
+use super::{Agreement, Day, ProviderStatistics, Warning};
+use crate::Input;
 
 /// The statistics of a set of records: outcomes, scores and latencies of each provider, and the
 /// agreement of each two.
@@ -25,4 +26,8 @@ pub struct Statistics {
     pub providers: Vec<ProviderStatistics>,
     /// One for each two providers.
     pub pairs: Vec<Agreement>,
+    /// What happened on each day, in UTC. At most 400 days.
+    pub days: Vec<Day>,
+    /// What was read, and what is missing.
+    pub input: Input,
 }

@@ -4,8 +4,7 @@ use serde::Serialize;
 
 /// The distribution of the latencies of a provider's checks, in milliseconds.
 ///
-/// Percentiles are by nearest rank, so each is a latency that occurred. Checks without a verdict
-/// count, too.
+/// Percentiles are by nearest rank, so each is a latency that occurred.
 ///
 /// ```
 /// use human_check_compare::Latency;

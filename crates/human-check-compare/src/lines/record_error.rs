@@ -25,6 +25,14 @@ impl RecordError {
         }
     }
 
+    /// Creates an error about one member.
+    pub(crate) fn about(member: &str, problem: &str, remedy: &'static str) -> Self {
+        Self {
+            problem: Cow::Owned(format!("`{member}` {problem}")),
+            remedy,
+        }
+    }
+
     /// Creates the error of a line that could not be parsed. It repeats no text of the line.
     pub(crate) fn json(error: &serde_json::Error) -> Self {
         let message = error.to_string();

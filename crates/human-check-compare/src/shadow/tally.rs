@@ -4,12 +4,11 @@ use std::time::SystemTime;
 use human_check_core::{Observation, ObservedOutcome};
 use jiff::Timestamp;
 
-use crate::latency::Latencies;
-use crate::time_range::TimeRange;
-use crate::{
-    Agreement, ContingencyTable, Proportion, ProviderStatistics, Record, ScoreHistogram,
-    Statistics, Warning,
-};
+use super::days::{Days, ProviderDay};
+use super::latency::Latencies;
+use super::time_range::TimeRange;
+use super::{Agreement, ContingencyTable, ProviderStatistics, ScoreHistogram, Statistics, Warning};
+use crate::{Input, Line, Lost, Proportion, Record};
 
 /// The maximum number of providers. It bounds the memory for a file that holds no comparisons,
 /// since there is a table for each two providers.
@@ -31,7 +30,7 @@ const MAX_NAMES: usize = 64;
 /// let mut tally = Tally::new();
 /// while let Some((number, line)) = reader.read()? {
 ///     match line {
-///         Ok(record) => tally.add(&record),
+///         Ok(line) => tally.add_line(&line),
 ///         Err(error) => eprintln!("{number}: {error}"),
 ///     }
 /// }
@@ -47,6 +46,15 @@ pub struct Tally {
     tables: BTreeMap<(usize, usize), ContingencyTable>,
     /// How many observations were left out, because there were too many providers.
     left_out: u64,
+    days: Days,
+}
+
+/// Returns whether a token that was refused for this reason says nothing about its visitor.
+fn proves_nothing(reason: &str) -> bool {
+    matches!(
+        reason,
+        "expired" | "expired-or-replayed" | "malformed" | "missing" | "replayed" | "too-old"
+    )
 }
 
 /// The counts of one provider.
@@ -56,10 +64,13 @@ struct Counted {
     records: u64,
     human: u64,
     not_human: BTreeMap<String, u64>,
+    unusable: BTreeMap<String, u64>,
     failed: BTreeMap<String, BTreeMap<String, u64>>,
+    circuit_open: u64,
     no_token: u64,
     scores: ScoreHistogram,
     latencies: Latencies,
+    failure_latencies: Latencies,
     range: Option<TimeRange>,
 }
 
@@ -67,6 +78,15 @@ impl Tally {
     /// Creates a tally without records.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Counts one line of a file. Lines of an experiment count nothing here.
+    pub fn add_line(&mut self, line: &Line) {
+        match line {
+            Line::Comparison(record) => self.add(record),
+            Line::Lost(lost) => self.add_lost(lost),
+            Line::Begun(_) | Line::Event(_) | Line::Header(_) => {}
+        }
     }
 
     /// Counts one record.
@@ -83,10 +103,23 @@ impl Tally {
                 continue;
             };
             self.providers[place].count(observation, comparison.at);
-            match observation.outcome {
-                ObservedOutcome::Human => verdicts.push((place, true)),
-                ObservedOutcome::NotHuman(_) => verdicts.push((place, false)),
-                ObservedOutcome::Failed(..) | ObservedOutcome::NoToken => {}
+            let mut beyond_all_days = ProviderDay::default();
+            let day = match self.days.of(comparison.at) {
+                Some(day) => day.provider(place),
+                None => &mut beyond_all_days,
+            };
+            match &observation.outcome {
+                ObservedOutcome::Human => {
+                    day.human += 1;
+                    verdicts.push((place, true));
+                }
+                ObservedOutcome::NotHuman(reason) if proves_nothing(reason) => {}
+                ObservedOutcome::NotHuman(_) => {
+                    day.refused += 1;
+                    verdicts.push((place, false));
+                }
+                ObservedOutcome::Failed(..) => day.failed += 1,
+                ObservedOutcome::NoToken => {}
             }
         }
         verdicts.sort_unstable();
@@ -96,18 +129,39 @@ impl Tally {
             for (second, also) in &verdicts[nth + 1..] {
                 let table = self.tables.entry((*first, *second)).or_default();
                 table.count(*passed, *also);
+                if let Some(day) = self.days.of(comparison.at) {
+                    let table = day.tables.entry((*first, *second)).or_default();
+                    table.count(*passed, *also);
+                }
             }
+        }
+        if let Some(day) = self.days.of(comparison.at) {
+            day.records += 1;
         }
     }
 
-    /// Returns the statistics of all counted records.
+    /// Counts lost comparisons, for the day on which they were lost.
+    pub fn add_lost(&mut self, lost: &Lost) {
+        if let Some(day) = self.days.of(lost.at) {
+            day.lost += lost.total();
+        }
+    }
+
+    /// Returns the statistics of all counted records, without a word on the files that they came from.
     pub fn statistics(self) -> Statistics {
+        self.statistics_of(Input::default())
+    }
+
+    /// Returns the statistics of all counted records, with what an [`InputWatch`](crate::InputWatch)
+    /// saw of their files.
+    pub fn statistics_of(self, input: Input) -> Statistics {
         let names: Vec<_> = self.providers.iter().map(|c| c.provider.clone()).collect();
-        let mut pairs = Vec::new();
+        let (mut pairs, mut places) = (Vec::new(), Vec::new());
         for first in 0..names.len() {
             for second in first + 1..names.len() {
                 let table = self.tables.get(&(first, second)).copied();
                 let table = table.unwrap_or_default();
+                places.push((first, second));
                 pairs.push(Agreement::new(
                     names[first].clone(),
                     names[second].clone(),
@@ -122,13 +176,25 @@ impl Tally {
             .into_iter()
             .map(Counted::statistics)
             .collect();
+        let days = self.days.all(providers.len(), &places);
+        let mut warnings = Warning::about_input(&input, self.records);
+        warnings.extend(Warning::all(
+            self.records,
+            &providers,
+            &pairs,
+            &ranges,
+            self.left_out,
+        ));
+        warnings.extend(Warning::about_days(&days, &providers, &pairs));
         Statistics {
-            warnings: Warning::all(self.records, &providers, &pairs, &ranges, self.left_out),
+            warnings,
             records: self.records,
             from: self.range.map(|range| text(range.from)),
             until: self.range.map(|range| text(range.until)),
             providers,
             pairs,
+            days,
+            input,
         }
     }
 
@@ -143,10 +209,13 @@ impl Tally {
             records: 0,
             human: 0,
             not_human: BTreeMap::new(),
+            unusable: BTreeMap::new(),
             failed: BTreeMap::new(),
+            circuit_open: 0,
             no_token: 0,
             scores: ScoreHistogram::new(),
             latencies: Latencies::default(),
+            failure_latencies: Latencies::default(),
             range: None,
         });
         Some(self.providers.len() - 1)
@@ -159,14 +228,20 @@ impl Counted {
         self.records += 1;
         match &observation.outcome {
             ObservedOutcome::Failed(kind, reason) => {
+                if reason == "circuit-open" {
+                    self.circuit_open += 1;
+                }
                 let reasons = self.failed.entry(known(&self.failed, kind)).or_default();
                 *reasons.entry(known(reasons, reason)).or_default() += 1;
             }
             ObservedOutcome::Human => self.human += 1,
             ObservedOutcome::NoToken => self.no_token += 1,
             ObservedOutcome::NotHuman(reason) => {
-                let reason = known(&self.not_human, reason);
-                *self.not_human.entry(reason).or_default() += 1;
+                let reasons = match proves_nothing(reason) {
+                    true => &mut self.unusable,
+                    false => &mut self.not_human,
+                };
+                *reasons.entry(known(reasons, reason)).or_default() += 1;
             }
         }
         if observation.outcome != ObservedOutcome::NoToken {
@@ -176,7 +251,11 @@ impl Counted {
             self.scores.count(score);
         }
         if let Some(latency) = observation.latency {
-            self.latencies.add(latency);
+            match &observation.outcome {
+                ObservedOutcome::Failed(_, reason) if reason == "circuit-open" => {}
+                ObservedOutcome::Failed(..) => self.failure_latencies.add(latency),
+                _ => self.latencies.add(latency),
+            }
         }
     }
 
@@ -189,10 +268,13 @@ impl Counted {
             human: self.human,
             pass_rate: Proportion::new(self.human, self.human + refused),
             not_human: self.not_human,
+            unusable: self.unusable,
             failed: self.failed,
+            circuit_open: self.circuit_open,
             no_token: self.no_token,
             scores: (self.scores.total() > 0).then_some(self.scores),
             latency: self.latencies.summary(),
+            failure_latency: self.failure_latencies.summary(),
             from: self.range.map(|range| text(range.from)),
             until: self.range.map(|range| text(range.until)),
         }

@@ -1,7 +1,8 @@
 use serde::Serialize;
 
+use crate::Proportion;
 use crate::estimate::{kappa_interval, mcnemar_mid_p, paired_at_any_time, paired_at_one_look};
-use crate::interval::{ConfidenceInterval, Proportion, float};
+use crate::interval::{ConfidenceInterval, float};
 
 /// The agreement of two providers, for the visitors that both judged.
 ///
@@ -140,7 +141,13 @@ impl Kappa {
         let (column_yes, column_no) = (yy + ny, yn + nn);
         let by_chance = row_yes * column_yes + row_no * column_no;
         let kappa = (yy + nn - by_chance) / (1.0 - by_chance);
-        let Some(interval) = kappa_interval(table) else {
+        let cells = [
+            table.both_human,
+            table.first_only,
+            table.second_only,
+            table.both_not,
+        ];
+        let Some(interval) = kappa_interval(cells) else {
             return Self::Undefined;
         };
         let kappa = kappa.clamp(-1.0, 1.0);

@@ -1,13 +1,12 @@
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use human_check_core::{Comparison, Observation, ObservedOutcome};
 use jiff::{Timestamp, Unit};
-use serde::{Deserialize, Serialize};
 
-use crate::RecordError;
-
-/// The maximum length of an id, a provider's name or a reason, in bytes.
-const MAX_NAME_BYTES: usize = 128;
+use super::RecordError;
+use super::raw::{
+    MAX_NAME_BYTES, Raw, RawObservation, from_ms, is_short_name, short_name, time_text, to_ms,
+};
 
 /// The maximum number of observations in a record.
 const MAX_OBSERVATIONS: usize = 32;
@@ -27,6 +26,8 @@ const MAX_OBSERVATIONS: usize = 32;
 /// let verdict = Ok(Verdict::Human(Facts::new(&ACME)));
 /// let record = Record::from(Comparison {
 ///     at: SystemTime::UNIX_EPOCH,
+///     route: None,
+///     id: None,
 ///     observations: vec![Observation::of(&ACME, &verdict, Duration::from_millis(80))],
 /// });
 /// assert_eq!(
@@ -38,38 +39,17 @@ const MAX_OBSERVATIONS: usize = 32;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// The id of the line in a file of tokens, which `human-check compare` writes. `None` for live
-    /// traffic.
-    pub id: Option<String>,
-    /// The observations of the providers, and when they were made.
+    /// The observations of the providers, when they were made, and on which route. The id is that of
+    /// the line in a file of tokens, or what the application gave.
     pub comparison: Comparison,
 }
 
-impl Record {
-    /// Reads one line of a file.
-    ///
-    /// # Errors
-    ///
-    /// [`RecordError`] that says what is wrong and what to write instead. It repeats no text of the
-    /// line, which may be a secret in the wrong file.
-    pub fn from_json(line: &[u8]) -> Result<Self, RecordError> {
-        let line: Line = serde_json::from_slice(line).map_err(|e| RecordError::json(&e))?;
-        line.record()
-    }
-
-    /// Returns the record as one line of JSON, without a line break.
-    pub fn to_json(&self) -> String {
-        // A struct of strings and finite numbers always serialises.
-        serde_json::to_string(&Line::from(self)).unwrap_or_default()
-    }
-}
-
 impl From<Comparison> for Record {
-    /// Creates a record without an id.
+    /// Creates a record.
     ///
     /// Values that could not be read back are changed: a reason or kind that is not a short name
     /// becomes `other`, other characters in a provider's name become `-`, and times and numbers are
-    /// rounded.
+    /// rounded. An id that no line can hold is left out.
     fn from(mut comparison: Comparison) -> Self {
         let at = Timestamp::try_from(comparison.at).unwrap_or(Timestamp::UNIX_EPOCH);
         let at = at.round(Unit::Millisecond).unwrap_or(at);
@@ -88,12 +68,14 @@ impl From<Comparison> for Record {
             observation.score = observation
                 .score
                 .map(|score| (score.clamp(0.0, 1.0) * 1e6).round() / 1e6);
-            observation.latency = observation.latency.map(|latency| from_ms(to_ms(latency)));
+            observation.latency = observation.latency.and_then(|latency| {
+                let latency = from_ms("latency_ms", to_ms(latency));
+                latency.ok()
+            });
         }
-        Self {
-            id: None,
-            comparison,
-        }
+        comparison.route = comparison.route.map(|route| name(&route).into());
+        comparison.id = comparison.id.filter(|id| validate_id(id).is_ok());
+        Self { comparison }
     }
 }
 
@@ -112,7 +94,7 @@ fn replace_invalid(text: &mut String) {
 
 /// Returns a provider's name as a short name. It does not become `other`, because two providers
 /// must keep two names.
-fn name(text: &str) -> String {
+pub(super) fn name(text: &str) -> String {
     let mut name: String = text
         .chars()
         .take(MAX_NAME_BYTES)
@@ -130,106 +112,51 @@ fn name(text: &str) -> String {
     name
 }
 
-/// Returns whether a text is a short name, such as `rate-limited`.
-pub(crate) fn is_short_name(text: &str) -> bool {
-    (1..=MAX_NAME_BYTES).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-}
-
-/// Converts a latency to milliseconds, rounded to three decimal places.
-fn to_ms(latency: Duration) -> f64 {
-    (latency.as_secs_f64() * 1e6).round() / 1e3
-}
-
-/// Converts milliseconds to a latency in whole microseconds.
-fn from_ms(ms: f64) -> Duration {
-    // The caller has checked the range.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    Duration::from_micros((ms * 1e3).round() as u64)
-}
-
-/// The maximum latency in milliseconds: a week. A larger number is an error of the file.
-const MAX_LATENCY_MS: f64 = 7.0 * 86_400_000.0;
-
-/// The JSON object of a record.
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    at: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    observations: Vec<Entry>,
-}
-
-/// The JSON object of an observation.
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    provider: String,
-    outcome: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    kind: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    score: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    latency_ms: Option<f64>,
-}
-
-impl From<&Record> for Line {
-    fn from(record: &Record) -> Self {
-        let comparison = &record.comparison;
-        let at = Timestamp::try_from(comparison.at).unwrap_or(Timestamp::UNIX_EPOCH);
-        Self {
-            at: at.to_string(),
-            id: record.id.clone(),
-            observations: comparison.observations.iter().map(Entry::from).collect(),
-        }
-    }
-}
-
-impl From<&Observation> for Entry {
-    fn from(observation: &Observation) -> Self {
-        let (outcome, kind, reason) = match &observation.outcome {
-            ObservedOutcome::Failed(kind, reason) => ("failed", Some(kind), Some(reason)),
-            ObservedOutcome::Human => ("human", None, None),
-            ObservedOutcome::NoToken => ("no-token", None, None),
-            ObservedOutcome::NotHuman(reason) => ("not-human", None, Some(reason)),
+impl Record {
+    pub(super) fn to_raw(&self) -> Raw {
+        let comparison = &self.comparison;
+        let entry = |observation: &Observation| {
+            let (outcome, kind, reason) = match &observation.outcome {
+                ObservedOutcome::Failed(kind, reason) => ("failed", Some(kind), Some(reason)),
+                ObservedOutcome::Human => ("human", None, None),
+                ObservedOutcome::NoToken => ("no-token", None, None),
+                ObservedOutcome::NotHuman(reason) => ("not-human", None, Some(reason)),
+            };
+            RawObservation {
+                provider: observation.provider.clone(),
+                outcome: outcome.to_owned(),
+                reason: reason.cloned(),
+                kind: kind.cloned(),
+                score: observation.score,
+                latency_ms: observation.latency.map(to_ms),
+            }
         };
-        Self {
-            provider: observation.provider.clone(),
-            outcome: outcome.to_owned(),
-            reason: reason.cloned(),
-            kind: kind.cloned(),
-            score: observation.score,
-            latency_ms: observation.latency.map(to_ms),
+        Raw {
+            at: Some(time_text(comparison.at, Unit::Nanosecond)),
+            id: comparison.id.as_deref().map(str::to_owned),
+            route: comparison.route.as_deref().map(str::to_owned),
+            observations: Some(comparison.observations.iter().map(entry).collect()),
+            ..Raw::default()
         }
     }
-}
 
-impl Line {
-    /// Checks the members and returns the record.
-    fn record(self) -> Result<Record, RecordError> {
-        let time = |text: &str| SystemTime::try_from(text.parse::<Timestamp>().ok()?).ok();
-        let at = time(&self.at).ok_or(RecordError::new(
-            "`at` is not a time",
-            "write RFC 3339, such as 2026-11-24T18:00:00Z",
-        ))?;
-        if let Some(id) = &self.id {
+    pub(super) fn from_raw(raw: Raw) -> Result<Self, RecordError> {
+        let at = raw.time()?;
+        if let Some(id) = &raw.id {
             validate_id(id)?;
         }
-        if self.observations.is_empty() || self.observations.len() > MAX_OBSERVATIONS {
+        let Some(entries) = raw.observations else {
+            return Err(RecordError::new("`observations` is missing", "add it"));
+        };
+        if entries.is_empty() || entries.len() > MAX_OBSERVATIONS {
             return Err(RecordError::new(
                 "`observations` is empty or too long",
                 "write 1 to 32 observations, one for each provider",
             ));
         }
-        let mut observations: Vec<Observation> = Vec::with_capacity(self.observations.len());
-        for entry in self.observations {
-            let observation = entry.observation()?;
+        let mut observations: Vec<Observation> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let observation = observation(entry)?;
             if observations
                 .iter()
                 .any(|o| o.provider == observation.provider)
@@ -241,9 +168,14 @@ impl Line {
             }
             observations.push(observation);
         }
-        Ok(Record {
-            id: self.id,
-            comparison: Comparison { at, observations },
+        let route = raw.route.map(|route| short_name("route", route));
+        Ok(Self {
+            comparison: Comparison {
+                at,
+                route: route.transpose()?.map(Into::into),
+                id: raw.id.map(Into::into),
+                observations,
+            },
         })
     }
 }
@@ -270,107 +202,82 @@ pub fn validate_id(id: &str) -> Result<(), RecordError> {
     ))
 }
 
-impl Entry {
-    /// Checks the members and returns the observation.
-    fn observation(self) -> Result<Observation, RecordError> {
-        if !is_short_name(&self.provider) {
-            return Err(RecordError::new(
-                "`provider` is not a short name",
-                "write up to 128 letters, digits, `-`, `_` and `.`",
-            ));
+/// Returns the outcome that the members of a line state.
+pub(super) fn outcome_of(
+    outcome: &str,
+    kind: Option<String>,
+    reason: Option<String>,
+) -> Result<ObservedOutcome, RecordError> {
+    match (outcome, kind, reason) {
+        ("human", None, None) => Ok(ObservedOutcome::Human),
+        ("no-token", None, None) => Ok(ObservedOutcome::NoToken),
+        ("not-human", None, Some(reason)) => {
+            Ok(ObservedOutcome::NotHuman(short_name("reason", reason)?))
         }
-        let outcome = match (&*self.outcome, self.kind, self.reason) {
-            ("human", None, None) => ObservedOutcome::Human,
-            ("no-token", None, None) => ObservedOutcome::NoToken,
-            ("not-human", None, Some(reason)) => {
-                ObservedOutcome::NotHuman(short_name("reason", reason)?)
-            }
-            ("failed", Some(kind), Some(reason)) => {
-                ObservedOutcome::Failed(short_name("kind", kind)?, short_name("reason", reason)?)
-            }
-            ("human" | "no-token", ..) => {
-                return Err(RecordError::new(
-                    "`reason` or `kind` is set beside human or no-token",
-                    "leave them out",
-                ));
-            }
-            ("not-human", ..) => {
-                return Err(RecordError::new(
-                    "not-human needs a `reason` and no `kind`",
-                    "write a reason, such as expired",
-                ));
-            }
-            ("failed", ..) => {
-                return Err(RecordError::new(
-                    "failed needs `kind` and `reason`",
-                    "write both, such as unavailable and timeout",
-                ));
-            }
-            _ => {
-                return Err(RecordError::new(
-                    "`outcome` is not known",
-                    "write human, not-human, failed or no-token",
-                ));
-            }
-        };
-        let judged = matches!(
-            outcome,
-            ObservedOutcome::Human | ObservedOutcome::NotHuman(_)
-        );
-        if let Some(score) = self.score {
-            if !judged {
-                return Err(RecordError::new(
-                    "`score` is set for an outcome without a verdict",
-                    "leave it out",
-                ));
-            }
-            if !(0.0..=1.0).contains(&score) {
-                return Err(RecordError::new(
-                    "`score` is outside 0 to 1",
-                    "write it on the common scale, where 1 is human",
-                ));
-            }
-        }
-        if let Some(latency) = self.latency_ms {
-            if outcome == ObservedOutcome::NoToken {
-                return Err(RecordError::new(
-                    "`latency_ms` is set for no-token, where no provider was called",
-                    "leave it out",
-                ));
-            }
-            if !(0.0..=MAX_LATENCY_MS).contains(&latency) {
-                return Err(RecordError::new(
-                    "`latency_ms` is negative or longer than a week",
-                    "write milliseconds",
-                ));
-            }
-        }
-        Ok(Observation {
-            provider: self.provider,
-            outcome,
-            score: self.score,
-            latency: self.latency_ms.map(from_ms),
-        })
+        ("failed", Some(kind), Some(reason)) => Ok(ObservedOutcome::Failed(
+            short_name("kind", kind)?,
+            short_name("reason", reason)?,
+        )),
+        ("human" | "no-token", ..) => Err(RecordError::new(
+            "`reason` or `kind` is set beside human or no-token",
+            "leave them out",
+        )),
+        ("not-human", ..) => Err(RecordError::new(
+            "not-human needs a `reason` and no `kind`",
+            "write a reason, such as expired",
+        )),
+        ("failed", ..) => Err(RecordError::new(
+            "failed needs `kind` and `reason`",
+            "write both, such as unavailable and timeout",
+        )),
+        _ => Err(RecordError::new(
+            "`outcome` is not known",
+            "write human, not-human, failed or no-token",
+        )),
     }
 }
 
-/// Checks that the member `kind` or `reason` is a short name.
-fn short_name(member: &'static str, text: String) -> Result<String, RecordError> {
-    if is_short_name(&text) {
-        return Ok(text);
+/// Checks the members of an entry and returns the observation.
+fn observation(entry: RawObservation) -> Result<Observation, RecordError> {
+    let provider = short_name("provider", entry.provider)?;
+    let outcome = outcome_of(&entry.outcome, entry.kind, entry.reason)?;
+    let judged = matches!(
+        outcome,
+        ObservedOutcome::Human | ObservedOutcome::NotHuman(_)
+    );
+    if let Some(score) = entry.score {
+        if !judged {
+            return Err(RecordError::new(
+                "`score` is set for an outcome without a verdict",
+                "leave it out",
+            ));
+        }
+        if !(0.0..=1.0).contains(&score) {
+            return Err(RecordError::new(
+                "`score` is outside 0 to 1",
+                "write it on the common scale, where 1 is human",
+            ));
+        }
     }
-    Err(RecordError::new(
-        if member == "kind" {
-            "`kind` is not a short name"
-        } else {
-            "`reason` is not a short name"
-        },
-        "write letters, digits, `-`, `_` and `.`",
-    ))
+    if entry.latency_ms.is_some() && outcome == ObservedOutcome::NoToken {
+        return Err(RecordError::new(
+            "`latency_ms` is set for no-token, where no provider was called",
+            "leave it out",
+        ));
+    }
+    let latency = entry.latency_ms.map(|ms| from_ms("latency_ms", ms));
+    Ok(Observation {
+        provider,
+        outcome,
+        score: entry.score,
+        latency: latency.transpose()?,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -451,6 +358,8 @@ mod tests {
     fn names_and_numbers_that_no_line_can_hold_are_replaced() {
         let record = Record::from(Comparison {
             at: SystemTime::UNIX_EPOCH + Duration::from_nanos(1_234_567_891),
+            route: None,
+            id: None,
             observations: vec![Observation {
                 provider: "two words\n".to_owned(),
                 outcome: ObservedOutcome::NotHuman(String::new()),
@@ -472,6 +381,8 @@ mod tests {
         ) {
             let record = Record::from(Comparison {
                 at: SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos),
+                route: None,
+                id: None,
                 observations: vec![Observation {
                     provider: "a".to_owned(),
                     outcome: ObservedOutcome::NotHuman(reason),

@@ -2,9 +2,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use super::ledger::Place;
+
 /// A file that is appended to, and renamed when it is full.
 #[derive(Debug)]
-pub(crate) struct RotatingFile {
+pub(super) struct RotatingFile {
     path: PathBuf,
     max_bytes: u64,
     /// How many full files are kept.
@@ -17,11 +19,15 @@ pub(crate) struct RotatingFile {
 struct Open {
     file: File,
     length: u64,
+    /// The number of the file on its disk.
+    number: u64,
+    /// Whether this process has written its header.
+    has_header: bool,
 }
 
 impl RotatingFile {
     /// Opens the file at `path`, or creates it.
-    pub(crate) fn open(path: PathBuf, max_bytes: u64, files: u32) -> io::Result<Self> {
+    pub(super) fn open(path: PathBuf, max_bytes: u64, files: u32) -> io::Result<Self> {
         let open = Some(Open::at(&path)?);
         Ok(Self {
             path,
@@ -32,30 +38,56 @@ impl RotatingFile {
     }
 
     /// Returns the maximum size of a file.
-    pub(crate) fn max_bytes(&self) -> u64 {
+    pub(super) fn max_bytes(&self) -> u64 {
         self.max_bytes
     }
 
-    /// Appends whole lines, all of them or none. A file that was moved or deleted is created again.
-    pub(crate) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+    /// Returns the place up to which the file is written. Its start if the file is not open.
+    pub(super) fn place(&self) -> Place {
+        self.open.as_ref().map_or(Place::default(), Open::place)
+    }
+
+    /// Appends whole lines, all of them or none, and returns the place behind them. A file that was
+    /// moved or deleted is created again. `header` makes the first line that this process writes into a
+    /// file.
+    pub(super) fn append(
+        &mut self,
+        lines: &[u8],
+        mut header: impl FnMut() -> Vec<u8>,
+        mut rotated_away: impl FnMut(&Path),
+    ) -> io::Result<Place> {
         let mut open = match self.open.take() {
             Some(open) if open.is_at(&self.path) => open,
             _ => Open::at(&self.path)?,
         };
-        let more = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+        let mut first = match open.has_header {
+            true => Vec::new(),
+            false => header(),
+        };
+        let more = u64::try_from(first.len() + lines.len()).unwrap_or(u64::MAX);
         if open.length > 0 && open.length.saturating_add(more) > self.max_bytes {
             drop(open);
-            self.rotate()?;
+            self.rotate(&mut rotated_away)?;
             open = Open::at(&self.path)?;
+            if first.is_empty() {
+                first = header();
+            }
         }
-        open.append(lines)?;
+        first.extend_from_slice(lines);
+        open.append(&first)?;
+        open.has_header = true;
+        let place = open.place();
         self.open = Some(open);
-        Ok(())
+        Ok(place)
     }
 
     /// Renames the full file to `FILE.1`, and the older ones to the next number. The oldest is
-    /// replaced.
-    fn rotate(&self) -> io::Result<()> {
+    /// replaced, after `rotated_away` has seen it.
+    fn rotate(&self, rotated_away: &mut impl FnMut(&Path)) -> io::Result<()> {
+        match self.files {
+            0 => rotated_away(&self.path),
+            files => rotated_away(&self.numbered(files)),
+        }
         if self.files == 0 {
             return std::fs::remove_file(&self.path);
         }
@@ -77,6 +109,13 @@ impl RotatingFile {
 }
 
 impl Open {
+    fn place(&self) -> Place {
+        Place {
+            file: self.number,
+            offset: self.length,
+        }
+    }
+
     /// Opens the file at `path`, or creates it for its owner alone.
     fn at(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
@@ -96,7 +135,13 @@ impl Open {
                 length += 1;
             }
         }
-        Ok(Self { file, length })
+        let number = number(&file.metadata()?);
+        Ok(Self {
+            file,
+            length,
+            number,
+            has_header: false,
+        })
     }
 
     /// Returns whether the path still leads to this file. Another program may have moved or deleted
@@ -126,5 +171,23 @@ impl Open {
             Err(_) => drop(self.file.set_len(self.length)),
         }
         written
+    }
+}
+
+/// Returns the number of the file at `path` on its disk, or 0 if there is none.
+pub(super) fn number_of(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| number(&metadata))
+}
+
+/// Returns the number of a file on its disk. 0 where the system has none.
+fn number(metadata: &std::fs::Metadata) -> u64 {
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::MetadataExt::ino(metadata)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        0
     }
 }

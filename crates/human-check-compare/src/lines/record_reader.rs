@@ -1,14 +1,14 @@
 use std::io::{self, BufRead, Read};
 
-use crate::{Record, RecordError};
+use super::{Line, RecordError};
 
 /// The maximum length of a line in bytes, more than any record has. A longer line is not kept in
 /// memory.
 const MAX_LINE_BYTES: u64 = 65_536;
 
-/// A reader of records, one by one, each with the number of its line.
+/// A reader of the lines of a file of records, one by one, each with its number.
 ///
-/// A line that is not a record is returned as an error, and the next lines can still be read. Empty
+/// A line of no known kind is returned as an error, and the next lines can still be read. Empty
 /// lines are skipped.
 ///
 /// ```
@@ -47,14 +47,14 @@ impl<R: BufRead> RecordReader<R> {
         }
     }
 
-    /// Reads the next line that is not empty. Returns its number, from 1, and its record or error.
+    /// Reads the next line that is not empty. Returns its number, from 1, and what it is, or its error.
     /// `None` at the end of the input.
     ///
     /// # Errors
     ///
     /// [`io::Error`] when the input cannot be read.
     #[allow(clippy::type_complexity, reason = "a number and a result")]
-    pub fn read(&mut self) -> io::Result<Option<(u64, Result<Record, RecordError>)>> {
+    pub fn read(&mut self) -> io::Result<Option<(u64, Result<Line, RecordError>)>> {
         loop {
             self.line.clear();
             let mut start = (&mut self.input).take(MAX_LINE_BYTES);
@@ -74,7 +74,7 @@ impl<R: BufRead> RecordReader<R> {
                 return Ok(Some((self.number, Err(error))));
             }
             if !self.line.trim_ascii().is_empty() {
-                return Ok(Some((self.number, Record::from_json(&self.line))));
+                return Ok(Some((self.number, Line::from_json(&self.line))));
             }
         }
     }
