@@ -118,10 +118,31 @@ pub(crate) enum Command {
     ///
     /// Exit code: 0, whatever the replies mean, or 3 when a reply or a line could not be read.
     Explain(ExplainArgs),
-    /// Summarise the records of compare, or of a shadow in production.
+    /// Compute how many visitors and days an experiment needs.
+    ///
+    /// Exit code: 0, or 3 when a number is wrong.
+    Plan(PlanArgs),
+    /// Summarise the records of compare, of a shadow in production, or of an experiment.
+    ///
+    /// Exit code: 0, or 3 when lines could not be read or a file was given twice; these are left out.
+    Report(ReportArgs),
+    /// Watch an experiment, or show where it stands.
+    #[command(subcommand)]
+    Experiment(ExperimentCommand),
+    /// Turn a list of what became of visitors into events of an experiment.
+    ///
+    /// The file has one line for each label: the receipt that the application stored, the label, and
+    /// when it was known, such as
+    /// 000102030405060708090a0b0c0d0e0f,chargeback,2026-12-01T00:00:00Z
     ///
     /// Exit code: 0, or 3 when lines could not be read, which are left out.
-    Report(ReportArgs),
+    Label {
+        /// The list, or - for standard input.
+        input: PathBuf,
+        /// The file of events, which is appended to. Give it to report beside the others.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
 }
 
 /// The arguments of `compare`.
@@ -154,12 +175,84 @@ pub(crate) struct CompareArgs {
     pub(crate) concurrency: u8,
 }
 
+/// The arguments of `plan`.
+#[derive(Args)]
+pub(crate) struct PlanArgs {
+    /// The share of visitors who complete now, of those who are shown a challenge, such as 0.93.
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) baseline: f64,
+    /// The smallest difference that matters, as a share: 0.01 is one percentage point.
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) margin: f64,
+    /// How many visitors a day are shown a challenge.
+    #[arg(long, value_name = "VISITORS")]
+    pub(crate) per_day: u64,
+    /// The weight of the new arm, from 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    pub(crate) weight: f64,
+    /// How probable it should be that the experiment finds the difference.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.8)]
+    pub(crate) power: f64,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The commands of `experiment`.
+#[derive(Subcommand)]
+pub(crate) enum ExperimentCommand {
+    /// Show where an experiment stands, in a few lines.
+    ///
+    /// Exit code: 0, 1 when the experiment has stopped, 3 when a file cannot be read.
+    Status {
+        /// Files of events.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// The state file of the experiment.
+        #[arg(long, value_name = "FILE")]
+        state: Option<PathBuf>,
+        /// Print one JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read the files again and again, and stop the experiment when an arm completes less than the
+    /// first one by more than the margin of its plan.
+    ///
+    /// For servers without a common store. A server notices the stop by its state file.
+    ///
+    /// Exit code: 1 when the experiment has stopped, 3 when a file cannot be read, 130 when
+    /// interrupted.
+    Watch {
+        /// Files of events.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// The state file of the experiment, which the stop is written to.
+        #[arg(long, value_name = "FILE")]
+        state: PathBuf,
+        /// The time between two looks, in seconds.
+        #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+        every: u64,
+        /// Look once and end, with 0 when nothing stopped.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Replace all receipts in files by new random ones, so that no account leads to its events.
+    ///
+    /// Do this when no more labels come. Give all files of the experiment at once: equal receipts stay
+    /// equal. No process may write them.
+    Forget {
+        /// Files of events.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
 /// The arguments of `report`.
 #[derive(Args)]
 pub(crate) struct ReportArgs {
-    /// Files of records.
+    /// Files of records, either of comparisons or of an experiment.
     ///
-    /// Several files count as one, such as the files of a shadow that were rotated.
+    /// Several files count as one, such as those that were rotated, and those of several servers.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Print one JSON object instead of tables.
@@ -168,6 +261,11 @@ pub(crate) struct ReportArgs {
     /// Also write an HTML page with plots to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// How many days after a visit a label of an experiment counts.
+    ///
+    /// Only visitors older than that are compared by their labels.
+    #[arg(long, value_name = "DAYS", default_value_t = 14)]
+    pub(crate) label_window: u16,
     /// A TOML file with the prices of the providers, for a table of costs.
     ///
     /// No prices are built in. The README of human-check-compare describes the file.

@@ -18,6 +18,9 @@ mod check_config;
 mod compare;
 mod compared;
 mod emulate;
+mod experiment;
+mod label;
+mod plan;
 mod record_file;
 mod record_files;
 mod report;
@@ -134,6 +137,11 @@ async fn run(command: Command) -> io::Result<u8> {
                 }
             }
         }
+        Command::Plan(args) => plan::run(&args, &mut io::stdout().lock()),
+        Command::Label { input, output } => label::run(&input, &output, &mut io::stderr()),
+        Command::Experiment(command) => {
+            experiment::run(command, &mut io::stdout().lock(), &mut io::stderr()).await
+        }
         Command::Verify(args) => verify(args).await,
         Command::Explain(args) if args.jsonl => explain_lines().await,
         Command::Explain(args) => explain_one(args).await,
@@ -143,6 +151,7 @@ async fn run(command: Command) -> io::Result<u8> {
                 json: args.json,
                 html: args.html,
                 prices: args.prices.zip(args.monthly_volume),
+                label_window: Duration::from_secs(86_400 * u64::from(args.label_window)),
             };
             report::run(&options, &mut io::stdout().lock(), &mut io::stderr())
         }

@@ -2,22 +2,88 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek};
+use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use human_check_compare::{ExperimentTally, Input, InputWatch, Line, RecordReader, Tally};
+
+/// What the files of a report hold.
+pub(crate) struct ReadRecords {
+    pub(crate) tally: Tally,
+    pub(crate) experiment: ExperimentTally,
+    pub(crate) input: Input,
+    /// How many comparisons and how many events there are.
+    pub(crate) comparisons: u64,
+    pub(crate) events: u64,
+}
+
+impl ReadRecords {
+    /// Reads files. What cannot be read goes to `errors` with its place.
+    ///
+    /// # Errors
+    ///
+    /// [`io::Error`] that names a file which cannot be read.
+    pub(crate) fn from_files(
+        paths: &[PathBuf],
+        label_window: Duration,
+        errors: &mut impl Write,
+    ) -> io::Result<Self> {
+        let mut watch = InputWatch::new(SystemTime::now());
+        let (mut tally, mut comparisons, mut events) = (Tally::new(), 0, 0);
+        let mut experiment = ExperimentTally::new().with_label_window(label_window);
+        let files = RecordFiles::open(paths)?;
+        for name in &files.repeated {
+            watch.repeated(name);
+            writeln!(
+                errors,
+                "{name}: holds the same records as another file, and is left out"
+            )?;
+        }
+        for file in files.files {
+            let name = file.name;
+            let named = |error: io::Error| {
+                io::Error::new(error.kind(), format!("{name}: {error}; check the path"))
+            };
+            watch.begin(&name);
+            experiment.begin_file();
+            let mut lines = RecordReader::new(file.reader);
+            while let Some((number, line)) = lines.read().map_err(named)? {
+                watch.see(number, &line);
+                match line {
+                    Ok(line) => {
+                        comparisons += u64::from(matches!(line, Line::Comparison(_)));
+                        events += u64::from(matches!(line, Line::Event(_)));
+                        tally.add_line(&line);
+                        experiment.add_line(&line);
+                    }
+                    Err(error) => writeln!(errors, "{name}:{number}: {error}")?,
+                }
+            }
+        }
+        Ok(Self {
+            tally,
+            experiment,
+            input: watch.finish(),
+            comparisons,
+            events,
+        })
+    }
+}
 
 /// Files of records.
-pub(crate) struct RecordFiles {
+struct RecordFiles {
     /// The files to read, in the order of the arguments.
-    pub(crate) files: Vec<RecordInput>,
+    files: Vec<RecordInput>,
     /// The names of files that another one of the same records makes superfluous.
-    pub(crate) repeated: Vec<String>,
+    repeated: Vec<String>,
 }
 
 /// A file to read.
-pub(crate) struct RecordInput {
+struct RecordInput {
     /// The name, as the argument gave it.
-    pub(crate) name: String,
-    pub(crate) reader: BufReader<File>,
+    name: String,
+    reader: BufReader<File>,
 }
 
 impl RecordFiles {
@@ -30,7 +96,7 @@ impl RecordFiles {
     /// # Errors
     ///
     /// [`io::Error`] that names a file which cannot be read.
-    pub(crate) fn open(paths: &[PathBuf]) -> io::Result<Self> {
+    fn open(paths: &[PathBuf]) -> io::Result<Self> {
         let mut files: Vec<(RecordInput, u64)> = Vec::new();
         let mut by_first_line: HashMap<Vec<u8>, usize> = HashMap::new();
         let mut repeated = Vec::new();

@@ -2,12 +2,14 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::Duration;
 
-use human_check_compare::report::{Report, html, terminal};
-use human_check_compare::{InputWatch, Prices, RecordReader, Tally};
+use human_check_compare::report::{
+    ExperimentReport, Report, experiment_html, experiment_terminal, html, terminal,
+};
+use human_check_compare::{Input, MonthlyCost, Prices, Tally};
 
-use crate::record_files::RecordFiles;
+use crate::record_files::ReadRecords;
 
 /// The settings of a report.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub(crate) struct ReportOptions {
     pub(crate) json: bool,
     /// The file for an HTML page, if there is to be one.
     pub(crate) html: Option<PathBuf>,
+    /// How long after a visit a label counts.
+    pub(crate) label_window: Duration,
     /// The file with the prices of the providers, and the number of checks a month.
     pub(crate) prices: Option<(PathBuf, u64)>,
 }
@@ -40,43 +44,33 @@ pub(crate) fn run(
         None => None,
         Some((path, volume)) => Some((Prices::from_file(path).map_err(invalid)?, *volume)),
     };
-    let mut tally = Tally::new();
-    let mut watch = InputWatch::new(SystemTime::now());
-    let files = RecordFiles::open(&options.files)?;
-    for name in &files.repeated {
-        watch.repeated(name);
-        writeln!(
-            errors,
-            "{name}: holds the same records as another file, and is left out"
-        )?;
-    }
-    for file in files.files {
-        let name = file.name;
-        let named = |error: io::Error| {
-            io::Error::new(error.kind(), format!("{name}: {error}; check the path"))
-        };
-        watch.begin(&name);
-        let mut lines = RecordReader::new(file.reader);
-        while let Some((number, line)) = lines.read().map_err(named)? {
-            watch.see(number, &line);
-            match line {
-                Ok(line) => tally.add_line(&line),
-                Err(error) => writeln!(errors, "{name}:{number}: {error}")?,
-            }
+    let read = ReadRecords::from_files(&options.files, options.label_window, errors)?;
+    let is_clean = read.input.repeated_files.is_empty() && read.input.unreadable == 0;
+    let cost = |name: &String| {
+        let (prices, volume) = prices.as_ref()?;
+        Some(prices.cost(name, *volume))
+    };
+    let (page, text, json) = match (read.comparisons, read.events) {
+        (_, 0) if read.experiment.plan().is_none() => comparison(read.tally, read.input, cost),
+        (0, _) => {
+            let statistics = read.experiment.statistics_of(read.input);
+            let costs = statistics.arms.iter().filter_map(|arm| cost(&arm.arm));
+            let report = ExperimentReport {
+                costs: costs.collect(),
+                statistics,
+            };
+            let (page, text) = (experiment_html(&report), experiment_terminal(&report));
+            (page, text, report.to_json())
         }
-    }
-    let input = watch.finish();
-    let is_clean = input.repeated_files.is_empty() && input.unreadable == 0;
-    let statistics = tally.statistics_of(input);
-    let costs = prices.map_or_else(Vec::new, |(prices, volume)| {
-        let providers = statistics.providers.iter();
-        providers
-            .map(|p| prices.cost(&p.provider, volume))
-            .collect()
-    });
-    let report = Report { statistics, costs };
+        _ => {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the files hold comparisons and events of an experiment; give those of one kind",
+            ));
+        }
+    };
     if let Some(path) = &options.html {
-        std::fs::write(path, html(&report)).map_err(|error| {
+        std::fs::write(path, page).map_err(|error| {
             let name = path.display();
             io::Error::new(
                 error.kind(),
@@ -85,9 +79,25 @@ pub(crate) fn run(
         })?;
     }
     if options.json {
-        writeln!(out, "{}", report.to_json())?;
+        writeln!(out, "{json}")?;
     } else {
-        write!(out, "{}", terminal(&report))?;
+        write!(out, "{text}")?;
     }
     Ok(if is_clean { 0 } else { 3 })
+}
+
+/// Returns the report of comparisons as a page, as text and as JSON.
+fn comparison(
+    tally: Tally,
+    input: Input,
+    cost: impl Fn(&String) -> Option<MonthlyCost>,
+) -> (String, String, String) {
+    let statistics = tally.statistics_of(input);
+    let providers = statistics.providers.iter();
+    let costs = providers.filter_map(|provider| cost(&provider.provider));
+    let report = Report {
+        costs: costs.collect(),
+        statistics,
+    };
+    (html(&report), terminal(&report), report.to_json())
 }

@@ -181,7 +181,7 @@ fn sixty_lines_are_compared_reported_and_hold_no_token() {
     assert_eq!(table["both_human"], 41);
     assert!(report["pairs"][0]["kappa"]["estimate"]["kappa"].is_f64());
     let page = std::fs::read_to_string(page).unwrap();
-    assert!(page.contains("<svg") && !page.contains("http://"));
+    assert!(page.contains("class=\"bars\"") && !page.contains("http://"));
 
     let everything = [
         std::fs::read_to_string(&records).unwrap(),

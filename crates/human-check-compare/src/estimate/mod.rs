@@ -48,7 +48,7 @@ pub use paired::{mcnemar_mid_p, paired_at_one_look};
 #[cfg(feature = "statistics")]
 pub use plan::{
     arm_size, arm_size_at_any_time, paired_size, paired_size_at_any_time,
-    smallest_paired_difference,
+    smallest_paired_difference, total_size, total_size_at_any_time,
 };
 #[cfg(feature = "statistics")]
 pub use quantile::{quantile_at_any_time, quantile_at_one_look};

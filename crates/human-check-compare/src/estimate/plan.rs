@@ -43,6 +43,30 @@ pub fn arm_size_at_any_time(first: f64, second: f64, power: f64) -> Option<u64> 
     size(first != second, per_arm)
 }
 
+/// Returns how many visitors of both arms are needed, where the first arm has the share `weight` of
+/// them, at one look after all of them. `None` for equal shares, or a weight that is not between 0 and
+/// 1.
+pub fn total_size(first: f64, second: f64, weight: f64, power: f64) -> Option<u64> {
+    let spread = spread_of(first, second, weight)?;
+    let size = ((Z + z_of(power)) / (first - second)).powi(2) * spread;
+    (first != second).then(|| visitors(size))
+}
+
+/// Returns how many visitors of both arms are needed, where the first arm has the share `weight` of
+/// them, if the operator looks as often as wanted and the sequence is tuned to that number. `None` for
+/// equal shares, or a weight that is not between 0 and 1.
+pub fn total_size_at_any_time(first: f64, second: f64, weight: f64, power: f64) -> Option<u64> {
+    let spread = spread_of(first, second, weight)?;
+    let size = ((tightest() + z_of(power)) / (first - second)).powi(2) * spread;
+    (first != second).then(|| visitors(size))
+}
+
+/// Returns the variance of a difference of two shares, for one visitor of both arms.
+fn spread_of(first: f64, second: f64, weight: f64) -> Option<f64> {
+    let spread = first * (1.0 - first) / weight + second * (1.0 - second) / (1.0 - weight);
+    (weight > 0.0 && weight < 1.0).then_some(spread)
+}
+
 /// Returns how many pairs are needed to tell a difference of two shares of the same visitors from 0
 /// with `power`, at one look after all of them, where the providers differ in the share `apart` of
 /// visitors. `None` if `difference` is 0 or above `apart`.

@@ -16,6 +16,13 @@ pub struct Stratum {
     pub second: Count,
 }
 
+impl Stratum {
+    /// Creates a stratum.
+    pub fn new(first: Count, second: Count) -> Self {
+        Self { first, second }
+    }
+}
+
 /// A step with its weight and its difference.
 struct Weighted {
     stratum: Stratum,

@@ -1,11 +1,10 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::ContingencyTable;
+use crate::day::{day_name, day_number};
 
 /// The maximum number of days. Records of further ones count in the totals only.
 const MAX_DAYS: usize = 400;
@@ -94,19 +93,4 @@ impl DayCount {
         }
         &mut self.providers[place]
     }
-}
-
-/// Returns the number of the day that a time is in, in UTC, from 1 January 1970 on.
-pub(crate) fn day_number(at: SystemTime) -> u32 {
-    let seconds = at
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
-    u32::try_from(seconds / 86_400).unwrap_or(u32::MAX)
-}
-
-/// Returns the name of a day, such as `2026-11-24`.
-pub(crate) fn day_name(number: u32) -> String {
-    let at = Timestamp::from_second(i64::from(number) * 86_400).unwrap_or(Timestamp::UNIX_EPOCH);
-    TimeZone::UTC.to_datetime(at).date().to_string()
 }

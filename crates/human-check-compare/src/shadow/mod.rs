@@ -3,7 +3,6 @@
 mod agreement;
 mod days;
 mod histogram;
-mod latency;
 mod provider_statistics;
 mod statistics;
 mod tally;
@@ -13,7 +12,6 @@ mod warning;
 pub use agreement::{Agreement, ContingencyTable, Kappa, PairedDifference};
 pub use days::{Day, ProviderDay};
 pub use histogram::ScoreHistogram;
-pub use latency::Latency;
 pub use provider_statistics::ProviderStatistics;
 pub use statistics::Statistics;
 pub use tally::Tally;

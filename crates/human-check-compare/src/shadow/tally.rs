@@ -5,9 +5,10 @@ use human_check_core::{Observation, ObservedOutcome};
 use jiff::Timestamp;
 
 use super::days::{Days, ProviderDay};
-use super::latency::Latencies;
 use super::time_range::TimeRange;
 use super::{Agreement, ContingencyTable, ProviderStatistics, ScoreHistogram, Statistics, Warning};
+use crate::latency::Latencies;
+use crate::reason::proves_nothing;
 use crate::{Input, Line, Lost, Proportion, Record};
 
 /// The maximum number of providers. It bounds the memory for a file that holds no comparisons,
@@ -47,14 +48,6 @@ pub struct Tally {
     /// How many observations were left out, because there were too many providers.
     left_out: u64,
     days: Days,
-}
-
-/// Returns whether a token that was refused for this reason says nothing about its visitor.
-fn proves_nothing(reason: &str) -> bool {
-    matches!(
-        reason,
-        "expired" | "expired-or-replayed" | "malformed" | "missing" | "replayed" | "too-old"
-    )
 }
 
 /// The counts of one provider.

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::estimate::quantile_at_any_time;
+
 /// The distribution of the latencies of a provider's checks, in milliseconds.
 ///
 /// Percentiles are by nearest rank, so each is a latency that occurred.
@@ -80,6 +82,49 @@ impl Latencies {
             p90: rank(90)?,
             p95: rank(95)?,
             p99: rank(99)?,
+        })
+    }
+}
+
+/// A quantile of durations, with an interval that holds at all looks together.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Quantile {
+    /// The quantile itself, in milliseconds.
+    pub ms: f64,
+    /// The lower end, in milliseconds. `None` if there are too few durations for one.
+    pub low: Option<f64>,
+    /// The upper end, in milliseconds. `None` if there are too few durations for one.
+    pub high: Option<f64>,
+}
+
+impl Latencies {
+    /// Returns the quantile of all durations. `None` if there are none.
+    pub(crate) fn quantile(&mut self, quantile: f64) -> Option<Quantile> {
+        self.short.sort_unstable();
+        self.long.sort_unstable();
+        let count = self.short.len() + self.long.len();
+        let value = |rank: u64| {
+            let at = usize::try_from(rank).ok()?.checked_sub(1)?;
+            let short = self.short.get(at).copied().map(u64::from);
+            let micros = match short {
+                Some(micros) => micros,
+                None => *self.long.get(at - self.short.len())?,
+            };
+            Some(Duration::from_micros(micros).as_secs_f64() * 1e3)
+        };
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        let (low, high) = quantile_at_any_time(count, quantile);
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss
+        )]
+        let rank = ((count as f64 * quantile).ceil() as u64).max(1);
+        Some(Quantile {
+            ms: value(rank)?,
+            low: low.and_then(value),
+            high: high.and_then(value),
         })
     }
 }

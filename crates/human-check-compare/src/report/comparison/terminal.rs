@@ -1,8 +1,6 @@
 use std::fmt::Write;
 
-use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
-
-use super::{Report, differences, period, tables};
+use super::content::{Report, differences, period, tables};
 
 /// Returns the report as text for a terminal, up to 120 columns wide: the warnings, the tables, and
 /// the distribution of each provider's scores.
@@ -16,18 +14,8 @@ pub fn terminal(report: &Report) -> String {
     for sentence in differences(statistics) {
         let _ = writeln!(text, "{sentence}");
     }
-    for tabular in tables(report) {
-        let mut table = Table::new();
-        table
-            .load_preset(UTF8_FULL_CONDENSED)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_width(120)
-            .set_header(tabular.header)
-            .add_rows(tabular.rows);
-        let _ = writeln!(text, "\n{}\n{table}", tabular.title);
-        if !tabular.note.is_empty() {
-            let _ = writeln!(text, "{}", tabular.note);
-        }
+    for table in tables(report) {
+        text.push_str(&table.text());
     }
     for provider in &statistics.providers {
         if let Some(scores) = &provider.scores {
