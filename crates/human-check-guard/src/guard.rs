@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use human_check_core::{ConfigError, Widget};
+use human_check_core::{ConfigError, FunnelStep, Receipt, Widget};
 
 use crate::decision::Inspected;
 use crate::integration::BodyBudget;
@@ -10,8 +10,8 @@ use crate::page::LanguageIndex;
 use crate::snapshot::{Identity, Snapshot};
 use crate::tokens::TokenFields;
 use crate::{
-    BodyLimits, CspSources, DenialReason, Html, Rejection, RequestHead, RoutePolicy, Selected, Why,
-    WidgetRenderer,
+    BodyLimits, CspSources, DenialReason, ExperimentReceipt, Html, Rejection, RequestHead,
+    RoutePolicy, Selected, Why, WidgetRenderer,
 };
 
 /// Guards routes with a check: finds the token of a request, calls the check, and decides.
@@ -313,12 +313,42 @@ impl Guard {
             true => selection.list_for(None, None),
             false => guard.inspect(head).list(),
         };
-        let primary = || snapshot.selected(snapshot.judges().first_of(list), Why::Primary);
-        let mut selected = snapshot.select(list).unwrap_or_else(primary);
+        let experiment = snapshot.read_experiment(head);
+        let first = snapshot.judges().first_of(list);
+        let primary = || snapshot.selected(first, Why::Primary, None);
+        let mut selected = snapshot.select(list, &experiment).unwrap_or_else(primary);
         head.header("accept-language", &mut |line| {
             selected.language = snapshot.site().texts.preferred(line);
         });
         selected
+    }
+
+    /// Records that a visitor of an experiment has done what they came for, such as a sign-up. The first
+    /// call for a receipt counts.
+    ///
+    /// ```
+    /// use human_check_guard::{Guard, Human};
+    ///
+    /// fn signed_up(guard: &Guard, human: &Human) {
+    ///     if let Some(receipt) = human.receipt() {
+    ///         guard.completed(receipt);
+    ///     }
+    /// }
+    /// ```
+    pub fn completed(&self, receipt: &ExperimentReceipt) {
+        let guard = self.snapshot();
+        if let Some(experiment) = guard.current.experiment() {
+            experiment.record(receipt, FunnelStep::Completed, guard.current.now());
+        }
+    }
+
+    /// Records the same as [`completed`](Self::completed), for an application that has kept the text of
+    /// the receipt only, for example in a queue.
+    pub fn completed_later(&self, receipt: Receipt) {
+        let guard = self.snapshot();
+        if let Some(experiment) = guard.current.experiment() {
+            experiment.record_receipt(receipt, FunnelStep::Completed, guard.current.now());
+        }
     }
 
     /// Reads the head of a request. It does not call the check.

@@ -45,6 +45,8 @@ pub(crate) struct Shown {
 pub(crate) struct Judges {
     all: Vec<Arc<Judge>>,
     lists: Vec<Range<usize>>,
+    /// How many lists at the end are those of arms.
+    arm_lists: usize,
     step_up: Option<(usize, Score)>,
     old: Option<(usize, Option<SystemTime>)>,
 }
@@ -246,6 +248,7 @@ impl Judges {
         Ok(Self {
             all,
             lists,
+            arm_lists: selection.arm_lists(),
             step_up,
             old,
         })
@@ -279,6 +282,11 @@ impl Judges {
     /// Returns whether a list has an account beside its first.
     pub(crate) fn has_fallback(&self, list: usize) -> bool {
         self.lists[list].len() > 1
+    }
+
+    /// Returns whether visitors may meet the arms of an experiment.
+    pub(crate) fn has_arms(&self) -> bool {
+        self.arm_lists > 0
     }
 
     /// Returns whether all accounts of a list are down, by evidence that no client can produce.
@@ -339,12 +347,18 @@ impl Judges {
         self.all.len() == 1
     }
 
+    /// Returns the lists of the arms but the first, for a request of the default list.
+    fn arms(&self, list: usize) -> impl Iterator<Item = Range<usize>> {
+        let arms = &self.lists[self.lists.len() - self.arm_lists..];
+        arms.iter().filter(move |_| list == 0).cloned()
+    }
+
     /// Returns the judge that an offer names.
     ///
     /// # Errors
     ///
     /// [`OfferFault::WrongAccount`] when the account is not, or no longer, in the list, and is neither
-    /// the step-up nor the old account.
+    /// the step-up, an arm nor the old account.
     pub(crate) fn named_by(
         &self,
         offer: &Offer,
@@ -354,13 +368,19 @@ impl Judges {
         let range = self.lists[list].clone();
         let candidates: &[usize] = match offer.why {
             Why::Primary => &[range.start],
-            Why::Fallback | Why::WidgetFailure => &range.collect::<Vec<_>>(),
+            Why::Fallback | Why::WidgetFailure => {
+                &range.chain(self.arms(list).flatten()).collect::<Vec<_>>()
+            }
             Why::StepUp => &self
                 .step_up
                 .map(|(judge, _)| judge)
                 .into_iter()
                 .collect::<Vec<_>>(),
-            Why::Arm => &[],
+            Why::Arm => {
+                let others = self.arms(list).map(|arm| arm.start);
+                let first = (self.arm_lists > 0 && list == 0).then_some(range.start);
+                &first.into_iter().chain(others).collect::<Vec<_>>()
+            }
         };
         let old = self.old(now).filter(|_| offer.why == Why::Primary);
         let mut known = candidates.iter().copied().chain(old);

@@ -8,6 +8,7 @@ mod challenge_endpoint;
 mod clearance;
 mod client_address;
 mod decision;
+mod experiment;
 mod guard;
 mod header_name;
 pub mod integration;
@@ -30,6 +31,7 @@ pub use decision::{
     Cleared, DecisionEvent, DenialReason, GuardResponse, Human, Observer, RefusalView, Rejection,
     Unverified, Visitor,
 };
+pub use experiment::{Experiment, ExperimentArm, ExperimentReceipt, ExperimentSwitch, RampStep};
 pub use guard::Guard;
 pub use options_endpoint::OptionsEndpoint;
 pub use page::{CspSources, Html, Text, Texts, WidgetRenderer, page_script_file_name};

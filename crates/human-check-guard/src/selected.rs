@@ -23,6 +23,8 @@ pub struct Selected {
     pub(crate) page: Arc<RoutePage>,
     /// Whether the account depends on the country of the client.
     pub(crate) is_by_country: bool,
+    /// The value of `Set-Cookie` that keeps a visitor of an experiment in the arm.
+    pub(crate) cookie: Option<Arc<str>>,
 }
 
 /// What every page of a route needs, whatever account is selected.
@@ -146,13 +148,20 @@ impl Selected {
     }
 
     /// Returns the headers that the page needs: `Cache-Control: private, no-store` while another
-    /// account than the primary is shown, and always on a route with a list for a country. Otherwise
-    /// a cache may keep the page for up to a day, for each language: `Vary: Accept-Language`.
+    /// account than the primary is shown, always on a route with a list for a country, and for every
+    /// visitor of an experiment, whose arm a `Set-Cookie` keeps. Otherwise a cache may keep the page for
+    /// up to a day, for each language: `Vary: Accept-Language`.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
-        match (self.why, self.is_by_country) {
+        let mut headers = match (self.why, self.is_by_country) {
             (Why::Primary, false) => vec![("vary", "Accept-Language".to_owned())],
             _ => vec![("cache-control", "private, no-store".to_owned())],
-        }
+        };
+        headers.extend(
+            self.cookie
+                .iter()
+                .map(|cookie| ("set-cookie", cookie.to_string())),
+        );
+        headers
     }
 
     /// Returns the sources that a content security policy must allow for the page: those of every

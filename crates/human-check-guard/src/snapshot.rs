@@ -7,12 +7,13 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use human_check_core::{
-    Capabilities, CheckError, ConfigError, ErrorKind, HumanCheck, Provider, Submission, Verdict,
-    Widget,
+    Capabilities, CheckError, ConfigError, ErrorKind, FunnelStep, HumanCheck, Provider, Submission,
+    Verdict, Widget,
 };
 
 use crate::clearance::{self, Clearance};
 use crate::decision::{RefusalStreaks, Twins};
+use crate::experiment::{Carried, ExperimentHead};
 use crate::integration::BodyBudget;
 use crate::judges::{Judges, with_action};
 use crate::page::LanguageIndex;
@@ -23,8 +24,8 @@ use crate::selection::{
 };
 use crate::tokens::TokenFields;
 use crate::{
-    AttemptStore, BodyLimits, ClientAddress, CspSources, Observer, RefusalView, RequestHead,
-    RoutePolicy, Texts,
+    AttemptStore, BodyLimits, ClientAddress, CspSources, Experiment, Observer, RefusalView,
+    RequestHead, RoutePolicy, Texts,
 };
 
 /// The settings that all guards of a site share, whatever their policy.
@@ -242,10 +243,19 @@ impl Snapshot {
         &self.content.page
     }
 
-    /// Returns the selection of an account, with a new offer for it.
-    pub(crate) fn selected(&self, judge: usize, why: Why) -> Selected {
+    /// Returns the experiment of the site, if there is one.
+    pub(crate) fn experiment(&self) -> Option<&Experiment> {
+        self.site().selection.experiment.as_ref()
+    }
+
+    /// Returns the selection of an account, with a new offer for it. A visitor of an experiment keeps the
+    /// receipt and the arm.
+    pub(crate) fn selected(&self, judge: usize, why: Why, carried: Option<&Carried>) -> Selected {
         let (route, account) = (self.policy().name(), self.judges().get(judge));
-        let offer = Offer::new(why, self.route(), account.digest());
+        let mut offer = Offer::new(why, self.route(), account.digest());
+        if let Some(carried) = carried {
+            offer = offer.with_arm(carried.nonce, carried.arm);
+        }
         let offer = offer.sign(&self.site().keys, self.now());
         report_offer(route, why.as_str(), "made");
         report_selected(route, account.account.name(), why);
@@ -260,15 +270,52 @@ impl Snapshot {
             offer,
             page: Arc::clone(&self.content.page),
             language: LanguageIndex::default(),
+            cookie: None,
             is_by_country: !self.site().selection.by_country.is_empty(),
         }
     }
 
     /// Returns the selection of the account that a new visitor meets. `None` if no account works.
-    pub(crate) fn select(&self, list: usize) -> Option<Selected> {
-        let on = self.site().selection.fallback_on;
-        let (judge, why) = self.judges().select(list, on)?;
-        Some(self.selected(judge, why))
+    pub(crate) fn select(&self, list: usize, head: &ExperimentHead) -> Option<Selected> {
+        let selection = &self.site().selection;
+        let experiment = self.experiment().filter(|_| list == 0);
+        let assigned = experiment.and_then(|experiment| {
+            let (route, now) = (&self.policy().name, self.now());
+            let assigned = experiment.assign(route, head, &self.site().keys, now)?;
+            Some((experiment, assigned))
+        });
+        let Some((experiment, assigned)) = assigned else {
+            let (judge, why) = self.judges().select(list, selection.fallback_on)?;
+            return Some(self.selected(judge, why, head.carried()));
+        };
+        let carried = &assigned.carried;
+        let list = selection.list_of_arm(carried.place);
+        let (judge, why) = self.judges().select(list, selection.fallback_on)?;
+        let why = match why {
+            Why::Primary => Why::Arm,
+            other => other,
+        };
+        let mut selected = self.selected(judge, why, Some(carried));
+        selected.cookie.clone_from(&assigned.cookie);
+        if assigned.is_new {
+            let shown = FunnelStep::Shown {
+                account: selected.account().into(),
+                why: match why {
+                    Why::Arm => "arm",
+                    _ => "fallback",
+                },
+            };
+            experiment.record(&carried.receipt(), shown, self.now());
+        }
+        Some(selected)
+    }
+
+    /// Reads what the head of a request says about the experiment.
+    pub(crate) fn read_experiment(&self, head: &dyn RequestHead) -> ExperimentHead {
+        match self.experiment() {
+            Some(experiment) => experiment.read(&self.site().keys, head),
+            None => ExperimentHead::default(),
+        }
     }
 }
 

@@ -93,6 +93,7 @@ impl Inspected {
         };
         let list = selection.list_for(host.as_deref(), country.as_deref());
         responder.set_list(list);
+        responder.set_experiment(guard.read_experiment(head));
         let mut tokens = header_tokens(guard, list, lines, &provider);
         tokens.append(offer);
         let policy = guard.policy();

@@ -13,6 +13,7 @@ use human_check_core::{
 use tokio::time::{Instant, sleep};
 
 use crate::clearance::Clearance;
+use crate::experiment::Carried;
 use crate::judges::Judge;
 use crate::selected::Selected;
 use crate::selection::{FallbackOn, NameDigest, Outcome, SINGLE_USE_TTL, Why, report_offer};
@@ -28,6 +29,8 @@ pub(crate) struct Submitted {
     pub(crate) judge: usize,
     /// `None` for the primary account and for those of a dual accept.
     pub(crate) offer: Option<ValidOffer>,
+    /// What a valid offer says about a visitor of an experiment, whichever account judges.
+    pub(crate) carried: Option<Carried>,
     pub(crate) submission: Arc<Submission>,
 }
 
@@ -35,7 +38,8 @@ pub(crate) struct Submitted {
 #[derive(Clone)]
 pub(crate) struct ValidOffer {
     pub(crate) why: Why,
-    pub(crate) nonce: [u8; 16],
+    /// What tells it apart from all other offers.
+    pub(crate) id: [u8; 16],
     pub(crate) text: String,
 }
 
@@ -235,6 +239,7 @@ impl Judging<'_> {
     fn is_watched(&self) -> bool {
         let judges = self.guard.judges();
         judges.has_fallback(self.list)
+            || judges.has_arms()
             || judges.step_up().is_some()
             || self
                 .guard
@@ -266,7 +271,11 @@ impl Judging<'_> {
                 }
                 site.selection.report_limit.passed();
                 let clearance = self.guard.clearance_cookie(self.session);
-                self.judged(Ok(Visitor::Human(Human::new(facts, clearance))), "")
+                let receipt = self.submitted.carried.as_ref().map(Carried::receipt);
+                self.judged(
+                    Ok(Visitor::Human(Human::new(facts, clearance, receipt))),
+                    "",
+                )
             }
             Ok(Verdict::NotHuman(refusal)) => {
                 site.streaks.refused(route, &refusal, client_ip);
@@ -329,17 +338,17 @@ impl Judging<'_> {
             .filter(|_| self.single_use())?;
         let store = self.guard.site().selection.single_use.as_ref();
         let claim = async {
-            let id = TokenId::from_bytes(&OFFERS, &offer.nonce);
+            let id = TokenId::from_bytes(&OFFERS, &offer.id);
             store?.claim(id, SINGLE_USE_TTL).await.ok()
         };
         let claimed = tokio::time::timeout(STORE_TIMEOUT, claim).await;
         match claimed.ok().flatten() {
             Some(Claimed::First) => {
-                self.guard.site().used_offers.add(offer.nonce);
+                self.guard.site().used_offers.add(offer.id);
                 None
             }
             Some(Claimed::Duplicate) => {
-                self.guard.site().used_offers.add(offer.nonce);
+                self.guard.site().used_offers.add(offer.id);
                 report_offer(self.guard.policy().name(), offer.why.as_str(), "used");
                 Some(Judged {
                     provider: Some(self.judge().account.provider().clone()),
@@ -370,7 +379,7 @@ impl Judging<'_> {
         // The offer still holds, so the visitor may solve the same challenge again.
         let used = &self.guard.site().used_offers;
         let offer = self.submitted.offer.as_ref();
-        let shown = offer.filter(|offer| !used.has(&offer.nonce)).map(|offer| {
+        let shown = offer.filter(|offer| !used.has(&offer.id)).map(|offer| {
             self.guard
                 .selected_by(self.submitted.judge, offer.why, offer.text.clone())
         });
@@ -412,7 +421,10 @@ impl Judging<'_> {
         Judged {
             judge: Some(judge),
             why: Some(why),
-            shown: Some(self.guard.selected(judge, why)),
+            shown: Some(
+                self.guard
+                    .selected(judge, why, self.submitted.carried.as_ref()),
+            ),
             ..Judged::without_call(Err(DenialReason::ChallengeRequired), reason)
         }
     }

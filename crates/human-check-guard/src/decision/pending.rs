@@ -2,11 +2,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use human_check_core::Submission;
+use human_check_core::{FunnelStep, ObservedOutcome, Submission};
 
 use crate::decision::judging::{self, Judged, Submitted, ValidOffer};
 use crate::decision::report::{self, Observed, Severity, decision_name};
 use crate::decision::{Decision, Inspected};
+use crate::experiment::Carried;
 use crate::selection::{Offer, Why, report_offer};
 use crate::snapshot::Snapshot;
 use crate::tokens::{FoundOffer, Sorted, SubmittedTokens};
@@ -58,7 +59,7 @@ impl Inspected {
         self.tokens.append(body);
         let type_without_place = self.tokens.type_without_place();
         let guard = self.responder.guard();
-        let (judge, offer) = selected_judge(guard, self.list, &self.tokens);
+        let (judge, offer, carried) = selected_judge(guard, self.list, &self.tokens);
         let accepted = &guard.judges().get(judge).accepted;
         let evidence = match std::mem::take(&mut self.tokens).sort(guard.fields(), accepted) {
             Sorted::Unusable => Evidence::Unusable("contradictory"),
@@ -78,6 +79,7 @@ impl Inspected {
                 Evidence::Submitted(Submitted {
                     judge,
                     offer,
+                    carried: carried.clone(),
                     submission: Arc::new(submission),
                 })
             }
@@ -96,16 +98,18 @@ impl Inspected {
                 }),
             },
         };
+        self.responder.carry(carried);
         Pending::new(self, evidence)
     }
 }
 
-/// Returns the account that judges the request, and the offer that selects it.
+/// Returns the account that judges the request, the offer that selects it, and what a valid offer says
+/// about a visitor of an experiment.
 fn selected_judge(
     guard: &Snapshot,
     list: usize,
     tokens: &SubmittedTokens,
-) -> (usize, Option<ValidOffer>) {
+) -> (usize, Option<ValidOffer>, Option<Carried>) {
     let (site, judges, now) = (guard.site(), guard.judges(), guard.now());
     let first = judges.first_of(list);
     let read = match tokens.offer() {
@@ -120,27 +124,31 @@ fn selected_judge(
         }
     };
     let route = guard.policy().name();
+    let mut carried = None;
     match read {
         None => {}
         Some(Err(fault)) => report_offer(route, "", fault.as_str()),
         Some(Ok((judge, offer, text))) => {
+            let experiment = guard.experiment().filter(|_| list == 0);
+            carried =
+                experiment.and_then(|it| it.carried(&guard.policy().name, offer.nonce, offer.arm));
             let own = &judges.get(judge).own;
             // An offer without a token for it selects nothing.
             if tokens.has_any(guard.fields(), own) {
                 report_offer(route, offer.why.as_str(), "accepted");
                 let offer = (offer.why != Why::Primary).then(|| ValidOffer {
                     why: offer.why,
-                    nonce: offer.nonce,
+                    id: Offer::id_of(text),
                     text: text.clone(),
                 });
-                return (judge, offer);
+                return (judge, offer, carried);
             }
         }
     }
     // Pages of the primary send an offer, so a token of its provider without one is the old account's.
     match judges.old(now).filter(|_| list == 0) {
-        Some(old) if tokens.has_any(guard.fields(), &judges.get(old).own) => (old, None),
-        _ => (first, None),
+        Some(old) if tokens.has_any(guard.fields(), &judges.get(old).own) => (old, None, carried),
+        _ => (first, None, carried),
     }
 }
 
@@ -265,6 +273,9 @@ impl Pending {
                 judging::with_token(&guard, list, submission, client_ip, session).await
             }
         };
+        if let Some(submitted) = &submitted {
+            record_judged(&guard, submitted, &judged, since);
+        }
         let result = enforced(&guard, judged.result);
         if let Some(shown) = judged.shown {
             responder.show(shown);
@@ -297,6 +308,47 @@ impl Pending {
             submitted,
         }
     }
+}
+
+/// Records the verdict about a visitor of an experiment.
+fn record_judged(guard: &Snapshot, submitted: &Submitted, judged: &Judged, since: Instant) {
+    let (Some(experiment), Some(carried)) = (guard.experiment(), &submitted.carried) else {
+        return;
+    };
+    let account = &guard.judges().get(submitted.judge).account;
+    let selection = &guard.site().selection;
+    let arm = guard.judges().get(
+        guard
+            .judges()
+            .first_of(selection.list_of_arm(carried.place)),
+    );
+    let is_fallback = submitted
+        .offer
+        .as_ref()
+        .is_some_and(|offer| offer.why != Why::Arm);
+    let outcome = match &judged.result {
+        Ok(Visitor::Human(_)) => ObservedOutcome::Human,
+        Ok(_) => failed("unavailable", judged.reason),
+        Err(DenialReason::Misconfigured) => failed("misconfigured", judged.reason),
+        Err(DenialReason::Unavailable { .. }) => failed("unavailable", judged.reason),
+        // The visitor was shown another account, and the token of this one was not refused.
+        Err(_) if judged.reason == "account-down" => failed("unavailable", judged.reason),
+        Err(denial) if judged.reason.is_empty() => {
+            ObservedOutcome::NotHuman(denial.as_str().to_owned())
+        }
+        Err(_) => ObservedOutcome::NotHuman(judged.reason.to_owned()),
+    };
+    let judged = FunnelStep::Judged {
+        account: account.name().into(),
+        outcome,
+        latency: Some(since.elapsed()),
+        crossed: !is_fallback && account.name() != arm.account.name(),
+    };
+    experiment.record(&carried.receipt(), judged, guard.now());
+}
+
+fn failed(kind: &str, reason: &str) -> ObservedOutcome {
+    ObservedOutcome::Failed(kind.to_owned(), reason.to_owned())
 }
 
 /// Whether an address is public. A provider sees the visitor by a public address, so a private one

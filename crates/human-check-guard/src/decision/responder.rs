@@ -6,6 +6,7 @@ use crate::DenialReason;
 use crate::decision::accept::prefers_html;
 use crate::decision::refusal_page::{KeptForm, RefusalView};
 use crate::decision::rejection::{GuardResponse, Rejection};
+use crate::experiment::{Carried, ExperimentHead};
 use crate::page::LanguageIndex;
 use crate::selected::Selected;
 use crate::snapshot::Snapshot;
@@ -24,6 +25,8 @@ pub(crate) struct Responder {
     list: usize,
     /// What the response shows. `None` for what a new visitor meets.
     shown: Option<Selected>,
+    /// What the request says about the experiment.
+    experiment: ExperimentHead,
     /// Where the request comes from, by the browser.
     origin: Origin,
     /// The form that the page of a refusal sends again.
@@ -49,6 +52,7 @@ impl Responder {
             language: LanguageIndex::default(),
             list: 0,
             shown: None,
+            experiment: ExperimentHead::default(),
             origin: Origin::default(),
             form: None,
         }
@@ -83,6 +87,16 @@ impl Responder {
     /// Sets the list of accounts for the request.
     pub(super) fn set_list(&mut self, list: usize) {
         self.list = list;
+    }
+
+    /// Sets what the request says about the experiment.
+    pub(super) fn set_experiment(&mut self, experiment: ExperimentHead) {
+        self.experiment = experiment;
+    }
+
+    /// Notes what a valid offer of the request says about a visitor of an experiment.
+    pub(super) fn carry(&mut self, carried: Option<Carried>) {
+        self.experiment.carry(carried);
     }
 
     /// Sets what a refusal shows.
@@ -132,7 +146,10 @@ impl Responder {
     /// verification is unavailable.
     pub(crate) fn refuse(&self, denial: DenialReason) -> Rejection {
         let selected = match denial.wants_challenge() {
-            true => self.shown.clone().or_else(|| self.guard.select(self.list)),
+            true => self
+                .shown
+                .clone()
+                .or_else(|| self.guard.select(self.list, &self.experiment)),
             false => None,
         };
         let denial = match &selected {
@@ -173,6 +190,9 @@ impl Responder {
         if let Some(selected) = selected.as_ref().filter(|_| denial.wants_challenge()) {
             let provider = selected.provider().name().to_owned();
             headers.push(("x-captcha-required", provider.into()));
+            if let Some(cookie) = &selected.cookie {
+                headers.push(("set-cookie", cookie.to_string().into()));
+            }
         }
         if self.htmx {
             let name = match denial.wants_challenge() {

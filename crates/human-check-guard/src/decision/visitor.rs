@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use human_check_core::{ErrorKind, Facts};
 
+use crate::ExperimentReceipt;
+
 use crate::DenialReason;
 
 /// Proof that the check returned a human verdict for this request.
@@ -16,6 +18,7 @@ pub struct Human(Arc<Proof>);
 struct Proof {
     facts: Facts,
     clearance: Option<SetCookie>,
+    receipt: Option<ExperimentReceipt>,
 }
 
 /// The value of a header `Set-Cookie`, which is a credential of the visitor.
@@ -29,12 +32,25 @@ impl fmt::Debug for SetCookie {
 
 impl Human {
     /// Creates the proof from the facts of a human verdict, with the cookie of the clearance that the
-    /// route issues.
-    pub(crate) fn new(facts: Facts, clearance: Option<String>) -> Self {
+    /// route issues, and the receipt of a visitor of an experiment.
+    pub(crate) fn new(
+        facts: Facts,
+        clearance: Option<String>,
+        receipt: Option<ExperimentReceipt>,
+    ) -> Self {
         Self(Arc::new(Proof {
             facts,
             clearance: clearance.map(SetCookie),
+            receipt,
         }))
+    }
+
+    /// Returns the receipt of the visitor, who takes part in an experiment. `None` for others.
+    ///
+    /// Pass it to [`Guard::completed`](crate::Guard::completed) when the visitor has done what they came
+    /// for.
+    pub fn receipt(&self) -> Option<&ExperimentReceipt> {
+        self.0.receipt.as_ref()
     }
 
     /// Returns what the provider reported about the visitor, such as its name, a score or the host.

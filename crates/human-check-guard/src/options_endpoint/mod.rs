@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use human_check_core::ConfigError;
 
+use crate::experiment::ExperimentHead;
 use crate::page::LanguageIndex;
 use crate::request_head::Single;
+use crate::selection::{OFFER_HEADER, Offer};
 use crate::{AttemptStore, Guard, GuardResponse, MemoryAttemptStore, RequestHead};
 pub use pending_options::PendingOptions;
 
@@ -32,6 +34,10 @@ const REPORT_WINDOW: Duration = Duration::from_secs(60);
 /// | 403 | the request comes from a page of another origin, which is not in the list |
 /// | 404 | the route is unknown |
 /// | 503 | no account works; with `Retry-After` |
+///
+/// With `consent=1` the page says that the visitor has allowed cookies, which an
+/// [`Experiment`](crate::Experiment) may wait for. A page that asks again sends its offer along in the
+/// header `X-Captcha-Offer`, so that a visitor of an experiment counts once.
 ///
 /// `GET ?route=signup&failed=NAME` reports that the widget of an account could not be shown. It has
 /// an effect only with
@@ -130,11 +136,12 @@ impl OptionsEndpoint {
     ///
     /// The two steps are separate so that the future does not hold the request.
     pub fn prepare(&self, head: &dyn RequestHead) -> PendingOptions {
-        let (mut route, mut failed) = (None, None);
+        let (mut route, mut failed, mut has_consent) = (None, None, false);
         for (name, value) in form_urlencoded::parse(head.query().unwrap_or_default().as_bytes()) {
             match &*name {
                 "route" => route = Some(value.into_owned()),
                 "failed" => failed = Some(value.into_owned()),
+                "consent" => has_consent = value == "1",
                 _ => {}
             }
         }
@@ -153,6 +160,10 @@ impl OptionsEndpoint {
             language: match &guard {
                 Some(guard) => language(guard, head),
                 None => LanguageIndex::default(),
+            },
+            experiment: match &guard {
+                Some(guard) => experiment(guard, head, has_consent),
+                None => ExperimentHead::default(),
             },
             guard: guard.map(|guard| guard.decided_by().clone()),
             failed,
@@ -203,6 +214,26 @@ impl OptionsEndpoint {
     pub async fn respond(&self, head: &dyn RequestHead) -> GuardResponse {
         self.prepare(head).respond().await
     }
+}
+
+/// Returns what the request says about the experiment. A page that asks again sends its offer along, so
+/// that the visitor keeps the receipt.
+fn experiment(guard: &Guard, head: &dyn RequestHead, has_consent: bool) -> ExperimentHead {
+    let guard = guard.decided_by();
+    let mut experiment = guard.read_experiment(head);
+    if has_consent {
+        experiment.allow_cookies();
+    }
+    let mut offer = Single::default();
+    head.header(OFFER_HEADER, &mut |line| offer.add(line));
+    let carried = offer.text().and_then(|text| {
+        let (keys, now) = (&guard.site().keys, guard.now());
+        let offer = Offer::verify(text.as_bytes(), keys, &guard.route(), now).ok()?;
+        let plan = guard.experiment()?;
+        plan.carried(&guard.policy().name, offer.nonce, offer.arm)
+    });
+    experiment.carry(carried);
+    experiment
 }
 
 /// Returns the language that the client prefers.

@@ -2,6 +2,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{REPORT_WINDOW, REPORTS};
+use crate::experiment::ExperimentHead;
 use crate::page::LanguageIndex;
 use crate::policy::add_attempt;
 use crate::selected::Selected;
@@ -25,6 +26,8 @@ pub struct PendingOptions {
     /// The account whose widget failed, by the report of the browser.
     pub(super) failed: Option<String>,
     pub(super) language: LanguageIndex,
+    /// What the request says about the experiment.
+    pub(super) experiment: ExperimentHead,
     pub(super) attempts: Arc<dyn AttemptStore>,
 }
 
@@ -44,7 +47,8 @@ impl PendingOptions {
             return self.response(404, r#"{"error":"There is no such route."}"#.into());
         };
         let after_failure = self.after_widget_failure(guard).await;
-        let Some(selected) = after_failure.or_else(|| guard.select(self.list)) else {
+        let Some(selected) = after_failure.or_else(|| guard.select(self.list, &self.experiment))
+        else {
             let body = r#"{"captcha":{"required":false,"reset":false,"retry":false}}"#;
             let mut response = self.response(503, body.into());
             response.headers.push(("retry-after", "5".into()));
@@ -59,7 +63,13 @@ impl PendingOptions {
             selected.option(),
             texts.unwrap_or_default(),
         );
-        self.response(200, body)
+        let mut response = self.response(200, body);
+        if let Some(cookie) = &selected.cookie {
+            response
+                .headers
+                .push(("set-cookie", cookie.to_string().into()));
+        }
+        response
     }
 
     /// Returns the account to show after a report that counts.
@@ -86,7 +96,7 @@ impl PendingOptions {
         if reports > REPORTS || !selection.report_limit.admit() {
             return None;
         }
-        Some(guard.selected(next, Why::WidgetFailure))
+        Some(guard.selected(next, Why::WidgetFailure, self.experiment.carried()))
     }
 
     /// Returns a response that no cache may keep.

@@ -22,6 +22,8 @@ use human_check_core::{
     Widget,
 };
 
+use crate::Experiment;
+
 pub use account::Account;
 pub use fallback_on::FallbackOn;
 pub(crate) use health::Outcome;
@@ -84,6 +86,9 @@ pub struct Selection {
     pub(crate) by_country: Vec<(String, AccountList)>,
     pub(crate) step_up: Option<(Account, Score)>,
     pub(crate) old: Option<OldAccount>,
+    pub(crate) experiment: Option<Experiment>,
+    /// The lists of the arms but the first: the account of the arm, and then those of the default list.
+    arm_lists: Vec<AccountList>,
     pub(crate) without: Vec<(String, FactKind)>,
     pub(crate) fallback_on: FallbackOn,
     pub(crate) falls_back_on_widget_failure: bool,
@@ -103,6 +108,8 @@ impl Selection {
             by_country: Vec::new(),
             step_up: None,
             old: None,
+            experiment: None,
+            arm_lists: Vec::new(),
             without: Vec::new(),
             fallback_on: FallbackOn::default(),
             falls_back_on_widget_failure: false,
@@ -160,6 +167,28 @@ impl Selection {
         sunset: Option<std::time::SystemTime>,
     ) -> Self {
         self.old = Some(OldAccount { account, sunset });
+        self
+    }
+
+    /// Sets an experiment, whose arms visitors without a list for their host or country meet. Default:
+    /// none.
+    ///
+    /// The first arm must be the first account of the default list. While the account of another arm is
+    /// down, its visitors meet the default list.
+    #[must_use]
+    pub fn with_experiment(mut self, experiment: Experiment) -> Self {
+        let others = experiment.accounts().skip(1);
+        self.arm_lists = others
+            .map(|account| {
+                let rest = self
+                    .list
+                    .0
+                    .iter()
+                    .filter(|other| other.name() != account.name());
+                AccountList::new(account.clone()).with_fallback(rest.cloned())
+            })
+            .collect();
+        self.experiment = Some(experiment);
         self
     }
 
@@ -256,15 +285,33 @@ impl Selection {
                 account: account(&old.account),
                 sunset: old.sunset,
             }),
+            // It holds the checks of its arms.
+            experiment: None,
+            arm_lists: self.arm_lists.iter().map(list).collect(),
             single_use: None,
             ..self.clone()
         }
     }
 
-    /// Returns all lists: the default, those of hosts, and those of countries.
+    /// Returns all lists: the default, those of hosts, those of countries, and those of arms.
     pub(crate) fn lists(&self) -> impl Iterator<Item = &AccountList> {
         let others = self.by_host.iter().chain(&self.by_country);
-        std::iter::once(&self.list).chain(others.map(|(_, list)| list))
+        std::iter::once(&self.list)
+            .chain(others.map(|(_, list)| list))
+            .chain(&self.arm_lists)
+    }
+
+    /// Returns the list of an arm: its index among [`lists`](Self::lists).
+    pub(crate) fn list_of_arm(&self, place: usize) -> usize {
+        match place {
+            0 => 0,
+            place => self.by_host.len() + self.by_country.len() + place,
+        }
+    }
+
+    /// Returns how many lists are those of arms, at the end of [`lists`](Self::lists).
+    pub(crate) fn arm_lists(&self) -> usize {
+        self.arm_lists.len()
     }
 
     /// Returns all accounts. One that is in several lists comes several times.
@@ -311,6 +358,18 @@ impl Selection {
             }
         }
         self.validate_site_keys()?;
+        if let Some(first) = self.experiment.as_ref().and_then(|e| e.accounts().next())
+            && first.name() != self.list.0[0].name()
+        {
+            return Err(ConfigError::new(
+                "arms",
+                format!(
+                    "begins with {:?}, which is not the primary account",
+                    first.name()
+                ),
+                format!("name {:?} first", self.list.0[0].name()),
+            ));
+        }
         if !self.has_fallback() {
             let settings = [
                 ("on_widget_failure", self.falls_back_on_widget_failure),

@@ -98,6 +98,11 @@ impl Why {
 }
 
 impl Offer {
+    /// Returns the offer for a visitor of an experiment: the nonce is the receipt.
+    pub(crate) fn with_arm(self, nonce: [u8; 16], arm: NameDigest) -> Self {
+        Self { nonce, arm, ..self }
+    }
+
     /// Creates an offer with a new nonce, which holds from now on.
     pub(crate) fn new(why: Why, route: NameDigest, account: NameDigest) -> Self {
         let mut nonce = [0; 16];
@@ -133,6 +138,15 @@ impl Offer {
         let mac = sign(&key.offers, &bytes[..BYTES - 16]);
         bytes[BYTES - 16..].copy_from_slice(&mac);
         URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Returns what tells a valid offer apart from all others: its signature. A visitor of an experiment
+    /// has the same nonce in several offers.
+    pub(crate) fn id_of(text: &str) -> [u8; 16] {
+        let mut bytes = [0; BYTES];
+        // A valid offer has this length.
+        let _ = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes);
+        part(&bytes, BYTES - 16)
     }
 
     /// Reads and verifies an offer for the route, at the time `now`.

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 /// The shortest secret, in bytes.
 const MIN_BYTES: usize = 32;
 
-/// The keys that sign offers and clearances.
+/// The keys that sign offers, clearances and the cookies of experiments.
 ///
 /// The first key signs, and all verify. All machines of a site need the same keys: an offer of one
 /// machine then holds on the others, without a store. To change the key, put the new one second on
@@ -23,6 +23,7 @@ pub(crate) struct OfferKey {
     pub(crate) id: [u8; 4],
     pub(crate) offers: Zeroizing<[u8; 32]>,
     pub(crate) clearances: Zeroizing<[u8; 32]>,
+    pub(crate) arms: Zeroizing<[u8; 32]>,
 }
 
 impl OfferKey {
@@ -33,6 +34,7 @@ impl OfferKey {
             id: [a, b, c, d],
             offers: Zeroizing::new(derive("human-check 2026-11 offers")),
             clearances: Zeroizing::new(derive("human-check 2026-11 clearances")),
+            arms: Zeroizing::new(derive("human-check 2026-11 arms")),
         }
     }
 }

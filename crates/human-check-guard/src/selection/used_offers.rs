@@ -35,18 +35,18 @@ impl Default for UsedOffers {
 
 impl UsedOffers {
     /// Records that an offer counted.
-    pub(crate) fn add(&self, nonce: [u8; 16]) {
+    pub(crate) fn add(&self, id: [u8; 16]) {
         let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if used.began.elapsed() >= TTL || used.current.len() >= MAX {
             used.previous = std::mem::take(&mut used.current);
             used.began = Instant::now();
         }
-        used.current.insert(nonce);
+        used.current.insert(id);
     }
 
     /// Returns whether an offer is known to have counted.
-    pub(crate) fn has(&self, nonce: &[u8; 16]) -> bool {
+    pub(crate) fn has(&self, id: &[u8; 16]) -> bool {
         let used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        used.current.contains(nonce) || used.previous.contains(nonce)
+        used.current.contains(id) || used.previous.contains(id)
     }
 }

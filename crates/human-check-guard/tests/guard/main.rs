@@ -4,6 +4,7 @@
 mod clearance;
 mod decision;
 mod every_option_passes;
+mod experiment;
 mod fake_account;
 mod kept_form;
 mod options;

@@ -1,0 +1,72 @@
+use std::sync::Arc;
+
+use crate::RequestHead;
+use crate::clearance::read_cookie;
+use crate::selection::{NameDigest, OfferKeys};
+
+use super::Carried;
+use super::arm_cookie::{ArmCookie, NAME};
+
+/// What the head of a request says about the experiment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ExperimentHead {
+    pub(super) cookie: Option<ArmCookie>,
+    /// Whether the browser fetches the page before the visitor asks for it, who may never see it.
+    pub(super) is_prefetch: bool,
+    /// Whether the page says that the visitor has allowed cookies.
+    pub(super) has_consent: bool,
+    pub(super) segment: Option<Arc<str>>,
+    /// What a valid offer of the request says.
+    pub(super) carried: Option<Carried>,
+}
+
+impl ExperimentHead {
+    /// Reads the head of a request to an experiment.
+    pub(super) fn read(
+        experiment: &NameDigest,
+        segment: Option<Arc<str>>,
+        keys: &OfferKeys,
+        head: &dyn RequestHead,
+    ) -> Self {
+        let mut cookies = Vec::new();
+        head.header("cookie", &mut |line| {
+            read_cookie(line, NAME, &mut |text| {
+                cookies.push(ArmCookie::verify(text, keys, experiment));
+            });
+        });
+        let mut is_prefetch = false;
+        for name in ["sec-purpose", "purpose"] {
+            head.header(name, &mut |line| {
+                is_prefetch |= line
+                    .windows(8)
+                    .any(|part| part.eq_ignore_ascii_case(b"prefetch"));
+            });
+        }
+        Self {
+            // Two cookies of one name contradict each other.
+            cookie: match &cookies[..] {
+                [cookie] => *cookie,
+                _ => None,
+            },
+            is_prefetch,
+            has_consent: false,
+            segment,
+            carried: None,
+        }
+    }
+
+    /// Notes what a valid offer of the request says, so that the visitor keeps the arm and the receipt.
+    pub(crate) fn carry(&mut self, carried: Option<Carried>) {
+        self.carried = carried;
+    }
+
+    /// Returns what a valid offer of the request says.
+    pub(crate) fn carried(&self) -> Option<&Carried> {
+        self.carried.as_ref()
+    }
+
+    /// Notes that the visitor has allowed cookies.
+    pub(crate) fn allow_cookies(&mut self) {
+        self.has_consent = true;
+    }
+}
