@@ -454,3 +454,26 @@ fn writes_until_it_is_killed() {
         sink.record(comparison("invalid"));
     }
 }
+
+#[test]
+fn a_change_of_settings_is_a_header_between_the_lines() {
+    let folder = Folder::new("restate");
+    let path = folder.file("comparisons.jsonl");
+    let sink = JsonLinesSink::options()
+        .with_config_digest("one")
+        .open(&path)
+        .unwrap();
+    sink.record(comparison("invalid"));
+    sink.restate(Some("two".to_owned()), None);
+    sink.record(comparison("invalid"));
+    drop(sink);
+    let text = std::fs::read(&path).unwrap();
+    let (mut lines, mut kinds) = (RecordReader::new(&*text), Vec::new());
+    while let Some((_, line)) = lines.read().unwrap() {
+        kinds.push(match line.unwrap() {
+            Line::Header(header) => header.config.unwrap(),
+            _ => "record".to_owned(),
+        });
+    }
+    assert_eq!(kinds, ["one", "record", "two", "record"]);
+}

@@ -226,6 +226,16 @@ impl JsonLinesSink {
         }
     }
 
+    /// States other settings in a new header: the digest of the configuration, and the plan of the
+    /// experiment. Lines that wait already come before it.
+    ///
+    /// A full queue holds the caller up until there is room, because settings change seldom.
+    pub fn restate(&self, config: Option<String>, experiment: Option<ExperimentHeader>) {
+        let message = Message::Header(config, experiment.map(Box::new));
+        // An error means that the writer has ended.
+        let _ = self.sender.as_ref().map(|sender| sender.send(message));
+    }
+
     /// Blocks until all records before this call, and the losses so far, are written or lost.
     pub fn flush(&self) {
         let (done, written) = sync_channel(1);

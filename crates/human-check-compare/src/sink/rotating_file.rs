@@ -47,6 +47,13 @@ impl RotatingFile {
         self.open.as_ref().map_or(Place::default(), Open::place)
     }
 
+    /// Makes the next lines begin with a header.
+    pub(super) fn begin_with_header(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.has_header = false;
+        }
+    }
+
     /// Appends whole lines, all of them or none, and returns the place behind them. A file that was
     /// moved or deleted is created again. `header` makes the first line that this process writes into a
     /// file.

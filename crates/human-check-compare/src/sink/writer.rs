@@ -31,6 +31,8 @@ pub(super) fn unwritten(lost: &Lost) -> u64 {
 pub(super) enum Message {
     /// Sends one reply when all messages before this one are done.
     Flush(SyncSender<()>),
+    /// Begins with a new header before the next line.
+    Header(Option<String>, Option<Box<ExperimentHeader>>),
     /// Writes one line.
     Line(Box<Line>),
 }
@@ -81,6 +83,12 @@ impl Headers {
             config,
             experiment,
         }
+    }
+
+    /// Sets what the next headers say.
+    pub(super) fn set(&mut self, config: Option<String>, experiment: Option<ExperimentHeader>) {
+        self.config = config;
+        self.experiment = experiment;
     }
 
     /// Returns the first line of the next file.
@@ -136,8 +144,8 @@ impl Writer {
         self.say_losses();
     }
 
-    /// Writes `first` and the lines that wait after it. Returns the message after a flush, if one
-    /// waits.
+    /// Writes `first` and the lines that wait after it. Returns the message after a flush or
+    /// a header, if one waits.
     fn batch(&mut self, first: Message, receiver: &Receiver<Message>) -> Option<Message> {
         let (mut lines, mut count) = (Vec::new(), 0);
         let mut message = Some(first);
@@ -159,6 +167,11 @@ impl Writer {
                 self.say_losses();
                 // The thread that waits for the flush may have ended.
                 let _ = done.try_send(());
+                receiver.try_recv().ok()
+            }
+            Some(Message::Header(config, experiment)) => {
+                self.headers.set(config, experiment.map(|plan| *plan));
+                self.file.begin_with_header();
                 receiver.try_recv().ok()
             }
             other => other,

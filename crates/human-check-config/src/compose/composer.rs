@@ -9,7 +9,7 @@ use human_check_http::ProviderClient;
 use crate::context::Context;
 use crate::model::{Model, ProviderTable};
 use crate::registered::Registered;
-use crate::stores::{Sinks, Stores};
+use crate::stores::{Experiments, Sinks, Stores};
 
 /// How long all claims of one decision may take. It comes on top of `check.timeout`.
 pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -58,6 +58,8 @@ pub(crate) struct Composer<'a> {
     pub(crate) stores: &'a Stores,
     /// The files of comparisons, which outlive a reload.
     pub(crate) sinks: &'a Sinks,
+    /// The experiments that have run.
+    pub(crate) experiments: &'a Experiments,
     /// The adapters that the program registered in code.
     pub(crate) registered: &'a Registered,
     /// The configuration in force, whose accounts know whether they are down.

@@ -3,6 +3,7 @@
 
 mod account;
 mod composer;
+mod experiment;
 mod named_provider;
 mod roles;
 mod script_url;
@@ -27,6 +28,7 @@ use account::Account;
 
 pub(crate) use composer::{Before, Composer};
 use composer::{STORE_TIMEOUT, Shared};
+pub(crate) use experiment::ComposedExperiment;
 pub(crate) use named_provider::with_origins;
 pub use named_provider::{NamedProvider, load_account, load_accounts};
 use roles::Role;
@@ -55,6 +57,8 @@ pub(crate) struct Composed {
     pub(crate) test_keys: TestKeyPolicy,
     /// The bytes that the large bodies of all routes may hold together.
     pub(crate) bodies: BodyBudget,
+    /// The experiment, if there is one.
+    pub(crate) experiment: Option<ComposedExperiment>,
     /// The store that triggers count requests in.
     pub(crate) attempts: Arc<dyn AttemptStore>,
 }
@@ -123,8 +127,10 @@ impl Composer<'_> {
         accounts.met.insert(table.account.clone(), main);
         accounts.meet_all()?;
         self.fallback_on_has_fallback(model)?;
+        let experiment = self.experiment(model, &accounts.met)?;
         Ok(Composed {
             check,
+            experiment,
             accounts: accounts.met,
             old,
             offer_keys: self.offer_keys(model)?,
@@ -374,6 +380,9 @@ impl Accounts<'_> {
                 ));
             }
             self.met(&path, name)?;
+        }
+        for name in model.experiment.iter().flat_map(|table| table.arms.keys()) {
+            self.met(&KeyPath::from("experiment.arms"), name)?;
         }
         for (route, table) in &model.routes {
             let path = KeyPath::route(route);

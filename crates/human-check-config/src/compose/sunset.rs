@@ -28,21 +28,7 @@ pub(super) fn sunset(
     };
     let path = KeyPath::from("check.dual_accept.sunset");
     let text = sunset.to_string();
-    let moment = match text.parse::<jiff::civil::Date>() {
-        // A date without a time means its first moment, in UTC.
-        Ok(_) if !text.contains([':', 'T']) => format!("{text}T00:00:00Z"),
-        _ => text.clone(),
-    };
-    let moment = moment.parse::<jiff::Timestamp>().map_err(|_| {
-        let remedy = "write a date, 2027-01-31, or a time with its offset, 2027-01-31T08:00:00Z";
-        context.wrong(
-            &path,
-            format!("is {text}, which is neither a date nor a time with an offset"),
-            remedy,
-        )
-    })?;
-    let seconds = u64::try_from(moment.as_second()).unwrap_or_default();
-    let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let moment = moment(context, &path, &text)?;
     if moment <= now {
         return Ok(Sunset::Over(context.wrong(
             &path,
@@ -51,4 +37,27 @@ pub(super) fn sunset(
         )));
     }
     Ok(Sunset::At(moment))
+}
+
+/// Returns the time that a date, or a date and time, means.
+pub(super) fn moment(
+    context: &Context<'_>,
+    path: &KeyPath,
+    text: &str,
+) -> Result<SystemTime, ConfigError> {
+    let moment = match text.parse::<jiff::civil::Date>() {
+        // A date without a time means its first moment, in UTC.
+        Ok(_) if !text.contains([':', 'T']) => format!("{text}T00:00:00Z"),
+        _ => text.to_owned(),
+    };
+    let moment = moment.parse::<jiff::Timestamp>().map_err(|_| {
+        let remedy = "write a date, 2027-01-31, or a time with its offset, 2027-01-31T08:00:00Z";
+        context.wrong(
+            path,
+            format!("is {text}, which is neither a date nor a time with an offset"),
+            remedy,
+        )
+    })?;
+    let seconds = u64::try_from(moment.as_second()).unwrap_or_default();
+    Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }

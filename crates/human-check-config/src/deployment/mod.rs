@@ -25,7 +25,7 @@ use crate::issuer::Issuer;
 use crate::model::ANY_ROUTE;
 use crate::registered::Registered;
 use crate::source::{Document, KeyPath, SecretFiles, Source};
-use crate::stores::{Sinks, Stores};
+use crate::stores::{Experiments, Sinks, Stores};
 use crate::transport;
 use guard_setup::GuardSetup;
 use reloading_issuer::{Issuers, ReloadingIssuer};
@@ -65,6 +65,8 @@ pub(crate) struct Inner {
     pub(crate) stores: Stores,
     /// The files of comparisons, which outlive a reload.
     pub(crate) sinks: Sinks,
+    /// The experiments that have run.
+    pub(crate) experiments: Experiments,
     /// The settings in code of each guard.
     pub(crate) guard_setup: GuardSetup,
     /// The adapters that the program registered in code.
@@ -108,6 +110,7 @@ impl Deployment {
         registered: Registered,
         dry_run: bool,
     ) -> Result<Self, ConfigError> {
+        let experiments = Experiments::default();
         let sinks = if dry_run {
             Sinks::dry()
         } else {
@@ -130,6 +133,7 @@ impl Deployment {
             client: &client,
             stores: &stores,
             sinks: &sinks,
+            experiments: &experiments,
             registered: &registered,
             dry_run,
             before: None,
@@ -154,6 +158,7 @@ impl Deployment {
             client,
             stores,
             sinks,
+            experiments,
             guard_setup,
             registered,
         })))

@@ -105,6 +105,7 @@ impl Deployment {
             client: &inner.client,
             stores: &inner.stores,
             sinks: &inner.sinks,
+            experiments: &inner.experiments,
             registered: &inner.registered,
             dry_run: false,
             before: Some(read.snapshot.before()),

@@ -6,7 +6,7 @@ use human_check_core::{ConfigError, FactKind, Score};
 use human_check_guard::{Account, AccountList, FallbackOn, Selection};
 
 use super::route::Route;
-use crate::compose::Composed;
+use crate::compose::{Composed, ComposedExperiment};
 use crate::context::Context;
 use crate::duration;
 use crate::model::{
@@ -90,6 +90,11 @@ impl Route<'_> {
         if self.table.step_up.is_some() {
             let (account, floor) = self.step_up(context, model, composed)?;
             selection = selection.with_step_up(account, floor);
+        }
+        let takes_part =
+            |composed: &&ComposedExperiment| composed.current == self.primary(&model.check);
+        if let Some(composed) = composed.experiment.as_ref().filter(takes_part) {
+            selection = selection.with_experiment(composed.experiment.clone());
         }
         self.meets_min_score(context, model)?;
         self.exempt(context, model, selection)

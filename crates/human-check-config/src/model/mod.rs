@@ -7,6 +7,7 @@ mod accounts;
 mod check;
 #[cfg(feature = "siteverify")]
 mod dialect;
+mod experiment;
 mod outage_policy;
 mod provider;
 mod proxy_ref;
@@ -22,9 +23,10 @@ use serde::Deserialize;
 pub(crate) use accounts::{
     AccountsTable, ClearanceTable, Demand, OnWidgetFailure, StepUpTable, Trouble,
 };
-pub(crate) use check::{CheckTable, DualAcceptTable, ShadowTable};
+pub(crate) use check::{CheckTable, DualAcceptTable, ShadowTable, Sunset};
 #[cfg(feature = "siteverify")]
 pub(crate) use dialect::{DialectTable, MarkupTable};
+pub(crate) use experiment::ExperimentTable;
 pub(crate) use outage_policy::OutagePolicy;
 pub(crate) use provider::{CircuitBreakerTable, ProviderTable};
 pub(crate) use proxy_ref::ProxyRef;
@@ -51,6 +53,8 @@ pub(crate) struct Model {
     /// The store that counts requests, for routes that challenge only after some. Default: in
     /// memory.
     pub(crate) attempt_store: Option<StoreTable>,
+    /// A randomised experiment between accounts. Default: none.
+    pub(crate) experiment: Option<ExperimentTable>,
     /// The settings that all routes share.
     #[serde(default)]
     pub(crate) site: SiteTable,
@@ -63,6 +67,8 @@ impl Model {
     /// Returns the names of all accounts that have a role, for all routes or for one.
     pub(crate) fn accounts(&self) -> Vec<&str> {
         let mut all = self.check.accounts();
+        let arms = self.experiment.iter().flat_map(|table| table.arms.keys());
+        all.extend(arms.map(String::as_str));
         for route in self.routes.values() {
             let lists = route.by_host.values().chain(route.by_country.values());
             let of_lists =
@@ -91,6 +97,7 @@ impl Model {
     pub(crate) fn needs_offer_keys(&self) -> bool {
         let mut routes = self.routes.values();
         self.has_fallback()
+            || self.experiment.is_some()
             || routes.any(|route| route.step_up.is_some() || route.accept_clearance.is_some())
             || self.has_dual_accept_of_one_kind()
     }

@@ -1,5 +1,6 @@
 //! The parts of a deployment that outlive a reload: stores with their entries, and open files.
 
+mod experiments;
 mod memory;
 #[cfg(feature = "redis")]
 mod server;
@@ -12,6 +13,7 @@ use human_check_guard::{AttemptStore, MemoryAttemptStore, OfferKeys, ReportLimit
 
 use crate::context::Context;
 use crate::model::{Model, StoreKind, StoreTable};
+pub(crate) use experiments::{Experiments, Setup as ExperimentSetup};
 use memory::CAPACITY;
 pub(crate) use sinks::Sinks;
 

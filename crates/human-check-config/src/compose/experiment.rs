@@ -1,0 +1,262 @@
+//! Composes the experiment of a configuration.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use human_check_compare::{Arm, ExperimentHeader, Guardrail};
+use human_check_core::{ConfigError, EventSink, ExperimentEvent};
+use human_check_guard::{self as guard, Experiment, ExperimentArm, RampStep};
+
+use super::composer::Composer;
+use super::sunset::moment;
+use crate::model::{ExperimentTable, Model};
+use crate::source::KeyPath;
+use crate::stores::ExperimentSetup;
+
+/// The planned number of visitors, if the table has none.
+const PLANNED: u64 = 10_000;
+
+/// An experiment, and the routes that take part by the names of their first accounts.
+pub(crate) struct ComposedExperiment {
+    pub(crate) experiment: Experiment,
+    /// The account that visitors meet without the experiment.
+    pub(crate) current: String,
+}
+
+impl Composer<'_> {
+    /// Composes the experiment, if there is one.
+    pub(super) fn experiment(
+        &self,
+        model: &Model,
+        accounts: &BTreeMap<String, guard::Account>,
+    ) -> Result<Option<ComposedExperiment>, ConfigError> {
+        let Some(table) = &model.experiment else {
+            return Ok(None);
+        };
+        let path = KeyPath::from("experiment");
+        let current = self.current(model, table, &path)?;
+        let mut names = vec![current.as_str()];
+        names.extend(
+            table
+                .arms
+                .keys()
+                .map(String::as_str)
+                .filter(|name| *name != current),
+        );
+        let arms = names
+            .iter()
+            .map(|name| ExperimentArm::new(accounts[*name].clone(), table.arms[*name]));
+        let placed = |error: ConfigError| {
+            let key = error.field().to_owned();
+            self.context.placed(&path.join(&key), error)
+        };
+        self.check_names(table, &path)?;
+        let until = table.until.as_ref();
+        let until =
+            until.map(|until| moment(self.context, &path.join("until"), &until.to_string()));
+        let until = until.transpose()?;
+        let ramp = self.ramp(table, &path)?;
+        let build = |sink: Box<dyn EventSink>| -> Result<Experiment, ConfigError> {
+            let sink: Arc<dyn EventSink> = Arc::from(sink);
+            let mut experiment = Experiment::new(table.name.as_str(), arms.clone(), sink)
+                .map_err(placed)?
+                .with_routes(table.routes.iter().cloned())
+                .with_ramp(ramp.iter().copied())
+                .map_err(placed)?;
+            if let Some(until) = until {
+                experiment = experiment.with_until(until);
+            }
+            if table.consent {
+                experiment = experiment.with_consent();
+            }
+            if table.cookie == Some(false) {
+                experiment = experiment.without_cookie();
+            }
+            if let Some(share) = table.max_share {
+                experiment = experiment.with_max_share(share);
+            }
+            Ok(experiment)
+        };
+        // Once without a file, for the weights and for a dry run.
+        let dry = build(Box::new(NoSink))?;
+        if self.dry_run {
+            return Ok(Some(ComposedExperiment {
+                experiment: dry,
+                current,
+            }));
+        }
+        let margin = table.margin.unwrap_or(0.0);
+        let weights = dry.weights();
+        let of_plan = names
+            .iter()
+            .zip(weights)
+            .map(|(name, weights)| Arm::new(*name, weights));
+        let mut plan = ExperimentHeader::new(&table.name, of_plan.collect())
+            .with_planned(table.planned.unwrap_or(PLANNED))
+            .with_margin(margin);
+        if let Some(until) = &table.until {
+            plan = plan.with_until(until.to_string());
+        }
+        let file = self.context.directory.join(&table.file);
+        let running = self.experiments.run(ExperimentSetup {
+            plan,
+            state_file: match &table.state_file {
+                Some(state) => self.context.directory.join(state),
+                None => {
+                    let mut name = file.clone().into_os_string();
+                    name.push(".state");
+                    name.into()
+                }
+            },
+            file,
+            digest: digest(model, &names),
+            guardrail: table
+                .guardrail
+                .unwrap_or(true)
+                .then(|| Guardrail::new(margin)),
+            knows_visits: table.cookie.unwrap_or(true),
+            attempts: Arc::clone(&self.stores.attempts),
+        });
+        let running = running.map_err(placed)?;
+        let switch = running.switch();
+        let experiment = build(Box::new(running))?.with_switch(switch);
+        Ok(Some(ComposedExperiment {
+            experiment,
+            current,
+        }))
+    }
+
+    /// Returns the name of the arm that is the account of the routes.
+    fn current(
+        &self,
+        model: &Model,
+        table: &ExperimentTable,
+        path: &KeyPath,
+    ) -> Result<String, ConfigError> {
+        let primary = |route: &String| {
+            let of_route = model
+                .routes
+                .get(route)
+                .and_then(|route| route.account.as_ref());
+            of_route.unwrap_or(&model.check.account).clone()
+        };
+        for route in &table.routes {
+            if !model.routes.contains_key(route) {
+                return Err(self.context.wrong(
+                    &path.join("routes"),
+                    format!("names {route:?}, and there is no table [routes.{route}]"),
+                    "name routes that have a table",
+                ));
+            }
+        }
+        let mut routes = table.routes.iter();
+        let current = routes.next().map_or(model.check.account.clone(), primary);
+        if let Some(other) = routes.find(|route| primary(route) != current) {
+            return Err(self.context.wrong(
+                &path.join("routes"),
+                format!("names {other:?}, whose account is not {current:?}"),
+                "name routes with one account, and make an experiment for each of the others later",
+            ));
+        }
+        if !table.arms.contains_key(&current) {
+            return Err(self.context.wrong(
+                &path.join("arms"),
+                format!("lacks {current:?}, the account that judges now"),
+                format!("give it a weight, such as {current} = 0.5"),
+            ));
+        }
+        Ok(current)
+    }
+
+    fn check_names(&self, table: &ExperimentTable, path: &KeyPath) -> Result<(), ConfigError> {
+        let is_name = |name: &str| {
+            (1..=128).contains(&name.len())
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        };
+        let wrong = |key: &str, problem: String| {
+            let remedy = "write up to 128 letters, digits, `-`, `_` and `.`";
+            Err(self.context.wrong(&path.join(key), problem, remedy))
+        };
+        if !is_name(&table.name) {
+            return wrong("name", "is not a short name".to_owned());
+        }
+        if let Some(arm) = table.arms.keys().find(|arm| !is_name(arm)) {
+            return wrong(
+                "arms",
+                format!("names {arm:?}, which the records cannot hold"),
+            );
+        }
+        for (key, share) in [("margin", table.margin), ("max_share", table.max_share)] {
+            if share.is_some_and(|share| !(0.0..1.0).contains(&share)) {
+                return Err(self.context.wrong(
+                    &path.join(key),
+                    "is not from 0 to 1",
+                    "write a share: 0.01 is one percentage point",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the steps of the ramp.
+    fn ramp(&self, table: &ExperimentTable, path: &KeyPath) -> Result<Vec<RampStep>, ConfigError> {
+        if table.ramp.is_empty() {
+            return match table.ramp_every.is_some() || table.start.is_some() {
+                false => Ok(Vec::new()),
+                true => Err(self.context.wrong(
+                    &path.join("ramp"),
+                    "is missing beside ramp_every or start",
+                    "write the steps, such as ramp = [\"1%\", \"10%\", \"50%\"], or leave both out",
+                )),
+            };
+        }
+        let (Some(every), Some(start)) = (table.ramp_every, &table.start) else {
+            return Err(self.context.wrong(
+                &path.join("ramp"),
+                "has no time",
+                "write when it begins and how long a step lasts: start = 2026-12-01, ramp_every = \"48h\"",
+            ));
+        };
+        let start = moment(self.context, &path.join("start"), &start.to_string())?;
+        let steps = (0_u32..).zip(&table.ramp).map(|(nth, text)| {
+            let share = text
+                .strip_suffix('%')
+                .and_then(|text| text.trim().parse::<f64>().ok());
+            match share {
+                Some(percent) => Ok(RampStep {
+                    from: start + every * nth,
+                    share: percent / 100.0,
+                }),
+                None => Err(self.context.wrong(
+                    &path.join("ramp"),
+                    format!("holds {text:?}, which is no percentage"),
+                    "write percentages in quotes, such as \"10%\"",
+                )),
+            }
+        });
+        steps.collect()
+    }
+}
+
+/// Returns a digest of the settings of the arms. Records before and after a change of it cannot be
+/// compared.
+fn digest(model: &Model, arms: &[&str]) -> String {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    for name in arms {
+        let table = &model.providers[*name];
+        // Secrets are references here, and their texts are not part of it.
+        format!("{name}:{table:?}").hash(&mut hasher);
+    }
+    format!("{:016x}", hasher.finish())
+}
+
+/// Drops events, for a dry run.
+#[derive(Debug)]
+struct NoSink;
+
+impl EventSink for NoSink {
+    fn record(&self, _: ExperimentEvent) {}
+}
