@@ -180,7 +180,7 @@ fn is_stopped_by(path: &Path, name: &str) -> Result<bool, ConfigError> {
         ConfigError::new(
             "state_file",
             format!("names {}, which cannot be read ({error})", path.display()),
-            "mend or remove it; without it nobody knows whether the experiment has stopped",
+            "mend or remove it; without it the program cannot tell whether the experiment has stopped",
         )
     })?;
     Ok(note.is_some_and(|note| note.experiment == name))

@@ -464,7 +464,7 @@ impl RequestHead for Get<'_> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_consent_nobody_takes_part_before_it_is_given() {
+async fn with_consent_no_visitor_takes_part_before_it_is_given() {
     let machine = Machine::with([0.5, 0.5], |experiment, _| experiment.with_consent());
     let page = machine.page(None);
     assert_eq!((page.why, page.cookie), (Why::Primary, None));
