@@ -5,7 +5,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 
 /** The folder of the programs. The variable has no prefix `HUMAN_CHECK_`, because the programs refuse unknown variables with it. */
-const PROGRAMS = process.env.PROGRAMS || path.resolve(import.meta.dirname, "../target/debug");
+export const PROGRAMS = process.env.PROGRAMS || path.resolve(import.meta.dirname, "../target/debug");
 
 /**
  * Starts a program, by default `human-check`, and waits for the first line of its output for which `ready` returns a value.

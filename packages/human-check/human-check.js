@@ -28,7 +28,7 @@ const settings = {
   ...tag?.dataset,
 };
 let allow;
-const allowed = new Promise((resolve) => { allow = () => resolve(settings.consent = ""); });
+const allowed = new Promise((resolve) => { allow = () => resolve(Object.assign(settings, { consent: "", has: 1 })); });
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const inTime = (promise) => Promise.race([promise, sleep(PATIENCE).then(() => { throw Error("no reaction"); })]);
@@ -112,8 +112,15 @@ class Place {
     if (token !== this.token) {
       this.write(token);
       this.tell(token ? "solved" : "shown", token ? texts.done : texts.solve);
-      if (token) { this.settle(); }
+      if (token) { this.note("solved"); this.settle(); }
     }
+  }
+
+  // For an experiment.
+  note(event) {
+    const { route, option, since } = this;
+    this.since = Date.now();
+    import("./widgets.js").then(({ note }) => note(settings.options, option, { route, event, ms: this.since - since }));
   }
 
   settle() {
@@ -139,7 +146,7 @@ class Place {
   show(option) {
     this.clear();
     this.option = option;
-    this.selectedAt = Date.now();
+    this.since = this.selectedAt = Date.now();
     this.write("");
     this.ready = this.isGone ? undefined : this.start(option, option.widget);
     return this.ready;
@@ -165,7 +172,13 @@ class Place {
     };
     this.tell("loading", texts.loading);
     try {
-      if (settings.consent) { this.tell("consent", texts.consent); await allowed; }
+      if (settings.consent) {
+        this.tell("consent", texts.consent);
+        await allowed;
+        this.since = Date.now();
+        const next = await this.ask();
+        if (next?.why === "arm" && round === this.round) { await this.show(next); return; }
+      }
       if (this.isTaken(option.field)) { throw Error(`the form has a field ${option.field}`); }
       if (widget.stylesheet) { this.trusted(widget.stylesheet); }
       const src = this.trusted(widget.script);
@@ -175,6 +188,7 @@ class Place {
       live(() => {
         this.shown = shown;
         this.failures = 0;
+        this.note("loaded");
         if (!this.token) { this.tell("shown", shown.execute ? "" : texts.solve); }
       })();
     } catch (error) {
@@ -200,7 +214,8 @@ class Place {
   /** Fetches the account that the visitor meets. @returns {Promise<Option>} */
   async ask(failed = "") {
     try {
-      const query = new URLSearchParams({ route: this.route, ...failed && { failed } });
+      const offer = this.option?.offer;
+      const query = new URLSearchParams({ route: this.route, ...failed && { failed }, ...offer && { offer }, ...settings.has && { consent: "1" } });
       const { captcha } = await (await fetch(`${settings.options}?${query}`, { signal: AbortSignal.timeout(PATIENCE / 2) })).json();
       Object.assign(texts, captcha.texts);
       return captcha.options[0];

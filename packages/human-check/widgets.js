@@ -13,6 +13,11 @@
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Tells the server of an experiment how long a step took. @param {string} options @param {Option} option @param {any} step */
+export const note = (options, { offer, why }, step) => {
+  if (why === "arm") { fetch(`${options}?${new URLSearchParams({ offer, ...step })}`, { keepalive: true }).catch(() => {}); }
+};
+
 const scripts = new Map();
 /** @param {string} src @param {Widget} widget @param {string} nonce */
 function load(src, { module, stylesheet }, nonce) {

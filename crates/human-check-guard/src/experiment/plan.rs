@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use human_check_core::{Assignment, ConfigError, EventSink, ExperimentEvent, FunnelStep, Receipt};
 
-use crate::selection::{NameDigest, OfferKeys, fill_random, name_digest};
+use crate::selection::{NameDigest, OfferKeys, UsedOffers, fill_random, name_digest};
 use crate::{Account, RequestHead};
 
 use super::arm_cookie::ArmCookie;
@@ -62,6 +62,8 @@ struct Inner {
     consent: bool,
     max_share: Option<f64>,
     shares: ShareLimit,
+    /// The steps that pages have reported, so that a repetition does not fill the file.
+    notes: UsedOffers,
     segment: Option<SegmentOf>,
 }
 
@@ -170,6 +172,7 @@ impl Experiment {
             cookie: true,
             consent: false,
             max_share: None,
+            notes: UsedOffers::default(),
             segment: None,
         };
         Ok(Self(Arc::new(experiment)).with_digests())
@@ -474,6 +477,20 @@ impl Experiment {
             is_new: !head.is_prefetch,
             cookie: cookie.map(Arc::from),
         })
+    }
+
+    /// Returns whether a page reports a step of a receipt for the first time.
+    pub(crate) fn is_first_note(&self, nonce: &[u8; 16], event: &str) -> bool {
+        let mut id = *nonce;
+        // Receipts are random, so no other one is likely to be this.
+        id.iter_mut()
+            .zip(event.bytes())
+            .for_each(|(byte, letter)| *byte ^= letter);
+        let is_first = !self.0.notes.has(&id);
+        if is_first {
+            self.0.notes.add(id);
+        }
+        is_first
     }
 
     /// Records what happened to a visitor.

@@ -9,8 +9,9 @@ use human_check_core::ConfigError;
 use crate::experiment::ExperimentHead;
 use crate::page::LanguageIndex;
 use crate::request_head::Single;
-use crate::selection::{OFFER_HEADER, Offer};
+use crate::selection::Offer;
 use crate::{AttemptStore, Guard, GuardResponse, MemoryAttemptStore, RequestHead};
+use pending_options::Note;
 pub use pending_options::PendingOptions;
 
 /// How many reports of a failed widget count for one address.
@@ -31,13 +32,15 @@ const REPORT_WINDOW: Duration = Duration::from_secs(60);
 /// | status | when |
 /// | --- | --- |
 /// | 200 | the account to show, as JSON |
+/// | 204 | a step of an experiment was noted |
 /// | 403 | the request comes from a page of another origin, which is not in the list |
 /// | 404 | the route is unknown |
 /// | 503 | no account works; with `Retry-After` |
 ///
 /// With `consent=1` the page says that the visitor has allowed cookies, which an
-/// [`Experiment`](crate::Experiment) may wait for. A page that asks again sends its offer along in the
-/// header `X-Captcha-Offer`, so that a visitor of an experiment counts once.
+/// [`Experiment`](crate::Experiment) may wait for. A page that asks again sends its offer along, as
+/// `offer=`, so that a visitor of an experiment counts once. With `event=loaded` or `event=solved` and
+/// `ms=` it says how long a step took; the response is 204, and only the first of each counts.
 ///
 /// `GET ?route=signup&failed=NAME` reports that the widget of an account could not be shown. It has
 /// an effect only with
@@ -137,11 +140,15 @@ impl OptionsEndpoint {
     /// The two steps are separate so that the future does not hold the request.
     pub fn prepare(&self, head: &dyn RequestHead) -> PendingOptions {
         let (mut route, mut failed, mut has_consent) = (None, None, false);
+        let (mut offer, mut event, mut ms) = (None, None, None);
         for (name, value) in form_urlencoded::parse(head.query().unwrap_or_default().as_bytes()) {
             match &*name {
                 "route" => route = Some(value.into_owned()),
                 "failed" => failed = Some(value.into_owned()),
                 "consent" => has_consent = value == "1",
+                "offer" => offer = Some(value.into_owned()),
+                "event" => event = Some(value.into_owned()),
+                "ms" => ms = value.parse().ok(),
                 _ => {}
             }
         }
@@ -162,9 +169,13 @@ impl OptionsEndpoint {
                 None => LanguageIndex::default(),
             },
             experiment: match &guard {
-                Some(guard) => experiment(guard, head, has_consent),
+                Some(guard) => experiment(guard, head, offer.as_deref(), has_consent),
                 None => ExperimentHead::default(),
             },
+            note: event.filter(|_| reader == Reader::Page).map(|event| Note {
+                event,
+                after: Duration::from_millis(ms.unwrap_or(u64::MAX)),
+            }),
             guard: guard.map(|guard| guard.decided_by().clone()),
             failed,
             attempts: Arc::clone(&self.0.attempts),
@@ -218,15 +229,18 @@ impl OptionsEndpoint {
 
 /// Returns what the request says about the experiment. A page that asks again sends its offer along, so
 /// that the visitor keeps the receipt.
-fn experiment(guard: &Guard, head: &dyn RequestHead, has_consent: bool) -> ExperimentHead {
+fn experiment(
+    guard: &Guard,
+    head: &dyn RequestHead,
+    offer: Option<&str>,
+    has_consent: bool,
+) -> ExperimentHead {
     let guard = guard.decided_by();
     let mut experiment = guard.read_experiment(head);
     if has_consent {
         experiment.allow_cookies();
     }
-    let mut offer = Single::default();
-    head.header(OFFER_HEADER, &mut |line| offer.add(line));
-    let carried = offer.text().and_then(|text| {
+    let carried = offer.and_then(|text| {
         let (keys, now) = (&guard.site().keys, guard.now());
         let offer = Offer::verify(text.as_bytes(), keys, &guard.route(), now).ok()?;
         let plan = guard.experiment()?;

@@ -1,5 +1,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+use human_check_core::FunnelStep;
 
 use super::{REPORT_WINDOW, REPORTS};
 use crate::experiment::ExperimentHead;
@@ -29,7 +32,19 @@ pub struct PendingOptions {
     /// What the request says about the experiment.
     pub(super) experiment: ExperimentHead,
     pub(super) attempts: Arc<dyn AttemptStore>,
+    /// A step of the funnel that the page reports.
+    pub(super) note: Option<Note>,
 }
+
+/// A step of the funnel that a page reports.
+#[derive(Debug)]
+pub(super) struct Note {
+    pub(super) event: String,
+    pub(super) after: Duration,
+}
+
+/// A step that took longer says nothing about a widget.
+const MAX_STEP: Duration = Duration::from_secs(600);
 
 impl PendingOptions {
     /// Selects the account and returns the response, see
@@ -46,6 +61,10 @@ impl PendingOptions {
         let Some(guard) = &self.guard else {
             return self.response(404, r#"{"error":"There is no such route."}"#.into());
         };
+        if let Some(note) = &self.note {
+            self.record(guard, note);
+            return self.response(204, String::new());
+        }
         let after_failure = self.after_widget_failure(guard).await;
         let Some(selected) = after_failure.or_else(|| guard.select(self.list, &self.experiment))
         else {
@@ -70,6 +89,23 @@ impl PendingOptions {
                 .push(("set-cookie", cookie.to_string().into()));
         }
         response
+    }
+
+    /// Records a step that a page reports, if its offer is that of a visitor of the experiment.
+    fn record(&self, guard: &Snapshot, note: &Note) {
+        let (Some(experiment), Some(carried)) = (guard.experiment(), self.experiment.carried())
+        else {
+            return;
+        };
+        let after = note.after;
+        let step = match &*note.event {
+            "loaded" => FunnelStep::Loaded { after },
+            "solved" => FunnelStep::Solved { after },
+            _ => return,
+        };
+        if after <= MAX_STEP && experiment.is_first_note(&carried.nonce, &note.event) {
+            experiment.record(&carried.receipt(), step, guard.now());
+        }
     }
 
     /// Returns the account to show after a report that counts.

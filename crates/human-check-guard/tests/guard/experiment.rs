@@ -496,11 +496,11 @@ async fn a_page_that_asks_again_with_its_offer_is_one_showing() {
     let machine = Machine::new();
     let page = machine.page_in("b");
     let endpoint = OptionsEndpoint::new([machine.guard.clone()]);
-    let head = Head::new().with("x-captcha-offer", page.offer.as_str());
+    let query = format!("route=signup&offer={}", page.offer);
     let response = endpoint
         .respond(&Get {
-            head,
-            query: "route=signup",
+            head: Head::new(),
+            query: &query,
         })
         .await;
     let body: Value = serde_json::from_str(&response.body).unwrap();
@@ -545,4 +545,51 @@ fn what_is_wrong_with_an_experiment_is_named() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("not the primary account"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_reports_each_step_once_and_only_with_an_offer_of_ours() {
+    let machine = Machine::new();
+    let page = machine.page_in("b");
+    machine.events.take();
+    let endpoint = OptionsEndpoint::new([machine.guard.clone()]);
+    let own = || Head::new().with("sec-fetch-site", "same-origin");
+    let send = async |query: &str, head: Head| {
+        let response = endpoint.respond(&Get { head, query }).await;
+        (response.status, machine.events.take())
+    };
+    let query =
+        |event: &str, offer: &str| format!("route=signup&event={event}&ms=420&offer={offer}");
+    for event in ["loaded", "solved"] {
+        let (status, events) = send(&query(event, &page.offer), own()).await;
+        assert_eq!((status, events.len()), (204, 1));
+        assert_eq!(events[0].assignment.as_ref().unwrap().first, Some(true));
+        let (_, events) = send(&query(event, &page.offer), own()).await;
+        assert_eq!(events.len(), 0, "a repetition");
+    }
+    let other = machine.page_in("a");
+    machine.events.take();
+    for (query, head) in [
+        (query("loaded", "made-up"), own()),
+        (query("banned", &other.offer), own()),
+        (
+            query("loaded", &other.offer).replace("420", "999999999"),
+            own(),
+        ),
+        (
+            query("loaded", &other.offer),
+            Head::new().with("sec-fetch-site", "cross-site"),
+        ),
+        ("route=signup&event=loaded&ms=420".to_owned(), own()),
+    ] {
+        let (_, events) = send(&query, head).await;
+        assert_eq!(
+            words(&events)
+                .iter()
+                .filter(|word| **word == "other")
+                .count(),
+            0,
+            "{query}"
+        );
+    }
 }
