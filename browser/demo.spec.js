@@ -13,7 +13,7 @@ const test = base.extend({
   }, { scope: "worker" }],
 });
 
-const PAGES = ["/", "/side-by-side", "/simulate", "/outage", "/log", "/metrics"];
+const PAGES = ["/", "/side-by-side", "/simulate", "/outage", "/experiment", "/log", "/metrics"];
 const expectSignedUp = (page) => expect(page.getByRole("heading", { name: "You are signed up" })).toBeVisible();
 const expectReason = (page, text) => expect(page.locator(".operator").getByText(text, { exact: true })).toBeVisible();
 
@@ -224,6 +224,10 @@ for (const [device, viewport] of [["desktop", { width: 1280, height: 900 }], ["p
         if (address === "/simulate") {
           await page.getByRole("button", { name: "A bot" }).click();
           await expect(page.locator("#result")).toHaveAttribute("data-status", /\d/);
+        }
+        if (address === "/experiment") {
+          await page.getByRole("button", { name: "A day more" }).click();
+          await expect(page.getByRole("heading", { name: /day \d+ of 28/ })).not.toContainText("day 0");
         }
         if (address === "/") { await expect(page.locator("altcha-widget input[type=checkbox]")).toBeVisible(); }
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);

@@ -17,6 +17,7 @@ use crate::providers::{ACTION, DemoProvider, ProviderCheck, Work, limits};
 use crate::recorder;
 use crate::records::Records;
 use crate::stages::Stages;
+use crate::trial::Shared;
 
 /// The state of the demo. Clones share it.
 #[derive(Clone, Debug)]
@@ -34,6 +35,7 @@ struct Parts {
     records: Records,
     recorder: PrometheusHandle,
     stages: Stages,
+    trial: Shared,
 }
 
 /// A form and the guard in front of it.
@@ -106,6 +108,7 @@ impl App {
             records: Records::new(),
             recorder: recorder::recorder()?,
             stages: Stages::new(),
+            trial: Shared::default(),
         })))
     }
 
@@ -151,6 +154,11 @@ impl App {
 
     pub(crate) fn recorder(&self) -> &PrometheusHandle {
         &self.0.recorder
+    }
+
+    /// Returns the experiment, if its page was visited.
+    pub(crate) fn trial(&self) -> &Shared {
+        &self.0.trial
     }
 
     pub(crate) fn stages(&self) -> &Stages {

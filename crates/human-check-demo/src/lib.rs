@@ -13,6 +13,7 @@ mod recorder;
 mod records;
 mod site;
 mod stages;
+mod trial;
 mod visitor_view;
 mod widget_package;
 

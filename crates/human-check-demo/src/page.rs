@@ -19,11 +19,12 @@ pub(crate) struct Frame {
 }
 
 /// Path and name of each page, in the order of the navigation.
-pub(crate) const PAGES: [(&str, &str); 6] = [
+pub(crate) const PAGES: [(&str, &str); 7] = [
     ("/", "Sign up"),
     ("/side-by-side", "Compare two providers"),
     ("/simulate", "Simulate"),
     ("/outage", "Outage"),
+    ("/experiment", "Experiment"),
     ("/log", "Log"),
     ("/metrics", "Metrics"),
 ];

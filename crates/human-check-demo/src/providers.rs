@@ -43,11 +43,14 @@ const REPLAY_STORE_CAPACITY: usize = 10_000;
 const HOSTNAMES: [&str; 2] = ["127.0.0.1", "localhost"];
 
 impl DemoProvider {
+    pub(crate) const HCAPTCHA: Self = Self(ProviderKind::Hcaptcha);
+    pub(crate) const TURNSTILE: Self = Self(ProviderKind::Turnstile);
+
     /// All providers, in the order of the page. A new visitor gets the first one that has a widget.
     pub(crate) const ALL: [Self; 7] = [
         Self(ProviderKind::Altcha),
-        Self(ProviderKind::Turnstile),
-        Self(ProviderKind::Hcaptcha),
+        Self::TURNSTILE,
+        Self::HCAPTCHA,
         Self(ProviderKind::RecaptchaV2),
         Self(ProviderKind::RecaptchaV3),
         Self(ProviderKind::RecaptchaEnterprise),

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::headers::{Nonce, protect};
 use crate::page::ErrorPage;
-use crate::pages::{log, metrics, outage, side_by_side, signup, simulate};
+use crate::pages::{experiment, log, metrics, outage, side_by_side, signup, simulate};
 use crate::providers::{CHALLENGES, Work};
 use crate::recorder;
 
@@ -41,6 +41,7 @@ fn router(app: &App) -> Router {
         .route("/outage/break", post(outage::break_provider))
         .route("/outage.js", get(outage::script))
         .nest("/human-check", page_routes(app.outage().options.clone()))
+        .route("/experiment", get(experiment::page).post(experiment::step))
         .route("/log", get(log::page))
         .route("/log/events", get(log::events))
         .route("/metrics", get(metrics::page))

@@ -598,3 +598,34 @@ async fn the_widget_of_the_proof_of_work_is_served_where_it_is_found() {
     assert!(page.contains("widget is missing in this test"), "{page}");
     assert!(!page.contains("<altcha-widget"));
 }
+
+/// The shares that the page counted, and what it says.
+fn headline(page: &str) -> &str {
+    let start = page.find("id=\"headline\">").unwrap() + "id=\"headline\">".len();
+    page[start..].split('<').next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_experiment_finds_its_truth_and_stops_when_an_arm_breaks() {
+    let site = Site::start().await;
+    let start = site.text("experiment").await;
+    assert!(start.contains("No day has gone by yet"), "{start}");
+    for _ in 0..4 {
+        site.post("experiment", &[("step", "week")]).await;
+    }
+    let page = site.text("experiment").await;
+    assert!(page.contains("on day 28 of 28"), "{page}");
+    // The truth is four points, nearly nine standard errors of 14,000 visitors.
+    assert_eq!(headline(&page), "Turnstile completes more than hCaptcha");
+    assert!(!page.contains("id=\"stopped\""));
+    site.post("experiment", &[("step", "again")]).await;
+    let _ = site.text("experiment").await;
+    site.post("experiment", &[("step", "break")]).await;
+    site.post("experiment", &[("step", "week")]).await;
+    let page = site.text("experiment").await;
+    assert!(
+        page.contains("The experiment has stopped by itself on day"),
+        "{page}"
+    );
+    assert!(page.contains("points less"), "{page}");
+}

@@ -105,6 +105,13 @@ impl ExperimentTally {
         }
     }
 
+    /// Creates a tally of an experiment whose plan is known, without the header of a file.
+    pub fn of(plan: &ExperimentHeader) -> Self {
+        let mut tally = Self::new();
+        tally.begin(plan);
+        tally
+    }
+
     /// Sets how long after a visit a label counts. Only visitors older than that are compared by their
     /// labels. Default 14 days.
     #[must_use]
@@ -134,9 +141,12 @@ impl ExperimentTally {
     }
 
     fn add_header(&mut self, header: &Header) {
-        let Some(plan) = &header.experiment else {
-            return;
-        };
+        if let Some(plan) = &header.experiment {
+            self.begin(plan);
+        }
+    }
+
+    fn begin(&mut self, plan: &ExperimentHeader) {
         let known = self.plan.get_or_insert_with(|| plan.clone());
         self.skipping = known.name != plan.name;
         if self.skipping {

@@ -1,5 +1,6 @@
 //! The pages, one file each.
 
+pub(crate) mod experiment;
 pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod outage;
