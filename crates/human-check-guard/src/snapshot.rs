@@ -254,7 +254,7 @@ impl Snapshot {
         let (route, account) = (self.policy().name(), self.judges().get(judge));
         let mut offer = Offer::new(why, self.route(), account.digest());
         if let Some(carried) = carried {
-            offer = offer.with_arm(carried.nonce, carried.arm);
+            offer = offer.with_arm(carried.nonce(), carried.arm());
         }
         let offer = offer.sign(&self.site().keys, self.now());
         report_offer(route, why.as_str(), "made");
@@ -289,7 +289,7 @@ impl Snapshot {
             return Some(self.selected(judge, why, head.carried()));
         };
         let carried = &assigned.carried;
-        let list = selection.list_of_arm(carried.place);
+        let list = selection.list_of_arm(carried.place());
         let (judge, why) = self.judges().select(list, selection.fallback_on)?;
         let why = match why {
             Why::Primary => Why::Arm,

@@ -320,7 +320,7 @@ fn record_judged(guard: &Snapshot, submitted: &Submitted, judged: &Judged, since
     let arm = guard.judges().get(
         guard
             .judges()
-            .first_of(selection.list_of_arm(carried.place)),
+            .first_of(selection.list_of_arm(carried.place())),
     );
     let is_fallback = submitted
         .offer

@@ -18,7 +18,7 @@ pub struct Human(Arc<Proof>);
 struct Proof {
     facts: Facts,
     clearance: Option<SetCookie>,
-    receipt: Option<ExperimentReceipt>,
+    receipt: Option<Box<ExperimentReceipt>>,
 }
 
 /// The value of a header `Set-Cookie`, which is a credential of the visitor.
@@ -41,7 +41,7 @@ impl Human {
         Self(Arc::new(Proof {
             facts,
             clearance: clearance.map(SetCookie),
-            receipt,
+            receipt: receipt.map(Box::new),
         }))
     }
 
@@ -50,7 +50,7 @@ impl Human {
     /// Pass it to [`Guard::completed`](crate::Guard::completed) when the visitor has done what they came
     /// for.
     pub fn receipt(&self) -> Option<&ExperimentReceipt> {
-        self.0.receipt.as_ref()
+        self.0.receipt.as_deref()
     }
 
     /// Returns what the provider reported about the visitor, such as its name, a score or the host.

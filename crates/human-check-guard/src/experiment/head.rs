@@ -7,9 +7,14 @@ use crate::selection::{NameDigest, OfferKeys};
 use super::Carried;
 use super::arm_cookie::{ArmCookie, NAME};
 
-/// What the head of a request says about the experiment.
+/// What the head of a request says about the experiment. Without an experiment it is empty, because
+/// every request carries one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ExperimentHead {
+pub(crate) struct ExperimentHead(Option<Box<Said>>);
+
+/// What the head of a request to an experiment says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said {
     pub(super) cookie: Option<ArmCookie>,
     /// Whether the browser fetches the page before the visitor asks for it, who may never see it.
     pub(super) is_prefetch: bool,
@@ -42,7 +47,7 @@ impl ExperimentHead {
                     .any(|part| part.eq_ignore_ascii_case(b"prefetch"));
             });
         }
-        Self {
+        Self(Some(Box::new(Said {
             // Two cookies of one name contradict each other.
             cookie: match &cookies[..] {
                 [cookie] => *cookie,
@@ -52,21 +57,30 @@ impl ExperimentHead {
             has_consent: false,
             segment,
             carried: None,
-        }
+        })))
     }
 
     /// Notes what a valid offer of the request says, so that the visitor keeps the arm and the receipt.
     pub(crate) fn carry(&mut self, carried: Option<Carried>) {
-        self.carried = carried;
+        if let Some(said) = &mut self.0 {
+            said.carried = carried;
+        }
     }
 
     /// Returns what a valid offer of the request says.
     pub(crate) fn carried(&self) -> Option<&Carried> {
-        self.carried.as_ref()
+        self.0.as_ref()?.carried.as_ref()
     }
 
     /// Notes that the visitor has allowed cookies.
     pub(crate) fn allow_cookies(&mut self) {
-        self.has_consent = true;
+        if let Some(said) = &mut self.0 {
+            said.has_consent = true;
+        }
+    }
+
+    /// Returns what the head says. `None` without an experiment.
+    pub(super) fn said(&self) -> Option<&Said> {
+        self.0.as_deref()
     }
 }

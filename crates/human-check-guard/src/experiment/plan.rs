@@ -378,12 +378,8 @@ impl Experiment {
         arm: NameDigest,
     ) -> Option<Carried> {
         let (_, visit) = self.0.digests.iter().find(|(digest, _)| *digest == arm)?;
-        Some(Carried {
-            nonce,
-            arm,
-            place: visit.place,
-            assignment: self.assignment(route, *visit, None, None),
-        })
+        let assignment = self.assignment(route, *visit, None, None);
+        Some(Carried::new(nonce, arm, visit.place, assignment))
     }
 
     fn assignment(
@@ -412,6 +408,7 @@ impl Experiment {
         now: SystemTime,
     ) -> Option<Assigned> {
         let step = self.step_at(route, now)?;
+        let head = head.said()?;
         if let Some(carried) = &head.carried {
             return Some(Assigned {
                 carried: carried.clone(),
@@ -468,12 +465,12 @@ impl Experiment {
             inner.shares.count(visit.place);
         }
         Some(Assigned {
-            carried: Carried {
+            carried: Carried::new(
                 nonce,
-                arm: self.digest_of(visit),
-                place: visit.place,
-                assignment: self.assignment(route, visit, bucket, head.segment.clone()),
-            },
+                self.digest_of(visit),
+                visit.place,
+                self.assignment(route, visit, bucket, head.segment.clone()),
+            ),
             is_new: !head.is_prefetch,
             cookie: cookie.map(Arc::from),
         })

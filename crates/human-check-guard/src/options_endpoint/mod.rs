@@ -1,3 +1,4 @@
+mod note;
 mod pending_options;
 
 use std::fmt;
@@ -11,7 +12,7 @@ use crate::page::LanguageIndex;
 use crate::request_head::Single;
 use crate::selection::Offer;
 use crate::{AttemptStore, Guard, GuardResponse, MemoryAttemptStore, RequestHead};
-use pending_options::Note;
+use note::Note;
 pub use pending_options::PendingOptions;
 
 /// How many reports of a failed widget count for one address.

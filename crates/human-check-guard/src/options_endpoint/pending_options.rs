@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use human_check_core::FunnelStep;
 
+use super::note::Note;
 use super::{REPORT_WINDOW, REPORTS};
 use crate::experiment::ExperimentHead;
 use crate::page::LanguageIndex;
@@ -34,13 +35,6 @@ pub struct PendingOptions {
     pub(super) attempts: Arc<dyn AttemptStore>,
     /// A step of the funnel that the page reports.
     pub(super) note: Option<Note>,
-}
-
-/// A step of the funnel that a page reports.
-#[derive(Debug)]
-pub(super) struct Note {
-    pub(super) event: String,
-    pub(super) after: Duration,
 }
 
 /// A step that took longer says nothing about a widget.
@@ -103,7 +97,7 @@ impl PendingOptions {
             "solved" => FunnelStep::Solved { after },
             _ => return,
         };
-        if after <= MAX_STEP && experiment.is_first_note(&carried.nonce, &note.event) {
+        if after <= MAX_STEP && experiment.is_first_note(&carried.nonce(), &note.event) {
             experiment.record(&carried.receipt(), step, guard.now());
         }
     }
