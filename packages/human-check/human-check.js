@@ -177,7 +177,7 @@ class Place {
         await allowed;
         this.since = Date.now();
         const next = await this.ask();
-        if (next?.why === "arm" && round === this.round) { await this.show(next); return; }
+        if (next && round === this.round) { await this.show(next); return; }
       }
       if (this.isTaken(option.field)) { throw Error(`the form has a field ${option.field}`); }
       if (widget.stylesheet) { this.trusted(widget.stylesheet); }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use human_check_core::{ConfigError, FunnelStep, Receipt, Widget};
+use human_check_core::{ConfigError, FunnelStep, Receipt, ReceiptError, Widget};
 
 use crate::decision::Inspected;
 use crate::integration::BodyBudget;
@@ -343,12 +343,28 @@ impl Guard {
     }
 
     /// Records the same as [`completed`](Self::completed), for an application that has kept the text of
-    /// the receipt only, for example in a queue.
-    pub fn completed_later(&self, receipt: Receipt) {
+    /// the receipt, for example until a mail was confirmed.
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiptError`] when the text is no receipt.
+    pub fn completed_later(&self, receipt: &str) -> Result<(), ReceiptError> {
         let guard = self.snapshot();
-        if let Some(experiment) = guard.current.experiment() {
-            experiment.record_receipt(receipt, FunnelStep::Completed, guard.current.now());
+        let current = &guard.current;
+        let Some(experiment) = current.experiment() else {
+            return receipt
+                .split('.')
+                .next()
+                .unwrap_or_default()
+                .parse::<Receipt>()
+                .map(drop);
+        };
+        let (bare, known) = experiment.parse(&current.policy().name, receipt)?;
+        match known {
+            Some(receipt) => experiment.record(&receipt, FunnelStep::Completed, current.now()),
+            None => experiment.record_receipt(bare, FunnelStep::Completed, current.now()),
         }
+        Ok(())
     }
 
     /// Reads the head of a request. It does not call the check.

@@ -290,23 +290,26 @@ impl Snapshot {
         };
         let carried = &assigned.carried;
         let list = selection.list_of_arm(carried.place());
-        let (judge, why) = self.judges().select(list, selection.fallback_on)?;
-        let why = match why {
-            Why::Primary => Why::Arm,
-            other => other,
-        };
-        let mut selected = self.selected(judge, why, Some(carried));
-        selected.cookie.clone_from(&assigned.cookie);
+        let found = self.judges().select(list, selection.fallback_on);
+        let found = found.map(|(judge, why)| match why {
+            Why::Primary => (judge, Why::Arm),
+            other => (judge, other),
+        });
         if assigned.is_new {
+            // Also while no account of the arm works: the visitor came and cannot complete.
+            let judge = found.map_or(self.judges().first_of(list), |(judge, _)| judge);
             let shown = FunnelStep::Shown {
-                account: selected.account().into(),
-                why: match why {
-                    Why::Arm => "arm",
+                account: self.judges().get(judge).account.name().into(),
+                why: match found {
+                    Some((_, Why::Arm)) => "arm",
                     _ => "fallback",
                 },
             };
             experiment.record(&carried.receipt(), shown, self.now());
         }
+        let (judge, why) = found?;
+        let mut selected = self.selected(judge, why, Some(carried));
+        selected.cookie.clone_from(&assigned.cookie);
         Some(selected)
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Submitted {
     pub(crate) offer: Option<ValidOffer>,
     /// What a valid offer says about a visitor of an experiment, whichever account judges.
     pub(crate) carried: Option<Carried>,
+    /// Whether a valid offer selects another account than the one that judges.
+    pub(crate) crossed: bool,
     pub(crate) submission: Arc<Submission>,
 }
 
@@ -395,7 +397,10 @@ impl Judging<'_> {
     fn step_up(&self, refusal: &Refusal) -> Option<Judged> {
         let judges = self.guard.judges();
         let (judge, floor) = judges.step_up()?;
-        if self.submitted.offer.is_some() || self.submitted.judge != judges.first_of(self.list) {
+        // A visitor of an experiment has an offer on every page.
+        let has_other_offer = !matches!(self.why(), Why::Primary | Why::Arm);
+        let begins_at = judges.get(judges.first_of(self.list)).account.name();
+        if has_other_offer || self.judge().account.name() != begins_at {
             return None;
         }
         let facts: &Facts = refusal.facts_but_for_score()?;

@@ -59,7 +59,7 @@ impl Inspected {
         self.tokens.append(body);
         let type_without_place = self.tokens.type_without_place();
         let guard = self.responder.guard();
-        let (judge, offer, carried) = selected_judge(guard, self.list, &self.tokens);
+        let (judge, offer, carried, crossed) = selected_judge(guard, self.list, &self.tokens);
         let accepted = &guard.judges().get(judge).accepted;
         let evidence = match std::mem::take(&mut self.tokens).sort(guard.fields(), accepted) {
             Sorted::Unusable => Evidence::Unusable("contradictory"),
@@ -80,6 +80,7 @@ impl Inspected {
                     judge,
                     offer,
                     carried: carried.clone(),
+                    crossed,
                     submission: Arc::new(submission),
                 })
             }
@@ -109,7 +110,7 @@ fn selected_judge(
     guard: &Snapshot,
     list: usize,
     tokens: &SubmittedTokens,
-) -> (usize, Option<ValidOffer>, Option<Carried>) {
+) -> (usize, Option<ValidOffer>, Option<Carried>, bool) {
     let (site, judges, now) = (guard.site(), guard.judges(), guard.now());
     let first = judges.first_of(list);
     let read = match tokens.offer() {
@@ -141,14 +142,16 @@ fn selected_judge(
                     id: Offer::id_of(text),
                     text: text.clone(),
                 });
-                return (judge, offer, carried);
+                return (judge, offer, carried, false);
             }
         }
     }
     // Pages of the primary send an offer, so a token of its provider without one is the old account's.
     match judges.old(now).filter(|_| list == 0) {
-        Some(old) if tokens.has_any(guard.fields(), &judges.get(old).own) => (old, None, carried),
-        _ => (first, None, carried),
+        Some(old) if tokens.has_any(guard.fields(), &judges.get(old).own) => {
+            (old, None, carried, true)
+        }
+        _ => (first, None, carried, true),
     }
 }
 
@@ -316,16 +319,6 @@ fn record_judged(guard: &Snapshot, submitted: &Submitted, judged: &Judged, since
         return;
     };
     let account = &guard.judges().get(submitted.judge).account;
-    let selection = &guard.site().selection;
-    let arm = guard.judges().get(
-        guard
-            .judges()
-            .first_of(selection.list_of_arm(carried.place())),
-    );
-    let is_fallback = submitted
-        .offer
-        .as_ref()
-        .is_some_and(|offer| offer.why != Why::Arm);
     let outcome = match &judged.result {
         Ok(Visitor::Human(_)) => ObservedOutcome::Human,
         Ok(_) => failed("unavailable", judged.reason),
@@ -342,7 +335,7 @@ fn record_judged(guard: &Snapshot, submitted: &Submitted, judged: &Judged, since
         account: account.name().into(),
         outcome,
         latency: Some(since.elapsed()),
-        crossed: !is_fallback && account.name() != arm.account.name(),
+        crossed: submitted.crossed,
     };
     experiment.record(&carried.receipt(), judged, guard.now());
 }

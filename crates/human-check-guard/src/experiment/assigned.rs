@@ -52,6 +52,7 @@ impl Carried {
     pub(crate) fn receipt(&self) -> ExperimentReceipt {
         ExperimentReceipt {
             receipt: Receipt::from_bytes(self.0.nonce),
+            arm: self.0.arm,
             assignment: self.0.assignment.clone(),
         }
     }

@@ -7,6 +7,9 @@ use crate::selection::{NameDigest, OfferKeys};
 use super::Carried;
 use super::arm_cookie::{ArmCookie, NAME};
 
+/// The most cookies that are looked at.
+const MAX_COOKIES: usize = 4;
+
 /// What the head of a request says about the experiment. Without an experiment it is empty, because
 /// every request carries one.
 #[derive(Clone, Debug, Default)]
@@ -36,10 +39,13 @@ impl ExperimentHead {
         let mut cookies = Vec::new();
         head.header("cookie", &mut |line| {
             read_cookie(line, NAME, &mut |text| {
-                cookies.push(ArmCookie::verify(text, keys, experiment));
+                if cookies.len() < MAX_COOKIES {
+                    cookies.push(ArmCookie::verify(text, keys, experiment));
+                }
             });
         });
-        let mut is_prefetch = false;
+        // Such a page may never be seen.
+        let mut is_prefetch = head.method().eq_ignore_ascii_case("HEAD");
         for name in ["sec-purpose", "purpose"] {
             head.header(name, &mut |line| {
                 is_prefetch |= line

@@ -2,7 +2,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use human_check_core::{Assignment, ConfigError, EventSink, ExperimentEvent, FunnelStep, Receipt};
+use human_check_core::{
+    Assignment, ConfigError, EventSink, ExperimentEvent, FunnelStep, Receipt, ReceiptError,
+};
+
+use super::receipt::hex;
 
 use crate::selection::{NameDigest, OfferKeys, UsedOffers, fill_random, name_digest};
 use crate::{Account, RequestHead};
@@ -13,6 +17,10 @@ use super::{Assigned, Carried, ExperimentHead, ExperimentReceipt, ExperimentSwit
 
 /// The maximum number of arms, and of steps of a ramp.
 const MAX_ENTRIES: usize = 16;
+
+/// The least and the greatest weight, so that no share is lost by rounding.
+const MIN_WEIGHT: f64 = 0.001;
+const MAX_WEIGHT: f64 = 1_000.0;
 
 /// How long a cookie lasts if the experiment has no end.
 const COOKIE_TTL: Duration = Duration::from_secs(90 * 86_400);
@@ -119,7 +127,7 @@ impl Experiment {
     /// # Errors
     ///
     /// [`ConfigError`] when there are fewer than two arms or more than 16, two of them are one account,
-    /// or a weight is not above 0.
+    /// or a weight is not from 0.001 to 1,000.
     pub fn new(
         name: impl Into<Arc<str>>,
         arms: impl IntoIterator<Item = ExperimentArm>,
@@ -150,11 +158,11 @@ impl Experiment {
                     "name each account once",
                 ));
             }
-            if !(arm.weight > 0.0 && arm.weight.is_finite()) {
+            if !(MIN_WEIGHT..=MAX_WEIGHT).contains(&arm.weight) {
                 return Err(ConfigError::new(
                     "arms",
                     format!("gives {:?} the weight {}", arm.name, arm.weight),
-                    "write a number above 0, or leave the arm out",
+                    "write a number from 0.001 to 1000, or leave the arm out",
                 ));
             }
         }
@@ -178,17 +186,25 @@ impl Experiment {
         Ok(Self(Arc::new(experiment)).with_digests())
     }
 
+    /// Computes what stands for arms in offers. The weights are part of it, so that a receipt of other
+    /// weights counts for none of these.
     fn with_digests(self) -> Self {
+        let weights = self.weights();
+        let step_text = |step: usize| {
+            let weights = weights.iter().map(|arm| format!("{:.6}", arm[step]));
+            weights.collect::<Vec<_>>().join(",")
+        };
+        let texts: Vec<String> = (0..self.0.ramp.len().max(1)).map(step_text).collect();
         self.configure(|inner| {
             let mut digests = Vec::new();
             for (place, arm) in inner.arms.iter().enumerate() {
-                for ramp_step in 0..inner.ramp.len().max(1) {
+                for (ramp_step, weights) in texts.iter().enumerate() {
                     for (word, first) in [
                         ("first", Some(true)),
                         ("later", Some(false)),
                         ("unknown", None),
                     ] {
-                        let step = ramp_step.to_string();
+                        let step = format!("{ramp_step}:{weights}");
                         let digest = name_digest(&["arm", &inner.name, &arm.name, &step, word]);
                         let visit = ArmVisit {
                             place,
@@ -416,6 +432,10 @@ impl Experiment {
                 cookie: None,
             });
         }
+        // A receipt that was not recorded as shown must not count later.
+        if head.is_prefetch {
+            return None;
+        }
         let inner = &self.0;
         let known = head.cookie.filter(|_| inner.cookie).and_then(|cookie| {
             let place = inner.arms.iter().position(|arm| arm.digest == cookie.arm)?;
@@ -425,7 +445,6 @@ impl Experiment {
         if known.is_none() && inner.consent && !head.has_consent {
             return None;
         }
-        let is_kept = inner.cookie && !head.is_prefetch;
         let (visit, bucket, cookie) = match known {
             Some((place, cookie)) => {
                 let visit = ArmVisit {
@@ -455,15 +474,13 @@ impl Experiment {
                     Some(until) => until.duration_since(now).unwrap_or_default(),
                     None => COOKIE_TTL,
                 };
-                let cookie = is_kept.then(|| cookie.set(keys, now, ttl));
+                let cookie = inner.cookie.then(|| cookie.set(keys, now, ttl));
                 (visit, inner.cookie.then_some(bucket[0]), cookie)
             }
         };
         let mut nonce = [0; 16];
         fill_random(&mut nonce);
-        if !head.is_prefetch {
-            inner.shares.count(visit.place);
-        }
+        inner.shares.count(visit.place);
         Some(Assigned {
             carried: Carried::new(
                 nonce,
@@ -471,7 +488,7 @@ impl Experiment {
                 visit.place,
                 self.assignment(route, visit, bucket, head.segment.clone()),
             ),
-            is_new: !head.is_prefetch,
+            is_new: true,
             cookie: cookie.map(Arc::from),
         })
     }
@@ -498,6 +515,20 @@ impl Experiment {
             assignment: Some(receipt.assignment.clone()),
             step,
         });
+    }
+
+    /// Returns the receipt that [`ExperimentReceipt`] wrote as text, and its arm if it is still known.
+    pub(crate) fn parse(
+        &self,
+        route: &Arc<str>,
+        text: &str,
+    ) -> Result<(Receipt, Option<ExperimentReceipt>), ReceiptError> {
+        let (receipt, arm) = text.split_once('.').unwrap_or((text, ""));
+        let receipt: Receipt = receipt.parse()?;
+        let known = self.0.digests.iter().find(|(digest, _)| hex(digest) == arm);
+        let carried =
+            known.and_then(|(digest, _)| self.carried(route, *receipt.as_bytes(), *digest));
+        Ok((receipt, carried.map(|carried| carried.receipt())))
     }
 
     /// Records what became of a receipt whose arm is not known here.

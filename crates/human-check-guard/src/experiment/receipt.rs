@@ -2,6 +2,8 @@ use std::fmt;
 
 use human_check_core::{Assignment, Receipt};
 
+use crate::selection::NameDigest;
+
 /// The receipt of a visitor of an experiment, with the arm of the visitor.
 ///
 /// [`Human::receipt`](crate::Human::receipt) returns it. A handler passes it to
@@ -11,6 +13,8 @@ use human_check_core::{Assignment, Receipt};
 #[derive(Clone, Debug)]
 pub struct ExperimentReceipt {
     pub(crate) receipt: Receipt,
+    /// What stands for the arm in offers.
+    pub(crate) arm: NameDigest,
     pub(crate) assignment: Assignment,
 }
 
@@ -27,8 +31,13 @@ impl ExperimentReceipt {
 }
 
 impl fmt::Display for ExperimentReceipt {
-    /// Writes the receipt as 32 hexadecimal digits.
+    /// Writes the receipt as 32 hexadecimal digits, and behind a dot 16 for the arm.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.receipt.fmt(f)
+        write!(f, "{}.{}", self.receipt, hex(&self.arm))
     }
+}
+
+/// Returns what stands for an arm as hexadecimal digits.
+pub(super) fn hex(digest: &NameDigest) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -173,7 +173,8 @@ impl OptionsEndpoint {
                 Some(guard) => experiment(guard, head, offer.as_deref(), has_consent),
                 None => ExperimentHead::default(),
             },
-            note: event.filter(|_| reader == Reader::Page).map(|event| Note {
+            note: event.map(|event| Note {
+                is_of_page: reader == Reader::Page,
                 event,
                 after: Duration::from_millis(ms.unwrap_or(u64::MAX)),
             }),

@@ -5,4 +5,6 @@ use std::time::Duration;
 pub(super) struct Note {
     pub(super) event: String,
     pub(super) after: Duration,
+    /// Whether a page that may report sends it.
+    pub(super) is_of_page: bool,
 }

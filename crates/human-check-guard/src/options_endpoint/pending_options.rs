@@ -97,7 +97,10 @@ impl PendingOptions {
             "solved" => FunnelStep::Solved { after },
             _ => return,
         };
-        if after <= MAX_STEP && experiment.is_first_note(&carried.nonce(), &note.event) {
+        if note.is_of_page
+            && after <= MAX_STEP
+            && experiment.is_first_note(&carried.nonce(), &note.event)
+        {
             experiment.record(&carried.receipt(), step, guard.now());
         }
     }
@@ -110,11 +113,16 @@ impl PendingOptions {
             return None;
         }
         let (on, judges) = (selection.fallback_on, guard.judges());
-        let (shown, _) = judges.select(self.list, on)?;
+        // A visitor of an experiment goes on in the list of the arm.
+        let list = match self.experiment.carried() {
+            Some(carried) if self.list == 0 => selection.list_of_arm(carried.place()),
+            _ => self.list,
+        };
+        let (shown, _) = judges.select(list, on)?;
         if judges.get(shown).account.name() != failed {
             return None;
         }
-        let next = judges.select_after_widget_failure(self.list, shown, on)?;
+        let next = judges.select_after_widget_failure(list, shown, on)?;
         let key = match self.client_ip {
             Some(ip) => AttemptKey::widget_failures(ip),
             None => AttemptKey::named("widget-failures:unknown address"),
