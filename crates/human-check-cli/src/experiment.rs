@@ -11,7 +11,7 @@ use human_check_compare::{Conclusion, ExperimentStatistics, Line, RecordReader, 
 use human_check_core::Receipt;
 
 use crate::args::ExperimentCommand;
-use crate::record_files::ReadRecords;
+use crate::record_files::{ReadRecords, records_among, stop_note};
 
 /// The exit code of an experiment that has stopped.
 const STOPPED: u8 = 1;
@@ -35,8 +35,7 @@ pub(crate) async fn run(
     match command {
         ExperimentCommand::Status { files, state, json } => {
             let statistics = read(&files, errors)?;
-            let note = state.as_deref().map(read_note).transpose()?.flatten();
-            let note = note.filter(|note| note.experiment == statistics.name);
+            let note = stop_note(&files, state.as_deref(), &statistics.name)?;
             status(&statistics, note.as_ref(), json, out)?;
             Ok(if note.is_some() { STOPPED } else { 0 })
         }
@@ -57,8 +56,8 @@ pub(crate) async fn run(
             .await
         }
         ExperimentCommand::Forget { files } => {
-            forget(&files)?;
-            writeln!(errors, "{} files hold new receipts", files.len())?;
+            let files = forget(&files)?;
+            writeln!(errors, "files with new receipts: {files}")?;
             Ok(0)
         }
     }
@@ -66,13 +65,13 @@ pub(crate) async fn run(
 
 fn read(files: &[PathBuf], errors: &mut impl Write) -> io::Result<ExperimentStatistics> {
     let read = ReadRecords::from_files(files, LABEL_WINDOW, errors)?;
+    if read.experiment.plan().is_none() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the files hold no header of an experiment; give those that [experiment] names",
+        ));
+    }
     Ok(read.experiment.statistics_of(read.input))
-}
-
-/// Reads a state file.
-fn read_note(path: &Path) -> io::Result<Option<StopNote>> {
-    let name = path.display();
-    StopNote::read(path).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
 }
 
 /// Prints where an experiment stands.
@@ -97,6 +96,7 @@ fn status(
             "stopped": note,
             "planned": statistics.planned,
             "split": statistics.split,
+            "arms": statistics.arms,
             "conclusions": conclusions,
         });
         return writeln!(out, "{json}");
@@ -134,7 +134,12 @@ fn status(
             Conclusion::Worse { .. } => "completes less",
             _ => "is not decided yet",
         };
-        writeln!(out, "so far      {} {said}", comparison.arm)?;
+        let completed = comparison.steps.last().and_then(|step| step.any_time);
+        let interval = completed.map_or(String::new(), |interval| {
+            let [low, high] = [interval.low, interval.high].map(|share| share * 100.0);
+            format!(", between {low:.1} and {high:.1} points at any time")
+        });
+        writeln!(out, "so far      {} {said}{interval}", comparison.arm)?;
     }
     Ok(())
 }
@@ -149,7 +154,7 @@ async fn watch(
 ) -> io::Result<u8> {
     loop {
         let statistics = read(files, errors)?;
-        let known = read_note(state)?.filter(|note| note.experiment == statistics.name);
+        let known = stop_note(files, Some(state), &statistics.name)?;
         let note = match (known, statistics.breach()) {
             (Some(note), _) => Some(note),
             (None, Some((arm, breach))) => {
@@ -186,7 +191,7 @@ async fn watch(
 ///
 /// The new ones are digests with a key that is forgotten at the end, so equal receipts stay equal in all
 /// files and lead back to no account.
-fn forget(files: &[PathBuf]) -> io::Result<()> {
+fn forget(files: &[PathBuf]) -> io::Result<usize> {
     let keys = [RandomState::new(), RandomState::new()];
     let renamed = |receipt: &Receipt| {
         let [high, low] = keys.each_ref().map(|key| key.hash_one(receipt.as_bytes()));
@@ -195,35 +200,65 @@ fn forget(files: &[PathBuf]) -> io::Result<()> {
         bytes[8..].copy_from_slice(&low.to_be_bytes());
         Receipt::from_bytes(bytes)
     };
-    for path in files {
+    // All new files first, so that an error leaves every file as it was.
+    let mut written = Vec::new();
+    for path in records_among(files) {
         let name = path.display();
-        let named = |error: io::Error| {
-            io::Error::new(
-                error.kind(),
-                format!("{name}: {error}; nothing of it is changed"),
-            )
-        };
-        let input = File::open(path).map_err(named)?;
-        let mut new_path = path.clone().into_os_string();
-        new_path.push(".new");
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(true).write(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut output = BufWriter::new(options.open(&new_path).map_err(named)?);
-        let mut lines = RecordReader::new(BufReader::new(input));
-        while let Some((number, line)) = lines.read().map_err(named)? {
-            let mut line = line.map_err(|error| {
-                let problem = format!("line {number}: {error}");
-                named(io::Error::new(io::ErrorKind::InvalidData, problem))
-            })?;
-            if let Line::Event(event) = &mut line {
-                event.receipt = renamed(&event.receipt);
+        let new_path = beside(path, ".new");
+        let done = rewrite(path, &new_path, renamed);
+        written.push((path, new_path));
+        if let Err(error) = done {
+            for (_, new_path) in &written {
+                // It may not be there.
+                let _ = std::fs::remove_file(new_path);
             }
-            writeln!(output, "{}", line.to_json()).map_err(named)?;
+            let problem = format!("{name}: {error}; no file is changed");
+            return Err(io::Error::new(error.kind(), problem));
         }
-        output.flush().map_err(named)?;
-        std::fs::rename(&new_path, path).map_err(named)?;
     }
-    Ok(())
+    for (path, new_path) in &written {
+        std::fs::rename(new_path, path)?;
+    }
+    Ok(written.len())
+}
+
+/// Returns the path of a file beside another one.
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(end);
+    name.into()
+}
+
+/// Writes a copy of a file of events with other receipts. A last line that a crash left unfinished is
+/// left out.
+fn rewrite(path: &Path, new_path: &Path, renamed: impl Fn(&Receipt) -> Receipt) -> io::Result<()> {
+    if let Ok(lock) = File::open(beside(path, ".lock"))
+        && lock.try_lock().is_err()
+    {
+        let problem = "a process writes it; end it first, or wait until it has another file";
+        return Err(io::Error::new(io::ErrorKind::ResourceBusy, problem));
+    }
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let input = File::open(path)?;
+    let mut output = BufWriter::new(options.open(new_path)?);
+    let mut lines = RecordReader::new(BufReader::new(input));
+    let mut unreadable = None;
+    while let Some((number, line)) = lines.read()? {
+        if let Some(problem) = unreadable.take() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+        }
+        match line {
+            Ok(mut line) => {
+                if let Line::Event(event) = &mut line {
+                    event.receipt = renamed(&event.receipt);
+                }
+                writeln!(output, "{}", line.to_json())?;
+            }
+            Err(error) => unreadable = Some(format!("line {number}: {error}")),
+        }
+    }
+    output.flush()
 }

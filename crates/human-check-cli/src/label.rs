@@ -69,6 +69,8 @@ fn event(line: &str) -> Result<ExperimentEvent, &'static str> {
     else {
         return Err("has not three parts; write receipt,label,time");
     };
+    // The text that the application stored may have the arm behind a dot.
+    let receipt = receipt.split('.').next().unwrap_or_default();
     let receipt: Receipt = receipt
         .parse()
         .map_err(|_| "begins with no receipt; write the 32 hexadecimal digits that were stored")?;

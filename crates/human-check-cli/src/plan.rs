@@ -64,7 +64,7 @@ pub(crate) fn run(args: &PlanArgs, out: &mut impl Write) -> io::Result<u8> {
         "\nWrite into [experiment]: planned = {}, margin = {}, and an `until` at least {} days from now, in whole weeks.",
         sizes[0],
         args.margin,
-        days[0].div_ceil(7) * 7
+        days[0].div_ceil(7).saturating_mul(7)
     )?;
     if days[0] > 90 {
         writeln!(

@@ -6,7 +6,9 @@ use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use human_check_compare::{ExperimentTally, Input, InputWatch, Line, RecordReader, Tally};
+use human_check_compare::{
+    ExperimentTally, Input, InputWatch, Line, RecordReader, StopNote, Tally,
+};
 
 /// What the files of a report hold.
 pub(crate) struct ReadRecords {
@@ -100,7 +102,7 @@ impl RecordFiles {
         let mut files: Vec<(RecordInput, u64)> = Vec::new();
         let mut by_first_line: HashMap<Vec<u8>, usize> = HashMap::new();
         let mut repeated = Vec::new();
-        for path in paths {
+        for path in records_among(paths) {
             let name = path.display().to_string();
             let (first_line, length, reader) = open(path).map_err(|error| {
                 io::Error::new(error.kind(), format!("{name}: {error}; check the path"))
@@ -127,6 +129,49 @@ impl RecordFiles {
             repeated,
         })
     }
+}
+
+/// Returns the files without those that stand beside files of records: `FILE.lock` and `FILE.state`,
+/// which `FILE*` names, too.
+pub(crate) fn records_among(paths: &[PathBuf]) -> impl Iterator<Item = &PathBuf> {
+    let is_beside = |path: &Path| {
+        let extension = path.extension();
+        extension.is_some_and(|extension| extension == "lock" || extension == "state")
+    };
+    paths
+        .iter()
+        .filter(move |path| paths.len() == 1 || !is_beside(path))
+}
+
+/// Returns the note that an experiment has stopped: from `state`, or from the file `FILE.state` beside
+/// one of the files.
+///
+/// # Errors
+///
+/// [`io::Error`] that names a state file which cannot be read.
+pub(crate) fn stop_note(
+    files: &[PathBuf],
+    state: Option<&Path>,
+    name: &str,
+) -> io::Result<Option<StopNote>> {
+    let beside = |file: &PathBuf| {
+        let mut name = file.clone().into_os_string();
+        name.push(".state");
+        PathBuf::from(name)
+    };
+    let states = match state {
+        Some(state) => vec![state.to_owned()],
+        None => records_among(files).map(beside).collect(),
+    };
+    for state in states {
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("{}: {error}", state.display()))
+        };
+        if let Some(note) = StopNote::read(&state, name).map_err(named)? {
+            return Ok(Some(note));
+        }
+    }
+    Ok(None)
 }
 
 /// Opens a file. Returns its first line that is not empty, its length, and a reader at its start.

@@ -9,7 +9,7 @@ use human_check_compare::report::{
 };
 use human_check_compare::{Input, MonthlyCost, Prices, Tally};
 
-use crate::record_files::ReadRecords;
+use crate::record_files::{ReadRecords, stop_note};
 
 /// The settings of a report.
 #[derive(Clone, Debug)]
@@ -57,6 +57,7 @@ pub(crate) fn run(
             let costs = statistics.arms.iter().filter_map(|arm| cost(&arm.arm));
             let report = ExperimentReport {
                 costs: costs.collect(),
+                stopped: stop_note(&options.files, None, &statistics.name)?,
                 statistics,
             };
             let (page, text) = (experiment_html(&report), experiment_terminal(&report));

@@ -277,3 +277,70 @@ fn forgotten_receipts_lead_nowhere_and_change_no_figure() {
     let text = std::fs::read_to_string(path("a.jsonl")).unwrap();
     assert!(!text.contains(&format!("{:032x}", 1)));
 }
+
+#[test]
+fn forgetting_changes_all_files_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    events(folder.path().join("a.jsonl").as_path(), "a", 20, [9, 9]);
+    let before = std::fs::read_to_string(path("a.jsonl")).unwrap();
+    std::fs::write(path("bad.jsonl"), format!("nonsense\n{before}")).unwrap();
+    for other in ["no-such.jsonl", "bad.jsonl"] {
+        let output = run(&["experiment", "forget", &path("a.jsonl"), &path(other)]);
+        assert_eq!(code(&output), 3);
+        assert!(
+            err(&output).contains("no file is changed"),
+            "{}",
+            err(&output)
+        );
+        assert_eq!(std::fs::read_to_string(path("a.jsonl")).unwrap(), before);
+        assert!(!folder.path().join("a.jsonl.new").exists());
+    }
+    // The files that stand beside, and a last line that a crash left unfinished, are no obstacle.
+    std::fs::write(path("a.jsonl"), format!("{before}{{\"at\":")).unwrap();
+    std::fs::write(path("a.jsonl.lock"), "").unwrap();
+    let all = [path("a.jsonl"), path("a.jsonl.lock")];
+    let output = run(&["experiment", "forget", &all[0], &all[1]]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    // A file that a process writes stays.
+    let lock = std::fs::File::open(&all[1]).unwrap();
+    lock.lock().unwrap();
+    assert_eq!(code(&run(&["experiment", "forget", &all[0]])), 3);
+}
+
+#[test]
+fn a_stop_beside_the_files_shows_without_an_option() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    events(
+        folder.path().join("a.jsonl").as_path(),
+        "a",
+        750,
+        [700, 640],
+    );
+    let files = [path("a.jsonl"), path("a.jsonl.state")];
+    assert_eq!(
+        code(&run(&[
+            "experiment",
+            "watch",
+            &files[0],
+            "--state",
+            &files[1],
+            "--once"
+        ])),
+        1
+    );
+    assert_eq!(code(&run(&["experiment", "status", &files[0]])), 1);
+    let report = run(&["report", &files[0], &files[1]]);
+    assert_eq!(
+        code(&report),
+        0,
+        "the state file is no file of events: {}",
+        err(&report)
+    );
+    assert!(
+        out(&report).contains("The experiment has stopped at"),
+        "{}",
+        out(&report)
+    );
+}

@@ -20,6 +20,7 @@ use crate::estimate::{Stratum, strata_at_any_time, strata_difference};
 #[derive(Clone, Copy, Debug)]
 pub struct Guardrail {
     margin: f64,
+    comparisons: usize,
 }
 
 /// The number of visitors of both arms for which the interval is tightest. It is small, so that a bad arm
@@ -39,14 +40,25 @@ pub struct Breach {
 impl Guardrail {
     /// Creates the rule that an arm may be worse by `margin`, as a share.
     pub fn new(margin: f64) -> Self {
-        Self { margin }
+        Self {
+            margin,
+            comparisons: 1,
+        }
+    }
+
+    /// Sets how many arms are compared with the first one, so that all of them together stop falsely as
+    /// seldom as one. Default 1.
+    #[must_use]
+    pub fn with_comparisons(mut self, comparisons: usize) -> Self {
+        self.comparisons = comparisons;
+        self
     }
 
     /// Returns how an arm broke the rule. `None` if it has not, or if an arm has fewer than 100
     /// visitors. Each stratum has the arm first, and then the first arm of the experiment.
     pub fn broken_by(&self, strata: &[Stratum]) -> Option<Breach> {
         let difference = strata_difference(strata)?;
-        let interval = strata_at_any_time(strata, TUNED_TO)?;
+        let interval = strata_at_any_time(strata, TUNED_TO, self.comparisons)?;
         (interval.high < -self.margin).then_some(Breach {
             difference,
             interval,
@@ -60,7 +72,7 @@ impl std::fmt::Display for Breach {
         let (least, most) = (less(self.interval.high), less(self.interval.low));
         write!(
             f,
-            "it completes {:.1} points less, between {least:.1} and {most:.1} at any time",
+            "it completes {:.1} points less than the current arm, between {least:.1} and {most:.1} at any time",
             less(self.difference)
         )
     }

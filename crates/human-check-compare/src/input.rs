@@ -40,7 +40,9 @@ pub struct Input {
 impl Input {
     /// Returns how many records are missing.
     pub fn lost_total(&self) -> u64 {
-        self.lost.values().sum()
+        self.lost
+            .values()
+            .fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// Returns whether there is something to say about the files.
@@ -111,7 +113,8 @@ impl InputWatch {
             }
             Ok(Line::Lost(lost)) => {
                 for (reason, count) in &lost.by_reason {
-                    *self.input.lost.entry(reason.clone()).or_default() += count;
+                    let sum = self.input.lost.entry(reason.clone()).or_default();
+                    *sum = sum.saturating_add(*count);
                 }
                 lost.at
             }
@@ -141,8 +144,11 @@ impl InputWatch {
 
     fn see_header(&mut self, header: &Header) {
         self.writers.insert(header.writer.clone());
-        if let Some(config) = &header.config {
-            self.configs.insert(header.at, config.clone());
+        let plan = header.experiment.as_ref();
+        let plan = plan.map(|plan| format!("{:?} {:?}", plan.planned, plan.margin));
+        if header.config.is_some() || plan.is_some() {
+            let said = format!("{:?} {plan:?}", header.config);
+            self.configs.insert(header.at, said);
         }
     }
 

@@ -122,6 +122,7 @@ fn the_funnel_is_of_first_visits_and_the_finding_comes_first() {
     let report = ExperimentReport {
         statistics,
         costs: Vec::new(),
+        stopped: None,
     };
     let (page, text) = (experiment_html(&report), experiment_terminal(&report));
     for part in [
@@ -159,6 +160,7 @@ fn equal_arms_are_not_decided_and_the_page_says_how_long_it_takes() {
     let report = ExperimentReport {
         statistics,
         costs: Vec::new(),
+        stopped: None,
     };
     let page = experiment_html(&report);
     assert!(page.contains("Not decided yet between new and old"));
@@ -409,6 +411,7 @@ fn a_file_without_a_header_and_an_empty_one_are_no_panic() {
     let report = ExperimentReport {
         statistics,
         costs: Vec::new(),
+        stopped: None,
     };
     assert!(experiment_html(&report).contains("Nothing to compare yet"));
 }

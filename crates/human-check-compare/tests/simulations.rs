@@ -419,3 +419,52 @@ fn records_without_a_difference_name_no_winner_and_with_one_the_right_one() {
         "the arm that is 3 points worse is named, 10,000 visitors",
     );
 }
+
+#[test]
+fn a_ramp_and_several_arms_are_wrong_no_more_often() {
+    let mut rng = Rng::with_seed(12);
+    // Three steps of a ramp, looked at ten times each: few visitors of one arm say little.
+    for share in [0.93, 0.7] {
+        let rate = Rate::of(runs(150), |_| {
+            let mut steps = [Stratum::default(); 3];
+            let ramp = [(0.01, 2_000), (0.1, 2_000), (0.5, 20_000)];
+            ramp.iter().enumerate().any(|(step, (weight, per_look))| {
+                (0..10).any(|_| {
+                    let arm = binomial(&mut rng, *per_look, *weight);
+                    let more = |rng: &mut Rng, count: Count, n| {
+                        Count::new(count.count + binomial(rng, n, share), count.of + n)
+                    };
+                    steps[step] = Stratum::new(
+                        more(&mut rng, steps[step].first, arm),
+                        more(&mut rng, steps[step].second, per_look - arm),
+                    );
+                    !holds(strata_at_any_time(&steps, 20_000, 1), 0.0)
+                })
+            })
+        });
+        rate.at_most(0.05, &format!("a ramp at {share}, 30 looks"));
+    }
+    // Nine arms: any of eight differences counts.
+    let (mut wrong, mut stopped) = (0, 0);
+    let of = runs(150);
+    let rule = Guardrail::new(0.0).with_comparisons(8);
+    for _ in 0..of {
+        let mut arms = [Count::default(); 9];
+        let (mut is_wrong, mut is_stopped) = (false, false);
+        for _ in 0..50 {
+            for arm in &mut arms {
+                *arm = Count::new(arm.count + binomial(&mut rng, 40, 0.93), arm.of + 40);
+            }
+            for arm in &arms[1..] {
+                let strata = [Stratum::new(*arm, arms[0])];
+                is_wrong |= !holds(strata_at_any_time(&strata, 4_000, 8), 0.0);
+                is_stopped |= rule.broken_by(&strata).is_some();
+            }
+        }
+        wrong += usize::from(is_wrong);
+        stopped += usize::from(is_stopped);
+    }
+    let rate = |hits| Rate { hits, of };
+    rate(wrong).at_most(0.05, "nine arms, any winner in 50 looks");
+    rate(stopped).at_most(0.02, "nine arms, any stop in 50 looks");
+}

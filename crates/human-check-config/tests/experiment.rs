@@ -167,7 +167,7 @@ async fn an_arm_that_completes_less_stops_the_experiment_for_good() {
     let deployment = site.load(TABLE).unwrap();
     let guard = deployment.guard("signup").unwrap();
     visit_until_stopped(&site, &guard, |provider| provider == "hcaptcha").await;
-    let note = StopNote::read(&site.path("events.jsonl.state"))
+    let note = StopNote::read(&site.path("events.jsonl.state"), "e")
         .unwrap()
         .unwrap();
     assert_eq!(
@@ -250,6 +250,17 @@ async fn what_is_wrong_with_the_table_is_named_with_a_remedy() {
         ("hcaptcha = 0.5, ", "", "lacks \"hcaptcha\""),
         ("turnstile = 0.5", "captchala = 0.5", "captchala"),
         ("turnstile = 0.5", "turnstile = 0.0", "the weight 0"),
+        ("turnstile = 0.5", "turnstile = 1e300", "from 0.001 to 1000"),
+        (
+            "file =",
+            "state_file = \"no/such/folder/s\"\nfile =",
+            "experiment.state_file",
+        ),
+        (
+            "file =",
+            "ramp = [\"1%\", \"2%\", \"3%\"]\nramp_every = \"9000000000000000000s\"\nstart = 2026-12-01\nfile =",
+            "experiment.ramp_every",
+        ),
         (", turnstile = 0.5", "", "has 1 entries"),
         ("\"e\"", "\"two words\"", "experiment.name"),
         (

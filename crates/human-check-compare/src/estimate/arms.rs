@@ -19,5 +19,5 @@ pub fn arms_at_one_look(first: Count, second: Count) -> Option<ConfidenceInterva
 /// The variance counts one success and one failure more in each arm. `tuned_to` is the number of
 /// visitors of both arms for which it is tightest, chosen before the first look.
 pub fn arms_at_any_time(first: Count, second: Count, tuned_to: u64) -> Option<ConfidenceInterval> {
-    strata_at_any_time(&[Stratum { first, second }], tuned_to)
+    strata_at_any_time(&[Stratum { first, second }], tuned_to, 1)
 }

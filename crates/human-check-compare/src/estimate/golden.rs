@@ -89,7 +89,7 @@ fn computed(name: &str, args: &Value) -> Vec<f64> {
             let units = whole(args, 0);
             assert_eq!(
                 width_factor(units, units),
-                factor(number(args, 0), rho2(units))
+                factor(number(args, 0), rho2(units), ALPHA)
             );
             vec![width_factor(units, units)]
         }

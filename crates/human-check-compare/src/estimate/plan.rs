@@ -106,7 +106,7 @@ pub fn smallest_paired_difference(count: u64, apart: f64, power: f64) -> Option<
 /// Returns the factor of the width of a sequence at the number of units that it is tuned to, which is
 /// the same for every number.
 fn tightest() -> f64 {
-    factor(1.0, rho2(1))
+    factor(1.0, rho2(1), super::ALPHA)
 }
 
 /// Returns from which number of visitors on `enough` is positive.

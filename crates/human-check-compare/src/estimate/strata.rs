@@ -1,6 +1,6 @@
 use super::MIN_UNITS;
 use super::share::{Count, wilson_share};
-use super::width::width_factor;
+use super::width::width_factor_of;
 use crate::interval::ConfidenceInterval;
 use crate::interval::float;
 
@@ -85,15 +85,29 @@ pub fn strata_at_one_look(strata: &[Stratum]) -> Option<ConfidenceInterval> {
 /// that holds at all looks together. `None` before each arm has 100 visitors.
 ///
 /// `tuned_to` is the number of visitors of both arms for which the sequence is tightest: the planned
-/// one. It must be chosen before the first look. With one step it is
-/// [`arms_at_any_time`](super::arms_at_any_time).
-pub fn strata_at_any_time(strata: &[Stratum], tuned_to: u64) -> Option<ConfidenceInterval> {
+/// one. It must be chosen before the first look. `comparisons` is how many arms are compared with the
+/// current one: all their intervals together are wrong in at most 5 %. With one step and one comparison
+/// it is [`arms_at_any_time`](super::arms_at_any_time) where both arms have as many visitors.
+///
+/// The sequence advances by as many visitors as two equal arms would need for the same precision, 4 n₁n₂
+/// / (n₁ + n₂) in each step: with few visitors in one arm, the others say little.
+pub fn strata_at_any_time(
+    strata: &[Stratum],
+    tuned_to: u64,
+    comparisons: usize,
+) -> Option<ConfidenceInterval> {
     let sum = |of: fn(&Stratum) -> u64| strata.iter().map(of).sum::<u64>();
-    let (first, second) = (sum(|s| s.first.of), sum(|s| s.second.of));
-    if first.min(second) < MIN_UNITS {
+    if sum(|s| s.first.of).min(sum(|s| s.second.of)) < MIN_UNITS {
         return None;
     }
     let middle = strata_difference(strata)?;
+    let units: f64 = strata
+        .iter()
+        .map(|step| {
+            let (n1, n2) = (float(step.first.of), float(step.second.of));
+            4.0 * n1 * n2 / (n1 + n2).max(1.0)
+        })
+        .sum();
     let variance: f64 = weighted(strata)
         .iter()
         .map(|step| {
@@ -101,7 +115,7 @@ pub fn strata_at_any_time(strata: &[Stratum], tuned_to: u64) -> Option<Confidenc
             step.weight.powi(2) * (arms.first.smoothed_variance() + arms.second.smoothed_variance())
         })
         .sum();
-    let half = width_factor(first + second, tuned_to) * variance.sqrt();
+    let half = width_factor_of(units, tuned_to, comparisons) * variance.sqrt();
     Some(ConfidenceInterval {
         low: middle - half,
         high: middle + half,
@@ -128,7 +142,7 @@ mod tests {
         assert!(strata_difference(&steps).unwrap().abs() < 1e-12);
         for interval in [
             strata_at_one_look(&steps),
-            strata_at_any_time(&steps, 12_000),
+            strata_at_any_time(&steps, 12_000, 1),
         ] {
             let interval = interval.unwrap();
             assert!(interval.low < 0.0 && 0.0 < interval.high, "{interval:?}");
@@ -143,7 +157,7 @@ mod tests {
             first: all(|s| s.first),
             second: all(|s| s.second),
         };
-        let wrong = strata_at_any_time(&[added], 12_000).unwrap();
+        let wrong = strata_at_any_time(&[added], 12_000, 1).unwrap();
         assert!(
             wrong.low > 0.2,
             "added up, the first arm seems better: {wrong:?}"

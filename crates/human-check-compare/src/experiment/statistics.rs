@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use human_check_core::Receipt;
 use serde::Serialize;
 
 use crate::day::day_name;
@@ -241,9 +242,9 @@ const COMPLETED: usize = 4;
 /// The counts of visitors, by what they are compared by.
 #[derive(Default)]
 struct Counts {
-    /// By arm and step of the ramp: how many were shown, and how many reached each step.
+    /// By arm and stratum: how many were shown, and how many reached each step.
     by_step: BTreeMap<(usize, u8), (u64, [u64; 5])>,
-    /// By day, arm and step of the ramp: completions.
+    /// By day, arm and stratum: completions.
     by_day: BTreeMap<u32, BTreeMap<(usize, u8), Count>>,
     by_route: BTreeMap<(u8, usize), Count>,
     by_segment: BTreeMap<(u8, usize), Count>,
@@ -260,13 +261,13 @@ impl Counts {
     fn add(&mut self, visitor: Visitor) {
         let arm = usize::from(visitor.arm);
         let completed = visitor.has(Seen::COMPLETED);
-        let (shown, steps) = self.by_step.entry((arm, visitor.ramp_step)).or_default();
+        let (shown, steps) = self.by_step.entry((arm, visitor.stratum)).or_default();
         *shown += 1;
         for (count, (_, seen)) in steps.iter_mut().zip(STEPS) {
             *count += u64::from(visitor.has(seen));
         }
         let day = self.by_day.entry(u32::from(visitor.day)).or_default();
-        add(day.entry((arm, visitor.ramp_step)).or_default(), completed);
+        add(day.entry((arm, visitor.stratum)).or_default(), completed);
         add(
             self.by_route.entry((visitor.route, arm)).or_default(),
             completed,
@@ -352,8 +353,8 @@ impl ExperimentTally {
         let plan = self.plan.take();
         let planned = plan.as_ref().and_then(|plan| plan.planned);
         let margin = plan.as_ref().and_then(|plan| plan.margin).unwrap_or(0.0);
-        let split = self.split(&counts, plan.as_ref());
-        let labels = self.labels(&counts);
+        let split = self.split(&counts);
+        let labels = self.labels();
         let mut statistics = Vec::new();
         let names = self.arms.clone();
         for (arm, name) in names.iter().enumerate() {
@@ -395,13 +396,21 @@ impl ExperimentTally {
         let tuned_to = planned.unwrap_or(TUNED_TO);
         let comparisons = (1..arms)
             .map(|arm| {
+                let reached = |step: usize| {
+                    let all = (0..names.len()).map(|arm| counts.of_arm(arm).1[step]);
+                    all.sum::<u64>() > 0 || step == COMPLETED
+                };
                 let steps = STEPS.iter().enumerate().map(|(step, (name, _))| {
-                    let strata = counts.strata(arm, step);
+                    let strata = match reached(step) {
+                        true => counts.strata(arm, step),
+                        // No page reports this step.
+                        false => Vec::new(),
+                    };
                     StepDifference {
                         step: name,
                         difference: strata_difference(&strata),
                         one_look: strata_at_one_look(&strata),
-                        any_time: strata_at_any_time(&strata, tuned_to),
+                        any_time: strata_at_any_time(&strata, tuned_to, arms - 1),
                     }
                 });
                 let steps: Vec<_> = steps.collect();
@@ -409,7 +418,9 @@ impl ExperimentTally {
                 ArmComparison {
                     arm: names[arm].clone(),
                     against: names[0].clone(),
-                    breach: Guardrail::new(margin).broken_by(&counts.strata(arm, COMPLETED)),
+                    breach: Guardrail::new(margin)
+                        .with_comparisons(arms - 1)
+                        .broken_by(&counts.strata(arm, COMPLETED)),
                     conclusion: conclude(&steps[COMPLETED], &split, &by_day, planned, margin),
                     steps,
                     by_day,
@@ -417,7 +428,11 @@ impl ExperimentTally {
                 }
             })
             .collect();
-        let warnings = self.warnings(&statistics, &split, &input, knows_visits);
+        let mut warnings = self.warnings(&statistics, &split, &input, knows_visits);
+        let is_compared = |label: &LabelDifference| label.arm.of > 0 && label.against.of > 0;
+        if !labels.iter().flatten().any(is_compared) {
+            warnings.push(ExperimentWarning::NoLabels);
+        }
         ExperimentStatistics {
             name: plan
                 .as_ref()
@@ -440,28 +455,25 @@ impl ExperimentTally {
         }
     }
 
-    /// Compares the numbers of visitors with the weights of the plan, in each step of the ramp.
-    fn split(&self, counts: &Counts, plan: Option<&crate::ExperimentHeader>) -> SplitCheck {
-        let shown = |arm, step| {
-            counts
-                .by_step
-                .get(&(arm, step))
-                .map_or(0, |(shown, _)| *shown)
+    /// Compares the numbers of visitors with the weights of each stratum.
+    fn split(&self, counts: &Counts) -> SplitCheck {
+        let shown = |arm, stratum| {
+            let counts = counts.by_step.get(&(arm, stratum));
+            counts.map_or(0, |(shown, _)| *shown)
         };
         let arms = self.arms.len();
         let (mut log_evidence, mut expected) = (0.0, vec![0.0; arms]);
         let steps: BTreeSet<u8> = counts.by_step.keys().map(|(_, step)| *step).collect();
         for step in steps {
-            let weight = |name: &String| {
-                let arms = plan.map_or(&[][..], |plan| &plan.arms);
-                let arm = arms.iter().find(|arm| arm.name == *name)?;
-                arm.weights.get(usize::from(step)).copied()
-            };
-            let weights: Vec<f64> = self.arms.iter().map(|a| weight(a).unwrap_or(0.0)).collect();
+            let weights = &self.strata[usize::from(step)];
+            let weight = |name: &String| weights.get(name).map_or(0.0, |weight| f64::from(*weight));
+            let weights: Vec<f64> = self.arms.iter().map(weight).collect();
             let sum: f64 = weights.iter().sum();
             let visitors: Vec<u64> = (0..arms).map(|arm| shown(arm, step)).collect();
             let total: u64 = visitors.iter().sum();
             if sum <= 0.0 {
+                // A step that the plan does not have cannot be checked.
+                log_evidence = f64::INFINITY;
                 continue;
             }
             for (expected, weight) in expected.iter_mut().zip(&weights) {
@@ -481,7 +493,7 @@ impl ExperimentTally {
         }
         SplitCheck {
             is_as_planned: log_evidence < SPLIT_ALARM,
-            log_evidence,
+            log_evidence: log_evidence.min(f64::MAX),
             visitors: (0..arms).map(|arm| counts.of_arm(arm).0).collect(),
             expected,
         }
@@ -510,7 +522,7 @@ impl ExperimentTally {
                 visitors: strata.iter().map(|s| s.first.of + s.second.of).sum(),
                 lost: self.lost_by_day.get(day).copied().unwrap_or(0),
                 difference: strata_difference(&strata),
-                any_time: strata_at_any_time(&strata, tuned_to),
+                any_time: strata_at_any_time(&strata, tuned_to, self.arms.len() - 1),
             });
         }
         days
@@ -518,14 +530,10 @@ impl ExperimentTally {
 
     /// Returns the differences of labels of each arm. Only visitors who completed, and whose window of
     /// time is over, are compared.
-    fn labels(&self, counts: &Counts) -> Vec<Vec<LabelDifference>> {
+    fn labels(&self) -> Vec<Vec<LabelDifference>> {
         let arms = self.arms.len();
         let mut all = vec![Vec::new(); arms];
-        let Some(last) = counts.by_day.keys().next_back() else {
-            return all;
-        };
-        let labelled_until = self.labelled.iter().map(|(.., day)| *day).max();
-        let until = labelled_until.unwrap_or(0).max(*last);
+        let until = self.today();
         let window = u32::try_from(self.label_window.as_secs() / 86_400).unwrap_or(u32::MAX);
         let is_old = |visitor: &Visitor| u32::from(visitor.day).saturating_add(window) <= until;
         let is_counted = |visitor: &Visitor| {
@@ -679,8 +687,19 @@ impl ExperimentTally {
                 }
             }
         }
-        if self.labelled.is_empty() {
-            all.push(ExperimentWarning::NoLabels);
+        let is_unknown = |receipt: &Receipt| {
+            let visitor = self.visitors.get(*receipt);
+            visitor.is_none_or(|visitor| !visitor.has(Seen::SHOWN))
+        };
+        let unknown = self
+            .labelled
+            .iter()
+            .filter(|(receipt, ..)| is_unknown(receipt))
+            .count();
+        if unknown > 0 {
+            all.push(ExperimentWarning::UnknownLabels {
+                labels: u64::try_from(unknown).unwrap_or(u64::MAX),
+            });
         }
         all
     }
@@ -720,9 +739,9 @@ fn conclude(
             difference,
             interval,
             visitors_to_come: to_come,
-            days_to_come: to_come.filter(|_| visitors > 0).map(|to_come| {
-                let days = u64::try_from(by_day.len()).unwrap_or(1).max(1);
-                (to_come * days).div_ceil(visitors)
+            days_to_come: to_come.filter(|_| by_day.len() > 1).map(|to_come| {
+                let days = u64::try_from(by_day.len()).unwrap_or(1);
+                to_come.saturating_mul(days).div_ceil(visitors.max(1))
             }),
         },
     }

@@ -13,6 +13,9 @@ use super::visitors::{Seen, Visitors};
 /// The maximum number of routes, of segments and of labels. Further ones are not told apart.
 const MAX_WORDS: usize = 64;
 
+/// The maximum number of different weights. Further ones are not told apart.
+const MAX_STRATA: usize = 128;
+
 /// The maximum number of arms.
 const MAX_ARMS: usize = 16;
 
@@ -50,6 +53,12 @@ pub struct ExperimentTally {
     pub(super) others: BTreeSet<String>,
     /// Whether the lines that follow belong to another experiment.
     skipping: bool,
+    /// The weights with which visitors were assigned, by arm, in millionths. Visitors with equal weights
+    /// are compared with one another. The first entry stands for unknown weights.
+    pub(super) strata: Vec<BTreeMap<String, u32>>,
+    /// The strata of the steps of the latest header of this file.
+    strata_of_steps: Vec<u8>,
+    now: SystemTime,
     pub(super) visitors: Visitors,
     pub(super) arms: Vec<String>,
     pub(super) routes: Vec<String>,
@@ -91,6 +100,9 @@ impl ExperimentTally {
             plan: None,
             others: BTreeSet::new(),
             skipping: false,
+            strata: vec![BTreeMap::new()],
+            strata_of_steps: Vec::new(),
+            now: SystemTime::now(),
             visitors: Visitors::default(),
             arms: Vec::new(),
             routes: Vec::new(),
@@ -120,6 +132,17 @@ impl ExperimentTally {
         self
     }
 
+    /// Sets the time of the report, by which labels are known. Default: now.
+    #[must_use]
+    pub fn with_now(mut self, now: SystemTime) -> Self {
+        self.now = now;
+        self
+    }
+
+    pub(super) fn today(&self) -> u32 {
+        day_number(self.now)
+    }
+
     /// Returns the plan of the experiment. `None` before its header was read.
     pub fn plan(&self) -> Option<&ExperimentHeader> {
         self.plan.as_ref()
@@ -128,6 +151,7 @@ impl ExperimentTally {
     /// Begins a file, which belongs to this experiment until a header says otherwise.
     pub fn begin_file(&mut self) {
         self.skipping = false;
+        self.strata_of_steps.clear();
     }
 
     /// Counts one line of a file. Comparisons count nothing here.
@@ -147,20 +171,29 @@ impl ExperimentTally {
     }
 
     fn begin(&mut self, plan: &ExperimentHeader) {
-        let known = self.plan.get_or_insert_with(|| plan.clone());
-        self.skipping = known.name != plan.name;
+        let name = self.plan.get_or_insert_with(|| plan.clone()).name.clone();
+        self.skipping = name != plan.name;
         if self.skipping {
             self.others.insert(plan.name.clone());
             return;
         }
+        let steps = plan.arms.first().map_or(0, |arm| arm.weights.len());
+        self.strata_of_steps = (0..steps)
+            .map(|step| stratum(&mut self.strata, plan, step))
+            .collect();
         // The plan of the first header tunes the intervals. A later one may add arms and steps.
+        let Some(known) = &mut self.plan else {
+            return;
+        };
         for arm in &plan.arms {
+            let has_room = known.arms.len() < MAX_ARMS;
             match known.arms.iter_mut().find(|other| other.name == arm.name) {
                 Some(other) if other.weights.len() < arm.weights.len() => {
                     other.weights.clone_from(&arm.weights);
                 }
                 Some(_) => {}
-                None => known.arms.push(arm.clone()),
+                None if has_room => known.arms.push(arm.clone()),
+                None => {}
             }
         }
         for arm in plan.arms.clone() {
@@ -169,7 +202,8 @@ impl ExperimentTally {
     }
 
     fn add_lost(&mut self, lost: &Lost) {
-        *self.lost_by_day.entry(day_number(lost.at)).or_default() += lost.total();
+        let sum = self.lost_by_day.entry(day_number(lost.at)).or_default();
+        *sum = sum.saturating_add(lost.total());
     }
 
     /// Returns the place of an arm, or `None` if there are too many.
@@ -196,6 +230,8 @@ impl ExperimentTally {
                 let route = word(&mut self.routes, &assignment.route, MAX_WORDS);
                 let segment = assignment.segment.as_deref();
                 let segment = segment.and_then(|name| word(&mut self.segments, name, MAX_WORDS));
+                let steps = &self.strata_of_steps;
+                let stratum = steps.get(usize::from(assignment.ramp_step)).unwrap_or(&0);
                 let visitor = self.visitors.of(event.receipt);
                 if !visitor.note(Seen::SHOWN) {
                     self.repeated += 1;
@@ -205,7 +241,7 @@ impl ExperimentTally {
                 visitor.arm = arm;
                 visitor.route = route.unwrap_or(u8::MAX);
                 visitor.segment = segment.unwrap_or(0);
-                visitor.ramp_step = assignment.ramp_step;
+                visitor.stratum = *stratum;
                 if let Some(bucket) = assignment.bucket {
                     visitor.note(Seen::HAS_BUCKET);
                     visitor.bucket = bucket;
@@ -297,6 +333,34 @@ impl ArmCalls {
             self.latencies.add(latency);
         }
     }
+}
+
+/// Returns the stratum of a step of a plan, which is new if no other step has its weights.
+fn stratum(strata: &mut Vec<BTreeMap<String, u32>>, plan: &ExperimentHeader, step: usize) -> u8 {
+    let all: f64 = plan
+        .arms
+        .iter()
+        .filter_map(|arm| arm.weights.get(step))
+        .sum();
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share in millionths"
+    )]
+    let millionths = |weight: f64| (1e6 * weight / all.max(f64::MIN_POSITIVE)).round() as u32;
+    let weights = plan.arms.iter().filter_map(|arm| {
+        let weight = arm.weights.get(step)?;
+        Some((arm.name.clone(), millionths(*weight)))
+    });
+    let weights: BTreeMap<String, u32> = weights.collect();
+    let known = strata.iter().position(|known| *known == weights);
+    let place = known.unwrap_or_else(|| {
+        if strata.len() < MAX_STRATA {
+            strata.push(weights);
+        }
+        strata.len() - 1
+    });
+    u8::try_from(place).unwrap_or(u8::MAX)
 }
 
 /// Returns the place of a word in a list, which grows up to `max`.

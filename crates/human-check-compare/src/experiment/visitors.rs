@@ -12,7 +12,8 @@ pub(super) struct Visitor {
     pub(super) arm: u8,
     pub(super) route: u8,
     pub(super) segment: u8,
-    pub(super) ramp_step: u8,
+    /// The place of the weights with which it was assigned.
+    pub(super) stratum: u8,
     pub(super) bucket: u8,
     /// What happened, as bits.
     seen: u16,

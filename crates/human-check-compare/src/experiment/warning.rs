@@ -72,6 +72,11 @@ pub enum ExperimentWarning {
         /// Its share of visitors.
         weight: f64,
     },
+    /// Labels belong to no visitor of these files.
+    UnknownLabels {
+        /// How many.
+        labels: u64,
+    },
     /// The same visitors may count several times, because no cookie tells first visits apart.
     UnknownVisits {
         /// How many visits.
@@ -136,6 +141,10 @@ impl fmt::Display for ExperimentWarning {
                 "{arm} has {:.0} % of all verifications and {:.0} % of the visitors; a client may send its tokens on purpose",
                 share * 100.0,
                 weight * 100.0
+            ),
+            Self::UnknownLabels { labels } => write!(
+                f,
+                "{labels} labels belong to no visitor of these files; give the report all files of the experiment, and labels of receipts that were not replaced"
             ),
             Self::UnknownVisits { visits } => write!(
                 f,

@@ -87,6 +87,9 @@ fn validate(plan: &ExperimentHeader) -> Result<(), RecordError> {
     let is_valid = is_short_name(&plan.name)
         && (1..=MAX_ENTRIES).contains(&plan.arms.len())
         && (1..=MAX_ENTRIES).contains(&steps)
+        && plan.until.as_ref().is_none_or(|until| {
+            until.len() <= 64 && until.bytes().all(|byte| byte.is_ascii_graphic())
+        })
         && plan.arms.iter().all(|arm| {
             is_short_name(&arm.name)
                 && arm.weights.len() == steps

@@ -25,7 +25,9 @@ impl Lost {
 
     /// Returns how many lines are missing.
     pub fn total(&self) -> u64 {
-        self.by_reason.values().sum()
+        self.by_reason
+            .values()
+            .fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     pub(super) fn from_raw(raw: Raw) -> Result<Self, RecordError> {

@@ -136,7 +136,7 @@ impl Tally {
     /// Counts lost comparisons, for the day on which they were lost.
     pub fn add_lost(&mut self, lost: &Lost) {
         if let Some(day) = self.days.of(lost.at) {
-            day.lost += lost.total();
+            day.lost = day.lost.saturating_add(lost.total());
         }
     }
 

@@ -108,7 +108,7 @@ impl JsonLinesOptions {
     /// [`ConfigError`] when the file cannot be written, its thread cannot be started, all nine names of
     /// it have writers, or `waiting` or `bytes` of the retention is zero.
     pub fn open(self, path: impl Into<PathBuf>) -> Result<JsonLinesSink, ConfigError> {
-        JsonLinesSink::new(&path.into(), self)
+        JsonLinesSink::new(&path.into(), &self)
     }
 }
 
@@ -136,7 +136,7 @@ impl JsonLinesSink {
         JsonLinesOptions::default()
     }
 
-    fn new(path: &Path, options: JsonLinesOptions) -> Result<Self, ConfigError> {
+    fn new(path: &Path, options: &JsonLinesOptions) -> Result<Self, ConfigError> {
         let retention = options.retention;
         if retention.waiting == 0 || retention.bytes == 0 {
             return Err(ConfigError::new(
@@ -145,13 +145,16 @@ impl JsonLinesSink {
                 "set both above zero",
             ));
         }
-        let (path, ledger) = lock(path)?;
+        let first = path;
+        let (path, ledger) = lock(first)?;
+        let is_first = path == first;
         let account = ledger.account();
         let is_same = |file| rotating_file::number_of(&path) == file;
         let after = records_after(&path, account.place, is_same, unwritten);
         let file = RotatingFile::open(path.clone(), retention.bytes, retention.files)
             .map_err(|error| unwritable(&error))?;
-        let accounted = account.accounted + after;
+        // A file that was replaced, as by a restored copy, is counted again.
+        let accounted = (account.accounted + after).min(ledger.sent());
         let counts = Arc::new(Counts::default());
         // What an earlier process counted as sent and is not in the file.
         let ended = ledger.sent().saturating_sub(accounted);
@@ -169,7 +172,7 @@ impl JsonLinesSink {
         let (sender, receiver) = sync_channel(retention.waiting);
         let mut writer = Writer {
             file,
-            headers: Headers::new(name, options.config, options.experiment),
+            headers: Headers::new(name, options.config.clone(), options.experiment.clone()),
             counts: Arc::clone(&counts),
             ledger: Arc::clone(&ledger),
             account,
@@ -183,6 +186,9 @@ impl JsonLinesSink {
                 "raise the limit of threads of this process",
             )
         })?;
+        if is_first {
+            say_losses_of_others(first, options);
+        }
         Ok(Self {
             path,
             sender: Some(sender),
@@ -280,14 +286,41 @@ impl Drop for JsonLinesSink {
     }
 }
 
+/// Says what is missing in the files of further writers, which may never run again.
+fn say_losses_of_others(first: &Path, options: &JsonLinesOptions) {
+    for number in 2..=MAX_WRITERS {
+        let path = numbered(first, number);
+        if !path.exists() {
+            continue;
+        }
+        let Ok(Some(ledger)) = Ledger::lock(&path) else {
+            continue;
+        };
+        let account = ledger.account();
+        let is_same = |file| rotating_file::number_of(&path) == file;
+        let after = records_after(&path, account.place, is_same, unwritten);
+        let is_missing = ledger.sent() > account.accounted + after;
+        drop(ledger);
+        if is_missing {
+            // A sink that is opened and closed writes them.
+            drop(options.clone().open(&path));
+        }
+    }
+}
+
+/// Returns the name of the file of a further writer.
+fn numbered(first: &Path, number: u32) -> PathBuf {
+    let mut name = first.to_owned().into_os_string();
+    if number > 1 {
+        name.push(format!(".w{number}"));
+    }
+    name.into()
+}
+
 /// Returns the first file that no other sink writes, with its lock.
 fn lock(path: &Path) -> Result<(PathBuf, Ledger), ConfigError> {
     for number in 1..=MAX_WRITERS {
-        let mut candidate = path.to_owned().into_os_string();
-        if number > 1 {
-            candidate.push(format!(".w{number}"));
-        }
-        let candidate = PathBuf::from(candidate);
+        let candidate = numbered(path, number);
         let Some(ledger) = Ledger::lock(&candidate).map_err(|error| unwritable(&error))? else {
             continue;
         };

@@ -9,7 +9,7 @@ use human_check_guard::{self as guard, Experiment, ExperimentArm, RampStep};
 
 use super::composer::Composer;
 use super::sunset::moment;
-use crate::model::{ExperimentTable, Model};
+use crate::model::{ExperimentTable, Model, StoreKind};
 use crate::source::KeyPath;
 use crate::stores::ExperimentSetup;
 
@@ -113,9 +113,13 @@ impl Composer<'_> {
             guardrail: table
                 .guardrail
                 .unwrap_or(true)
-                .then(|| Guardrail::new(margin)),
+                .then(|| Guardrail::new(margin).with_comparisons(names.len() - 1)),
             knows_visits: table.cookie.unwrap_or(true),
-            attempts: Arc::clone(&self.stores.attempts),
+            shared: model
+                .attempt_store
+                .as_ref()
+                .filter(|store| store.kind == StoreKind::Redis)
+                .map(|_| Arc::clone(&self.stores.attempts)),
         });
         let running = running.map_err(placed)?;
         let switch = running.switch();
@@ -224,12 +228,20 @@ impl Composer<'_> {
             let share = text
                 .strip_suffix('%')
                 .and_then(|text| text.trim().parse::<f64>().ok());
-            match share {
-                Some(percent) => Ok(RampStep {
-                    from: start + every * nth,
+            let from = every
+                .checked_mul(nth)
+                .and_then(|after| start.checked_add(after));
+            match (share, from) {
+                (Some(percent), Some(from)) => Ok(RampStep {
+                    from,
                     share: percent / 100.0,
                 }),
-                None => Err(self.context.wrong(
+                (Some(_), None) => Err(self.context.wrong(
+                    &path.join("ramp_every"),
+                    "leads beyond all times",
+                    "write a shorter time, such as \"48h\"",
+                )),
+                (None, _) => Err(self.context.wrong(
                     &path.join("ramp"),
                     format!("holds {text:?}, which is no percentage"),
                     "write percentages in quotes, such as \"10%\"",

@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -6,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use human_check_compare::estimate::{Count, Stratum};
 use human_check_compare::{ExperimentHeader, Guardrail, JsonLinesSink, StopNote};
 use human_check_core::{ConfigError, EventSink, ExperimentEvent, FunnelStep, Receipt};
-use human_check_guard::{AttemptKey, AttemptStore, ExperimentSwitch};
+use human_check_guard::{AttemptKey, AttemptStore, ExperimentSwitch, MemoryAttemptStore};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::MissedTickBehavior;
 
@@ -19,12 +20,18 @@ const LOOK_AFTER: u32 = 50;
 /// How long the counts of an experiment are kept in the store after their first event.
 const KEPT: Duration = Duration::from_secs(366 * 86_400);
 
+/// How long a completed receipt is remembered: longer than an offer holds.
+const RECEIPT_KEPT: Duration = Duration::from_secs(2 * 86_400);
+
 /// How many events may wait to be counted. Those beyond are not counted for the guardrail; the file has
 /// them.
 const WAITING: usize = 10_000;
 
-/// How many completed receipts are remembered, so that each counts once.
+/// How many completed receipts this process remembers, without a store on a server.
 const MAX_RECEIPTS: usize = 100_000;
+
+/// How many counts an experiment has at most, in the memory of this process.
+const MAX_COUNTS: usize = 10_000;
 
 /// How long a store may take.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -44,13 +51,14 @@ pub(crate) struct Setup {
     pub(crate) guardrail: Option<Guardrail>,
     /// Whether a cookie tells first visits, which alone count.
     pub(crate) knows_visits: bool,
-    pub(crate) attempts: Arc<dyn AttemptStore>,
+    /// The store that several machines share. `None` to count in this process.
+    pub(crate) shared: Option<Arc<dyn AttemptStore>>,
 }
 
 /// An experiment that runs: its file, its switch, and the watch over its completions.
 ///
-/// The counts of each arm are those of all machines that share the attempt store. A stop is written to
-/// the state file and to the store, and either stops.
+/// The counts of each arm are those of all machines that share a store. A stop is written to the state
+/// file and to that store, and either stops.
 #[derive(Debug)]
 pub(crate) struct Running {
     sink: JsonLinesSink,
@@ -60,62 +68,151 @@ pub(crate) struct Running {
     counting: OnceLock<Sender<Counted>>,
 }
 
-/// What the task that counts knows.
+/// What the task that counts knows. Clones share the plan, which a reload replaces.
 #[derive(Clone, Debug)]
 struct Watch {
     name: String,
-    /// The arms, the current one first.
-    arms: Vec<String>,
-    ramp_steps: usize,
     state_file: PathBuf,
-    guardrail: Option<Guardrail>,
-    knows_visits: bool,
-    attempts: Arc<dyn AttemptStore>,
+    plan: Arc<Mutex<Plan>>,
+    counts: Arc<dyn AttemptStore>,
+    /// Whether other machines count in the same store.
+    is_shared: bool,
 }
 
-/// An event that counts: the arm, the step of the ramp, and the receipt of one that completed.
+/// The plan in force.
+#[derive(Clone, Debug)]
+struct Plan {
+    /// The arms, the current one first.
+    arms: Vec<String>,
+    /// What stands for the weights of each step of the ramp. Visitors with equal weights are compared
+    /// with one another.
+    steps: Vec<String>,
+    /// The weights of this process so far.
+    strata: Vec<String>,
+    guardrail: Option<Guardrail>,
+    knows_visits: bool,
+}
+
+/// An event that counts: the arm, the weights, and the receipt of one that completed.
 #[derive(Clone, Debug)]
 struct Counted {
-    arm: usize,
-    ramp_step: u8,
+    arm: Arc<str>,
+    stratum: String,
     completed: Option<Receipt>,
+}
+
+/// A lock whose holder may have panicked.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Plan {
+    fn of(setup: &Setup) -> Self {
+        let arms = &setup.plan.arms;
+        let steps = arms.first().map_or(0, |arm| arm.weights.len());
+        let step = |step: usize| {
+            let weights = arms
+                .iter()
+                .map(|arm| format!("{}={:.6}", arm.name, arm.weights[step]));
+            weights.collect::<Vec<_>>().join(",")
+        };
+        let steps: Vec<String> = (0..steps).map(step).collect();
+        Self {
+            arms: arms.iter().map(|arm| arm.name.clone()).collect(),
+            strata: steps.clone(),
+            steps,
+            guardrail: setup.guardrail,
+            knows_visits: setup.knows_visits,
+        }
+    }
+
+    /// Replaces the plan, and keeps the weights of before.
+    fn replace(&mut self, next: Self) {
+        let mut strata = std::mem::take(&mut self.strata);
+        strata.extend(
+            next.strata
+                .iter()
+                .filter(|new| !self.steps.contains(new))
+                .cloned(),
+        );
+        strata.sort_unstable();
+        strata.dedup();
+        *self = Self { strata, ..next };
+    }
 }
 
 impl Experiments {
     /// Returns the experiment of this name, which is started if it is new. A plan that changed becomes a
-    /// new header of its file.
+    /// new header of its file, and is in force for the guardrail.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when its file cannot be written, or its state file cannot be read.
+    /// [`ConfigError`] when its file cannot be written, or its state file cannot be read or written.
     pub(crate) fn run(&self, setup: Setup) -> Result<Arc<Running>, ConfigError> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
+        let plan = Plan::of(&setup);
         if let Some(running) = all.get(&setup.plan.name) {
+            lock(&running.watch.plan).replace(plan);
             running.sink.restate(Some(setup.digest), Some(setup.plan));
             return Ok(Arc::clone(running));
         }
         let name = setup.plan.name.clone();
-        let switch = ExperimentSwitch::default();
-        if is_stopped_by(&setup.state_file, &name)? {
-            switch.stop();
+        let sink = JsonLinesSink::options()
+            .with_config_digest(setup.digest)
+            .with_experiment(setup.plan)
+            .open(setup.file)?;
+        let folder = setup
+            .state_file
+            .parent()
+            .filter(|folder| *folder != Path::new(""));
+        if folder.is_some_and(|folder| !folder.is_dir()) {
+            return Err(ConfigError::new(
+                "state_file",
+                format!(
+                    "is {}, whose folder does not exist",
+                    setup.state_file.display()
+                ),
+                "name a file in a folder that exists",
+            ));
         }
+        let switch = ExperimentSwitch::default();
+        let note = StopNote::read(&setup.state_file, &name).map_err(|error| {
+            ConfigError::new(
+                "state_file",
+                format!(
+                    "names {}, which cannot be read ({error})",
+                    setup.state_file.display()
+                ),
+                "mend it; without it the program cannot tell whether the experiment has stopped",
+            )
+        })?;
+        match note {
+            Some(note) => {
+                tracing::warn!(target: "human_check_config", experiment = name, at = note.at, "the experiment has stopped before; all visitors meet the current account");
+                switch.stop();
+            }
+            None => {
+                tracing::info!(target: "human_check_config", experiment = name, "the experiment runs");
+            }
+        }
+        let is_shared = setup.shared.is_some();
         let running = Arc::new(Running {
             watch: Watch {
                 name: name.clone(),
-                arms: setup.plan.arms.iter().map(|arm| arm.name.clone()).collect(),
-                ramp_steps: setup.plan.arms.first().map_or(1, |arm| arm.weights.len()),
                 state_file: setup.state_file,
-                guardrail: setup.guardrail,
-                knows_visits: setup.knows_visits,
-                attempts: setup.attempts,
+                plan: Arc::new(Mutex::new(plan)),
+                // Not that of the triggers, which a flood of addresses can fill.
+                counts: setup
+                    .shared
+                    .unwrap_or_else(|| Arc::new(MemoryAttemptStore::new(MAX_COUNTS))),
+                is_shared,
             },
-            sink: JsonLinesSink::options()
-                .with_config_digest(setup.digest)
-                .with_experiment(setup.plan)
-                .open(setup.file)?,
+            sink,
             switch,
             counting: OnceLock::new(),
         });
+        // An experiment that no configuration names any more ends with the requests in flight.
+        all.clear();
         all.insert(name, Arc::clone(&running));
         Ok(running)
     }
@@ -132,22 +229,19 @@ impl Running {
         let Some(assignment) = &event.assignment else {
             return;
         };
-        let counts = match self.watch.knows_visits {
-            true => assignment.first == Some(true),
-            false => true,
-        };
         let completed = match event.step {
             FunnelStep::Shown { .. } => None,
             FunnelStep::Completed => Some(event.receipt),
             _ => return,
         };
-        let arm = self
-            .watch
-            .arms
-            .iter()
-            .position(|arm| **arm == *assignment.arm);
-        let (Some(arm), true) = (arm, counts) else {
-            return;
+        let stratum = {
+            let plan = lock(&self.watch.plan);
+            let counts = !plan.knows_visits || assignment.first == Some(true);
+            let stratum = plan.steps.get(usize::from(assignment.ramp_step));
+            match stratum.filter(|_| counts) {
+                Some(stratum) => stratum.clone(),
+                None => return,
+            }
         };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
@@ -160,8 +254,8 @@ impl Running {
         });
         // A full channel loses counts of both arms alike.
         let _ = sender.try_send(Counted {
-            arm,
-            ramp_step: assignment.ramp_step,
+            arm: Arc::clone(&assignment.arm),
+            stratum,
             completed,
         });
     }
@@ -174,22 +268,12 @@ impl EventSink for Running {
     }
 }
 
-/// Returns whether a state file says that an experiment has stopped.
-fn is_stopped_by(path: &Path, name: &str) -> Result<bool, ConfigError> {
-    let note = StopNote::read(path).map_err(|error| {
-        ConfigError::new(
-            "state_file",
-            format!("names {}, which cannot be read ({error})", path.display()),
-            "mend or remove it; without it the program cannot tell whether the experiment has stopped",
-        )
-    })?;
-    Ok(note.is_some_and(|note| note.experiment == name))
-}
-
 impl Watch {
     /// Counts events until all senders are dropped, and looks for a stop.
     async fn run(self, mut events: Receiver<Counted>, switch: ExperimentSwitch) {
         let (mut receipts, mut since_look) = (HashSet::new(), 0);
+        // A note of a stop that is not yet where others see it.
+        let mut unsaid = None;
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -200,19 +284,19 @@ impl Watch {
                         since_look += 1;
                         if since_look == LOOK_AFTER {
                             since_look = 0;
-                            self.look(&switch).await;
+                            self.look(&switch, &mut unsaid).await;
                         }
                     }
                     None => return,
                 },
-                _ = look.tick() => self.look(&switch).await,
+                _ = look.tick() => self.look(&switch, &mut unsaid).await,
             }
         }
     }
 
-    fn key(&self, arm: usize, ramp_step: usize, what: &str) -> AttemptKey {
-        let (name, arm) = (&self.name, &self.arms[arm]);
-        AttemptKey::named(format!("experiment:{name}:{arm}:{ramp_step}:{what}"))
+    fn key(&self, arm: &str, stratum: &str, what: &str) -> AttemptKey {
+        let name = &self.name;
+        AttemptKey::named(format!("experiment:{name}:{arm}:{stratum}:{what}"))
     }
 
     fn stop_key(&self) -> AttemptKey {
@@ -222,84 +306,125 @@ impl Watch {
     async fn add(&self, event: &Counted, receipts: &mut HashSet<Receipt>) {
         let what = match event.completed {
             None => "shown",
-            Some(receipt) => {
-                if receipts.len() == MAX_RECEIPTS {
-                    receipts.clear();
-                }
-                if !receipts.insert(receipt) {
-                    return;
-                }
-                "completed"
-            }
+            Some(receipt) if self.is_first(receipt, receipts).await => "completed",
+            Some(_) => return,
         };
-        let key = self.key(event.arm, event.ramp_step.into(), what);
-        let add = self.attempts.add(&key, KEPT);
         // What a store cannot count is missing in both arms alike. The file has it.
-        let _ = tokio::time::timeout(STORE_TIMEOUT, add).await;
+        let key = self.key(&event.arm, &event.stratum, what);
+        let _ = self.add_one(&key, KEPT).await;
+    }
+
+    /// Returns whether a receipt completes for the first time, on all machines.
+    async fn is_first(&self, receipt: Receipt, receipts: &mut HashSet<Receipt>) -> bool {
+        if receipts.len() == MAX_RECEIPTS {
+            receipts.clear();
+        }
+        if !receipts.insert(receipt) {
+            return false;
+        }
+        if !self.is_shared {
+            return true;
+        }
+        let key = AttemptKey::named(format!("experiment:{}:receipt:{receipt}", self.name));
+        self.add_one(&key, RECEIPT_KEPT).await == Some(1)
     }
 
     /// Stops if another process has, or if an arm breaks the guardrail.
-    async fn look(&self, switch: &ExperimentSwitch) {
+    async fn look(&self, switch: &ExperimentSwitch, unsaid: &mut Option<StopNote>) {
+        if let Some(note) = unsaid {
+            if self.say(note).await {
+                *unsaid = None;
+            }
+            return;
+        }
         if switch.is_stopped() {
             return;
         }
-        let by_file = is_stopped_by(&self.state_file, &self.name);
-        if let Err(error) = &by_file {
-            tracing::error!(target: "human_check_config", %error, "the state of the experiment is unknown, so it stops in this process");
-        }
-        let is_stopped = by_file.unwrap_or(true) || self.count(&self.stop_key()).await > Some(0);
-        if is_stopped {
+        let by_file = match StopNote::read(&self.state_file, &self.name) {
+            Ok(note) => note.is_some(),
+            // It may say that the experiment has stopped.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tracing::error!(target: "human_check_config", %error, "the state of the experiment is unknown, so it stops in this process");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(target: "human_check_config", %error, "the state file of the experiment cannot be read now");
+                false
+            }
+        };
+        let by_others = self.is_shared && self.count(&self.stop_key()).await > Some(0);
+        if by_file || by_others {
             tracing::warn!(target: "human_check_config", experiment = self.name, "the experiment has stopped; all visitors meet the current account");
             switch.stop();
             return;
         }
-        let Some(guardrail) = self.guardrail else {
+        let Some((arm, reason)) = self.breach().await else {
             return;
         };
-        for arm in 1..self.arms.len() {
-            let mut strata = Vec::new();
-            for step in 0..self.ramp_steps {
-                let (Some(arm), Some(current)) =
-                    (self.share(arm, step).await, self.share(0, step).await)
-                else {
-                    return;
-                };
-                strata.push(Stratum::new(arm, current));
-            }
-            let Some(breach) = guardrail.broken_by(&strata) else {
-                continue;
-            };
-            let note = StopNote::new(
-                &self.name,
-                &self.arms[arm],
-                breach.to_string(),
-                SystemTime::now(),
-            );
-            let written = note.write(&self.state_file);
-            switch.stop();
-            let _ = tokio::time::timeout(STORE_TIMEOUT, self.attempts.add(&self.stop_key(), KEPT))
-                .await;
-            tracing::error!(
-                target: "human_check_config",
-                experiment = self.name,
-                arm = self.arms[arm],
-                reason = note.reason,
-                state_written = written.is_ok(),
-                "the experiment has stopped by itself; all visitors meet the current account"
-            );
-            return;
+        let note = StopNote::new(&self.name, &arm, &reason, SystemTime::now());
+        let is_said = self.say(&note).await;
+        switch.stop();
+        tracing::error!(
+            target: "human_check_config",
+            experiment = self.name,
+            arm,
+            reason,
+            is_said,
+            "the experiment has stopped by itself; all visitors meet the current account"
+        );
+        *unsaid = (!is_said).then_some(note);
+    }
+
+    /// Writes a stop to the state file, and to the store that others share. Returns whether both have it.
+    async fn say(&self, note: &StopNote) -> bool {
+        let written = note.write(&self.state_file);
+        if let Err(error) = &written {
+            tracing::error!(target: "human_check_config", %error, "the stop of the experiment cannot be written; a restart would begin it again");
         }
+        let is_shared = match self.is_shared {
+            true => self.add_one(&self.stop_key(), KEPT).await.is_some(),
+            false => true,
+        };
+        written.is_ok() && is_shared
+    }
+
+    /// Returns the arm that breaks the guardrail, and how.
+    async fn breach(&self) -> Option<(String, String)> {
+        let plan = lock(&self.plan).clone();
+        let guardrail = plan.guardrail?;
+        let (current, others) = plan.arms.split_first()?;
+        for arm in others {
+            let mut strata = Vec::new();
+            for stratum in &plan.strata {
+                let arm = self.share(arm, stratum).await?;
+                strata.push(Stratum::new(arm, self.share(current, stratum).await?));
+            }
+            if let Some(breach) = guardrail.broken_by(&strata) {
+                return Some((arm.clone(), breach.to_string()));
+            }
+        }
+        None
     }
 
     /// Returns how many completed of those shown, on all machines. `None` if the store fails.
-    async fn share(&self, arm: usize, step: usize) -> Option<Count> {
-        let completed = self.count(&self.key(arm, step, "completed")).await?;
-        let shown = self.count(&self.key(arm, step, "shown")).await?;
+    async fn share(&self, arm: &str, stratum: &str) -> Option<Count> {
+        let completed = self.count(&self.key(arm, stratum, "completed")).await?;
+        let shown = self.count(&self.key(arm, stratum, "shown")).await?;
         Some(Count::new(completed.into(), shown.into()))
     }
 
     async fn count(&self, key: &AttemptKey) -> Option<u32> {
-        let count = tokio::time::timeout(STORE_TIMEOUT, self.attempts.count(key)).await;
-        count.ok()?.ok()
+        let count = tokio::time::timeout(STORE_TIMEOUT, self.counts.count(key)).await;
+        known(count.ok()?.ok()?)
     }
+
+    async fn add_one(&self, key: &AttemptKey, window: Duration) -> Option<u32> {
+        let count = tokio::time::timeout(STORE_TIMEOUT, self.counts.add(key, window)).await;
+        known(count.ok()?.ok()?)
+    }
+}
+
+/// Returns a count. A store without room for a key states the highest number, which is no count.
+fn known(count: u32) -> Option<u32> {
+    (count != u32::MAX).then_some(count)
 }

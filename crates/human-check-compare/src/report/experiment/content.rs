@@ -5,7 +5,7 @@ use crate::estimate::Count;
 use crate::interval::float;
 use crate::{
     ArmComparison, ArmStatistics, Conclusion, ConfidenceInterval, ExperimentStatistics,
-    ExperimentWarning, MonthlyCost, Proportion, Quantile,
+    ExperimentWarning, MonthlyCost, Proportion, Quantile, StopNote,
 };
 
 /// The content of the report of an experiment: statistics, and what the arms would cost.
@@ -16,6 +16,8 @@ pub struct ExperimentReport {
     pub statistics: ExperimentStatistics,
     /// The cost of each arm, from [`Prices::cost`](crate::Prices::cost). Empty without a price file.
     pub costs: Vec<MonthlyCost>,
+    /// The note that the experiment has stopped, from its state file. `None` if it goes on.
+    pub stopped: Option<StopNote>,
 }
 
 impl ExperimentReport {
@@ -106,7 +108,20 @@ pub(super) fn subtitle(statistics: &ExperimentStatistics) -> String {
 }
 
 /// Returns the finding about each arm.
-pub(super) fn findings(statistics: &ExperimentStatistics) -> Vec<Finding> {
+pub(super) fn findings(report: &ExperimentReport) -> Vec<Finding> {
+    let statistics = &report.statistics;
+    let stop = report.stopped.as_ref().map(|note| Finding {
+        tone: Tone::Bad,
+        headline: format!("The experiment has stopped at {}", note.at),
+        sentences: vec![format!(
+            "{}: {}. All visitors meet the current account. The stop has an interval of its own, which is sharper early.",
+            note.arm, note.reason
+        )],
+    });
+    stop.into_iter().chain(found(statistics)).collect()
+}
+
+fn found(statistics: &ExperimentStatistics) -> Vec<Finding> {
     if statistics.comparisons.is_empty() {
         return vec![Finding {
             tone: Tone::Open,
@@ -143,14 +158,6 @@ fn finding(statistics: &ExperimentStatistics, comparison: &ArmComparison) -> Fin
             between(*interval)
         )
     };
-    let margin = |interval: &ConfidenceInterval| {
-        (statistics.margin > 0.0 && interval.low > -statistics.margin).then(|| {
-            format!(
-                "It is not worse by more than the margin of {} points.",
-                points(statistics.margin)
-            )
-        })
-    };
     let (tone, headline) = match &comparison.conclusion {
         Conclusion::CannotCompare => {
             sentences.push(
@@ -164,7 +171,6 @@ fn finding(statistics: &ExperimentStatistics, comparison: &ArmComparison) -> Fin
             interval,
         } => {
             sentences.push(measured(difference, interval));
-            sentences.extend(margin(interval));
             (Tone::Good, format!("{arm} completes more than {against}"))
         }
         Conclusion::Worse {
@@ -179,7 +185,14 @@ fn finding(statistics: &ExperimentStatistics, comparison: &ArmComparison) -> Fin
             interval,
         } => {
             sentences.push(measured(difference, interval));
-            sentences.extend(margin(interval));
+            let visitors: u64 = statistics.split.visitors.iter().sum();
+            if let Some(planned) = statistics.planned.filter(|planned| *planned > visitors) {
+                sentences.push(format!(
+                    "{} visitors of the planned {} are still to come; they may still show which completes more.",
+                    thousands(planned - visitors),
+                    thousands(planned)
+                ));
+            }
             (
                 Tone::Good,
                 format!("{arm} is not worse than {against} by more than the margin"),
@@ -220,7 +233,7 @@ fn finding(statistics: &ExperimentStatistics, comparison: &ArmComparison) -> Fin
     for label in &comparison.labels {
         if let (Some(difference), Some(interval)) = (label.difference, label.one_look) {
             sentences.push(format!(
-                "{}: {} points, {} (one look).",
+                "Visitors with the label {}: {} points, {} (one look). Decide yourself whether more of them is good or bad.",
                 label.label,
                 points(difference),
                 between(interval)
@@ -451,7 +464,7 @@ fn visits(statistics: &ExperimentStatistics) -> Option<Tabular> {
             count(arm.later_visits),
             count(arm.unknown_visits),
             arm.all_visits
-                .map_or("a few visitors dominate".to_owned(), |all| {
+                .map_or("too few independent visits".to_owned(), |all| {
                     percent(Some(all))
                 }),
         ]
@@ -463,7 +476,7 @@ fn visits(statistics: &ExperimentStatistics) -> Option<Tabular> {
             "arm",
             "first visits",
             "later visits",
-            "unknown",
+            "visits without a cookie",
             "all visits",
         ]),
         rows: rows.collect(),

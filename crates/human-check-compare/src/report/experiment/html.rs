@@ -18,7 +18,7 @@ pub fn experiment_html(report: &ExperimentReport) -> String {
         escaped(&title),
         escaped(&subtitle(statistics))
     );
-    for finding in findings(statistics) {
+    for finding in findings(report) {
         let tone = match finding.tone {
             Tone::Bad => " bad",
             Tone::Good => " good",

@@ -6,7 +6,7 @@ use super::content::{ExperimentReport, LIMITS, cards, findings, subtitle, tables
 pub fn experiment_terminal(report: &ExperimentReport) -> String {
     let statistics = &report.statistics;
     let mut text = format!("{}\n{}\n", title(statistics), subtitle(statistics));
-    for finding in findings(statistics) {
+    for finding in findings(report) {
         // Writing to a string never fails.
         let _ = writeln!(text, "\n{}", finding.headline);
         for sentence in finding.sentences {
