@@ -244,6 +244,43 @@ async fn a_change_of_the_plan_is_a_new_header() {
 }
 
 #[tokio::test]
+async fn an_arm_meets_the_demands_of_its_routes_or_is_exempt() {
+    let site = Site::new().await;
+    let with = |route: &str| {
+        let path = site.write(TABLE);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.replace("[routes.signup]\n", &format!("[routes.signup]\n{route}"));
+        std::fs::write(&path, text).unwrap();
+        Deployment::load(path).map_err(|error| error.to_string())
+    };
+    // Turnstile reports no score, so it would refuse every visitor of its arm.
+    let error = with("min_score = 0.5\n").unwrap_err();
+    assert!(
+        error.contains("without.turnstile = [\"min_score\"]"),
+        "{error}"
+    );
+    let deployment = with("min_score = 0.5\nwithout.turnstile = [\"min_score\"]\n").unwrap();
+    let summary = deployment.summary();
+    for words in [
+        "turnstile is exempt from min_score",
+        "experiment  e: hcaptcha (hcaptcha, another base URL) at 0.5, current",
+        "into events.jsonl",
+    ] {
+        assert!(summary.contains(words), "{summary}");
+    }
+    // A route that takes no part has no arms.
+    let path = site.write(&TABLE.replace("[\"signup\"]", "[\"login\"]"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace(
+        "[routes.signup]\n",
+        "[routes.signup]\nwithout.turnstile = [\"action\"]\n",
+    );
+    std::fs::write(&path, text).unwrap();
+    let error = Deployment::load(path).unwrap_err().to_string();
+    assert!(error.contains("names no account of this route"), "{error}");
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_the_table_is_named_with_a_remedy() {
     let site = Site::new().await;
     for (from, to, problem) in [
@@ -274,6 +311,7 @@ async fn what_is_wrong_with_the_table_is_named_with_a_remedy() {
             "experiment.file",
         ),
         ("file =", "margin = 5\nfile =", "experiment.margin"),
+        ("file =", "planned = 0\nfile =", "experiment.planned"),
         ("file =", "until = \"soon\"\nfile =", "experiment.until"),
         ("file =", "ramp = [\"1%\"]\nfile =", "experiment.ramp"),
         (

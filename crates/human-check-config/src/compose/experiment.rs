@@ -77,6 +77,14 @@ impl Composer<'_> {
             }
             Ok(experiment)
         };
+        if table.planned == Some(0) {
+            return Err(self.context.wrong(
+                &path.join("planned"),
+                "is 0",
+                "write the number that human-check plan computes, or leave it out",
+            ));
+        }
+        let margin = table.margin.unwrap_or(0.0);
         // Once without a file, for the weights and for a dry run.
         let dry = build(Box::new(NoSink))?;
         if self.dry_run {
@@ -85,7 +93,6 @@ impl Composer<'_> {
                 current,
             }));
         }
-        let margin = table.margin.unwrap_or(0.0);
         let weights = dry.weights();
         let of_plan = names
             .iter()

@@ -105,7 +105,7 @@ impl Route<'_> {
         if self.table.min_score.is_none() {
             return Ok(());
         }
-        for name in self.accounts(&model.check).into_iter().skip(1) {
+        for name in self.accounts(model).into_iter().skip(1) {
             let exempt = self.table.without.get(name);
             let is_exempt = exempt.is_some_and(|demands| demands.contains(&Demand::MinScore));
             let table = &model.providers[name];
@@ -345,7 +345,7 @@ impl Route<'_> {
 
     /// Two accounts with one site key cannot be told apart by their provider.
     fn has_own_site_keys(&self, context: &Context<'_>, model: &Model) -> Result<(), ConfigError> {
-        let names = self.accounts(&model.check);
+        let names = self.accounts(model);
         for (place, name) in names.iter().enumerate() {
             let key = |name: &str| {
                 let table = &model.providers[name];
@@ -372,7 +372,8 @@ impl Route<'_> {
 
     /// Returns the names of all accounts of the route. One that is in several lists comes several
     /// times.
-    fn accounts<'m>(&'m self, check: &'m CheckTable) -> Vec<&'m str> {
+    fn accounts<'m>(&'m self, model: &'m Model) -> Vec<&'m str> {
+        let check = &model.check;
         let lists = self
             .table
             .by_host
@@ -385,12 +386,19 @@ impl Route<'_> {
             (None, None) => check.fallback.as_slice(),
         };
         let step_up = self.table.step_up.iter().map(|step_up| &step_up.to);
+        let primary = self.primary(check);
+        let experiment = model.experiment.iter().filter(|experiment| {
+            let names_route = experiment.routes.iter().any(|route| route == self.name);
+            experiment.arms.contains_key(primary) && (experiment.routes.is_empty() || names_route)
+        });
+        let arms = experiment.flat_map(|experiment| experiment.arms.keys());
         let others = fallback
             .iter()
             .chain(of_lists)
             .chain(step_up)
+            .chain(arms.filter(|arm| *arm != primary))
             .map(String::as_str);
-        std::iter::once(self.primary(check)).chain(others).collect()
+        std::iter::once(primary).chain(others).collect()
     }
 
     /// Takes the demands of `without` out of what the accounts must meet.
@@ -402,12 +410,12 @@ impl Route<'_> {
     ) -> Result<Selection, ConfigError> {
         for (name, demands) in &self.table.without {
             let is_primary = name == self.primary(&model.check);
-            if is_primary || !self.accounts(&model.check).contains(&name.as_str()) {
+            if is_primary || !self.accounts(model).contains(&name.as_str()) {
                 let problem = match is_primary {
                     true => "is the account that judges, which must meet the demands of the route",
                     false => "names no account of this route",
                 };
-                let mut others = self.accounts(&model.check);
+                let mut others = self.accounts(model);
                 others.retain(|other| *other != self.primary(&model.check));
                 return Err(context.wrong(
                     &self.path.join("without").join(name),

@@ -98,6 +98,29 @@ pub(crate) fn summary(model: &Model) -> String {
             format!("{account}, {share} % of visitors, into {}", shadow.file),
         );
     }
+    if let Some(experiment) = &model.experiment {
+        let current = match experiment.routes.first() {
+            Some(route) => model
+                .routes
+                .get(route)
+                .and_then(|route| route.account.as_ref()),
+            None => None,
+        };
+        let current = current.unwrap_or(&check.account);
+        let arms = experiment.arms.iter().map(|(name, weight)| {
+            let note = if name == current { ", current" } else { "" };
+            format!("{} at {weight}{note}", account(name))
+        });
+        let mut rest = arms.collect::<Vec<_>>().join(", ");
+        if !experiment.ramp.is_empty() {
+            let _ = write!(rest, "; in steps of {}", experiment.ramp.join(", "));
+        }
+        if let Some(until) = &experiment.until {
+            let _ = write!(rest, "; until {until}");
+        }
+        let _ = write!(rest, "; into {}", experiment.file);
+        line("experiment", format!("{}: {rest}", experiment.name));
+    }
     let unused = model
         .providers
         .keys()

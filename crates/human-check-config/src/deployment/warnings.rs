@@ -77,6 +77,13 @@ pub(crate) fn warnings(model: &Model, secrets: &[String]) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if let Some(experiment) = &model.experiment
+        && experiment.guardrail == Some(false)
+    {
+        all.push(
+            "experiment: guardrail = false, so a bad arm goes on until somebody looks".to_owned(),
+        );
+    }
     let issues = |table: &ProviderTable| table.kind.is_self_hosted();
     let actions: BTreeSet<_> = model
         .routes
