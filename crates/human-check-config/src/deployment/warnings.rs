@@ -81,7 +81,8 @@ pub(crate) fn warnings(model: &Model, secrets: &[String]) -> Vec<String> {
         && experiment.guardrail == Some(false)
     {
         all.push(
-            "experiment: guardrail = false, so a bad arm goes on until somebody looks".to_owned(),
+            "experiment: guardrail = false, so a bad arm goes on until the operator stops it"
+                .to_owned(),
         );
     }
     let issues = |table: &ProviderTable| table.kind.is_self_hosted();
