@@ -11,7 +11,7 @@ use crate::snapshot::{Identity, Snapshot};
 use crate::tokens::TokenFields;
 use crate::{
     BodyLimits, CspSources, DenialReason, ExperimentReceipt, Html, Rejection, RequestHead,
-    RoutePolicy, Selected, Why, WidgetRenderer,
+    RoutePolicy, Selected, WidgetRenderer,
 };
 
 /// Guards routes with a check: finds the token of a request, calls the check, and decides.
@@ -314,9 +314,7 @@ impl Guard {
             false => guard.inspect(head).list(),
         };
         let experiment = snapshot.read_experiment(head);
-        let first = snapshot.judges().first_of(list);
-        let primary = || snapshot.selected(first, Why::Primary, None);
-        let mut selected = snapshot.select(list, &experiment).unwrap_or_else(primary);
+        let mut selected = snapshot.select_any(list, &experiment);
         head.header("accept-language", &mut |line| {
             selected.language = snapshot.site().texts.preferred(line);
         });

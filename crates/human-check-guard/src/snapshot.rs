@@ -13,7 +13,7 @@ use human_check_core::{
 
 use crate::clearance::{self, Clearance};
 use crate::decision::{RefusalStreaks, Twins};
-use crate::experiment::{Carried, ExperimentHead};
+use crate::experiment::{Assigned, Carried, ExperimentHead};
 use crate::integration::BodyBudget;
 use crate::judges::{Judges, with_action};
 use crate::page::LanguageIndex;
@@ -275,8 +275,49 @@ impl Snapshot {
         }
     }
 
-    /// Returns the selection of the account that a new visitor meets. `None` if no account works.
-    pub(crate) fn select(&self, list: usize, head: &ExperimentHead) -> Option<Selected> {
+    /// Returns the selection of the account that a new visitor meets. If no account works it is an error
+    /// with the cookie of the visitor's arm.
+    pub(crate) fn select(
+        &self,
+        list: usize,
+        head: &ExperimentHead,
+    ) -> Result<Selected, Option<Arc<str>>> {
+        let (list, found, assigned) = self.find(list, head);
+        if found.is_none() {
+            return Err(assigned.and_then(|assigned| assigned.cookie));
+        }
+        Ok(self.selected_of(list, found, assigned, head))
+    }
+
+    /// Returns the same, or the selection of the first account if none works.
+    pub(crate) fn select_any(&self, list: usize, head: &ExperimentHead) -> Selected {
+        let (list, found, assigned) = self.find(list, head);
+        self.selected_of(list, found, assigned, head)
+    }
+
+    fn selected_of(
+        &self,
+        list: usize,
+        found: Option<(usize, Why)>,
+        assigned: Option<Assigned>,
+        head: &ExperimentHead,
+    ) -> Selected {
+        let (judge, why) = found.unwrap_or_else(|| {
+            let why = assigned.as_ref().map_or(Why::Primary, |_| Why::Arm);
+            (self.judges().first_of(list), why)
+        });
+        let carried = assigned.as_ref().map(|assigned| &assigned.carried);
+        let mut selected = self.selected(judge, why, carried.or(head.carried()));
+        selected.cookie = assigned.and_then(|assigned| assigned.cookie);
+        selected
+    }
+
+    /// Assigns the visitor to an arm, and looks for an account that works. Returns the list as well.
+    fn find(
+        &self,
+        list: usize,
+        head: &ExperimentHead,
+    ) -> (usize, Option<(usize, Why)>, Option<Assigned>) {
         let selection = &self.site().selection;
         let experiment = self.experiment().filter(|_| list == 0);
         let assigned = experiment.and_then(|experiment| {
@@ -285,8 +326,11 @@ impl Snapshot {
             Some((experiment, assigned))
         });
         let Some((experiment, assigned)) = assigned else {
-            let (judge, why) = self.judges().select(list, selection.fallback_on)?;
-            return Some(self.selected(judge, why, head.carried()));
+            return (
+                list,
+                self.judges().select(list, selection.fallback_on),
+                None,
+            );
         };
         let carried = &assigned.carried;
         let list = selection.list_of_arm(carried.place());
@@ -307,10 +351,7 @@ impl Snapshot {
             };
             experiment.record(&carried.receipt(), shown, self.now());
         }
-        let (judge, why) = found?;
-        let mut selected = self.selected(judge, why, Some(carried));
-        selected.cookie.clone_from(&assigned.cookie);
-        Some(selected)
+        (list, found, Some(assigned))
     }
 
     /// Reads what the head of a request says about the experiment.

@@ -149,7 +149,7 @@ impl Responder {
             true => self
                 .shown
                 .clone()
-                .or_else(|| self.guard.select(self.list, &self.experiment)),
+                .or_else(|| self.guard.select(self.list, &self.experiment).ok()),
             false => None,
         };
         let denial = match &selected {

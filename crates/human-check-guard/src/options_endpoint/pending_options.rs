@@ -60,12 +60,21 @@ impl PendingOptions {
             return self.response(204, String::new());
         }
         let after_failure = self.after_widget_failure(guard).await;
-        let Some(selected) = after_failure.or_else(|| guard.select(self.list, &self.experiment))
-        else {
-            let body = r#"{"captcha":{"required":false,"reset":false,"retry":false}}"#;
-            let mut response = self.response(503, body.into());
-            response.headers.push(("retry-after", "5".into()));
-            return response;
+        let selected = match after_failure {
+            Some(selected) => Ok(selected),
+            None => guard.select(self.list, &self.experiment),
+        };
+        let selected = match selected {
+            Ok(selected) => selected,
+            Err(cookie) => {
+                let body = r#"{"captcha":{"required":false,"reset":false,"retry":false}}"#;
+                let mut response = self.response(503, body.into());
+                response.headers.push(("retry-after", "5".into()));
+                // The visitor counts once, however often the page asks.
+                let cookie = cookie.map(|cookie| ("set-cookie", cookie.to_string().into()));
+                response.headers.extend(cookie);
+                return response;
+            }
         };
         let route = serde_json::Value::from(guard.policy().name());
         let texts = guard.site().texts.script(self.language);

@@ -38,6 +38,7 @@ impl Events {
 
 /// One machine with an experiment between the accounts `a` and `b`.
 struct Machine {
+    a: Fake,
     b: Fake,
     clock: ManualClock,
     events: Events,
@@ -72,6 +73,7 @@ impl Machine {
             .build(RoutePolicy::fail_closed("signup"))
             .unwrap();
         Self {
+            a,
             b,
             clock,
             events,
@@ -344,6 +346,39 @@ async fn while_an_arm_is_down_its_visitors_meet_the_primary_and_count_for_the_ar
         matches!(event.step, FunnelStep::Shown { why, .. } if (why == "fallback") == is_b)
     };
     assert!(events.iter().all(fallback), "{events:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_no_account_works_a_visitor_counts_once() {
+    let machine = Machine::new();
+    let pages = ["a", "b"].map(|arm| (arm, machine.page_in(arm)));
+    machine.a.break_down();
+    machine.b.break_down();
+    for (arm, page) in &pages {
+        let field = format!("{arm}-response");
+        let fields = [(&*field, "t"), ("human-check-offer", &page.offer)];
+        machine.send(&fields).await.unwrap_err();
+    }
+    machine.events.take();
+    let page = machine.page(None);
+    let cookie = page.cookie.unwrap();
+    let again = machine.page(Some(&*cookie));
+    let firsts: Vec<_> = machine
+        .events
+        .take()
+        .iter()
+        .map(|event| event.assignment.as_ref().unwrap().clone())
+        .map(|assignment| (assignment.arm.to_string(), assignment.first))
+        .collect();
+    let arm = firsts[0].0.clone();
+    assert_eq!(firsts, [(arm.clone(), Some(true)), (arm, Some(false))]);
+    // What the visitor does once it works again has a receipt.
+    machine.a.mend();
+    machine.b.mend();
+    let field = format!("{}-response", again.account);
+    let fields = [(&*field, "t"), ("human-check-offer", &*again.offer)];
+    let visitor = machine.send(&fields).await.unwrap();
+    assert!(visitor.human().unwrap().receipt().is_some());
 }
 
 #[tokio::test(start_paused = true)]
