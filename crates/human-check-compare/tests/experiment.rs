@@ -403,6 +403,28 @@ fn a_ramp_is_compared_step_by_step() {
 }
 
 #[test]
+fn visitors_of_weights_that_no_header_names_are_left_out() {
+    // A request in flight may still have the step of a ramp that a reload has ended.
+    let mut lines = Lines::new();
+    lines.arms(200, [190, 190]);
+    lines.visitor("new", 3, r#","first":true,"step":7"#, &[]);
+    let statistics = lines.statistics();
+    assert!(statistics.split.is_as_planned);
+    assert_eq!(statistics.arms[1].shown, 200);
+    let warning = ExperimentWarning::UnplannedVisits { visits: 1 };
+    assert!(
+        statistics.warnings.contains(&warning),
+        "{:?}",
+        statistics.warnings
+    );
+    // With many of them the others may be a choice.
+    for _ in 0..9 {
+        lines.visitor("new", 3, r#","first":true,"step":7"#, &[]);
+    }
+    assert!(!lines.statistics().split.is_as_planned);
+}
+
+#[test]
 fn a_file_without_a_header_and_an_empty_one_are_no_panic() {
     let mut tally = ExperimentTally::new();
     tally.add_line(&Line::from_json(br#"{"at":"2026-11-02T00:00:00Z","event":"completed","receipt":"00000000000000000000000000000001"}"#).unwrap());

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use crate::day::day_name;
 use crate::estimate::{
-    Count, SPLIT_ALARM, Stratum, arms_at_one_look, clustered_share, split_log_evidence,
-    strata_at_any_time, strata_at_one_look, strata_difference,
+    Count, SPLIT_ALARM, Stratum, clustered_share, split_log_evidence, strata_at_any_time,
+    strata_at_one_look, strata_difference,
 };
 use crate::interval::float;
 use crate::{Breach, ConfidenceInterval, Guardrail, Input, Proportion, Quantile};
@@ -239,6 +239,12 @@ const STEPS: [(&str, Seen); 5] = [
 /// The place of the last step.
 const COMPLETED: usize = 4;
 
+/// The stratum of visitors whose weights no header names. They are compared with no one.
+const UNPLANNED: u8 = 0;
+
+/// The share of such visitors beyond which the others may not be those that were drawn.
+const MAX_UNPLANNED: f64 = 0.01;
+
 /// The counts of visitors, by what they are compared by.
 #[derive(Default)]
 struct Counts {
@@ -330,9 +336,14 @@ impl ExperimentTally {
             .all()
             .filter(is_shown)
             .any(|visitor| visitor.has(Seen::VISIT_KNOWN));
+        let mut unplanned = 0;
         for visitor in self.visitors.all() {
             if !visitor.has(Seen::SHOWN) {
                 unknown_receipts += 1;
+                continue;
+            }
+            if visitor.stratum == UNPLANNED {
+                unplanned += 1;
                 continue;
             }
             let (arm, completed) = (usize::from(visitor.arm), visitor.has(Seen::COMPLETED));
@@ -353,7 +364,7 @@ impl ExperimentTally {
         let plan = self.plan.take();
         let planned = plan.as_ref().and_then(|plan| plan.planned);
         let margin = plan.as_ref().and_then(|plan| plan.margin).unwrap_or(0.0);
-        let split = self.split(&counts);
+        let split = self.split(&counts, unplanned);
         let labels = self.labels();
         let mut statistics = Vec::new();
         let names = self.arms.clone();
@@ -429,6 +440,9 @@ impl ExperimentTally {
             })
             .collect();
         let mut warnings = self.warnings(&statistics, &split, &input, knows_visits);
+        if unplanned > 0 {
+            warnings.push(ExperimentWarning::UnplannedVisits { visits: unplanned });
+        }
         let is_compared = |label: &LabelDifference| label.arm.of > 0 && label.against.of > 0;
         if !labels.iter().flatten().any(is_compared) {
             warnings.push(ExperimentWarning::NoLabels);
@@ -456,7 +470,7 @@ impl ExperimentTally {
     }
 
     /// Compares the numbers of visitors with the weights of each stratum.
-    fn split(&self, counts: &Counts) -> SplitCheck {
+    fn split(&self, counts: &Counts, unplanned: u64) -> SplitCheck {
         let shown = |arm, stratum| {
             let counts = counts.by_step.get(&(arm, stratum));
             counts.map_or(0, |(shown, _)| *shown)
@@ -472,7 +486,6 @@ impl ExperimentTally {
             let visitors: Vec<u64> = (0..arms).map(|arm| shown(arm, step)).collect();
             let total: u64 = visitors.iter().sum();
             if sum <= 0.0 {
-                // A step that the plan does not have cannot be checked.
                 log_evidence = f64::INFINITY;
                 continue;
             }
@@ -490,6 +503,10 @@ impl ExperimentTally {
                 let shares: Vec<f64> = part.iter().map(|(_, weight)| **weight / sum).collect();
                 log_evidence += split_log_evidence(&visitors, &shares);
             }
+        }
+        let all: u64 = (0..arms).map(|arm| counts.of_arm(arm).0).sum();
+        if float(unplanned) > MAX_UNPLANNED * float(all + unplanned) {
+            log_evidence = f64::INFINITY;
         }
         SplitCheck {
             is_as_planned: log_evidence < SPLIT_ALARM,
@@ -538,13 +555,17 @@ impl ExperimentTally {
         let is_old = |visitor: &Visitor| u32::from(visitor.day).saturating_add(window) <= until;
         let is_counted = |visitor: &Visitor| {
             let is_first = visitor.has(Seen::FIRST) || !visitor.has(Seen::VISIT_KNOWN);
+            let is_first = is_first && visitor.stratum != UNPLANNED;
             visitor.has(Seen::SHOWN) && visitor.has(Seen::COMPLETED) && is_first && is_old(visitor)
         };
-        let mut old = vec![0; arms];
+        // By arm and stratum, because labels of different days differ, too.
+        let mut old: BTreeMap<(usize, u8), u64> = BTreeMap::new();
         for visitor in self.visitors.all().filter(|visitor| is_counted(visitor)) {
-            old[usize::from(visitor.arm)] += 1;
+            *old.entry((usize::from(visitor.arm), visitor.stratum))
+                .or_default() += 1;
         }
-        let mut with: BTreeMap<(usize, usize), u64> = BTreeMap::new();
+        let strata: BTreeSet<u8> = old.keys().map(|(_, stratum)| *stratum).collect();
+        let mut with: BTreeMap<(usize, u8, usize), u64> = BTreeMap::new();
         let mut seen = BTreeSet::new();
         for (receipt, label, day) in &self.labelled {
             let Some(visitor) = self.visitors.get(*receipt) else {
@@ -552,22 +573,32 @@ impl ExperimentTally {
             };
             let in_window = *day <= u32::from(visitor.day).saturating_add(window);
             if in_window && is_counted(visitor) && seen.insert((*receipt, *label)) {
-                *with.entry((usize::from(visitor.arm), *label)).or_default() += 1;
+                let key = (usize::from(visitor.arm), visitor.stratum, *label);
+                *with.entry(key).or_default() += 1;
             }
         }
         for (arm, differences) in all.iter_mut().enumerate().skip(1) {
             for (label, name) in self.labels.iter().enumerate() {
-                let count = |arm| {
-                    let count = with.get(&(arm, label)).copied().unwrap_or(0);
-                    Count::new(count, old[arm])
+                let count = |arm, stratum| {
+                    let count = with.get(&(arm, stratum, label)).copied().unwrap_or(0);
+                    let of = old.get(&(arm, stratum)).copied().unwrap_or(0);
+                    Count::new(count, of)
                 };
-                let (arm, against) = (count(arm), count(0));
+                let sum = |arm| {
+                    let counts = strata.iter().map(|stratum| count(arm, *stratum));
+                    counts.fold(Count::default(), |a, b| {
+                        Count::new(a.count + b.count, a.of + b.of)
+                    })
+                };
+                let pairs = strata.iter();
+                let pairs = pairs.map(|step| Stratum::new(count(arm, *step), count(0, *step)));
+                let pairs: Vec<_> = pairs.collect();
                 differences.push(LabelDifference {
                     label: name.clone(),
-                    arm,
-                    against,
-                    difference: arm.share().zip(against.share()).map(|(a, b)| a - b),
-                    one_look: arms_at_one_look(arm, against),
+                    arm: sum(arm),
+                    against: sum(0),
+                    difference: strata_difference(&pairs),
+                    one_look: strata_at_one_look(&pairs),
                 });
             }
         }

@@ -13,7 +13,7 @@ use super::visitors::{Seen, Visitors};
 /// The maximum number of routes, of segments and of labels. Further ones are not told apart.
 const MAX_WORDS: usize = 64;
 
-/// The maximum number of different weights. Further ones are not told apart.
+/// The maximum number of different weights. Visitors of further ones are left out.
 const MAX_STRATA: usize = 128;
 
 /// The maximum number of arms.
@@ -355,12 +355,13 @@ fn stratum(strata: &mut Vec<BTreeMap<String, u32>>, plan: &ExperimentHeader, ste
     let weights: BTreeMap<String, u32> = weights.collect();
     let known = strata.iter().position(|known| *known == weights);
     let place = known.unwrap_or_else(|| {
-        if strata.len() < MAX_STRATA {
-            strata.push(weights);
+        if strata.len() == MAX_STRATA {
+            return 0;
         }
+        strata.push(weights);
         strata.len() - 1
     });
-    u8::try_from(place).unwrap_or(u8::MAX)
+    u8::try_from(place).unwrap_or(0)
 }
 
 /// Returns the place of a word in a list, which grows up to `max`.

@@ -77,6 +77,11 @@ pub enum ExperimentWarning {
         /// How many.
         labels: u64,
     },
+    /// Visitors were drawn with weights that no header names, and are left out.
+    UnplannedVisits {
+        /// How many visits.
+        visits: u64,
+    },
     /// The same visitors may count several times, because no cookie tells first visits apart.
     UnknownVisits {
         /// How many visits.
@@ -145,6 +150,10 @@ impl fmt::Display for ExperimentWarning {
             Self::UnknownLabels { labels } => write!(
                 f,
                 "{labels} labels belong to no visitor of these files; give the report all files of the experiment, and labels of receipts that were not replaced"
+            ),
+            Self::UnplannedVisits { visits } => write!(
+                f,
+                "{visits} visitors were drawn with weights that no header of the files names, and are left out"
             ),
             Self::UnknownVisits { visits } => write!(
                 f,
