@@ -1,13 +1,15 @@
 //! `experiment`: where an experiment stands, its stop, and the end of its receipts.
 
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::hash::BuildHasher;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use human_check_compare::{Conclusion, ExperimentStatistics, Line, RecordReader, StopNote};
+use human_check_compare::{Conclusion, ExperimentStatistics, Line, StopNote};
 use human_check_core::Receipt;
 
 use crate::args::ExperimentCommand;
@@ -152,8 +154,21 @@ async fn watch(
     out: &mut impl Write,
     errors: &mut impl Write,
 ) -> io::Result<u8> {
+    let mut has_read = false;
     loop {
-        let statistics = read(files, errors)?;
+        let statistics = match read(files, errors) {
+            Ok(statistics) => statistics,
+            // A file that a server rotates is missing for a moment.
+            Err(error) if has_read && !once => {
+                writeln!(errors, "{error}; looking again")?;
+                tokio::select! {
+                    () = tokio::time::sleep(every) => continue,
+                    _ = tokio::signal::ctrl_c() => return Ok(INTERRUPTED),
+                }
+            }
+            Err(error) => return Err(error),
+        };
+        has_read = true;
         let known = stop_note(files, Some(state), &statistics.name)?;
         let note = match (known, statistics.breach()) {
             (Some(note), _) => Some(note),
@@ -200,9 +215,17 @@ fn forget(files: &[PathBuf]) -> io::Result<usize> {
         bytes[8..].copy_from_slice(&low.to_be_bytes());
         Receipt::from_bytes(bytes)
     };
+    let mut paths: Vec<&PathBuf> = Vec::new();
+    let mut known = HashSet::new();
+    for path in records_among(files) {
+        let is_new = known.insert(path.canonicalize().unwrap_or_else(|_| path.clone()));
+        paths.extend(is_new.then_some(path));
+    }
+    // No server may begin to write one of them before all are replaced.
+    let _locks = lock_all(&paths)?;
     // All new files first, so that an error leaves every file as it was.
     let mut written = Vec::new();
-    for path in records_among(files) {
+    for path in paths {
         let name = path.display();
         let new_path = beside(path, ".new");
         let done = rewrite(path, &new_path, renamed);
@@ -217,9 +240,42 @@ fn forget(files: &[PathBuf]) -> io::Result<usize> {
         }
     }
     for (path, new_path) in &written {
-        std::fs::rename(new_path, path)?;
+        std::fs::rename(new_path, path).map_err(|error| {
+            let (from, to) = (new_path.display(), path.display());
+            let problem =
+                format!("{from} cannot become {to} ({error}); rename by hand all that end in .new");
+            io::Error::new(error.kind(), problem)
+        })?;
     }
     Ok(written.len())
+}
+
+/// Locks files against the servers that write them: `FILE.lock` for `FILE`, and for the full file
+/// `FILE.1` as well.
+fn lock_all(paths: &[&PathBuf]) -> io::Result<Vec<File>> {
+    let is_number = |end: &OsStr| end.as_encoded_bytes().iter().all(u8::is_ascii_digit);
+    let mut locks = BTreeMap::new();
+    for path in paths {
+        let is_full = path.extension().is_some_and(is_number);
+        let of_full = is_full.then(|| beside(&path.with_extension(""), ".lock"));
+        for lock in [Some(beside(path, ".lock")), of_full].into_iter().flatten() {
+            locks.insert(lock, path.display());
+        }
+    }
+    let mut held = Vec::new();
+    for (lock, name) in locks {
+        let Ok(lock) = File::open(lock) else {
+            continue;
+        };
+        if lock.try_lock().is_err() {
+            let problem = format!(
+                "{name}: a process writes it; end it first, or move full files away; no file is changed"
+            );
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, problem));
+        }
+        held.push(lock);
+    }
+    Ok(held)
 }
 
 /// Returns the path of a file beside another one.
@@ -229,36 +285,43 @@ fn beside(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-/// Writes a copy of a file of events with other receipts. A last line that a crash left unfinished is
-/// left out.
+/// Writes a copy of a file of events with other receipts. Lines that a crash left unfinished are left
+/// out.
 fn rewrite(path: &Path, new_path: &Path, renamed: impl Fn(&Receipt) -> Receipt) -> io::Result<()> {
-    if let Ok(lock) = File::open(beside(path, ".lock"))
-        && lock.try_lock().is_err()
-    {
-        let problem = "a process writes it; end it first, or wait until it has another file";
-        return Err(io::Error::new(io::ErrorKind::ResourceBusy, problem));
-    }
     let mut options = OpenOptions::new();
     options.create(true).truncate(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let input = File::open(path)?;
-    let mut output = BufWriter::new(options.open(new_path)?);
-    let mut lines = RecordReader::new(BufReader::new(input));
-    let mut unreadable = None;
-    while let Some((number, line)) = lines.read()? {
-        if let Some(problem) = unreadable.take() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+    let output = options.open(new_path)?;
+    // The server that goes on with the file may be another user.
+    output.set_permissions(input.metadata()?.permissions())?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, fchown};
+        let of = input.metadata()?;
+        fchown(&output, Some(of.uid()), Some(of.gid()))?;
+    }
+    let mut output = BufWriter::new(output);
+    for (number, text) in (1..).zip(BufReader::new(input).split(b'\n')) {
+        let text = text?;
+        let text = text.trim_ascii();
+        if !text.ends_with(b"}") {
+            // Empty, or unfinished. An unfinished line may hold a receipt, and proves nothing.
+            continue;
         }
-        match line {
+        match Line::from_json(text) {
             Ok(mut line) => {
                 if let Line::Event(event) = &mut line {
                     event.receipt = renamed(&event.receipt);
                 }
                 writeln!(output, "{}", line.to_json())?;
             }
-            Err(error) => unreadable = Some(format!("line {number}: {error}")),
+            Err(error) => {
+                let problem = format!("line {number}: {error}");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+            }
         }
     }
-    output.flush()
+    output.into_inner()?.sync_all()
 }

@@ -284,7 +284,7 @@ fn forgetting_changes_all_files_or_none() {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     events(folder.path().join("a.jsonl").as_path(), "a", 20, [9, 9]);
     let before = std::fs::read_to_string(path("a.jsonl")).unwrap();
-    std::fs::write(path("bad.jsonl"), format!("nonsense\n{before}")).unwrap();
+    std::fs::write(path("bad.jsonl"), format!("{{\"a\":1}}\n{before}")).unwrap();
     for other in ["no-such.jsonl", "bad.jsonl"] {
         let output = run(&["experiment", "forget", &path("a.jsonl"), &path(other)]);
         assert_eq!(code(&output), 3);
@@ -297,15 +297,37 @@ fn forgetting_changes_all_files_or_none() {
         assert!(!folder.path().join("a.jsonl.new").exists());
     }
     // The files that stand beside, and a last line that a crash left unfinished, are no obstacle.
-    std::fs::write(path("a.jsonl"), format!("{before}{{\"at\":")).unwrap();
+    std::fs::write(
+        path("a.jsonl"),
+        format!("{before}{{\"at\":\n{before}{{\"at\":"),
+    )
+    .unwrap();
     std::fs::write(path("a.jsonl.lock"), "").unwrap();
-    let all = [path("a.jsonl"), path("a.jsonl.lock")];
-    let output = run(&["experiment", "forget", &all[0], &all[1]]);
+    std::fs::write(path("a.jsonl.1"), &before).unwrap();
+    // A file that is named twice is one.
+    let all = ["a.jsonl", "a.jsonl.lock", "a.jsonl.1", "a.jsonl"].map(path);
+    let forget = || run(&["experiment", "forget", &all[0], &all[1], &all[2], &all[3]]);
+    let output = forget();
     assert_eq!(code(&output), 0, "{}", err(&output));
-    // A file that a process writes stays.
+    let after = all
+        .each_ref()
+        .map(|path| std::fs::read_to_string(path).unwrap());
+    assert_eq!(after[0].lines().count(), 2 * before.lines().count());
+    assert_eq!(after[0], after[2].repeat(2), "one new receipt for each");
+    assert_ne!(after[2], before);
+    // Files that a process writes stay, and those that it may rotate.
     let lock = std::fs::File::open(&all[1]).unwrap();
     lock.lock().unwrap();
-    assert_eq!(code(&run(&["experiment", "forget", &all[0]])), 3);
+    for path in [&all[0], &all[2]] {
+        let output = run(&["experiment", "forget", path]);
+        assert_eq!(code(&output), 3);
+        assert!(
+            err(&output).contains("a process writes it"),
+            "{}",
+            err(&output)
+        );
+    }
+    assert_eq!(std::fs::read_to_string(&all[2]).unwrap(), after[2]);
 }
 
 #[test]
