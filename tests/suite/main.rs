@@ -20,6 +20,7 @@ mod docs;
 mod dual_accept;
 mod emulator;
 mod enterprise;
+mod experiment;
 mod failover;
 mod fault_matrix;
 mod faults;

@@ -228,10 +228,20 @@ async fn a_change_of_the_plan_is_a_new_header() {
     let deployment = site.load(TABLE).unwrap();
     let guard = deployment.guard("signup").unwrap();
     site.visit(&guard, |_| true).await;
+    // A file that is refused changes nothing, and one with another name ends nothing.
+    let wrong = "[routes.other]\nwithout.captchala = [\"action\"]\n";
+    for (from, to) in [("turnstile = 0.5", "turnstile = 9"), ("\"e\"", "\"other\"")] {
+        site.write(&format!("{}{wrong}", TABLE.replace(from, to)));
+        deployment.reload().unwrap_err();
+    }
+    site.visit(&guard, |_| true).await;
     site.write(&TABLE.replace("turnstile = 0.5", "turnstile = 1.5"));
     assert!(deployment.reload().unwrap());
     site.visit(&guard, |_| true).await;
     drop((guard, deployment));
+    let shown = |line: &Line| matches!(line, Line::Event(event) if matches!(event.step, FunnelStep::Shown { .. }));
+    let lines = site.lines("events.jsonl");
+    assert_eq!(lines.iter().filter(|line| shown(line)).count(), 3);
     let weights: Vec<_> = site
         .lines("events.jsonl")
         .into_iter()

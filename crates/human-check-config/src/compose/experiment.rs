@@ -9,9 +9,9 @@ use human_check_guard::{self as guard, Experiment, ExperimentArm, RampStep};
 
 use super::composer::Composer;
 use super::sunset::moment;
-use crate::model::{ExperimentTable, Model, StoreKind};
+use crate::model::{ExperimentTable, Model};
 use crate::source::KeyPath;
-use crate::stores::ExperimentSetup;
+use crate::stores::{ExperimentSetup, NextExperiment};
 
 /// The planned number of visitors, if the table has none.
 const PLANNED: u64 = 10_000;
@@ -21,6 +21,8 @@ pub(crate) struct ComposedExperiment {
     pub(crate) experiment: Experiment,
     /// The account that visitors meet without the experiment.
     pub(crate) current: String,
+    /// What puts its plan in force. `None` in a dry run.
+    pub(crate) next: Option<NextExperiment>,
 }
 
 impl Composer<'_> {
@@ -91,6 +93,7 @@ impl Composer<'_> {
             return Ok(Some(ComposedExperiment {
                 experiment: dry,
                 current,
+                next: None,
             }));
         }
         let weights = dry.weights();
@@ -105,7 +108,7 @@ impl Composer<'_> {
             plan = plan.with_until(until.to_string());
         }
         let file = self.context.directory.join(&table.file);
-        let running = self.experiments.run(ExperimentSetup {
+        let next = self.experiments.prepare(ExperimentSetup {
             plan,
             state_file: match &table.state_file {
                 Some(state) => self.context.directory.join(state),
@@ -122,18 +125,16 @@ impl Composer<'_> {
                 .unwrap_or(true)
                 .then(|| Guardrail::new(margin).with_comparisons(names.len() - 1)),
             knows_visits: table.cookie.unwrap_or(true),
-            shared: model
-                .attempt_store
-                .as_ref()
-                .filter(|store| store.kind == StoreKind::Redis)
-                .map(|_| Arc::clone(&self.stores.attempts)),
+            shared: self.stores.experiments.clone(),
         });
-        let running = running.map_err(placed)?;
+        let next = next.map_err(placed)?;
+        let running = next.running();
         let switch = running.switch();
         let experiment = build(Box::new(running))?.with_switch(switch);
         Ok(Some(ComposedExperiment {
             experiment,
             current,
+            next: Some(next),
         }))
     }
 

@@ -140,6 +140,7 @@ impl Deployment {
             now: SteadyClock::system().now(),
         };
         let (snapshot, guards) = Snapshot::build(&composer, model, &guard_setup)?;
+        snapshot.begin_experiment(&experiments);
         if !dry_run {
             log(&snapshot.warnings);
         }

@@ -148,6 +148,7 @@ impl Deployment {
         let context = inner.context(&document, &candidate.read.secrets);
         Guard::replace(&pairs).map_err(|error| context.placed(&"routes".into(), error))?;
         let snapshot = &candidate.read.snapshot;
+        snapshot.begin_experiment(&inner.experiments);
         log(&snapshot.warnings);
         *lock(&inner.now) = snapshot.now();
         let check = &snapshot.model.check;

@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::issuer::Issuer;
 use crate::model::{ANY_ROUTE, Model};
 use crate::source::KeyPath;
+use crate::stores::Experiments;
 
 /// The parts of the configuration in force that requests read.
 pub(crate) struct Now {
@@ -104,6 +105,14 @@ impl Snapshot {
         Before {
             model: &self.model,
             accounts: &self.composed.accounts,
+        }
+    }
+
+    /// Puts the plan of the experiment in force, if there is one.
+    pub(crate) fn begin_experiment(&self, experiments: &Experiments) {
+        let experiment = self.composed.experiment.as_ref();
+        if let Some(next) = experiment.and_then(|experiment| experiment.next.as_ref()) {
+            experiments.begin(next);
         }
     }
 

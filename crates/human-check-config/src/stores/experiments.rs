@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use human_check_compare::estimate::{Count, Stratum};
@@ -64,8 +64,9 @@ pub(crate) struct Running {
     sink: JsonLinesSink,
     switch: ExperimentSwitch,
     watch: Watch,
-    /// The way to the task that counts, from the first event on.
-    counting: OnceLock<Sender<Counted>>,
+    /// The way to the task that counts, from the first event on. It ends with its runtime, and the next
+    /// event begins another.
+    counting: Mutex<Option<Sender<Counted>>>,
 }
 
 /// What the task that counts knows. Clones share the plan, which a reload replaces.
@@ -142,20 +143,45 @@ impl Plan {
 }
 
 impl Experiments {
-    /// Returns the experiment of this name, which is started if it is new. A plan that changed becomes a
-    /// new header of its file, and is in force for the guardrail.
+    /// Returns the experiment of this name, which is opened if it is new. Its plan is not in force yet: a
+    /// configuration that is refused later must change nothing.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] when its file cannot be written, or its state file cannot be read or written.
-    pub(crate) fn run(&self, setup: Setup) -> Result<Arc<Running>, ConfigError> {
-        let mut all = lock(&self.0);
+    pub(crate) fn prepare(&self, setup: Setup) -> Result<NextExperiment, ConfigError> {
         let plan = Plan::of(&setup);
-        if let Some(running) = all.get(&setup.plan.name) {
-            lock(&running.watch.plan).replace(plan);
-            running.sink.restate(Some(setup.digest), Some(setup.plan));
-            return Ok(Arc::clone(running));
+        let (digest, header) = (setup.digest.clone(), setup.plan.clone());
+        let known = lock(&self.0).get(&setup.plan.name).cloned();
+        let running = match known {
+            Some(running) => running,
+            None => Self::open(setup, plan.clone())?,
+        };
+        Ok(NextExperiment {
+            running,
+            plan,
+            digest,
+            header,
+        })
+    }
+
+    /// Puts a plan in force. One that changed becomes a new header of the file.
+    pub(crate) fn begin(&self, next: &NextExperiment) {
+        let mut all = lock(&self.0);
+        let name = &next.running.watch.name;
+        if all.contains_key(name) {
+            lock(&next.running.watch.plan).replace(next.plan.clone());
+            let (digest, header) = (next.digest.clone(), next.header.clone());
+            next.running.sink.restate(Some(digest), Some(header));
+            return;
         }
+        // An experiment that no configuration names any more ends with the requests in flight.
+        all.clear();
+        all.insert(name.clone(), Arc::clone(&next.running));
+    }
+
+    /// Opens the file of an experiment, and reads whether it has stopped.
+    fn open(setup: Setup, plan: Plan) -> Result<Arc<Running>, ConfigError> {
         let name = setup.plan.name.clone();
         let sink = JsonLinesSink::options()
             .with_config_digest(setup.digest)
@@ -196,9 +222,9 @@ impl Experiments {
             }
         }
         let is_shared = setup.shared.is_some();
-        let running = Arc::new(Running {
+        Ok(Arc::new(Running {
             watch: Watch {
-                name: name.clone(),
+                name,
                 state_file: setup.state_file,
                 plan: Arc::new(Mutex::new(plan)),
                 // Not that of the triggers, which a flood of addresses can fill.
@@ -209,12 +235,24 @@ impl Experiments {
             },
             sink,
             switch,
-            counting: OnceLock::new(),
-        });
-        // An experiment that no configuration names any more ends with the requests in flight.
-        all.clear();
-        all.insert(name, Arc::clone(&running));
-        Ok(running)
+            counting: Mutex::default(),
+        }))
+    }
+}
+
+/// An experiment whose plan can be put in force.
+#[derive(Debug)]
+pub(crate) struct NextExperiment {
+    running: Arc<Running>,
+    plan: Plan,
+    digest: String,
+    header: ExperimentHeader,
+}
+
+impl NextExperiment {
+    /// Returns the experiment.
+    pub(crate) fn running(&self) -> Arc<Running> {
+        Arc::clone(&self.running)
     }
 }
 
@@ -234,6 +272,22 @@ impl Running {
             FunnelStep::Completed => Some(event.receipt),
             _ => return,
         };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        // Any visitor starts the task, because it also looks for the stop of another process.
+        let sender = {
+            let mut counting = lock(&self.counting);
+            match counting.as_ref().filter(|sender| !sender.is_closed()) {
+                Some(sender) => sender.clone(),
+                None => {
+                    let (sender, receiver) = channel(WAITING);
+                    let task = self.watch.clone().run(receiver, self.switch.clone());
+                    drop(runtime.spawn(task));
+                    counting.insert(sender).clone()
+                }
+            }
+        };
         let stratum = {
             let plan = lock(&self.watch.plan);
             let counts = !plan.knows_visits || assignment.first == Some(true);
@@ -243,15 +297,6 @@ impl Running {
                 None => return,
             }
         };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
-        };
-        let sender = self.counting.get_or_init(|| {
-            let (sender, receiver) = channel(WAITING);
-            let task = self.watch.clone().run(receiver, self.switch.clone());
-            drop(runtime.spawn(task));
-            sender
-        });
         // A full channel loses counts of both arms alike.
         let _ = sender.try_send(Counted {
             arm: Arc::clone(&assignment.arm),
@@ -353,6 +398,13 @@ impl Watch {
             }
         };
         let by_others = self.is_shared && self.count(&self.stop_key()).await > Some(0);
+        if by_others && !by_file {
+            // A restart must know it without the store.
+            let reason = "another process has stopped the experiment";
+            let note = StopNote::new(&self.name, "an arm", reason, SystemTime::now());
+            let is_said = self.say(&note).await;
+            *unsaid = (!is_said).then_some(note);
+        }
         if by_file || by_others {
             tracing::warn!(target: "human_check_config", experiment = self.name, "the experiment has stopped; all visitors meet the current account");
             switch.stop();

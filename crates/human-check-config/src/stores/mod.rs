@@ -13,9 +13,14 @@ use human_check_guard::{AttemptStore, MemoryAttemptStore, OfferKeys, ReportLimit
 
 use crate::context::Context;
 use crate::model::{Model, StoreKind, StoreTable};
-pub(crate) use experiments::{Experiments, Setup as ExperimentSetup};
+pub(crate) use experiments::{Experiments, NextExperiment, Setup as ExperimentSetup};
 use memory::CAPACITY;
 pub(crate) use sinks::Sinks;
+
+/// How many keys of experiments a process creates on a server in two days: one for each receipt that
+/// completes.
+#[cfg(feature = "redis")]
+const EXPERIMENT_KEYS: u32 = 1_000_000;
 
 /// The stores of a deployment, created once.
 #[derive(Debug)]
@@ -27,6 +32,9 @@ pub(crate) struct Stores {
     pub(crate) offers: Option<Arc<dyn ReplayStore>>,
     /// The store that counts requests.
     pub(crate) attempts: Arc<dyn AttemptStore>,
+    /// The store in which all machines count the visitors of an experiment, if `[attempt_store]` is on a
+    /// server. It has room of its own, which no flood of addresses takes.
+    pub(crate) experiments: Option<Arc<dyn AttemptStore>>,
     /// The limit on reports of failed widgets.
     pub(crate) report_limit: ReportLimit,
     /// The key of offers where the configuration names none.
@@ -43,6 +51,7 @@ impl Stores {
             replay: None,
             offers: None,
             attempts: Arc::new(MemoryAttemptStore::new(0)),
+            experiments: None,
             report_limit: ReportLimit::default(),
             random_keys: OfferKeys::random(),
             #[cfg(feature = "redis")]
@@ -105,12 +114,16 @@ impl Stores {
             StoreKind::Redis => {
                 let (server, secret) = server::open(context, "attempt_store", table)?;
                 let mut store = human_check_redis::RedisAttemptStore::new(&server, &secret);
+                let mut experiments = human_check_redis::RedisAttemptStore::new(&server, &secret)
+                    .with_max_keys(EXPERIMENT_KEYS);
                 if let Some(capacity) = table.capacity {
                     store = store.with_max_keys(u32::try_from(capacity).unwrap_or(u32::MAX));
                 }
                 if let Some(prefix) = &table.prefix {
                     store = store.with_prefix(prefix);
+                    experiments = experiments.with_prefix(prefix);
                 }
+                self.experiments = Some(Arc::new(experiments));
                 self.servers.push(server);
                 Ok(Arc::new(store))
             }
