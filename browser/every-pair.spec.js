@@ -5,6 +5,9 @@ import path from "node:path";
 import { build } from "esbuild";
 import { expect, KINDS, SCORES, solve, test } from "./app.js";
 
+// One of 110 pairs in a row may meet a busy machine. A second try is reported as flaky, not as passed.
+test.describe.configure({ retries: 1 });
+
 /** Returns a tour through all ordered pairs of kinds, each pair once (Hierholzer's algorithm). */
 function tour() {
   const left = new Map(KINDS.map((kind) => [kind, KINDS.filter((other) => other !== kind)]));
