@@ -221,7 +221,7 @@ fn forget(files: &[PathBuf]) -> io::Result<usize> {
         let is_new = known.insert(path.canonicalize().unwrap_or_else(|_| path.clone()));
         paths.extend(is_new.then_some(path));
     }
-    // No server may begin to write one of them before all are replaced.
+    // A server that has written one of them may not go on before all are replaced.
     let _locks = lock_all(&paths)?;
     // All new files first, so that an error leaves every file as it was.
     let mut written = Vec::new();
@@ -264,8 +264,14 @@ fn lock_all(paths: &[&PathBuf]) -> io::Result<Vec<File>> {
     }
     let mut held = Vec::new();
     for (lock, name) in locks {
-        let Ok(lock) = File::open(lock) else {
-            continue;
+        let lock = match File::open(&lock) {
+            Ok(lock) => lock,
+            // No server has written it, or it was moved away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                let problem = format!("{}: {error}; no file is changed", lock.display());
+                return Err(io::Error::new(error.kind(), problem));
+            }
         };
         if lock.try_lock().is_err() {
             let problem = format!(

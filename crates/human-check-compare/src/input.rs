@@ -44,15 +44,6 @@ impl Input {
             .values()
             .fold(0, |sum, count| sum.saturating_add(*count))
     }
-
-    /// Returns whether there is something to say about the files.
-    pub fn is_clean(&self) -> bool {
-        self.repeated_files.is_empty()
-            && self.unreadable == 0
-            && self.lost.is_empty()
-            && self.clock_went_back == 0
-            && self.in_the_future == 0
-    }
 }
 
 /// Watches the lines of files while they are read.

@@ -240,6 +240,23 @@ fn an_arm_whose_visitors_are_missing_cannot_be_compared() {
 }
 
 #[test]
+fn what_a_reader_does_not_know_is_unreadable_and_no_completion() {
+    let mut lines = Lines::new();
+    lines.arms(200, [190, 190]);
+    let receipt = lines.visitor("new", 3, r#","first":true,"why":"moon""#, &[]);
+    lines.event(&receipt, "new", "2026-11-03T12:00:00Z", "unknown");
+    let statistics = lines.statistics();
+    assert_eq!(statistics.arms[1].shown, 200);
+    assert_eq!(statistics.arms[1].completed, 190);
+    assert!(
+        statistics
+            .warnings
+            .iter()
+            .any(|warning| matches!(warning, ExperimentWarning::Unreadable { lines: 2, .. }))
+    );
+}
+
+#[test]
 fn labels_count_once_inside_their_window_and_of_visitors_who_are_old_enough() {
     let mut lines = Lines::new();
     lines.arms(200, [150, 150]);

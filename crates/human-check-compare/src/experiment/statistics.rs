@@ -258,6 +258,15 @@ struct Counts {
     crossed: Vec<u64>,
 }
 
+/// Returns whether a visit is compared: a first one, or any if no cookie tells first visits apart.
+fn counts_as_first(visitor: &Visitor, knows_visits: bool) -> bool {
+    let is_first = match visitor.has(Seen::VISIT_KNOWN) {
+        true => visitor.has(Seen::FIRST),
+        false => !knows_visits,
+    };
+    visitor.has(Seen::SHOWN) && visitor.stratum != UNPLANNED && is_first
+}
+
 fn add(count: &mut Count, is_in: bool) {
     count.of += 1;
     count.count += u64::from(is_in);
@@ -350,22 +359,20 @@ impl ExperimentTally {
             if visitor.has(Seen::HAS_BUCKET) {
                 add(&mut buckets[arm][usize::from(visitor.bucket)], completed);
             }
+            if counts_as_first(visitor, knows_visits) {
+                counts.add(*visitor);
+            }
             match (visitor.has(Seen::VISIT_KNOWN), visitor.has(Seen::FIRST)) {
-                (true, true) => counts.add(*visitor),
+                (true, true) => {}
                 (true, false) => add(&mut later[arm], completed),
-                (false, _) => {
-                    add(&mut unknown[arm], completed);
-                    if !knows_visits {
-                        counts.add(*visitor);
-                    }
-                }
+                (false, _) => add(&mut unknown[arm], completed),
             }
         }
         let plan = self.plan.take();
         let planned = plan.as_ref().and_then(|plan| plan.planned);
         let margin = plan.as_ref().and_then(|plan| plan.margin).unwrap_or(0.0);
         let split = self.split(&counts, unplanned);
-        let labels = self.labels();
+        let labels = self.labels(knows_visits);
         let mut statistics = Vec::new();
         let names = self.arms.clone();
         for (arm, name) in names.iter().enumerate() {
@@ -547,16 +554,16 @@ impl ExperimentTally {
 
     /// Returns the differences of labels of each arm. Only visitors who completed, and whose window of
     /// time is over, are compared.
-    fn labels(&self) -> Vec<Vec<LabelDifference>> {
+    fn labels(&self, knows_visits: bool) -> Vec<Vec<LabelDifference>> {
         let arms = self.arms.len();
         let mut all = vec![Vec::new(); arms];
         let until = self.today();
         let window = u32::try_from(self.label_window.as_secs() / 86_400).unwrap_or(u32::MAX);
         let is_old = |visitor: &Visitor| u32::from(visitor.day).saturating_add(window) <= until;
         let is_counted = |visitor: &Visitor| {
-            let is_first = visitor.has(Seen::FIRST) || !visitor.has(Seen::VISIT_KNOWN);
-            let is_first = is_first && visitor.stratum != UNPLANNED;
-            visitor.has(Seen::SHOWN) && visitor.has(Seen::COMPLETED) && is_first && is_old(visitor)
+            visitor.has(Seen::COMPLETED)
+                && counts_as_first(visitor, knows_visits)
+                && is_old(visitor)
         };
         // By arm and stratum, because labels of different days differ, too.
         let mut old: BTreeMap<(usize, u8), u64> = BTreeMap::new();

@@ -67,8 +67,9 @@ pub(super) fn to_raw(event: &ExperimentEvent) -> Raw {
             raw.label = Some(name(label));
             "label"
         }
-        // `Completed`, and steps that this version does not know.
-        _ => "completed",
+        FunnelStep::Completed => "completed",
+        // A step that this version does not know. A reader reports it as a line that it cannot read.
+        _ => "unknown",
     };
     raw.event = Some(word.to_owned());
     raw
@@ -87,7 +88,13 @@ pub(super) fn from_raw(raw: Raw) -> Result<ExperimentEvent, RecordError> {
             account: account(raw.provider)?,
             why: match raw.why.as_deref() {
                 Some("fallback") => "fallback",
-                _ => "arm",
+                Some("arm") | None => "arm",
+                Some(_) => {
+                    return Err(RecordError::new(
+                        "`why` is not known",
+                        "write arm or fallback",
+                    ));
+                }
             },
         },
         Some("loaded") => FunnelStep::Loaded {

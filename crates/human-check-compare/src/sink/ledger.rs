@@ -54,10 +54,11 @@ impl Ledger {
         let sent = match read_at(&file, &mut bytes, SENT) {
             Ok(()) => u64::from_le_bytes(bytes),
             // A new ledger. All its bytes are written now, while the disk has room for them.
-            Err(_) => {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 write_at(&file, &[0; 32], SENT)?;
                 0
             }
+            Err(error) => return Err(error),
         };
         Ok(Some(Self {
             file,
