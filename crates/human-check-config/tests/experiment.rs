@@ -167,9 +167,15 @@ async fn an_arm_that_completes_less_stops_the_experiment_for_good() {
     let deployment = site.load(TABLE).unwrap();
     let guard = deployment.guard("signup").unwrap();
     visit_until_stopped(&site, &guard, |provider| provider == "hcaptcha").await;
-    let note = StopNote::read(&site.path("events.jsonl.state"), "e")
-        .unwrap()
-        .unwrap();
+    // Visitors first, then the note.
+    let start = Instant::now();
+    let note = loop {
+        if let Some(note) = StopNote::read(&site.path("events.jsonl.state"), "e").unwrap() {
+            break note;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "no note");
+        tokio::task::yield_now().await;
+    };
     assert_eq!(
         (note.experiment.as_str(), note.arm.as_str()),
         ("e", "turnstile")

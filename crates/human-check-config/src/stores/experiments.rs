@@ -398,6 +398,9 @@ impl Watch {
             }
         };
         let by_others = self.is_shared && self.count(&self.stop_key()).await > Some(0);
+        if by_file || by_others {
+            switch.stop();
+        }
         if by_others && !by_file {
             // A restart must know it without the store.
             let reason = "another process has stopped the experiment";
@@ -407,15 +410,15 @@ impl Watch {
         }
         if by_file || by_others {
             tracing::warn!(target: "human_check_config", experiment = self.name, "the experiment has stopped; all visitors meet the current account");
-            switch.stop();
             return;
         }
         let Some((arm, reason)) = self.breach().await else {
             return;
         };
         let note = StopNote::new(&self.name, &arm, &reason, SystemTime::now());
-        let is_said = self.say(&note).await;
+        // Here first: to tell the others may take a while.
         switch.stop();
+        let is_said = self.say(&note).await;
         tracing::error!(
             target: "human_check_config",
             experiment = self.name,
