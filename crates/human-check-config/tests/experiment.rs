@@ -291,9 +291,29 @@ async fn an_arm_meets_the_demands_of_its_routes_or_is_exempt() {
         "[routes.signup]\n",
         "[routes.signup]\nwithout.turnstile = [\"action\"]\n",
     );
-    std::fs::write(&path, text).unwrap();
+    std::fs::write(&path, &text).unwrap();
     let error = Deployment::load(path).unwrap_err().to_string();
     assert!(error.contains("names no account of this route"), "{error}");
+    // So nothing of the route is demanded of the arms.
+    let text = text.replace("without.turnstile = [\"action\"]\n", "min_score = 0.5\n");
+    let path = site.path("other.toml");
+    std::fs::write(&path, text).unwrap();
+    let deployment = Deployment::load(&path).unwrap();
+    let why = |route: &str| deployment.guard(route).unwrap().select(&Head).why();
+    assert_eq!((why("login"), why("signup")), (Why::Arm, Why::Primary));
+}
+
+#[tokio::test]
+async fn a_route_of_another_account_takes_no_part() {
+    let site = Site::new().await;
+    let path = site.write(&TABLE.replace("routes = [\"signup\"]\n", ""));
+    let text = std::fs::read_to_string(&path).unwrap();
+    // The account of the route is the other arm, which meets its demands.
+    let own = "[routes.signup]\nuse = \"turnstile\"\naction = \"signup\"\n";
+    std::fs::write(&path, text.replace("[routes.signup]\n", own)).unwrap();
+    let deployment = Deployment::load(&path).unwrap();
+    let why = |route: &str| deployment.guard(route).unwrap().select(&Head).why();
+    assert_eq!((why("login"), why("signup")), (Why::Arm, Why::Primary));
 }
 
 #[tokio::test]
@@ -321,6 +341,7 @@ async fn what_is_wrong_with_the_table_is_named_with_a_remedy() {
             "[\"sign-up\"]",
             "there is no table [routes.sign-up]",
         ),
+        ("[\"signup\"]", "[\"*\"]", "which stands for many routes"),
         (
             "file = \"events.jsonl\"",
             "file = \"no/such/folder/e.jsonl\"",

@@ -9,18 +9,16 @@ use human_check_guard::{self as guard, Experiment, ExperimentArm, RampStep};
 
 use super::composer::Composer;
 use super::sunset::moment;
-use crate::model::{ExperimentTable, Model};
+use crate::model::{ANY_ROUTE, ExperimentTable, Model};
 use crate::source::KeyPath;
 use crate::stores::{ExperimentSetup, NextExperiment};
 
 /// The planned number of visitors, if the table has none.
 const PLANNED: u64 = 10_000;
 
-/// An experiment, and the routes that take part by the names of their first accounts.
+/// An experiment, and what begins it.
 pub(crate) struct ComposedExperiment {
     pub(crate) experiment: Experiment,
-    /// The account that visitors meet without the experiment.
-    pub(crate) current: String,
     /// What puts its plan in force. `None` in a dry run.
     pub(crate) next: Option<NextExperiment>,
 }
@@ -36,8 +34,9 @@ impl Composer<'_> {
             return Ok(None);
         };
         let path = KeyPath::from("experiment");
-        let current = self.current(model, table, &path)?;
-        let mut names = vec![current.as_str()];
+        self.check_routes(model, table, &path)?;
+        let current = table.current(model);
+        let mut names = vec![current];
         names.extend(
             table
                 .arms
@@ -62,7 +61,6 @@ impl Composer<'_> {
             let sink: Arc<dyn EventSink> = Arc::from(sink);
             let mut experiment = Experiment::new(table.name.as_str(), arms.clone(), sink)
                 .map_err(placed)?
-                .with_routes(table.routes.iter().cloned())
                 .with_ramp(ramp.iter().copied())
                 .map_err(placed)?;
             if let Some(until) = until {
@@ -92,7 +90,6 @@ impl Composer<'_> {
         if self.dry_run {
             return Ok(Some(ComposedExperiment {
                 experiment: dry,
-                current,
                 next: None,
             }));
         }
@@ -133,51 +130,44 @@ impl Composer<'_> {
         let experiment = build(Box::new(running))?.with_switch(switch);
         Ok(Some(ComposedExperiment {
             experiment,
-            current,
             next: Some(next),
         }))
     }
 
-    /// Returns the name of the arm that is the account of the routes.
-    fn current(
+    /// Returns an error when the routes are none, or have no arm as their common account.
+    fn check_routes(
         &self,
         model: &Model,
         table: &ExperimentTable,
         path: &KeyPath,
-    ) -> Result<String, ConfigError> {
-        let primary = |route: &String| {
-            let of_route = model
-                .routes
-                .get(route)
-                .and_then(|route| route.account.as_ref());
-            of_route.unwrap_or(&model.check.account).clone()
-        };
-        for route in &table.routes {
-            if !model.routes.contains_key(route) {
-                return Err(self.context.wrong(
-                    &path.join("routes"),
-                    format!("names {route:?}, and there is no table [routes.{route}]"),
+    ) -> Result<(), ConfigError> {
+        let current = table.current(model);
+        for name in &table.routes {
+            let (problem, remedy) = match model.routes.get(name) {
+                _ if name == ANY_ROUTE => (
+                    format!("names {name:?}, which stands for many routes"),
+                    "name the routes, or leave `routes` out for all of the current account",
+                ),
+                None => (
+                    format!("names {name:?}, and there is no table [routes.{name}]"),
                     "name routes that have a table",
-                ));
-            }
+                ),
+                Some(route) if route.primary(&model.check) != current => (
+                    format!("names {name:?}, whose account is not {current:?}"),
+                    "name routes with one account, and make an experiment for each of the others later",
+                ),
+                Some(_) => continue,
+            };
+            return Err(self.context.wrong(&path.join("routes"), problem, remedy));
         }
-        let mut routes = table.routes.iter();
-        let current = routes.next().map_or(model.check.account.clone(), primary);
-        if let Some(other) = routes.find(|route| primary(route) != current) {
-            return Err(self.context.wrong(
-                &path.join("routes"),
-                format!("names {other:?}, whose account is not {current:?}"),
-                "name routes with one account, and make an experiment for each of the others later",
-            ));
-        }
-        if !table.arms.contains_key(&current) {
-            return Err(self.context.wrong(
+        match table.arms.contains_key(current) {
+            true => Ok(()),
+            false => Err(self.context.wrong(
                 &path.join("arms"),
                 format!("lacks {current:?}, the account that judges now"),
                 format!("give it a weight, such as {current} = 0.5"),
-            ));
+            )),
         }
-        Ok(current)
     }
 
     fn check_names(&self, table: &ExperimentTable, path: &KeyPath) -> Result<(), ConfigError> {

@@ -6,19 +6,27 @@ use human_check_core::{ConfigError, FactKind, Score};
 use human_check_guard::{Account, AccountList, FallbackOn, Selection};
 
 use super::route::Route;
-use crate::compose::{Composed, ComposedExperiment};
+use crate::compose::Composed;
 use crate::context::Context;
 use crate::duration;
 use crate::model::{
-    ANY_ROUTE, AccountsTable, CheckTable, Demand, Model, OnWidgetFailure, ProviderTable,
-    StepUpTable, Trouble,
+    ANY_ROUTE, AccountsTable, CheckTable, Demand, ExperimentTable, Model, OnWidgetFailure,
+    ProviderTable, StepUpTable, Trouble,
 };
 use crate::source::KeyPath;
 
 impl Route<'_> {
     /// Returns the name of the account that judges by default.
     pub(super) fn primary<'m>(&'m self, check: &'m CheckTable) -> &'m str {
-        self.table.account.as_deref().unwrap_or(&check.account)
+        self.table.primary(check)
+    }
+
+    /// Returns the experiment, if visitors of the route take part in it.
+    fn experiment<'m>(&self, model: &'m Model) -> Option<&'m ExperimentTable> {
+        let experiment = model.experiment.as_ref()?;
+        let is_meant = experiment.routes.is_empty()
+            || experiment.routes.iter().any(|route| route == self.name);
+        (is_meant && experiment.current(model) == self.primary(&model.check)).then_some(experiment)
     }
 
     /// Returns the selection of the route's accounts.
@@ -91,9 +99,7 @@ impl Route<'_> {
             let (account, floor) = self.step_up(context, model, composed)?;
             selection = selection.with_step_up(account, floor);
         }
-        let takes_part =
-            |composed: &&ComposedExperiment| composed.current == self.primary(&model.check);
-        if let Some(composed) = composed.experiment.as_ref().filter(takes_part) {
+        if let (Some(_), Some(composed)) = (self.experiment(model), &composed.experiment) {
             selection = selection.with_experiment(composed.experiment.clone());
         }
         self.meets_min_score(context, model)?;
@@ -387,10 +393,7 @@ impl Route<'_> {
         };
         let step_up = self.table.step_up.iter().map(|step_up| &step_up.to);
         let primary = self.primary(check);
-        let experiment = model.experiment.iter().filter(|experiment| {
-            let names_route = experiment.routes.iter().any(|route| route == self.name);
-            experiment.arms.contains_key(primary) && (experiment.routes.is_empty() || names_route)
-        });
+        let experiment = self.experiment(model).into_iter();
         let arms = experiment.flat_map(|experiment| experiment.arms.keys());
         let others = fallback
             .iter()

@@ -99,14 +99,7 @@ pub(crate) fn summary(model: &Model) -> String {
         );
     }
     if let Some(experiment) = &model.experiment {
-        let current = match experiment.routes.first() {
-            Some(route) => model
-                .routes
-                .get(route)
-                .and_then(|route| route.account.as_ref()),
-            None => None,
-        };
-        let current = current.unwrap_or(&check.account);
+        let current = experiment.current(model);
         let arms = experiment.arms.iter().map(|(name, weight)| {
             let note = if name == current { ", current" } else { "" };
             format!("{} at {weight}{note}", account(name))

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Sunset;
+use super::{Model, Sunset};
 use crate::duration;
 
 /// A randomised experiment between accounts.
@@ -55,4 +55,12 @@ pub(crate) struct ExperimentTable {
     /// When the first step of the ramp begins. Required with a ramp.
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub(crate) start: Option<Sunset>,
+}
+
+impl ExperimentTable {
+    /// Returns the account that visitors of its routes meet without the experiment.
+    pub(crate) fn current<'m>(&'m self, model: &'m Model) -> &'m str {
+        let first = self.routes.first().and_then(|name| model.routes.get(name));
+        first.map_or(&model.check.account, |route| route.primary(&model.check))
+    }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{
-    AccountsTable, ClearanceTable, Demand, OnWidgetFailure, OutagePolicy, StepUpTable, Trouble,
+    AccountsTable, CheckTable, ClearanceTable, Demand, OnWidgetFailure, OutagePolicy, StepUpTable,
+    Trouble,
 };
 use crate::duration;
 
@@ -69,6 +70,13 @@ pub(crate) struct RouteTable {
     pub(crate) observe_only: bool,
     /// When to demand a challenge. Default: always.
     pub(crate) challenge: Option<ChallengeTable>,
+}
+
+impl RouteTable {
+    /// Returns the name of the account that judges by default.
+    pub(crate) fn primary<'m>(&'m self, check: &'m CheckTable) -> &'m str {
+        self.account.as_deref().unwrap_or(&check.account)
+    }
 }
 
 /// When a route demands a challenge. Any of the rules is enough.

@@ -61,7 +61,6 @@ struct Inner {
     arms: Vec<Arm>,
     /// What stands for each arm, step and kind of visit in offers.
     digests: Vec<(NameDigest, ArmVisit)>,
-    routes: Vec<String>,
     ramp: Vec<RampStep>,
     until: Option<SystemTime>,
     sink: Arc<dyn EventSink>,
@@ -172,7 +171,6 @@ impl Experiment {
             shares: ShareLimit::new(arms.len()),
             name,
             arms,
-            routes: Vec::new(),
             ramp: Vec::new(),
             until: None,
             sink: Arc::new(sink),
@@ -225,14 +223,6 @@ impl Experiment {
             change(inner);
         }
         self
-    }
-
-    /// Sets the routes whose visitors take part, by the names of their policies. Default: all routes of
-    /// the guard.
-    #[must_use]
-    pub fn with_routes<R: Into<String>>(self, routes: impl IntoIterator<Item = R>) -> Self {
-        let routes = routes.into_iter().map(Into::into).collect();
-        self.configure(|inner| inner.routes = routes)
     }
 
     /// Sets the steps of a ramp, by their times. Before the first step, visitors meet the first arm and
@@ -335,12 +325,11 @@ impl Experiment {
         ExperimentHead::read(&self.0.digest, segment, keys, head)
     }
 
-    /// Returns whether visitors of a route take part now, and in which step of the ramp.
-    fn step_at(&self, route: &str, now: SystemTime) -> Option<usize> {
+    /// Returns whether visitors take part now, and in which step of the ramp.
+    fn step_at(&self, now: SystemTime) -> Option<usize> {
         let inner = &self.0;
-        let is_on_route = inner.routes.is_empty() || inner.routes.iter().any(|name| name == route);
         let is_over = inner.until.is_some_and(|until| now >= until);
-        if !is_on_route || is_over || inner.switch.is_stopped() {
+        if is_over || inner.switch.is_stopped() {
             return None;
         }
         match inner.ramp.is_empty() {
@@ -423,7 +412,7 @@ impl Experiment {
         keys: &OfferKeys,
         now: SystemTime,
     ) -> Option<Assigned> {
-        let step = self.step_at(route, now)?;
+        let step = self.step_at(now)?;
         let head = head.said()?;
         if let Some(carried) = &head.carried {
             return Some(Assigned {

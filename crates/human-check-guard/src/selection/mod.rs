@@ -174,7 +174,8 @@ impl Selection {
     /// none.
     ///
     /// The first arm must be the first account of the default list. While the account of another arm is
-    /// down, its visitors meet the default list.
+    /// down, its visitors meet the default list. Several routes take part in one experiment by clones of
+    /// it.
     #[must_use]
     pub fn with_experiment(mut self, experiment: Experiment) -> Self {
         let others = experiment.accounts().skip(1);
