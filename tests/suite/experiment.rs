@@ -5,6 +5,7 @@ mod server;
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use human_check_compare::StopNote;
@@ -53,6 +54,28 @@ fn machine(folder: &Path, emulator: &Emulator, server: &Server) -> (Deployment, 
     let deployment = Deployment::load(folder.join("human-check.toml")).unwrap();
     let guard = deployment.guard("signup").unwrap();
     (deployment, guard)
+}
+
+/// Where log lines go.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn count(&self, words: &str) -> usize {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.matches(words).count()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// One visitor, who completes only with hCaptcha.
@@ -105,4 +128,36 @@ async fn machines_with_a_common_server_stop_together_and_know_it_without_the_ser
         let (_deployment, guard) = machine(folder.path(), &emulator, &server);
         assert_eq!(guard.select(&Head).why(), Why::Primary);
     }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_and_one_that_works_again_are_logged_once_each() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .finish();
+    let _default = tracing::subscriber::set_default(subscriber);
+    let emulator = Emulator::start().await.unwrap();
+    let mut server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let (_deployment, guard) = machine(folder.path(), &emulator, &server);
+    let start = Instant::now();
+    let visit_until = async |words: &str| {
+        while log.count(words) == 0 {
+            assert!(
+                start.elapsed() < Duration::from_secs(120),
+                "not logged: {words}"
+            );
+            visit(&emulator, &guard).await;
+        }
+        for _ in 0..200 {
+            visit(&emulator, &guard).await;
+        }
+        assert_eq!(log.count(words), 1, "{words}");
+    };
+    server.kill();
+    visit_until("the store of the experiment fails").await;
+    server.start_again();
+    visit_until("the store of the experiment works again").await;
 }

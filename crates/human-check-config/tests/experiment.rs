@@ -259,6 +259,30 @@ async fn a_change_of_the_plan_is_a_new_header() {
     assert_eq!(weights, [0.5, 0.75]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_experiment_that_is_taken_out_ends() {
+    let site = Site::new().await;
+    let deployment = site.load(TABLE).unwrap();
+    site.visit(&deployment.guard("signup").unwrap(), |_| true)
+        .await;
+    let text = std::fs::read_to_string(site.path("human-check.toml")).unwrap();
+    let without = text.split("[experiment]").next().unwrap();
+    std::fs::write(site.path("human-check.toml"), without).unwrap();
+    assert!(deployment.reload().unwrap());
+    let guard = deployment.guard("signup").unwrap();
+    assert_eq!(guard.select(&Head).why(), Why::Primary);
+    // The file is free for another writer.
+    let lock = std::fs::File::open(site.path("events.jsonl.lock")).unwrap();
+    let start = Instant::now();
+    while lock.try_lock().is_err() {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "the file is open"
+        );
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn an_arm_meets_the_demands_of_its_routes_or_is_exempt() {
     let site = Site::new().await;

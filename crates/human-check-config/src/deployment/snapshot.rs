@@ -108,12 +108,10 @@ impl Snapshot {
         }
     }
 
-    /// Puts the plan of the experiment in force, if there is one.
+    /// Puts the plan of the experiment in force, or ends the experiment of before.
     pub(crate) fn begin_experiment(&self, experiments: &Experiments) {
         let experiment = self.composed.experiment.as_ref();
-        if let Some(next) = experiment.and_then(|experiment| experiment.next.as_ref()) {
-            experiments.begin(next);
-        }
+        experiments.begin(experiment.and_then(|experiment| experiment.next.as_ref()));
     }
 
     /// Returns the parts that requests read.

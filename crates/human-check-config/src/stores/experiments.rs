@@ -1,13 +1,16 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use human_check_compare::estimate::{Count, Stratum};
 use human_check_compare::{ExperimentHeader, Guardrail, JsonLinesSink, StopNote};
 use human_check_core::{ConfigError, EventSink, ExperimentEvent, FunnelStep, Receipt};
-use human_check_guard::{AttemptKey, AttemptStore, ExperimentSwitch, MemoryAttemptStore};
+use human_check_guard::{
+    AttemptKey, AttemptStore, AttemptStoreError, ExperimentSwitch, MemoryAttemptStore,
+};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::MissedTickBehavior;
 
@@ -36,10 +39,9 @@ const MAX_COUNTS: usize = 10_000;
 /// How long a store may take.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The experiments that have run in this process, by name. A reload keeps their switches, files and
-/// counts.
+/// The experiment of this process, if there is one. A reload keeps its switch, file and counts.
 #[derive(Debug, Default)]
-pub(crate) struct Experiments(Mutex<HashMap<String, Arc<Running>>>);
+pub(crate) struct Experiments(Mutex<Option<Arc<Running>>>);
 
 /// What an experiment needs to run.
 pub(crate) struct Setup {
@@ -76,6 +78,8 @@ struct Watch {
     state_file: PathBuf,
     plan: Arc<Mutex<Plan>>,
     counts: Arc<dyn AttemptStore>,
+    /// Whether the store has failed since the last look.
+    has_failed: Arc<AtomicBool>,
     /// Whether other machines count in the same store.
     is_shared: bool,
 }
@@ -89,7 +93,7 @@ struct Plan {
     /// with one another.
     steps: Vec<String>,
     /// The weights of this process so far.
-    strata: Vec<String>,
+    strata: BTreeSet<String>,
     guardrail: Option<Guardrail>,
     knows_visits: bool,
 }
@@ -120,7 +124,7 @@ impl Plan {
         let steps: Vec<String> = (0..steps).map(step).collect();
         Self {
             arms: arms.iter().map(|arm| arm.name.clone()).collect(),
-            strata: steps.clone(),
+            strata: steps.iter().cloned().collect(),
             steps,
             guardrail: setup.guardrail,
             knows_visits: setup.knows_visits,
@@ -128,17 +132,9 @@ impl Plan {
     }
 
     /// Replaces the plan, and keeps the weights of before.
-    fn replace(&mut self, next: Self) {
-        let mut strata = std::mem::take(&mut self.strata);
-        strata.extend(
-            next.strata
-                .iter()
-                .filter(|new| !self.steps.contains(new))
-                .cloned(),
-        );
-        strata.sort_unstable();
-        strata.dedup();
-        *self = Self { strata, ..next };
+    fn replace(&mut self, mut next: Self) {
+        next.strata.append(&mut self.strata);
+        *self = next;
     }
 }
 
@@ -152,7 +148,8 @@ impl Experiments {
     pub(crate) fn prepare(&self, setup: Setup) -> Result<NextExperiment, ConfigError> {
         let plan = Plan::of(&setup);
         let (digest, header) = (setup.digest.clone(), setup.plan.clone());
-        let known = lock(&self.0).get(&setup.plan.name).cloned();
+        let current = lock(&self.0).clone();
+        let known = current.filter(|current| current.watch.name == setup.plan.name);
         let running = match known {
             Some(running) => running,
             None => Self::open(setup, plan.clone())?,
@@ -165,19 +162,19 @@ impl Experiments {
         })
     }
 
-    /// Puts a plan in force. One that changed becomes a new header of the file.
-    pub(crate) fn begin(&self, next: &NextExperiment) {
-        let mut all = lock(&self.0);
-        let name = &next.running.watch.name;
-        if all.contains_key(name) {
-            lock(&next.running.watch.plan).replace(next.plan.clone());
+    /// Puts a plan in force, or none. One that changed becomes a new header of the file. An experiment
+    /// that no configuration names any more ends with the requests in flight.
+    pub(crate) fn begin(&self, next: Option<&NextExperiment>) {
+        let mut current = lock(&self.0);
+        let running = next.map(|next| &next.running);
+        if let (Some(next), Some(known)) = (next, current.as_ref())
+            && Arc::ptr_eq(known, &next.running)
+        {
+            lock(&known.watch.plan).replace(next.plan.clone());
             let (digest, header) = (next.digest.clone(), next.header.clone());
-            next.running.sink.restate(Some(digest), Some(header));
-            return;
+            known.sink.restate(Some(digest), Some(header));
         }
-        // An experiment that no configuration names any more ends with the requests in flight.
-        all.clear();
-        all.insert(name.clone(), Arc::clone(&next.running));
+        *current = running.cloned();
     }
 
     /// Opens the file of an experiment, and reads whether it has stopped.
@@ -231,6 +228,7 @@ impl Experiments {
                 counts: setup
                     .shared
                     .unwrap_or_else(|| Arc::new(MemoryAttemptStore::new(MAX_COUNTS))),
+                has_failed: Arc::default(),
                 is_shared,
             },
             sink,
@@ -319,6 +317,7 @@ impl Watch {
         let (mut receipts, mut since_look) = (HashSet::new(), 0);
         // A note of a stop that is not yet where others see it.
         let mut unsaid = None;
+        let mut is_failing = false;
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -327,14 +326,34 @@ impl Watch {
                     Some(event) => {
                         self.add(&event, &mut receipts).await;
                         since_look += 1;
-                        if since_look == LOOK_AFTER {
-                            since_look = 0;
-                            self.look(&switch, &mut unsaid).await;
+                        if since_look < LOOK_AFTER {
+                            continue;
                         }
                     }
                     None => return,
                 },
-                _ = look.tick() => self.look(&switch, &mut unsaid).await,
+                _ = look.tick() => {}
+            }
+            since_look = 0;
+            self.look(&switch, &mut unsaid).await;
+            self.tell_failures(&mut is_failing);
+        }
+    }
+
+    /// Says once that the store fails, and once that it works again.
+    fn tell_failures(&self, is_failing: &mut bool) {
+        let has_failed = self.has_failed.swap(false, Ordering::Relaxed);
+        if has_failed == *is_failing {
+            return;
+        }
+        *is_failing = has_failed;
+        let experiment = &self.name;
+        match has_failed {
+            true => {
+                tracing::warn!(target: "human_check_config", experiment, "the store of the experiment fails: no bad arm stops by itself, and a stop of another machine is not noticed");
+            }
+            false => {
+                tracing::info!(target: "human_check_config", experiment, "the store of the experiment works again");
             }
         }
     }
@@ -469,17 +488,23 @@ impl Watch {
     }
 
     async fn count(&self, key: &AttemptKey) -> Option<u32> {
-        let count = tokio::time::timeout(STORE_TIMEOUT, self.counts.count(key)).await;
-        known(count.ok()?.ok()?)
+        self.known(self.counts.count(key)).await
     }
 
     async fn add_one(&self, key: &AttemptKey, window: Duration) -> Option<u32> {
-        let count = tokio::time::timeout(STORE_TIMEOUT, self.counts.add(key, window)).await;
-        known(count.ok()?.ok()?)
+        self.known(self.counts.add(key, window)).await
     }
-}
 
-/// Returns a count. A store without room for a key states the highest number, which is no count.
-fn known(count: u32) -> Option<u32> {
-    (count != u32::MAX).then_some(count)
+    /// Returns a count. `None` if the store fails, or has no room for the key and states the highest
+    /// number.
+    async fn known(
+        &self,
+        counting: impl Future<Output = Result<u32, AttemptStoreError>>,
+    ) -> Option<u32> {
+        let count = tokio::time::timeout(STORE_TIMEOUT, counting).await;
+        let count = count.ok().and_then(Result::ok);
+        let known = count.filter(|count| *count != u32::MAX);
+        self.has_failed.fetch_or(known.is_none(), Ordering::Relaxed);
+        known
+    }
 }
