@@ -5,7 +5,6 @@ mod server;
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use human_check_compare::StopNote;
@@ -15,6 +14,7 @@ use human_check_guard::integration::SubmittedTokens;
 use human_check_guard::{Guard, RequestHead, Visitor, Why};
 
 use self::server::Server;
+use crate::log::Log;
 
 /// A request without headers.
 #[derive(Debug)]
@@ -54,28 +54,6 @@ fn machine(folder: &Path, emulator: &Emulator, server: &Server) -> (Deployment, 
     let deployment = Deployment::load(folder.join("human-check.toml")).unwrap();
     let guard = deployment.guard("signup").unwrap();
     (deployment, guard)
-}
-
-/// Where log lines go.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn count(&self, words: &str) -> usize {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.matches(words).count()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// One visitor, who completes only with hCaptcha.
@@ -132,12 +110,7 @@ async fn machines_with_a_common_server_stop_together_and_know_it_without_the_ser
 
 #[tokio::test]
 async fn a_store_that_fails_and_one_that_works_again_are_logged_once_each() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(move || writer.clone())
-        .finish();
-    let _default = tracing::subscriber::set_default(subscriber);
+    let log = Log::capture();
     let emulator = Emulator::start().await.unwrap();
     let mut server = Server::start();
     let folder = tempfile::tempdir().unwrap();

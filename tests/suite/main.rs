@@ -26,6 +26,7 @@ mod fault_matrix;
 mod faults;
 mod import_cycles;
 mod limits;
+mod log;
 mod metrics;
 mod missing_members;
 mod mutation;

@@ -11,6 +11,8 @@ use human_check_core::{
 };
 use human_check_testkit::Scripted;
 
+use crate::log::Log;
+
 static ONE: Provider = Provider::new("one", &["one-response"]);
 static TWO: Provider = Provider::new("two", &["two-response"]);
 
@@ -247,6 +249,34 @@ async fn beyond_max_in_flight_comparisons_are_dropped_and_not_queued() {
         tokio::task::yield_now().await;
     }
     assert!(receiver.try_recv().is_err(), "no comparison was queued");
+}
+
+#[tokio::test]
+async fn each_time_that_comparisons_are_lost_is_logged_once_with_its_end() {
+    let log = Log::capture();
+    let (sink, receiver) = sink();
+    let second = Arc::new(tokio::sync::Semaphore::new(0));
+    let check = first()
+        .shadow(Gated(Arc::clone(&second)), sink)
+        .unwrap()
+        .with_max_in_flight(4);
+    for time in 1..=2 {
+        for _ in 0..100 {
+            assert!(check.check(&both()).await.unwrap().is_human());
+        }
+        assert_eq!(log.count("comparisons are lost"), time);
+        second.add_permits(1);
+        next(&receiver).await;
+        // Most places are still taken.
+        assert_eq!(log.count("comparisons are made again"), time - 1);
+        second.add_permits(3);
+        for _ in 0..3 {
+            next(&receiver).await;
+        }
+        while log.count("comparisons are made again") < time {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 /// A check that waits for a permit of the semaphore before it returns.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::counter::count;
 use crate::random::fraction;
@@ -51,6 +51,9 @@ pub struct Shadow<A, B, S> {
     providers: Vec<Provider>,
     second: Arc<Second<B, S>>,
     share: f64,
+    timeout: Duration,
+    max_in_flight: usize,
+    clock: Arc<dyn Clock>,
 }
 
 /// The second check, and where comparisons go.
@@ -58,15 +61,12 @@ pub struct Shadow<A, B, S> {
 struct Second<B, S> {
     check: B,
     sink: S,
-    timeout: Duration,
-    max_in_flight: usize,
     in_flight: AtomicUsize,
     /// Whether the log has said that comparisons are lost.
     losing: AtomicBool,
-    clock: Arc<dyn Clock>,
 }
 
-/// Clones share the second check, the sink and the limit.
+/// Clones share the second check, the sink and the places in flight.
 impl<A: Clone, B, S> Clone for Shadow<A, B, S> {
     fn clone(&self) -> Self {
         Self {
@@ -74,6 +74,9 @@ impl<A: Clone, B, S> Clone for Shadow<A, B, S> {
             providers: self.providers.clone(),
             second: Arc::clone(&self.second),
             share: self.share,
+            timeout: self.timeout,
+            max_in_flight: self.max_in_flight,
+            clock: Arc::clone(&self.clock),
         }
     }
 }
@@ -103,13 +106,13 @@ impl<A: HumanCheck, B: HumanCheck, S: ComparisonSink> Shadow<A, B, S> {
             second: Arc::new(Second {
                 check: second,
                 sink,
-                timeout: Duration::from_secs(5),
-                max_in_flight: 64,
                 in_flight: AtomicUsize::new(0),
                 losing: AtomicBool::new(false),
-                clock: Arc::new(SystemClock),
             }),
             share: 1.0,
+            timeout: Duration::from_secs(5),
+            max_in_flight: 64,
+            clock: Arc::new(SystemClock),
         })
     }
 
@@ -134,35 +137,29 @@ impl<A: HumanCheck, B: HumanCheck, S: ComparisonSink> Shadow<A, B, S> {
     ///
     /// A result that takes longer is compared as unavailable, with the reason `timeout`.
     #[must_use]
-    pub fn with_timeout(self, timeout: Duration) -> Self {
-        self.configure(|second| second.timeout = timeout)
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
     }
 
     /// Sets how many comparisons may be in flight. Those beyond it are dropped. Default 64.
     #[must_use]
-    pub fn with_max_in_flight(self, max_in_flight: usize) -> Self {
-        self.configure(|second| second.max_in_flight = max_in_flight)
+    pub fn with_max_in_flight(mut self, max_in_flight: usize) -> Self {
+        self.max_in_flight = max_in_flight;
+        self
     }
 
     /// Sets the clock that comparisons are dated with. Default [`SystemClock`].
     #[must_use]
-    pub fn with_clock(self, clock: impl Clock) -> Self {
-        self.configure(|second| second.clock = Arc::new(clock))
-    }
-
-    /// Changes the settings of the second check.
-    fn configure(mut self, change: impl FnOnce(&mut Second<B, S>)) -> Self {
-        // A check that is being set up has no clones yet.
-        if let Some(second) = Arc::get_mut(&mut self.second) {
-            change(second);
-        }
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
         self
     }
 
     /// Starts the second check, and reports both observations when it has ended.
     fn compare(&self, submission: &Submission, first: Observation) {
         let second = &self.second;
-        let Some(permit) = Permit::take(second) else {
+        let Some(permit) = Permit::take(second, self.max_in_flight) else {
             return second.lost("in-flight");
         };
         let Ok(runtime) = Handle::try_current() else {
@@ -171,12 +168,12 @@ impl<A: HumanCheck, B: HumanCheck, S: ComparisonSink> Shadow<A, B, S> {
         let own = submission.retain_providers(second.check.providers());
         // An expectation that the second provider can never meet would always refuse.
         let own = own.without_unmeetable_expectations(second.check.capabilities());
-        let at = second.clock.now();
+        let (at, timeout) = (self.clock.now(), self.timeout);
         let (route, id) = (submission.route().cloned(), submission.record_id().cloned());
         // The task is detached. Its own timeout ends it.
         drop(runtime.spawn(async move {
-            let second = permit.second();
-            let observation = second.observation(&own).await;
+            let second = &permit.second;
+            let observation = second.observation(&own, timeout).await;
             count!("human_check_comparisons_total", "first" => outcome_label(&first), "second" => outcome_label(&observation));
             second.sink.record(Comparison {
                 at,
@@ -190,33 +187,37 @@ impl<A: HumanCheck, B: HumanCheck, S: ComparisonSink> Shadow<A, B, S> {
 
 impl<B: HumanCheck, S> Second<B, S> {
     /// Calls the second check, if `own` has a token for it.
-    async fn observation(&self, own: &Submission) -> Observation {
+    async fn observation(&self, own: &Submission, timeout: Duration) -> Observation {
         let addressed_to = own.addressed_to(self.check.providers());
         if !own.has_token_for_any(self.check.providers()) {
             return Observation::without_call(addressed_to);
         }
         let start = Instant::now();
         let failed = |kind, reason| Err(CheckError::new(kind, addressed_to, reason));
-        let outcome =
-            match timeout(self.timeout, caught(async { self.check.check(own).await })).await {
-                Ok(Some(outcome)) => outcome,
-                Ok(None) => {
-                    tracing::error!(
-                        target: "human_check",
-                        provider = addressed_to.name(),
-                        "the second check panicked"
-                    );
-                    failed(ErrorKind::Protocol, "panicked")
-                }
-                Err(_) => failed(ErrorKind::Unavailable, "timeout"),
-            };
+        let outcome = match tokio::time::timeout(
+            timeout,
+            caught(async { self.check.check(own).await }),
+        )
+        .await
+        {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => {
+                tracing::error!(
+                    target: "human_check",
+                    provider = addressed_to.name(),
+                    "the second check panicked"
+                );
+                failed(ErrorKind::Protocol, "panicked")
+            }
+            Err(_) => failed(ErrorKind::Unavailable, "timeout"),
+        };
         Observation::of(addressed_to, &outcome, start.elapsed())
     }
 }
 
 impl<B, S: ComparisonSink> Second<B, S> {
     /// Counts and logs a comparison that was not made. The log says once that it began, and once that
-    /// a comparison is made again.
+    /// half of the places are free again.
     fn lost(&self, reason: &'static str) {
         count!("human_check_comparisons_dropped_total", "reason" => reason);
         self.sink.lost(reason);
@@ -224,8 +225,7 @@ impl<B, S: ComparisonSink> Second<B, S> {
             tracing::warn!(
                 target: "human_check",
                 reason,
-                max_in_flight = self.max_in_flight,
-                "comparisons are lost: too many are in flight at once"
+                "comparisons are lost"
             );
         }
     }
@@ -246,24 +246,31 @@ async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 /// Counts one comparison as in flight until it is dropped, also by a panic.
-struct Permit<B, S>(Arc<Second<B, S>>);
+struct Permit<B, S> {
+    second: Arc<Second<B, S>>,
+    max_in_flight: usize,
+}
 
 impl<B, S> Permit<B, S> {
     /// Returns `None` if the limit is reached.
-    fn take(second: &Arc<Second<B, S>>) -> Option<Self> {
+    fn take(second: &Arc<Second<B, S>>, max_in_flight: usize) -> Option<Self> {
         let taken = second.in_flight.fetch_add(1, Ordering::Relaxed);
-        let permit = Self(Arc::clone(second));
-        (taken < second.max_in_flight).then_some(permit)
-    }
-
-    fn second(&self) -> &Second<B, S> {
-        &self.0
+        let permit = Self {
+            second: Arc::clone(second),
+            max_in_flight,
+        };
+        (taken < max_in_flight).then_some(permit)
     }
 }
 
 impl<B, S> Drop for Permit<B, S> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let second = &self.second;
+        let left = second.in_flight.fetch_sub(1, Ordering::Relaxed) - 1;
+        // Not at the next comparison: under a steady load, every other one is lost.
+        if left <= self.max_in_flight / 2 && second.losing.swap(false, Ordering::Relaxed) {
+            tracing::info!(target: "human_check", "comparisons are made again");
+        }
     }
 }
 
