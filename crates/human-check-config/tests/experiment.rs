@@ -372,6 +372,8 @@ async fn what_is_wrong_with_the_table_is_named_with_a_remedy() {
             "experiment.file",
         ),
         ("file =", "margin = 5\nfile =", "experiment.margin"),
+        ("file =", "max_share = 0\nfile =", "experiment.max_share"),
+        ("file =", "max_share = 1.1\nfile =", "experiment.max_share"),
         ("file =", "planned = 0\nfile =", "experiment.planned"),
         ("file =", "until = \"soon\"\nfile =", "experiment.until"),
         ("file =", "ramp = [\"1%\"]\nfile =", "experiment.ramp"),

@@ -73,7 +73,7 @@ impl Composer<'_> {
                 experiment = experiment.without_cookie();
             }
             if let Some(share) = table.max_share {
-                experiment = experiment.with_max_share(share);
+                experiment = experiment.with_max_share(share).map_err(placed)?;
             }
             Ok(experiment)
         };
@@ -190,14 +190,15 @@ impl Composer<'_> {
                 format!("names {arm:?}, which the records cannot hold"),
             );
         }
-        for (key, share) in [("margin", table.margin), ("max_share", table.max_share)] {
-            if share.is_some_and(|share| !(0.0..1.0).contains(&share)) {
-                return Err(self.context.wrong(
-                    &path.join(key),
-                    "is not from 0 to 1",
-                    "write a share: 0.01 is one percentage point",
-                ));
-            }
+        if table
+            .margin
+            .is_some_and(|margin| !(0.0..1.0).contains(&margin))
+        {
+            return Err(self.context.wrong(
+                &path.join("margin"),
+                "is not from 0 to 1",
+                "write a share: 0.01 is one percentage point",
+            ));
         }
         Ok(())
     }
@@ -251,16 +252,15 @@ impl Composer<'_> {
 }
 
 /// Returns a digest of the settings of the arms. Records before and after a change of it cannot be
-/// compared.
+/// compared. A version of this program that knows more settings has another digest of the same ones.
 fn digest(model: &Model, arms: &[&str]) -> String {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = blake3::Hasher::new();
     for name in arms {
         let table = &model.providers[*name];
         // Secrets are references here, and their texts are not part of it.
-        format!("{name}:{table:?}").hash(&mut hasher);
+        hasher.update(format!("{name}:{table:?}\n").as_bytes());
     }
-    format!("{:016x}", hasher.finish())
+    hasher.finalize().to_hex()[..16].to_owned()
 }
 
 /// Drops events, for a dry run.

@@ -41,8 +41,8 @@ pub(crate) struct ExperimentTable {
     pub(crate) consent: bool,
     /// Whether a cookie keeps visitors in their arm. Default true.
     pub(crate) cookie: Option<bool>,
-    /// The share of the latest visits beyond which cookies of an arm count as none, from 0 to 1.
-    /// Default: no limit.
+    /// The share of the latest visits beyond which cookies of an arm count as none, above 0
+    /// and at most 1. Default: no limit.
     pub(crate) max_share: Option<f64>,
     /// The steps of a ramp: which share of the visitors the other arms have together, such as
     /// `["1%", "10%", "50%"]`. Default: the weights from the start.

@@ -31,7 +31,7 @@ pub(crate) struct Submitted {
     pub(crate) offer: Option<ValidOffer>,
     /// What a valid offer says about a visitor of an experiment, whichever account judges.
     pub(crate) carried: Option<Carried>,
-    /// Whether a valid offer selects another account than the one that judges.
+    /// Whether the token is of another account than the page showed, as a valid offer tells.
     pub(crate) crossed: bool,
     pub(crate) submission: Arc<Submission>,
 }

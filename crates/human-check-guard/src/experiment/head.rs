@@ -7,9 +7,6 @@ use crate::selection::{NameDigest, OfferKeys};
 use super::Carried;
 use super::arm_cookie::{ArmCookie, NAME};
 
-/// The most cookies that are looked at.
-const MAX_COOKIES: usize = 4;
-
 /// What the head of a request says about the experiment. Without an experiment it is empty, because
 /// every request carries one.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +36,8 @@ impl ExperimentHead {
         let mut cookies = Vec::new();
         head.header("cookie", &mut |line| {
             read_cookie(line, NAME, &mut |text| {
-                if cookies.len() < MAX_COOKIES {
+                // Two of one name contradict each other, so more than two say no more.
+                if cookies.len() < 2 {
                     cookies.push(ArmCookie::verify(text, keys, experiment));
                 }
             });
@@ -54,7 +52,6 @@ impl ExperimentHead {
             });
         }
         Self(Some(Box::new(Said {
-            // Two cookies of one name contradict each other.
             cookie: match &cookies[..] {
                 [cookie] => *cookie,
                 _ => None,

@@ -55,6 +55,7 @@ const COOKIE_TTL: Duration = Duration::from_secs(90 * 86_400);
 #[derive(Clone)]
 pub struct Experiment(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     name: Arc<str>,
     digest: NameDigest,
@@ -68,15 +69,16 @@ struct Inner {
     cookie: bool,
     consent: bool,
     max_share: Option<f64>,
-    shares: ShareLimit,
+    shares: Arc<ShareLimit>,
     /// The steps that pages have reported, so that a repetition does not fill the file.
-    notes: UsedOffers,
+    notes: Arc<UsedOffers>,
     segment: Option<SegmentOf>,
 }
 
 /// Returns the segment of a visitor.
 type SegmentOf = Arc<dyn Fn(&dyn RequestHead) -> Option<Arc<str>> + Send + Sync>;
 
+#[derive(Clone)]
 struct Arm {
     account: Account,
     name: Arc<str>,
@@ -168,7 +170,7 @@ impl Experiment {
         let experiment = Inner {
             digest: name_digest(&["experiment", &name]),
             digests: Vec::new(),
-            shares: ShareLimit::new(arms.len()),
+            shares: Arc::new(ShareLimit::new(arms.len())),
             name,
             arms,
             ramp: Vec::new(),
@@ -178,7 +180,7 @@ impl Experiment {
             cookie: true,
             consent: false,
             max_share: None,
-            notes: UsedOffers::default(),
+            notes: Arc::default(),
             segment: None,
         };
         Ok(Self(Arc::new(experiment)).with_digests())
@@ -217,11 +219,9 @@ impl Experiment {
         })
     }
 
-    /// Changes a setting. An experiment that is being set up has no clones yet.
+    /// Changes a setting. Clones of before keep theirs.
     fn configure(mut self, change: impl FnOnce(&mut Inner)) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            change(inner);
-        }
+        change(Arc::make_mut(&mut self.0));
         self
     }
 
@@ -275,12 +275,22 @@ impl Experiment {
     }
 
     /// Sets the share of the latest visits of this process beyond which cookies of an arm count as none,
-    /// from 0 to 1. Default: no limit.
+    /// above 0 and at most 1. Default: no limit.
     ///
     /// A client that sends the cookie of one arm each time chooses its provider.
-    #[must_use]
-    pub fn with_max_share(self, share: f64) -> Self {
-        self.configure(|inner| inner.max_share = Some(share))
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when it is 0, above 1 or no number.
+    pub fn with_max_share(self, share: f64) -> Result<Self, ConfigError> {
+        if share > 0.0 && share <= 1.0 {
+            return Ok(self.configure(|inner| inner.max_share = Some(share)));
+        }
+        Err(ConfigError::new(
+            "max_share",
+            format!("is {share}, and not above 0 and at most 1"),
+            "write a share, such as 0.7, or leave it out",
+        ))
     }
 
     /// Sets a function that returns the segment of a visitor, such as `mobile`, from the head of the

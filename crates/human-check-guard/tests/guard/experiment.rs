@@ -188,6 +188,28 @@ async fn visitors_are_drawn_at_random_by_weight_and_stay_in_their_arm() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_segment_is_the_word_of_the_operator_for_a_request() {
+    let machine = Machine::with([0.5, 0.5], |experiment, _| {
+        // A clone of before must not keep the setting from having effect.
+        let _before = experiment.clone();
+        experiment.with_segment(|head| {
+            let mut is_mobile = false;
+            head.header("sec-ch-ua-mobile", &mut |line| is_mobile = line == b"?1");
+            is_mobile.then_some("mobile")
+        })
+    });
+    machine.page_for(&Head::new().with("sec-ch-ua-mobile", "?1"));
+    machine.page_for(&Head::new());
+    let segments: Vec<_> = machine
+        .events
+        .take()
+        .into_iter()
+        .map(|event| event.assignment.unwrap().segment)
+        .collect();
+    assert_eq!(segments, [Some("mobile".into()), None]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_receipt_of_a_visitor_goes_from_the_page_to_the_handler() {
     let machine = Machine::new();
     for (account, field) in [("a", "a-response"), ("b", "b-response")] {
@@ -474,7 +496,9 @@ async fn a_page_that_is_fetched_ahead_takes_no_part() {
 
 #[tokio::test(start_paused = true)]
 async fn cookies_of_an_arm_count_as_none_beyond_its_limit() {
-    let machine = Machine::with([0.9, 0.1], |experiment, _| experiment.with_max_share(0.3));
+    let machine = Machine::with([0.9, 0.1], |experiment, _| {
+        experiment.with_max_share(0.3).unwrap()
+    });
     let cookie = machine.page_in("b").cookie.unwrap();
     let in_b = (0..2_000)
         .filter(|_| machine.page(Some(&cookie)).account == "b")
