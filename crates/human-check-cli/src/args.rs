@@ -261,6 +261,11 @@ pub(crate) struct ReportArgs {
     /// Also write an HTML page with plots to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// The state file of an experiment, which says whether it has stopped.
+    ///
+    /// Default: FILE.state beside the files of events.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
     /// How many days after a visit a label of an experiment counts.
     ///
     /// Only visitors older than that are compared by their labels.

@@ -38,6 +38,10 @@ pub(crate) async fn run(
         ExperimentCommand::Status { files, state, json } => {
             let statistics = read(&files, errors)?;
             let note = stop_note(&files, state.as_deref(), &statistics.name)?;
+            if let Some(state) = state.filter(|state| !state.exists()) {
+                let state = state.display();
+                writeln!(errors, "{state} does not exist: no stop was written there")?;
+            }
             status(&statistics, note.as_ref(), json, out)?;
             Ok(if note.is_some() { STOPPED } else { 0 })
         }

@@ -150,6 +150,7 @@ async fn run(command: Command) -> io::Result<u8> {
                 files: args.files,
                 json: args.json,
                 html: args.html,
+                state: args.state,
                 prices: args.prices.zip(args.monthly_volume),
                 label_window: Duration::from_secs(86_400 * u64::from(args.label_window)),
             };

@@ -148,7 +148,7 @@ pub(crate) fn records_among(paths: &[PathBuf]) -> impl Iterator<Item = &PathBuf>
 ///
 /// # Errors
 ///
-/// [`io::Error`] that names a state file which cannot be read.
+/// [`io::Error`] that names a state file which cannot be read, or whose folder does not exist.
 pub(crate) fn stop_note(
     files: &[PathBuf],
     state: Option<&Path>,
@@ -164,6 +164,13 @@ pub(crate) fn stop_note(
         None => records_among(files).map(beside).collect(),
     };
     for state in states {
+        let folder = state.parent().filter(|folder| *folder != Path::new(""));
+        if folder.is_some_and(|folder| !folder.is_dir()) {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("{}: its folder does not exist", state.display()),
+            ));
+        }
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("{}: {error}", state.display()))
         };

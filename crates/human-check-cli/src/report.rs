@@ -20,6 +20,8 @@ pub(crate) struct ReportOptions {
     pub(crate) json: bool,
     /// The file for an HTML page, if there is to be one.
     pub(crate) html: Option<PathBuf>,
+    /// The state file of an experiment. Default: the one beside the files.
+    pub(crate) state: Option<PathBuf>,
     /// How long after a visit a label counts.
     pub(crate) label_window: Duration,
     /// The file with the prices of the providers, and the number of checks a month.
@@ -57,7 +59,7 @@ pub(crate) fn run(
             let costs = statistics.arms.iter().filter_map(|arm| cost(&arm.arm));
             let report = ExperimentReport {
                 costs: costs.collect(),
-                stopped: stop_note(&options.files, None, &statistics.name)?,
+                stopped: stop_note(&options.files, options.state.as_deref(), &statistics.name)?,
                 statistics,
             };
             let (page, text) = (experiment_html(&report), experiment_terminal(&report));

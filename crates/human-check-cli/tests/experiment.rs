@@ -211,6 +211,22 @@ fn a_watch_stops_a_bad_arm_and_the_stop_stays() {
     ]);
     assert_eq!(code(&status), 1);
     assert!(out(&status).contains("stopped at"), "{}", out(&status));
+    let report = |state: &str| run(&["report", &path("a.jsonl"), "--state", &path(state)]);
+    let page = report("state.json");
+    assert_eq!(code(&page), 0);
+    assert!(out(&page).contains("stopped"), "{}", out(&page));
+    // A wrong path must not look like an experiment that goes on.
+    let wrong = report("no/such/state.json");
+    assert_eq!((code(&wrong), out(&wrong)), (3, String::new()));
+    let status = run(&[
+        "experiment",
+        "status",
+        &path("a.jsonl"),
+        "--state",
+        &path("x"),
+    ]);
+    let errors = String::from_utf8_lossy(&status.stderr);
+    assert!(errors.contains("no stop was written there"), "{errors}");
 }
 
 #[test]
