@@ -47,8 +47,8 @@ pub use kappa::kappa_interval;
 pub use paired::{mcnemar_mid_p, paired_at_one_look};
 #[cfg(feature = "statistics")]
 pub use plan::{
-    arm_size, arm_size_at_any_time, paired_size, paired_size_at_any_time,
-    smallest_paired_difference, total_size, total_size_at_any_time,
+    arm_size, paired_size, paired_size_at_any_time, smallest_paired_difference, total_size,
+    total_size_at_any_time,
 };
 #[cfg(feature = "statistics")]
 pub use quantile::{quantile_at_any_time, quantile_at_one_look};

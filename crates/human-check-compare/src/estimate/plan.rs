@@ -33,16 +33,6 @@ pub fn arm_size(first: f64, second: f64, power: f64) -> Option<u64> {
     Some(visitors((together / (first - second)).powi(2)))
 }
 
-/// Returns how many visitors each arm needs, if the operator looks as often as wanted and the sequence
-/// is tuned to that number. `None` for equal shares.
-///
-/// It is an upper bound: the sequence may exclude 0 before.
-pub fn arm_size_at_any_time(first: f64, second: f64, power: f64) -> Option<u64> {
-    let spread = first * (1.0 - first) + second * (1.0 - second);
-    let per_arm = |n: f64| (first - second).abs() * (n / spread).sqrt() - tightest() - z_of(power);
-    size(first != second, per_arm)
-}
-
 /// Returns how many visitors of both arms are needed, where the first arm has the share `weight` of
 /// them, at one look after all of them. `None` for equal shares, or a weight that is not between 0 and
 /// 1.

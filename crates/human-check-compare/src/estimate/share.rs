@@ -1,3 +1,6 @@
+use std::iter::Sum;
+use std::ops::Add;
+
 use serde::Serialize;
 #[cfg(feature = "statistics")]
 use statrs::distribution::{Beta, ContinuousCDF};
@@ -37,6 +40,23 @@ impl Count {
     pub(crate) fn smoothed_variance(self) -> f64 {
         let share = (float(self.count) + 1.0) / (float(self.of) + 2.0);
         share * (1.0 - share) / float(self.of)
+    }
+}
+
+impl Add for Count {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            of: self.of + other.of,
+        }
+    }
+}
+
+impl Sum for Count {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), Add::add)
     }
 }
 

@@ -105,7 +105,7 @@ pub struct ArmStatistics {
     pub completion: Option<Proportion>,
     /// How many of them met the challenge of another account, because that of the arm was down.
     pub fallback: u64,
-    /// How many of them sent a token of another arm.
+    /// How many of them sent a token of another account than the page showed.
     pub crossed: u64,
     /// Later visits that were shown a challenge, and those of them that completed.
     pub later_visits: Count,
@@ -272,6 +272,18 @@ fn add(count: &mut Count, is_in: bool) {
     count.count += u64::from(is_in);
 }
 
+/// Returns the counts of an arm and of the first one in each stratum.
+fn strata_of(
+    strata: &BTreeSet<u8>,
+    arm: usize,
+    count: impl Fn(usize, u8) -> Count,
+) -> Vec<Stratum> {
+    let strata = strata.iter();
+    strata
+        .map(|stratum| Stratum::new(count(arm, *stratum), count(0, *stratum)))
+        .collect()
+}
+
 impl Counts {
     fn add(&mut self, visitor: Visitor) {
         let arm = usize::from(visitor.arm);
@@ -309,18 +321,13 @@ impl Counts {
 
     /// Returns the strata of an arm and the first one, for a step of the funnel.
     fn strata(&self, arm: usize, step: usize) -> Vec<Stratum> {
-        let ramp_steps: BTreeSet<u8> = self.by_step.keys().map(|(_, step)| *step).collect();
-        let count = |arm, ramp_step| {
-            let counts = self.by_step.get(&(arm, ramp_step));
+        let strata = self.by_step.keys().map(|(_, stratum)| *stratum).collect();
+        strata_of(&strata, arm, |arm, stratum| {
+            let counts = self.by_step.get(&(arm, stratum));
             counts.map_or(Count::default(), |(shown, steps)| {
                 Count::new(steps[step], *shown)
             })
-        };
-        let stratum = |ramp_step| Stratum {
-            first: count(arm, ramp_step),
-            second: count(0, ramp_step),
-        };
-        ramp_steps.into_iter().map(stratum).collect()
+        })
     }
 }
 
@@ -380,9 +387,7 @@ impl ExperimentTally {
             let calls = &mut self.calls[arm];
             let all_visits = clustered_share(&buckets[arm])
                 .filter(|share| share.effective_size >= MIN_EFFECTIVE);
-            let visits: Count = buckets[arm].iter().fold(Count::default(), |sum, bucket| {
-                Count::new(sum.count + bucket.count, sum.of + bucket.of)
-            });
+            let visits: Count = buckets[arm].iter().copied().sum();
             statistics.push(ArmStatistics {
                 arm: name.clone(),
                 shown,
@@ -530,17 +535,12 @@ impl ExperimentTally {
         for (day, of_day) in &counts.by_day {
             for (key, count) in of_day {
                 let sum = sums.entry(*key).or_default();
-                *sum = Count::new(sum.count + count.count, sum.of + count.of);
+                *sum = *sum + *count;
             }
-            let steps: BTreeSet<u8> = sums.keys().map(|(_, step)| *step).collect();
-            let count = |arm, step| sums.get(&(arm, step)).copied().unwrap_or_default();
-            let strata: Vec<_> = steps
-                .into_iter()
-                .map(|step| Stratum {
-                    first: count(arm, step),
-                    second: count(0, step),
-                })
-                .collect();
+            let strata = sums.keys().map(|(_, stratum)| *stratum).collect();
+            let strata = strata_of(&strata, arm, |arm, stratum| {
+                sums.get(&(arm, stratum)).copied().unwrap_or_default()
+            });
             days.push(DayDifference {
                 day: day_name(*day),
                 visitors: strata.iter().map(|s| s.first.of + s.second.of).sum(),
@@ -591,19 +591,11 @@ impl ExperimentTally {
                     let of = old.get(&(arm, stratum)).copied().unwrap_or(0);
                     Count::new(count, of)
                 };
-                let sum = |arm| {
-                    let counts = strata.iter().map(|stratum| count(arm, *stratum));
-                    counts.fold(Count::default(), |a, b| {
-                        Count::new(a.count + b.count, a.of + b.of)
-                    })
-                };
-                let pairs = strata.iter();
-                let pairs = pairs.map(|step| Stratum::new(count(arm, *step), count(0, *step)));
-                let pairs: Vec<_> = pairs.collect();
+                let pairs = strata_of(&strata, arm, count);
                 differences.push(LabelDifference {
                     label: name.clone(),
-                    arm: sum(arm),
-                    against: sum(0),
+                    arm: pairs.iter().map(|pair| pair.first).sum(),
+                    against: pairs.iter().map(|pair| pair.second).sum(),
                     difference: strata_difference(&pairs),
                     one_look: strata_at_one_look(&pairs),
                 });

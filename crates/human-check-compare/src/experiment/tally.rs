@@ -132,13 +132,6 @@ impl ExperimentTally {
         self
     }
 
-    /// Sets the time of the report, by which labels are known. Default: now.
-    #[must_use]
-    pub fn with_now(mut self, now: SystemTime) -> Self {
-        self.now = now;
-        self
-    }
-
     pub(super) fn today(&self) -> u32 {
         day_number(self.now)
     }

@@ -67,7 +67,7 @@ pub enum FunnelStep {
         outcome: ObservedOutcome,
         /// How long it took.
         latency: Option<Duration>,
-        /// Whether the account is not that of the visitor's arm.
+        /// Whether the token is of another account than the page showed.
         crossed: bool,
     },
     /// The visitor has done what they came for, such as a sign-up. The application says so.

@@ -423,7 +423,9 @@ fn guardrails(statistics: &ExperimentStatistics) -> Tabular {
                 share(arm.unusable, arm.verifications)
             }),
             row("met another account", &|arm| thousands(arm.fallback)),
-            row("sent a token of another arm", &|arm| thousands(arm.crossed)),
+            row("sent a token of another account", &|arm| {
+                thousands(arm.crossed)
+            }),
         ],
         header,
     }
