@@ -1,8 +1,5 @@
 //! An experiment on several machines, with a real redis-server.
 
-#[path = "../../crates/human-check-redis/tests/redis/server.rs"]
-mod server;
-
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,8 +10,8 @@ use human_check_emulator::{EmulatedAccount, Emulator, Mint};
 use human_check_guard::integration::SubmittedTokens;
 use human_check_guard::{Guard, RequestHead, Visitor, Why};
 
-use self::server::Server;
 use crate::log::Log;
+use crate::server::Server;
 
 /// A request without headers.
 #[derive(Debug)]

@@ -16,6 +16,7 @@ mod conformance;
 mod connections;
 mod construction;
 mod contradictions;
+mod diagnosis;
 mod docs;
 mod dual_accept;
 mod emulator;
@@ -32,6 +33,8 @@ mod missing_members;
 mod mutation;
 mod replay;
 mod secret_leaks;
+#[path = "../../crates/human-check-redis/tests/redis/server.rs"]
+mod server;
 mod shadow;
 mod soak;
 mod support;

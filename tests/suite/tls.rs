@@ -38,7 +38,7 @@ pub(crate) fn acceptor(certified: &Certified, protocols: &[&[u8]]) -> TlsAccepto
 
 /// Starts a provider with a self-signed certificate for `name`. Returns its port and the
 /// certificate.
-async fn provider(name: &str) -> (u16, Vec<u8>) {
+pub(crate) async fn provider(name: &str) -> (u16, Vec<u8>) {
     let certified = certified(name);
     let acceptor = acceptor(&certified, &[]);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -84,6 +84,21 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "file")]
         schema: bool,
     },
+    /// Examine what a configuration depends on, from this machine.
+    ///
+    /// Of each account with a role: the name server, the connection, the secret, the clock, and the
+    /// script of its widget. Of each store: the server and one claim. Of the files of records: whether
+    /// they can be written. Each provider is called once, with a token that it has not issued, and may
+    /// bill the call.
+    ///
+    /// Exit code: 0, 1 with warnings, 3 when something does not work or the file has an error.
+    Doctor {
+        /// The configuration file. Default: human-check.toml.
+        file: Option<PathBuf>,
+        /// Print one JSON object instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
     /// Serve the emulated providers, until interrupted.
     ///
     /// It prints the endpoint and the keys of each provider, and how to mint tokens and cause

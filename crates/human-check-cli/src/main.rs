@@ -5,6 +5,7 @@
 //! | `check-config` | `check_config.rs` |
 //! | `compare` | `compare.rs`, with `compared.rs`, `token_lines.rs` and `record_file.rs` |
 //! | `demo` | the crate `human-check-demo` |
+//! | `doctor` | `doctor.rs`; the crate `human-check-config` examines |
 //! | `emulate` | the crate `human-check-emulator`; `emulate.rs` prints how to use it |
 //! | `explain` | the crate `human-check-explain` |
 //! | `report` | the module `report` of the crate `human-check-compare`; `report.rs` reads the files |
@@ -17,6 +18,7 @@ mod args;
 mod check_config;
 mod compare;
 mod compared;
+mod doctor;
 mod emulate;
 mod experiment;
 mod label;
@@ -136,6 +138,10 @@ async fn run(command: Command) -> io::Result<u8> {
                     Ok(MISCONFIGURED)
                 }
             }
+        }
+        Command::Doctor { file, json } => {
+            let file = file.unwrap_or_else(|| "human-check.toml".into());
+            doctor::run(&mut io::stdout().lock(), &file, json).await
         }
         Command::Plan(args) => plan::run(&args, &mut io::stdout().lock()),
         Command::Label { input, output } => label::run(&input, &output, &mut io::stderr()),

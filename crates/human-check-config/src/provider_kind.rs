@@ -109,6 +109,16 @@ impl ProviderKind {
         self.as_str() == "altcha"
     }
 
+    /// Returns whether the provider looks at the secret before the token, so that a token which it has
+    /// not issued tells whether the secret is right. hCaptcha judges the token first; of the others
+    /// nothing is known.
+    pub(crate) fn junk_token_tells_wrong_secret(self) -> bool {
+        matches!(
+            self.as_str(),
+            "turnstile" | "recaptcha-v2" | "recaptcha-v3" | "recaptcha-enterprise"
+        )
+    }
+
     /// Returns whether the adapter of this kind is the generic one of `human-check-siteverify`.
     pub fn is_siteverify(self) -> bool {
         matches!(

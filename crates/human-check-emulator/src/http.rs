@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::SystemTime;
 
 use serde_json::Value;
 
@@ -140,6 +141,15 @@ impl Outgoing {
             headers: Vec::new(),
             body: body.into(),
         }
+    }
+
+    /// Sets the header `Date`, by which clients may compare their clocks.
+    pub(crate) fn with_date(mut self, now: SystemTime) -> Self {
+        if let Ok(now) = jiff::Timestamp::try_from(now) {
+            let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            self.headers.push(("date", date));
+        }
+        self
     }
 
     /// Returns status line and headers, with this `Content-Length`; without a length, for a chunked

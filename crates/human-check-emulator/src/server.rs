@@ -115,7 +115,7 @@ async fn handle_connection(
             state.record(&request);
             // One lock for the whole verification: of two requests with one token, one succeeds.
             let is_verified = !fault.as_ref().is_some_and(Fault::precedes_verification);
-            let reply = is_verified.then(|| route(&mut state, &request));
+            let reply = is_verified.then(|| route(&mut state, &request).with_date(state.now()));
             (fault, reply)
         };
         let stays_open = match fault {

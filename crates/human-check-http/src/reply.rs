@@ -110,16 +110,24 @@ impl Reply {
         let text = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?;
         let wait = match text.trim().parse() {
             Ok(seconds) => Duration::from_secs(seconds),
-            Err(_) => {
-                let date = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
-                SystemTime::try_from(date.timestamp())
-                    .ok()?
-                    .duration_since(SystemTime::now())
-                    .unwrap_or_default()
-            }
+            Err(_) => http_date(text)?
+                .duration_since(SystemTime::now())
+                .unwrap_or_default(),
         };
         Some(wait.min(Duration::from_secs(86_400)))
     }
+
+    /// Returns when the reply was made by the provider's clock, in whole seconds. `None` if the header
+    /// `Date` is missing or cannot be read.
+    pub fn date(&self) -> Option<SystemTime> {
+        http_date(self.headers.get(header::DATE)?.to_str().ok()?)
+    }
+}
+
+/// Parses the date of an HTTP header.
+fn http_date(text: &str) -> Option<SystemTime> {
+    let date = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
+    SystemTime::try_from(date.timestamp()).ok()
 }
 
 impl fmt::Debug for Reply {

@@ -8,12 +8,14 @@ mod limits;
 mod link;
 mod replay_store;
 mod server;
+mod server_report;
 mod server_warning;
 
 pub use attempt_store::RedisAttemptStore;
 pub use error::RedisStoreError;
 pub use replay_store::RedisReplayStore;
 pub use server::RedisServer;
+pub use server_report::ServerReport;
 pub use server_warning::ServerWarning;
 
 use std::time::Duration;

@@ -177,7 +177,7 @@ impl RedisServer {
     }
 
     /// Returns host and port, without user and password.
-    pub(crate) fn address(&self) -> String {
+    pub fn address(&self) -> String {
         self.client.get_connection_info().addr().to_string()
     }
 }

@@ -4,19 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use human_check_core::{
-    CircuitBreaker, CircuitBreakerPolicy, ConfigError, Enforce, HumanCheck, TestKeyPolicy, Widget,
+    CircuitBreaker, CircuitBreakerPolicy, ConfigError, Enforce, TestKeyPolicy, Widget,
 };
+use human_check_guard::ScriptProbe;
 use human_check_http::{Endpoint, Limits, ProviderClient};
 
 use super::composer::{Composer, Shared};
 use super::named_provider::NamedProvider;
 use super::roles::Role;
 use super::script_url::ScriptUrl;
+use crate::diagnosis::{AccountExamination, Calls};
 use crate::issuer::Issuer;
 use crate::model::{CircuitBreakerTable, Model, ProviderTable};
 use crate::registered::AdapterSettings;
 use crate::source::KeyPath;
 use crate::{duration, transport};
+
+/// How long a call of an examination may take.
+const EXAMINATION: Duration = Duration::from_secs(5);
 
 /// One composed account.
 pub(super) struct Account {
@@ -33,6 +38,26 @@ pub(super) struct Account {
 impl Composer<'_> {
     /// Composes the account called `name` for `role`. Each of its checks may take `total`.
     pub(super) fn account(
+        &self,
+        model: &Model,
+        role: &Role,
+        name: &str,
+        total: Duration,
+    ) -> Result<Account, ConfigError> {
+        let account = self.adapter(model, role, name, total)?;
+        let table = &model.providers[name];
+        Ok(match table.kind.is_self_hosted() {
+            // It makes no call, so it needs no circuit breaker.
+            true => account,
+            false => Account {
+                check: self.breaking(name, table, account.check, total)?,
+                ..account
+            },
+        })
+    }
+
+    /// Composes the adapter of an account inside of the account's rules, without a circuit breaker.
+    fn adapter(
         &self,
         model: &Model,
         role: &Role,
@@ -65,17 +90,12 @@ impl Composer<'_> {
         limits.max_in_flight = table.max_in_flight.unwrap_or(limits.max_in_flight);
         let client = self.client.clone().with_limits(limits);
         if let Some(kind) = &table.registered_kind {
-            return self.registered(kind, account, table, client, total);
+            return self.registered(kind, account, table, client);
         }
         let enforced = account.build_both(&client);
         let (enforced, issuer) = enforced.map_err(|error| self.context.in_account(name, error))?;
-        let check: Shared = match table.kind.is_self_hosted() {
-            // It makes no call, so it needs no circuit breaker.
-            true => Arc::new(enforced),
-            false => self.breaking(name, table, enforced, total)?,
-        };
         Ok(Account {
-            check,
+            check: Arc::new(enforced),
             widget,
             issuer,
             test_keys,
@@ -92,18 +112,42 @@ impl Composer<'_> {
         if !table.probe_script {
             return Ok(None);
         }
-        let endpoint = widget.map(|widget| Endpoint::parse(widget.script_url()));
-        match endpoint {
-            Some(Ok(endpoint)) => Ok(Some(ScriptUrl {
-                client: self.client.clone(),
-                endpoint,
-            })),
-            _ => Err(self.context.wrong(
+        match self.script_url(widget) {
+            Some(script) => Ok(Some(script)),
+            None => Err(self.context.wrong(
                 &KeyPath::provider(name).join("probe_script"),
                 "is set, and the account has no widget with a script on another host",
                 "leave it out",
             )),
         }
+    }
+
+    /// Returns the script of a widget, if it is on another host.
+    fn script_url(&self, widget: Option<&Widget>) -> Option<ScriptUrl> {
+        let endpoint = Endpoint::parse(widget?.script_url()).ok()?;
+        Some(ScriptUrl {
+            client: self.client.clone(),
+            endpoint,
+        })
+    }
+
+    /// Prepares the examination of an account, whose calls `calls` notes.
+    pub(crate) fn examination(
+        &self,
+        model: &Model,
+        name: &str,
+        calls: &Calls,
+    ) -> Result<AccountExamination, ConfigError> {
+        let account = self.adapter(model, &Role::Primary, name, EXAMINATION)?;
+        let script = self.script_url(account.widget.as_ref());
+        Ok(AccountExamination {
+            name: name.to_owned(),
+            kind: model.providers[name].kind,
+            check: account.check,
+            script: script.map(|script| Box::new(script) as Box<dyn ScriptProbe>),
+            calls: calls.clone(),
+            has_proxy: model.check.proxy.is_some(),
+        })
     }
 
     /// Composes an account whose adapter the program registered in code.
@@ -113,7 +157,6 @@ impl Composer<'_> {
         account: NamedProvider,
         table: &ProviderTable,
         client: ProviderClient,
-        total: Duration,
     ) -> Result<Account, ConfigError> {
         let name = account.name.clone();
         let placed = |error| self.context.in_account(&name, error);
@@ -140,7 +183,7 @@ impl Composer<'_> {
         let built = built.map_err(placed)?;
         let enforced = Enforce::new(built.check, policy).map_err(placed)?;
         Ok(Account {
-            check: self.breaking(&name, table, enforced, total)?,
+            check: Arc::new(enforced),
             widget: built.widget,
             issuer: None,
             test_keys,
@@ -152,7 +195,7 @@ impl Composer<'_> {
         &self,
         name: &str,
         table: &ProviderTable,
-        check: impl HumanCheck,
+        check: Shared,
         total: Duration,
     ) -> Result<Shared, ConfigError> {
         let account = KeyPath::provider(name);

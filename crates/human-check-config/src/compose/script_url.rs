@@ -29,6 +29,7 @@ impl ScriptProbe for ScriptUrl {
             Err(error) if error.kind() == human_check_core::ErrorKind::Unavailable => {
                 Health::Down(error.reason())
             }
+            // Also where the proxy requires other credentials: no browser uses it.
             Err(error) => Health::Inconclusive(error.reason()),
         }
     }

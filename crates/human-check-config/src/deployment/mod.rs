@@ -21,6 +21,7 @@ use human_check_http::ProviderClient;
 
 use crate::compose::Composer;
 use crate::context::Context;
+use crate::diagnosis::{AccountExamination, Calls, Diagnosis, Finding, RecordFiles, examine_files};
 use crate::issuer::Issuer;
 use crate::model::ANY_ROUTE;
 use crate::registered::Registered;
@@ -277,6 +278,82 @@ impl Deployment {
     /// the same inspection in the background, and the warnings are logged in both cases.
     pub async fn inspect_stores(&self) -> Vec<String> {
         self.0.stores.inspect().await
+    }
+
+    /// Examines what the configuration in force depends on, from this machine, and returns what was
+    /// found: of each account with a role the name server, the connection, the secret, the clock and
+    /// the script of its widget; of each store the server and one claim; and whether the files of
+    /// records can be written.
+    ///
+    /// Each provider is called once, with a token that it has not issued, and its script is requested
+    /// once. The calls are not counted as checks, and no circuit breaker learns of them. A provider may
+    /// bill the call. It takes at most about ten seconds. Dropping the future ends the calls.
+    ///
+    /// For a command or a page of the operator. [`health_endpoint`](Self::health_endpoint) is for load
+    /// balancers.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when an account can no longer be built, for example because the file of its
+    /// secret is gone.
+    pub async fn diagnose(&self) -> Result<Diagnosis, ConfigError> {
+        let (accounts, files) = self.prepare_diagnosis()?;
+        let warnings = self.warnings();
+        let mut findings: Vec<Finding> = match warnings.as_slice() {
+            [] => vec![Finding::fine(
+                "configuration",
+                "settings",
+                "nothing is wrong with it",
+            )],
+            warnings => warnings
+                .iter()
+                .map(|text| Finding::of_warning(text))
+                .collect(),
+        };
+        let accounts =
+            futures_util::future::join_all(accounts.into_iter().map(AccountExamination::run));
+        let (accounts, stores) = tokio::join!(accounts, self.0.stores.examine());
+        findings.extend(accounts.into_iter().flatten());
+        findings.extend(stores);
+        findings.extend(examine_files(&files));
+        Ok(Diagnosis { findings })
+    }
+
+    /// Builds all accounts that have a role once more, with a client whose calls are observed, and
+    /// returns them with the files of records.
+    fn prepare_diagnosis(&self) -> Result<(Vec<AccountExamination>, RecordFiles), ConfigError> {
+        let inner = &self.0;
+        let read = lock(&inner.read);
+        let model = &read.snapshot.model;
+        let document = inner.source.document(&read.text)?;
+        let secrets = SecretFiles::default();
+        let context = inner.context(&document, &secrets);
+        let mut names = model.accounts();
+        names.sort_unstable();
+        names.dedup();
+        let accounts = names.into_iter().map(|name| {
+            let calls = Calls::default();
+            let client = inner.client.map_transport(|transport| calls.of(transport));
+            let composer = Composer {
+                context: &context,
+                client: &client,
+                stores: &inner.stores,
+                sinks: &inner.sinks,
+                experiments: &inner.experiments,
+                registered: &inner.registered,
+                dry_run: true,
+                before: None,
+                now: SteadyClock::system().now(),
+            };
+            composer.examination(model, name, &calls)
+        });
+        let accounts = accounts.collect::<Result<Vec<_>, _>>()?;
+        let shadow = model.check.shadow.iter();
+        let shadow = shadow.map(|table| ("check.shadow", context.directory.join(&table.file)));
+        let experiment = model.experiment.iter();
+        let experiment =
+            experiment.map(|table| ("experiment", context.directory.join(&table.file)));
+        Ok((accounts, shadow.chain(experiment).collect()))
     }
 
     /// Locks and returns the configuration in force.

@@ -12,6 +12,9 @@ use human_check_core::{ConfigError, ReplayStore};
 use human_check_guard::{AttemptStore, MemoryAttemptStore, OfferKeys, ReportLimit};
 
 use crate::context::Context;
+#[cfg(feature = "redis")]
+use crate::diagnosis::examine_server;
+use crate::diagnosis::{Finding, examine_claim, examine_count, examine_memory};
 use crate::model::{Model, StoreKind, StoreTable};
 pub(crate) use experiments::{Experiments, NextExperiment, Setup as ExperimentSetup};
 use memory::CAPACITY;
@@ -40,7 +43,8 @@ pub(crate) struct Stores {
     /// The key of offers where the configuration names none.
     pub(crate) random_keys: OfferKeys,
     #[cfg(feature = "redis")]
-    servers: Vec<human_check_redis::RedisServer>,
+    /// The servers, by the table that names them.
+    servers: Vec<(&'static str, human_check_redis::RedisServer)>,
     tables: (Option<StoreTable>, Option<StoreTable>),
 }
 
@@ -94,7 +98,7 @@ impl Stores {
                 if let Some(prefix) = &table.prefix {
                     store = store.with_prefix(prefix);
                 }
-                self.servers.push(server);
+                self.servers.push(("replay_store", server));
                 Ok(Arc::new(store))
             }
             #[cfg(not(feature = "redis"))]
@@ -124,7 +128,7 @@ impl Stores {
                     experiments = experiments.with_prefix(prefix);
                 }
                 self.experiments = Some(Arc::new(experiments));
-                self.servers.push(server);
+                self.servers.push(("attempt_store", server));
                 Ok(Arc::new(store))
             }
             #[cfg(not(feature = "redis"))]
@@ -137,7 +141,7 @@ impl Stores {
     pub(crate) fn inspect_at_start(&self) {
         #[cfg(feature = "redis")]
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            for server in self.servers.clone() {
+            for (_, server) in self.servers.clone() {
                 drop(runtime.spawn(async move { server.inspect().await.map(drop) }));
             }
         }
@@ -148,9 +152,9 @@ impl Stores {
         #[cfg_attr(not(feature = "redis"), allow(unused_mut))]
         let mut warnings: Vec<String> = Vec::new();
         #[cfg(feature = "redis")]
-        for server in &self.servers {
+        for (_, server) in &self.servers {
             match server.inspect().await {
-                Ok(found) => warnings.extend(found.iter().map(ToString::to_string)),
+                Ok(report) => warnings.extend(report.warnings.iter().map(ToString::to_string)),
                 Err(error) => {
                     let reason = error.reason();
                     warnings.push(format!("the store's server cannot be inspected ({reason})"));
@@ -161,6 +165,33 @@ impl Stores {
         warnings.sort();
         warnings.dedup();
         warnings
+    }
+
+    /// Examines the stores: it claims a token that no provider has issued, and counts one request.
+    pub(crate) async fn examine(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        #[cfg(feature = "redis")]
+        for (part, server) in &self.servers {
+            findings.extend(examine_server(part, server).await);
+        }
+        if let Some(replay) = &self.replay {
+            findings.push(examine_claim(&**replay).await);
+        }
+        if self.tables.1.is_some() {
+            findings.push(examine_count(&*self.attempts).await);
+        }
+        for (part, table) in [
+            ("replay_store", &self.tables.0),
+            ("attempt_store", &self.tables.1),
+        ] {
+            if table
+                .as_ref()
+                .is_some_and(|table| table.kind == StoreKind::Memory)
+            {
+                findings.push(examine_memory(part));
+            }
+        }
+        findings
     }
 
     /// Refuses a configuration that would change the stores. A new store would hold no entries, and

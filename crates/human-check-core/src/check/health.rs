@@ -15,6 +15,9 @@ pub enum Health {
     /// The result says nothing: the provider limits the rate, declined, or rejected the request; or
     /// no request was sent. The text is the reason.
     Inconclusive(&'static str),
+    /// The provider replied that a setting of ours is wrong, such as the secret. The text is the
+    /// reason.
+    Misconfigured(&'static str),
 }
 
 impl Health {
@@ -28,6 +31,9 @@ impl Health {
             // The check was not called, so the provider has said nothing.
             Err(error) if error.reason() == "circuit-open" => Self::Inconclusive("circuit-open"),
             Err(error) if error.kind() == ErrorKind::Unavailable => Self::Down(error.reason()),
+            Err(error) if error.kind() == ErrorKind::Misconfigured => {
+                Self::Misconfigured(error.reason())
+            }
             Err(error) => Self::Inconclusive(error.reason()),
         }
     }

@@ -49,6 +49,7 @@ pub(crate) fn probed(account: &str, health: Health, was_on_time: bool) {
         Health::Down(reason) if was_on_time => ("down", reason),
         Health::Down(_) => ("late", "own timers were late"),
         Health::Inconclusive(reason) => ("inconclusive", reason),
+        Health::Misconfigured(reason) => ("misconfigured", reason),
         _ => ("inconclusive", ""),
     };
     count!("human_check_health_probes_total", "account" => account, "result" => result);

@@ -84,6 +84,39 @@ impl ProviderClient {
         .with_limits(limits)
     }
 
+    /// Returns a client with the same settings that sends through what `wrap` makes of the transport,
+    /// for example to observe its calls.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use human_check_core::adapter::async_trait;
+    /// use human_check_http::{HyperTransport, ProviderClient, Reply, Request, SendError, Transport};
+    ///
+    /// /// Prints the status of each reply.
+    /// #[derive(Debug)]
+    /// struct Printed(Arc<dyn Transport>);
+    ///
+    /// #[async_trait]
+    /// impl Transport for Printed {
+    ///     async fn send(&self, request: &Request, max_bytes: usize) -> Result<Reply, SendError> {
+    ///         let reply = self.0.send(request, max_bytes).await?;
+    ///         println!("{}", reply.status());
+    ///         Ok(reply)
+    ///     }
+    /// }
+    ///
+    /// let client = ProviderClient::new(HyperTransport::new()?).map_transport(Printed);
+    /// # Ok::<(), human_check_core::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn map_transport<T: Transport>(&self, wrap: impl FnOnce(Arc<dyn Transport>) -> T) -> Self {
+        Self {
+            transport: Arc::new(wrap(Arc::clone(&self.transport))),
+            ..self.clone()
+        }
+    }
+
     /// Creates the client of one adapter: the same transport, limits, base URLs and test keys, and a
     /// budget of retries and a limit of calls in flight of its own.
     ///

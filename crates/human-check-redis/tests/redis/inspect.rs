@@ -5,13 +5,13 @@ use human_check_redis::ServerWarning;
 #[tokio::test]
 async fn a_good_server_has_no_warnings() {
     let server = Server::start();
-    assert_eq!(server.client().inspect().await.unwrap(), []);
+    assert_eq!(server.client().inspect().await.unwrap().warnings, []);
 }
 
 #[tokio::test]
 async fn a_server_that_evicts_is_reported() {
     let server = Server::with(&["maxmemory-policy allkeys-lru"]);
-    let warnings = server.client().inspect().await.unwrap();
+    let warnings = server.client().inspect().await.unwrap().warnings;
     assert_eq!(
         warnings,
         [ServerWarning::EvictsKeys("allkeys-lru".to_owned())]
@@ -24,7 +24,7 @@ async fn a_replica_is_reported() {
     let (primary, replica) = (Server::start(), Server::start());
     replica.run(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]);
     assert_eq!(
-        replica.client().inspect().await.unwrap(),
+        replica.client().inspect().await.unwrap().warnings,
         [ServerWarning::Replica]
     );
 }
@@ -33,7 +33,7 @@ async fn a_replica_is_reported() {
 async fn a_node_of_a_cluster_is_reported() {
     let server = Server::with(&["cluster-enabled yes"]);
     assert_eq!(
-        server.client().inspect().await.unwrap(),
+        server.client().inspect().await.unwrap().warnings,
         [ServerWarning::Cluster]
     );
 }
@@ -45,7 +45,7 @@ async fn a_server_that_forbids_info_is_no_error() {
     server.run(&rules);
     let url = format!("redis://ada:secret@127.0.0.1:{}", server.port);
     let client = RedisServer::new(&Secret::new(url).unwrap()).unwrap();
-    let warnings = client.inspect().await.unwrap();
+    let warnings = client.inspect().await.unwrap().warnings;
     let untold = ["version", "role", "maxmemory-policy"].map(ServerWarning::Unreported);
     assert_eq!(warnings, untold);
     let remedy = "allow its user `+info +config|get`";
