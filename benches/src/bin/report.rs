@@ -39,6 +39,9 @@ impl Read for Repeated {
     }
 }
 
+/// The header of the events.
+const HEADER: &str = r#"{"version":2,"at":"2026-11-01T00:00:00Z","writer":"a","file":1,"config":"c","experiment":{"name":"signup","arms":[{"name":"hcaptcha","weights":[0.5]},{"name":"turnstile","weights":[0.5]}],"planned":1000000}}"#;
+
 /// Makes the events of an experiment: each visitor is shown a challenge, loads and solves it, is judged
 /// and completes.
 struct Events {
@@ -112,7 +115,7 @@ fn main() {
 
 fn events(n: usize) {
     let source = Events {
-        line: Vec::new(),
+        line: format!("{HEADER}\n").into_bytes(),
         at: 0,
         nth: 0,
         end: n,
