@@ -17,6 +17,7 @@ mod client;
 mod custom_responses;
 mod fixture;
 mod framing;
+mod health;
 mod http2;
 mod proof_of_work;
 mod providers;

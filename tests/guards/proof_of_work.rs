@@ -82,6 +82,7 @@ impl App {
             comments: signup.with_policy(policy("comments")).unwrap(),
             signup,
             options: human_check_guard::OptionsEndpoint::new([]),
+            health: human_check_guard::HealthEndpoint::new(),
             proof_of_work: Some(with_widget(challenges)),
         };
         Self {

@@ -8,13 +8,17 @@ use crate::tls;
 
 /// Examines a configuration whose Turnstile is at `base` and whose stores are on the server `url`.
 async fn diagnose(base: &str, url: &str) -> Diagnosis {
+    deployment(base, url, "").diagnose().await.unwrap()
+}
+
+fn deployment(base: &str, url: &str, site: &str) -> Deployment {
     let account = EmulatedAccount::for_provider("turnstile");
     let text = format!(
-        "[providers.turnstile]\nkind = \"turnstile\"\nsite_key = \"{}\"\nsecret = {{ env = \"SECRET\" }}\nbase_url = \"{base}\"\nhostnames = [\"localhost\"]\n[check]\nuse = \"turnstile\"\n[routes.signup]\n[replay_store]\nkind = \"redis\"\nurl = {{ env = \"URL\" }}\ndigest_secret = {{ env = \"KEY\" }}\n[attempt_store]\nkind = \"redis\"\nurl = {{ env = \"URL\" }}\ndigest_secret = {{ env = \"KEY\" }}\n",
+        "[providers.turnstile]\nkind = \"turnstile\"\nsite_key = \"{}\"\nsecret = {{ env = \"SECRET\" }}\nbase_url = \"{base}\"\nhostnames = [\"localhost\"]\n[check]\nuse = \"turnstile\"\n[routes.signup]\n[replay_store]\nkind = \"redis\"\nurl = {{ env = \"URL\" }}\ndigest_secret = {{ env = \"KEY\" }}\n[attempt_store]\nkind = \"redis\"\nurl = {{ env = \"URL\" }}\ndigest_secret = {{ env = \"KEY\" }}\n{site}",
         account.site_key
     );
     let url = url.to_owned();
-    let deployment = Deployment::builder()
+    Deployment::builder()
         .from_text(&text, move |name| {
             Some(match name {
                 "URL" => url.clone(),
@@ -22,8 +26,7 @@ async fn diagnose(base: &str, url: &str) -> Diagnosis {
                 _ => account.secret.clone(),
             })
         })
-        .unwrap();
-    deployment.diagnose().await.unwrap()
+        .unwrap()
 }
 
 /// Returns the findings of a level about the stores.
@@ -124,4 +127,26 @@ async fn a_certificate_that_is_not_trusted_is_told_from_a_closed_port() {
     assert_eq!(reachable.level, Level::Wrong);
     assert!(reachable.text.contains("certificate"), "{reachable}");
     assert!(reachable.remedy.contains("authorities"), "{reachable}");
+}
+
+#[tokio::test]
+async fn a_process_is_ready_without_its_store_unless_the_file_names_it() {
+    let emulator = Emulator::start().await.unwrap();
+    let mut server = Server::start();
+    let url = server.url().expose().to_owned();
+    let named = deployment(
+        &emulator.base_url(),
+        &url,
+        "[site]\nreadiness = [\"replay_store\"]\n",
+    );
+    let other = deployment(&emulator.base_url(), &url, "");
+    assert_eq!(named.health_endpoint().ready().await.status, 200);
+    server.kill();
+    let response = named.health_endpoint().ready().await;
+    assert_eq!(response.status, 503);
+    assert!(response.body.contains("replay_store"), "{}", response.body);
+    // The address of the server is not for everyone.
+    assert!(!response.body.contains("127.0.0.1"), "{}", response.body);
+    assert_eq!(other.health_endpoint().ready().await.status, 200);
+    assert!(emulator.requests().is_empty(), "no provider is called");
 }

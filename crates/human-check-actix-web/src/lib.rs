@@ -8,6 +8,7 @@ mod clearance_middleware;
 mod error;
 mod extract;
 mod head;
+mod health_routes;
 mod middleware;
 mod multipart;
 mod page_routes;
@@ -19,9 +20,11 @@ pub use clearance_middleware::{ClearanceMiddleware, ClearanceService};
 pub use error::{ErrorHandler, HumanError};
 pub use extract::{Extracted, HumanForm, HumanJson, HumanMultipart, HumanQuery, TokenCarrier};
 pub use head::Head;
+pub use health_routes::health_routes;
 pub use human_check_guard as guard;
 pub use human_check_guard::{
-    Guard, OptionsEndpoint, Rejection, RoutePolicy, Selected, Trigger, Unverified, Visitor,
+    Guard, HealthEndpoint, OptionsEndpoint, Rejection, RoutePolicy, Selected, Trigger, Unverified,
+    Visitor,
 };
 pub use middleware::{HumanMiddleware, HumanService};
 pub use multipart::MultipartWithToken;

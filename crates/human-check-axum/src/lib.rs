@@ -8,6 +8,7 @@ mod clearance_layer;
 mod error;
 mod extract;
 mod head;
+mod health_routes;
 mod middleware;
 mod page_routes;
 
@@ -18,9 +19,11 @@ pub use clearance_layer::{ClearanceLayer, ClearanceService};
 pub use error::{HumanError, respond};
 pub use extract::{HumanBody, HumanForm, HumanJson, HumanMultipart, HumanQuery};
 pub use head::Head;
+pub use health_routes::health_routes;
 pub use human_check_guard as guard;
 pub use human_check_guard::{
-    Guard, OptionsEndpoint, Rejection, RoutePolicy, Selected, Trigger, Unverified, Visitor,
+    Guard, HealthEndpoint, OptionsEndpoint, Rejection, RoutePolicy, Selected, Trigger, Unverified,
+    Visitor,
 };
 pub use middleware::{HumanLayer, HumanService};
 pub use page_routes::page_routes;

@@ -56,7 +56,9 @@ pub use policy::Policy;
 #[cfg(all(feature = "replay", feature = "tokio"))]
 pub use stores::TimeoutStore;
 #[cfg(feature = "replay")]
-pub use stores::{ClaimError, Claimed, DigestKey, MemoryReplayStore, ReplayStore, TokenId};
+pub use stores::{
+    ClaimError, Claimed, DigestKey, MemoryReplayStore, ReplayStore, TokenId, probe_replay_store,
+};
 pub use verdict::{
     Capabilities, CheckError, DetailValue, ErrorKind, EvidenceKind, FactKind, Facts, Hostname,
     Reason, Refusal, ReplayProtection, ReportedAction, Score, Support, Verdict,

@@ -11,6 +11,7 @@ mod decision;
 mod experiment;
 mod guard;
 mod header_name;
+mod health_endpoint;
 pub mod integration;
 mod judges;
 mod options_endpoint;
@@ -33,11 +34,13 @@ pub use decision::{
 };
 pub use experiment::{Experiment, ExperimentArm, ExperimentReceipt, ExperimentSwitch, RampStep};
 pub use guard::Guard;
+pub use health_endpoint::HealthEndpoint;
 pub use options_endpoint::OptionsEndpoint;
 pub use page::{CspSources, Html, Text, Texts, WidgetRenderer, page_script_file_name};
 pub use page_script::page_script_response;
 pub use policy::{
     AttemptKey, AttemptStore, AttemptStoreError, MemoryAttemptStore, RoutePolicy, Signals, Trigger,
+    probe_attempt_store,
 };
 pub use request_head::RequestHead;
 pub use selected::Selected;

@@ -1,6 +1,7 @@
 use std::fmt;
 
-/// A state of a server that breaks a guarantee of the stores. [`RedisServer::inspect`] returns them.
+/// A state of a server that breaks a guarantee of the stores. [`RedisServer::inspect`](crate::RedisServer::inspect)
+/// returns them.
 ///
 /// Its `Display` text says what follows and what to do.
 ///

@@ -8,6 +8,7 @@ mod error;
 mod extract;
 mod form_with_token;
 mod head;
+mod health_routes;
 mod local;
 mod middleware;
 mod page_head;
@@ -22,9 +23,11 @@ pub use challenge_route::challenge_route;
 pub use error::HumanError;
 pub use extract::{HumanForm, HumanJson, HumanQuery};
 pub use head::Head;
+pub use health_routes::health_routes;
 pub use human_check_guard as guard;
 pub use human_check_guard::{
-    Guard, OptionsEndpoint, Rejection, RoutePolicy, Selected, Trigger, Unverified, Visitor,
+    Guard, HealthEndpoint, OptionsEndpoint, Rejection, RoutePolicy, Selected, Trigger, Unverified,
+    Visitor,
 };
 pub use middleware::HumanFairing;
 pub use page_head::PageHead;

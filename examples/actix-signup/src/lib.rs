@@ -15,7 +15,7 @@ use actix_web::middleware::DefaultHeaders;
 use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, ResponseError, guard, web};
 use example_pages::{Age, Comment, FileEcho, Guards, Signup, commented, index, signed_up};
 use human_check_actix_web::{
-    Head, Human, HumanForm, HumanJson, HumanMultipart, challenge_route, page_routes,
+    Head, Human, HumanForm, HumanJson, HumanMultipart, challenge_route, health_routes, page_routes,
 };
 
 /// Returns the server of the application. It runs when it is awaited.
@@ -57,6 +57,7 @@ pub fn routes(guards: Guards) -> impl FnOnce(&mut web::ServiceConfig) {
             .app_data(MultipartFormConfig::default().error_handler(multipart_error))
             .route("/", web::get().to(home))
             .service(web::scope("/human-check").configure(page_routes(guards.options)))
+            .configure(health_routes(guards.health))
             .service(
                 web::resource("/signup")
                     .app_data(guards.signup)

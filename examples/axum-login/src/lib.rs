@@ -16,7 +16,7 @@ use axum::{Extension, Json, Router};
 use example_pages::{Comment, Guards, commented, index};
 use human_check::ConfigError;
 use human_check_axum::guard::Guard;
-use human_check_axum::{Head, Human, challenge_route, page_routes};
+use human_check_axum::{Head, Human, challenge_route, health_routes, page_routes};
 
 /// The state of the handlers. A route without a guard of its own uses the guard of the sign-up.
 #[derive(Clone, Debug)]
@@ -43,6 +43,7 @@ pub fn app(guards: Guards) -> Result<Router, ConfigError> {
     let mut routes = Router::new()
         .route("/", get(home))
         .nest("/human-check", page_routes(guards.options.clone()))
+        .merge(health_routes(guards.health.clone()))
         .route("/signup", post(signup::signup))
         .route("/comments", comments)
         .route("/login", login.get(login::form));

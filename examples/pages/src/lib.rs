@@ -11,7 +11,7 @@ use std::str::FromStr;
 use human_check::ConfigError;
 use human_check::config::{Deployment, Watch};
 use human_check_guard::{
-    CspSources, Guard, OptionsEndpoint, RequestHead, Selected, WidgetRenderer,
+    CspSources, Guard, HealthEndpoint, OptionsEndpoint, RequestHead, Selected, WidgetRenderer,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -28,6 +28,8 @@ pub struct Guards {
     pub comments: Guard,
     /// The endpoint from which scripts fetch the account that the visitor meets.
     pub options: OptionsEndpoint,
+    /// The endpoints for load balancers.
+    pub health: HealthEndpoint,
     /// The challenges and widget files of ALTCHA, when it is the provider.
     pub proof_of_work: Option<ProofOfWork>,
 }
@@ -37,6 +39,7 @@ impl Guards {
     pub fn new(signup: Guard, comments: Guard) -> Self {
         Self {
             options: OptionsEndpoint::new([signup.clone(), comments.clone()]),
+            health: HealthEndpoint::new(),
             signup,
             comments,
             proof_of_work: None,
@@ -58,6 +61,7 @@ impl Guards {
             comments: deployment.guard("comments")?,
             proof_of_work: ProofOfWork::from_env(deployment.challenge_endpoint("signup")?)?,
             options: deployment.options_endpoint()?,
+            health: deployment.health_endpoint(),
         };
         Ok((guards, deployment.watch()))
     }

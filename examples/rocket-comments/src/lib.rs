@@ -3,7 +3,7 @@
 use example_pages::{Age, Comment, FileEcho, Guards, Signup, commented, index, signed_up};
 use human_check_rocket::{
     GuardRoutes, Human, HumanFairing, HumanForm, HumanJson, PageHead, catchers, challenge_route,
-    page_routes,
+    health_routes, page_routes,
 };
 use rocket::config::LogLevel;
 use rocket::data::{Limits, ToByteUnit};
@@ -38,6 +38,7 @@ pub fn rocket(guards: Guards, config: Config) -> Rocket<Build> {
         // runs.
         .mount("/", guards.comments.routes(routes![comment]))
         .mount("/human-check", page_routes(guards.options.clone()))
+        .mount("/", health_routes(guards.health.clone()))
         .register("/", catchers());
     if let Some(proof_of_work) = &guards.proof_of_work {
         let endpoint = challenge_route(proof_of_work.challenges.clone());

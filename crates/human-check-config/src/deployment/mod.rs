@@ -16,14 +16,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use human_check_core::{Clock, ConfigError, HumanCheck, Provider, SteadyClock};
-use human_check_guard::{ChallengeEndpoint, Guard, OptionsEndpoint};
+use human_check_guard::{ChallengeEndpoint, Guard, HealthEndpoint, OptionsEndpoint};
 use human_check_http::ProviderClient;
 
 use crate::compose::Composer;
 use crate::context::Context;
 use crate::diagnosis::{AccountExamination, Calls, Diagnosis, Finding, RecordFiles, examine_files};
 use crate::issuer::Issuer;
-use crate::model::ANY_ROUTE;
+use crate::model::{ANY_ROUTE, ReadinessPart};
 use crate::registered::Registered;
 use crate::source::{Document, KeyPath, SecretFiles, Source};
 use crate::stores::{Experiments, Sinks, Stores};
@@ -241,6 +241,32 @@ impl Deployment {
         let origins = read.snapshot.model.check.origins.iter().cloned();
         let endpoint = OptionsEndpoint::of(find).with_origins(origins)?;
         Ok(endpoint.with_attempt_store(Arc::clone(&self.0.stores.attempts)))
+    }
+
+    /// Returns the endpoints for load balancers and orchestrators. This process is ready while none of
+    /// the parts in `site.readiness` fails, and with none named always. Build the deployment once more
+    /// to change them: the endpoint does not follow a reload of that key.
+    pub fn health_endpoint(&self) -> HealthEndpoint {
+        let inner = &self.0;
+        let mut endpoint = HealthEndpoint::new();
+        let read = lock(&inner.read);
+        for part in &read.snapshot.model.site.readiness {
+            endpoint = match part {
+                ReadinessPart::Accounts => lock(&inner.guards)
+                    .values()
+                    .fold(endpoint, |endpoint, guard| {
+                        endpoint.with_guard(guard.clone())
+                    }),
+                ReadinessPart::AttemptStore => {
+                    endpoint.with_attempt_store(Arc::clone(&inner.stores.attempts))
+                }
+                ReadinessPart::ReplayStore => match &inner.stores.replay {
+                    Some(store) => endpoint.with_replay_store(Arc::clone(store)),
+                    None => endpoint,
+                },
+            };
+        }
+        endpoint
     }
 
     /// Returns the names of the routes that have a table, and of those that [`guard`](Self::guard)

@@ -14,7 +14,7 @@ use crate::ProviderKind;
 use crate::compose::{Before, Composed, Composer};
 use crate::context::Context;
 use crate::issuer::Issuer;
-use crate::model::{ANY_ROUTE, Model};
+use crate::model::{ANY_ROUTE, Model, ReadinessPart};
 use crate::source::KeyPath;
 use crate::stores::Experiments;
 
@@ -53,6 +53,14 @@ impl Snapshot {
                 &"routes".into(),
                 "has no route, so nothing would be guarded",
                 "add a table, such as [routes.signup], or [routes.\"*\"] for every route",
+            ));
+        }
+        let wants_store = model.site.readiness.contains(&ReadinessPart::ReplayStore);
+        if wants_store && model.replay_store.is_none() {
+            return Err(composer.context.wrong(
+                &KeyPath::site("readiness"),
+                "names replay_store, and there is no table [replay_store]",
+                "leave it out, or add the table",
             ));
         }
         let composed = composer.compose(&model)?;

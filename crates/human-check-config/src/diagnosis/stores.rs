@@ -1,31 +1,19 @@
 use std::time::{Duration, Instant};
 
-use human_check_core::{Claimed, Provider, ReplayStore, TokenId};
-use human_check_guard::{AttemptKey, AttemptStore};
+use human_check_core::{ReplayStore, probe_replay_store};
+use human_check_guard::{AttemptStore, probe_attempt_store};
 
 use super::Finding;
-
-/// How long a claim of an examination counts.
-const TTL: Duration = Duration::from_secs(10);
 
 /// From which time on a store is slow: a visitor waits for one call or two.
 const SLOW: Duration = Duration::from_millis(50);
 
 /// Claims a token that no provider has issued.
 pub(crate) async fn examine_claim(store: &dyn ReplayStore) -> Finding {
-    static EXAMINER: Provider = Provider::new("human-check-doctor", &[]);
-    let id: [u8; 16] = std::array::from_fn(|_| fastrand::u8(..));
     let start = Instant::now();
-    let claimed = store.claim(TokenId::from_bytes(&EXAMINER, &id), TTL).await;
     let part = "replay_store";
-    match claimed {
-        Ok(Claimed::First) => worked(part, start.elapsed()),
-        Ok(Claimed::Duplicate) => Finding::wrong(
-            part,
-            "claim",
-            "a token that was never claimed counts as claimed",
-            "look at what else writes into the store",
-        ),
+    match probe_replay_store(store).await {
+        Ok(()) => worked(part, start.elapsed()),
         Err(error) => failed(part, error.reason()),
     }
 }
@@ -33,18 +21,15 @@ pub(crate) async fn examine_claim(store: &dyn ReplayStore) -> Finding {
 /// Counts one request.
 pub(crate) async fn examine_count(store: &dyn AttemptStore) -> Finding {
     let start = Instant::now();
-    let counted = store
-        .add(&AttemptKey::named("human-check-doctor"), TTL)
-        .await;
     let part = "attempt_store";
-    match counted {
-        Ok(u32::MAX) => Finding::warning(
+    match probe_attempt_store(store).await {
+        Ok(true) => worked(part, start.elapsed()),
+        Ok(false) => Finding::warning(
             part,
             "claim",
             "it has no room for another address, so all new addresses are challenged",
             "raise its capacity, or find out who sends from so many addresses",
         ),
-        Ok(_) => worked(part, start.elapsed()),
         Err(error) => failed(part, &error.to_string()),
     }
 }

@@ -32,7 +32,7 @@ pub(crate) use provider::{CircuitBreakerTable, ProviderTable};
 pub(crate) use proxy_ref::ProxyRef;
 pub(crate) use route::{ChallengeTable, RouteTable};
 pub(crate) use secret_ref::SecretRef;
-pub(crate) use site::SiteTable;
+pub(crate) use site::{ReadinessPart, SiteTable};
 pub(crate) use store::{StoreKind, StoreTable};
 
 /// The name of the table in `[routes]` that holds for every route without a table of its own.

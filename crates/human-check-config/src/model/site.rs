@@ -5,6 +5,19 @@ use serde::Deserialize;
 
 use crate::duration;
 
+/// A part that a process is not ready without.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReadinessPart {
+    /// An account of each route.
+    Accounts,
+    /// The attempt store.
+    AttemptStore,
+    /// The replay store.
+    ReplayStore,
+}
+
 /// The settings that all routes share.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -38,6 +51,10 @@ pub(crate) struct SiteTable {
     /// After how many refusals for one reason, without a token that passes, a warning says that the
     /// configuration may be wrong. 0 for never. Default 20.
     pub(crate) refusals_before_warning: Option<u32>,
+    /// The parts that this process is not ready without: `replay_store`, `attempt_store`,
+    /// `accounts`. Default: none.
+    #[serde(default)]
+    pub(crate) readiness: Vec<ReadinessPart>,
     /// The languages of refusals and the page script, the default first. Default: all that are known.
     pub(crate) languages: Option<Vec<String>>,
     /// Texts of refusals and the page script, by language and name.

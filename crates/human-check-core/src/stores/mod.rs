@@ -8,7 +8,7 @@ mod timeout_store;
 
 pub use digest_key::DigestKey;
 pub use memory_replay_store::MemoryReplayStore;
-pub use replay_store::{ClaimError, Claimed, ReplayStore, TokenId};
+pub use replay_store::{ClaimError, Claimed, ReplayStore, TokenId, probe_replay_store};
 #[cfg(feature = "tokio")]
 pub use timeout_store::TimeoutStore;
 #[cfg(feature = "tokio")]

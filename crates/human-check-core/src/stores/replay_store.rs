@@ -40,6 +40,28 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     async fn claim(&self, token: TokenId<'_>, ttl: Duration) -> Result<Claimed, ClaimError>;
 }
 
+/// Finds out whether a replay store works: it claims a token that no provider has issued, for ten
+/// seconds.
+///
+/// ```
+/// use human_check_core::{MemoryReplayStore, probe_replay_store};
+///
+/// # async fn example() {
+/// assert!(probe_replay_store(&MemoryReplayStore::new(100)).await.is_ok());
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`ClaimError`] if the claim fails.
+pub async fn probe_replay_store(store: &dyn ReplayStore) -> Result<(), ClaimError> {
+    static PROBE: Provider = Provider::new("human-check-probe", &[]);
+    // Of two probes with one number the second finds it claimed, and the store works all the same.
+    let id = crate::random::fraction().to_bits().to_le_bytes();
+    let token = TokenId::from_bytes(&PROBE, &id);
+    store.claim(token, Duration::from_secs(10)).await.map(drop)
+}
+
 /// The result of a claim: whether the token was claimed before.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use = "a claim whose result is ignored lets replays through"]

@@ -181,6 +181,18 @@ pub trait AttemptStore: fmt::Debug + Send + Sync + 'static {
     async fn clear(&self, key: &AttemptKey) -> Result<(), AttemptStoreError>;
 }
 
+/// Finds out whether an attempt store works: it counts one request under a key of its own. Returns
+/// whether the store has room for a new key.
+///
+/// # Errors
+///
+/// [`AttemptStoreError`] when the store cannot be reached.
+pub async fn probe_attempt_store(store: &dyn AttemptStore) -> Result<bool, AttemptStoreError> {
+    let key = AttemptKey::named(format!("human-check-probe:{:016x}", fastrand::u64(..)));
+    let count = store.add(&key, Duration::from_secs(10)).await?;
+    Ok(count != u32::MAX)
+}
+
 #[async_trait]
 impl<S: AttemptStore + ?Sized> AttemptStore for Arc<S> {
     async fn add(&self, key: &AttemptKey, window: Duration) -> Result<u32, AttemptStoreError> {

@@ -6,7 +6,7 @@ mod route_policy;
 mod trigger;
 
 pub(crate) use attempts::add_attempt;
-pub use attempts::{AttemptKey, AttemptStore, AttemptStoreError};
+pub use attempts::{AttemptKey, AttemptStore, AttemptStoreError, probe_attempt_store};
 pub use memory_attempt_store::MemoryAttemptStore;
 pub use route_policy::RoutePolicy;
 pub use trigger::{Signals, Trigger};

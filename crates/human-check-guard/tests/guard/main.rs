@@ -6,6 +6,7 @@ mod decision;
 mod every_option_passes;
 mod experiment;
 mod fake_account;
+mod health_endpoint;
 mod kept_form;
 mod options;
 mod page;
