@@ -31,6 +31,7 @@ mod log;
 mod metrics;
 mod missing_members;
 mod mutation;
+mod ops;
 mod replay;
 mod secret_leaks;
 #[path = "../../crates/human-check-redis/tests/redis/server.rs"]

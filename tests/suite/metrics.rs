@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use human_check_core::{
-    CheckError, CircuitBreakerPolicy, ClaimError, Claimed, Comparison, ComparisonSink, Health,
-    HumanCheck, HumanCheckExt, MemoryReplayStore, Provider, ReplayStore, Score, Secret, Submission,
-    TokenId,
+    CheckError, CircuitBreakerPolicy, ClaimError, Claimed, Comparison, ComparisonSink, EventSink,
+    ExperimentEvent, Health, HumanCheck, HumanCheckExt, MemoryReplayStore, Provider, ReplayStore,
+    Score, Secret, Submission, TokenId,
 };
 use human_check_guard::integration::SubmittedTokens;
 use human_check_guard::{
-    Account, AccountList, FallbackOn, Guard, RoutePolicy, ScriptProbe, Selection,
+    Account, AccountList, AttemptKey, AttemptStore, AttemptStoreError, Experiment, ExperimentArm,
+    FallbackOn, Guard, RoutePolicy, ScriptProbe, Selection, Trigger,
 };
 use human_check_http::{MockTransport, ProviderClient, Reply};
 use human_check_recaptcha::{RECAPTCHA_V3, RecaptchaV3};
@@ -250,23 +251,91 @@ async fn drive_selection() {
     }
 }
 
+/// Drops the events of an experiment.
+#[derive(Debug)]
+struct NoEvents;
+
+impl EventSink for NoEvents {
+    fn record(&self, _: ExperimentEvent) {}
+}
+
+/// Causes each metric of an experiment: a page is shown, and the experiment stops.
+fn drive_experiment() {
+    let (a, b) = (
+        Account::new("a", new(Scripted::human())),
+        Account::new("b", old(Scripted::human())),
+    );
+    let arms = [
+        ExperimentArm::new(a.clone(), 0.5),
+        ExperimentArm::new(b, 0.5),
+    ];
+    let experiment = Experiment::new("e", arms, NoEvents).unwrap();
+    let switch = experiment.switch().clone();
+    let selection = Selection::new(AccountList::new(a)).with_experiment(experiment);
+    let guard = Guard::builder_for(selection)
+        .build(RoutePolicy::fail_closed("signup"))
+        .unwrap();
+    let (parts, ()) = http::Request::get("/").body(()).unwrap().into_parts();
+    let _selected = guard.select(&human_check_axum::Head(&parts));
+    switch.stop();
+    let _selected = guard.select(&human_check_axum::Head(&parts));
+}
+
+/// An attempt store whose server is down.
+#[derive(Debug)]
+struct NoAttempts;
+
+#[human_check_core::adapter::async_trait]
+impl AttemptStore for NoAttempts {
+    async fn add(&self, _: &AttemptKey, _: Duration) -> Result<u32, AttemptStoreError> {
+        Err(AttemptStoreError::new("not connected"))
+    }
+
+    async fn count(&self, _: &AttemptKey) -> Result<u32, AttemptStoreError> {
+        Err(AttemptStoreError::new("not connected"))
+    }
+
+    async fn clear(&self, _: &AttemptKey) -> Result<(), AttemptStoreError> {
+        Err(AttemptStoreError::new("not connected"))
+    }
+}
+
+/// Decides on a route whose trigger cannot count.
+async fn drive_trigger() {
+    let store = std::sync::Arc::new(NoAttempts);
+    let trigger = Trigger::after_requests(store, 1, Duration::from_secs(60))
+        .keyed_by(|_| Some(AttemptKey::named("one")));
+    let guard = Guard::builder(new(Scripted::human()))
+        .build(RoutePolicy::fail_closed("signup").with_trigger(trigger))
+        .unwrap();
+    let (parts, ()) = http::Request::post("/").body(()).unwrap().into_parts();
+    let inspected = guard.inspect(&human_check_axum::Head(&parts));
+    let _decision = inspected
+        .with_tokens(SubmittedTokens::none())
+        .decide()
+        .await;
+}
+
+/// Causes each metric. It needs a paused clock.
+pub(crate) async fn drive_all() {
+    drive_combinators().await;
+    drive_selection().await;
+    drive_experiment();
+    drive_trigger().await;
+    for reply in [
+        r#"{"success":true,"score":0.9,"action":"a"}"#,
+        r#"{"success":true,"score":0.1,"action":"a"}"#,
+    ] {
+        decide(recaptcha(200, reply), 1).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_metric_of_the_page_is_served_and_no_other() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     let _local = metrics::set_default_local_recorder(&recorder);
-    drive_combinators().await;
-    drive_selection().await;
-    decide(
-        recaptcha(200, r#"{"success":true,"score":0.9,"action":"a"}"#),
-        1,
-    )
-    .await;
-    decide(
-        recaptcha(200, r#"{"success":true,"score":0.1,"action":"a"}"#),
-        1,
-    )
-    .await;
+    drive_all().await;
     let (served, documented) = (scraped(&handle.render()), documented());
     let missing: Vec<_> = documented.difference(&served).collect();
     let unknown: Vec<_> = served.difference(&documented).collect();

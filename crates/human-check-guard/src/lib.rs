@@ -7,6 +7,7 @@ mod builder;
 mod challenge_endpoint;
 mod clearance;
 mod client_address;
+mod counter;
 mod decision;
 mod experiment;
 mod guard;

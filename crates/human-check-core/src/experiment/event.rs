@@ -76,6 +76,20 @@ pub enum FunnelStep {
     Label(Arc<str>),
 }
 
+impl FunnelStep {
+    /// Returns the name, for metrics: `shown`, `loaded`, `solved`, `judged`, `completed` or `labelled`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Shown { .. } => "shown",
+            Self::Loaded { .. } => "loaded",
+            Self::Solved { .. } => "solved",
+            Self::Judged { .. } => "judged",
+            Self::Completed => "completed",
+            Self::Label(_) => "labelled",
+        }
+    }
+}
+
 /// A receiver of the events of an experiment, such as a file.
 ///
 /// Clones of an [`Arc`] share one receiver.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::policy::add_attempt;
+use crate::policy::{add_attempt, uncounted};
 use crate::{AttemptKey, AttemptStore};
 
 /// The limit on the challenges that one address fetches, and the store that counts them.
@@ -21,6 +21,7 @@ impl Rate {
         match add_attempt(&*self.attempts, key, self.window).await {
             Ok(count) => count,
             Err(error) => {
+                uncounted("challenge");
                 tracing::warn!(
                     target: "human_check_guard",
                     error = &error as &dyn std::error::Error,

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use crate::clearance::Clearance;
 use crate::experiment::Carried;
 use crate::judges::Judge;
+use crate::policy::uncounted;
 use crate::selected::Selected;
 use crate::selection::{FallbackOn, NameDigest, Outcome, SINGLE_USE_TTL, Why, report_offer};
 use crate::snapshot::Snapshot;
@@ -109,6 +110,7 @@ pub(crate) async fn cleared(
             Ok(Ok(_)) => {}
             failed => {
                 let error = failed.ok().and_then(Result::err);
+                uncounted("clearance");
                 tracing::warn!(
                     target: "human_check_guard",
                     route = guard.policy().name(),

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use human_check_core::{
@@ -8,6 +9,7 @@ use human_check_core::{
 
 use super::receipt::hex;
 
+use crate::counter::{count, set};
 use crate::selection::{NameDigest, OfferKeys, UsedOffers, fill_random, name_digest};
 use crate::{Account, RequestHead};
 
@@ -66,6 +68,8 @@ struct Inner {
     until: Option<SystemTime>,
     sink: Arc<dyn EventSink>,
     switch: ExperimentSwitch,
+    /// Whether the gauge says that it has stopped.
+    is_told: Arc<AtomicBool>,
     cookie: bool,
     consent: bool,
     max_share: Option<f64>,
@@ -177,6 +181,7 @@ impl Experiment {
             until: None,
             sink: Arc::new(sink),
             switch: ExperimentSwitch::default(),
+            is_told: Arc::default(),
             cookie: true,
             consent: false,
             max_share: None,
@@ -335,6 +340,14 @@ impl Experiment {
         ExperimentHead::read(&self.0.digest, segment, keys, head)
     }
 
+    /// Sets the gauge when the switch has changed.
+    fn tell_stop(&self) {
+        let is_stopped = self.0.switch.is_stopped();
+        if is_stopped && !self.0.is_told.swap(true, Ordering::Relaxed) {
+            set!("human_check_experiment_stopped", 1.0, "experiment" => &*self.0.name);
+        }
+    }
+
     /// Returns whether visitors take part now, and in which step of the ramp.
     fn step_at(&self, now: SystemTime) -> Option<usize> {
         let inner = &self.0;
@@ -422,6 +435,7 @@ impl Experiment {
         keys: &OfferKeys,
         now: SystemTime,
     ) -> Option<Assigned> {
+        self.tell_stop();
         let step = self.step_at(now)?;
         let head = head.said()?;
         if let Some(carried) = &head.carried {
@@ -508,6 +522,10 @@ impl Experiment {
 
     /// Records what happened to a visitor.
     pub(crate) fn record(&self, receipt: &ExperimentReceipt, step: FunnelStep, at: SystemTime) {
+        count!(
+            "human_check_experiment_steps_total",
+            "experiment" => &*self.0.name, "arm" => &*receipt.assignment.arm, "step" => step.as_str(),
+        );
         self.0.sink.record(ExperimentEvent {
             at,
             receipt: receipt.receipt,

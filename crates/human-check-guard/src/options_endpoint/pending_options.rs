@@ -8,7 +8,7 @@ use super::note::Note;
 use super::{REPORT_WINDOW, REPORTS};
 use crate::experiment::ExperimentHead;
 use crate::page::LanguageIndex;
-use crate::policy::add_attempt;
+use crate::policy::{add_attempt, uncounted};
 use crate::selected::Selected;
 use crate::selection::Why;
 use crate::snapshot::Snapshot;
@@ -139,6 +139,7 @@ impl PendingOptions {
         // A store that fails counts nothing, so that no report counts.
         let reports = add_attempt(&*self.attempts, &key, REPORT_WINDOW)
             .await
+            .inspect_err(|_| uncounted("report"))
             .ok()?;
         if reports > REPORTS || !selection.report_limit.admit() {
             return None;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::counter::count;
+
 /// The key under which attempts are counted: a client's address, an account, or both.
 ///
 /// [`MemoryAttemptStore`](crate::MemoryAttemptStore) keeps only a keyed digest of it, and `Debug` does not show it.
@@ -110,6 +112,11 @@ pub(crate) async fn add_attempt(
         return Ok(u32::MAX);
     }
     store.add(key, window).await
+}
+
+/// Counts that an attempt store could not count, and what for.
+pub(crate) fn uncounted(usage: &'static str) {
+    count!("human_check_attempt_store_unavailable_total", "use" => usage);
 }
 
 impl fmt::Debug for AttemptKey {

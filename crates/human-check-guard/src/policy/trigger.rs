@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use human_check_core::ConfigError;
 
-use super::attempts::add_attempt;
+use super::attempts::{add_attempt, uncounted};
 use crate::{AttemptKey, AttemptStore};
 
 /// What a guard knows about a request without a token. [`Trigger::when`] receives it.
@@ -270,6 +270,7 @@ impl Trigger {
                 match counted {
                     Ok(count) => count >= *limit,
                     Err(error) => {
+                        uncounted("trigger");
                         tracing::warn!(
                             target: "human_check_guard",
                             error = &error as &(dyn std::error::Error + 'static),

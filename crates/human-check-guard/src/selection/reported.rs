@@ -4,24 +4,7 @@
 use human_check_core::Health;
 
 use super::why::Why;
-
-macro_rules! count {
-    ($name:literal, $($label:literal => $value:expr),* $(,)?) => {{
-        #[cfg(feature = "metrics")]
-        metrics::counter!($name, $($label => String::from($value)),*).increment(1);
-        #[cfg(not(feature = "metrics"))]
-        { $(let _ = $value;)* }
-    }};
-}
-
-macro_rules! set {
-    ($name:literal, $number:expr, $($label:literal => $value:expr),* $(,)?) => {{
-        #[cfg(feature = "metrics")]
-        metrics::gauge!($name, $($label => String::from($value)),*).set($number);
-        #[cfg(not(feature = "metrics"))]
-        { let _: f64 = $number; $(let _ = $value;)* }
-    }};
-}
+use crate::counter::{count, set};
 
 /// Counts an offer by what became of it: `made`, `accepted`, or the reason why it counts as none.
 pub(crate) fn offer(route: &str, why: &'static str, result: &'static str) {
