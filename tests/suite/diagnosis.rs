@@ -8,7 +8,7 @@ use crate::tls;
 
 /// Examines a configuration whose Turnstile is at `base` and whose stores are on the server `url`.
 async fn diagnose(base: &str, url: &str) -> Diagnosis {
-    deployment(base, url, "").diagnose().await.unwrap()
+    deployment(base, url, "").diagnose().await
 }
 
 fn deployment(base: &str, url: &str, site: &str) -> Deployment {
@@ -144,9 +144,8 @@ async fn a_process_is_ready_without_its_store_unless_the_file_names_it() {
     server.kill();
     let response = named.health_endpoint().ready().await;
     assert_eq!(response.status, 503);
-    assert!(response.body.contains("replay_store"), "{}", response.body);
-    // The address of the server is not for everyone.
-    assert!(!response.body.contains("127.0.0.1"), "{}", response.body);
+    // Which part fails is not for everyone.
+    assert_eq!(response.body, r#"{"status":"not-ready"}"#);
     assert_eq!(other.health_endpoint().ready().await.status, 200);
     assert!(emulator.requests().is_empty(), "no provider is called");
 }

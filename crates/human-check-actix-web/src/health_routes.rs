@@ -23,14 +23,18 @@ use crate::error::send;
 pub fn health_routes(endpoint: HealthEndpoint) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
         let ready = endpoint.clone();
-        let live = web::get().to(move || {
+        let live = move || {
             let endpoint = endpoint.clone();
             async move { send(&endpoint.live()) }
-        });
-        let ready = web::get().to(move || {
+        };
+        let ready = move || {
             let endpoint = ready.clone();
             async move { send(&endpoint.ready().await) }
-        });
-        config.route("/healthz", live).route("/readyz", ready);
+        };
+        config
+            .route("/healthz", web::get().to(live.clone()))
+            .route("/healthz", web::head().to(live))
+            .route("/readyz", web::get().to(ready.clone()))
+            .route("/readyz", web::head().to(ready));
     }
 }

@@ -20,7 +20,7 @@ const WRONG: u8 = 3;
 /// [`io::Error`] of the output.
 pub(crate) async fn run(out: &mut impl Write, file: &Path, as_json: bool) -> io::Result<u8> {
     let diagnosis = match Deployment::builder().with_dry_run().load(file) {
-        Ok(deployment) => deployment.diagnose().await,
+        Ok(deployment) => Ok(deployment.diagnose().await),
         Err(error) => Err(error),
     };
     match diagnosis {
@@ -94,10 +94,11 @@ fn print(out: &mut impl Write, diagnosis: &Diagnosis) -> io::Result<()> {
             .count()
     };
     let (wrong, warnings) = (count(Level::Wrong), count(Level::Warning));
-    match (wrong, warnings) {
-        (0, 0) => writeln!(out, "all is fine"),
-        (wrong, warnings) => writeln!(out, "{wrong} wrong, {warnings} with a warning"),
-    }
+    let unknown = count(Level::Unknown);
+    writeln!(
+        out,
+        "{wrong} wrong, {warnings} with a warning, {unknown} that cannot be told from here"
+    )
 }
 
 fn exit_code(level: Level) -> u8 {

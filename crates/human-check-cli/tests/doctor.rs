@@ -50,7 +50,7 @@ async fn each_level_has_its_exit_code_and_the_json_says_the_same() {
     std::fs::write(&secret, "0x4AAAAAAACANARYCANARYCANARYCANARY0").unwrap();
     let (code, out, _) = doctor(&file, &[]);
     assert_eq!(code, 3, "{out}");
-    assert!(out.contains("the provider refuses our settings"), "{out}");
+    assert!(out.contains("the provider refuses it (secret)"), "{out}");
     assert!(!out.contains("CANARY"), "{out}");
     let (code, out, _) = doctor(&file, &["--json"]);
     let json: Value = serde_json::from_str(&out).unwrap();

@@ -56,6 +56,15 @@ impl HumanCheck for PreviousSecret {
     }
 
     async fn probe_health(&self) -> Health {
-        self.check.probe_health().await
+        match self.check.probe_health().await {
+            // Visitors pass by the previous one.
+            Health::Misconfigured(reason) if WRONG_SECRET.contains(&reason) => {
+                match self.previous.probe_health().await {
+                    Health::Misconfigured(_) => Health::Misconfigured(reason),
+                    health => health,
+                }
+            }
+            health => health,
+        }
     }
 }

@@ -321,16 +321,17 @@ impl Guard {
         selected
     }
 
-    /// Returns whether an account of the default list works: whether not all of them are down by health
-    /// probes. It calls no provider, and has the accounts that are down probed as a request would.
+    /// Returns whether an account of the default list works: whether not all of them are down, by health
+    /// probes or by force. It has the accounts that are down probed, as a request would.
     pub fn has_working_account(&self) -> bool {
         let guard = self.snapshot();
-        let snapshot = &guard.current;
-        // A process without requests would never find out that an account works again.
-        let _ = snapshot
-            .judges()
-            .select(0, snapshot.site().selection.fallback_on);
-        !snapshot.judges().are_all_down(0)
+        let judges = guard.current.judges();
+        let are_down = judges.are_all_down(0);
+        if are_down {
+            // A process without requests would never find out that one works again.
+            judges.recover(0);
+        }
+        !are_down
     }
 
     /// Records that a visitor of an experiment has done what they came for, such as a sign-up. The first

@@ -295,6 +295,13 @@ impl Judges {
         judges.all(|judge| judge.account.is_down())
     }
 
+    /// Has the accounts of a list that are down probed.
+    pub(crate) fn recover(&self, list: usize) {
+        for judge in &self.all[self.lists[list].clone()] {
+            judge.account.health().recover();
+        }
+    }
+
     /// Returns the account that a new visitor meets, and why: the first of the list that works and
     /// whose script can be loaded, or else the first that works. `None` if none works.
     pub(crate) fn select(&self, list: usize, on: FallbackOn) -> Option<(usize, Why)> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use human_check_core::adapter::junk_submission;
 use human_check_core::{
     Capabilities, CheckError, ConfigError, DetailValue, ErrorKind, FactKind, Facts, Health,
-    HumanCheck, Provider, Secret, Submission, Verdict,
+    HumanCheck, Provider, Reason, Secret, Submission, Verdict,
 };
 use human_check_http::adapter::{CallOutcome, ResendPolicy, VerifyCall};
 use human_check_http::{Endpoint, ProviderClient, Reply, Request};
@@ -325,6 +325,10 @@ impl HumanCheck for RecaptchaEnterprise {
             client: self.client.for_health_probe(),
             ..self.clone()
         };
-        Health::of(&probe.check(&junk_submission(&self.provider, "")).await)
+        match probe.check(&junk_submission(&self.provider, "")).await {
+            // The provider itself says so of tokens that it has not issued.
+            Ok(Verdict::NotHuman(refusal)) if refusal.reason() == Reason::Malformed => Health::Up,
+            outcome => Health::of(&outcome),
+        }
     }
 }

@@ -49,7 +49,12 @@ impl RedisServer {
         Ok(report)
     }
 
-    async fn report(&self) -> Result<ServerReport, RedisStoreError> {
+    /// Returns what [`inspect`](Self::inspect) returns, and logs nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`inspect`](Self::inspect).
+    pub async fn report(&self) -> Result<ServerReport, RedisStoreError> {
         let mut info = Cmd::new();
         info.arg("INFO");
         let info = match self.query(&info).await? {

@@ -138,12 +138,26 @@ impl Composer<'_> {
         name: &str,
         calls: &Calls,
     ) -> Result<AccountExamination, ConfigError> {
-        let account = self.adapter(model, &Role::Primary, name, EXAMINATION)?;
+        let table = &model.providers[name];
+        let with_secret = |of: &dyn Fn(&mut ProviderTable)| {
+            let mut model = model.clone();
+            model.providers.entry(name.to_owned()).and_modify(of);
+            self.adapter(&model, &Role::Primary, name, EXAMINATION)
+        };
+        let has_previous = table.previous_secret.is_some() && !table.kind.is_self_hosted();
+        let previous =
+            has_previous.then(|| with_secret(&|table| table.secret = table.previous_secret.take()));
+        let account = with_secret(&|table| {
+            if has_previous {
+                table.previous_secret = None;
+            }
+        })?;
         let script = self.script_url(account.widget.as_ref());
         Ok(AccountExamination {
             name: name.to_owned(),
-            kind: model.providers[name].kind,
+            kind: table.kind,
             check: account.check,
+            previous: previous.transpose()?.map(|account| account.check),
             script: script.map(|script| Box::new(script) as Box<dyn ScriptProbe>),
             calls: calls.clone(),
             has_proxy: model.check.proxy.is_some(),

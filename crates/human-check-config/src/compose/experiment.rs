@@ -107,14 +107,7 @@ impl Composer<'_> {
         let file = self.context.directory.join(&table.file);
         let next = self.experiments.prepare(ExperimentSetup {
             plan,
-            state_file: match &table.state_file {
-                Some(state) => self.context.directory.join(state),
-                None => {
-                    let mut name = file.clone().into_os_string();
-                    name.push(".state");
-                    name.into()
-                }
-            },
+            state_file: table.state_file(self.context.directory),
             file,
             digest: digest(model, &names),
             guardrail: table

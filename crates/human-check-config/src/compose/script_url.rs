@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use human_check_core::{Health, Provider};
 use human_check_guard::ScriptProbe;
-use human_check_http::{Endpoint, ProviderClient, Request};
+use human_check_http::{Endpoint, ProviderClient, Reply, Request};
 
 /// The script of a widget, which pages load from the provider.
 #[derive(Debug)]
@@ -18,11 +18,15 @@ impl ScriptProbe for ScriptUrl {
         let client = self.client.for_health_probe();
         let request = Request::get(&self.endpoint);
         let read = client
-            .call(&SCRIPT, request, &[], |reply| Ok(reply.status()))
+            .call(&SCRIPT, request, &[], |reply| {
+                Ok((reply.status(), is_page(reply)))
+            })
             .await;
         match read {
-            Ok(200..=399) => Health::Up,
-            Ok(500..=599) => Health::Down("server-error"),
+            // Such as that of a network which wants a login.
+            Ok((200, true)) => Health::Inconclusive("no-script"),
+            Ok((200..=399, _)) => Health::Up,
+            Ok((500..=599, _)) => Health::Down("server-error"),
             Ok(_) => Health::Inconclusive("unexpected-status"),
             // It is being sent.
             Err(error) if error.reason() == "reply-too-large" => Health::Up,
@@ -35,9 +39,15 @@ impl ScriptProbe for ScriptUrl {
     }
 }
 
+/// Returns whether a reply is a page of HTML, and so no script.
+fn is_page(reply: &Reply) -> bool {
+    let content_type = reply.headers().get("content-type");
+    content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+}
+
 #[cfg(test)]
 mod tests {
-    use human_check_http::{MockTransport, Reply, SendError, SendErrorKind};
+    use human_check_http::{MockTransport, SendError, SendErrorKind};
 
     use super::*;
 

@@ -14,6 +14,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use human_check_core::{Clock, ConfigError, HumanCheck, Provider, SteadyClock};
 use human_check_guard::{ChallengeEndpoint, Guard, HealthEndpoint, OptionsEndpoint};
@@ -21,7 +22,7 @@ use human_check_http::ProviderClient;
 
 use crate::compose::Composer;
 use crate::context::Context;
-use crate::diagnosis::{AccountExamination, Calls, Diagnosis, Finding, RecordFiles, examine_files};
+use crate::diagnosis::{AccountExamination, Calls, Diagnosis, Finding, WrittenFile, examine_files};
 use crate::issuer::Issuer;
 use crate::model::{ANY_ROUTE, ReadinessPart};
 use crate::registered::Registered;
@@ -34,6 +35,9 @@ use snapshot::{Now, Snapshot};
 
 pub use builder::DeploymentBuilder;
 pub use watch::Watch;
+
+/// How long an examination waits for the file system.
+const FILES_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Everything that a configuration describes: the check, and a guard for each route.
 ///
@@ -252,11 +256,13 @@ impl Deployment {
         let read = lock(&inner.read);
         for part in &read.snapshot.model.site.readiness {
             endpoint = match part {
-                ReadinessPart::Accounts => lock(&inner.guards)
-                    .values()
-                    .fold(endpoint, |endpoint, guard| {
-                        endpoint.with_guard(guard.clone())
-                    }),
+                ReadinessPart::Accounts => {
+                    let deployment = self.clone();
+                    endpoint.with_guards(move || {
+                        let guards = lock(&deployment.0.guards);
+                        guards.values().cloned().collect()
+                    })
+                }
                 ReadinessPart::AttemptStore => {
                     endpoint.with_attempt_store(Arc::clone(&inner.stores.attempts))
                 }
@@ -308,56 +314,80 @@ impl Deployment {
 
     /// Examines what the configuration in force depends on, from this machine, and returns what was
     /// found: of each account with a role the name server, the connection, the secret, the clock and
-    /// the script of its widget; of each store the server and one claim; and whether the files of
-    /// records can be written.
+    /// the script of its widget; of each store the server and a claim; and whether the files that it
+    /// writes can be written.
     ///
-    /// Each provider is called once, with a token that it has not issued, and its script is requested
-    /// once. The calls are not counted as checks, and no circuit breaker learns of them. A provider may
-    /// bill the call. It takes at most about ten seconds. Dropping the future ends the calls.
+    /// The files of secrets are read again, so the secrets are those that a restart would have. Each
+    /// provider is called once, with a token that it has not issued, and its script is requested once.
+    /// A provider may bill the call. The calls are not counted as checks, apart from those of adapters
+    /// that the program registered in code, and no circuit breaker learns of them. It takes at most
+    /// about twelve seconds. Dropping the future ends the calls.
     ///
-    /// For a command or a page of the operator. [`health_endpoint`](Self::health_endpoint) is for load
-    /// balancers.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] when an account can no longer be built, for example because the file of its
-    /// secret is gone.
-    pub async fn diagnose(&self) -> Result<Diagnosis, ConfigError> {
-        let (accounts, files) = self.prepare_diagnosis()?;
-        let warnings = self.warnings();
-        let mut findings: Vec<Finding> = match warnings.as_slice() {
-            [] => vec![Finding::fine(
-                "configuration",
-                "settings",
-                "nothing is wrong with it",
-            )],
-            warnings => warnings
-                .iter()
-                .map(|text| Finding::of_warning(text))
-                .collect(),
-        };
-        let accounts =
-            futures_util::future::join_all(accounts.into_iter().map(AccountExamination::run));
-        let (accounts, stores) = tokio::join!(accounts, self.0.stores.examine());
+    /// For a command or a page of the operator, inside of a tokio runtime.
+    /// [`health_endpoint`](Self::health_endpoint) is for load balancers.
+    pub async fn diagnose(&self) -> Diagnosis {
+        let deployment = self.clone();
+        // It reads files.
+        let prepared = tokio::task::spawn_blocking(move || deployment.prepare_diagnosis()).await;
+        let (mut findings, accounts, files) = prepared.unwrap_or_else(|error| {
+            let text = format!("it cannot be examined ({error})");
+            let finding = Finding::wrong("configuration", "settings", text, "look in the log");
+            (vec![finding], Vec::new(), Vec::new())
+        });
+        let accounts = accounts.into_iter().map(AccountExamination::run);
+        let accounts = futures_util::future::join_all(accounts);
+        let files = tokio::task::spawn_blocking(move || examine_files(&files));
+        let (accounts, stores, files) = tokio::join!(
+            accounts,
+            self.0.stores.examine(),
+            tokio::time::timeout(FILES_TIMEOUT, files)
+        );
         findings.extend(accounts.into_iter().flatten());
         findings.extend(stores);
-        findings.extend(examine_files(&files));
-        Ok(Diagnosis { findings })
+        match files {
+            Ok(Ok(files)) => findings.extend(files),
+            _ => findings.push(Finding::wrong(
+                "files",
+                "writable",
+                "the file system does not reply",
+                "look at the disk, or the server, that the files of records are on",
+            )),
+        }
+        Diagnosis { findings }
     }
 
-    /// Builds all accounts that have a role once more, with a client whose calls are observed, and
-    /// returns them with the files of records.
-    fn prepare_diagnosis(&self) -> Result<(Vec<AccountExamination>, RecordFiles), ConfigError> {
+    /// Builds all accounts that have a role once more, with clients whose calls are observed, and returns
+    /// them with the files that are written. The findings are those about the configuration.
+    fn prepare_diagnosis(&self) -> (Vec<Finding>, Vec<AccountExamination>, Vec<WrittenFile>) {
         let inner = &self.0;
         let read = lock(&inner.read);
         let model = &read.snapshot.model;
-        let document = inner.source.document(&read.text)?;
+        let warnings = read.snapshot.warnings.iter();
+        let mut findings: Vec<Finding> = warnings.map(|text| Finding::of_warning(text)).collect();
+        let is_stale =
+            inner.source.text().is_ok_and(|text| text != read.text) || read.secrets.have_changed();
+        if is_stale {
+            findings.push(Finding::warning(
+                "configuration",
+                "settings",
+                "its files have changed and are not in force",
+                "look in the log for why the reload was refused, or restart the program",
+            ));
+        }
+        let document = match inner.source.document(&read.text) {
+            Ok(document) => document,
+            Err(error) => {
+                findings.push(Finding::of_error("configuration", &error));
+                return (findings, Vec::new(), Vec::new());
+            }
+        };
         let secrets = SecretFiles::default();
         let context = inner.context(&document, &secrets);
         let mut names = model.accounts();
         names.sort_unstable();
         names.dedup();
-        let accounts = names.into_iter().map(|name| {
+        let mut accounts = Vec::new();
+        for name in names {
             let calls = Calls::default();
             let client = inner.client.map_transport(|transport| calls.of(transport));
             let composer = Composer {
@@ -371,15 +401,38 @@ impl Deployment {
                 before: None,
                 now: SteadyClock::system().now(),
             };
-            composer.examination(model, name, &calls)
-        });
-        let accounts = accounts.collect::<Result<Vec<_>, _>>()?;
-        let shadow = model.check.shadow.iter();
-        let shadow = shadow.map(|table| ("check.shadow", context.directory.join(&table.file)));
-        let experiment = model.experiment.iter();
-        let experiment =
-            experiment.map(|table| ("experiment", context.directory.join(&table.file)));
-        Ok((accounts, shadow.chain(experiment).collect()))
+            match composer.examination(model, name, &calls) {
+                Ok(account) => accounts.push(account),
+                Err(error) => {
+                    findings.push(Finding::of_error(&format!("providers.{name}"), &error));
+                }
+            }
+        }
+        if findings.is_empty() {
+            let text = "nothing is wrong with it";
+            findings.push(Finding::fine("configuration", "settings", text));
+        }
+        let mut files = Vec::new();
+        if let Some(shadow) = &model.check.shadow {
+            files.push(WrittenFile {
+                key: "check.shadow.file",
+                path: context.directory.join(&shadow.file),
+                stop_of: None,
+            });
+        }
+        if let Some(experiment) = &model.experiment {
+            files.push(WrittenFile {
+                key: "experiment.file",
+                path: context.directory.join(&experiment.file),
+                stop_of: None,
+            });
+            files.push(WrittenFile {
+                key: "experiment.state_file",
+                path: experiment.state_file(context.directory),
+                stop_of: Some(experiment.name.clone()),
+            });
+        }
+        (findings, accounts, files)
     }
 
     /// Locks and returns the configuration in force.

@@ -23,6 +23,11 @@ pub(crate) fn warnings(model: &Model, secrets: &[String]) -> Vec<String> {
         let account = format!("providers.{name}");
         all.extend(of_account(&account, table, model));
         all.extend(of_hosts(&account, table.hostnames.as_deref()));
+        if table.force_down {
+            all.push(format!(
+                "{account}: force_down = true, so no visitor meets it; remove it after the outage"
+            ));
+        }
     }
     for (name, route) in &model.routes {
         let path = format!("routes.{name}");

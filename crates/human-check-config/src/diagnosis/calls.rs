@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
-use human_check_http::{Endpoint, Reply, Request, SendError, SendErrorKind, Transport};
+use human_check_http::{Endpoint, Proxy, Reply, Request, SendError, SendErrorKind, Transport};
 
 /// The calls that one examination makes.
 #[derive(Clone, Debug, Default)]
@@ -14,9 +14,14 @@ pub(crate) struct Calls(Arc<Mutex<Vec<Call>>>);
 pub(super) struct Call {
     pub(super) host: String,
     pub(super) port: u16,
+    /// Whether the host is an address, which no name server is asked for.
+    pub(super) is_address: bool,
     /// Whether the call is encrypted.
     pub(super) is_tls: bool,
-    pub(super) ended: Result<Replied, Failed>,
+    /// Whether the host is beyond this machine, so that a proxy serves it.
+    pub(super) is_remote: bool,
+    /// `None` until it ends, and for one that was given up.
+    pub(super) ended: Option<Result<Replied, Failed>>,
 }
 
 /// A reply, without its body.
@@ -46,17 +51,13 @@ impl Calls {
         }
     }
 
-    /// Returns the calls so far. A call that was given up is none of them.
+    /// Returns the calls so far.
     pub(super) fn all(&self) -> Vec<Call> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lock().clone()
     }
 
-    fn add(&self, call: Call) {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.push(call);
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Call>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,6 +72,18 @@ pub(crate) struct Observed {
 impl Transport for Observed {
     async fn send(&self, request: &Request, max_bytes: usize) -> Result<Reply, SendError> {
         let url = request.endpoint().url();
+        let place = {
+            let mut calls = self.calls.lock();
+            calls.push(Call {
+                host: url.host_str().unwrap_or_default().to_owned(),
+                port: url.port_or_known_default().unwrap_or_default(),
+                is_address: url.domain().is_none(),
+                is_tls: url.scheme() == "https",
+                is_remote: Proxy::serves(url),
+                ended: None,
+            });
+            calls.len() - 1
+        };
         let (start, before) = (Instant::now(), SystemTime::now());
         let result = self.transport.send(request, max_bytes).await;
         let took = start.elapsed();
@@ -85,12 +98,7 @@ impl Transport for Observed {
                 cause: cause(error),
             }),
         };
-        self.calls.add(Call {
-            host: url.host_str().unwrap_or_default().to_owned(),
-            port: url.port_or_known_default().unwrap_or_default(),
-            is_tls: url.scheme() == "https",
-            ended,
-        });
+        self.calls.lock()[place].ended = Some(ended);
         result
     }
 
@@ -124,8 +132,8 @@ fn ahead(before: SystemTime, took: Duration, date: SystemTime) -> f64 {
 }
 
 /// Returns the innermost cause of an error.
-fn cause(error: &SendError) -> String {
-    let mut cause: &dyn Error = error;
+pub(super) fn cause(error: &dyn Error) -> String {
+    let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }

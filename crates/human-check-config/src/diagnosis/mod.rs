@@ -7,11 +7,12 @@ mod stores;
 
 use std::fmt;
 
+use human_check_core::ConfigError;
 use serde::Serialize;
 
 pub(crate) use accounts::AccountExamination;
 pub(crate) use calls::Calls;
-pub(crate) use files::{RecordFiles, examine_files};
+pub(crate) use files::{WrittenFile, examine_files};
 #[cfg(feature = "redis")]
 pub(crate) use stores::examine_server;
 pub(crate) use stores::{examine_claim, examine_count, examine_memory};
@@ -30,8 +31,8 @@ pub struct Diagnosis {
 pub struct Finding {
     /// The part, by the table that configures it, such as `providers.turnstile`.
     pub part: String,
-    /// What was examined: `settings`, `dns`, `reachable`, `secret`, `clock`, `script`, `server`,
-    /// `memory`, `claim` or `writable`.
+    /// What was examined: `settings`, `dns`, `reachable`, `secret`, `previous-secret`, `site-key`,
+    /// `clock`, `script`, `server`, `memory`, `claim` or `writable`.
     pub check: &'static str,
     /// How grave it is.
     pub level: Level,
@@ -89,6 +90,12 @@ impl Finding {
             .unwrap_or(("configuration", warning));
         let (text, remedy) = text.split_once("; ").unwrap_or((text, ""));
         Self::new(part, "settings", Level::Warning, text, remedy)
+    }
+
+    /// Returns the finding of a setting that cannot be used.
+    pub(crate) fn of_error(part: &str, error: &ConfigError) -> Self {
+        let text = format!("{} {}", error.field(), error.problem());
+        Self::new(part, "settings", Level::Wrong, text, error.remedy())
     }
 
     pub(crate) fn unknown(part: &str, check: &'static str, text: impl Into<String>) -> Self {

@@ -4,17 +4,30 @@ use human_check_core::{ReplayStore, probe_replay_store};
 use human_check_guard::{AttemptStore, probe_attempt_store};
 
 use super::Finding;
+use super::calls::cause;
 
 /// From which time on a store is slow: a visitor waits for one call or two.
 const SLOW: Duration = Duration::from_millis(50);
 
-/// Claims a token that no provider has issued.
+/// Claims a token that no provider has issued, twice.
 pub(crate) async fn examine_claim(store: &dyn ReplayStore) -> Finding {
     let start = Instant::now();
     let part = "replay_store";
     match probe_replay_store(store).await {
         Ok(()) => worked(part, start.elapsed()),
-        Err(error) => failed(part, error.reason()),
+        Err(error) if error.reason() == "claims-twice" => Finding::wrong(
+            part,
+            "claim",
+            "it lets one token be claimed twice, so used tokens pass again",
+            "use one server that keeps what it is told, and no balancer over several",
+        ),
+        Err(error) if error.reason() == "claimed-before" => Finding::wrong(
+            part,
+            "claim",
+            "a token that was never claimed counts as claimed, so all visitors are refused",
+            "look at what else writes into the store",
+        ),
+        Err(error) => failed(part, &format!("{}: {}", error.reason(), cause(&error))),
     }
 }
 
@@ -30,12 +43,13 @@ pub(crate) async fn examine_count(store: &dyn AttemptStore) -> Finding {
             "it has no room for another address, so all new addresses are challenged",
             "raise its capacity, or find out who sends from so many addresses",
         ),
-        Err(error) => failed(part, &error.to_string()),
+        Err(error) => failed(part, &cause(&error)),
     }
 }
 
 fn worked(part: &str, took: Duration) -> Finding {
-    let text = format!("it did its work in {:.1} ms", took.as_secs_f64() * 1_000.0);
+    let milliseconds = took.as_secs_f64() * 1_000.0;
+    let text = format!("it did its work in {milliseconds:.1} ms");
     match took >= SLOW {
         true => Finding::warning(
             part,
@@ -47,11 +61,11 @@ fn worked(part: &str, took: Duration) -> Finding {
     }
 }
 
-fn failed(part: &str, reason: &str) -> Finding {
+fn failed(part: &str, cause: &str) -> Finding {
     Finding::wrong(
         part,
         "claim",
-        format!("it fails ({reason})"),
+        format!("it fails ({cause})"),
         "see docs/how-to/multi-node.md#when-the-server-fails",
     )
 }
@@ -71,39 +85,42 @@ pub(crate) async fn examine_server(
     part: &str,
     server: &human_check_redis::RedisServer,
 ) -> Vec<Finding> {
-    let report = match server.inspect().await {
+    use human_check_redis::ServerWarning;
+
+    let address = server.address();
+    let report = match server.report().await {
         Ok(report) => report,
         Err(error) => {
-            return vec![Finding::wrong(
-                part,
-                "server",
-                format!("{} cannot be used ({})", server.address(), error.reason()),
-                "look at the server, at the URL and at the network between",
-            )];
+            let remedy = match error.reason() {
+                "store-auth" => "correct the user and the password in its URL",
+                _ => "look at the server, at its URL and at the network between",
+            };
+            let text = format!("{address} cannot be used ({error})");
+            return vec![Finding::wrong(part, "server", text, remedy)];
         }
     };
     let mut findings = Vec::new();
-    let version = report.version.as_deref().unwrap_or("of an unknown version");
-    findings.push(Finding::fine(
-        part,
-        "server",
-        format!("{} is version {version}", server.address()),
-    ));
-    if let Some((used, max)) = report.used_memory.zip(report.max_memory) {
-        let mib = |bytes: u64| bytes / (1 << 20);
-        findings.push(Finding::fine(
-            part,
-            "memory",
-            format!("{} of {} MiB are used", mib(used), mib(max)),
-        ));
-    }
     for warning in &report.warnings {
         let text = warning.to_string();
         let (text, remedy) = text.split_once("; ").unwrap_or((&text, ""));
+        let check = match warning {
+            ServerWarning::NearlyFull(..) => "memory",
+            _ => "server",
+        };
         findings.push(match warning.prevents_claims() {
-            true => Finding::wrong(part, "server", text, remedy),
-            false => Finding::warning(part, "server", text, remedy),
+            true => Finding::wrong(part, check, text, remedy),
+            false => Finding::warning(part, check, text, remedy),
         });
+    }
+    let has = |check: &str| findings.iter().any(|finding| finding.check == check);
+    let (has_server, has_memory) = (has("server"), has("memory"));
+    if let (false, Some(version)) = (has_server, &report.version) {
+        let text = format!("{address} is version {version}");
+        findings.push(Finding::fine(part, "server", text));
+    }
+    if let (false, Some((used, max))) = (has_memory, report.used_memory.zip(report.max_memory)) {
+        let text = format!("{} of {} MiB are used", used >> 20, max >> 20);
+        findings.push(Finding::fine(part, "memory", text));
     }
     findings
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -58,6 +59,18 @@ pub(crate) struct ExperimentTable {
 }
 
 impl ExperimentTable {
+    /// Returns the path of the state file.
+    pub(crate) fn state_file(&self, directory: &Path) -> PathBuf {
+        match &self.state_file {
+            Some(state) => directory.join(state),
+            None => {
+                let mut name = directory.join(&self.file).into_os_string();
+                name.push(".state");
+                name.into()
+            }
+        }
+    }
+
     /// Returns the account that visitors of its routes meet without the experiment.
     pub(crate) fn current<'m>(&'m self, model: &'m Model) -> &'m str {
         let first = self.routes.first().and_then(|name| model.routes.get(name));

@@ -7,8 +7,13 @@ use crate::{CheckError, ErrorKind, Provider, Reason, Submission, Verdict};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Health {
-    /// The provider judged the junk token.
+    /// The provider says that the junk token is human, so it judges nothing: its testing keys do that,
+    /// and so does a server that is not the provider.
+    AcceptsJunk,
+    /// The provider refused the junk token.
     Up,
+    /// The provider refused the junk token for a reason that the adapter does not know.
+    UpUnexplained,
     /// The provider could not be reached, did not reply in time, replied with a 5xx, or reported an
     /// outage. The text is the reason of the error, such as `timeout`.
     Down(&'static str),
@@ -21,13 +26,22 @@ pub enum Health {
 }
 
 impl Health {
+    /// Returns whether the provider returned a verdict, whatever it was.
+    pub fn is_up(self) -> bool {
+        matches!(self, Self::AcceptsJunk | Self::Up | Self::UpUnexplained)
+    }
+
     /// Returns what the outcome of a check of a junk token says about the provider.
     pub fn of(outcome: &Result<Verdict, CheckError>) -> Self {
         match outcome {
             Ok(Verdict::NotHuman(refusal)) if is_local(refusal.reason()) => {
                 Self::Inconclusive(refusal.reason().as_str())
             }
-            Ok(_) => Self::Up,
+            Ok(Verdict::NotHuman(refusal)) if refusal.reason() == Reason::Other => {
+                Self::UpUnexplained
+            }
+            Ok(Verdict::NotHuman(_)) => Self::Up,
+            Ok(Verdict::Human(_)) => Self::AcceptsJunk,
             // The check was not called, so the provider has said nothing.
             Err(error) if error.reason() == "circuit-open" => Self::Inconclusive("circuit-open"),
             Err(error) if error.kind() == ErrorKind::Unavailable => Self::Down(error.reason()),

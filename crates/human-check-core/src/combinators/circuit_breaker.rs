@@ -217,7 +217,7 @@ impl<C: HumanCheck> HumanCheck for CircuitBreaker<C> {
     /// becomes half-open.
     async fn probe_health(&self) -> Health {
         let health = self.check.probe_health().await;
-        if health == Health::Up {
+        if health.is_up() {
             lock(&self.state).half_open();
         }
         health

@@ -139,7 +139,7 @@ impl<A: HumanCheck, B: HumanCheck> HumanCheck for Failover<A, B> {
     /// Down only if both checks are: otherwise one of them can still decide.
     async fn probe_health(&self) -> Health {
         match self.first.probe_health().await {
-            Health::Up => Health::Up,
+            up if up.is_up() => up,
             first => match self.second.probe_health().await {
                 Health::Down(_) => first,
                 second => second,

@@ -41,7 +41,7 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
 }
 
 /// Finds out whether a replay store works: it claims a token that no provider has issued, for ten
-/// seconds.
+/// seconds, and claims it again, which must be a duplicate.
 ///
 /// ```
 /// use human_check_core::{MemoryReplayStore, probe_replay_store};
@@ -53,13 +53,20 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
 ///
 /// # Errors
 ///
-/// [`ClaimError`] if the claim fails.
+/// [`ClaimError`] if a claim fails, or has the other result: `claimed-before` or `claims-twice`.
 pub async fn probe_replay_store(store: &dyn ReplayStore) -> Result<(), ClaimError> {
     static PROBE: Provider = Provider::new("human-check-probe", &[]);
-    // Of two probes with one number the second finds it claimed, and the store works all the same.
-    let id = crate::random::fraction().to_bits().to_le_bytes();
-    let token = TokenId::from_bytes(&PROBE, &id);
-    store.claim(token, Duration::from_secs(10)).await.map(drop)
+    let random = || crate::random::fraction().to_bits().to_le_bytes();
+    let id = [random(), random()].concat();
+    let claim = async || {
+        let token = TokenId::from_bytes(&PROBE, &id);
+        store.claim(token, Duration::from_secs(10)).await
+    };
+    match (claim().await?, claim().await?) {
+        (Claimed::First, Claimed::Duplicate) => Ok(()),
+        (Claimed::Duplicate, _) => Err(ClaimError::new("claimed-before")),
+        (Claimed::First, Claimed::First) => Err(ClaimError::new("claims-twice")),
+    }
 }
 
 /// The result of a claim: whether the token was claimed before.

@@ -28,7 +28,7 @@ pub(crate) fn selected(route: &str, account: &str, why: Why) {
 /// Counts one health probe.
 pub(crate) fn probed(account: &str, health: Health, was_on_time: bool) {
     let (result, reason) = match health {
-        Health::Up => ("up", ""),
+        up if up.is_up() => ("up", ""),
         Health::Down(reason) if was_on_time => ("down", reason),
         Health::Down(_) => ("late", "own timers were late"),
         Health::Inconclusive(reason) => ("inconclusive", reason),

@@ -103,7 +103,7 @@ struct Script {
 impl Script {
     fn record(&mut self, probed: Health) {
         let speaks_against = match probed {
-            Health::Up => self.is_down,
+            up if up.is_up() => self.is_down,
             Health::Down(_) => !self.is_down,
             _ => return,
         };

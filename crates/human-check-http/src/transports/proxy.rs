@@ -68,7 +68,7 @@ impl Proxy {
     }
 
     /// Returns whether a connection to the host of `url` uses the proxy. One to this machine does not.
-    pub(crate) fn serves(url: &Url) -> bool {
+    pub fn serves(url: &Url) -> bool {
         match url.host() {
             Some(Host::Domain(name)) => name != "localhost",
             Some(Host::Ipv4(ip)) => !(ip.is_loopback() || ip.is_link_local()),

@@ -58,7 +58,7 @@ impl Pair {
 
     /// Returns whether both probes were judged.
     pub(super) fn succeeded(self) -> bool {
-        self.results == [Health::Up, Health::Up]
+        self.results.iter().all(|one| one.is_up())
     }
 
     /// Returns whether a probe failed.
