@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use human_check_core::{FunnelStep, ObservedOutcome, Submission};
+use tracing::Instrument;
 
 use crate::decision::judging::{self, Judged, Submitted, ValidOffer};
 use crate::decision::report::{self, Observed, Severity, decision_name};
@@ -221,8 +222,23 @@ impl Pending {
     /// Without a token the policy's trigger decides whether the request is refused with
     /// [`DenialReason::ChallengeRequired`]. The decision is logged and passed to the observers.
     ///
+    /// It runs in a span of tracing, `human_check.decision`, with the fields `route`, `decision`, `provider`
+    /// and `reason`.
+    ///
     /// Dropping the future stops waiting. The provider may have used up the token by then.
     pub async fn decide(self) -> Decision {
+        let span = tracing::info_span!(
+            target: "human_check_guard",
+            "human_check.decision",
+            route = self.inspected.responder.guard().policy().name(),
+            decision = tracing::field::Empty,
+            provider = tracing::field::Empty,
+            reason = tracing::field::Empty,
+        );
+        self.decide_in_span().instrument(span).await
+    }
+
+    async fn decide_in_span(self) -> Decision {
         let Self {
             inspected,
             evidence,
@@ -304,6 +320,10 @@ impl Pending {
             account: account.unwrap_or_default(),
             why: judged.why.map(Why::as_str).unwrap_or_default(),
         };
+        let span = tracing::Span::current();
+        span.record("decision", observed.decision);
+        span.record("provider", provider);
+        span.record("reason", reason);
         report::observe(&guard, &observed, since, Severity::of(&result));
         Decision {
             result,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use human_check_core::adapter::{InFlightLimit, RetryBudget, report_check};
 use human_check_core::{CheckError, ErrorKind, Provider, Refusal, TestKeyPolicy, Verdict};
 use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 use crate::limits::Limits;
 use crate::{Endpoint, Reply, Request, Transport, redact};
@@ -234,6 +235,8 @@ impl ProviderClient {
     /// For adapters that make several calls for one check. They call [`report`](Self::report) once
     /// at the end.
     ///
+    /// It runs in a span of tracing, `human_check.call`, with the field `provider`.
+    ///
     /// # Cancellation
     ///
     /// Dropping the future aborts the request. If it was already sent, the token may be used up.
@@ -258,7 +261,13 @@ impl ProviderClient {
                 attempts: 0,
             };
         };
-        let (outcome, attempts) = self.attempt(provider, request, resend, judge).await;
+        let span = tracing::info_span!(
+            target: "human_check",
+            "human_check.call",
+            provider = provider.name(),
+        );
+        let attempt = self.attempt(provider, request, resend, judge);
+        let (outcome, attempts) = attempt.instrument(span).await;
         let outcome = redact::redact_outcome(outcome, secrets)
             .map(|verdict| verdict.check_expectations(submission));
         CallOutcome { outcome, attempts }
