@@ -32,6 +32,7 @@ mod metrics;
 mod missing_members;
 mod mutation;
 mod ops;
+mod quota;
 mod replay;
 mod secret_leaks;
 #[path = "../../crates/human-check-redis/tests/redis/server.rs"]

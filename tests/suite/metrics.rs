@@ -11,7 +11,7 @@ use human_check_core::{
 use human_check_guard::integration::SubmittedTokens;
 use human_check_guard::{
     Account, AccountList, AttemptKey, AttemptStore, AttemptStoreError, Experiment, ExperimentArm,
-    FallbackOn, Guard, RoutePolicy, ScriptProbe, Selection, Trigger,
+    FallbackOn, Guard, MonthlyQuota, RoutePolicy, ScriptProbe, Selection, Trigger,
 };
 use human_check_http::{MockTransport, ProviderClient, Reply};
 use human_check_recaptcha::{RECAPTCHA_V3, RecaptchaV3};
@@ -316,11 +316,22 @@ async fn drive_trigger() {
         .await;
 }
 
+/// Causes each metric of a monthly quota.
+async fn drive_quota() {
+    let store = std::sync::Arc::new(human_check_guard::MemoryAttemptStore::new(10));
+    let quota = MonthlyQuota::new(new(Scripted::human()), "a", store, 1).unwrap();
+    assert!(quota.check(&both()).await.unwrap().is_human());
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Causes each metric. It needs a paused clock.
 pub(crate) async fn drive_all() {
     drive_combinators().await;
     drive_selection().await;
     drive_experiment();
+    drive_quota().await;
     drive_trigger().await;
     for reply in [
         r#"{"success":true,"score":0.9,"action":"a"}"#,

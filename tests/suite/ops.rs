@@ -7,6 +7,7 @@ use std::io::{Read, Write as _};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use human_check_config::Deployment;
@@ -17,8 +18,8 @@ use human_check_core::{
 use human_check_emulator::{EmulatedAccount, Emulator, Fault, Mint};
 use human_check_guard::integration::SubmittedTokens;
 use human_check_guard::{
-    Account, AccountList, Experiment, ExperimentArm, Guard, RequestHead, RoutePolicy, ScriptProbe,
-    Selection,
+    Account, AccountList, Experiment, ExperimentArm, Guard, MemoryAttemptStore, MonthlyQuota,
+    RequestHead, RoutePolicy, ScriptProbe, Selection,
 };
 use human_check_testkit::{SCRIPTED, Scripted};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -487,7 +488,7 @@ impl ComparisonSink for Nothing {
 static OTHER: Provider = Provider::new("other", &["other-response"]);
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_script_a_stopped_experiment_and_lost_comparisons_fire_their_alerts() {
+async fn a_missing_script_a_stopped_experiment_lost_comparisons_and_a_quota_fire_their_alerts() {
     recorded!(handle);
     let before = scrape(&handle);
     let head = Head(Ipv4Addr::new(203, 0, 113, 9).into());
@@ -527,10 +528,27 @@ async fn a_missing_script_a_stopped_experiment_and_lost_comparisons_fire_their_a
             .is_human()
     );
 
+    let store = Arc::new(MemoryAttemptStore::new(10));
+    let quota = MonthlyQuota::new(Scripted::human(), "scripted", store, 10).unwrap();
+    for _ in 0..9 {
+        assert!(
+            HumanCheck::check(&quota, &submission)
+                .await
+                .unwrap()
+                .is_human()
+        );
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
     let fired = fired(&before, &scrape(&handle), "others");
     assert_eq!(
         fired,
-        set(&["ComparisonsLost", "ExperimentStopped", "ScriptDown"])
+        set(&[
+            "ComparisonsLost",
+            "ExperimentStopped",
+            "QuotaNearlyUsedUp",
+            "ScriptDown"
+        ])
     );
 }
 

@@ -174,6 +174,8 @@ impl ProviderKind {
                 ),
                 ("max_in_flight", NO_NETWORK),
                 ("max_probes_per_day", NO_NETWORK),
+                ("monthly_quota", NO_NETWORK),
+                ("quota_stop_at", NO_NETWORK),
                 ("probe_script", NO_NETWORK),
                 ("max_risk", ""),
                 ("min_score", ""),

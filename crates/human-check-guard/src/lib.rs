@@ -15,6 +15,7 @@ mod header_name;
 mod health_endpoint;
 pub mod integration;
 mod judges;
+mod monthly_quota;
 mod options_endpoint;
 mod page;
 mod page_script;
@@ -36,6 +37,7 @@ pub use decision::{
 pub use experiment::{Experiment, ExperimentArm, ExperimentReceipt, ExperimentSwitch, RampStep};
 pub use guard::Guard;
 pub use health_endpoint::HealthEndpoint;
+pub use monthly_quota::MonthlyQuota;
 pub use options_endpoint::OptionsEndpoint;
 pub use page::{CspSources, Html, Text, Texts, WidgetRenderer, page_script_file_name};
 pub use page_script::page_script_response;

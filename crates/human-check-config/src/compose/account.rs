@@ -6,7 +6,7 @@ use std::time::Duration;
 use human_check_core::{
     CircuitBreaker, CircuitBreakerPolicy, ConfigError, Enforce, TestKeyPolicy, Widget,
 };
-use human_check_guard::ScriptProbe;
+use human_check_guard::{MonthlyQuota, ScriptProbe};
 use human_check_http::{Endpoint, Limits, ProviderClient};
 
 use super::composer::{Composer, Shared};
@@ -49,10 +49,44 @@ impl Composer<'_> {
         Ok(match table.kind.is_self_hosted() {
             // It makes no call, so it needs no circuit breaker.
             true => account,
-            false => Account {
-                check: self.breaking(name, table, account.check, total)?,
-                ..account
-            },
+            false => {
+                let check = self.counted(name, table, account.check)?;
+                Account {
+                    check: self.breaking(name, table, check, total)?,
+                    ..account
+                }
+            }
+        })
+    }
+
+    /// Counts the calls of an account by month, if it has a quota.
+    fn counted(
+        &self,
+        name: &str,
+        table: &ProviderTable,
+        check: Shared,
+    ) -> Result<Shared, ConfigError> {
+        let path = KeyPath::provider(name);
+        let placed = |error: ConfigError| {
+            let key = error.field().to_owned();
+            self.context.placed(&path.join(key), error)
+        };
+        let Some(calls) = table.monthly_quota else {
+            return match table.quota_stop_at {
+                None => Ok(check),
+                Some(_) => Err(self.context.wrong(
+                    &path.join("quota_stop_at"),
+                    "is given without monthly_quota",
+                    "write how many calls of a month the account has, or leave it out",
+                )),
+            };
+        };
+        let stores = self.stores;
+        let store = stores.shared_counts.as_ref().unwrap_or(&stores.own_counts);
+        let quota = MonthlyQuota::new(check, name, Arc::clone(store), calls).map_err(placed)?;
+        Ok(match table.quota_stop_at {
+            None => Arc::new(quota),
+            Some(share) => Arc::new(quota.with_stop_at(share).map_err(placed)?),
         })
     }
 

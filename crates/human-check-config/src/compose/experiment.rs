@@ -115,7 +115,7 @@ impl Composer<'_> {
                 .unwrap_or(true)
                 .then(|| Guardrail::new(margin).with_comparisons(names.len() - 1)),
             knows_visits: table.cookie.unwrap_or(true),
-            shared: self.stores.experiments.clone(),
+            shared: self.stores.shared_counts.clone(),
         });
         let next = next.map_err(placed)?;
         let running = next.running();

@@ -102,6 +102,11 @@ pub(crate) struct ProviderTable {
     /// How many health probes this process sends a day, beyond which it sends two in five minutes.
     /// Providers that bill by the call bill them. Default 1000, for recaptcha-enterprise 100.
     pub(crate) max_probes_per_day: Option<u32>,
+    /// How many calls of a month the account has, of all machines that share the attempt store. They are
+    /// counted, and warnings say when 80 % are used or the rest does not last. Default: not counted.
+    pub(crate) monthly_quota: Option<u32>,
+    /// The share of the monthly quota from which on the account declines, such as 0.95. Default: never.
+    pub(crate) quota_stop_at: Option<f64>,
     /// How many checks may be in flight at once. Default 512.
     pub(crate) max_in_flight: Option<usize>,
     /// When to stop calling the provider for some time. Default: the defaults of that table.

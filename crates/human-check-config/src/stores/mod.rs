@@ -25,6 +25,9 @@ pub(crate) use sinks::Sinks;
 #[cfg(feature = "redis")]
 const EXPERIMENT_KEYS: u32 = 1_000_000;
 
+/// How many accounts and months are counted in the memory of this process.
+const OWN_COUNTS: usize = 10_000;
+
 /// The stores of a deployment, created once.
 #[derive(Debug)]
 pub(crate) struct Stores {
@@ -35,9 +38,11 @@ pub(crate) struct Stores {
     pub(crate) offers: Option<Arc<dyn ReplayStore>>,
     /// The store that counts requests.
     pub(crate) attempts: Arc<dyn AttemptStore>,
-    /// The store in which all machines count the visitors of an experiment, if `[attempt_store]` is on a
-    /// server. It has room of its own, which no flood of addresses takes.
-    pub(crate) experiments: Option<Arc<dyn AttemptStore>>,
+    /// The store in which all machines count the visitors of an experiment and the calls of accounts, if
+    /// `[attempt_store]` is on a server. It has room of its own, which no flood of addresses takes.
+    pub(crate) shared_counts: Option<Arc<dyn AttemptStore>>,
+    /// The store in which this process counts the calls of accounts otherwise.
+    pub(crate) own_counts: Arc<dyn AttemptStore>,
     /// The limit on reports of failed widgets.
     pub(crate) report_limit: ReportLimit,
     /// The key of offers where the configuration names none.
@@ -55,7 +60,8 @@ impl Stores {
             replay: None,
             offers: None,
             attempts: Arc::new(MemoryAttemptStore::new(0)),
-            experiments: None,
+            shared_counts: None,
+            own_counts: Arc::new(MemoryAttemptStore::new(OWN_COUNTS)),
             report_limit: ReportLimit::default(),
             random_keys: OfferKeys::random(),
             #[cfg(feature = "redis")]
@@ -118,16 +124,16 @@ impl Stores {
             StoreKind::Redis => {
                 let (server, secret) = server::open(context, "attempt_store", table)?;
                 let mut store = human_check_redis::RedisAttemptStore::new(&server, &secret);
-                let mut experiments = human_check_redis::RedisAttemptStore::new(&server, &secret)
+                let mut counts = human_check_redis::RedisAttemptStore::new(&server, &secret)
                     .with_max_keys(EXPERIMENT_KEYS);
                 if let Some(capacity) = table.capacity {
                     store = store.with_max_keys(u32::try_from(capacity).unwrap_or(u32::MAX));
                 }
                 if let Some(prefix) = &table.prefix {
                     store = store.with_prefix(prefix);
-                    experiments = experiments.with_prefix(prefix);
+                    counts = counts.with_prefix(prefix);
                 }
-                self.experiments = Some(Arc::new(experiments));
+                self.shared_counts = Some(Arc::new(counts));
                 self.servers.push(("attempt_store", server));
                 Ok(Arc::new(store))
             }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use crate::clearance::Clearance;
 use crate::experiment::Carried;
 use crate::judges::Judge;
+use crate::monthly_quota::OWN_QUOTA;
 use crate::policy::uncounted;
 use crate::selected::Selected;
 use crate::selection::{FallbackOn, NameDigest, Outcome, SINGLE_USE_TTL, Why, report_offer};
@@ -318,7 +319,9 @@ impl Judging<'_> {
             }
             Err(error) => match error.kind() {
                 ErrorKind::Unavailable => Outcome::Unavailable,
-                ErrorKind::Declined if error.token_may_be_used() => Outcome::Declined,
+                ErrorKind::Declined if error.token_may_be_used() || error.reason() == OWN_QUOTA => {
+                    Outcome::Declined
+                }
                 ErrorKind::RateLimited if error.token_may_be_used() => Outcome::RateLimited,
                 _ => Outcome::Other,
             },

@@ -8,6 +8,7 @@ mod experiment;
 mod fake_account;
 mod health_endpoint;
 mod kept_form;
+mod monthly_quota;
 mod options;
 mod page;
 mod selection;
