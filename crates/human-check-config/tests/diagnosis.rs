@@ -91,7 +91,7 @@ async fn each_trouble_of_a_provider_has_its_own_words() {
     let emulator = Emulator::start().await.unwrap();
     for (fault, level, words) in [
         (Fault::status(503), Level::Wrong, "status 503"),
-        (Fault::status(429), Level::Warning, "rate-limited"),
+        (Fault::status(429), Level::Wrong, "rate-limited"),
         (Fault::ResetBefore, Level::Wrong, "before the reply"),
         (Fault::Stall, Level::Wrong, "did not reply in time"),
         (Fault::Html { status: 200 }, Level::Wrong, "gave no verdict"),

@@ -25,7 +25,8 @@ pub(crate) fn warnings(model: &Model, secrets: &[String]) -> Vec<String> {
         all.extend(of_hosts(&account, table.hostnames.as_deref()));
         if table.force_down {
             all.push(format!(
-                "{account}: force_down = true, so no visitor meets it; remove it after the outage"
+                "{account}: force_down = true, so no visitor meets it, and without a fallback a route \
+                 refuses everybody; remove it after the outage"
             ));
         }
     }

@@ -80,7 +80,7 @@ impl AccountExamination {
             let text = "it made no call, so nothing is known of its provider";
             return Finding::unknown(part, "reachable", text);
         };
-        let (host, is_proxied) = (&call.host, self.has_proxy && call.is_remote);
+        let (host, is_proxied) = (&call.shown, self.has_proxy && call.is_remote);
         let wrong = |text: String, remedy: &str| Finding::wrong(part, "reachable", text, remedy);
         match &call.ended {
             None => wrong(
@@ -97,7 +97,7 @@ impl AccountExamination {
 
     /// Returns what a reply says about the connection.
     fn replied(&self, part: &str, call: &Call, reply: Replied, health: Health) -> Finding {
-        let (host, took) = (&call.host, reply.took.as_millis());
+        let (host, took) = (&call.shown, reply.took.as_millis());
         let way = match (self.has_proxy && call.is_remote, call.is_tls) {
             (true, true) => "through the proxy, encrypted",
             (true, false) => "through the proxy, not encrypted",
@@ -119,7 +119,11 @@ impl AccountExamination {
                 &format!(" and rejects the request ({reason})"),
                 "look at base_url and at the keys of the account's table; a firewall may reply in its place",
             ),
-            Health::Inconclusive(reason) if is_limit(reason) => warning(
+            Health::Inconclusive("rate-limited") => wrong(
+                ": too many requests (rate-limited)",
+                "look for a flood, and limit clients in front of the program",
+            ),
+            Health::Inconclusive(reason) if is_limit(reason) => wrong(
                 &format!(" and did not judge ({reason})"),
                 "look at the quota of the account with the provider",
             ),
@@ -199,10 +203,7 @@ fn is_about_secret(reason: &str) -> bool {
 
 /// Returns whether a provider did not judge because of a limit.
 fn is_limit(reason: &str) -> bool {
-    matches!(
-        reason,
-        "quota" | "rate-limited" | "too-many-in-flight" | "degraded"
-    )
+    matches!(reason, "quota" | "too-many-in-flight" | "degraded")
 }
 
 /// Returns whether the name of a host leads to an address.
@@ -278,7 +279,7 @@ fn clock(part: &str, calls: &[Call]) -> Option<Finding> {
 /// Returns whether the script that pages load is to be had. Only browsers need it, so its absence here
 /// is a warning.
 fn script_finding(part: &str, calls: &[Call], health: Health) -> Finding {
-    let host = calls.last().map_or("its host", |call| call.host.as_str());
+    let host = calls.last().map_or("its host", |call| call.shown.as_str());
     match health {
         up if up.is_up() => Finding::fine(part, "script", format!("{host} delivers it")),
         Health::Down(reason) | Health::Inconclusive(reason) => Finding::warning(

@@ -14,6 +14,8 @@ pub(crate) struct Calls(Arc<Mutex<Vec<Call>>>);
 pub(super) struct Call {
     pub(super) host: String,
     pub(super) port: u16,
+    /// The host, with the port if it is not the usual one.
+    pub(super) shown: String,
     /// Whether the host is an address, which no name server is asked for.
     pub(super) is_address: bool,
     /// Whether the call is encrypted.
@@ -72,11 +74,16 @@ pub(crate) struct Observed {
 impl Transport for Observed {
     async fn send(&self, request: &Request, max_bytes: usize) -> Result<Reply, SendError> {
         let url = request.endpoint().url();
+        let host = url.host_str().unwrap_or_default();
         let place = {
             let mut calls = self.calls.lock();
             calls.push(Call {
-                host: url.host_str().unwrap_or_default().to_owned(),
+                host: host.to_owned(),
                 port: url.port_or_known_default().unwrap_or_default(),
+                shown: match url.port() {
+                    Some(port) => format!("{host}:{port}"),
+                    None => host.to_owned(),
+                },
                 is_address: url.domain().is_none(),
                 is_tls: url.scheme() == "https",
                 is_remote: Proxy::serves(url),
