@@ -379,6 +379,15 @@ fn explain_reads_one_reply_and_says_why() {
     ] {
         assert!(out(&output).contains(part), "{part}: {}", out(&output));
     }
+    let limited = run(
+        human_check(&["explain", "--provider", "turnstile", "--status", "429", "-"]),
+        b"",
+    );
+    assert!(
+        out(&limited).contains("too many requests"),
+        "{}",
+        out(&limited)
+    );
     let missing = run(
         human_check(&["explain", "--provider", "turnstile", "no-such-file"]),
         b"",

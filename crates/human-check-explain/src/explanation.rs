@@ -147,6 +147,9 @@ impl Explanation {
             ("declined", _) => {
                 "The provider declined to verify the token, such as for an exhausted quota. An attacker can cause this, so it does not count as an outage."
             }
+            ("rate-limited", _) => {
+                "The provider replied that there are too many requests. There is no verdict, and no route fails open on this. Look for a flood of requests."
+            }
             ("misconfigured", _) => {
                 "The key, the secret or another setting is wrong. No visitor causes this. Correct the configuration."
             }

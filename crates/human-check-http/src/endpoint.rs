@@ -189,9 +189,25 @@ impl Endpoint {
         &self.0.url
     }
 
+    /// Returns whether the host is beyond this machine and its link, so that a proxy may serve it and a call
+    /// crosses a network.
+    pub fn is_remote(&self) -> bool {
+        is_remote(&self.0.url)
+    }
+
     /// Returns the URL in the type of the crate `http`.
     pub fn uri(&self) -> &Uri {
         &self.0.uri
+    }
+}
+
+/// Returns whether the host of a URL is beyond this machine and its link.
+pub(crate) fn is_remote(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name != "localhost",
+        Some(Host::Ipv4(ip)) => !(ip.is_loopback() || ip.is_link_local()),
+        Some(Host::Ipv6(ip)) => !ip.is_loopback(),
+        None => false,
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
-use human_check_http::{Endpoint, Proxy, Reply, Request, SendError, SendErrorKind, Transport};
+use human_check_http::{Endpoint, Reply, Request, SendError, SendErrorKind, Transport};
 
 /// The calls that one examination makes.
 #[derive(Clone, Debug, Default)]
@@ -86,7 +86,7 @@ impl Transport for Observed {
                 },
                 is_address: url.domain().is_none(),
                 is_tls: url.scheme() == "https",
-                is_remote: Proxy::serves(url),
+                is_remote: request.endpoint().is_remote(),
                 ended: None,
             });
             calls.len() - 1

@@ -4,7 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Uri};
 use human_check_core::ConfigError;
-use url::{Host, Url};
+use url::Url;
+
+use crate::endpoint::is_remote;
 
 /// The egress proxy of a network whose servers reach the internet through one only.
 ///
@@ -68,13 +70,8 @@ impl Proxy {
     }
 
     /// Returns whether a connection to the host of `url` uses the proxy. One to this machine does not.
-    pub fn serves(url: &Url) -> bool {
-        match url.host() {
-            Some(Host::Domain(name)) => name != "localhost",
-            Some(Host::Ipv4(ip)) => !(ip.is_loopback() || ip.is_link_local()),
-            Some(Host::Ipv6(ip)) => !ip.is_loopback(),
-            None => false,
-        }
+    pub(crate) fn serves(url: &Url) -> bool {
+        is_remote(url)
     }
 }
 
