@@ -264,7 +264,7 @@ fn clock(part: &str, calls: &[Call]) -> Option<Finding> {
         .filter_map(|call| call.ended.as_ref()?.as_ref().ok());
     let ahead = replies.rev().find_map(|reply| reply.ahead)?;
     let text = match ahead {
-        0.0 => "it agrees with the provider's".to_owned(),
+        little if little.abs() < 0.5 => "it agrees with the provider's".to_owned(),
         ahead if ahead > 0.0 => format!("it is {ahead:.0} s ahead of the provider's"),
         behind => format!("it is {:.0} s behind the provider's", -behind),
     };
