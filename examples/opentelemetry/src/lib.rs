@@ -21,6 +21,9 @@ pub fn layer<S>(
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
+    // The client of the exporter needs it where another crate builds that client with rustls. An error means
+    // that the program has installed one before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let exporter = SpanExporter::builder()
         .with_http()
         .with_endpoint(endpoint)
