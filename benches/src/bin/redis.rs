@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use human_check_bench::{median, token_number};
 use human_check_core::{Claimed, Provider, ReplayStore, Secret, Submission, TokenId};
-use human_check_redis::{RedisReplayStore, RedisServer};
+use human_check_redis::{RedisClient, RedisReplayStore};
 use redis::aio::MultiplexedConnection;
 
 static ACME: Provider = Provider::new("acme", &["acme-response"]);
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Failure> {
         client.get_multiplexed_async_connection().await?,
         client.get_multiplexed_async_connection().await?,
     ];
-    let server = RedisServer::new(&Secret::new(argument(1))?)?;
+    let server = RedisClient::new(&Secret::new(argument(1))?)?;
     let store = RedisReplayStore::new(&server, &Secret::new("benchmark")?);
     let (mut bare_seconds, mut store_seconds) = (Vec::new(), Vec::new());
     // The start time makes the keys different from those of an earlier run.

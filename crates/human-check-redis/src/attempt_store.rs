@@ -10,7 +10,7 @@ use redis::{Cmd, Value};
 
 use crate::key::Key;
 use crate::replay_store::millis;
-use crate::{MAX_TTL, RedisServer, RedisStoreError};
+use crate::{MAX_TTL, RedisClient, RedisStoreError};
 
 /// An attempt store on a Redis or Valkey server. It counts attempts over all processes that share
 /// the server and the secret.
@@ -24,17 +24,17 @@ use crate::{MAX_TTL, RedisServer, RedisStoreError};
 ///
 /// ```
 /// use human_check_core::Secret;
-/// use human_check_redis::{RedisAttemptStore, RedisServer};
+/// use human_check_redis::{RedisAttemptStore, RedisClient};
 ///
 /// // No connection yet.
-/// let server = RedisServer::new(&Secret::new("redis://:a-password@redis.internal:6379")?)?;
+/// let server = RedisClient::new(&Secret::new("redis://:a-password@redis.internal:6379")?)?;
 /// let attempts = RedisAttemptStore::new(&server, &Secret::new("shared-by-all-machines")?);
 /// # let _ = attempts;
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone)]
 pub struct RedisAttemptStore {
-    server: RedisServer,
+    server: RedisClient,
     digest: DigestKey,
     prefix: String,
     max_keys: u32,
@@ -64,7 +64,7 @@ impl RedisAttemptStore {
     ///
     /// `secret` is the key of the digests. It must be the same in every process that shares the
     /// counts. Connects when it is first used.
-    pub fn new(server: &RedisServer, secret: &Secret) -> Self {
+    pub fn new(server: &RedisClient, secret: &Secret) -> Self {
         Self {
             server: server.clone(),
             digest: DigestKey::for_purpose("attempts", secret),

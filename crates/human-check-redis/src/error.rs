@@ -12,10 +12,10 @@ use redis::{ErrorKind, RedisError, ServerError, Value};
 /// further text of a server's error is left out, because servers that do not know `AUTH` repeat the
 /// password in it.
 ///
-/// Stores return it as the source of their own errors. [`RedisServer::inspect`] returns it
+/// Stores return it as the source of their own errors. [`RedisClient::inspect`] returns it
 /// directly.
 ///
-/// [`RedisServer::inspect`]: crate::RedisServer::inspect
+/// [`RedisClient::inspect`]: crate::RedisClient::inspect
 #[derive(Clone, Debug)]
 pub struct RedisStoreError {
     reason: &'static str,

@@ -2,19 +2,19 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod attempt_store;
+mod client;
 mod error;
 mod key;
 mod limits;
 mod link;
 mod replay_store;
-mod server;
 mod server_report;
 mod server_warning;
 
 pub use attempt_store::RedisAttemptStore;
+pub use client::RedisClient;
 pub use error::RedisStoreError;
 pub use replay_store::RedisReplayStore;
-pub use server::RedisServer;
 pub use server_report::ServerReport;
 pub use server_warning::ServerWarning;
 

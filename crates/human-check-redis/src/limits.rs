@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// The limits of the calls to a server. The setters of [`RedisServer`](crate::RedisServer) change
+/// The limits of the calls to a server. The setters of [`RedisClient`](crate::RedisClient) change
 /// them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {

@@ -6,7 +6,7 @@ use human_check_core::{ClaimError, Claimed, DigestKey, ReplayStore, Secret, Toke
 use redis::{Cmd, Value};
 
 use crate::key::Key;
-use crate::{MAX_TTL, RedisServer, RedisStoreError};
+use crate::{MAX_TTL, RedisClient, RedisStoreError};
 
 /// A replay store on a Redis or Valkey server. Each token passes once over all processes that share
 /// the server and the secret.
@@ -24,17 +24,17 @@ use crate::{MAX_TTL, RedisServer, RedisStoreError};
 ///
 /// ```
 /// use human_check_core::Secret;
-/// use human_check_redis::{RedisReplayStore, RedisServer};
+/// use human_check_redis::{RedisReplayStore, RedisClient};
 ///
 /// // No connection yet.
-/// let server = RedisServer::new(&Secret::new("redis://:a-password@redis.internal:6379")?)?;
+/// let server = RedisClient::new(&Secret::new("redis://:a-password@redis.internal:6379")?)?;
 /// let store = RedisReplayStore::new(&server, &Secret::new("shared-by-all-machines")?);
 /// # let _ = store;
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 #[derive(Clone)]
 pub struct RedisReplayStore {
-    server: RedisServer,
+    server: RedisClient,
     digest: DigestKey,
     prefix: String,
 }
@@ -47,7 +47,7 @@ impl RedisReplayStore {
     /// readers of the server's memory from testing whether a token was used.
     ///
     /// Connects when it is first used.
-    pub fn new(server: &RedisServer, secret: &Secret) -> Self {
+    pub fn new(server: &RedisClient, secret: &Secret) -> Self {
         Self {
             server: server.clone(),
             digest: DigestKey::from_secret(secret),

@@ -1,8 +1,8 @@
 use redis::{Cmd, Value};
 
-use crate::{RedisServer, RedisStoreError, ServerWarning};
+use crate::{RedisClient, RedisStoreError, ServerWarning};
 
-/// What a server says about itself. [`RedisServer::inspect`] returns it.
+/// What a server says about itself. [`RedisClient::inspect`] returns it.
 ///
 /// A server that forbids the commands, as hosted ones may, does not say everything.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -18,7 +18,7 @@ pub struct ServerReport {
     pub warnings: Vec<ServerWarning>,
 }
 
-impl RedisServer {
+impl RedisClient {
     /// Returns what the server says about itself, with the settings that break a guarantee of the
     /// stores. Each of these is also logged as a `WARN` event of the target `human_check`. Call it once
     /// at the start.
@@ -28,10 +28,10 @@ impl RedisServer {
     ///
     /// ```no_run
     /// use human_check_core::Secret;
-    /// use human_check_redis::RedisServer;
+    /// use human_check_redis::RedisClient;
     ///
     /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
-    /// let server = RedisServer::new(&Secret::new("redis://:a-password@redis.internal:6379")?)?;
+    /// let server = RedisClient::new(&Secret::new("redis://:a-password@redis.internal:6379")?)?;
     /// for warning in server.inspect().await?.warnings {
     ///     println!("{warning}");
     /// }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// A state of a server that breaks a guarantee of the stores. [`RedisServer::inspect`](crate::RedisServer::inspect)
+/// A state of a server that breaks a guarantee of the stores. [`RedisClient::inspect`](crate::RedisClient::inspect)
 /// returns them.
 ///
 /// Its `Display` text says what follows and what to do.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use human_check_core::{HumanCheck, ReplayGuard, Secret, Submission, Verdict};
-use human_check_redis::{RedisReplayStore, RedisServer};
+use human_check_redis::{RedisClient, RedisReplayStore};
 use human_check_testkit::{SCRIPTED, Scripted};
 use server::Server;
 
@@ -127,7 +127,7 @@ fn claims_as_a_worker() -> bool {
         panic!("{instructions}");
     };
     let timeout = Duration::from_millis(timeout_ms.parse().unwrap());
-    let server = RedisServer::new(&Secret::new(url).unwrap()).unwrap();
+    let server = RedisClient::new(&Secret::new(url).unwrap()).unwrap();
     let server = server.with_response_timeout(timeout);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -138,7 +138,7 @@ fn claims_as_a_worker() -> bool {
     true
 }
 
-async fn work(number: u64, server: &RedisServer) {
+async fn work(number: u64, server: &RedisClient) {
     let store = RedisReplayStore::new(server, &Secret::new("shared").unwrap());
     let guard = Arc::new(ReplayGuard::new(Scripted::human(), store));
     let mut tokens: Vec<_> = (0..CLAIMS)

@@ -83,7 +83,7 @@ pub(crate) fn examine_memory(part: &str) -> Finding {
 #[cfg(feature = "redis")]
 pub(crate) async fn examine_server(
     part: &str,
-    server: &human_check_redis::RedisServer,
+    server: &human_check_redis::RedisClient,
 ) -> Vec<Finding> {
     use human_check_redis::ServerWarning;
 

@@ -49,7 +49,7 @@ pub(crate) struct Stores {
     pub(crate) random_keys: OfferKeys,
     #[cfg(feature = "redis")]
     /// The servers, by the table that names them.
-    servers: Vec<(&'static str, human_check_redis::RedisServer)>,
+    servers: Vec<(&'static str, human_check_redis::RedisClient)>,
     tables: (Option<StoreTable>, Option<StoreTable>),
 }
 

@@ -1,7 +1,7 @@
 //! Sets up the connection to a Redis or Valkey server.
 
 use human_check_core::{ConfigError, Secret};
-use human_check_redis::RedisServer;
+use human_check_redis::RedisClient;
 
 use crate::context::Context;
 use crate::model::StoreTable;
@@ -13,7 +13,7 @@ pub(super) fn open(
     context: &Context<'_>,
     store: &'static str,
     table: &StoreTable,
-) -> Result<(RedisServer, Secret), ConfigError> {
+) -> Result<(RedisClient, Secret), ConfigError> {
     let path = KeyPath::from(store);
     // A store of attempts limits its keys itself, so that it leaves room for claims.
     if table.capacity.is_some() && store != "attempt_store" {
@@ -25,7 +25,7 @@ pub(super) fn open(
     }
     let key = path.join("url");
     let url = context.secret(&key, table.url.as_ref(), "HUMAN_CHECK_REDIS_URL")?;
-    let server = RedisServer::new(&url).map_err(|error| context.placed(&key, error))?;
+    let server = RedisClient::new(&url).map_err(|error| context.placed(&key, error))?;
     let key = path.join("digest_secret");
     let reference = table.digest_secret.as_ref();
     let secret = context.secret(&key, reference, "HUMAN_CHECK_DIGEST_SECRET")?;

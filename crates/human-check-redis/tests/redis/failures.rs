@@ -142,7 +142,7 @@ async fn a_wrong_password_is_an_error_and_shown_nowhere() {
     let server = Server::with(&["requirepass correct-horse"]);
     let at = |login: &str| {
         let url = format!("redis://{login}127.0.0.1:{}", server.port);
-        RedisServer::new(&Secret::new(url).unwrap()).unwrap()
+        RedisClient::new(&Secret::new(url).unwrap()).unwrap()
     };
     let right = replay_store(&at(":correct-horse@"));
     assert_eq!(claim(&right, "a").await.unwrap(), Claimed::First);

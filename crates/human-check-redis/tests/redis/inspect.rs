@@ -44,7 +44,7 @@ async fn a_server_that_forbids_info_is_no_error() {
     let rules = ["ACL", "SETUSER", "ada", "on", ">secret", "~*", "+set"];
     server.run(&rules);
     let url = format!("redis://ada:secret@127.0.0.1:{}", server.port);
-    let client = RedisServer::new(&Secret::new(url).unwrap()).unwrap();
+    let client = RedisClient::new(&Secret::new(url).unwrap()).unwrap();
     let warnings = client.inspect().await.unwrap().warnings;
     let untold = ["version", "role", "maxmemory-policy"].map(ServerWarning::Unreported);
     assert_eq!(warnings, untold);

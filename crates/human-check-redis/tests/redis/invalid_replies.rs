@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 /// Starts a server that replies to every command with these bytes.
-async fn fake_server(reply: &'static [u8]) -> RedisServer {
+async fn fake_server(reply: &'static [u8]) -> RedisClient {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -25,7 +25,7 @@ async fn fake_server(reply: &'static [u8]) -> RedisServer {
         }
     });
     let url = Secret::new(format!("redis://127.0.0.1:{port}")).unwrap();
-    RedisServer::new(&url)
+    RedisClient::new(&url)
         .unwrap()
         .with_response_timeout(Duration::from_millis(200))
 }
@@ -124,7 +124,7 @@ async fn a_command_is_written_once_whatever_becomes_of_the_connection() {
         }
     });
     let url = Secret::new(format!("redis://127.0.0.1:{port}")).unwrap();
-    let store = replay_store(&RedisServer::new(&url).unwrap().with_connections(1));
+    let store = replay_store(&RedisClient::new(&url).unwrap().with_connections(1));
     for claims in 1..=5 {
         assert_eq!(reason(&store, "a").await, "store-unreachable");
         assert_eq!(commands.load(Ordering::Relaxed), claims);
@@ -136,7 +136,7 @@ async fn a_login_without_a_reply_is_an_error_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let url = Secret::new(format!("redis://:hunter2@127.0.0.1:{port}")).unwrap();
-    let server = RedisServer::new(&url)
+    let server = RedisClient::new(&url)
         .unwrap()
         .with_connect_timeout(Duration::from_millis(200));
     let store = replay_store(&server);
@@ -158,7 +158,7 @@ async fn a_password_that_the_server_repeats_is_not_shown() {
         .take_while(char::is_ascii_digit)
         .collect();
     let url = Secret::new(format!("redis://:hunter2@127.0.0.1:{port}")).unwrap();
-    let store = replay_store(&RedisServer::new(&url).unwrap());
+    let store = replay_store(&RedisClient::new(&url).unwrap());
     let error = claim(&store, "a").await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap();
     let shown = format!("{error} {error:?} {cause} {cause:?}");

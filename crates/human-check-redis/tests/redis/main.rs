@@ -12,7 +12,7 @@ mod server;
 mod tls;
 
 use human_check_core::{ClaimError, Claimed, ReplayStore, Secret, Submission, TokenId};
-use human_check_redis::{RedisReplayStore, RedisServer};
+use human_check_redis::{RedisClient, RedisReplayStore};
 use human_check_testkit::SCRIPTED;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn secret() -> Secret {
     Secret::new("the-secret-of-all-machines").unwrap()
 }
 
-fn replay_store(server: &RedisServer) -> RedisReplayStore {
+fn replay_store(server: &RedisClient) -> RedisReplayStore {
     RedisReplayStore::new(server, &secret())
 }
 

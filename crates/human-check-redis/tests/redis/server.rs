@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use human_check_core::Secret;
-use human_check_redis::RedisServer;
+use human_check_redis::RedisClient;
 use redis::Value;
 use tempfile::TempDir;
 
@@ -51,8 +51,8 @@ impl Server {
         Secret::new(format!("redis://127.0.0.1:{}", self.port)).unwrap()
     }
 
-    pub(crate) fn client(&self) -> RedisServer {
-        RedisServer::new(&self.url()).unwrap()
+    pub(crate) fn client(&self) -> RedisClient {
+        RedisClient::new(&self.url()).unwrap()
     }
 
     /// Ends the process at once. Its data is lost.

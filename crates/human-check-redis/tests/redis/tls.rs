@@ -21,9 +21,9 @@ async fn a_server_over_tls_is_used_when_its_certificate_is_trusted() {
         "tls-auth-clients no",
     ]);
     let url = Secret::new(format!("rediss://localhost:{port}")).unwrap();
-    let untrusting = replay_store(&RedisServer::new(&url).unwrap());
+    let untrusting = replay_store(&RedisClient::new(&url).unwrap());
     assert_eq!(reason(&untrusting, "a").await, "store-unreachable");
-    let trusting = RedisServer::new(&url).unwrap();
+    let trusting = RedisClient::new(&url).unwrap();
     let trusting = trusting.with_root_certificates(certified.cert.pem().as_bytes());
     let store = replay_store(&trusting.unwrap());
     assert_eq!(claim(&store, "a").await.unwrap(), Claimed::First);
@@ -33,6 +33,6 @@ async fn a_server_over_tls_is_used_when_its_certificate_is_trusted() {
 #[test]
 fn roots_without_a_certificate_are_refused() {
     let url = Secret::new("rediss://localhost").unwrap();
-    let server = RedisServer::new(&url).unwrap();
+    let server = RedisClient::new(&url).unwrap();
     assert!(server.with_root_certificates(b"not PEM").is_err());
 }

@@ -26,10 +26,10 @@ use crate::link::Link;
 /// use std::time::Duration;
 ///
 /// use human_check_core::Secret;
-/// use human_check_redis::RedisServer;
+/// use human_check_redis::RedisClient;
 ///
 /// let url = Secret::new("redis://human-check:a-password@redis.internal:6379")?;
-/// let server = RedisServer::new(&url)?.with_response_timeout(Duration::from_millis(200));
+/// let server = RedisClient::new(&url)?.with_response_timeout(Duration::from_millis(200));
 /// assert!(!format!("{server:?}").contains("a-password"));
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
@@ -39,7 +39,7 @@ use crate::link::Link;
 ///
 /// See docs/how-to/multi-node.md#the-server.
 #[derive(Clone)]
-pub struct RedisServer {
+pub struct RedisClient {
     client: Client,
     limits: Limits,
     shared: Arc<Shared>,
@@ -51,7 +51,7 @@ struct Shared {
     in_flight: AtomicUsize,
 }
 
-impl RedisServer {
+impl RedisClient {
     /// Creates a server from the URL `redis://user:password@host:port/db`, or `rediss://` for TLS.
     ///
     /// User, password and database are optional. The URL is a secret because it may hold a
@@ -257,9 +257,9 @@ fn invalid_url() -> ConfigError {
     ConfigError::new("url", problem, remedy)
 }
 
-impl fmt::Debug for RedisServer {
+impl fmt::Debug for RedisClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisServer")
+        f.debug_struct("RedisClient")
             .field("address", &self.address())
             .field("limits", &self.limits)
             .finish_non_exhaustive()
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn a_server_is_created_without_a_runtime_and_shows_no_password() {
         let url = Secret::new("redis://ada:hunter2@localhost:6380/3").unwrap();
-        let server = RedisServer::new(&url).unwrap();
+        let server = RedisClient::new(&url).unwrap();
         let shown = format!("{server:?}");
         assert!(shown.contains("localhost:6380"), "{shown}");
         assert!(
@@ -292,7 +292,7 @@ mod tests {
             "unix:///hunter2",
             "rediss://:hunter2@localhost/#insecure",
         ] {
-            let error = RedisServer::new(&Secret::new(url).unwrap()).unwrap_err();
+            let error = RedisClient::new(&Secret::new(url).unwrap()).unwrap_err();
             assert_eq!(error.field(), "url", "{url}");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
