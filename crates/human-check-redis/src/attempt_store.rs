@@ -10,10 +10,11 @@ use redis::{Cmd, Value};
 
 use crate::key::Key;
 use crate::replay_store::millis;
+use crate::request::Request;
 use crate::{MAX_TTL, RedisClient, RedisStoreError};
 
-/// An attempt store on a Redis or Valkey server. It counts attempts over all processes that share
-/// the server and the secret.
+/// An attempt store on Redis or Valkey. It counts attempts over all processes that share the server,
+/// or the cluster, and the secret.
 ///
 /// Use it with [`Trigger::after_requests`](human_check_guard::Trigger::after_requests) or
 /// [`Trigger::after_attempts`](human_check_guard::Trigger::after_attempts) when several processes
@@ -122,11 +123,12 @@ impl RedisAttemptStore {
     async fn run<R>(
         &self,
         command: &Cmd,
+        key: &Key<'_>,
         read: impl FnOnce(Value) -> Option<R>,
     ) -> Result<R, AttemptStoreError> {
-        let reply = self.server.run(command).await;
+        let reply = self.server.run(Request::new(command), key).await;
         reply
-            .and_then(|value| read(value).ok_or_else(|| self.server.discard_connections()))
+            .and_then(|reply| read(reply.value).ok_or_else(|| self.server.discard_connections()))
             .map_err(|error: RedisStoreError| AttemptStoreError::new(error))
     }
 }
@@ -137,10 +139,11 @@ impl AttemptStore for RedisAttemptStore {
         if !self.has_room(window) && self.count(counted).await? == 0 {
             return Ok(u32::MAX);
         }
+        let key = self.key(counted);
         let mut add = Cmd::new();
-        add.arg("EVAL").arg(ADD).arg(1).arg(self.key(counted));
+        add.arg("EVAL").arg(ADD).arg(1).arg(&key);
         add.arg(millis(window.min(MAX_TTL)));
-        self.run(&add, |value| match value {
+        self.run(&add, &key, |value| match value {
             // This attempt is counted, so the count is at least one.
             Value::Int(count @ 1..) => {
                 if count == 1 {
@@ -157,9 +160,10 @@ impl AttemptStore for RedisAttemptStore {
     }
 
     async fn count(&self, counted: &AttemptKey) -> Result<u32, AttemptStoreError> {
+        let key = self.key(counted);
         let mut get = Cmd::new();
-        get.arg("GET").arg(self.key(counted));
-        self.run(&get, |value| match value {
+        get.arg("GET").arg(&key);
+        self.run(&get, &key, |value| match value {
             Value::Nil => Some(0),
             Value::BulkString(digits) => std::str::from_utf8(&digits)
                 .ok()
@@ -172,9 +176,10 @@ impl AttemptStore for RedisAttemptStore {
     }
 
     async fn clear(&self, counted: &AttemptKey) -> Result<(), AttemptStoreError> {
+        let key = self.key(counted);
         let mut del = Cmd::new();
-        del.arg("DEL").arg(self.key(counted));
-        self.run(&del, |value| {
+        del.arg("DEL").arg(&key);
+        self.run(&del, &key, |value| {
             matches!(value, Value::Int(0 | 1)).then_some(())
         })
         .await

@@ -4,23 +4,28 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use human_check_core::{ConfigError, Secret};
-use redis::io::tcp::TcpSettings;
-use redis::{Client, Cmd, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, Value};
+use redis::Cmd;
 
+use crate::address::{Address, invalid};
+use crate::cluster::Cluster;
+use crate::dial::{Dial, Trust};
 use crate::error::RedisStoreError;
+use crate::key::Key;
 use crate::limits::Limits;
-use crate::link::Link;
+use crate::node::Node;
+use crate::request::{Reply, Request};
 
-/// A Redis or Valkey server, version 6 or later, for [`RedisReplayStore`] and
-/// [`RedisAttemptStore`].
+/// The connections to Redis or Valkey, version 6 or later, for [`RedisReplayStore`] and
+/// [`RedisAttemptStore`]: to one server, to a cluster, or to the primary that Sentinel names.
 ///
 /// It can be created outside of a runtime. It connects when it is first used, and again after a
 /// connection broke. Clones and stores share its connections. Change its settings before creating
 /// stores.
 ///
 /// Every call ends within the connect timeout and the response timeout together. A command is
-/// written at most once. When a call ends without a reply, or its future is dropped, the command
-/// was done or not.
+/// written at most once to the server that does it: a node of a cluster that redirects a command has
+/// not done it. When a call ends without a reply, or its future is dropped, the command was done or
+/// not.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,8 +34,8 @@ use crate::link::Link;
 /// use human_check_redis::RedisClient;
 ///
 /// let url = Secret::new("redis://human-check:a-password@redis.internal:6379")?;
-/// let server = RedisClient::new(&url)?.with_response_timeout(Duration::from_millis(200));
-/// assert!(!format!("{server:?}").contains("a-password"));
+/// let client = RedisClient::new(&url)?.with_response_timeout(Duration::from_millis(200));
+/// assert!(!format!("{client:?}").contains("a-password"));
 /// # Ok::<(), human_check_core::ConfigError>(())
 /// ```
 ///
@@ -40,55 +45,96 @@ use crate::link::Link;
 /// See docs/how-to/multi-node.md#the-server.
 #[derive(Clone)]
 pub struct RedisClient {
-    client: Client,
+    address: Address,
+    trust: Trust,
     limits: Limits,
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    links: Box<[Link]>,
-    next: AtomicUsize,
+    servers: Servers,
     in_flight: AtomicUsize,
 }
 
+/// The servers that commands go to.
+enum Servers {
+    One(Arc<Node>),
+    Cluster(Arc<Cluster>),
+}
+
 impl RedisClient {
-    /// Creates a server from the URL `redis://user:password@host:port/db`, or `rediss://` for TLS.
+    /// Creates a client from a URL:
     ///
-    /// User, password and database are optional. The URL is a secret because it may hold a
-    /// password: `Debug`, errors and logs show host and port only. Opens no connection.
+    /// | URL | for |
+    /// | --- | --- |
+    /// | `redis://user:password@host:port/db` | one server |
+    /// | `redis-cluster://user:password@host:port,host:port` | a cluster. Name two nodes or more; they tell the others |
+    /// | `redis-sentinel://user:password@host:port,host:port/db?primary=name` | the primary that the sentinels at these hosts name. User, password and database are those of the servers. Sentinels with a login of their own: `&sentinel_user=…&sentinel_password=…` |
+    ///
+    /// `rediss`, `rediss-cluster` and `rediss-sentinel` are the same with TLS. `valkey` may stand
+    /// for `redis`. User, password, ports and database are optional. The URL is a secret because it
+    /// may hold a password: `Debug`, errors and logs show hosts and ports only. Opens no connection.
+    ///
+    /// ```
+    /// use human_check_core::Secret;
+    /// use human_check_redis::RedisClient;
+    ///
+    /// let url = "redis-sentinel://:a-password@10.0.0.1,10.0.0.2,10.0.0.3?primary=human-check";
+    /// let client = RedisClient::new(&Secret::new(url)?)?;
+    /// assert_eq!(
+    ///     client.address(),
+    ///     "human-check at 10.0.0.1:26379,10.0.0.2:26379,10.0.0.3:26379"
+    /// );
+    /// # Ok::<(), human_check_core::ConfigError>(())
+    /// ```
     ///
     /// # Errors
     ///
     /// [`ConfigError`] when the URL is not of one of these forms, holds a fragment (`#…`), or needs
     /// TLS without the feature `rustls`.
     pub fn new(url: &Secret) -> Result<Self, ConfigError> {
-        let info = parse_url(url.expose())?;
-        #[cfg(feature = "rustls")]
-        if matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. }) {
+        let address = Address::parse(url.expose())?;
+        if address.is_tls() {
+            #[cfg(feature = "rustls")]
             install_crypto_provider();
+            #[cfg(not(feature = "rustls"))]
+            return Err(invalid());
         }
-        let client = Client::open(info).map_err(|_| invalid_url())?;
-        Ok(Self::build_with(client, Limits::default()))
+        Self::build_with(address, Trust::default(), Limits::default())
     }
 
-    fn build_with(client: Client, limits: Limits) -> Self {
-        let links = (0..limits.connections).map(|_| Link::new(client.clone()));
+    fn build_with(address: Address, trust: Trust, limits: Limits) -> Result<Self, ConfigError> {
+        let one = |dial| {
+            let node = Node::new(address.shown(), dial, &limits);
+            Servers::One(Arc::new(node))
+        };
+        let servers = match &address {
+            Address::Server(info) => {
+                let client = trust.client(info.clone()).map_err(|_| invalid())?;
+                one(Dial::Server(Box::new(client)))
+            }
+            Address::Sentinel(of) => one(Dial::Sentinel(Box::new(of.clone()), trust.clone())),
+            Address::Cluster(seeds) => {
+                let cluster = Cluster::new(seeds.clone(), trust.clone(), limits);
+                Servers::Cluster(Arc::new(cluster))
+            }
+        };
         let shared = Arc::new(Shared {
-            links: links.collect(),
-            next: AtomicUsize::new(0),
+            servers,
             in_flight: AtomicUsize::new(0),
         });
-        Self {
-            client,
+        Ok(Self {
+            address,
+            trust,
             limits,
             shared,
-        }
+        })
     }
 
     /// Sets the certificate authorities to trust, as PEM text. Default: those of the operating
     /// system.
     ///
-    /// For a server whose certificate comes from a private authority. Needs the feature `rustls`.
+    /// For servers whose certificates come from a private authority. Needs the feature `rustls`.
     ///
     /// # Errors
     ///
@@ -106,19 +152,16 @@ impl RedisClient {
         if !CertificateDer::pem_slice_iter(pem).any(|certificate| certificate.is_ok()) {
             return Err(wrong());
         }
-        let certificates = redis::TlsCertificates {
-            client_tls: None,
-            root_cert: Some(pem.to_vec()),
+        let trust = Trust {
+            roots: Some(pem.into()),
         };
-        let info = self.client.get_connection_info().clone();
-        let client = Client::build_with_tls(info, certificates).map_err(|_| wrong())?;
-        Ok(Self::build_with(client, self.limits))
+        Self::build_with(self.address, trust, self.limits).map_err(|_| wrong())
     }
 
     /// Sets the maximum time to wait for a connection, from the look-up of the name to the login.
-    /// Default: one second.
+    /// With Sentinel, the question for the primary is a part of it. Default: one second.
     ///
-    /// Use this and the other settings before creating stores. The returned server shares no
+    /// Use this and the other settings before creating stores. The returned client shares no
     /// connections with earlier clones and their stores.
     #[must_use]
     pub fn with_connect_timeout(self, limit: Duration) -> Self {
@@ -134,7 +177,7 @@ impl RedisClient {
         self.with_limits(|limits| limits.response = limit)
     }
 
-    /// Sets the number of connections. Default: two. Zero counts as one.
+    /// Sets the number of connections to each server. Default: two. Zero counts as one.
     ///
     /// Commands of many callers share one connection without waiting for each other. A second
     /// connection helps when a lost packet delays everything on the first one.
@@ -154,31 +197,86 @@ impl RedisClient {
     fn with_limits(self, change: impl FnOnce(&mut Limits)) -> Self {
         let mut limits = self.limits;
         change(&mut limits);
-        Self::build_with(self.client, limits)
+        match Self::build_with(self.address.clone(), self.trust.clone(), limits) {
+            Ok(client) => client,
+            // The same address and certificates were accepted before.
+            Err(_) => self,
+        }
     }
 
-    /// Sends a command on one of the connections and returns its reply.
-    pub(crate) async fn run(&self, command: &Cmd) -> Result<Value, RedisStoreError> {
-        let Shared {
-            links,
-            next,
-            in_flight,
-        } = &*self.shared;
-        let _in_flight = InFlight::enter(in_flight, self.limits.max_in_flight)?;
-        let turn = next.fetch_add(1, Ordering::Relaxed);
-        links[turn % links.len()].run(command, &self.limits).await
+    /// Sends a command to the server that has the key, and returns its reply.
+    pub(crate) async fn run(
+        &self,
+        request: Request<'_>,
+        key: &Key<'_>,
+    ) -> Result<Reply, RedisStoreError> {
+        let _in_flight = self.enter()?;
+        match &self.shared.servers {
+            Servers::One(node) => settled(node.send(request, &self.limits).await?),
+            Servers::Cluster(cluster) => cluster.send(request, key.slot()).await,
+        }
+    }
+
+    /// Sends a command to one node and returns its reply.
+    pub(crate) async fn run_on(
+        &self,
+        node: &Node,
+        command: &Cmd,
+    ) -> Result<redis::Value, RedisStoreError> {
+        let _in_flight = self.enter()?;
+        let reply = node.send(Request::new(command), &self.limits).await?;
+        Ok(settled(reply)?.value)
+    }
+
+    /// Returns the servers that take writes.
+    pub(crate) async fn primaries(&self) -> Result<Vec<Arc<Node>>, RedisStoreError> {
+        match &self.shared.servers {
+            Servers::One(node) => Ok(vec![Arc::clone(node)]),
+            Servers::Cluster(cluster) => cluster.primaries().await,
+        }
+    }
+
+    /// Returns whether there is one server without replicas that take over.
+    pub(crate) fn is_one_server(&self) -> bool {
+        matches!(self.address, Address::Server(_))
+    }
+
+    /// Returns whether the commands go to the nodes of a cluster.
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self.address, Address::Cluster(_))
+    }
+
+    /// Returns how long a server waits for replicas, so that its reply comes within the response
+    /// timeout.
+    pub(crate) fn replica_timeout(&self) -> Duration {
+        self.limits.response * 4 / 5
+    }
+
+    fn enter(&self) -> Result<InFlight<'_>, RedisStoreError> {
+        InFlight::enter(&self.shared.in_flight, self.limits.max_in_flight)
     }
 
     /// Discards all connections after a reply that does not fit its command, because further
     /// replies may belong to other commands, too. Returns the error for that reply.
     pub(crate) fn discard_connections(&self) -> RedisStoreError {
-        self.shared.links.iter().for_each(Link::reset);
+        match &self.shared.servers {
+            Servers::One(node) => node.discard_connections(),
+            Servers::Cluster(cluster) => cluster.discard_connections(),
+        }
         RedisStoreError::PROTOCOL
     }
 
-    /// Returns host and port, without user and password.
+    /// Returns hosts and ports, without user and password.
     pub fn address(&self) -> String {
-        self.client.get_connection_info().addr().to_string()
+        self.address.shown()
+    }
+}
+
+/// Converts a redirection, which only a cluster can follow, to an error.
+fn settled(reply: Reply) -> Result<Reply, RedisStoreError> {
+    match &reply.value {
+        redis::Value::ServerError(error) => Err(RedisStoreError::from_server(error)),
+        _ => Ok(reply),
     }
 }
 
@@ -204,29 +302,6 @@ impl Drop for InFlight<'_> {
     }
 }
 
-fn parse_url(url: &str) -> Result<ConnectionInfo, ConfigError> {
-    let scheme = url.split("://").next().unwrap_or_default();
-    if !matches!(scheme, "redis" | "rediss" | "valkey" | "valkeys") {
-        return Err(invalid_url());
-    }
-    // The only fragment that the client knows, `#insecure`, switches verification off.
-    if url.contains('#') {
-        return Err(ConfigError::new(
-            "url",
-            "holds a fragment (`#…`); certificates are always verified",
-            "remove it, write a `#` in a password as `%23`, and set a private authority with `with_root_certificates`",
-        ));
-    }
-    let info = url.into_connection_info().map_err(|_| invalid_url())?;
-    // RESP2 needs no handshake, and the stores use nothing that RESP3 adds.
-    let redis = info.redis_settings().clone();
-    let redis = redis
-        .set_protocol(ProtocolVersion::RESP2)
-        .set_skip_set_lib_name();
-    let tcp = TcpSettings::default().set_nodelay(true);
-    Ok(info.set_redis_settings(redis).set_tcp_settings(tcp))
-}
-
 /// Installs ring as the process's crypto provider for rustls, unless the application has installed
 /// one.
 ///
@@ -238,23 +313,6 @@ fn install_crypto_provider() {
         // An error means that another thread has installed one meanwhile.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
-}
-
-/// Returns the error for a URL of another form. It shows no part of the URL, which may hold a
-/// password.
-fn invalid_url() -> ConfigError {
-    let (problem, remedy) = if cfg!(feature = "rustls") {
-        (
-            "is not the address of a Redis server",
-            "write redis://user:password@host:port/db, or rediss:// for TLS, with special characters percent-encoded",
-        )
-    } else {
-        (
-            "is not the address of a Redis server, or requires TLS",
-            "write redis://user:password@host:port/db with special characters percent-encoded; rediss:// needs the feature `rustls`",
-        )
-    };
-    ConfigError::new("url", problem, remedy)
 }
 
 impl fmt::Debug for RedisClient {
@@ -271,30 +329,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_created_without_a_runtime_and_shows_no_password() {
-        let url = Secret::new("redis://ada:hunter2@localhost:6380/3").unwrap();
-        let server = RedisClient::new(&url).unwrap();
-        let shown = format!("{server:?}");
-        assert!(shown.contains("localhost:6380"), "{shown}");
-        assert!(
-            !shown.contains("hunter2") && !shown.contains("ada"),
-            "{shown}"
-        );
+    fn a_client_is_created_without_a_runtime_and_shows_no_password() {
+        for url in [
+            "redis://ada:hunter2@localhost:6380/3",
+            "redis-cluster://ada:hunter2@localhost:6380,b",
+            "redis-sentinel://ada:hunter2@localhost:6380?primary=m&sentinel_password=hunter2",
+        ] {
+            let client = RedisClient::new(&Secret::new(url).unwrap()).unwrap();
+            let shown = format!("{client:?}");
+            assert!(shown.contains("localhost:6380"), "{shown}");
+            assert!(
+                !shown.contains("hunter2") && !shown.contains("ada"),
+                "{shown}"
+            );
+        }
     }
 
     #[test]
-    fn an_invalid_url_is_refused_without_being_shown() {
-        for url in [
-            "hunter2",
-            "http://:hunter2@localhost",
-            "redis://:hunter2@localhost:port",
-            "redis://:hunter2@localhost/db",
-            "unix:///hunter2",
-            "rediss://:hunter2@localhost/#insecure",
-        ] {
-            let error = RedisClient::new(&Secret::new(url).unwrap()).unwrap_err();
-            assert_eq!(error.field(), "url", "{url}");
-            assert!(!error.to_string().contains("hunter2"), "{error}");
-        }
+    fn an_invalid_url_is_refused() {
+        let error = RedisClient::new(&Secret::new("http://localhost").unwrap()).unwrap_err();
+        assert_eq!(error.field(), "url");
     }
 }

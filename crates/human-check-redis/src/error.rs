@@ -25,13 +25,25 @@ pub struct RedisStoreError {
 impl RedisStoreError {
     pub(crate) const BUSY: Self =
         Self::new("store-busy", "the maximum number of commands is in flight");
+    pub(crate) const CLUSTER_DOWN: Self = Self::new(
+        "store-cluster-down",
+        "no node of the cluster takes writes for the key",
+    );
     pub(crate) const PROTOCOL: Self =
         Self::new("store-protocol", "the reply does not fit the command");
+    pub(crate) const REDIRECTIONS: Self = Self::new(
+        "store-other",
+        "the nodes of the cluster send the command from one to the other",
+    );
     pub(crate) const TIMEOUT: Self =
         Self::new("store-timeout", "no reply within the response timeout");
     pub(crate) const UNCONNECTED: Self = Self::new(
         "store-unreachable",
         "no connection within the connect timeout",
+    );
+    pub(crate) const UNREPLICATED: Self = Self::new(
+        "store-unreplicated",
+        "too few replicas have the claim within the response timeout",
     );
 
     const fn new(reason: &'static str, detail: &'static str) -> Self {
@@ -47,13 +59,15 @@ impl RedisStoreError {
     /// | --- | --- |
     /// | `store-auth` | the login failed, or the user may not run the command |
     /// | `store-busy` | the maximum number of commands was in flight; nothing was sent |
+    /// | `store-cluster-down` | no node of the cluster takes writes for the key |
     /// | `store-full` | the server is out of memory |
     /// | `store-loading` | the server reads its data after a start |
-    /// | `store-other` | another error reply, such as one of a cluster |
+    /// | `store-other` | another error reply |
     /// | `store-protocol` | the reply does not fit the command |
     /// | `store-readonly` | the server accepts no writes, such as a replica |
     /// | `store-timeout` | no reply in time; the command was done or not |
     /// | `store-unreachable` | no connection, or it broke; the command was done or not |
+    /// | `store-unreplicated` | too few replicas have the claim; the server has it |
     ///
     /// The name may be used as a metric label. See docs/how-to/multi-node.md#when-the-server-fails.
     pub fn reason(&self) -> &'static str {
@@ -75,6 +89,10 @@ impl RedisStoreError {
                 detail: io_kind(error).into(),
             },
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Self::PROTOCOL,
+            ErrorKind::MasterNameNotFoundBySentinel => Self::new(
+                "store-unreachable",
+                "the sentinels name no primary that replies",
+            ),
             ErrorKind::Extension | ErrorKind::Server(_) => {
                 Self::from_code(error.code().unwrap_or_default())
             }
@@ -95,6 +113,7 @@ impl RedisStoreError {
             // The server accepts no writes: a replica, a server that cannot save, a primary without
             // its replicas.
             "READONLY" | "MISCONF" | "NOREPLICAS" => "store-readonly",
+            "CLUSTERDOWN" => "store-cluster-down",
             _ => "store-other",
         };
         // Another text may be a part of a message that repeats a password.
@@ -117,7 +136,22 @@ impl RedisStoreError {
 
     /// Returns whether the connection can be used for the next command.
     pub(crate) fn keeps_connection(&self) -> bool {
-        matches!(self.reason, "store-auth" | "store-full" | "store-other")
+        matches!(
+            self.reason,
+            "store-auth" | "store-cluster-down" | "store-full" | "store-other"
+        )
+    }
+
+    /// Returns whether another node of a cluster may have the key by now.
+    pub(crate) fn may_have_moved(&self) -> bool {
+        matches!(
+            self.reason,
+            "store-cluster-down"
+                | "store-loading"
+                | "store-readonly"
+                | "store-timeout"
+                | "store-unreachable"
+        )
     }
 
     /// Returns whether the server knows no such command or forbids it.
@@ -145,10 +179,13 @@ fn io_kind(error: &RedisError) -> String {
         )
 }
 
-/// Converts an error reply of the server to an error. Other replies are returned unchanged.
+/// Converts an error reply of the server to an error. Other replies, and redirections of a cluster,
+/// are returned unchanged.
 pub(crate) fn reply(value: Value) -> Result<Value, RedisStoreError> {
     match value {
-        Value::ServerError(error) => Err(RedisStoreError::from_server(&error)),
+        Value::ServerError(error) if !matches!(error.code(), "MOVED" | "ASK") => {
+            Err(RedisStoreError::from_server(&error))
+        }
         value => Ok(value),
     }
 }
@@ -177,6 +214,7 @@ mod tests {
             ("MISCONF", "store-readonly"),
             ("LOADING", "store-loading"),
             ("NOAUTH", "store-auth"),
+            ("CLUSTERDOWN", "store-cluster-down"),
             ("ERR", "store-other"),
         ] {
             let error = RedisStoreError::from_code(code);

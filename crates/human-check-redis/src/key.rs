@@ -2,6 +2,8 @@ use std::io::Write;
 
 use redis::{RedisWrite, ToRedisArgs};
 
+use crate::slots::slot_of;
+
 /// The key of an entry on the server: a prefix, and a digest in lower-case hex.
 ///
 /// It is written into a command without a text of its own, because every claim makes one.
@@ -19,6 +21,11 @@ impl<'a> Key<'a> {
             pair[1] = HEX[usize::from(byte & 15)];
         }
         Self { prefix, hex }
+    }
+
+    /// Returns the hash slot of the key in a cluster.
+    pub(crate) fn slot(&self) -> u16 {
+        slot_of(&[self.prefix.as_bytes(), &self.hex].concat())
     }
 
     /// Returns the number of bytes.

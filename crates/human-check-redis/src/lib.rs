@@ -1,15 +1,21 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod address;
 mod attempt_store;
 mod client;
+mod cluster;
+mod dial;
 mod error;
 mod key;
 mod limits;
 mod link;
+mod node;
 mod replay_store;
+mod request;
 mod server_report;
 mod server_warning;
+mod slots;
 
 pub use attempt_store::RedisAttemptStore;
 pub use client::RedisClient;

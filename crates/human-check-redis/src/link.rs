@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, Value};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::error::{RedisStoreError, reply};
+use crate::dial::Dial;
+use crate::error::RedisStoreError;
 use crate::limits::Limits;
+use crate::request::{Reply, Request};
 
 /// One connection to the server. It is opened when it is first needed, and again after it broke.
 ///
@@ -20,7 +22,7 @@ use crate::limits::Limits;
 /// A command is written once. When its reply does not arrive, the command was done or not, and it
 /// is not sent again.
 pub(crate) struct Link {
-    client: Client,
+    dial: Arc<Dial>,
     open: Mutex<Option<Arc<Open>>>,
 }
 
@@ -50,24 +52,24 @@ const MIN_AGE_TO_RECONNECT: Duration = Duration::from_secs(1);
 
 impl Link {
     /// Creates a link without a connection.
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(dial: Arc<Dial>) -> Self {
         Self {
-            client,
+            dial,
             open: Mutex::new(None),
         }
     }
 
-    /// Sends a command and waits for its reply, within the connect and the response timeout
-    /// together.
+    /// Sends a request and waits for its reply, within the connect and the response timeout
+    /// together. A redirection of a cluster is a value.
     ///
     /// # Errors
     ///
-    /// [`RedisStoreError`] for an error reply, and when no reply arrives.
+    /// [`RedisStoreError`] for another error reply, and when no reply arrives.
     pub(crate) async fn run(
         &self,
-        command: &Cmd,
+        request: Request<'_>,
         limits: &Limits,
-    ) -> Result<Value, RedisStoreError> {
+    ) -> Result<Reply, RedisStoreError> {
         // The clock is read once for a command on an open connection.
         let mut now = Instant::now();
         let open = self.open(limits, now);
@@ -86,10 +88,9 @@ impl Link {
         };
         let mut connection = connection.map_err(|failed| failed.error)?;
         open.record_write(now);
-        let replied = connection.send_packed_command(command);
+        let replied = request.send(&mut connection);
         let outcome = match timeout_at(now + limits.response, replied).await {
-            Ok(Ok(value)) => reply(value),
-            Ok(Err(error)) => Err(RedisStoreError::from_client(&error)),
+            Ok(outcome) => outcome,
             Err(_) => Err(RedisStoreError::TIMEOUT),
         };
         match &outcome {
@@ -128,7 +129,7 @@ impl Link {
         if let Some(open) = open.as_ref().filter(|open| open.is_usable(limits, now)) {
             return Arc::clone(open);
         }
-        let opening = Arc::new(Open::begin(self.client.clone(), limits));
+        let opening = Arc::new(Open::begin(Arc::clone(&self.dial), limits));
         *open = Some(Arc::clone(&opening));
         opening
     }
@@ -141,7 +142,7 @@ impl Link {
 impl Open {
     /// Begins to open a connection, in a task of its own: a caller that gives up does not abort the
     /// attempt for the other callers.
-    fn begin(client: Client, limits: &Limits) -> Self {
+    fn begin(dial: Arc<Dial>, limits: &Limits) -> Self {
         let Limits {
             connect,
             max_in_flight,
@@ -155,8 +156,7 @@ impl Open {
                 .set_response_timeout(None)
                 // So that no command waits for a place in the client's queue.
                 .set_pipeline_buffer_size(max_in_flight.min(1_024));
-            let opening = client.get_multiplexed_async_connection_with_config(&config);
-            match timeout(connect, opening).await {
+            match timeout(connect, dial.connect(&config)).await {
                 Ok(Ok(connection)) => Ok(connection),
                 Ok(Err(error)) => Err(Failed::now(RedisStoreError::from_client(&error))),
                 Err(_) => Err(Failed::now(RedisStoreError::UNCONNECTED)),

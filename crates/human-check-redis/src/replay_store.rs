@@ -6,10 +6,11 @@ use human_check_core::{ClaimError, Claimed, DigestKey, ReplayStore, Secret, Toke
 use redis::{Cmd, Value};
 
 use crate::key::Key;
+use crate::request::Request;
 use crate::{MAX_TTL, RedisClient, RedisStoreError};
 
-/// A replay store on a Redis or Valkey server. Each token passes once over all processes that share
-/// the server and the secret.
+/// A replay store on Redis or Valkey. Each token passes once over all processes that share the
+/// server, or the cluster, and the secret.
 ///
 /// Use it when several processes verify tokens. For a single process,
 /// [`MemoryReplayStore`](human_check_core::MemoryReplayStore) needs no server.
@@ -37,6 +38,7 @@ pub struct RedisReplayStore {
     server: RedisClient,
     digest: DigestKey,
     prefix: String,
+    replicas: u32,
 }
 
 impl RedisReplayStore {
@@ -52,6 +54,7 @@ impl RedisReplayStore {
             server: server.clone(),
             digest: DigestKey::from_secret(secret),
             prefix: "human-check:replay:".to_owned(),
+            replicas: 0,
         }
     }
 
@@ -65,14 +68,39 @@ impl RedisReplayStore {
         self
     }
 
+    /// Sets how many replicas must have a claim before its token passes. Default: none.
+    ///
+    /// Replication is asynchronous: when a replica takes over, claims that it did not have are lost,
+    /// and their tokens pass again. With one replica or more, the server waits for so many of them
+    /// by `WAIT`, up to four fifths of the response timeout. If too few have the claim by then, the
+    /// claim is the error `store-unreplicated`, and the token is used up.
+    ///
+    /// This shrinks the loss and does not end it: a replica that has not confirmed may take over.
+    /// Commands on one connection wait for one another, so a claim takes a round trip between the
+    /// servers longer, and while too few replicas are connected, all claims fail. Figures are in
+    /// docs/benchmarks.md.
+    #[must_use]
+    pub fn with_replicas(mut self, count: u32) -> Self {
+        self.replicas = count;
+        self
+    }
+
     /// Sends the command that claims a digest.
     async fn set(&self, digest: [u8; 16], ttl: Duration) -> Result<Claimed, RedisStoreError> {
         let key = Key::new(&self.prefix, digest);
         // Six arguments, of which four and the digits of the ttl are short.
         let mut set = Cmd::with_capacity(6, key.len() + 32);
-        set.arg("SET").arg(key).arg("1");
+        set.arg("SET").arg(&key).arg("1");
         set.arg("NX").arg("PX").arg(millis(ttl));
-        match self.server.run(&set).await? {
+        let mut request = Request::new(&set);
+        if self.replicas > 0 {
+            request = request.with_replicas(self.replicas, self.server.replica_timeout());
+        }
+        let reply = self.server.run(request, &key).await?;
+        match reply.value {
+            Value::Okay if reply.replicas.unwrap_or(0) < i64::from(self.replicas) => {
+                Err(RedisStoreError::UNREPLICATED)
+            }
             Value::Okay => Ok(Claimed::First),
             Value::Nil => Ok(Claimed::Duplicate),
             _ => Err(self.server.discard_connections()),
@@ -115,6 +143,7 @@ impl fmt::Debug for RedisReplayStore {
         f.debug_struct("RedisReplayStore")
             .field("server", &self.server)
             .field("prefix", &self.prefix)
+            .field("replicas", &self.replicas)
             .finish_non_exhaustive()
     }
 }

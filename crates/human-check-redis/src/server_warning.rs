@@ -9,28 +9,40 @@ use std::fmt;
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ServerWarning {
-    /// The server is a node of a cluster. A key that belongs to another node is an error
-    /// (`store-other`).
+    /// The server is a node of a cluster, and the URL is one for a single server. A key that belongs
+    /// to another node is an error (`store-other`).
     Cluster,
+    /// Not all of the 16,384 slots of the cluster have a primary that works, but so many, as this node
+    /// sees it. With `cluster-require-full-coverage yes`, which is the default of the server, the
+    /// cluster takes no claims at all then.
+    ClusterDown(u64),
     /// A full server deletes keys, by this `maxmemory-policy`. A token whose claim was deleted is
     /// accepted again.
     EvictsKeys(String),
     /// The server has used nine tenths of its memory, or more. These are the bytes that it uses and may
     /// use. A full server refuses claims (`store-full`).
     NearlyFull(u64, u64),
+    /// The server has no replica now. While it fails, its part of the tokens cannot be claimed.
+    NoReplica,
     /// The server is older than Redis 6. This is its version.
     UnsupportedVersion(String),
     /// The server is a replica and accepts no writes.
     Replica,
-    /// The server does not report this: `version`, `role` or `maxmemory-policy`. Whether it is
-    /// right is unknown.
+    /// A primary of a cluster cannot be reached, for this [reason](crate::RedisStoreError::reason). Its
+    /// part of the tokens cannot be claimed.
+    Unreachable(&'static str),
+    /// The server does not report this: `version`, `role`, `maxmemory-policy` or `cluster_state`.
+    /// Whether it is right is unknown.
     Unreported(&'static str),
 }
 
 impl ServerWarning {
-    /// Returns whether the stores cannot work at all on such a server.
+    /// Returns whether claims fail on such a server.
     pub fn prevents_claims(&self) -> bool {
-        matches!(self, Self::Cluster | Self::Replica)
+        matches!(
+            self,
+            Self::Cluster | Self::ClusterDown(_) | Self::Replica | Self::Unreachable(_)
+        )
     }
 }
 
@@ -38,7 +50,18 @@ impl fmt::Display for ServerWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cluster => f.write_str(
-                "the server is a node of a cluster and refuses keys of other nodes; use a server outside of a cluster, or a proxy for the cluster",
+                "the server is a node of a cluster and refuses keys of other nodes; write redis-cluster:// instead of redis:// into the URL",
+            ),
+            Self::ClusterDown(working) => write!(
+                f,
+                "{working} of the 16384 slots of the cluster have a primary that works, so tokens of the other slots cannot be claimed, or none at all; repair the nodes that failed, and set `cluster-require-full-coverage` to `no`"
+            ),
+            Self::NoReplica => f.write_str(
+                "the server has no replica, so while it fails its part of the tokens cannot be claimed; give it a replica",
+            ),
+            Self::Unreachable(reason) => write!(
+                f,
+                "the server cannot be reached ({reason}), so its part of the tokens cannot be claimed; look at the server and at the network between"
             ),
             Self::EvictsKeys(policy) => write!(
                 f,
@@ -58,12 +81,13 @@ impl fmt::Display for ServerWarning {
                 let required = match *what {
                     "version" => ", which must be 6 or later",
                     "role" => ", which must be `master`",
+                    "cluster_state" => ", which must be `ok`",
                     "maxmemory-policy" => ", which must be `noeviction`",
                     _ => "",
                 };
                 write!(
                     f,
-                    "the server does not report its {what}{required}; allow its user `+info +config|get`, or verify the setting in the console of the hosting service"
+                    "the server does not report its {what}{required}; allow its user `+info +config|get +cluster|info`, or verify the setting in the console of the hosting service"
                 )
             }
         }

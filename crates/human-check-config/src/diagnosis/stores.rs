@@ -79,30 +79,39 @@ pub(crate) fn examine_memory(part: &str) -> Finding {
     )
 }
 
-/// Examines the server of a store.
+/// Examines the servers of a store.
 #[cfg(feature = "redis")]
 pub(crate) async fn examine_server(
     part: &str,
-    server: &human_check_redis::RedisClient,
+    client: &human_check_redis::RedisClient,
 ) -> Vec<Finding> {
-    use human_check_redis::ServerWarning;
-
-    let address = server.address();
-    let report = match server.report().await {
-        Ok(report) => report,
+    match client.report().await {
+        Ok(reports) => reports
+            .iter()
+            .flat_map(|report| examine_report(part, report))
+            .collect(),
         Err(error) => {
             let remedy = match error.reason() {
                 "store-auth" => "correct the user and the password in its URL",
                 _ => "look at the server, at its URL and at the network between",
             };
-            let text = format!("{address} cannot be used ({error})");
-            return vec![Finding::wrong(part, "server", text, remedy)];
+            let text = format!("{} cannot be used ({error})", client.address());
+            vec![Finding::wrong(part, "server", text, remedy)]
         }
-    };
+    }
+}
+
+/// Returns what a server says about itself as findings.
+#[cfg(feature = "redis")]
+fn examine_report(part: &str, report: &human_check_redis::ServerReport) -> Vec<Finding> {
+    use human_check_redis::ServerWarning;
+
+    let address = &report.address;
     let mut findings = Vec::new();
     for warning in &report.warnings {
         let text = warning.to_string();
         let (text, remedy) = text.split_once("; ").unwrap_or((&text, ""));
+        let text = format!("{address}: {text}");
         let check = match warning {
             ServerWarning::NearlyFull(..) => "memory",
             _ => "server",
@@ -115,11 +124,16 @@ pub(crate) async fn examine_server(
     let has = |check: &str| findings.iter().any(|finding| finding.check == check);
     let (has_server, has_memory) = (has("server"), has("memory"));
     if let (false, Some(version)) = (has_server, &report.version) {
-        let text = format!("{address} is version {version}");
+        let replicas = match report.replicas {
+            Some(count) if count > 0 => format!(" with {count} replicas"),
+            _ => String::new(),
+        };
+        let text = format!("{address} is version {version}{replicas}");
         findings.push(Finding::fine(part, "server", text));
     }
     if let (false, Some((used, max))) = (has_memory, report.used_memory.zip(report.max_memory)) {
-        let text = format!("{} of {} MiB are used", used >> 20, max >> 20);
+        let (used, max) = (used >> 20, max >> 20);
+        let text = format!("{address}: {used} of {max} MiB are used");
         findings.push(Finding::fine(part, "memory", text));
     }
     findings

@@ -13,14 +13,18 @@ pub(crate) struct StoreTable {
     /// How many entries fit into memory, by default 1000000. For a store of attempts on a server: how
     /// many keys each process creates in a window, by default 100000.
     pub(crate) capacity: Option<usize>,
-    /// The secret with the server's URL, redis:// or rediss://, which may hold a password. "redis"
-    /// only. Default: the variable `HUMAN_CHECK_REDIS_URL`.
+    /// The secret with the URL, which may hold a password: redis://, redis-cluster:// or
+    /// redis-sentinel://, or rediss for TLS. "redis" only. Default: the variable
+    /// `HUMAN_CHECK_REDIS_URL`.
     pub(crate) url: Option<SecretRef>,
     /// The secret that keys the digests of tokens and addresses, at least 16 characters, the same
     /// on all machines. "redis" only. Default: the variable `HUMAN_CHECK_DIGEST_SECRET`.
     pub(crate) digest_secret: Option<SecretRef>,
     /// The text that keys on the server begin with. "redis" only.
     pub(crate) prefix: Option<String>,
+    /// How many replicas must have a claim before its token passes, by default none.
+    /// `[replay_store]` with "redis" only.
+    pub(crate) replicas: Option<u32>,
 }
 
 /// A kind of store.
@@ -30,6 +34,6 @@ pub(crate) struct StoreTable {
 pub(crate) enum StoreKind {
     /// In this process. Other processes do not see its entries.
     Memory,
-    /// On a Redis or Valkey server.
+    /// On a Redis or Valkey server, or a cluster.
     Redis,
 }

@@ -50,6 +50,7 @@ fn capacity(
         ("url", table.url.is_some()),
         ("digest_secret", table.digest_secret.is_some()),
         ("prefix", table.prefix.is_some()),
+        ("replicas", table.replicas.is_some()),
     ];
     if let Some((key, _)) = server_keys.iter().find(|(_, is_set)| *is_set) {
         return Err(context.wrong(

@@ -104,6 +104,9 @@ impl Stores {
                 if let Some(prefix) = &table.prefix {
                     store = store.with_prefix(prefix);
                 }
+                if let Some(replicas) = table.replicas {
+                    store = store.with_replicas(replicas);
+                }
                 self.servers.push(("replay_store", server));
                 Ok(Arc::new(store))
             }
@@ -160,7 +163,10 @@ impl Stores {
         #[cfg(feature = "redis")]
         for (_, server) in &self.servers {
             match server.inspect().await {
-                Ok(report) => warnings.extend(report.warnings.iter().map(ToString::to_string)),
+                Ok(reports) => {
+                    let of_servers = reports.iter().flat_map(|report| &report.warnings);
+                    warnings.extend(of_servers.map(ToString::to_string));
+                }
                 Err(error) => {
                     let reason = error.reason();
                     warnings.push(format!("the store's server cannot be inspected ({reason})"));

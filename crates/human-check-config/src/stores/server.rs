@@ -23,6 +23,13 @@ pub(super) fn open(
             "leave it out, and set the server's maxmemory instead",
         ));
     }
+    if table.replicas.is_some() && store != "replay_store" {
+        return Err(context.wrong(
+            &path.join("replicas"),
+            "means nothing for a store of attempts, whose counts may be lost",
+            "leave it out",
+        ));
+    }
     let key = path.join("url");
     let url = context.secret(&key, table.url.as_ref(), "HUMAN_CHECK_REDIS_URL")?;
     let server = RedisClient::new(&url).map_err(|error| context.placed(&key, error))?;

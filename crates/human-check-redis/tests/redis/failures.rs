@@ -103,14 +103,6 @@ async fn killed_connections_are_replaced() {
     }
 }
 
-async fn claim_settled(store: &RedisReplayStore, token: &str) -> Claimed {
-    loop {
-        if let Ok(claimed) = claim(store, token).await {
-            return claimed;
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_full_server_refuses_and_forgets_nothing() {
     let server = Server::with(&["maxmemory 3mb", "maxmemory-policy noeviction"]);

@@ -87,7 +87,10 @@ async fn error_replies_have_reasons() {
         ),
         (b"-NOAUTH Authentication required.\r\n", "store-auth"),
         (b"-MOVED 3999 127.0.0.1:6381\r\n", "store-other"),
-        (b"-CLUSTERDOWN The cluster is down\r\n", "store-other"),
+        (
+            b"-CLUSTERDOWN The cluster is down\r\n",
+            "store-cluster-down",
+        ),
         (b"-ERR unknown command\r\n", "store-other"),
         (b"-\r\n", "store-other"),
     ] {

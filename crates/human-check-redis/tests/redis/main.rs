@@ -4,13 +4,18 @@
 
 mod attempts;
 mod claims;
+mod cluster;
 mod failures;
+mod fleet;
 mod inspect;
 mod invalid_replies;
+mod load;
+mod sentinel;
 mod server;
 #[cfg(feature = "rustls")]
 mod tls;
 
+use crate::load::Load;
 use human_check_core::{ClaimError, Claimed, ReplayStore, Secret, Submission, TokenId};
 use human_check_redis::{RedisClient, RedisReplayStore};
 use human_check_testkit::SCRIPTED;
@@ -45,13 +50,26 @@ async fn reason(store: &RedisReplayStore, token: &str) -> &'static str {
     claim(store, token).await.unwrap_err().reason()
 }
 
-/// Waits until the condition holds. Panics after ten seconds.
+/// Claims a token until no error comes. Panics after thirty seconds.
+async fn claim_settled(store: &RedisReplayStore, token: &str) -> Claimed {
+    let mut claimed = None;
+    until(async || {
+        claimed = claim(store, token).await.ok();
+        claimed.is_some()
+    })
+    .await;
+    claimed.unwrap()
+}
+
+/// Waits until the condition holds. Panics after thirty seconds.
 async fn until(mut condition: impl AsyncFnMut() -> bool) {
-    for _ in 0..2_000 {
-        if condition().await {
-            return;
-        }
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while !condition().await {
+        let is_late = std::time::Instant::now() > deadline;
+        assert!(
+            !is_late,
+            "the condition did not become true within thirty seconds"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    panic!("the condition did not become true within ten seconds");
 }

@@ -17,6 +17,12 @@ pub(crate) struct Server {
     options: Vec<String>,
     directory: TempDir,
     child: Option<Child>,
+    is_sentinel: bool,
+}
+
+/// The program of the servers: that of the variable `HUMAN_CHECK_REDIS_SERVER`, or `redis-server`.
+fn program() -> String {
+    std::env::var("HUMAN_CHECK_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
 }
 
 impl Server {
@@ -26,21 +32,34 @@ impl Server {
 
     /// Starts a server with further lines of redis.conf, such as `maxmemory 2mb`.
     pub(crate) fn with(options: &[&str]) -> Self {
+        Self::begin(options, false)
+    }
+
+    /// Starts a sentinel with further lines of its configuration.
+    pub(crate) fn sentinel(options: &[&str]) -> Self {
+        Self::begin(options, true)
+    }
+
+    fn begin(options: &[&str], is_sentinel: bool) -> Self {
         let mut server = Self {
             port: 0,
             options: options.iter().map(|line| (*line).to_owned()).collect(),
             directory: tempfile::tempdir().unwrap(),
             child: None,
+            is_sentinel,
         };
-        for _ in 0..5 {
+        for _ in 0..50 {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             server.port = listener.local_addr().unwrap().port();
+            // A node of a cluster also listens 10,000 above.
+            let is_low = server.port < u16::MAX - 10_000;
+            let has_bus = is_low && TcpListener::bind(("127.0.0.1", server.port + 10_000)).is_ok();
             drop(listener);
-            if server.launch() {
+            if has_bus && server.launch() {
                 return server;
             }
         }
-        panic!("redis-server did not start on any of five ports");
+        panic!("{} did not start on any of fifty ports", program());
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -63,6 +82,13 @@ impl Server {
         }
     }
 
+    /// Sends the process a signal, such as `STOP`, which makes it silent.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().unwrap().id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// Starts the server again on the same port.
     pub(crate) fn start_again(&mut self) {
         assert!(self.launch(), "redis-server did not start again");
@@ -75,10 +101,16 @@ impl Server {
 
     fn try_run(&self, words: &[&str]) -> redis::RedisResult<Value> {
         let socket = self.directory().join("socket");
-        let mut url = format!("redis+unix://{}", socket.display());
+        let mut url = match self.is_sentinel {
+            true => format!("redis://127.0.0.1:{}", self.port),
+            false => format!("redis+unix://{}", socket.display()),
+        };
         let password = |line: &String| line.strip_prefix("requirepass ").map(str::to_owned);
         if let Some(password) = self.options.iter().find_map(password) {
-            url = format!("{url}?pass={password}");
+            url = match self.is_sentinel {
+                true => url.replace("://", &format!("://:{password}@")),
+                false => format!("{url}?pass={password}"),
+            };
         }
         let mut connection = redis::Client::open(url)?.get_connection()?;
         let mut command = redis::Cmd::new();
@@ -91,22 +123,27 @@ impl Server {
     /// Starts the process. Returns false when it ended at once, for example because another process
     /// has taken the port.
     fn launch(&mut self) -> bool {
-        let mut lines = vec![
-            format!("port {}", self.port),
-            "bind 127.0.0.1".to_owned(),
-            "save \"\"".to_owned(),
-            format!("unixsocket {}", self.directory().join("socket").display()),
-        ];
+        let mut lines = vec![format!("port {}", self.port), "bind 127.0.0.1".to_owned()];
+        if !self.is_sentinel {
+            lines.push("save \"\"".to_owned());
+            let socket = self.directory().join("socket");
+            lines.push(format!("unixsocket {}", socket.display()));
+        }
         lines.extend(self.options.iter().cloned());
         let file = self.directory().join("redis.conf");
         std::fs::write(&file, lines.join("\n")).unwrap();
-        let spawned = Command::new("redis-server")
+        let mode = self.is_sentinel.then_some("--sentinel");
+        let spawned = Command::new(program())
             .arg(&file)
+            .args(mode)
             .current_dir(self.directory())
             .stdout(Stdio::null())
             .spawn();
         let mut child = spawned.unwrap_or_else(|error| {
-            panic!("cannot run redis-server ({error}); install it, on Debian: apt-get install redis-server")
+            panic!(
+                "cannot run {} ({error}); install it, on Debian: apt-get install redis-server",
+                program()
+            )
         });
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
