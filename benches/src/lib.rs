@@ -1,5 +1,12 @@
 //! Values and helpers that the benchmark programs share.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Why a benchmark failed.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 /// The secret of the benchmarked account.
 pub const SECRET: &str = "0x4AAAAAAABenchSecret00000000000001";
 
@@ -42,4 +49,25 @@ pub fn median(figures: Vec<f64>) -> f64 {
 pub fn percentile(mut figures: Vec<f64>, share: f64) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[((figures.len() - 1) as f64 * share) as usize]
+}
+
+/// Runs `once` for each number below `claims`, with `callers` at a time, and returns the duration.
+pub async fn each<F: Future<Output = Result<(), Failure>>>(
+    claims: usize,
+    callers: usize,
+    once: impl Fn(usize) -> F,
+) -> Result<Duration, Failure> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let start = Instant::now();
+    let callers = (0..callers).map(|_| async {
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            if n >= claims {
+                return Ok::<(), Failure>(());
+            }
+            once(n).await?;
+        }
+    });
+    futures_util::future::try_join_all(callers).await?;
+    Ok(start.elapsed())
 }

@@ -7,11 +7,9 @@
 //! machine changes over time.
 
 use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use human_check_bench::{median, token_number};
+use human_check_bench::{Failure, each, median, token_number};
 use human_check_core::{Claimed, Provider, ReplayStore, Secret, Submission, TokenId};
 use human_check_redis::{RedisClient, RedisReplayStore};
 use redis::aio::MultiplexedConnection;
@@ -19,8 +17,6 @@ use redis::aio::MultiplexedConnection;
 static ACME: Provider = Provider::new("acme", &["acme-response"]);
 
 const TTL: Duration = Duration::from_secs(60);
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
@@ -71,27 +67,6 @@ async fn main() -> Result<(), Failure> {
     let store = claims as f64 / median(store_seconds);
     writeln!(std::io::stdout(), "{bare:.0} {store:.0} {ratio:.3}")?;
     Ok(())
-}
-
-/// Runs `once` for each number below `claims`, with `callers` at a time, and returns the duration.
-async fn each<F: Future<Output = Result<(), Failure>>>(
-    claims: usize,
-    callers: usize,
-    once: impl Fn(usize) -> F,
-) -> Result<Duration, Failure> {
-    let next = Arc::new(AtomicUsize::new(0));
-    let start = Instant::now();
-    let callers = (0..callers).map(|_| async {
-        loop {
-            let n = next.fetch_add(1, Ordering::Relaxed);
-            if n >= claims {
-                return Ok::<(), Failure>(());
-            }
-            once(n).await?;
-        }
-    });
-    futures_util::future::try_join_all(callers).await?;
-    Ok(start.elapsed())
 }
 
 async fn bare(

@@ -131,7 +131,7 @@ impl Cluster {
 /// A primary, a replica, and three sentinels that watch the primary under the name `main`.
 pub(crate) struct Watched {
     pub(crate) primary: Server,
-    _replica: Server,
+    replica: Server,
     pub(crate) sentinels: Vec<Server>,
 }
 
@@ -158,7 +158,7 @@ impl Watched {
         let sentinels = (0..3).map(|_| Server::sentinel(&lines)).collect();
         let watched = Self {
             primary,
-            _replica: replica,
+            replica,
             sentinels,
         };
         wait_for("the sentinels to know one another and the replica", || {
@@ -180,6 +180,10 @@ impl Watched {
             text(&watched.primary, &["INFO", "replication"]).contains("state=online")
         });
         watched
+    }
+
+    pub(crate) fn replica(&self) -> &Server {
+        &self.replica
     }
 
     /// Returns a URL, with the name of the primary and further settings.

@@ -89,6 +89,8 @@ async fn a_silent_primary_is_replaced() {
     assert_eq!(claim(&store, "a").await.unwrap(), Claimed::First);
     let one = store.clone().with_replicas(1);
     assert_eq!(claim(&one, "kept").await.unwrap(), Claimed::First);
+    let kept = crate::fleet::text(watched.replica(), &["INFO", "keyspace"]);
+    assert!(kept.contains("keys=2"), "the replica has both: {kept}");
     watched.primary.signal("STOP");
     until(async || claim(&store, "b").await.is_ok()).await;
     assert_eq!(claim_settled(&store, "kept").await, Claimed::Duplicate);

@@ -1,0 +1,52 @@
+//! Tests of the store on a real PostgreSQL server.
+
+#![allow(clippy::unwrap_used, reason = "a failing step fails the test")]
+
+mod claims;
+mod failures;
+mod inspection;
+mod server;
+mod tls;
+
+use std::time::{Duration, Instant};
+
+use human_check_core::{ClaimError, Claimed, ReplayStore, Secret, Submission, TokenId};
+use human_check_postgres::PostgresReplayStore;
+use human_check_testkit::SCRIPTED;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn secret() -> Secret {
+    Secret::new("the-secret-of-all-machines").unwrap()
+}
+
+async fn claim(store: &PostgresReplayStore, token: &str) -> Result<Claimed, ClaimError> {
+    claim_for(store, token, MINUTE).await
+}
+
+async fn claim_for(
+    store: &PostgresReplayStore,
+    token: &str,
+    ttl: Duration,
+) -> Result<Claimed, ClaimError> {
+    let submission = Submission::new().with_token(&SCRIPTED, token);
+    let token = TokenId::of_submission(&submission, &SCRIPTED);
+    store.claim(token, ttl).await
+}
+
+async fn reason(store: &PostgresReplayStore, token: &str) -> &'static str {
+    claim(store, token).await.unwrap_err().reason()
+}
+
+/// Waits until the condition holds. Panics after thirty seconds.
+async fn until(mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition().await {
+        let is_late = Instant::now() > deadline;
+        assert!(
+            !is_late,
+            "the condition did not become true within thirty seconds"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
