@@ -138,7 +138,10 @@ fn turnstile_by_variables_on_actix_web_has_few_dependencies() {
         .map(|line| line.split(" (").next().unwrap().to_owned())
         .filter(|package| !package.is_empty())
         .collect();
-    for name in ["redis", "reqwest", "schemars"].into_iter().chain(ADAPTERS) {
+    for name in ["redis", "reqwest", "schemars", "sqlx"]
+        .into_iter()
+        .chain(ADAPTERS)
+    {
         let is_there = tree
             .iter()
             .any(|package| package.starts_with(&format!("{name} ")));

@@ -3,6 +3,8 @@
 use human_check_config::{Deployment, Diagnosis, Finding, Level};
 use human_check_emulator::{EmulatedAccount, Emulator};
 
+use crate::fleet::{Cluster, Watched};
+use crate::postgres_server;
 use crate::server::Server;
 use crate::tls;
 
@@ -96,6 +98,91 @@ async fn a_store_that_breaks_a_guarantee_is_told_with_what_follows() {
         texts.iter().any(|text| text.contains("more memory")),
         "{diagnosis:#?}"
     );
+}
+
+#[tokio::test]
+async fn each_primary_of_a_cluster_is_examined_and_one_that_fails_is_named() {
+    let emulator = Emulator::start().await.unwrap();
+    let mut cluster = Cluster::start(3, false);
+    let url = cluster.url().expose().to_owned();
+    let diagnosis = diagnose(&emulator.base_url(), &url).await;
+    let warnings = of_stores(&diagnosis, Level::Warning);
+    // Three primaries for each of the two stores.
+    assert_eq!(warnings.len(), 6, "{diagnosis:#?}");
+    for warning in &warnings {
+        assert!(warning.text.contains("has no replica"), "{warning}");
+    }
+    assert_eq!(of_stores(&diagnosis, Level::Wrong), Vec::<&Finding>::new());
+    let failed = format!("127.0.0.1:{}: ", cluster.primaries[1].port);
+    cluster.primaries[1].kill();
+    let diagnosis = diagnose(&emulator.base_url(), &url).await;
+    let wrong = of_stores(&diagnosis, Level::Wrong);
+    let named = wrong.iter().filter(|finding| {
+        finding.text.starts_with(&failed) && finding.text.contains("cannot be reached")
+    });
+    assert_eq!(named.count(), 2, "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn the_primary_of_sentinels_is_examined() {
+    let emulator = Emulator::start().await.unwrap();
+    let watched = Watched::start();
+    let url = watched.url("", "primary=main");
+    let diagnosis = diagnose(&emulator.base_url(), url.expose()).await;
+    let fine = of_stores(&diagnosis, Level::Fine);
+    let of_server = fine.iter().filter(|finding| finding.check == "server");
+    for finding in of_server {
+        assert!(finding.text.contains("with a replica"), "{finding}");
+    }
+    assert_eq!(of_stores(&diagnosis, Level::Wrong), Vec::<&Finding>::new());
+    let url = watched.url("", "primary=other");
+    let diagnosis = diagnose(&emulator.base_url(), url.expose()).await;
+    let wrong = of_stores(&diagnosis, Level::Wrong);
+    assert!(
+        wrong[0].text.contains("the sentinels name no primary"),
+        "{wrong:#?}"
+    );
+}
+
+#[tokio::test]
+async fn a_postgres_store_is_examined_with_its_table() {
+    let emulator = Emulator::start().await.unwrap();
+    let server = postgres_server::Server::start();
+    let base = emulator.base_url();
+    let account = EmulatedAccount::for_provider("turnstile");
+    let text = format!(
+        "[providers.turnstile]\nkind = \"turnstile\"\nsite_key = \"{}\"\nsecret = {{ env = \"SECRET\" }}\nbase_url = \"{base}\"\nhostnames = [\"localhost\"]\n[check]\nuse = \"turnstile\"\n[routes.signup]\n[replay_store]\nkind = \"postgres\"\nurl = {{ env = \"URL\" }}\ndigest_secret = {{ env = \"KEY\" }}\n",
+        account.site_key
+    );
+    let url = server.url().expose().to_owned();
+    let deployment = Deployment::builder().from_text(&text, move |name| {
+        Some(match name {
+            "URL" => url.clone(),
+            "KEY" => "0123456789abcdef0123456789abcdef".to_owned(),
+            _ => account.secret.clone(),
+        })
+    });
+    let deployment = deployment.unwrap();
+    let diagnosis = deployment.diagnose().await;
+    let wrong = of_stores(&diagnosis, Level::Wrong);
+    // The server, and the claim.
+    assert_eq!(wrong.len(), 2, "{diagnosis:#?}");
+    assert!(wrong[0].remedy.contains("0001_claims.sql"), "{wrong:#?}");
+    assert!(wrong[1].text.contains("store-no-table"), "{wrong:#?}");
+    server.store().create_table().await.unwrap();
+    let diagnosis = deployment.diagnose().await;
+    assert_eq!(of_stores(&diagnosis, Level::Wrong), Vec::<&Finding>::new());
+    let fine = of_stores(&diagnosis, Level::Fine);
+    assert!(
+        fine.iter()
+            .any(|finding| finding.text.contains("is version")),
+        "{fine:#?}"
+    );
+    assert!(!format!("{diagnosis:?}").contains(postgres_server::PASSWORD));
+    server.kill();
+    let diagnosis = deployment.diagnose().await;
+    let wrong = of_stores(&diagnosis, Level::Wrong);
+    assert!(wrong[0].text.contains("store-unreachable"), "{wrong:#?}");
 }
 
 #[tokio::test]

@@ -25,6 +25,9 @@ mod experiment;
 mod failover;
 mod fault_matrix;
 mod faults;
+#[path = "../../crates/human-check-redis/tests/redis/fleet.rs"]
+#[allow(dead_code, reason = "the tests of the stores use more of it")]
+mod fleet;
 mod import_cycles;
 mod limits;
 mod log;
@@ -32,6 +35,8 @@ mod metrics;
 mod missing_members;
 mod mutation;
 mod ops;
+#[path = "../../crates/human-check-postgres/tests/postgres/server.rs"]
+mod postgres_server;
 mod quota;
 mod replay;
 mod secret_leaks;

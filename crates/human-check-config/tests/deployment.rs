@@ -382,6 +382,80 @@ fn a_store_on_a_server_needs_its_url_and_the_secret_of_its_digests() {
 }
 
 #[test]
+fn a_key_of_another_kind_of_store_is_an_error() {
+    const SECRETS: &str = "url = { env = \"URL\" }\ndigest_secret = { env = \"OLD_SECRET\" }\n";
+    let replay = |kind: &str, key: &str| {
+        let table = format!("kind = \"{kind}\"\n{SECRETS}{key}\n");
+        FILE.replace("kind = \"memory\"\n", &table)
+    };
+    let attempts = |kind: &str, key: &str| {
+        format!("{FILE}[attempt_store]\nkind = \"{kind}\"\n{SECRETS}{key}\n")
+    };
+    let urls = |text: &str| {
+        let url = match text.contains("postgres") {
+            true => "postgres://a:CANARY@127.0.0.1:1/db",
+            false => "redis-cluster://:CANARY@127.0.0.1:1,127.0.0.1:2",
+        };
+        move |name: &str| match name {
+            "URL" => Some(url.to_owned()),
+            other => variable(other),
+        }
+    };
+    for (text, message) in [
+        (
+            replay("redis", "table = \"claims\""),
+            "replay_store.table` means nothing for a store on Redis",
+        ),
+        (
+            replay("redis", "capacity = 5"),
+            "replay_store.capacity` means nothing",
+        ),
+        (
+            replay("postgres", "prefix = \"p:\""),
+            "replay_store.prefix` means nothing for a store on PostgreSQL",
+        ),
+        (
+            replay("postgres", "replicas = 1"),
+            "replay_store.replicas` means nothing for a store on PostgreSQL",
+        ),
+        (
+            replay("postgres", "capacity = 5"),
+            "replay_store.capacity` means nothing for a store on PostgreSQL",
+        ),
+        (
+            replay("postgres", "table = \"Claims\""),
+            "replay_store.table` is not a plain name",
+        ),
+        (
+            attempts("redis", "replicas = 1"),
+            "attempt_store.replicas` means nothing for a store of attempts",
+        ),
+        (
+            attempts("postgres", ""),
+            "attempt_store.kind` is postgres, and PostgreSQL stores claims only",
+        ),
+    ] {
+        let with = urls(&text);
+        let error = Deployment::builder()
+            .from_text(&text, with)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(message) && !error.contains("CANARY"),
+            "{message}: {error}"
+        );
+    }
+    for good in [
+        replay("redis", "replicas = 1"),
+        replay("postgres", "table = \"app.claims\""),
+    ] {
+        let with = urls(&good);
+        let deployment = Deployment::builder().from_text(&good, with).unwrap();
+        assert!(!format!("{deployment:?}").contains("CANARY"));
+    }
+}
+
+#[test]
 fn a_rule_that_the_provider_in_use_can_never_meet_is_an_error() {
     let text = FILE.replace("use = \"old\"", "use = \"new\"");
     let error = error_of(&(text + "min_score = 0.5\n"));

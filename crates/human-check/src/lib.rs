@@ -33,6 +33,7 @@ modules! {
     "captchala" human_check_captchala as captchala
     "config" human_check_config as config
     "hcaptcha" human_check_hcaptcha as hcaptcha
+    "postgres" human_check_postgres as postgres
     "recaptcha" human_check_recaptcha as recaptcha
     "redis" human_check_redis as redis
     "siteverify" human_check_siteverify as siteverify

@@ -180,7 +180,7 @@ impl Composer<'_> {
             let is_shared = [&model.replay_store, &model.attempt_store]
                 .into_iter()
                 .flatten()
-                .any(|store| store.kind == StoreKind::Redis);
+                .any(|store| store.kind != StoreKind::Memory);
             if is_shared && model.needs_offer_keys() {
                 return Err(self.context.wrong(
                     &path,

@@ -126,6 +126,7 @@ pub(crate) fn summary(model: &Model) -> String {
         None => "left to the providers",
         Some(StoreKind::Memory) => "claimed in each process",
         Some(StoreKind::Redis) => "claimed on a Redis server",
+        Some(StoreKind::Postgres) => "claimed on a PostgreSQL server",
     };
     line("single use", single_use.to_owned());
     for (name, table) in &model.providers {

@@ -13,8 +13,10 @@ use serde::Serialize;
 pub(crate) use accounts::AccountExamination;
 pub(crate) use calls::Calls;
 pub(crate) use files::{WrittenFile, examine_files};
+#[cfg(feature = "postgres")]
+pub(crate) use stores::examine_postgres;
 #[cfg(feature = "redis")]
-pub(crate) use stores::examine_server;
+pub(crate) use stores::examine_redis;
 pub(crate) use stores::{examine_claim, examine_count, examine_memory};
 
 /// What [`Deployment::diagnose`](crate::Deployment::diagnose) found out.

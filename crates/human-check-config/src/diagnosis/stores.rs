@@ -79,9 +79,9 @@ pub(crate) fn examine_memory(part: &str) -> Finding {
     )
 }
 
-/// Examines the servers of a store.
+/// Examines the servers of a store on Redis.
 #[cfg(feature = "redis")]
-pub(crate) async fn examine_server(
+pub(crate) async fn examine_redis(
     part: &str,
     client: &human_check_redis::RedisClient,
 ) -> Vec<Finding> {
@@ -90,14 +90,7 @@ pub(crate) async fn examine_server(
             .iter()
             .flat_map(|report| examine_report(part, report))
             .collect(),
-        Err(error) => {
-            let remedy = match error.reason() {
-                "store-auth" => "correct the user and the password in its URL",
-                _ => "look at the server, at its URL and at the network between",
-            };
-            let text = format!("{} cannot be used ({error})", client.address());
-            vec![Finding::wrong(part, "server", text, remedy)]
-        }
+        Err(error) => vec![unusable(part, &client.address(), error.reason(), &error)],
     }
 }
 
@@ -125,7 +118,8 @@ fn examine_report(part: &str, report: &human_check_redis::ServerReport) -> Vec<F
     let (has_server, has_memory) = (has("server"), has("memory"));
     if let (false, Some(version)) = (has_server, &report.version) {
         let replicas = match report.replicas {
-            Some(count) if count > 0 => format!(" with {count} replicas"),
+            Some(1) => " with a replica".to_owned(),
+            Some(count) if count > 1 => format!(" with {count} replicas"),
             _ => String::new(),
         };
         let text = format!("{address} is version {version}{replicas}");
@@ -137,4 +131,46 @@ fn examine_report(part: &str, report: &human_check_redis::ServerReport) -> Vec<F
         findings.push(Finding::fine(part, "memory", text));
     }
     findings
+}
+
+/// Examines the server of a store on PostgreSQL.
+#[cfg(feature = "postgres")]
+pub(crate) async fn examine_postgres(
+    part: &str,
+    store: &human_check_postgres::PostgresReplayStore,
+) -> Vec<Finding> {
+    let address = store.address();
+    let report = match store.report().await {
+        Ok(report) => report,
+        Err(error) => return vec![unusable(part, &address, error.reason(), &error)],
+    };
+    if report.warnings.is_empty() {
+        let size = report.table_bytes.unwrap_or_default() >> 20;
+        let text = format!(
+            "{address} is version {}, and the table has {size} MiB",
+            report.version
+        );
+        return vec![Finding::fine(part, "server", text)];
+    }
+    let findings = report.warnings.iter().map(|warning| {
+        let text = warning.to_string();
+        let (text, remedy) = text.split_once("; ").unwrap_or((&text, ""));
+        let text = format!("{address}: {text}");
+        match warning.prevents_claims() {
+            true => Finding::wrong(part, "server", text, remedy),
+            false => Finding::warning(part, "server", text, remedy),
+        }
+    });
+    findings.collect()
+}
+
+/// Returns the finding about a server that cannot be examined.
+#[cfg(any(feature = "postgres", feature = "redis"))]
+fn unusable(part: &str, address: &str, reason: &str, error: &dyn std::error::Error) -> Finding {
+    let remedy = match reason {
+        "store-auth" => "correct the user and the password in its URL",
+        _ => "look at the server, at its URL and at the network between",
+    };
+    let text = format!("{address} cannot be used ({error})");
+    Finding::wrong(part, "server", text, remedy)
 }

@@ -68,9 +68,10 @@ const VARIABLES: [(&str, In, &str, As); 19] = [
 
 /// Other known variables: the provider's kind and its secret, the file, the settings of stores, and
 /// the folder of altcha's widget, which applications read.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
     "CONFIG",
     "DIGEST_SECRET",
+    "POSTGRES_URL",
     "PROVIDER",
     "REDIS_URL",
     "SECRET",
@@ -214,9 +215,14 @@ fn refuse_unused_server(
         let variable = key.variable.to_ascii_uppercase();
         let mut stores = ["REPLAY_STORE", "ATTEMPT_STORE"].into_iter();
         let sets_a_store = |store| variable.starts_with(&format!("{}{store}", Override::PREFIX));
-        stores.any(sets_a_store) && key.value.contains("redis")
+        stores.any(sets_a_store)
+            && ["redis", "postgres"]
+                .iter()
+                .any(|kind| key.value.contains(kind))
     };
-    let of_server = |(name, _): &&(String, String)| name == "REDIS_URL" || name == "DIGEST_SECRET";
+    let of_server = |(name, _): &&(String, String)| {
+        matches!(&**name, "REDIS_URL" | "POSTGRES_URL" | "DIGEST_SECRET")
+    };
     match variables.iter().find(of_server) {
         Some((name, _)) if !overrides.iter().any(is_on_server) => Err(wrong(
             name,

@@ -10,6 +10,8 @@ use crate::context::Context;
 use crate::model::StoreTable;
 use crate::source::KeyPath;
 
+use super::keys::refuse_keys;
+
 /// The default of `capacity`: how many entries fit into memory.
 pub(super) const CAPACITY: usize = 1_000_000;
 
@@ -51,14 +53,9 @@ fn capacity(
         ("digest_secret", table.digest_secret.is_some()),
         ("prefix", table.prefix.is_some()),
         ("replicas", table.replicas.is_some()),
+        ("table", table.table.is_some()),
     ];
-    if let Some((key, _)) = server_keys.iter().find(|(_, is_set)| *is_set) {
-        return Err(context.wrong(
-            &path.join(*key),
-            "means nothing for a store in memory",
-            "leave it out, or write kind = \"redis\"",
-        ));
-    }
+    refuse_keys(context, &path, "a store in memory", &server_keys)?;
     match table.capacity {
         Some(0) => Err(context.wrong(
             &path.join("capacity"),

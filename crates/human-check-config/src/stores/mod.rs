@@ -1,8 +1,13 @@
 //! The parts of a deployment that outlive a reload: stores with their entries, and open files.
 
 mod experiments;
+mod keys;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod server;
 mod sinks;
 
@@ -12,8 +17,6 @@ use human_check_core::{ConfigError, ReplayStore};
 use human_check_guard::{AttemptStore, MemoryAttemptStore, OfferKeys, ReportLimit};
 
 use crate::context::Context;
-#[cfg(feature = "redis")]
-use crate::diagnosis::examine_server;
 use crate::diagnosis::{Finding, examine_claim, examine_count, examine_memory};
 use crate::model::{Model, StoreKind, StoreTable};
 pub(crate) use experiments::{Experiments, NextExperiment, Setup as ExperimentSetup};
@@ -47,9 +50,9 @@ pub(crate) struct Stores {
     pub(crate) report_limit: ReportLimit,
     /// The key of offers where the configuration names none.
     pub(crate) random_keys: OfferKeys,
-    #[cfg(feature = "redis")]
     /// The servers, by the table that names them.
-    servers: Vec<(&'static str, human_check_redis::RedisClient)>,
+    #[cfg(any(feature = "postgres", feature = "redis"))]
+    servers: Vec<(&'static str, server::Server)>,
     tables: (Option<StoreTable>, Option<StoreTable>),
 }
 
@@ -64,7 +67,7 @@ impl Stores {
             own_counts: Arc::new(MemoryAttemptStore::new(OWN_COUNTS)),
             report_limit: ReportLimit::default(),
             random_keys: OfferKeys::random(),
-            #[cfg(feature = "redis")]
+            #[cfg(any(feature = "postgres", feature = "redis"))]
             servers: Vec::new(),
             tables: (None, None),
         }
@@ -77,7 +80,7 @@ impl Stores {
             let replay = stores.open_replay(context, table)?;
             stores.offers = Some(match table.kind {
                 StoreKind::Memory => memory::offers(),
-                StoreKind::Redis => Arc::clone(&replay),
+                StoreKind::Redis | StoreKind::Postgres => Arc::clone(&replay),
             });
             stores.replay = Some(replay);
         }
@@ -99,7 +102,7 @@ impl Stores {
             StoreKind::Memory => memory::replay(context, table),
             #[cfg(feature = "redis")]
             StoreKind::Redis => {
-                let (server, secret) = server::open(context, "replay_store", table)?;
+                let (server, secret) = redis::open(context, "replay_store", table)?;
                 let mut store = human_check_redis::RedisReplayStore::new(&server, &secret);
                 if let Some(prefix) = &table.prefix {
                     store = store.with_prefix(prefix);
@@ -107,11 +110,21 @@ impl Stores {
                 if let Some(replicas) = table.replicas {
                     store = store.with_replicas(replicas);
                 }
-                self.servers.push(("replay_store", server));
+                self.servers
+                    .push(("replay_store", server::Server::Redis(server)));
                 Ok(Arc::new(store))
             }
             #[cfg(not(feature = "redis"))]
-            StoreKind::Redis => Err(built_without(context, "replay_store.kind")),
+            StoreKind::Redis => Err(built_without(context, "replay_store.kind", "redis")),
+            #[cfg(feature = "postgres")]
+            StoreKind::Postgres => {
+                let store = postgres::open(context, table)?;
+                let server = server::Server::Postgres(store.clone());
+                self.servers.push(("replay_store", server));
+                Ok(Arc::new(store))
+            }
+            #[cfg(not(feature = "postgres"))]
+            StoreKind::Postgres => Err(built_without(context, "replay_store.kind", "postgres")),
         }
     }
 
@@ -125,7 +138,7 @@ impl Stores {
             StoreKind::Memory => memory::attempts(context, table),
             #[cfg(feature = "redis")]
             StoreKind::Redis => {
-                let (server, secret) = server::open(context, "attempt_store", table)?;
+                let (server, secret) = redis::open(context, "attempt_store", table)?;
                 let mut store = human_check_redis::RedisAttemptStore::new(&server, &secret);
                 let mut counts = human_check_redis::RedisAttemptStore::new(&server, &secret)
                     .with_max_keys(EXPERIMENT_KEYS);
@@ -137,41 +150,38 @@ impl Stores {
                     counts = counts.with_prefix(prefix);
                 }
                 self.shared_counts = Some(Arc::new(counts));
-                self.servers.push(("attempt_store", server));
+                self.servers
+                    .push(("attempt_store", server::Server::Redis(server)));
                 Ok(Arc::new(store))
             }
             #[cfg(not(feature = "redis"))]
-            StoreKind::Redis => Err(built_without(context, "attempt_store.kind")),
+            StoreKind::Redis => Err(built_without(context, "attempt_store.kind", "redis")),
+            StoreKind::Postgres => Err(context.wrong(
+                &"attempt_store.kind".into(),
+                "is postgres, and PostgreSQL stores claims only",
+                "write \"memory\" to count in each process, or \"redis\"",
+            )),
         }
     }
 
     /// Inspects the servers' settings in the background, if it is called inside of a tokio runtime.
     /// The warnings are logged.
     pub(crate) fn inspect_at_start(&self) {
-        #[cfg(feature = "redis")]
+        #[cfg(any(feature = "postgres", feature = "redis"))]
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             for (_, server) in self.servers.clone() {
-                drop(runtime.spawn(async move { server.inspect().await.map(drop) }));
+                drop(runtime.spawn(async move { server.inspect().await }));
             }
         }
     }
 
     /// Inspects the servers' settings and returns the warnings.
     pub(crate) async fn inspect(&self) -> Vec<String> {
-        #[cfg_attr(not(feature = "redis"), allow(unused_mut))]
+        #[cfg_attr(not(any(feature = "postgres", feature = "redis")), allow(unused_mut))]
         let mut warnings: Vec<String> = Vec::new();
-        #[cfg(feature = "redis")]
+        #[cfg(any(feature = "postgres", feature = "redis"))]
         for (_, server) in &self.servers {
-            match server.inspect().await {
-                Ok(reports) => {
-                    let of_servers = reports.iter().flat_map(|report| &report.warnings);
-                    warnings.extend(of_servers.map(ToString::to_string));
-                }
-                Err(error) => {
-                    let reason = error.reason();
-                    warnings.push(format!("the store's server cannot be inspected ({reason})"));
-                }
-            }
+            warnings.extend(server.inspect().await);
         }
         // Both stores may be on one server.
         warnings.sort();
@@ -182,9 +192,9 @@ impl Stores {
     /// Examines the stores: it claims a token that no provider has issued, and counts one request.
     pub(crate) async fn examine(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        #[cfg(feature = "redis")]
+        #[cfg(any(feature = "postgres", feature = "redis"))]
         for (part, server) in &self.servers {
-            findings.extend(examine_server(part, server).await);
+            findings.extend(server.examine(part).await);
         }
         if let Some(replay) = &self.replay {
             findings.push(examine_claim(&**replay).await);
@@ -226,12 +236,12 @@ impl Stores {
     }
 }
 
-/// Creates the error about a store on a server in a program that was built without them.
-#[cfg(not(feature = "redis"))]
-fn built_without(context: &Context<'_>, path: &'static str) -> ConfigError {
+/// Creates the error about a store on a server in a program that was built without its feature.
+#[cfg(not(all(feature = "postgres", feature = "redis")))]
+fn built_without(context: &Context<'_>, path: &'static str, feature: &str) -> ConfigError {
     context.wrong(
         &path.into(),
-        "is redis, and this program was built without it",
-        "write \"memory\", or build the program with the feature `redis`",
+        format!("is {feature}, and this program was built without it"),
+        format!("write \"memory\", or build the program with the feature `{feature}`"),
     )
 }

@@ -1,47 +1,48 @@
-//! Sets up the connection to a Redis or Valkey server.
+//! The servers of the stores, which are inspected at the start and examined by `doctor`.
 
-use human_check_core::{ConfigError, Secret};
-use human_check_redis::RedisClient;
+use crate::diagnosis::Finding;
+#[cfg(feature = "postgres")]
+use crate::diagnosis::examine_postgres;
+#[cfg(feature = "redis")]
+use crate::diagnosis::examine_redis;
 
-use crate::context::Context;
-use crate::model::StoreTable;
-use crate::source::KeyPath;
+/// The server of a store, or its cluster.
+#[derive(Clone, Debug)]
+pub(super) enum Server {
+    #[cfg(feature = "redis")]
+    Redis(human_check_redis::RedisClient),
+    #[cfg(feature = "postgres")]
+    Postgres(human_check_postgres::PostgresReplayStore),
+}
 
-/// Returns the server of a store, and the secret that keys its digests. It connects to no server
-/// yet.
-pub(super) fn open(
-    context: &Context<'_>,
-    store: &'static str,
-    table: &StoreTable,
-) -> Result<(RedisClient, Secret), ConfigError> {
-    let path = KeyPath::from(store);
-    // A store of attempts limits its keys itself, so that it leaves room for claims.
-    if table.capacity.is_some() && store != "attempt_store" {
-        return Err(context.wrong(
-            &path.join("capacity"),
-            "means nothing for a store on a server",
-            "leave it out, and set the server's maxmemory instead",
-        ));
+impl Server {
+    /// Inspects the server, logs what breaks a guarantee of the stores, and returns it.
+    pub(super) async fn inspect(&self) -> Vec<String> {
+        let unknown = |reason| vec![format!("the store's server cannot be inspected ({reason})")];
+        match self {
+            #[cfg(feature = "redis")]
+            Self::Redis(client) => match client.inspect().await {
+                Ok(servers) => {
+                    let of_servers = servers.iter().flat_map(|server| &server.warnings);
+                    of_servers.map(ToString::to_string).collect()
+                }
+                Err(error) => unknown(error.reason()),
+            },
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => match store.inspect().await {
+                Ok(report) => report.warnings.iter().map(ToString::to_string).collect(),
+                Err(error) => unknown(error.reason()),
+            },
+        }
     }
-    if table.replicas.is_some() && store != "replay_store" {
-        return Err(context.wrong(
-            &path.join("replicas"),
-            "means nothing for a store of attempts, whose counts may be lost",
-            "leave it out",
-        ));
+
+    /// Examines the server of the table `part`.
+    pub(super) async fn examine(&self, part: &str) -> Vec<Finding> {
+        match self {
+            #[cfg(feature = "redis")]
+            Self::Redis(client) => examine_redis(part, client).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => examine_postgres(part, store).await,
+        }
     }
-    let key = path.join("url");
-    let url = context.secret(&key, table.url.as_ref(), "HUMAN_CHECK_REDIS_URL")?;
-    let server = RedisClient::new(&url).map_err(|error| context.placed(&key, error))?;
-    let key = path.join("digest_secret");
-    let reference = table.digest_secret.as_ref();
-    let secret = context.secret(&key, reference, "HUMAN_CHECK_DIGEST_SECRET")?;
-    if secret.expose().len() < 16 {
-        return Err(context.wrong(
-            &key,
-            "is shorter than 16 characters, so an attacker who reads the server's entries could guess it",
-            "generate a random one, for example with `openssl rand -hex 32`, the same on all machines",
-        ));
-    }
-    Ok((server, secret))
 }

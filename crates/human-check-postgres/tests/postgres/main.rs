@@ -14,11 +14,9 @@ use human_check_core::{ClaimError, Claimed, ReplayStore, Secret, Submission, Tok
 use human_check_postgres::PostgresReplayStore;
 use human_check_testkit::SCRIPTED;
 
-const MINUTE: Duration = Duration::from_secs(60);
+use server::secret;
 
-fn secret() -> Secret {
-    Secret::new("the-secret-of-all-machines").unwrap()
-}
+const MINUTE: Duration = Duration::from_secs(60);
 
 async fn claim(store: &PostgresReplayStore, token: &str) -> Result<Claimed, ClaimError> {
     claim_for(store, token, MINUTE).await

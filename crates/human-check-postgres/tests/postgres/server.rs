@@ -1,5 +1,6 @@
 //! A real PostgreSQL server on a random loopback port. Dropping it ends the processes and removes
 //! its directory.
+#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,10 @@ use sqlx::PgPool;
 use tempfile::TempDir;
 
 pub(crate) const PASSWORD: &str = "correct-horse";
+
+pub(crate) fn secret() -> Secret {
+    Secret::new("the-secret-of-all-machines").unwrap()
+}
 
 pub(crate) struct Server {
     pub(crate) port: u16,
@@ -188,7 +193,7 @@ impl Server {
 
     /// Returns a store whose table does not exist yet.
     pub(crate) fn store(&self) -> PostgresReplayStore {
-        PostgresReplayStore::new(&self.url(), &crate::secret()).unwrap()
+        PostgresReplayStore::new(&self.url(), &secret()).unwrap()
     }
 
     /// Returns a store with its table.

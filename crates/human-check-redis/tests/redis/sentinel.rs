@@ -51,6 +51,16 @@ async fn sentinels_and_servers_have_logins_of_their_own() {
     }
 }
 
+#[tokio::test]
+async fn a_user_needs_only_the_commands_that_are_documented() {
+    let rule = "user human-check on >pw resetkeys ~human-check:* resetchannels -@all +set +get +del +eval +incr +pttl +pexpire +info +config|get +wait";
+    let watched = Watched::with(&[rule], &[]);
+    let client = RedisClient::new(&watched.url("human-check:pw@", "primary=main")).unwrap();
+    let store = replay_store(&client).with_replicas(1);
+    assert_eq!(claim(&store, "a").await.unwrap(), Claimed::First);
+    assert_eq!(client.inspect().await.unwrap()[0].warnings, []);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_token_passes_twice_when_the_primary_is_killed_and_a_replica_has_each_claim() {
     let mut watched = Watched::start();
