@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use human_check_config::Deployment;
+use human_check_config::{Deployment, Finding, Level};
 use human_check_emulator::{EmulatedAccount, Emulator, Mint};
 use human_check_guard::integration::SubmittedTokens;
 use human_check_guard::{Guard, RequestHead};
@@ -32,6 +32,12 @@ fn machine(emulator: &Emulator, server: &Server) -> Result<Guard, String> {
 }
 
 fn configured(emulator: &Emulator, server: &Server, quota: &str) -> Result<Guard, String> {
+    Ok(deployment(emulator, server, quota)?
+        .guard("signup")
+        .unwrap())
+}
+
+fn deployment(emulator: &Emulator, server: &Server, quota: &str) -> Result<Deployment, String> {
     let account = |provider: &str, more: &str| {
         let keys = EmulatedAccount::for_provider(provider);
         format!(
@@ -53,8 +59,7 @@ fn configured(emulator: &Emulator, server: &Server, quota: &str) -> Result<Guard
             provider => EmulatedAccount::for_provider(provider).secret,
         })
     });
-    let deployment = deployment.map_err(|error| error.to_string())?;
-    Ok(deployment.guard("signup").unwrap())
+    deployment.map_err(|error| error.to_string())
 }
 
 /// Sends the token of the widget that the page shows. Returns the account, and whether it passed.
@@ -97,6 +102,45 @@ async fn machines_share_the_quota_and_meet_the_fallback_before_its_end() {
     assert!((8..=10).contains(&of_turnstile), "{of_turnstile}");
     for guard in &machines {
         assert_eq!(visit(&emulator, guard).await, ("hcaptcha".to_owned(), true));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_examination_reads_the_calls_of_all_machines_and_adds_none() {
+    let emulator = Emulator::start().await.unwrap();
+    let server = Server::start();
+    let guard = configured(&emulator, &server, "monthly_quota = 10").unwrap();
+    // Another machine, which makes no call of its own.
+    let other = deployment(&emulator, &server, "monthly_quota = 10").unwrap();
+    let mut visits = 0;
+    for (calls, level) in [(7, Level::Fine), (8, Level::Warning), (10, Level::Wrong)] {
+        loop {
+            let diagnosis = other.diagnose().await;
+            let [used] = &diagnosis.quotas[..] else {
+                panic!("{diagnosis:#?}");
+            };
+            assert_eq!((used.account.as_str(), used.quota), ("turnstile", 10));
+            assert!(used.is_shared && used.calls <= calls, "{used:?}");
+            // A call counts a moment after it.
+            if used.calls == calls {
+                let of_quota = |finding: &&Finding| finding.check == "quota";
+                let finding = diagnosis.findings.iter().find(of_quota).unwrap();
+                // Early in a month seven calls may lead beyond ten.
+                let is_early = used.forecast.is_some_and(|forecast| forecast > 10);
+                let expected = match level {
+                    Level::Fine if is_early => Level::Warning,
+                    level => level,
+                };
+                assert_eq!(finding.level, expected, "{finding}");
+                let words = format!("{calls} of 10 calls of this month are used");
+                assert!(finding.text.contains(&words), "{finding}");
+                break;
+            }
+            if visits < calls {
+                visit(&emulator, &guard).await;
+                visits += 1;
+            }
+        }
     }
 }
 

@@ -98,6 +98,12 @@ pub(crate) enum Command {
         /// Print one JSON object instead of a table.
         #[arg(long)]
         json: bool,
+        /// A TOML file with the prices of the providers, for what the calls of the month cost of
+        /// each account with `monthly_quota`.
+        ///
+        /// No prices are built in. The README of human-check-compare describes the file.
+        #[arg(long, value_name = "FILE")]
+        prices: Option<PathBuf>,
     },
     /// Serve the emulated providers, until interrupted.
     ///

@@ -139,9 +139,9 @@ async fn run(command: Command) -> io::Result<u8> {
                 }
             }
         }
-        Command::Doctor { file, json } => {
+        Command::Doctor { file, json, prices } => {
             let file = file.unwrap_or_else(|| "human-check.toml".into());
-            doctor::run(&mut io::stdout().lock(), &file, json).await
+            doctor::run(&mut io::stdout().lock(), &file, json, prices.as_deref()).await
         }
         Command::Plan(args) => plan::run(&args, &mut io::stdout().lock()),
         Command::Label { input, output } => label::run(&input, &output, &mut io::stderr()),

@@ -73,3 +73,55 @@ async fn each_level_has_its_exit_code_and_the_json_says_the_same() {
     assert_eq!((code, &json["level"]), (3, &Value::from("wrong")));
     assert!(err.contains("check.use"), "{err}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_calls_of_a_month_have_their_price() {
+    let emulator = Emulator::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let account = EmulatedAccount::for_provider("turnstile");
+    std::fs::write(path("secret"), &account.secret).unwrap();
+    let text = format!(
+        "[providers.main]\nkind = \"turnstile\"\nsite_key = \"{}\"\nsecret = {{ file = \"secret\" }}\nbase_url = \"{}\"\nmonthly_quota = 1000\n[check]\nuse = \"main\"\n[routes.signup]\n",
+        account.site_key,
+        emulator.base_url()
+    );
+    let file = path("human-check.toml");
+    std::fs::write(&file, text).unwrap();
+    let prices = path("prices.toml");
+    let price = |table: &str| {
+        std::fs::write(&prices, table).unwrap();
+        ["--prices".to_owned(), prices.display().to_string()]
+    };
+    // The name of the provider, and then that of the account.
+    let arguments = price("[turnstile]\ncurrency = \"EUR\"\nflat_per_month = 20\n");
+    let [flag, path] = &arguments;
+    let (code, out, err) = doctor(&file, &[flag, path]);
+    assert_eq!((code, err.as_str()), (1, ""), "{out}");
+    assert!(
+        out.contains("0 of 1000 calls of this month are used"),
+        "{out}"
+    );
+    assert!(out.contains("the others count for themselves"), "{out}");
+    assert!(out.contains("cost of this month so far"), "{out}");
+    assert!(out.contains("main     20.00 EUR"), "{out}");
+    price(
+        "[main]\ncurrency = \"USD\"\nflat_per_month = 9.5\n[turnstile]\ncurrency = \"EUR\"\nflat_per_month = 20\n",
+    );
+    let (_, out, _) = doctor(&file, &[flag, path, "--json"]);
+    let json: Value = serde_json::from_str(&out).unwrap();
+    let cost = &json["costs"][0];
+    assert_eq!(cost["account"], "main");
+    assert_eq!(
+        (&cost["so_far"], &cost["currency"]),
+        (&9.5.into(), &"USD".into())
+    );
+    assert_eq!(json["quotas"][0]["quota"], 1_000);
+    price("[turnstile]\ncurency = \"EUR\"\n");
+    let (code, _, err) = doctor(&file, &[flag, path]);
+    assert_ne!(code, 0);
+    assert!(
+        err.contains("prices.toml") && err.contains("curency"),
+        "{err}"
+    );
+}

@@ -39,7 +39,7 @@ mod transport;
 pub use altcha_config::AltchaConfig;
 pub use compose::{NamedProvider, load_account, load_accounts};
 pub use deployment::{Deployment, DeploymentBuilder, Watch};
-pub use diagnosis::{Diagnosis, Finding, Level};
+pub use diagnosis::{AccountUse, Diagnosis, Finding, Level};
 pub use provider_config::{ProviderConfig, parse_base_url};
 pub use provider_kind::{EnterpriseKeyKind, ProviderKind};
 pub use registered::{AdapterSettings, RegisteredCheck};

@@ -37,7 +37,7 @@ pub use decision::{
 pub use experiment::{Experiment, ExperimentArm, ExperimentReceipt, ExperimentSwitch, RampStep};
 pub use guard::Guard;
 pub use health_endpoint::HealthEndpoint;
-pub use monthly_quota::MonthlyQuota;
+pub use monthly_quota::{MonthlyQuota, QuotaState, QuotaUse};
 pub use options_endpoint::OptionsEndpoint;
 pub use page::{CspSources, Html, Text, Texts, WidgetRenderer, page_script_file_name};
 pub use page_script::page_script_response;

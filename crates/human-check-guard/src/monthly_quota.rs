@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::counter::set;
 use crate::policy::uncounted;
-use crate::{AttemptKey, AttemptStore};
+use crate::{AttemptKey, AttemptStore, AttemptStoreError};
 
 /// The reason of the error of a check whose quota is nearly used up. The calls of all machines tell it, so
 /// it is a trouble of the account, unlike a limit of this process.
@@ -116,10 +116,71 @@ impl Month {
         year * 12 + u32::try_from(self.first.month()).unwrap_or_default()
     }
 
-    /// Returns the name, such as `2026-11`.
-    fn name(self) -> String {
-        format!("{:04}-{:02}", self.first.year(), self.first.month())
+    /// Returns the key of an account's calls, with the name of the month, such as `2026-11`.
+    fn key(self, account: &str) -> AttemptKey {
+        let (year, month) = (self.first.year(), self.first.month());
+        AttemptKey::named(format!("quota:{account}:{year:04}-{month:02}"))
     }
+
+    /// Returns how many calls the whole month has at the rate so far. `None` in its first two days.
+    fn forecast(self, calls: u32) -> Option<f64> {
+        let share = self.length.as_secs_f64() / self.over.as_secs_f64();
+        (self.over >= FORECAST_AFTER).then_some(f64::from(calls) * share)
+    }
+}
+
+/// How many calls of this month an account with a [`MonthlyQuota`] has used.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct QuotaUse {
+    /// The calls of this month (UTC) so far, of all machines that share the store.
+    pub calls: u32,
+    /// The calls of the whole month at the rate so far. `None` in its first two days.
+    pub forecast: Option<f64>,
+}
+
+impl QuotaUse {
+    /// Reads the calls of an account from the store that its [`MonthlyQuota`] counts them in.
+    ///
+    /// # Errors
+    ///
+    /// [`AttemptStoreError`] when the store fails, or does not reply within five seconds.
+    pub async fn read(store: &dyn AttemptStore, account: &str) -> Result<Self, AttemptStoreError> {
+        let month = Month::at(SystemClock.now());
+        let key = month.key(account);
+        let counted = timeout(STORE_TIMEOUT, store.count(&key)).await;
+        let calls = counted.unwrap_or_else(|late| Err(AttemptStoreError::new(late)))?;
+        Ok(Self {
+            calls,
+            forecast: month.forecast(calls),
+        })
+    }
+
+    /// Returns how much of a quota is used or will be: whether it is used up, and otherwise whether a
+    /// warning is due, at 80 % or because it does not last until the end of the month.
+    pub fn of_quota(&self, quota: u32) -> QuotaState {
+        let (used, quota) = (f64::from(self.calls), f64::from(quota));
+        match used {
+            used if used >= quota => QuotaState::UsedUp,
+            used if used >= quota * WARNING => QuotaState::NearlyUsedUp,
+            _ if self.forecast.is_some_and(|forecast| forecast > quota) => QuotaState::WillNotLast,
+            _ => QuotaState::Lasts,
+        }
+    }
+}
+
+/// How far a monthly quota is used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum QuotaState {
+    /// It lasts until the end of the month, as far as can be told.
+    Lasts,
+    /// At the rate so far it does not last until the end of the month.
+    WillNotLast,
+    /// 80 % of it are used, or more.
+    NearlyUsedUp,
+    /// All of it is used.
+    UsedUp,
 }
 
 impl<C: HumanCheck> MonthlyQuota<C> {
@@ -240,7 +301,7 @@ impl Count {
     /// Counts one call on all machines.
     async fn add(&self) {
         let month = self.month();
-        let key = AttemptKey::named(format!("quota:{}:{}", self.account, month.name()));
+        let key = month.key(&self.account);
         let added = timeout(STORE_TIMEOUT, self.store.add(&key, KEPT)).await;
         match added {
             // The highest number is that of a store without room.
@@ -256,31 +317,28 @@ impl Count {
             .fetch_max(number | u64::from(calls), Ordering::Relaxed);
         let quota = f64::from(self.quota);
         let used = f64::from(calls);
-        let forecast = match month.over >= FORECAST_AFTER {
-            true => used * month.length.as_secs_f64() / month.over.as_secs_f64(),
-            false => used,
-        };
+        let forecast = month.forecast(calls).unwrap_or(used);
         set!("human_check_quota_calls", used, "account" => &*self.account);
         set!("human_check_quota_limit", quota, "account" => &*self.account);
         set!("human_check_quota_forecast", forecast, "account" => &*self.account);
-        let due = match used {
-            used if used >= quota => 3,
-            used if used >= quota * WARNING => 2,
-            _ if forecast > quota => 1,
-            _ => return,
+        let so_far = QuotaUse {
+            calls,
+            forecast: month.forecast(calls),
+        };
+        let (due, text) = match so_far.of_quota(self.quota) {
+            QuotaState::Lasts => return,
+            QuotaState::WillNotLast => (
+                1,
+                "at this rate the monthly quota of the account does not last until the end of the month",
+            ),
+            QuotaState::NearlyUsedUp => (2, "80 % of the monthly quota of the account is used"),
+            QuotaState::UsedUp => (3, "the monthly quota of the account is used up"),
         };
         // Each warning once a month.
         let before = self.warned.fetch_max(number | due, Ordering::Relaxed);
         if before >= number | due {
             return;
         }
-        let text = match due {
-            3 => "the monthly quota of the account is used up",
-            2 => "80 % of the monthly quota of the account is used",
-            _ => {
-                "at this rate the monthly quota of the account does not last until the end of the month"
-            }
-        };
         tracing::warn!(
             target: "human_check_guard",
             account = &*self.account,

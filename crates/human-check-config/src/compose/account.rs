@@ -81,8 +81,7 @@ impl Composer<'_> {
                 )),
             };
         };
-        let stores = self.stores;
-        let store = stores.shared_counts.as_ref().unwrap_or(&stores.own_counts);
+        let (store, _) = self.stores.counts();
         let quota = MonthlyQuota::new(check, name, Arc::clone(store), calls).map_err(placed)?;
         Ok(match table.quota_stop_at {
             None => Arc::new(quota),

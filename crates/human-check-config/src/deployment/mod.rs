@@ -22,7 +22,9 @@ use human_check_http::ProviderClient;
 
 use crate::compose::Composer;
 use crate::context::Context;
-use crate::diagnosis::{AccountExamination, Calls, Diagnosis, Finding, WrittenFile, examine_files};
+use crate::diagnosis::{
+    AccountExamination, Calls, Diagnosis, Finding, WrittenFile, examine_files, examine_quota,
+};
 use crate::issuer::Issuer;
 use crate::model::{ANY_ROUTE, ReadinessPart};
 use crate::registered::Registered;
@@ -329,20 +331,34 @@ impl Deployment {
         let deployment = self.clone();
         // It reads files.
         let prepared = tokio::task::spawn_blocking(move || deployment.prepare_diagnosis()).await;
-        let (mut findings, accounts, files) = prepared.unwrap_or_else(|error| {
+        let Prepared {
+            mut findings,
+            accounts,
+            quotas,
+            files,
+        } = prepared.unwrap_or_else(|error| {
             let text = format!("it cannot be examined ({error})");
             let finding = Finding::wrong("configuration", "settings", text, "look in the log");
-            (vec![finding], Vec::new(), Vec::new())
+            Prepared::of(finding)
         });
         let accounts = accounts.into_iter().map(AccountExamination::run);
         let accounts = futures_util::future::join_all(accounts);
+        let stores = &self.0.stores;
+        let (counts, is_shared) = stores.counts();
+        let quotas = quotas
+            .into_iter()
+            .map(|(account, quota)| examine_quota(account, quota, &**counts, is_shared));
+        let quotas = futures_util::future::join_all(quotas);
         let files = tokio::task::spawn_blocking(move || examine_files(&files));
-        let (accounts, stores, files) = tokio::join!(
+        let (accounts, quotas, stores, files) = tokio::join!(
             accounts,
-            self.0.stores.examine(),
+            quotas,
+            stores.examine(),
             tokio::time::timeout(FILES_TIMEOUT, files)
         );
         findings.extend(accounts.into_iter().flatten());
+        let (of_quotas, quotas): (Vec<_>, Vec<_>) = quotas.into_iter().unzip();
+        findings.extend(of_quotas);
         findings.extend(stores);
         match files {
             Ok(Ok(files)) => findings.extend(files),
@@ -353,12 +369,14 @@ impl Deployment {
                 "look at the disk, or the server, that the files of records are on",
             )),
         }
-        Diagnosis { findings }
+        let quotas = quotas.into_iter().flatten().collect();
+        Diagnosis { findings, quotas }
     }
 
     /// Builds all accounts that have a role once more, with clients whose calls are observed, and returns
-    /// them with the files that are written. The findings are those about the configuration.
-    fn prepare_diagnosis(&self) -> (Vec<Finding>, Vec<AccountExamination>, Vec<WrittenFile>) {
+    /// them with their quotas and the files that are written. The findings are those about the
+    /// configuration.
+    fn prepare_diagnosis(&self) -> Prepared {
         let inner = &self.0;
         let read = lock(&inner.read);
         let model = &read.snapshot.model;
@@ -378,7 +396,10 @@ impl Deployment {
             Ok(document) => document,
             Err(error) => {
                 findings.push(Finding::of_error("configuration", &error));
-                return (findings, Vec::new(), Vec::new());
+                return Prepared {
+                    findings,
+                    ..Prepared::default()
+                };
             }
         };
         let secrets = SecretFiles::default();
@@ -386,8 +407,15 @@ impl Deployment {
         let mut names = model.accounts();
         names.sort_unstable();
         names.dedup();
-        let mut accounts = Vec::new();
+        let (mut accounts, mut quotas) = (Vec::new(), Vec::new());
         for name in names {
+            let table = model.providers.get(name);
+            if let Some((table, quota)) =
+                table.and_then(|table| Some((table, table.monthly_quota?)))
+            {
+                let provider = table.kind.provider().name().to_owned();
+                quotas.push(((name.to_owned(), provider), quota));
+            }
             let calls = Calls::default();
             let client = inner.client.map_transport(|transport| calls.of(transport));
             let composer = Composer {
@@ -432,12 +460,36 @@ impl Deployment {
                 stop_of: Some(experiment.name.clone()),
             });
         }
-        (findings, accounts, files)
+        Prepared {
+            findings,
+            accounts,
+            quotas,
+            files,
+        }
     }
 
     /// Locks and returns the configuration in force.
     pub(crate) fn now(&self) -> MutexGuard<'_, Now> {
         lock(&self.0.now)
+    }
+}
+
+/// What an examination looks at, read from the configuration.
+#[derive(Default)]
+struct Prepared {
+    findings: Vec<Finding>,
+    accounts: Vec<AccountExamination>,
+    /// The name and the provider of each account with a quota, and the quota.
+    quotas: Vec<((String, String), u32)>,
+    files: Vec<WrittenFile>,
+}
+
+impl Prepared {
+    fn of(finding: Finding) -> Self {
+        Self {
+            findings: vec![finding],
+            ..Self::default()
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod accounts;
 mod calls;
 mod files;
+mod quotas;
 mod stores;
 
 use std::fmt;
@@ -13,6 +14,8 @@ use serde::Serialize;
 pub(crate) use accounts::AccountExamination;
 pub(crate) use calls::Calls;
 pub(crate) use files::{WrittenFile, examine_files};
+pub use quotas::AccountUse;
+pub(crate) use quotas::examine_quota;
 #[cfg(feature = "postgres")]
 pub(crate) use stores::examine_postgres;
 #[cfg(feature = "redis")]
@@ -25,6 +28,8 @@ pub(crate) use stores::{examine_claim, examine_count, examine_memory};
 pub struct Diagnosis {
     /// The findings, in the order of the parts: configuration, accounts, stores, files.
     pub findings: Vec<Finding>,
+    /// The calls of this month of each account with `monthly_quota`, in the order of their names.
+    pub quotas: Vec<AccountUse>,
 }
 
 /// One finding about one part of a deployment.
@@ -34,7 +39,7 @@ pub struct Finding {
     /// The part, by the table that configures it, such as `providers.turnstile`.
     pub part: String,
     /// What was examined: `settings`, `dns`, `reachable`, `secret`, `previous-secret`, `site-key`,
-    /// `clock`, `script`, `server`, `memory`, `claim` or `writable`.
+    /// `clock`, `script`, `quota`, `server`, `memory`, `claim` or `writable`.
     pub check: &'static str,
     /// How grave it is.
     pub level: Level,

@@ -164,6 +164,14 @@ impl Stores {
         }
     }
 
+    /// Returns the store in which the calls of accounts are counted, and whether all machines share it.
+    pub(crate) fn counts(&self) -> (&Arc<dyn AttemptStore>, bool) {
+        match &self.shared_counts {
+            Some(shared) => (shared, true),
+            None => (&self.own_counts, false),
+        }
+    }
+
     /// Inspects the servers' settings in the background, if it is called inside of a tokio runtime.
     /// The warnings are logged.
     pub(crate) fn inspect_at_start(&self) {
