@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::io::ErrorKind;
 
 use sqlx::Error as SqlError;
 
@@ -63,9 +64,17 @@ impl PostgresStoreError {
             SqlError::Database(error) => Self::from_code(&error.code().unwrap_or_default()),
             SqlError::Io(error) => Self {
                 reason: "store-unreachable",
-                detail: error.kind().to_string().into(),
+                detail: match error.kind() {
+                    ErrorKind::InvalidData => "the certificate of the server was refused".into(),
+                    // The text of the system's resolver names neither user nor password.
+                    _ if error.to_string().contains("lookup") => "its name has no address".into(),
+                    kind => kind.to_string().into(),
+                },
             },
-            SqlError::Tls(_) => Self::new("store-unreachable", "TLS failed"),
+            SqlError::Tls(_) => Self::new(
+                "store-unreachable",
+                "TLS failed: the server has none, or a certificate cannot be read",
+            ),
             SqlError::PoolTimedOut | SqlError::PoolClosed | SqlError::WorkerCrashed => {
                 Self::UNCONNECTED
             }
@@ -94,11 +103,28 @@ impl PostgresStoreError {
         Self {
             reason,
             detail: match is_code {
-                true => format!("SQLSTATE {code}").into(),
+                true => match in_words(code) {
+                    Some(words) => format!("{words}, SQLSTATE {code}").into(),
+                    None => format!("SQLSTATE {code}").into(),
+                },
                 false => "the server sent no error code".into(),
             },
         }
     }
+}
+
+/// Returns what a frequent error code means.
+fn in_words(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "25006" => "the server or the session is read-only",
+        "28P01" | "28000" => "the user or the password is wrong, or may not log in from here",
+        "3D000" => "there is no such database",
+        "42501" => "the user may not use the table, its schema or the database",
+        "42P01" => "there is no such table for this user",
+        "53300" => "the server has no more connections for this user",
+        "57P03" => "the server starts or shuts down",
+        _ => return None,
+    })
 }
 
 impl fmt::Display for PostgresStoreError {

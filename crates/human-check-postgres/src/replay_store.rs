@@ -92,7 +92,7 @@ impl PostgresReplayStore {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the URL is not of this form.
+    /// [`ConfigError`] when the URL is not of this form, or holds a setting that is not known.
     pub fn new(url: &Secret, secret: &Secret) -> Result<Self, ConfigError> {
         let invalid = || {
             ConfigError::new(
@@ -105,6 +105,7 @@ impl PostgresReplayStore {
         if !matches!(scheme, Some("postgres" | "postgresql")) {
             return Err(invalid());
         }
+        refuse_what_is_not_read(url.expose())?;
         let options = PgConnectOptions::from_str(url.expose()).map_err(|_| invalid())?;
         // Statements in the log would be noise, and their values are none of its business.
         let options = options.disable_statement_logging();
@@ -203,18 +204,21 @@ impl PostgresReplayStore {
 
     /// Returns host, port and database, without user and password.
     pub fn address(&self) -> String {
-        let show = |options: &PgConnectOptions| {
-            let database = options.get_database().unwrap_or_default();
-            format!("{}:{}/{database}", options.get_host(), options.get_port())
-        };
-        match &self.source {
-            Source::Own(options, _) => show(options),
-            Source::Given(pool) => show(&pool.connect_options()),
-        }
+        let options = self.options();
+        let database = options.get_database().unwrap_or_default();
+        format!("{}:{}/{database}", options.get_host(), options.get_port())
     }
 
     pub(crate) fn table(&self) -> &str {
         self.table.name()
+    }
+
+    /// Returns how to connect.
+    pub(crate) fn options(&self) -> PgConnectOptions {
+        match &self.source {
+            Source::Own(options, _) => (**options).clone(),
+            Source::Given(pool) => (*pool.connect_options()).clone(),
+        }
     }
 
     pub(crate) fn limit(&self) -> Duration {
@@ -316,6 +320,47 @@ impl PostgresReplayStore {
             }
             store.shared.is_deleting.store(false, Ordering::Relaxed);
         }));
+    }
+}
+
+/// The settings of a URL that the client reads. It ignores all others, also a misspelt `sslmode`.
+const SETTINGS: [&str; 11] = [
+    "application_name",
+    "dbname",
+    "host",
+    "options",
+    "password",
+    "port",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "user",
+];
+
+/// Refuses a URL of which the client would ignore a part, or show a part of the password as another one.
+fn refuse_what_is_not_read(url: &str) -> Result<(), ConfigError> {
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // A password with one of these signs ends the host too early, and the `@` before the host is in what
+    // follows.
+    if rest[end..].contains(['@', '#']) {
+        return Err(ConfigError::new(
+            "url",
+            "has an `@` or `#` behind the host, as with a password that is not encoded",
+            "percent-encode the special characters of user and password, such as `/` as %2F, `?` as %3F, `#` as %23 and `@` as %40",
+        ));
+    }
+    let query = rest.split_once('?').map_or("", |(_, query)| query);
+    let names = query.split('&').filter(|setting| !setting.is_empty());
+    let mut names = names.map(|setting| setting.split('=').next().unwrap_or_default());
+    match names.any(|name| !SETTINGS.contains(&name)) {
+        true => Err(ConfigError::new(
+            "url",
+            "holds a setting that is not known, and would be ignored",
+            format!("use only {}", SETTINGS.join(", ")),
+        )),
+        false => Ok(()),
     }
 }
 

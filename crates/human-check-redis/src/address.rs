@@ -43,6 +43,16 @@ impl Address {
             ));
         }
         let (scheme, rest) = url.split_once("://").ok_or_else(invalid)?;
+        // A `/` or `?` in a password ends the host too early, and the `@` before the host is in what
+        // follows. The Redis client would show a part of the password as host, port or database.
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        if rest[end..].contains('@') {
+            return Err(ConfigError::new(
+                "url",
+                "has an `@` behind the host, as with a password that is not encoded",
+                "percent-encode the special characters of user and password, such as `/` as %2F, `?` as %3F, `#` as %23 and `@` as %40",
+            ));
+        }
         let scheme = scheme.replacen("valkey", "redis", 1);
         let (scheme, kind) = scheme.split_once('-').unwrap_or((&scheme, ""));
         // `valkeys` is `rediss` by now.
@@ -272,7 +282,11 @@ mod tests {
             "redis://:hunter2@localhost/db",
             "unix:///hunter2",
             "redis+unix:///hunter2",
+            "redis://:12/hunter2@a",
+            "redis://:12?hunter2@a",
             "redis-cluster://:hunter2@a,,b",
+            "redis-cluster://:12/hunter2@a",
+            "redis-sentinel://a?primary=m&sentinel_password=hunter2@b",
             "redis-cluster://:hunter2@a/1",
             "redis-cluster://:hunter2@",
             "redis-hunter2://a",

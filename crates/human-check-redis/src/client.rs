@@ -242,7 +242,7 @@ impl RedisClient {
     }
 
     /// Returns whether the commands go to the nodes of a cluster.
-    pub(crate) fn is_cluster(&self) -> bool {
+    pub fn is_cluster(&self) -> bool {
         matches!(self.address, Address::Cluster(_))
     }
 

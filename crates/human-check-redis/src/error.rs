@@ -91,7 +91,7 @@ impl RedisStoreError {
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Self::PROTOCOL,
             ErrorKind::MasterNameNotFoundBySentinel => Self::new(
                 "store-unreachable",
-                "the sentinels name no primary that replies",
+                "the sentinels name no primary of this name that replies",
             ),
             ErrorKind::Extension | ErrorKind::Server(_) => {
                 Self::from_code(error.code().unwrap_or_default())
@@ -121,7 +121,10 @@ impl RedisStoreError {
         Self {
             reason,
             detail: if is_code && !code.is_empty() {
-                Cow::Owned(code.to_owned())
+                match in_words(code) {
+                    Some(words) => Cow::Owned(format!("{words}, {code}")),
+                    None => Cow::Owned(code.to_owned()),
+                }
             } else {
                 Cow::Borrowed("the error code of the server is not shown")
             },
@@ -156,7 +159,12 @@ impl RedisStoreError {
 
     /// Returns whether the server knows no such command or forbids it.
     pub(crate) fn is_forbidden_or_unknown(&self) -> bool {
-        matches!(&*self.detail, "ERR" | "NOPERM")
+        self.detail == "ERR" || self.is_forbidden()
+    }
+
+    /// Returns whether the login worked, and the user may not run the command or use the key.
+    pub fn is_forbidden(&self) -> bool {
+        self.detail.ends_with("NOPERM")
     }
 
     /// Returns whether a new connection may lead to a server that accepts writes. A host name that
@@ -164,6 +172,20 @@ impl RedisStoreError {
     pub(crate) fn needs_reconnect(&self) -> bool {
         matches!(self.reason, "store-loading" | "store-readonly")
     }
+}
+
+/// Returns what a frequent error code means.
+fn in_words(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "CLUSTERDOWN" => "no node takes writes for the key",
+        "LOADING" => "the server reads its data",
+        "NOAUTH" => "the URL has no password",
+        "NOPERM" => "the user may not run the command or use the key",
+        "OOM" => "the server is full",
+        "READONLY" => "the server is a replica",
+        "WRONGPASS" => "the user or the password is wrong",
+        _ => return None,
+    })
 }
 
 /// Returns the kind of an I/O error. Its text is left out, because it may hold anything.

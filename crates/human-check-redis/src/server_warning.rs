@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::slots::SLOTS;
+
 /// A state of a server that breaks a guarantee of the stores. [`RedisClient::inspect`](crate::RedisClient::inspect)
 /// returns them.
 ///
@@ -52,16 +54,19 @@ impl fmt::Display for ServerWarning {
             Self::Cluster => f.write_str(
                 "the server is a node of a cluster and refuses keys of other nodes; write redis-cluster:// instead of redis:// into the URL",
             ),
+            Self::ClusterDown(working) if *working >= u64::from(SLOTS) => f.write_str(
+                "the cluster takes no writes now, although all of its slots have a primary; wait a moment, and look at its nodes if that lasts",
+            ),
             Self::ClusterDown(working) => write!(
                 f,
-                "{working} of the 16384 slots of the cluster have a primary that works, so tokens of the other slots cannot be claimed, or none at all; repair the nodes that failed, and set `cluster-require-full-coverage` to `no`"
+                "{working} of the {SLOTS} slots of the cluster have a primary that works, so tokens of the other slots cannot be claimed, and with `cluster-require-full-coverage yes` none; wait for a replica to take over, or repair the nodes that failed"
             ),
             Self::NoReplica => f.write_str(
                 "the server has no replica, so while it fails its part of the tokens cannot be claimed; give it a replica",
             ),
             Self::Unreachable(reason) => write!(
                 f,
-                "the server cannot be reached ({reason}), so its part of the tokens cannot be claimed; look at the server and at the network between"
+                "the server cannot be reached ({reason}), so its part of the tokens cannot be claimed; wait for its replica to take over, and look at the server and the network"
             ),
             Self::EvictsKeys(policy) => write!(
                 f,

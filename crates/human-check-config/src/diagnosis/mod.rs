@@ -18,9 +18,9 @@ pub use quotas::AccountUse;
 pub(crate) use quotas::examine_quota;
 #[cfg(feature = "postgres")]
 pub(crate) use stores::examine_postgres;
-#[cfg(feature = "redis")]
-pub(crate) use stores::examine_redis;
 pub(crate) use stores::{examine_claim, examine_count, examine_memory};
+#[cfg(feature = "redis")]
+pub(crate) use stores::{examine_redis, missing_replicas};
 
 /// What [`Deployment::diagnose`](crate::Deployment::diagnose) found out.
 #[derive(Clone, Debug, Serialize)]
@@ -39,7 +39,7 @@ pub struct Finding {
     /// The part, by the table that configures it, such as `providers.turnstile`.
     pub part: String,
     /// What was examined: `settings`, `dns`, `reachable`, `secret`, `previous-secret`, `site-key`,
-    /// `clock`, `script`, `quota`, `server`, `memory`, `claim` or `writable`.
+    /// `clock`, `script`, `quota`, `server`, `replicas`, `memory`, `claim` or `writable`.
     pub check: &'static str,
     /// How grave it is.
     pub level: Level,

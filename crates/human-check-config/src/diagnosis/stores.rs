@@ -9,17 +9,23 @@ use super::calls::cause;
 /// From which time on a store is slow: a visitor waits for one call or two.
 const SLOW: Duration = Duration::from_millis(50);
 
-/// Claims a token that no provider has issued, twice.
-pub(crate) async fn examine_claim(store: &dyn ReplayStore) -> Finding {
+/// Claims so many tokens that no provider has issued, each twice.
+pub(crate) async fn examine_claim(store: &dyn ReplayStore, tokens: usize) -> Finding {
     let start = Instant::now();
     let part = "replay_store";
-    match probe_replay_store(store).await {
-        Ok(()) => worked(part, start.elapsed()),
+    let mut outcome = probe_replay_store(store).await;
+    let took = start.elapsed();
+    if outcome.is_ok() {
+        let others = (1..tokens).map(|_| probe_replay_store(store));
+        outcome = futures_util::future::try_join_all(others).await.map(drop);
+    }
+    match outcome {
+        Ok(()) => worked(part, took),
         Err(error) if error.reason() == "claims-twice" => Finding::wrong(
             part,
             "claim",
             "it lets one token be claimed twice, so used tokens pass again",
-            "use one server that keeps what it is told, and no balancer over several",
+            "use servers that keep what they are told: no balancer over several that do not know each other, and no table without a primary key",
         ),
         Err(error) if error.reason() == "claimed-before" => Finding::wrong(
             part,
@@ -84,14 +90,39 @@ pub(crate) fn examine_memory(part: &str) -> Finding {
 pub(crate) async fn examine_redis(
     part: &str,
     client: &human_check_redis::RedisClient,
+    replicas: u32,
 ) -> Vec<Finding> {
-    match client.report().await {
-        Ok(reports) => reports
-            .iter()
-            .flat_map(|report| examine_report(part, report))
-            .collect(),
-        Err(error) => vec![unusable(part, &client.address(), error.reason(), &error)],
+    let reports = match client.report().await {
+        Ok(reports) => reports,
+        Err(error) if error.is_forbidden() => {
+            let text = format!("{} cannot be used ({error})", client.address());
+            let remedy = "give its user the commands of docs/how-to/multi-node.md#the-server";
+            return vec![Finding::wrong(part, "server", text, remedy)];
+        }
+        Err(error) => return vec![unusable(part, &client.address(), error.reason(), &error)],
+    };
+    let mut findings = Vec::new();
+    for report in &reports {
+        findings.extend(examine_report(part, report));
+        if let Some((text, remedy)) = missing_replicas(report, replicas) {
+            findings.push(Finding::wrong(part, "replicas", text, remedy));
+        }
     }
+    findings
+}
+
+/// Returns what is wrong, and what to do, where a server has fewer replicas than must have a claim.
+#[cfg(feature = "redis")]
+pub(crate) fn missing_replicas(
+    report: &human_check_redis::ServerReport,
+    needed: u32,
+) -> Option<(String, &'static str)> {
+    let connected = report.replicas.filter(|connected| *connected < needed)?;
+    let text = format!(
+        "{}: {connected} replicas are connected and a claim needs {needed}, so no token passes",
+        report.address
+    );
+    Some((text, "repair the replicas, or lower `replicas`"))
 }
 
 /// Returns what a server says about itself as findings.

@@ -107,11 +107,10 @@ impl Stores {
                 if let Some(prefix) = &table.prefix {
                     store = store.with_prefix(prefix);
                 }
-                if let Some(replicas) = table.replicas {
-                    store = store.with_replicas(replicas);
-                }
+                let replicas = table.replicas.unwrap_or(0);
+                store = store.with_replicas(replicas);
                 self.servers
-                    .push(("replay_store", server::Server::Redis(server)));
+                    .push(("replay_store", server::Server::Redis(server, replicas)));
                 Ok(Arc::new(store))
             }
             #[cfg(not(feature = "redis"))]
@@ -151,7 +150,7 @@ impl Stores {
                 }
                 self.shared_counts = Some(Arc::new(counts));
                 self.servers
-                    .push(("attempt_store", server::Server::Redis(server)));
+                    .push(("attempt_store", server::Server::Redis(server, 0)));
                 Ok(Arc::new(store))
             }
             #[cfg(not(feature = "redis"))]
@@ -205,7 +204,7 @@ impl Stores {
             findings.extend(server.examine(part).await);
         }
         if let Some(replay) = &self.replay {
-            findings.push(examine_claim(&**replay).await);
+            findings.push(examine_claim(&**replay, self.claims_to_try()).await);
         }
         if self.tables.1.is_some() {
             findings.push(examine_count(&*self.attempts).await);
@@ -222,6 +221,19 @@ impl Stores {
             }
         }
         findings
+    }
+
+    /// Returns how many claims tell whether the replay store works.
+    fn claims_to_try(&self) -> usize {
+        #[cfg(any(feature = "postgres", feature = "redis"))]
+        if let Some((_, server)) = self
+            .servers
+            .iter()
+            .find(|(part, _)| *part == "replay_store")
+        {
+            return server.claims_to_try();
+        }
+        1
     }
 
     /// Refuses a configuration that would change the stores. A new store would hold no entries, and

@@ -38,6 +38,17 @@ pub(super) fn open(
             "leave it out",
         ));
     }
+    if table
+        .prefix
+        .as_deref()
+        .is_some_and(|prefix| prefix.contains(['{', '}']))
+    {
+        return Err(context.wrong(
+            &path.join("prefix"),
+            "holds a curly bracket, and all keys would be on one node of a cluster",
+            "leave the brackets out",
+        ));
+    }
     let key = path.join("url");
     let url = context.secret(&key, table.url.as_ref(), "HUMAN_CHECK_REDIS_URL")?;
     let client = RedisClient::new(&url).map_err(|error| context.placed(&key, error))?;

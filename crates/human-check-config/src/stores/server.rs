@@ -4,13 +4,14 @@ use crate::diagnosis::Finding;
 #[cfg(feature = "postgres")]
 use crate::diagnosis::examine_postgres;
 #[cfg(feature = "redis")]
-use crate::diagnosis::examine_redis;
+use crate::diagnosis::{examine_redis, missing_replicas};
 
 /// The server of a store, or its cluster.
 #[derive(Clone, Debug)]
 pub(super) enum Server {
+    /// With how many replicas must have a claim.
     #[cfg(feature = "redis")]
-    Redis(human_check_redis::RedisClient),
+    Redis(human_check_redis::RedisClient, u32),
     #[cfg(feature = "postgres")]
     Postgres(human_check_postgres::PostgresReplayStore),
 }
@@ -18,20 +19,35 @@ pub(super) enum Server {
 impl Server {
     /// Inspects the server, logs what breaks a guarantee of the stores, and returns it.
     pub(super) async fn inspect(&self) -> Vec<String> {
-        let unknown = |reason| vec![format!("the store's server cannot be inspected ({reason})")];
+        let unknown = |address: String, error: &dyn std::error::Error| {
+            vec![format!("{address} cannot be inspected ({error})")]
+        };
         match self {
             #[cfg(feature = "redis")]
-            Self::Redis(client) => match client.inspect().await {
+            Self::Redis(client, replicas) => match client.inspect().await {
                 Ok(servers) => {
-                    let of_servers = servers.iter().flat_map(|server| &server.warnings);
-                    of_servers.map(ToString::to_string).collect()
+                    let of_server = |server: &human_check_redis::ServerReport| {
+                        let address = &server.address;
+                        let warnings = server.warnings.iter();
+                        let warnings = warnings.map(|warning| format!("{address}: {warning}"));
+                        let missing = missing_replicas(server, *replicas);
+                        let missing = missing.map(|(text, remedy)| format!("{text}; {remedy}"));
+                        warnings.chain(missing).collect::<Vec<_>>()
+                    };
+                    servers.iter().flat_map(of_server).collect()
                 }
-                Err(error) => unknown(error.reason()),
+                Err(error) => unknown(client.address(), &error),
             },
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => match store.inspect().await {
-                Ok(report) => report.warnings.iter().map(ToString::to_string).collect(),
-                Err(error) => unknown(error.reason()),
+                Ok(report) => {
+                    let address = store.address();
+                    let warnings = report.warnings.iter();
+                    warnings
+                        .map(|warning| format!("{address}: {warning}"))
+                        .collect()
+                }
+                Err(error) => unknown(store.address(), &error),
             },
         }
     }
@@ -40,9 +56,19 @@ impl Server {
     pub(super) async fn examine(&self, part: &str) -> Vec<Finding> {
         match self {
             #[cfg(feature = "redis")]
-            Self::Redis(client) => examine_redis(part, client).await,
+            Self::Redis(client, replicas) => examine_redis(part, client, *replicas).await,
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => examine_postgres(part, store).await,
+        }
+    }
+
+    /// Returns how many claims tell whether all servers take some: each goes to one primary of a
+    /// cluster.
+    pub(super) fn claims_to_try(&self) -> usize {
+        match self {
+            #[cfg(feature = "redis")]
+            Self::Redis(client, _) if client.is_cluster() => 32,
+            _ => 1,
         }
     }
 }

@@ -176,6 +176,13 @@ async fn an_invalid_url_is_refused_and_shown_nowhere() {
         "hunter2",
         "redis://:hunter2@localhost",
         "postgres://a:hunter2@localhost:port/db",
+        // Passwords that are not encoded, and would be shown as a host, a port or a database.
+        "postgres://a:12/hunter2@localhost/db",
+        "postgres://a:12?hunter2@localhost/db",
+        "postgres://a:12#hunter2@localhost/db",
+        "postgres://a:b@hunter2/c@localhost/db",
+        // The client ignores what it does not know.
+        "postgres://a:hunter2@localhost/db?sslmod=verify-full",
     ] {
         let error = PostgresReplayStore::new(&Secret::new(url).unwrap(), &secret()).unwrap_err();
         assert_eq!(error.field(), "url", "{url}");

@@ -148,3 +148,26 @@ async fn a_flood_of_addresses_leaves_room_for_claims() {
         .await;
     assert_eq!(other.unwrap(), 1);
 }
+
+#[tokio::test]
+async fn counts_survive_a_restart_with_the_settings_that_are_documented() {
+    let rule = "user human-check on >pw resetkeys ~human-check:* resetchannels -@all +set +get +del +eval +incr +pttl +pexpire +info +config|get +wait";
+    let settings = [
+        "appendonly yes",
+        "appendfsync always",
+        "user default off ~* &* +@all",
+        rule,
+    ];
+    let mut server = Server::with(&settings);
+    let url = format!("redis://human-check:pw@127.0.0.1:{}", server.port);
+    let client = RedisClient::new(&Secret::new(url).unwrap()).unwrap();
+    let store = RedisAttemptStore::new(&client, &secret());
+    let account = AttemptKey::named("ada");
+    for count in 1..=4 {
+        assert_eq!(store.add(&account, MINUTE).await.unwrap(), count);
+    }
+    server.kill();
+    server.start_again();
+    until(async || store.count(&account).await.is_ok()).await;
+    assert_eq!(store.count(&account).await.unwrap(), 4);
+}

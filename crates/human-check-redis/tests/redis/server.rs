@@ -155,7 +155,9 @@ impl Server {
             if child.try_wait().unwrap().is_some() {
                 return false;
             }
-            if self.try_run(&["PING"]).is_ok() {
+            // A server whose default user is off replies as well.
+            let reply = self.try_run(&["PING"]);
+            if reply.is_ok() || reply.is_err_and(|error| error.code() == Some("NOAUTH")) {
                 self.child = Some(child);
                 return true;
             }
