@@ -167,8 +167,11 @@ async fn a_postgres_store_is_examined_with_its_table() {
     let wrong = of_stores(&diagnosis, Level::Wrong);
     // The server, and the claim.
     assert_eq!(wrong.len(), 2, "{diagnosis:#?}");
-    assert!(wrong[0].remedy.contains("multi-node.md#postgresql"), "{wrong:#?}");
-    assert!(wrong[1].text.contains("store-no-table"), "{wrong:#?}");
+    assert!(
+        wrong[0].remedy.contains("multi-node.md#postgresql"),
+        "{wrong:#?}"
+    );
+    assert!(wrong[1].text.contains("store-table"), "{wrong:#?}");
     server.store().create_table().await.unwrap();
     let diagnosis = deployment.diagnose().await;
     assert_eq!(of_stores(&diagnosis, Level::Wrong), Vec::<&Finding>::new());

@@ -38,15 +38,15 @@ impl PostgresStoreError {
     /// | reason | what happened |
     /// | --- | --- |
     /// | `store-auth` | the login failed, the database does not exist, or the user may not use the table |
-    /// | `store-busy` | all connections were in use for the whole timeout, or the server has no more; nothing was sent |
+    /// | `store-busy` | all connections were in use for the whole timeout; nothing was sent |
     /// | `store-full` | the disk or the memory of the server is full |
-    /// | `store-loading` | the server starts or shuts down |
-    /// | `store-no-table` | the table does not exist |
+    /// | `store-loading` | the server shuts down; of `inspect` also: it starts |
     /// | `store-other` | another error of the server |
     /// | `store-protocol` | the reply does not fit the statement |
     /// | `store-readonly` | the server accepts no writes, such as a standby |
+    /// | `store-table` | the table does not exist, or is not that of the migration |
     /// | `store-timeout` | no reply in time; the token is claimed or not |
-    /// | `store-unreachable` | no connection, or it broke; the token is claimed or not |
+    /// | `store-unreachable` | no connection, or it broke; the token is claimed or not. Also while the server starts or has no more connections |
     ///
     /// The name may be used as a metric label. See docs/how-to/multi-node.md#when-the-server-fails.
     pub fn reason(&self) -> &'static str {
@@ -55,7 +55,7 @@ impl PostgresStoreError {
 
     /// Returns whether the error lasts until the operator changes something.
     pub(crate) fn is_misconfiguration(&self) -> bool {
-        matches!(self.reason, "store-auth" | "store-no-table")
+        matches!(self.reason, "store-auth" | "store-table")
     }
 
     /// Converts an error of the client.
@@ -89,7 +89,7 @@ impl PostgresStoreError {
         let reason = match code {
             "25006" => "store-readonly",
             "3D000" | "3F000" | "42501" => "store-auth",
-            "42P01" => "store-no-table",
+            "42601" | "42703" | "42809" | "42P01" | "42P10" => "store-table",
             "53300" => "store-busy",
             "57014" => "store-timeout",
             "57P01" | "57P02" => "store-unreachable",
@@ -120,7 +120,9 @@ fn in_words(code: &str) -> Option<&'static str> {
         "28P01" | "28000" => "the user or the password is wrong, or may not log in from here",
         "3D000" => "there is no such database",
         "42501" => "the user may not use the table, its schema or the database",
+        "42703" => "the table has other columns",
         "42P01" => "there is no such table for this user",
+        "42P10" => "the table has no primary key on `digest`",
         "53300" => "the server has no more connections for this user",
         "57P03" => "the server starts or shuts down",
         _ => return None,
@@ -145,7 +147,8 @@ mod tests {
             ("28P01", "store-auth"),
             ("42501", "store-auth"),
             ("25006", "store-readonly"),
-            ("42P01", "store-no-table"),
+            ("42P01", "store-table"),
+            ("42P10", "store-table"),
             ("53100", "store-full"),
             ("53300", "store-busy"),
             ("57P03", "store-loading"),

@@ -103,8 +103,8 @@ impl PostgresReplayStore {
             LEFT JOIN pg_class AS c ON c.oid = named.oid";
         // Not through the pool, which tries again and again to reach a server that refuses, and hides why.
         let ask = async {
-            let mut connection = PgConnection::connect_with(&self.options()).await?;
-            let asked = sqlx::query(ASK).bind(self.table());
+            let mut connection = PgConnection::connect_with(self.options()).await?;
+            let asked = sqlx::query(ASK).bind(self.table().quoted());
             let row = asked.fetch_one(&mut connection).await;
             connection.close().await?;
             row
@@ -124,7 +124,7 @@ impl PostgresReplayStore {
         let bytes: Option<i64> = row.try_get("bytes").map_err(wrong)?;
         let permitted: Option<bool> = row.try_get("permitted").map_err(wrong)?;
         let version = printable(&version);
-        let table = || self.table().to_owned();
+        let table = || self.table().name().to_owned();
         let mut warnings = Vec::new();
         if number < 120_000 {
             warnings.push(PostgresWarning::UnsupportedVersion(version.clone()));

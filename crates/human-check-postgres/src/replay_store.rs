@@ -8,15 +8,19 @@ use async_trait::async_trait;
 use human_check_core::{
     ClaimError, Claimed, Clock, ConfigError, DigestKey, ReplayStore, Secret, SystemClock, TokenId,
 };
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgPool, Postgres};
-use tokio::time::{Instant, timeout_at};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
+use sqlx::query::Query;
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::PostgresStoreError;
 use crate::table::{BATCH, Table};
 
 /// The maximum ttl of a claim: 366 days, as on Redis.
 const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3_600);
+
+/// The longest time limit. Sums of limits fit into the clock.
+const MAX_LIMIT: Duration = Duration::from_secs(3_600);
 
 /// How often a process that claims deletes claims that have expired.
 const DELETE_EVERY: Duration = Duration::from_secs(10);
@@ -28,7 +32,7 @@ const TRIED_AFTER: Duration = Duration::from_secs(1);
 /// share the table and the secret.
 ///
 /// Use it when several processes verify tokens and there is a PostgreSQL server and no Redis. A
-/// claim is one statement, `INSERT … ON CONFLICT DO NOTHING`, which the server writes to its log
+/// claim is one statement, `INSERT … ON CONFLICT (digest) DO NOTHING`, which the server writes to its log
 /// before it replies. A row is a keyed digest of the token. The token itself is not sent.
 ///
 /// It creates no table: [`MIGRATION`](crate::MIGRATION) has the SQL, and
@@ -51,32 +55,30 @@ const TRIED_AFTER: Duration = Duration::from_secs(1);
 /// ```
 #[derive(Clone)]
 pub struct PostgresReplayStore {
-    source: Source,
+    options: Arc<PgConnectOptions>,
+    max_connections: u32,
     digest: DigestKey,
     table: Table,
     timeout: Duration,
-    shared: Arc<Shared>,
+    connections: Arc<Connections>,
+    deletion: Arc<Deletion>,
 }
 
-/// Where the connections come from.
-#[derive(Clone)]
-enum Source {
-    /// A pool of this store's own, which the first claim opens.
-    Own(Box<PgConnectOptions>, u32),
-    /// A pool of the application.
-    Given(PgPool),
-}
-
-/// What clones of a store share.
+/// The connections, which clones of a store share.
 #[derive(Default)]
-struct Shared {
+struct Connections {
+    /// Opened by the first claim, inside of a runtime.
     pool: OnceLock<PgPool>,
-    /// How many claims have a connection.
-    connected: AtomicUsize,
-    /// Whether claims are being deleted.
-    is_deleting: AtomicBool,
-    /// When they were last deleted, in milliseconds of uptime plus one. Zero before the first time.
-    deleted_at: AtomicU64,
+    /// How many of them have a statement in flight.
+    in_use: AtomicUsize,
+}
+
+/// The deletion of claims that expired, which clones with the same table share.
+#[derive(Default)]
+struct Deletion {
+    is_going_on: AtomicBool,
+    /// When it last began, in milliseconds of uptime plus one. Zero before the first time.
+    began_at: AtomicU64,
 }
 
 impl PostgresReplayStore {
@@ -109,24 +111,27 @@ impl PostgresReplayStore {
         let options = PgConnectOptions::from_str(url.expose()).map_err(|_| invalid())?;
         // Statements in the log would be noise, and their values are none of its business.
         let options = options.disable_statement_logging();
-        Ok(Self::with_source(Source::Own(Box::new(options), 5), secret))
+        Ok(Self::with_options(options, secret))
     }
 
-    /// Creates a store on a pool of the application.
+    /// Creates a store that connects as a pool of the application does, with connections of its own.
     ///
-    /// Its limits are then those of the pool: give it some connections that no long transaction
-    /// holds.
-    pub fn from_pool(pool: PgPool, secret: &Secret) -> Self {
-        Self::with_source(Source::Given(pool), secret)
+    /// It takes none of the pool's: a claim must be written before it counts, and a connection of an
+    /// application may be inside of a transaction that is undone later.
+    pub fn from_pool(pool: &PgPool, secret: &Secret) -> Self {
+        let options = (*pool.connect_options()).clone();
+        Self::with_options(options.disable_statement_logging(), secret)
     }
 
-    fn with_source(source: Source, secret: &Secret) -> Self {
+    fn with_options(options: PgConnectOptions, secret: &Secret) -> Self {
         Self {
-            source,
+            options: Arc::new(options),
+            max_connections: 5,
             digest: DigestKey::from_secret(secret),
             table: Table::default(),
             timeout: Duration::from_secs(1),
-            shared: Arc::default(),
+            connections: Arc::default(),
+            deletion: Arc::default(),
         }
     }
 
@@ -139,48 +144,60 @@ impl PostgresReplayStore {
     /// more than 40.
     pub fn with_table(mut self, name: &str) -> Result<Self, ConfigError> {
         self.table = Table::named(name)?;
+        self.deletion = Arc::default();
         Ok(self)
     }
 
-    /// Sets the maximum time of a claim, with the wait for a connection. Default: one second. When it
+    /// Sets the maximum time of a claim, with the wait for a connection. Default: one second. At most
+    /// one hour. When it
     /// passes, the claim fails with `store-timeout`, `store-busy` or `store-unreachable`.
     #[must_use]
     pub fn with_timeout(mut self, limit: Duration) -> Self {
-        self.timeout = limit;
-        self.shared = Arc::default();
+        self.timeout = limit.min(MAX_LIMIT);
+        self.connections = Arc::default();
         self
     }
 
-    /// Sets the maximum number of connections. Default: five. Zero counts as one. A pool of the
-    /// application keeps its own limit.
+    /// Sets the maximum number of connections. Default: five. Zero counts as one.
     ///
     /// Each claim has a connection for the time of one statement. The server has 100 connections by
     /// default, for all processes together.
     #[must_use]
     pub fn with_max_connections(mut self, count: u32) -> Self {
-        if let Source::Own(_, max) = &mut self.source {
-            *max = count.max(1);
-        }
-        self.shared = Arc::default();
+        self.max_connections = count.max(1);
+        self.connections = Arc::default();
         self
     }
 
-    /// Creates the table and its index, if they do not exist. The user needs the right to create
-    /// them; a migration tool can run [`MIGRATION`](crate::MIGRATION) instead.
+    /// Creates the table and its index, unless the table exists. The user needs the right to create
+    /// them; a migration tool can run [`MIGRATION`](crate::MIGRATION) instead. Several processes may
+    /// call it at the same time. It ends within ten times the [timeout](Self::with_timeout).
     ///
     /// # Errors
     ///
     /// [`PostgresStoreError`] when the server cannot be reached or refuses.
     pub async fn create_table(&self) -> Result<(), PostgresStoreError> {
-        let migration = self.table.migration();
-        let created = sqlx::raw_sql(&migration).execute(self.pool()).await;
-        match created {
-            Ok(_) => Ok(()),
-            Err(error) => Err(PostgresStoreError::from_client(&error)),
+        let create = async {
+            let mut connection = PgConnection::connect_with(&self.options).await?;
+            let exists = sqlx::query("SELECT 1 WHERE to_regclass($1) IS NOT NULL");
+            let exists = exists.bind(self.table.quoted());
+            if exists.fetch_optional(&mut connection).await?.is_none() {
+                let mut transaction = connection.begin().await?;
+                for statement in self.table.creation() {
+                    sqlx::query(&statement).execute(&mut *transaction).await?;
+                }
+                transaction.commit().await?;
+            }
+            connection.close().await
+        };
+        match timeout(self.timeout * 10, create).await {
+            Ok(created) => created.map_err(|error| PostgresStoreError::from_client(&error)),
+            Err(_) => Err(PostgresStoreError::TIMEOUT),
         }
     }
 
-    /// Deletes the claims that have expired, in batches, and returns how many they were.
+    /// Deletes the claims that have expired, in batches, and returns how many they were. Each batch
+    /// has ten times the [timeout](Self::with_timeout).
     ///
     /// A store does this by itself while it claims. Dropping the future leaves the batches of before
     /// deleted.
@@ -191,12 +208,10 @@ impl PostgresReplayStore {
     pub async fn delete_expired(&self) -> Result<u64, PostgresStoreError> {
         let mut deleted = 0;
         loop {
-            let batch = sqlx::query(&self.table.delete_expired)
-                .execute(self.pool())
-                .await;
-            let batch = batch.map_err(|error| PostgresStoreError::from_client(&error))?;
-            deleted += batch.rows_affected();
-            if batch.rows_affected() < BATCH {
+            let batch = sqlx::query(&self.table.delete_expired);
+            let batch = self.run(batch, self.timeout * 10).await?;
+            deleted += batch;
+            if batch < BATCH {
                 return Ok(deleted);
             }
         }
@@ -204,21 +219,17 @@ impl PostgresReplayStore {
 
     /// Returns host, port and database, without user and password.
     pub fn address(&self) -> String {
-        let options = self.options();
-        let database = options.get_database().unwrap_or_default();
-        format!("{}:{}/{database}", options.get_host(), options.get_port())
+        let database = self.options.get_database().unwrap_or_default();
+        let (host, port) = (self.options.get_host(), self.options.get_port());
+        format!("{host}:{port}/{database}")
     }
 
-    pub(crate) fn table(&self) -> &str {
-        self.table.name()
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
     }
 
-    /// Returns how to connect.
-    pub(crate) fn options(&self) -> PgConnectOptions {
-        match &self.source {
-            Source::Own(options, _) => (**options).clone(),
-            Source::Given(pool) => (*pool.connect_options()).clone(),
-        }
+    pub(crate) fn options(&self) -> &PgConnectOptions {
+        &self.options
     }
 
     pub(crate) fn limit(&self) -> Duration {
@@ -226,14 +237,10 @@ impl PostgresReplayStore {
     }
 
     /// Returns the pool. The first call opens it, inside of a runtime.
-    pub(crate) fn pool(&self) -> &PgPool {
-        let (options, max) = match &self.source {
-            Source::Given(pool) => return pool,
-            Source::Own(options, max) => (options, max),
-        };
-        self.shared.pool.get_or_init(|| {
+    fn pool(&self) -> &PgPool {
+        self.connections.pool.get_or_init(|| {
             PgPoolOptions::new()
-                .max_connections(*max)
+                .max_connections(self.max_connections)
                 .acquire_timeout(self.timeout)
                 // Not before each claim, which would double its time.
                 .test_before_acquire(false)
@@ -245,13 +252,28 @@ impl PostgresReplayStore {
                         Ok(true)
                     })
                 })
-                .connect_lazy_with((**options).clone())
+                .connect_lazy_with((*self.options).clone())
         })
     }
 
     /// Runs the statement that claims a digest.
     async fn insert(&self, digest: [u8; 16], ttl: Duration) -> Result<Claimed, PostgresStoreError> {
-        let deadline = Instant::now() + self.timeout;
+        let insert = sqlx::query(&self.table.claim);
+        let insert = insert.bind(&digest[..]).bind(ttl.as_secs_f64());
+        match self.run(insert, self.timeout).await? {
+            0 => Ok(Claimed::Duplicate),
+            1 => Ok(Claimed::First),
+            _ => Err(PostgresStoreError::PROTOCOL),
+        }
+    }
+
+    /// Runs a statement on one of the connections, and returns the number of rows that it wrote.
+    async fn run(
+        &self,
+        statement: Query<'_, Postgres, PgArguments>,
+        limit: Duration,
+    ) -> Result<u64, PostgresStoreError> {
+        let deadline = Instant::now() + limit;
         let was_busy = self.is_busy();
         let acquired = timeout_at(deadline, self.pool().acquire()).await;
         let connection = match acquired {
@@ -264,62 +286,58 @@ impl PostgresReplayStore {
             }
             Ok(Err(error)) => return Err(PostgresStoreError::from_client(&error)),
         };
-        let mut held = Held::new(connection, &self.shared.connected);
-        let insert = sqlx::query(&self.table.claim)
-            .bind(&digest[..])
-            .bind(ttl.as_secs_f64());
-        match timeout_at(deadline, insert.execute(&mut *held.connection)).await {
+        let mut held = Held::new(connection, &self.connections.in_use);
+        match timeout_at(deadline, statement.execute(&mut *held.connection)).await {
             Err(_) => Err(PostgresStoreError::TIMEOUT),
             Ok(Err(error)) => {
                 let error = PostgresStoreError::from_client(&error);
                 // A new connection may lead to another server, which accepts writes.
-                held.is_good = matches!(
-                    error.reason(),
-                    "store-auth" | "store-no-table" | "store-full"
-                );
+                let keeps = ["store-auth", "store-table", "store-full"];
+                held.is_good = keeps.contains(&error.reason());
                 Err(error)
             }
             Ok(Ok(done)) => {
                 held.is_good = true;
-                match done.rows_affected() {
-                    0 => Ok(Claimed::Duplicate),
-                    1 => Ok(Claimed::First),
-                    _ => Err(PostgresStoreError::PROTOCOL),
-                }
+                Ok(done.rows_affected())
             }
         }
     }
 
     /// Returns whether all connections are in use.
     fn is_busy(&self) -> bool {
-        let pool = self.pool();
-        let in_use = match &self.source {
-            // The pool also counts connections that it cannot open.
-            Source::Own(..) => self.shared.connected.load(Ordering::Relaxed),
-            Source::Given(_) => pool.size() as usize,
-        };
-        in_use >= pool.options().get_max_connections() as usize
+        self.connections.in_use.load(Ordering::Relaxed) >= self.max_connections as usize
     }
 
     /// Deletes expired claims in the background, unless that was done a short time ago.
     fn delete_expired_at_times(&self) {
         let now = SystemClock.uptime().as_millis() as u64 + 1;
-        let is_due = match self.shared.deleted_at.load(Ordering::Relaxed) {
+        let is_due = match self.deletion.began_at.load(Ordering::Relaxed) {
             0 => true,
             before => now.saturating_sub(before) >= DELETE_EVERY.as_millis() as u64,
         };
-        if !is_due || self.shared.is_deleting.swap(true, Ordering::Relaxed) {
+        if !is_due || self.deletion.is_going_on.swap(true, Ordering::Relaxed) {
             return;
         }
-        self.shared.deleted_at.store(now, Ordering::Relaxed);
+        self.deletion.began_at.store(now, Ordering::Relaxed);
+        // Also if the task is dropped with its runtime.
+        let going_on = GoingOn(Arc::clone(&self.deletion));
         let store = self.clone();
         drop(tokio::spawn(async move {
+            let _going_on = going_on;
             if let Err(error) = store.delete_expired().await {
-                let reason = error.reason();
-                tracing::warn!(target: "human_check", server = store.address(), reason, "expired claims cannot be deleted, so the table grows");
+                let (server, reason) = (store.address(), error.reason());
+                tracing::warn!(target: "human_check", server, reason, "expired claims cannot be deleted, so the table grows");
             }
-            store.shared.is_deleting.store(false, Ordering::Relaxed);
         }));
+    }
+}
+
+/// A deletion that goes on until this is dropped.
+struct GoingOn(Arc<Deletion>);
+
+impl Drop for GoingOn {
+    fn drop(&mut self) {
+        self.0.is_going_on.store(false, Ordering::Relaxed);
     }
 }
 
@@ -368,16 +386,16 @@ fn refuse_what_is_not_read(url: &str) -> Result<(), ConfigError> {
 /// may be about to reply to it.
 struct Held<'a> {
     connection: sqlx::pool::PoolConnection<Postgres>,
-    connected: &'a AtomicUsize,
+    in_use: &'a AtomicUsize,
     is_good: bool,
 }
 
 impl<'a> Held<'a> {
-    fn new(connection: sqlx::pool::PoolConnection<Postgres>, connected: &'a AtomicUsize) -> Self {
-        connected.fetch_add(1, Ordering::Relaxed);
+    fn new(connection: sqlx::pool::PoolConnection<Postgres>, in_use: &'a AtomicUsize) -> Self {
+        in_use.fetch_add(1, Ordering::Relaxed);
         Self {
             connection,
-            connected,
+            in_use,
             is_good: false,
         }
     }
@@ -385,7 +403,7 @@ impl<'a> Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.connected.fetch_sub(1, Ordering::Relaxed);
+        self.in_use.fetch_sub(1, Ordering::Relaxed);
         if !self.is_good {
             self.connection.close_on_drop();
         }

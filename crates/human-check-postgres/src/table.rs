@@ -6,10 +6,14 @@ const CLAIMS: &str = "human_check_claims";
 /// How many expired claims one statement deletes, so that it is short.
 pub(crate) const BATCH: u64 = 1_000;
 
+/// The number of the lock that a process holds while it creates a table.
+const LOCK: i64 = 0x6875_6d61_6e63_6b21;
+
 /// The statements on a table, written once.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     name: String,
+    quoted: String,
     pub(crate) claim: String,
     pub(crate) delete_expired: String,
 }
@@ -38,14 +42,19 @@ impl Table {
     }
 
     fn with_plain_name(name: &str) -> Self {
+        // Quoted, because a plain name may be a word of SQL.
+        let quoted: Vec<_> = name.split('.').map(|part| format!("\"{part}\"")).collect();
+        let quoted = quoted.join(".");
         Self {
+            // The key is named, so that a table without one is an error.
             claim: format!(
-                "INSERT INTO {name} (digest, expires_at) VALUES ($1, now() + make_interval(secs => $2)) ON CONFLICT DO NOTHING"
+                "INSERT INTO {quoted} (digest, expires_at) VALUES ($1, now() + make_interval(secs => $2)) ON CONFLICT (digest) DO NOTHING"
             ),
             delete_expired: format!(
-                "DELETE FROM {name} WHERE digest IN (SELECT digest FROM {name} WHERE expires_at <= now() ORDER BY expires_at LIMIT {BATCH} FOR UPDATE SKIP LOCKED)"
+                "DELETE FROM {quoted} WHERE digest IN (SELECT digest FROM {quoted} WHERE expires_at <= now() ORDER BY expires_at LIMIT {BATCH} FOR UPDATE SKIP LOCKED)"
             ),
             name: name.to_owned(),
+            quoted,
         }
     }
 
@@ -53,23 +62,24 @@ impl Table {
         &self.name
     }
 
-    /// Returns the SQL that creates the table and its index.
-    pub(crate) fn migration(&self) -> String {
-        let (schema, table) = match self.name.split_once('.') {
-            Some((schema, table)) => (format!("{schema}."), table),
-            None => (String::new(), self.name.as_str()),
-        };
+    /// Returns the name as SQL has it.
+    pub(crate) fn quoted(&self) -> &str {
+        &self.quoted
+    }
+
+    /// Returns the statements that create the table and its index, in one transaction. The first one
+    /// lets only one process at a time run them.
+    pub(crate) fn creation(&self) -> [String; 3] {
+        let quoted = &self.quoted;
         // An index is in the schema of its table, and its own name has none.
-        crate::MIGRATION
-            .replace("ON human_check_claims", &format!("ON {schema}{table}"))
-            .replace(
-                "TABLE IF NOT EXISTS human_check_claims",
-                &format!("TABLE IF NOT EXISTS {schema}{table}"),
-            )
-            .replace(
-                "human_check_claims_expires_at",
-                &format!("{table}_expires_at"),
-            )
+        let table = self.name.rsplit('.').next().unwrap_or_default();
+        [
+            format!("SELECT pg_advisory_xact_lock({LOCK})"),
+            format!(
+                "CREATE TABLE IF NOT EXISTS {quoted} (digest bytea PRIMARY KEY, expires_at timestamptz NOT NULL)"
+            ),
+            format!("CREATE INDEX IF NOT EXISTS \"{table}_expires_at\" ON {quoted} (expires_at)"),
+        ]
     }
 }
 
@@ -94,17 +104,24 @@ mod tests {
     }
 
     #[test]
-    fn the_migration_creates_the_table_of_this_name() {
-        assert_eq!(Table::default().migration(), crate::MIGRATION);
-        let migration = Table::named("app.used").unwrap().migration();
+    fn a_table_is_created_as_the_migration_creates_it() {
+        let words = |sql: &str| {
+            let sql = sql.replace('"', "");
+            let lines = sql.lines().filter(|line| !line.starts_with("--"));
+            let text: String = lines.collect::<Vec<_>>().join(" ");
+            let words = text.replace(['(', ')', ',', ';'], " ");
+            words
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let creation = Table::default().creation()[1..].join("\n");
+        assert_eq!(words(&creation), words(crate::MIGRATION));
+        let other = Table::named("app.order").unwrap().creation().join("\n");
+        assert!(other.contains("\"app\".\"order\" (digest"), "{other}");
         assert!(
-            migration.contains("CREATE TABLE IF NOT EXISTS app.used ("),
-            "{migration}"
+            other.contains("\"order_expires_at\" ON \"app\".\"order\""),
+            "{other}"
         );
-        assert!(
-            migration.contains("INDEX IF NOT EXISTS used_expires_at ON app.used (expires_at)"),
-            "{migration}"
-        );
-        assert!(!migration.contains("human_check"), "{migration}");
     }
 }

@@ -144,6 +144,17 @@ fn sentinel(scheme: &str, rest: &str) -> Result<Address, ConfigError> {
             }
         }
     }
+    // Each would end the host of the URL that is made of it.
+    if [user, password]
+        .iter()
+        .any(|text| text.contains(['/', '?', '@', ':']))
+    {
+        return Err(ConfigError::new(
+            "url",
+            "has a `sentinel_user` or `sentinel_password` with a special character",
+            "percent-encode it, such as `/` as %2F, `?` as %3F, `@` as %40 and `:` as %3A",
+        ));
+    }
     let primary = primary.ok_or_else(|| {
         ConfigError::new(
             "url",
@@ -192,7 +203,9 @@ impl<'a> Parts<'a> {
             query,
         };
         let count = hosts.split(',').count();
-        match hosts.split(',').any(str::is_empty) || count > MAX_HOSTS {
+        // One login stands before the first host and is that of all.
+        let has_more_logins = login.matches('@').count() > 1;
+        match hosts.split(',').any(str::is_empty) || count > MAX_HOSTS || has_more_logins {
             true => Err(invalid()),
             false => Ok(parts),
         }
@@ -287,6 +300,8 @@ mod tests {
             "redis-cluster://:hunter2@a,,b",
             "redis-cluster://:12/hunter2@a",
             "redis-sentinel://a?primary=m&sentinel_password=hunter2@b",
+            "redis-sentinel://a?primary=m&sentinel_user=eve&sentinel_password=12?hunter2",
+            "redis-cluster://u:hunter2@a,u:hunter2@b",
             "redis-cluster://:hunter2@a/1",
             "redis-cluster://:hunter2@",
             "redis-hunter2://a",

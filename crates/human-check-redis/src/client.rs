@@ -62,6 +62,9 @@ enum Servers {
     Cluster(Arc<Cluster>),
 }
 
+/// The longest time limit. Sums of limits fit into the clock.
+const MAX_LIMIT: Duration = Duration::from_secs(3_600);
+
 impl RedisClient {
     /// Creates a client from a URL:
     ///
@@ -159,22 +162,23 @@ impl RedisClient {
     }
 
     /// Sets the maximum time to wait for a connection, from the look-up of the name to the login.
-    /// With Sentinel, the question for the primary is a part of it. Default: one second.
+    /// With Sentinel, the question for the primary is a part of it. Default: one second. At most one hour.
     ///
     /// Use this and the other settings before creating stores. The returned client shares no
     /// connections with earlier clones and their stores.
     #[must_use]
     pub fn with_connect_timeout(self, limit: Duration) -> Self {
-        self.with_limits(|limits| limits.connect = limit)
+        self.with_limits(|limits| limits.connect = limit.min(MAX_LIMIT))
     }
 
-    /// Sets the maximum time to wait for a reply on an open connection. Default: 500 ms.
+    /// Sets the maximum time to wait for a reply on an open connection. Default: 500 ms. At
+    /// most one hour.
     ///
     /// A longer time lets requests wait longer when the server is slow. When it passes, the call
     /// fails with `store-timeout`.
     #[must_use]
     pub fn with_response_timeout(self, limit: Duration) -> Self {
-        self.with_limits(|limits| limits.response = limit)
+        self.with_limits(|limits| limits.response = limit.min(MAX_LIMIT))
     }
 
     /// Sets the number of connections to each server. Default: two. Zero counts as one.

@@ -9,7 +9,7 @@ use redis::{Cmd, ConnectionAddr, ConnectionInfo, Value};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::dial::{Dial, Trust};
+use crate::dial::{Dial, Trust, at};
 use crate::error::RedisStoreError;
 use crate::limits::Limits;
 use crate::node::Node;
@@ -223,16 +223,9 @@ impl Cluster {
         let (host, port) = (address.host.to_string(), address.port);
         // The login, the database and TLS are those of all nodes.
         let seed = self.seeds.first().ok_or(RedisStoreError::UNCONNECTED)?;
-        let at = match seed.addr() {
-            ConnectionAddr::TcpTls { tls_params, .. } => ConnectionAddr::TcpTls {
-                host,
-                port,
-                insecure: false,
-                tls_params: tls_params.clone(),
-            },
-            _ => ConnectionAddr::Tcp(host, port),
-        };
-        let client = self.trust.client(seed.clone().set_addr(at));
+        let client = self
+            .trust
+            .client(seed.clone().set_addr(at(seed, host, port)));
         let client = client.map_err(|error| RedisStoreError::from_client(&error))?;
         let dial = Dial::Server(Box::new(client));
         let node = Arc::new(Node::new(address.to_string(), dial, &self.limits));

@@ -29,6 +29,10 @@ impl RedisStoreError {
         "store-cluster-down",
         "no node of the cluster takes writes for the key",
     );
+    pub(crate) const NO_PRIMARY: Self = Self::new(
+        "store-unreachable",
+        "the sentinels name no primary of this name",
+    );
     pub(crate) const PROTOCOL: Self =
         Self::new("store-protocol", "the reply does not fit the command");
     pub(crate) const REDIRECTIONS: Self = Self::new(
@@ -89,10 +93,6 @@ impl RedisStoreError {
                 detail: io_kind(error).into(),
             },
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Self::PROTOCOL,
-            ErrorKind::MasterNameNotFoundBySentinel => Self::new(
-                "store-unreachable",
-                "the sentinels name no primary of this name that replies",
-            ),
             ErrorKind::Extension | ErrorKind::Server(_) => {
                 Self::from_code(error.code().unwrap_or_default())
             }
@@ -131,6 +131,14 @@ impl RedisStoreError {
         }
     }
 
+    /// Says that a sentinel replied with this error, or did not reply.
+    pub(crate) fn of_a_sentinel(mut self) -> Self {
+        if self.detail != Self::NO_PRIMARY.detail {
+            self.detail = format!("a sentinel: {}", self.detail).into();
+        }
+        self
+    }
+
     /// Returns whether the server refuses the login or the command, which lasts until the operator
     /// changes the password or the permissions.
     pub(crate) fn is_refused(&self) -> bool {
@@ -151,6 +159,7 @@ impl RedisStoreError {
             self.reason,
             "store-cluster-down"
                 | "store-loading"
+                | "store-other"
                 | "store-readonly"
                 | "store-timeout"
                 | "store-unreachable"

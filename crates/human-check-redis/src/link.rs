@@ -81,7 +81,7 @@ impl Link {
                     done
                 }
                 Err(_) => {
-                    self.discard(&open);
+                    self.discard(&open, &RedisStoreError::UNCONNECTED);
                     return Err(RedisStoreError::UNCONNECTED);
                 }
             },
@@ -97,10 +97,10 @@ impl Link {
             Err(error) if error.needs_reconnect() => {
                 open.record_reply();
                 if open.since.elapsed() > MIN_AGE_TO_RECONNECT {
-                    self.discard(&open);
+                    self.discard(&open, error);
                 }
             }
-            Err(error) if !error.keeps_connection() => self.discard(&open),
+            Err(error) if !error.keeps_connection() => self.discard(&open, error),
             _ => open.record_reply(),
         }
         outcome
@@ -108,19 +108,26 @@ impl Link {
 
     /// Discards a connection, so that the next command opens another one. Commands that wait on the
     /// discarded one may still get their replies.
-    fn discard(&self, discarded: &Arc<Open>) {
+    ///
+    /// Where it broke soon after it was opened, commands get its error for a short time: a server that
+    /// accepts connections and closes them again must not get one for each command.
+    fn discard(&self, discarded: &Arc<Open>, error: &RedisStoreError) {
         let mut open = self.lock();
         if open
             .as_ref()
             .is_some_and(|open| Arc::ptr_eq(open, discarded))
         {
-            *open = None;
+            *open = Some(Arc::new(Open::failed(error.clone(), discarded.since)));
         }
     }
 
     /// Discards the connection, whichever it is.
     pub(crate) fn reset(&self) {
-        *self.lock() = None;
+        let mut open = self.lock();
+        if let Some(discarded) = &*open {
+            let failed = Open::failed(RedisStoreError::PROTOCOL, discarded.since);
+            *open = Some(Arc::new(failed));
+        }
     }
 
     /// Returns the connection, or begins to open one.
@@ -158,7 +165,7 @@ impl Open {
                 .set_pipeline_buffer_size(max_in_flight.min(1_024));
             match timeout(connect, dial.connect(&config)).await {
                 Ok(Ok(connection)) => Ok(connection),
-                Ok(Err(error)) => Err(Failed::now(RedisStoreError::from_client(&error))),
+                Ok(Err(error)) => Err(Failed::now(error)),
                 Err(_) => Err(Failed::now(RedisStoreError::UNCONNECTED)),
             }
         });
@@ -170,6 +177,19 @@ impl Open {
         Self {
             connection: connection.boxed().shared(),
             since: Instant::now(),
+            waiting_since: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns what stands for a connection that was opened at `since` and broke.
+    fn failed(error: RedisStoreError, since: Instant) -> Self {
+        let failed = Failed { error, at: since };
+        let connection = std::future::ready(Err(failed)).boxed().shared();
+        // Only what was polled once can be looked at.
+        let _ = connection.clone().now_or_never();
+        Self {
+            connection,
+            since,
             waiting_since: AtomicU64::new(0),
         }
     }

@@ -72,8 +72,19 @@ impl<'a> Request<'a> {
             .send_packed_commands(&pipeline, 0, pipeline.len())
             .await
             .map_err(|error| RedisStoreError::from_client(&error))?;
-        let mut values = values.into_iter().skip(usize::from(self.asking));
+        let mut values = values.into_iter();
+        if self.asking {
+            reply(values.next().ok_or(RedisStoreError::PROTOCOL)?)?;
+        }
         let value = reply(values.next().ok_or(RedisStoreError::PROTOCOL)?)?;
+        // A node that redirects has written nothing. One that has become a replica cannot wait either,
+        // and that error must not hide where the command belongs.
+        if let Value::ServerError(_) = value {
+            return Ok(Reply {
+                value,
+                replicas: None,
+            });
+        }
         let replicas = match values.next().map(reply).transpose()? {
             None => None,
             Some(Value::Int(count)) => Some(count),

@@ -20,6 +20,8 @@ impl Server {
     /// Inspects the server, logs what breaks a guarantee of the stores, and returns it.
     pub(super) async fn inspect(&self) -> Vec<String> {
         let unknown = |address: String, error: &dyn std::error::Error| {
+            let error = error.to_string();
+            tracing::warn!(target: "human_check", server = address, error, "the server of a store cannot be inspected");
             vec![format!("{address} cannot be inspected ({error})")]
         };
         match self {

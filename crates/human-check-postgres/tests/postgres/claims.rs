@@ -105,15 +105,59 @@ async fn of_ten_thousand_claims_at_once_each_token_wins_once() {
 }
 
 #[tokio::test]
-async fn a_pool_of_the_application_is_used() {
+async fn a_claim_is_written_whatever_the_application_does_with_its_pool() {
     let server = Server::start();
-    let pool = server.pool().await;
-    let store = PostgresReplayStore::from_pool(pool.clone(), &secret());
+    // One connection, inside of a transaction that is undone later.
+    let one = sqlx::postgres::PgPoolOptions::new().max_connections(1);
+    let pool = one.connect(server.url().expose()).await.unwrap();
+    let store = PostgresReplayStore::from_pool(&pool, &secret());
     store.create_table().await.unwrap();
+    let transaction = pool.begin().await.unwrap();
     assert_eq!(claim(&store, "a").await.unwrap(), Claimed::First);
+    transaction.rollback().await.unwrap();
+    assert_eq!(claim(&store, "a").await.unwrap(), Claimed::Duplicate);
     assert_eq!(
         claim(&server.store(), "a").await.unwrap(),
         Claimed::Duplicate
     );
     assert!(!format!("{store:?}").contains(crate::server::PASSWORD));
+}
+
+#[tokio::test]
+async fn each_table_has_its_expired_claims_deleted() {
+    let server = Server::start();
+    let store = server.store_with_table().await;
+    let other = store.clone().with_table("order").unwrap();
+    other.create_table().await.unwrap();
+    for table in ["human_check_claims", "\"order\""] {
+        server
+            .run(&format!(
+                "INSERT INTO {table} VALUES ('x', now() - interval '1 second')"
+            ))
+            .await;
+    }
+    assert_eq!(claim(&store, "a").await.unwrap(), Claimed::First);
+    assert_eq!(claim(&other, "a").await.unwrap(), Claimed::First);
+    let pool = server.pool().await;
+    for table in ["human_check_claims", "\"order\""] {
+        let ask = format!("SELECT count(*) AS n FROM {table}");
+        until(async || {
+            let row = sqlx::query(&ask).fetch_one(&pool).await.unwrap();
+            row.get::<i64, _>("n") == 1
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_start_together_may_all_create_the_table() {
+    let server = Server::start();
+    let created = (0..8).map(|_| {
+        let store = server.store().with_timeout(MINUTE);
+        tokio::spawn(async move { store.create_table().await })
+    });
+    for created in created.collect::<Vec<_>>() {
+        created.await.unwrap().unwrap();
+    }
+    assert_eq!(server.store().report().await.unwrap().warnings, []);
 }

@@ -84,23 +84,60 @@ async fn callers_who_give_up_leave_no_connection_in_use() {
 #[tokio::test]
 async fn a_claim_that_gets_no_connection_is_an_error_of_its_own() {
     let server = Server::start();
-    let _ = server.store_with_table().await;
-    let one = sqlx::postgres::PgPoolOptions::new().max_connections(1);
-    let one = one.connect(server.url().expose()).await.unwrap();
-    let patient = PostgresReplayStore::from_pool(one, &secret()).with_timeout(MINUTE);
-    let hasty = patient.clone().with_timeout(Duration::from_millis(200));
+    let store = server.store_with_table().await.with_max_connections(1);
     let pool = server.pool().await;
     let mut lock = pool.begin().await.unwrap();
     sqlx::raw_sql("LOCK TABLE human_check_claims")
         .execute(&mut *lock)
         .await
         .unwrap();
-    let holds = tokio::spawn(async move { claim(&patient, "holds").await });
+    // A deletion may take longer than a claim.
+    let holds = tokio::spawn({
+        let store = store.clone();
+        async move { store.delete_expired().await }
+    });
     until(async || server_waits(&pool).await).await;
-    assert_eq!(reason(&hasty, "waits").await, "store-busy");
+    assert_eq!(reason(&store, "waits").await, "store-busy");
     lock.rollback().await.unwrap();
-    assert_eq!(holds.await.unwrap().unwrap(), Claimed::First);
-    assert_eq!(claim(&hasty, "waits").await.unwrap(), Claimed::First);
+    assert_eq!(holds.await.unwrap().unwrap(), 0);
+    assert_eq!(claim(&store, "waits").await.unwrap(), Claimed::First);
+}
+
+#[tokio::test]
+async fn a_deletion_that_gets_no_reply_ends_and_is_tried_again() {
+    let server = Server::start();
+    let store = server.store_with_table().await;
+    let store = store.with_max_connections(1);
+    let store = store.with_timeout(Duration::from_millis(100));
+    let pool = server.pool().await;
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE human_check_claims")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
+    assert_eq!(
+        store.delete_expired().await.unwrap_err().reason(),
+        "store-timeout"
+    );
+    lock.rollback().await.unwrap();
+    // Its connection is not kept.
+    until(async || claim(&store, "a").await.is_ok()).await;
+    assert_eq!(store.delete_expired().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_table_without_a_key_takes_no_claims() {
+    let server = Server::start();
+    let store = server.store_with_table().await;
+    server
+        .run("ALTER TABLE human_check_claims DROP CONSTRAINT human_check_claims_pkey")
+        .await;
+    let error = claim(&store, "a").await.unwrap_err();
+    assert_eq!(error.reason(), "store-table");
+    assert_eq!(
+        error.into_check_error(&ACME).kind(),
+        ErrorKind::Misconfigured
+    );
 }
 
 /// Returns whether a statement waits for a lock.
@@ -161,7 +198,7 @@ async fn a_missing_table_is_an_error_of_the_operator() {
     let server = Server::start();
     let store = server.store();
     let error = claim(&store, "a").await.unwrap_err();
-    assert_eq!(error.reason(), "store-no-table");
+    assert_eq!(error.reason(), "store-table");
     assert_eq!(
         error.into_check_error(&ACME).kind(),
         ErrorKind::Misconfigured

@@ -72,7 +72,7 @@ impl Server {
 
     /// Starts a server with further settings, such as `max_connections=10`.
     pub(crate) fn with(settings: &[&str]) -> Self {
-        let server = Self::empty();
+        let mut server = Self::empty();
         let password = server.directory.path().join("password");
         std::fs::write(&password, PASSWORD).unwrap();
         let (data, password) = (server.data(), password.display().to_string());
@@ -92,14 +92,13 @@ impl Server {
                 "--no-sync",
             ],
         );
-        server.configure(settings);
-        server.launch();
+        server.begin(settings);
         server
     }
 
     /// Starts a standby of another server.
     pub(crate) fn standby_of(primary: &Self) -> Self {
-        let server = Self::empty();
+        let mut server = Self::empty();
         let from = format!(
             "host=127.0.0.1 port={} user=postgres password={PASSWORD}",
             primary.port
@@ -108,21 +107,30 @@ impl Server {
             "pg_basebackup",
             &["-D", &server.data(), "-d", &from, "-R", "-c", "fast"],
         );
-        server.configure(&[]);
-        server.launch();
+        server.begin(&[]);
         server
     }
 
+    /// Starts the server on a free port, and on another one if that was taken meanwhile.
+    fn begin(&mut self, settings: &[&str]) {
+        for _ in 0..5 {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            self.port = free.local_addr().unwrap().port();
+            drop(free);
+            self.configure(settings);
+            if self.try_launch().status.success() {
+                return;
+            }
+        }
+        self.launch();
+    }
+
     fn empty() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let directory = tempfile::tempdir().unwrap();
         // The server may run as another user.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(directory.path(), open).unwrap();
-        Self {
-            port: free.local_addr().unwrap().port(),
-            directory,
-        }
+        Self { port: 0, directory }
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -150,11 +158,18 @@ impl Server {
     }
 
     pub(crate) fn launch(&self) {
+        let output = self.try_launch();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "the server does not start: {said}");
+    }
+
+    fn try_launch(&self) -> Output {
         let log = self.directory.path().join("log").display().to_string();
-        expect(
+        let (data, limit) = (self.data(), "30");
+        run(
             "pg_ctl",
-            &["-D", &self.data(), "-l", &log, "-w", "-t", "30", "start"],
-        );
+            &["-D", &data, "-l", &log, "-w", "-t", limit, "start"],
+        )
     }
 
     /// Ends the processes without a shutdown, as a failure does.

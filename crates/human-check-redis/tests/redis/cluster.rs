@@ -94,8 +94,9 @@ async fn settle(store: &RedisReplayStore, name: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slots_that_move_under_load_cause_no_error_and_no_second_acceptance() {
-    let cluster = Cluster::start(3, true);
-    let load = Load::start(|| cluster.client(), 0);
+    // No replica takes over because the machine is busy.
+    let cluster = Cluster::with(3, true, &["cluster-node-timeout 15000"]);
+    let load = Load::start(|| cluster.client(), 1);
     load.more(200).await;
     // The other thread of the runtime goes on with the claims.
     tokio::task::block_in_place(|| {
@@ -135,6 +136,26 @@ async fn no_token_passes_twice_when_a_primary_is_killed_and_replicas_have_each_c
     let seen = load.end().await;
     assert!(!seen.errors.is_empty(), "the killed primary was noticed");
     let again = replay_store(&client());
+    for (token, firsts) in &seen.firsts {
+        assert_eq!(*firsts, 1, "{token} passed {firsts} times");
+        assert_eq!(claim_settled(&again, token).await, Claimed::Duplicate);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_planned_failover_ends_no_claims_for_long_and_loses_none() {
+    let cluster = Cluster::start(3, true);
+    let load = Load::start(|| cluster.client(), 1);
+    load.more(200).await;
+    cluster.replicas[0].run(&["CLUSTER", "FAILOVER"]);
+    wait_for("the replica to be a primary", || {
+        text(&cluster.replicas[0], &["INFO", "replication"]).contains("role:master")
+    });
+    // Tokens of all slots pass with a replica that has them.
+    settle(&replay_store(&cluster.client()).with_replicas(1), "settled").await;
+    load.more(500).await;
+    let seen = load.end().await;
+    let again = replay_store(&cluster.client());
     for (token, firsts) in &seen.firsts {
         assert_eq!(*firsts, 1, "{token} passed {firsts} times");
         assert_eq!(claim_settled(&again, token).await, Claimed::Duplicate);

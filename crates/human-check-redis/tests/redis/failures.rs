@@ -174,3 +174,25 @@ async fn more_commands_than_allowed_are_refused_at_once() {
         assert!(claim.await.unwrap().starts_with("store-"));
     }
 }
+
+#[tokio::test]
+async fn a_server_that_closes_each_connection_gets_few() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let accepted = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&accepted);
+    tokio::spawn(async move {
+        loop {
+            drop(listener.accept().await.unwrap());
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    });
+    let url = Secret::new(format!("redis://127.0.0.1:{port}")).unwrap();
+    let store = replay_store(&RedisClient::new(&url).unwrap());
+    for n in 0..2_000 {
+        assert_eq!(reason(&store, &n.to_string()).await, "store-unreachable");
+    }
+    // Two connections, each at most every 100 ms. Two thousand claims take less than two seconds.
+    let accepted = accepted.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(accepted < 100, "{accepted} connections");
+}

@@ -93,6 +93,42 @@ async fn no_token_passes_twice_when_the_primary_is_killed_and_a_replica_has_each
 }
 
 #[tokio::test]
+async fn a_silent_sentinel_delays_nothing() {
+    let watched = Watched::start();
+    // The first of the list, before there is any connection.
+    watched.sentinels[0].signal("STOP");
+    let store = replay_store(&watched.client());
+    for token in ["a", "b", "c"] {
+        assert_eq!(claim(&store, token).await.unwrap(), Claimed::First);
+    }
+    watched.sentinels[0].signal("CONT");
+}
+
+#[tokio::test]
+async fn a_server_that_is_no_sentinel_is_passed_over() {
+    let watched = Watched::start();
+    let (wrong, right) = (watched.primary.port, watched.sentinels[0].port);
+    let url = format!("redis-sentinel://127.0.0.1:{wrong},127.0.0.1:{right}?primary=main");
+    let client = RedisClient::new(&Secret::new(url).unwrap()).unwrap();
+    assert_eq!(
+        claim(&replay_store(&client), "a").await.unwrap(),
+        Claimed::First
+    );
+}
+
+#[tokio::test]
+async fn a_sentinel_s_user_needs_only_the_command_that_is_documented() {
+    let rule = "user asks on >pw -@all +sentinel|get-master-addr-by-name";
+    let watched = Watched::with(&[], &[rule]);
+    let query = "primary=main&sentinel_user=asks&sentinel_password=pw";
+    let client = RedisClient::new(&watched.url("", query)).unwrap();
+    assert_eq!(
+        claim(&replay_store(&client), "a").await.unwrap(),
+        Claimed::First
+    );
+}
+
+#[tokio::test]
 async fn a_silent_primary_is_replaced() {
     let watched = Watched::start();
     let store = replay_store(&watched.client());
