@@ -5,7 +5,7 @@
 
 #![allow(clippy::doc_markdown, reason = "these comments are the help texts")]
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -41,7 +41,7 @@ pub(crate) enum Command {
     /// serves no site: it verifies good and bad tokens with each provider, prints a table and ends.
     Demo {
         /// The address to listen on.
-        #[arg(long, default_value = "127.0.0.1:8642", conflicts_with = "once")]
+        #[arg(long, default_value = "127.0.0.1:8642", conflicts_with = "once", value_parser = socket_address)]
         addr: SocketAddr,
         /// A folder node_modules with the npm package altcha 3, for ALTCHA's widget.
         ///
@@ -111,7 +111,7 @@ pub(crate) enum Command {
     /// faults.
     Emulate {
         /// The address to listen on.
-        #[arg(long, default_value = "127.0.0.1:8765")]
+        #[arg(long, default_value = "127.0.0.1:8765", value_parser = socket_address)]
         addr: SocketAddr,
         /// Print base URL and keys as one JSON object instead of text.
         #[arg(long)]
@@ -446,4 +446,14 @@ fn kind() -> impl TypedValueParser<Value = ProviderKind> {
 fn key_kind() -> impl TypedValueParser<Value = EnterpriseKeyKind> {
     PossibleValuesParser::new(["challenge", "checkbox", "score"])
         .try_map(|name| EnterpriseKeyKind::from_name(&name).ok_or("is not a kind of key"))
+}
+
+/// Reads an address such as `127.0.0.1:8765` or `localhost:8765`.
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    let resolved = text.to_socket_addrs().map_err(|error| error.to_string());
+    let mut resolved = resolved
+        .map_err(|error| format!("{error}; write a host and a port, such as localhost:8765"))?;
+    resolved
+        .next()
+        .ok_or_else(|| "the name has no address".to_owned())
 }

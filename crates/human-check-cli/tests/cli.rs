@@ -476,8 +476,25 @@ fn the_demo_shows_every_outcome_of_every_provider() {
 
 #[test]
 fn emulate_introduces_itself_and_serves() {
+    for address in ["127.0.0.1:0", "localhost:0"] {
+        emulates(address);
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = run(human_check(&["emulate", "--addr", &address]), b"");
+    assert_eq!(code(&output), 3);
+    assert!(err(&output).contains("--addr"), "{}", err(&output));
+    let output = run(human_check(&["emulate", "--addr", "8765"]), b"");
+    assert!(
+        err(&output).contains("such as localhost:8765"),
+        "{}",
+        err(&output)
+    );
+}
+
+fn emulates(address: &str) {
     use std::io::{BufRead, BufReader, Read};
-    let mut child = human_check(&["emulate", "--addr", "127.0.0.1:0", "--json"])
+    let mut child = human_check(&["emulate", "--addr", address, "--json"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -498,11 +515,6 @@ fn emulate_introduces_itself_and_serves() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let output = run(human_check(&["emulate", "--addr", &address]), b"");
-    assert_eq!(code(&output), 3);
-    assert!(err(&output).contains("--addr"), "{}", err(&output));
 }
 
 #[test]

@@ -175,7 +175,7 @@ fn data(state: &State, token: &Token) -> Value {
 /// Accepts JSON, as the SDKs send it, and a form, as the documentation shows it, and both names of
 /// the address: `binding_ip` and `bind_ip`.
 fn issue(state: &mut State, request: &RecordedRequest, app_key: &str) -> Outgoing {
-    let fields: serde_json::Map<String, Value> = match request.content_type() {
+    let fields: serde_json::Map<String, Value> = match request.content_type().as_str() {
         "application/x-www-form-urlencoded" => request
             .form()
             .into_iter()

@@ -70,8 +70,8 @@ pub(crate) fn handle(state: &mut State, request: &RecordedRequest) -> Outgoing {
     match (request.method.as_str(), call) {
         ("GET", "accounts") => Outgoing::json(200, &json!(state.accounts)),
         ("GET", "requests") => {
-            let requests: Vec<_> = state.requests.iter().map(|r| format!("{r:?}")).collect();
-            Outgoing::json(200, &json!(requests))
+            let requests = state.requests.iter().map(RecordedRequest::summary);
+            Outgoing::json(200, &requests.collect())
         }
         // The target of `Fault::Redirect`. Recorded, so that a test sees a client that followed it.
         (_, "elsewhere") => {

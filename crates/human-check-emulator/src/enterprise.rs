@@ -5,10 +5,10 @@
 //! | `POST /v1/projects/PROJECT/assessments` | verifies a token |
 //! | `POST /v1/projects/PROJECT/assessments/ID:annotate` | annotates an assessment |
 //! | `POST /token` | gives an access token for the signed assertion of the service account |
-//! | `GET /computeMetadata/v1/instance/service-accounts/default/token` | gives an access token, as the metadata server of a virtual machine does |
+//! | `GET /computeMetadata/v1/instance/service-accounts/default/token` | gives an access token, as the metadata server of a virtual machine does; it also names the account, the project and the universe |
 //!
-//! `PROJECT` is the id or the number of the project. The first two calls need an API key or an access
-//! token.
+//! `PROJECT` is the id or the number of the project. The first two calls need an API key, an access
+//! token, or a token that the service account signed itself. Members may be in snake case.
 //!
 //! See docs/providers/recaptcha.md#enterprise and docs/providers/recaptcha.md#enterprise-sign-in.
 
@@ -61,7 +61,11 @@ pub(crate) fn handle(state: &mut State, request: &RecordedRequest) -> Outgoing {
         ["v1", "projects", project, ref rest @ ..] => (project, rest),
         _ => return error(404, "NOT_FOUND", None, "not found"),
     };
-    let Some(Value::Object(body)) = request.json() else {
+    if request.method != "POST" {
+        let message = "the emulator knows no such call";
+        return error(501, "UNIMPLEMENTED", None, message);
+    }
+    let Some(Value::Object(body)) = request.json().map(in_camel_case) else {
         return error(
             400,
             "INVALID_ARGUMENT",
@@ -69,9 +73,6 @@ pub(crate) fn handle(state: &mut State, request: &RecordedRequest) -> Outgoing {
             "Invalid JSON payload received.",
         );
     };
-    if request.method != "POST" {
-        return error(501, "UNIMPLEMENTED", None, "method");
-    }
     if state.knobs.service_disabled {
         return error(
             403,
@@ -131,6 +132,8 @@ fn authenticate(state: &State, request: &RecordedRequest) -> Result<(), Outgoing
         .and_then(|value| value.strip_prefix("Bearer "));
     let reason = match bearer {
         None => "CREDENTIALS_MISSING",
+        // A service account may sign its own token instead of fetching one.
+        Some(token) if is_signed_by_account(token, unix(state.now())) => return Ok(()),
         Some(token) => match state.access_tokens.get(token) {
             Some(expires) if *expires > state.now() => return Ok(()),
             Some(_) => "ACCESS_TOKEN_EXPIRED",
@@ -253,6 +256,10 @@ fn assess(state: &mut State, body: &serde_json::Map<String, Value>) -> Outgoing 
         },
         "accountDefenderAssessment": {"labels": []},
     });
+    // The service returns the event as it was sent, with the defaults of what is missing.
+    for (name, value) in event {
+        assessment["event"][name] = value.clone();
+    }
     if let Some(token) = decoded {
         assessment["tokenProperties"]["createTime"] = rfc3339(token.issued, true).into();
     }
@@ -343,16 +350,81 @@ pub(crate) fn token(state: &mut State, request: &RecordedRequest) -> Outgoing {
     Outgoing::json(200, &access_token(state))
 }
 
-/// Runs a call of the metadata server, which requires the header `Metadata-Flavor: Google`.
+/// Runs a call of the metadata server of a virtual machine. It requires the header
+/// `Metadata-Flavor: Google`, and sends it, by which clients find out where they run.
 pub(crate) fn metadata(state: &mut State, request: &RecordedRequest) -> Outgoing {
+    let flavored = |mut reply: Outgoing| {
+        reply.headers.push(("metadata-flavor", "Google".to_owned()));
+        reply
+    };
     if request.header("metadata-flavor") != Some("Google") {
-        return Outgoing::text(
+        return flavored(Outgoing::text(
             403,
             "text/html",
             "<html>Missing Metadata-Flavor:Google header.</html>",
-        );
+        ));
     }
-    Outgoing::json(200, &access_token(state))
+    const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
+    let text = |text: &str| Outgoing::text(200, "application/text", text);
+    let recursive = request.query_pairs();
+    let is_recursive = recursive
+        .iter()
+        .any(|(name, value)| name == "recursive" && value.eq_ignore_ascii_case("true"));
+    let path = request.path.trim_start_matches("/computeMetadata/v1");
+    let path = path.trim_matches('/');
+    let account = path.strip_prefix("instance/service-accounts");
+    let account = account.map(|rest| rest.trim_start_matches('/'));
+    // The account may be named by its address as well.
+    let account = account.map(|rest| match rest.strip_prefix(SERVICE_ACCOUNT_EMAIL) {
+        Some(rest) => format!("default{rest}"),
+        None => rest.to_owned(),
+    });
+    let about = json!({
+        "aliases": ["default"], "email": SERVICE_ACCOUNT_EMAIL, "scopes": [SCOPE],
+    });
+    flavored(match (path, account.as_deref()) {
+        ("", _) => text("instance/\nproject/\nuniverse/\n"),
+        ("project/project-id", _) => text(PROJECT),
+        ("project/numeric-project-id", _) => text(PROJECT_NUMBER),
+        ("universe/universe-domain" | "universe/universe_domain", _) => text("googleapis.com"),
+        (_, Some("")) if is_recursive => Outgoing::json(
+            200,
+            &json!({"default": about, SERVICE_ACCOUNT_EMAIL: about}),
+        ),
+        (_, Some("")) => text(&format!("default/\n{SERVICE_ACCOUNT_EMAIL}/\n")),
+        (_, Some("default")) if is_recursive => Outgoing::json(200, &about),
+        (_, Some("default")) => text("aliases\nemail\nscopes\ntoken\n"),
+        (_, Some("default/email")) => text(SERVICE_ACCOUNT_EMAIL),
+        (_, Some("default/scopes")) => text(SCOPE),
+        (_, Some("default/token")) => Outgoing::json(200, &access_token(state)),
+        _ => Outgoing::text(404, "text/html", "<html>Not Found</html>"),
+    })
+}
+
+/// Returns a body with the names of its members in camel case. JSON of protocol buffers may have them
+/// in snake case, as Google's clients for some languages send them.
+fn in_camel_case(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let members = members.into_iter();
+            let members = members.map(|(name, value)| (camel(&name), in_camel_case(value)));
+            Value::Object(members.collect())
+        }
+        Value::Array(list) => Value::Array(list.into_iter().map(in_camel_case).collect()),
+        other => other,
+    }
+}
+
+/// Returns a name such as `site_key` as `siteKey`.
+fn camel(name: &str) -> String {
+    let mut parts = name.split('_');
+    let mut camel = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let mut letters = part.chars();
+        camel.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        camel.push_str(letters.as_str());
+    }
+    camel
 }
 
 /// Creates and stores an access token, and returns the body that carries it.
@@ -367,25 +439,31 @@ fn access_token(state: &mut State) -> Value {
 /// Returns whether the built-in service account signed the assertion, and whether it is valid at
 /// `now`, in seconds since 1970.
 fn is_valid_assertion(assertion: &str, now: u64) -> bool {
-    let Some((signed, signature)) = assertion.rsplit_once('.') else {
+    signed_claims(assertion, now).is_some()
+}
+
+/// Returns whether the built-in service account signed the token for this service itself.
+fn is_signed_by_account(token: &str, now: u64) -> bool {
+    let Some(claims) = signed_claims(token, now) else {
         return false;
     };
-    let Some((_, claims)) = signed.split_once('.') else {
-        return false;
-    };
+    let audience = claims["aud"].as_str().unwrap_or("");
+    let scope = claims["scope"].as_str().unwrap_or("");
+    // A token for the exchange at the OAuth endpoint is no access token.
+    let is_for_service = audience.contains("recaptchaenterprise.googleapis.com")
+        || scope.contains("/auth/cloud-platform") && audience.is_empty();
+    is_for_service && claims["sub"] == SERVICE_ACCOUNT_EMAIL
+}
+
+/// Returns the claims of a token that the built-in service account signed and that is valid at `now`.
+fn signed_claims(token: &str, now: u64) -> Option<Value> {
+    let (signed, signature) = token.rsplit_once('.')?;
+    let (_, claims) = signed.split_once('.')?;
     let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
-    let (Some(signature), Some(claims)) = (decode(signature), decode(claims)) else {
-        return false;
-    };
-    let Ok(claims) = serde_json::from_slice::<Value>(&claims) else {
-        return false;
-    };
-    let Some(key) = PrivatePkcs8KeyDer::from_pem_slice(SERVICE_ACCOUNT_KEY.as_bytes())
-        .ok()
-        .and_then(|der| RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).ok())
-    else {
-        return false;
-    };
+    let (signature, claims) = (decode(signature)?, decode(claims)?);
+    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    let key = PrivatePkcs8KeyDer::from_pem_slice(SERVICE_ACCOUNT_KEY.as_bytes()).ok()?;
+    let key = RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).ok()?;
     let public = UnparsedPublicKey::new(
         &RSA_PKCS1_2048_8192_SHA256,
         key.public_key().as_ref().to_vec(),
@@ -394,11 +472,12 @@ fn is_valid_assertion(assertion: &str, now: u64) -> bool {
         claims["iat"].as_u64().unwrap_or(u64::MAX),
         claims["exp"].as_u64().unwrap_or(0),
     );
-    public.verify(signed.as_bytes(), &signature).is_ok()
+    let is_valid = public.verify(signed.as_bytes(), &signature).is_ok()
         && claims["iss"] == SERVICE_ACCOUNT_EMAIL
         && issued <= now + 60
         && now < expires
-        && expires.saturating_sub(issued) <= 3_600
+        && expires.saturating_sub(issued) <= 3_600;
+    is_valid.then_some(claims)
 }
 
 /// Removes all members that have their default value, as Google's services may do.

@@ -3,7 +3,7 @@
 //! | provider | call |
 //! | --- | --- |
 //! | Cap | `POST /cap/SITE_KEY/siteverify` |
-//! | CaptchaFox | `POST /captchafox/siteverify`, and `POST /siteverify` with one of its secrets |
+//! | CaptchaFox | `POST /captchafox/siteverify`, and `POST /siteverify` under its host name or with one of its secrets |
 //! | Friendly Captcha | `POST /api/v2/captcha/siteverify` |
 //! | mCaptcha | `POST /api/v1/pow/siteverify` |
 //!
@@ -26,8 +26,13 @@ pub(crate) fn handle(state: &mut State, request: &RecordedRequest) -> Option<Out
     let path = request.path.trim_matches('/');
     match path {
         "captchafox/siteverify" => Some(captchafox(state, request)),
-        // hCaptcha has the same path on its own host. The secret tells which one is called.
-        "siteverify" if is_secret_of_captchafox(state, request) => Some(captchafox(state, request)),
+        // hCaptcha has the same path on its own host. The host or the secret tells which one is called.
+        "siteverify"
+            if request.host().ends_with("captchafox.com")
+                || is_secret_of_captchafox(state, request) =>
+        {
+            Some(captchafox(state, request))
+        }
         "api/v2/captcha/siteverify" => Some(friendly(state, request)),
         "api/v1/pow/siteverify" => Some(mcaptcha(state, request)),
         _ => {

@@ -1,6 +1,6 @@
 //! hCaptcha's siteverify service: `POST /siteverify`.
 //!
-//! The body must be a form. Any other body counts as empty. A token is valid once, for 120 seconds.
+//! The body must be a form, urlencoded or multipart. Any other body counts as empty. A token is valid once, for 120 seconds.
 //! The published testing tokens and the testing secret reply as recorded from the service.
 //!
 //! See docs/providers/hcaptcha.md#request and docs/providers/hcaptcha.md#reply.
@@ -44,10 +44,7 @@ pub(crate) fn siteverify(state: &mut State, request: &RecordedRequest) -> Outgoi
     if request.method != "POST" {
         return Outgoing::text(405, "text/plain", "");
     }
-    let fields = match request.content_type() {
-        "application/x-www-form-urlencoded" => request.form(),
-        _ => Vec::new(),
-    };
+    let fields = request.form_of_its_type();
     let field = |name: &str| {
         fields
             .iter()

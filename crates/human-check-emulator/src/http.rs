@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 /// A request that an emulated provider received.
 ///
@@ -72,6 +72,31 @@ impl RecordedRequest {
         form_urlencoded::parse(&self.body).into_owned().collect()
     }
 
+    /// Returns what the client sent, for the control API: method, host, path, length, and the fields of
+    /// query and body. Secrets and tokens are only their lengths.
+    pub(crate) fn summary(&self) -> Value {
+        let mut fields = Map::new();
+        for (name, value) in self
+            .query_pairs()
+            .into_iter()
+            .chain(self.form_of_its_type())
+        {
+            fields.insert(name, value.into());
+        }
+        if let Some(Value::Object(members)) = self.json() {
+            fields.extend(members);
+        }
+        let mut fields = Value::Object(fields);
+        mask(&mut fields);
+        json!({
+            "method": self.method,
+            "host": self.host(),
+            "path": self.path,
+            "bytes": self.body.len(),
+            "fields": fields,
+        })
+    }
+
     /// Returns whether the client wants the connection closed after the response.
     pub(crate) fn is_last(&self) -> bool {
         let connection = self.header("connection").unwrap_or("").to_ascii_lowercase();
@@ -85,10 +110,29 @@ impl RecordedRequest {
             .collect()
     }
 
-    /// Returns the media type of the body, without parameters.
-    pub(crate) fn content_type(&self) -> &str {
+    /// Returns the media type of the body in lower case, without parameters.
+    pub(crate) fn content_type(&self) -> String {
         let whole = self.header("content-type").unwrap_or("");
-        whole.split(';').next().unwrap_or("").trim()
+        let media_type = whole.split(';').next().unwrap_or("");
+        media_type.trim().to_ascii_lowercase()
+    }
+
+    /// Returns the host name that the client called, without the port.
+    pub(crate) fn host(&self) -> &str {
+        let host = self.header("host").unwrap_or("");
+        match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => host,
+        }
+    }
+
+    /// Returns the fields of a form, urlencoded or multipart; none for another content type.
+    pub(crate) fn form_of_its_type(&self) -> Vec<(String, String)> {
+        match self.content_type().as_str() {
+            "application/x-www-form-urlencoded" => self.form(),
+            "multipart/form-data" => self.multipart().unwrap_or_default(),
+            _ => Vec::new(),
+        }
     }
 
     /// Returns the fields of a multipart body, or `None` when it is malformed. Files and transfer
@@ -113,6 +157,46 @@ impl RecordedRequest {
     }
 }
 
+/// The fields that hold no secret and no token. All other texts may.
+const SHOWN: [&str; 20] = [
+    "action",
+    "annotation",
+    "app_key",
+    "client_ip",
+    "clientip",
+    "expectedAction",
+    "expected_action",
+    "hostname",
+    "idempotency_key",
+    "ip",
+    "remoteip",
+    "remote_ip",
+    "recursive",
+    "requestedUri",
+    "siteKey",
+    "site_key",
+    "sitekey",
+    "userAgent",
+    "userIpAddress",
+    "user_ip_address",
+];
+
+/// Replaces the texts of fields that may hold a secret or a token by their lengths.
+fn mask(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                if !SHOWN.contains(&name.as_str()) {
+                    mask(value);
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(mask),
+        Value::String(text) => *text = format!("({} characters)", text.chars().count()),
+        _ => {}
+    }
+}
+
 /// A reply that the emulator is about to send.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
@@ -120,6 +204,9 @@ pub(crate) struct Outgoing {
     pub(crate) content_type: &'static str,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
+    /// Whether the request has the version HTTP/1.0, which the reply then has, too. Some clients, such
+    /// as Google's for PHP, read no other one.
+    is_http_1_0: bool,
 }
 
 impl Outgoing {
@@ -130,6 +217,7 @@ impl Outgoing {
             content_type: "application/json",
             headers: Vec::new(),
             body: body.to_string().into_bytes(),
+            is_http_1_0: false,
         }
     }
 
@@ -140,6 +228,7 @@ impl Outgoing {
             content_type,
             headers: Vec::new(),
             body: body.into(),
+            is_http_1_0: false,
         }
     }
 
@@ -152,11 +241,18 @@ impl Outgoing {
         self
     }
 
+    /// Sets the version of the request that this replies to.
+    pub(crate) fn in_reply_to(mut self, request: &RecordedRequest) -> Self {
+        self.is_http_1_0 = request.is_http_1_0;
+        self
+    }
+
     /// Returns status line and headers, with this `Content-Length`; without a length, for a chunked
     /// body.
     pub(crate) fn head(&self, length: Option<usize>) -> String {
         let mut head = format!(
-            "HTTP/1.1 {} {}\r\ncontent-type: {}\r\n",
+            "HTTP/1.{} {} {}\r\ncontent-type: {}\r\n",
+            u8::from(!self.is_http_1_0),
             self.status,
             reason_phrase(self.status),
             self.content_type

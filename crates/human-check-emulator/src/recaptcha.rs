@@ -20,12 +20,8 @@ const V3: &str = "recaptcha-v3";
 
 /// Verifies a token. The members may be in the body or in the query.
 pub(crate) fn siteverify(state: &mut State, request: &RecordedRequest) -> Outgoing {
-    let mut fields = match request.content_type() {
-        "application/x-www-form-urlencoded" => request.form(),
-        "multipart/form-data" => request.multipart().unwrap_or_default(),
-        // The service reads no other content type, JSON included.
-        _ => Vec::new(),
-    };
+    // The service reads no other content type, JSON included.
+    let mut fields = request.form_of_its_type();
     fields.extend(request.query_pairs());
     let all = |name: &str| -> Vec<&str> {
         fields

@@ -103,6 +103,7 @@ async fn handle_connection(
             browser::handle(&mut lock(state), &request)
         };
         if let Some(reply) = without_faults {
+            let reply = reply.in_reply_to(&request);
             stream.write_all(&serialize(&reply)).await?;
             if request.is_last() {
                 return Ok(());
@@ -115,7 +116,10 @@ async fn handle_connection(
             state.record(&request);
             // One lock for the whole verification: of two requests with one token, one succeeds.
             let is_verified = !fault.as_ref().is_some_and(Fault::precedes_verification);
-            let reply = is_verified.then(|| route(&mut state, &request).with_date(state.now()));
+            let reply = is_verified.then(|| {
+                let reply = route(&mut state, &request).with_date(state.now());
+                reply.in_reply_to(&request)
+            });
             (fault, reply)
         };
         let stays_open = match fault {
@@ -143,9 +147,7 @@ fn route(state: &mut State, request: &RecordedRequest) -> Outgoing {
         }
         "/recaptcha/api/siteverify" => recaptcha::siteverify(state, request),
         "/token" => enterprise::token(state, request),
-        "/computeMetadata/v1/instance/service-accounts/default/token" => {
-            enterprise::metadata(state, request)
-        }
+        _ if path.starts_with("/computeMetadata/") => enterprise::metadata(state, request),
         "/v1/validate" | "/api/validate" | "/v1/server/challenge/issue" => {
             captchala::handle(state, request)
         }

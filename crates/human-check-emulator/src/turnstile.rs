@@ -81,7 +81,7 @@ pub(crate) fn siteverify(state: &mut State, request: &RecordedRequest) -> Outgoi
 
 /// Returns the members of the body, which may be a form, multipart or JSON.
 fn fields(request: &RecordedRequest) -> Option<Vec<(String, String)>> {
-    match request.content_type() {
+    match request.content_type().as_str() {
         "application/x-www-form-urlencoded" => Some(request.form()),
         "multipart/form-data" => request.multipart(),
         "application/json" => match request.json()? {

@@ -149,8 +149,8 @@ impl PostgresReplayStore {
     }
 
     /// Sets the maximum time of a claim, with the wait for a connection. Default: one second. At most
-    /// one hour. When it
-    /// passes, the claim fails with `store-timeout`, `store-busy` or `store-unreachable`.
+    /// one hour. When it passes, the claim fails with `store-timeout`, `store-busy` or
+    /// `store-unreachable`.
     #[must_use]
     pub fn with_timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit.min(MAX_LIMIT);
