@@ -180,7 +180,7 @@ impl fmt::Display for PostgresWarning {
             ),
             Self::NoTable(table) => write!(
                 f,
-                "the table `{table}` does not exist for this user, so every claim fails; create it by the SQL of docs/how-to/multi-node.md#postgresql, and give the user USAGE on its schema"
+                "the table `{table}` is not in the search path of this user, or does not exist, so every claim fails; write `table` with its schema before a dot, or create it by the SQL of docs/how-to/multi-node.md#postgresql"
             ),
             Self::NotPermitted(table) => write!(
                 f,

@@ -18,7 +18,7 @@ pub struct ServerReport {
     pub used_memory: Option<u64>,
     /// How many bytes it may use. `None` also without a limit.
     pub max_memory: Option<u64>,
-    /// How many replicas it has now.
+    /// How many replicas follow it now, without those that still copy the data.
     pub replicas: Option<u32>,
     /// What breaks a guarantee of the stores.
     pub warnings: Vec<ServerWarning>,
@@ -101,7 +101,7 @@ impl RedisClient {
             Some("master") => {}
             Some(_) => warnings.push(ServerWarning::Replica),
         }
-        let replicas = info.number("connected_slaves");
+        let replicas = info.online_replicas();
         if !self.is_one_server() && replicas == Some(0) {
             warnings.push(ServerWarning::NoReplica);
         }
@@ -133,7 +133,7 @@ impl RedisClient {
             version,
             used_memory,
             max_memory,
-            replicas: replicas.and_then(|count| u32::try_from(count).ok()),
+            replicas,
             warnings,
         })
     }
@@ -204,6 +204,14 @@ impl Fields {
         lines
             .find(|(found, _)| *found == name)
             .map(|(_, value)| printable(value))
+    }
+
+    /// Returns how many replicas follow, without those that still copy the data. `None` where the
+    /// server does not say.
+    fn online_replicas(&self) -> Option<u32> {
+        self.get("connected_slaves")?;
+        let is_online = |line: &&str| line.starts_with("slave") && line.contains("state=online");
+        u32::try_from(self.0.lines().filter(is_online).count()).ok()
     }
 
     fn number(&self, name: &str) -> Option<u64> {

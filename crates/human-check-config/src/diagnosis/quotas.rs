@@ -51,7 +51,10 @@ pub(crate) async fn examine_quota(
         format!(", and {forecast} by the end of the month at this rate")
     });
     let text = format!("{calls} of {quota} calls of this month are used{at_the_end}");
-    let remedy = "see docs/how-to/on-call.md#humancheckquotanearlyusedup";
+    let remedy = match used.of_quota(quota) {
+        QuotaState::UsedUp => "see docs/how-to/on-call.md#humancheckquotausedup",
+        _ => "see docs/how-to/on-call.md#humancheckquotanearlyusedup",
+    };
     let finding = match used.of_quota(quota) {
         QuotaState::UsedUp => Finding::wrong(part, CHECK, text, remedy),
         QuotaState::NearlyUsedUp | QuotaState::WillNotLast => {

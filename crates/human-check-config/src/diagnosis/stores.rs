@@ -33,7 +33,7 @@ pub(crate) async fn examine_claim(store: &dyn ReplayStore, tokens: usize) -> Fin
             "a token that was never claimed counts as claimed, so all visitors are refused",
             "look at what else writes into the store",
         ),
-        Err(error) => failed(part, &format!("{}: {}", error.reason(), cause(&error))),
+        Err(error) => failed(part, error.reason(), &cause(&error)),
     }
 }
 
@@ -49,7 +49,7 @@ pub(crate) async fn examine_count(store: &dyn AttemptStore) -> Finding {
             "it has no room for another address, so all new addresses are challenged",
             "raise its capacity, or find out who sends from so many addresses",
         ),
-        Err(error) => failed(part, &cause(&error)),
+        Err(error) => failed(part, "", &cause(&error)),
     }
 }
 
@@ -67,13 +67,16 @@ fn worked(part: &str, took: Duration) -> Finding {
     }
 }
 
-fn failed(part: &str, cause: &str) -> Finding {
-    Finding::wrong(
-        part,
-        "claim",
-        format!("it fails ({cause})"),
-        "see docs/how-to/multi-node.md#when-the-server-fails",
-    )
+fn failed(part: &str, reason: &str, cause: &str) -> Finding {
+    let is_forbidden = cause.contains("NOPERM");
+    let remedy = match reason {
+        _ if is_forbidden => {
+            "give the user the commands and keys of its line in docs/how-to/multi-node.md#the-server; ACL LOG on the server names what is missing"
+        }
+        "store-unreplicated" => "start the replicas, or lower `replicas` and restart the program",
+        _ => "see docs/how-to/multi-node.md#when-the-server-fails",
+    };
+    Finding::wrong(part, "claim", format!("it fails ({cause})"), remedy)
 }
 
 /// Returns what a store in the memory of the process means.
@@ -199,7 +202,12 @@ pub(crate) async fn examine_postgres(
 #[cfg(any(feature = "postgres", feature = "redis"))]
 fn unusable(part: &str, address: &str, reason: &str, error: &dyn std::error::Error) -> Finding {
     let remedy = match reason {
-        "store-auth" => "correct the user and the password in its URL",
+        "store-auth" => {
+            "correct the user, the password and the database in its URL, and give the user its rights"
+        }
+        "store-unreachable" if address.contains(" at ") => {
+            "correct `primary=` in the URL, which is the name of the `sentinel monitor` line; or look at the sentinels and the network"
+        }
         _ => "look at the server, at its URL and at the network between",
     };
     let text = format!("{address} cannot be used ({error})");
