@@ -251,6 +251,22 @@ test.describe("recaptcha", () => {
     });
   }
 
+  test("a score key is rendered without a place, and executed without its name", async ({ page, site, emulator }) => {
+    const { site_key } = emulator.site("recaptcha-v3");
+    site.add("/", form(emulator, "recaptcha-v3", { inside: "", query: "?render=explicit" }));
+    await page.goto(`${site.base}/`);
+    const [id, first, second] = await page.evaluate(async (sitekey) => {
+      await new Promise((resolve) => grecaptcha.ready(resolve));
+      const widget = grecaptcha.render({ sitekey, size: "invisible" });
+      return [widget, await grecaptcha.execute(widget, { action: "login" }), await grecaptcha.execute({ action: "signup" })];
+    }, site_key);
+    expect(id).toBe(0);
+    await expect(page.locator(".grecaptcha-badge")).toBeVisible();
+    expect(await verify(emulator, "recaptcha-v3", first)).toMatchObject({ success: true, action: "login" });
+    expect(await verify(emulator, "recaptcha-v3", second)).toMatchObject({ success: true, action: "signup" });
+    expect(await page.evaluate(() => grecaptcha.getResponse())).toBe(second);
+  });
+
   test("a key that the script was not loaded for is an error", async ({ page, site, emulator }) => {
     site.add("/", form(emulator, "recaptcha-v3", { inside: "", query: `?render=${emulator.site("recaptcha-v3").site_key}` }));
     await page.goto(`${site.base}/`);

@@ -15,10 +15,27 @@ function find(id) {
   return client;
 }
 
+// Renders a score key without a place: its badge is in the corner of the page.
+function renderScore({ sitekey, callback }) {
+  badge();
+  const client = {
+    place: null,
+    token: "",
+    execute: (action) => score(sitekey, action).then((token) => {
+      client.token = token;
+      call(callback, token);
+      return token;
+    }),
+    reset() { client.token = ""; },
+  };
+  return shared.clients.push(client) - 1;
+}
+
 function render(container, given, inherit) {
+  if (container?.sitekey && !(container instanceof Element)) { return renderScore(container); }
   const place = typeof container === "string" ? document.getElementById(container) : container;
   if (!place) { throw new Error("reCAPTCHA placeholder element must be an element or id"); }
-  if (shared.clients.some((client) => client.place === place && client.box.isConnected)) {
+  if (shared.clients.some((client) => client.place === place && client.box?.isConnected)) {
     throw new Error("reCAPTCHA has already been rendered in this element");
   }
   const set = settings(inherit || !given ? place : null, given);
@@ -80,6 +97,8 @@ const api = {
   ready: whenParsed,
   render,
   execute(which, options) {
+    // Settings without a widget are those of the first one.
+    if (which && typeof which === "object") { [which, options] = [undefined, which]; }
     const action = options && options.action;
     if (typeof which === "string") {
       if (!shared.keys.includes(which)) {
@@ -88,6 +107,7 @@ const api = {
       return score(which, action);
     }
     const client = find(which);
+    if (!client.place) { return client.execute(action); }
     if (action) { client.task.action = action; }
     client.execute();
     return client.nextToken();
