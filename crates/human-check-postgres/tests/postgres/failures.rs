@@ -36,11 +36,7 @@ async fn a_claim_that_gets_no_reply_is_an_error_in_time_and_passes_at_most_once_
         .with_timeout(Duration::from_millis(300));
     assert_eq!(claim(&store, "warm").await.unwrap(), Claimed::First);
     let pool = server.pool().await;
-    let mut lock = pool.begin().await.unwrap();
-    sqlx::raw_sql("LOCK TABLE human_check_claims")
-        .execute(&mut *lock)
-        .await
-        .unwrap();
+    let lock = locked(&pool).await;
     let start = Instant::now();
     assert_eq!(reason(&store, "a").await, "store-timeout");
     let took = start.elapsed();
@@ -68,11 +64,7 @@ async fn callers_who_give_up_leave_no_connection_in_use() {
     let store = server.store_with_table().await.with_max_connections(1);
     assert_eq!(claim(&store, "warm").await.unwrap(), Claimed::First);
     let pool = server.pool().await;
-    let mut lock = pool.begin().await.unwrap();
-    sqlx::raw_sql("LOCK TABLE human_check_claims")
-        .execute(&mut *lock)
-        .await
-        .unwrap();
+    let lock = locked(&pool).await;
     for _ in 0..5 {
         let early = tokio::time::timeout(Duration::from_millis(20), claim(&store, "a")).await;
         assert!(early.is_err());
@@ -86,11 +78,7 @@ async fn a_claim_that_gets_no_connection_is_an_error_of_its_own() {
     let server = Server::start();
     let store = server.store_with_table().await.with_max_connections(1);
     let pool = server.pool().await;
-    let mut lock = pool.begin().await.unwrap();
-    sqlx::raw_sql("LOCK TABLE human_check_claims")
-        .execute(&mut *lock)
-        .await
-        .unwrap();
+    let lock = locked(&pool).await;
     // A deletion may take longer than a claim.
     let holds = tokio::spawn({
         let store = store.clone();
@@ -110,11 +98,7 @@ async fn a_deletion_that_gets_no_reply_ends_and_is_tried_again() {
     let store = store.with_max_connections(1);
     let store = store.with_timeout(Duration::from_millis(100));
     let pool = server.pool().await;
-    let mut lock = pool.begin().await.unwrap();
-    sqlx::raw_sql("LOCK TABLE human_check_claims")
-        .execute(&mut *lock)
-        .await
-        .unwrap();
+    let lock = locked(&pool).await;
     assert_eq!(
         store.delete_expired().await.unwrap_err().reason(),
         "store-timeout"
@@ -138,6 +122,14 @@ async fn a_table_without_a_key_takes_no_claims() {
         error.into_check_error(&ACME).kind(),
         ErrorKind::Misconfigured
     );
+}
+
+/// Locks the table until the transaction ends, so that no statement on it gets a reply.
+async fn locked(pool: &sqlx::PgPool) -> sqlx::Transaction<'static, sqlx::Postgres> {
+    let mut lock = pool.begin().await.unwrap();
+    let locking = sqlx::query("LOCK TABLE human_check_claims");
+    locking.execute(&mut *lock).await.unwrap();
+    lock
 }
 
 /// Returns whether a statement waits for a lock.
