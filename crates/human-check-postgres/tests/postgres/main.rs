@@ -36,6 +36,17 @@ async fn reason(store: &PostgresReplayStore, token: &str) -> &'static str {
     claim(store, token).await.unwrap_err().reason()
 }
 
+/// Claims a token until no error comes. Panics after thirty seconds.
+async fn claim_settled(store: &PostgresReplayStore, token: &str) -> Claimed {
+    let mut claimed = None;
+    until(async || {
+        claimed = claim(store, token).await.ok();
+        claimed.is_some()
+    })
+    .await;
+    claimed.unwrap()
+}
+
 /// Waits until the condition holds. Panics after thirty seconds.
 async fn until(mut condition: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
